@@ -1,0 +1,158 @@
+"""ALPT as one update (Table 1 of the paper): train the IDM, label, train the DT.
+
+Pure: arrays in, arrays out. What data reaches which network is decided by what the `Batches` hold;
+`methods.py` says which. The IDM never sees actions, rewards or returns; the DT never trains on an
+action that is neither known nor labelled by the IDM.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from alpt_jax import discretize
+from alpt_jax import losses
+from alpt_jax import methods
+from alpt_jax import types
+from alpt_jax.networks import models
+
+
+class Networks(NamedTuple):
+  """The two modules of a run."""
+  idm: models.InverseDynamicsModel
+  dt: models.DecisionTransformer
+
+
+def legal_actions(specs):
+  """Returns bool [num environments, A]: which actions each environment knows."""
+  actions = jnp.arange(specs[0].num_actions)
+  return jnp.stack([jnp.isin(actions, jnp.asarray(spec.legal_actions)) for spec in specs])
+
+
+def init(key, networks, optimizers, *, window, with_idm=True):
+  """Initial state of a run.
+
+  Args:
+    key: PRNG key.
+    networks: `Networks`.
+    optimizers: a pair of `optax.GradientTransformation`, for IDM and DT.
+    window: T.
+    with_idm: False for methods that train no IDM.
+
+  Returns:
+    A `types.TrainState` at step 0.
+  """
+  spec = networks.idm.spec
+  dtype = jnp.float32 if spec.observation_kind == 'vector' else jnp.uint8
+  observations = jnp.zeros((1, window + 1, *spec.observation_shape), dtype)
+  ids = jnp.zeros((1, window), jnp.int32)
+  idm_key, dt_key = jax.random.split(key)
+  idm = None
+  if with_idm:
+    params = networks.idm.init(idm_key, observations)['params']
+    idm = types.ModelState(params, optimizers[0].init(params))
+  dt_params = networks.dt.init(dt_key, observations[:, :-1], ids, ids, ids)['params']
+  return types.TrainState(
+      step=jnp.zeros((), jnp.int32),
+      idm=idm,
+      dt=types.ModelState(dt_params, optimizers[1].init(dt_params)))
+
+
+def label(idm, params, batch, legal):
+  """The IDM's labels for a batch: the most probable legal action, in eval mode (decision 6).
+
+  Args:
+    idm: the `InverseDynamicsModel`.
+    params: its parameters.
+    batch: a `types.Batch`.
+    legal: bool [num environments, A].
+
+  Returns:
+    [B, T] int32; no gradient flows through it.
+  """
+  logits = idm.apply({'params': params}, batch.observations)
+  logits = jnp.where(legal[batch.environment][:, None], logits, -jnp.inf)
+  return jax.lax.stop_gradient(jnp.argmax(logits, axis=-1).astype(jnp.int32))
+
+
+def idm_objective(params, idm, batch, key):
+  """Eq. 4 on the labelled transitions of a batch, with dropout. Returns loss, metrics."""
+  logits = idm.apply({'params': params}, batch.observations, deterministic=False,
+                     rngs={'dropout': key})
+  return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid)
+
+
+def dt_objective(params, dt, batch, has_action, key, *, reward_weight):
+  """Eq. 3 on a batch, with dropout. Returns loss, metrics."""
+  spec = dt.spec
+  returns = discretize.encode_return(
+      batch.returns_to_go, low=spec.return_low, high=spec.return_high)
+  rewards = discretize.encode_reward(batch.rewards)
+  action_tokens = jnp.where(has_action, batch.actions, spec.num_actions)
+  logits = dt.apply({'params': params}, batch.observations[:, :-1], returns, action_tokens, rewards,
+                    deterministic=False, rngs={'dropout': key})
+  return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
+                        has_action=has_action, is_valid=batch.is_valid,
+                        reward_weight=reward_weight)
+
+
+def _train(model, optimizer, objective):
+  """One optimizer step on `objective(params) -> (loss, metrics)`."""
+  (_, metrics), grads = jax.value_and_grad(objective, has_aux=True)(model.params)
+  updates, opt_state = optimizer.update(grads, model.opt_state, model.params)
+  metrics['grad_norm'] = optax.global_norm(grads)
+  return types.ModelState(optax.apply_updates(model.params, updates), opt_state), metrics
+
+
+def _dt_batch(batches, idm_labels):
+  """Joins the DT's windows. Returns a Batch, and has_action [B, T]."""
+  parts = [] if batches.dt is None else [batches.dt]
+  if batches.limited is not None:
+    limited = batches.limited
+    if idm_labels is not None:  # True labels are never overwritten.
+      actions = jnp.where(limited.is_labelled, limited.actions, idm_labels)
+      limited = limited._replace(actions=actions, is_labelled=jnp.ones_like(limited.is_labelled))
+    parts.append(limited)
+  batch = jax.tree.map(lambda *xs: jnp.concatenate(xs), *parts)
+  return batch, batch.is_labelled
+
+
+def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
+                reward_weight=0.):
+  """Makes the update of Table 1.
+
+  Args:
+    networks: `Networks`.
+    optimizers: a pair of `optax.GradientTransformation`, for IDM and DT.
+    specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
+    unlabelled: what happens to unlabelled transitions of `Batches.limited`; see `methods.Phase`.
+    reward_weight: weight of the DT's reward prediction.
+
+  Returns:
+    update(state, batches, key) -> (state, metrics): one step of each network that has data in the
+    `types.Batches`. Labels come from the IDM as it was before this step. `key` is the run's; the
+    step is folded in here. Metrics are a flat dict of scalars, 'idm/loss' and so on.
+  """
+  legal = legal_actions(specs)
+
+  def update(state, batches, key):
+    idm_key, dt_key = jax.random.split(jax.random.fold_in(key, state.step))
+    idm, dt, metrics = state.idm, state.dt, {}
+    if batches.idm is not None:
+      idm, idm_metrics = _train(idm, optimizers[0], functools.partial(
+          idm_objective, idm=networks.idm, batch=batches.idm, key=idm_key))
+      metrics |= {f'idm/{k}': v for k, v in idm_metrics.items()}
+    if batches.dt is not None or batches.limited is not None:
+      idm_labels = None
+      if batches.limited is not None and unlabelled == methods.LABEL_WITH_IDM:
+        idm_labels = label(networks.idm, state.idm.params, batches.limited, legal)
+      dt_batch, has_action = _dt_batch(batches, idm_labels)
+      dt, dt_metrics = _train(dt, optimizers[1], functools.partial(
+          dt_objective, dt=networks.dt, batch=dt_batch, has_action=has_action, key=dt_key,
+          reward_weight=reward_weight))
+      metrics |= {f'dt/{k}': v for k, v in dt_metrics.items()}
+    return types.TrainState(state.step + 1, idm, dt), metrics
+
+  return update

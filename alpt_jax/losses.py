@@ -1,0 +1,73 @@
+"""The losses of the paper: eq. 4 for the IDM, eq. 3 for the DT. Logits in, scalars out."""
+
+import jax.numpy as jnp
+import optax
+
+
+def masked_mean(x, mask):
+  """Mean of `x` where `mask` (bool, same shape) is True; 0 if it is True nowhere."""
+  return jnp.sum(jnp.where(mask, x, 0.)) / jnp.maximum(jnp.sum(mask), 1)
+
+
+def cross_entropy(logits, targets, mask):
+  """Mean negative log likelihood in nats over the entries that count.
+
+  Args:
+    logits: [B, T, A] float.
+    targets: [B, T] int32 in [0, A); any legal value where `mask` is False.
+    mask: [B, T] bool.
+
+  Returns:
+    [] float32.
+  """
+  nll_BT = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
+  return masked_mean(nll_BT, mask)
+
+
+def accuracy(logits, targets, mask):
+  """Share of the entries that count whose arg max is the target; shapes as `cross_entropy`."""
+  return masked_mean((jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32), mask)
+
+
+def idm_loss(logits, actions, is_labelled, is_valid):
+  """Eq. 4, averaged over the labelled transitions of a batch.
+
+  Args:
+    logits: [B, T, A] of the IDM.
+    actions: [B, T] int32.
+    is_labelled: [B, T] bool.
+    is_valid: [B, T] bool.
+
+  Returns:
+    [] float32, and a dict of scalars with `loss` and `accuracy`.
+  """
+  mask = is_labelled & is_valid
+  loss = cross_entropy(logits, actions, mask)
+  return loss, {'loss': loss, 'accuracy': accuracy(logits, actions, mask)}
+
+
+def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_weight):
+  """Eq. 3: returns and actions, plus (multi-game DT, not in eq. 3) rewards with a weight.
+
+  Args:
+    logits: `networks.models.DTLogits`.
+    returns: [B, T] int32 return bins.
+    actions: [B, T] int32.
+    rewards: [B, T] int32 reward ids; unused if `logits.rewards` is None.
+    has_action: [B, T] bool; the action is a target: true, or labelled by the IDM.
+    is_valid: [B, T] bool.
+    reward_weight: weight of the reward term; 0 is eq. 3 as written.
+
+  Returns:
+    [] float32, and a dict of scalars: `loss`, each term, and `action_accuracy`.
+  """
+  action_mask = has_action & is_valid
+  return_loss = cross_entropy(logits.returns, returns, is_valid)
+  action_loss = cross_entropy(logits.actions, actions, action_mask)
+  metrics = {'return_loss': return_loss, 'action_loss': action_loss,
+             'action_accuracy': accuracy(logits.actions, actions, action_mask)}
+  loss = return_loss + action_loss
+  if logits.rewards is not None:
+    metrics['reward_loss'] = cross_entropy(logits.rewards, rewards, is_valid)
+    loss += reward_weight * metrics['reward_loss']
+  return loss, metrics | {'loss': loss}

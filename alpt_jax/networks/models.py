@@ -1,0 +1,198 @@
+"""The inverse dynamics model and the decision transformer: tokens, transformer, heads.
+
+The two are the same transformer with different tokens and masks, and separate parameters (the paper
+writes P_beta and P_theta). The IDM's tokens are observations and one learned query per action: an
+all-ones mask over the DT's tokens would show it the actions it must predict.
+"""
+
+from typing import NamedTuple
+
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from alpt_jax import discretize
+from alpt_jax import types
+from alpt_jax.networks import masks
+from alpt_jax.networks import tokens
+from alpt_jax.networks import transformer
+
+_EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
+
+
+class DTLogits(NamedTuple):
+  """What the DT predicts at every step of a window.
+
+  Attributes:
+    returns: [B, T, R]; from what is before the step and its observation.
+    actions: [B, T, A]; the same and the step's return token.
+    rewards: [B, T, 3]; the same and the step's action; None if rewards are not predicted.
+  """
+  returns: jax.Array
+  actions: jax.Array
+  rewards: jax.Array | None
+
+
+class InverseDynamicsModel(nn.Module):
+  """P_beta(a_t .. a_{t+T-1} | o_t .. o_{t+T}) (eq. 4 of the paper).
+
+  Attributes:
+    spec: declares the observation and the action space.
+    num_layers, num_heads, d_model, dropout: of the transformer.
+    patch_size: side of an observation patch; 0 for the whole frame.
+    is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
+      a behaviour cloner.
+  """
+  spec: types.EnvironmentSpec
+  num_layers: int
+  num_heads: int
+  d_model: int
+  dropout: float = 0.
+  patch_size: int = 0
+  is_causal: bool = False
+
+  @nn.compact
+  def __call__(self, observations, *, deterministic=True):
+    """Predicts the actions between consecutive observations.
+
+    Args:
+      observations: [B, T + 1, ...] as the spec declares.
+      deterministic: False to apply dropout (needs a 'dropout' rng).
+
+    Returns:
+      [B, T, A] float32 logits.
+    """
+    x_BTPD = tokens.make_tokenizer(
+        self.spec, d_model=self.d_model, patch_size=self.patch_size)(observations)
+    b, num_frames, p, d = x_BTPD.shape
+    num_actions = num_frames - 1
+    query_D = self.param('query', _EMBEDDING_INIT, (d,))
+    queries_BTD = jnp.broadcast_to(query_D, (b, num_actions, d))
+    x_BSD = jnp.concatenate([x_BTPD.reshape(b, num_frames * p, d), queries_BTD], axis=1)
+    num_tokens = num_frames * p + num_actions
+    x_BSD = tokens.Position(num_tokens, name='position')(x_BSD)
+    mask_SS = masks.all_ones(num_tokens)
+    if self.is_causal:  # Frame f and query i belong to times f and i; nothing sees a later time.
+      time = np.concatenate([np.repeat(np.arange(num_frames), p), np.arange(num_actions)])
+      mask_SS = mask_SS & (time[None, :] <= time[:, None])
+    read = np.arange(num_frames * p, num_tokens)
+    out_BTD, _ = transformer.Transformer(
+        self.num_layers, self.num_heads, self.dropout, name='transformer')(
+            x_BSD, mask_SS, deterministic=deterministic, read=read)
+    return nn.Dense(self.spec.num_actions, name='action_head')(out_BTD)
+
+
+class DecisionTransformer(nn.Module):
+  """P_theta of eq. 3: returns, then actions (and, if asked, rewards), step by step.
+
+  Attributes:
+    spec: declares the observation, the action space and the range of returns.
+    num_steps: T, steps in the window.
+    num_layers, num_heads, d_model, dropout: of the transformer.
+    patch_size: side of an observation patch; 0 for the whole frame.
+    return_tokens: which return tokens are attended; see `masks.block_causal`.
+    predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
+  """
+  spec: types.EnvironmentSpec
+  num_steps: int
+  num_layers: int
+  num_heads: int
+  d_model: int
+  dropout: float = 0.
+  patch_size: int = 0
+  return_tokens: str = 'current'
+  predict_rewards: bool = False
+
+  def setup(self):
+    spec, d = self.spec, self.d_model
+    self.num_returns = discretize.num_return_bins(spec.return_low, spec.return_high)
+    self.tokenizer = tokens.make_tokenizer(
+        spec, d_model=d, patch_size=self.patch_size, name='tokenizer')
+    embed = lambda n: nn.Embed(n, d, embedding_init=_EMBEDDING_INIT)  # noqa: E731
+    self.return_embedding = embed(self.num_returns)
+    self.action_embedding = embed(spec.num_actions + 1)  # The last row: action not known.
+    self.reward_embedding = embed(discretize.NUM_REWARD_TOKENS)
+    p = tokens.num_observation_tokens(spec, patch_size=self.patch_size)
+    self.mask_SS = masks.block_causal(self.num_steps, p, return_tokens=self.return_tokens)
+    self.num_observation_tokens = p
+    self.position = tokens.Position(len(self.mask_SS))
+    self.transformer = transformer.Transformer(self.num_layers, self.num_heads, self.dropout)
+    self.return_head = nn.Dense(self.num_returns)
+    self.action_head = nn.Dense(spec.num_actions)
+    if self.predict_rewards:
+      self.reward_head = nn.Dense(discretize.NUM_REWARD_TOKENS)
+
+  def _sequence(self, observations, returns, actions, rewards):
+    """Returns the tokens [B, S, D] of a window, with positions."""
+    chex.assert_axis_dimension(observations, 1, self.num_steps)
+    return self.position(tokens.interleave(
+        self.tokenizer(observations), self.return_embedding(returns),
+        self.action_embedding(actions), self.reward_embedding(rewards)))
+
+  def __call__(self, observations, returns, actions, rewards, *, deterministic=True):
+    """Predicts every step of a window from what comes before it.
+
+    Args:
+      observations: [B, T, ...] as the spec declares.
+      returns: [B, T] int32 return bins.
+      actions: [B, T] int32 in [0, A]; A where the action is not known.
+      rewards: [B, T] int32 reward ids (`discretize.encode_reward`).
+      deterministic: False to apply dropout (needs a 'dropout' rng).
+
+    Returns:
+      `DTLogits`.
+    """
+    x_BSD = self._sequence(observations, returns, actions, rewards)
+    p = self.num_observation_tokens
+    first_slots = np.arange(self.num_steps) * (p + 3)
+    read = [first_slots + p - 1, first_slots + p]  # Last observation token; return token.
+    if self.predict_rewards:
+      read.append(first_slots + p + 1)  # Action token.
+    read = np.concatenate(read)
+    num_used = read.max() + 1  # Nothing attends what follows the last read-out.
+    out_BSD, _ = self.transformer(
+        x_BSD[:, :num_used], self.mask_SS[:num_used, :num_used], deterministic=deterministic,
+        read=read)
+    outs = jnp.split(out_BSD, len(read) // self.num_steps, axis=1)
+    return DTLogits(self.return_head(outs[0]), self.action_head(outs[1]),
+                    self.reward_head(outs[2]) if self.predict_rewards else None)
+
+  def predict_return(self, observations, returns, actions, rewards, step):
+    """First half of acting: the return distribution at one step of a window.
+
+    Args:
+      observations: [B, T, ...]; only those up to `step` matter.
+      returns: [B, T] int32; only those before `step` can matter.
+      actions: [B, T] int32; likewise.
+      rewards: [B, T] int32; likewise.
+      step: [] int32 in [0, T).
+
+    Returns:
+      [B, R] logits, and the transformer's caches for `predict_action`.
+    """
+    x_BSD = self._sequence(observations, returns, actions, rewards)
+    p = self.num_observation_tokens
+    read = jnp.atleast_1d(step * (p + 3) + p - 1)
+    out_B1D, caches = self.transformer(x_BSD, jnp.asarray(self.mask_SS), read=read)
+    return self.return_head(out_B1D[:, 0]), caches
+
+  def predict_action(self, returns, caches, step):
+    """Second half of acting: the action distribution given the step's return.
+
+    Only the return token is computed; everything before it is in the caches.
+
+    Args:
+      returns: [B] int32 return bins chosen for this step.
+      caches: what `predict_return` gave.
+      step: [] int32, as given there.
+
+    Returns:
+      [B, A] logits.
+    """
+    place = step * (self.num_observation_tokens + 3) + self.num_observation_tokens
+    x_B1D = self.position(self.return_embedding(returns)[:, None], place)
+    out_B1D, _ = self.transformer(
+        x_B1D, jnp.asarray(self.mask_SS)[place][None], caches=caches, position=place)
+    return self.action_head(out_B1D[:, 0])

@@ -1,0 +1,105 @@
+"""Observations to tokens, and the order of tokens in a sequence.
+
+A tokenizer maps observations [B, T, ...] to [B, T, P, D]. Grids and images are cut into patches, each
+embedded by one linear map, with a learned position per patch (Lee et al., 2022); a patch as large as
+the frame makes one token of it. Vectors become one token.
+"""
+
+import chex
+from flax import linen as nn
+import jax.numpy as jnp
+
+_EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
+
+
+class PatchTokenizer(nn.Module):
+  """[B, T, H, W, C] uint8 -> [B, T, P, D]; patches are non-overlapping, in row-major order.
+
+  Attributes:
+    d_model: D.
+    patch_size: side of a square patch; divides H and W. 14 for Atari's 84 x 84.
+    scale: what a value is divided by: 255 for pixels, 1 for the 0/1 planes of a grid.
+  """
+  d_model: int
+  patch_size: int
+  scale: float
+
+  @nn.compact
+  def __call__(self, observations):
+    chex.assert_rank(observations, 5)
+    *_, height, width, channels = observations.shape
+    b, t = observations.shape[:2]
+    p = self.patch_size
+    if height % p or width % p:
+      raise ValueError(f'patch_size {p} must divide the observation, {height} x {width}.')
+    x = observations.astype(jnp.float32) / self.scale
+    x = x.reshape(b, t, height // p, p, width // p, p, channels)
+    x = x.transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, t, -1, p * p * channels)
+    x_BTPD = nn.Dense(self.d_model, name='embed')(x)
+    position = self.param('position', _EMBEDDING_INIT, x_BTPD.shape[2:])
+    return x_BTPD + position[None, None]
+
+
+class VectorTokenizer(nn.Module):
+  """[B, T, V] numbers in [low, high] -> [B, T, 1, D]: scaled to [-1, 1], then one linear map."""
+  d_model: int
+  low: float
+  high: float
+
+  @nn.compact
+  def __call__(self, observations):
+    chex.assert_rank(observations, 3)
+    x_BTV = 2. * (observations.astype(jnp.float32) - self.low) / (self.high - self.low) - 1.
+    return nn.Dense(self.d_model, name='embed')(x_BTV)[:, :, None]
+
+
+def make_tokenizer(spec, *, d_model, patch_size, name='tokenizer'):
+  """Makes the tokenizer that an environment declares.
+
+  Args:
+    spec: a `types.EnvironmentSpec`.
+    d_model: D.
+    patch_size: side of a patch; 0 for the whole frame. Unused for vectors.
+    name: name of the module.
+
+  Returns:
+    A module: [B, T, ...] -> [B, T, P, D].
+  """
+  if spec.observation_kind == 'vector':
+    return VectorTokenizer(d_model, spec.observation_low, spec.observation_high, name=name)
+  scale = {'grid': 1., 'image': 255.}[spec.observation_kind]
+  return PatchTokenizer(d_model, patch_size or spec.observation_shape[0], scale, name=name)
+
+
+def num_observation_tokens(spec, *, patch_size):
+  """P: how many tokens one observation becomes."""
+  if spec.observation_kind == 'vector' or not patch_size:
+    return 1
+  height, width = spec.observation_shape[:2]
+  return (height // patch_size) * (width // patch_size)
+
+
+def interleave(observation_BTPD, return_BTD, action_BTD, reward_BTD):
+  """Orders the DT's tokens: per step observation, return, action, reward. -> [B, T * (P + 3), D]."""
+  b, t, p, d = observation_BTPD.shape
+  chex.assert_shape([return_BTD, action_BTD, reward_BTD], (b, t, d))
+  others = jnp.stack([return_BTD, action_BTD, reward_BTD], axis=2)
+  return jnp.concatenate([observation_BTPD, others], axis=2).reshape(b, t * (p + 3), d)
+
+
+class Position(nn.Module):
+  """Adds a learned embedding per place in the sequence to tokens [B, S, D].
+
+  Attributes:
+    num_tokens: S.
+  """
+  num_tokens: int
+
+  @nn.compact
+  def __call__(self, x_BSD, place=None):
+    """Adds the embeddings; with `place` [] int32, that place's embedding to tokens [B, 1, D]."""
+    embedding_SD = self.param('embedding', _EMBEDDING_INIT, (self.num_tokens, x_BSD.shape[-1]))
+    if place is None:
+      chex.assert_axis_dimension(x_BSD, 1, self.num_tokens)
+      return x_BSD + embedding_SD[None]
+    return x_BSD + embedding_SD[place][None, None]
