@@ -1,0 +1,72 @@
+"""Policies that record the maze data.
+
+The paper's is epsilon-greedy around breadth-first search (section 5.6, epsilon 0.5), as a mixture:
+with probability epsilon the action is uniform over all four, the greedy one included. At 0.5 the
+greedy action has probability 0.625, each other 0.125.
+"""
+
+import numpy as np
+
+from alpt_jax.envs import maze
+
+
+def epsilon_greedy_probs(walls, goal, epsilon):
+  """Tabulates the policy.
+
+  Args:
+    walls: [n, n] bool.
+    goal: (row, column).
+    epsilon: in [0, 1].
+
+  Returns:
+    [n, n, 4] float64 probabilities of the actions in each cell; uniform where
+    `maze.optimal_actions` has none.
+
+  Raises:
+    ValueError: if `epsilon` is outside [0, 1].
+  """
+  if not 0 <= epsilon <= 1:
+    raise ValueError(f'epsilon is {epsilon}; expected a probability in [0, 1].')
+  uniform = np.full(maze.NUM_ACTIONS, 1 / maze.NUM_ACTIONS)
+  greedy = maze.optimal_actions(walls, goal)
+  mixture = epsilon * uniform + (1 - epsilon) * np.eye(maze.NUM_ACTIONS)[greedy]
+  return np.where((greedy >= 0)[..., None], mixture, uniform)
+
+
+class EpsilonGreedy:
+  """Draws actions from `epsilon_greedy_probs`, for the goal that the observation shows."""
+
+  def __init__(self, layout, epsilon, seed):
+    """Makes the policy.
+
+    Args:
+      layout: the `maze.Layout` acted in.
+      epsilon: in [0, 1].
+      seed: seeds the draws.
+
+    Raises:
+      ValueError: if `epsilon` is outside [0, 1].
+    """
+    self._walls = layout.walls
+    self._epsilon = epsilon
+    self._rng = np.random.default_rng(seed)
+    self._plan_for(layout.goal)
+
+  def __call__(self, timestep):
+    """Draws an action.
+
+    Args:
+      timestep: a `dm_env.TimeStep` of `maze.Maze`.
+
+    Returns:
+      np.int32 in [0, 4).
+    """
+    goal = np.argwhere(timestep.observation['grid'][..., maze.GOAL_PLANE])[0]
+    if tuple(goal) != self._goal:
+      self._plan_for(tuple(goal))
+    row, column = timestep.observation['xy']
+    return np.int32(self._rng.choice(maze.NUM_ACTIONS, p=self._probs[row, column]))
+
+  def _plan_for(self, goal):
+    self._goal = goal
+    self._probs = epsilon_greedy_probs(self._walls, goal, self._epsilon)
