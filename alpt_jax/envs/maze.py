@@ -90,10 +90,10 @@ def make_layout(kind, *, size=20, seed):
     raise ValueError(f'seed of {name} is {seed}; expected a non-negative integer.')
   family, _, count = kind.partition(':')
   if family == 'blocks' and count.isdecimal():
-    num_free = max(size - 2, 0) ** 2 - int(count)
-    if num_free < 2:
-      raise ValueError(f'{name} has {num_free} free cells; a start and a goal need 2. Use a larger '
-                       'size or fewer blocks.')
+    max_blocks = max(size - 2, 0) ** 2 - 2  # A start and a goal stay free.
+    if int(count) > max_blocks:
+      raise ValueError(f'{name} has room for {max(max_blocks, 0)} blocks; use a larger size or '
+                       'fewer blocks.')
     rng = _gym_random_state(seed)
     walls = _draw_blocks(rng, size, int(count))
   elif kind == 'tunnel':
