@@ -1,0 +1,156 @@
+"""Which transitions of the action-limited target keep their action; the rest is removed here.
+
+The paper's D*+ is a handful of labelled transitions inside the target's data: 10k on Atari, 250 in
+the maze. We draw them as whole windows of k transitions, since a shorter run of labels cannot train
+the inverse dynamics model. This is the only code that sees a hidden action.
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Choice(NamedTuple):
+  """The labelled windows of a dataset and what they were drawn with.
+
+  Attributes:
+    windows: [M, 2] int64; episode and first transition of every labelled window.
+    budget: number of labelled transitions, M * window.
+    window: transitions in a window.
+    seed: seed of the draw.
+  """
+  windows: np.ndarray
+  budget: int
+  window: int
+  seed: int
+
+
+def choose_windows(num_transitions, *, budget, window, seed):
+  """Draws disjoint windows uniformly over the whole dataset.
+
+  Windows go to episodes one at a time, with a probability proportional to the places that are left
+  there (so the first one is uniform over all windows of the dataset); inside an episode, every
+  placement of its windows is equally likely. Unlike drawing and rejecting, it never gets stuck: any
+  budget that fits is met exactly.
+
+  Args:
+    num_transitions: [E] int; length of every episode.
+    budget: number of labels; a positive multiple of `window`.
+    window: transitions in a window, at least 1.
+    seed: int >= 0. The result depends on the arguments only.
+
+  Returns:
+    [M, 2] int64, sorted: episode and first transition of M = budget / window windows.
+
+  Raises:
+    ValueError: if the budget is no positive multiple of `window`, or more than the data can give.
+  """
+  num_transitions = np.asarray(num_transitions, np.int64)
+  if budget <= 0 or budget % window:
+    raise ValueError(f'budget is {budget} labels; expected a positive multiple of the window of '
+                     f'{window} transitions. Try {max(budget // window, 1) * window}.')
+  capacity = int(np.sum(num_transitions // window))
+  if budget > capacity * window:
+    raise ValueError(f'budget is {budget} labels; {len(num_transitions)} episodes hold {capacity} '
+                     f'disjoint windows of {window} transitions, {capacity * window} labels. Lower '
+                     'the budget, or record more episodes.')
+  rng = np.random.default_rng(seed)
+  counts = np.zeros(len(num_transitions), np.int64)
+  for _ in range(budget // window):
+    places_left = np.maximum(num_transitions - window * (counts + 1) + 1, 0)
+    cumulative = np.cumsum(places_left)
+    counts[np.searchsorted(cumulative, rng.integers(cumulative[-1]), side='right')] += 1
+  chosen = []
+  for episode in np.flatnonzero(counts):
+    count = counts[episode]
+    # Shrinking each window to one slot turns disjoint windows into distinct slots, and back.
+    num_slots = num_transitions[episode] - count * (window - 1)
+    slots = np.sort(rng.choice(num_slots, size=count, replace=False))
+    starts = slots + np.arange(count) * (window - 1)
+    chosen += [(episode, start) for start in starts]
+  return np.array(chosen, np.int64)
+
+
+def hide_actions(episodes, windows, window):
+  """Removes the action of every transition outside the labelled windows.
+
+  Args:
+    episodes: rlds.Episodes.
+    windows: [M, 2] int; episode and first transition of the windows that stay labelled.
+    window: transitions in a window.
+
+  Returns:
+    rlds.Episodes that share all but `actions` and `is_labelled`. Actions are 0 where not labelled.
+
+  Raises:
+    ValueError: if a window reaches past the end of its episode: it was chosen for other data.
+  """
+  episode, start = np.asarray(windows, np.int64).reshape(-1, 2).T
+  is_known = (episode >= 0) & (episode < episodes.num_episodes)
+  length = episodes.num_transitions[np.where(is_known, episode, 0)]
+  is_wrong = ~is_known | (start < 0) | (start + window > length)
+  if is_wrong.any():
+    i = int(np.argmax(is_wrong))
+    raise ValueError(f'labelled window {i} is transitions {start[i]} .. {start[i] + window - 1} of '
+                     f'episode {episode[i]}, which the data does not have. The windows were chosen '
+                     'for another dataset: choose them again.')
+  kept = (episodes.first_step[episode] + start)[:, None] + np.arange(window)
+  is_kept = np.zeros(len(episodes.actions), bool)
+  is_kept[kept] = True
+  is_labelled = is_kept & episodes.is_labelled
+  return dataclasses.replace(episodes, actions=np.where(is_labelled, episodes.actions, 0),
+                             is_labelled=is_labelled)
+
+
+def write_choice(path, choice):
+  """Writes a `Choice` as JSON, all of it or nothing."""
+  content = choice._asdict() | {'windows': np.asarray(choice.windows).tolist()}
+  # A name of its own, so that two writers do not share a half-written file.
+  with tempfile.NamedTemporaryFile('w', dir=os.path.dirname(os.path.abspath(path)),
+                                   prefix=os.path.basename(path) + '.', delete=False) as f:
+    try:
+      json.dump(content, f)
+      f.close()
+      os.replace(f.name, path)
+    except BaseException:
+      os.unlink(f.name)
+      raise
+
+
+def read_choice(path):
+  """Reads what `write_choice` wrote.
+
+  Args:
+    path: the JSON file.
+
+  Returns:
+    The `Choice`.
+
+  Raises:
+    FileNotFoundError: if there is no such file.
+    ValueError: if the file is damaged or does not hold as many windows as its budget says.
+  """
+  remedy = 'The file is damaged: choose the labels again.'
+  with open(path, 'rb') as f:
+    try:
+      content = json.load(f)
+    except ValueError as error:
+      raise ValueError(f'{path}: not JSON ({error}). {remedy}') from error
+  if not isinstance(content, dict) or set(content) != set(Choice._fields):
+    raise ValueError(f'{path}: expected a JSON object with {Choice._fields}. {remedy}')
+  numbers = [content[name] for name in ('budget', 'window', 'seed')]
+  try:
+    windows = np.array(content['windows'])
+  except ValueError as error:
+    raise ValueError(f'{path}: windows is not a list of [episode, start]. {remedy}') from error
+  if (windows.ndim != 2 or windows.shape[1] != 2 or windows.dtype != np.int64
+      or any(type(n) is not int for n in numbers)
+      or len(windows) * content['window'] != content['budget']):
+    raise ValueError(f'{path}: windows has shape {windows.shape} for budget {content["budget"]!r} '
+                     f'and window {content["window"]!r}; expected [budget / window, 2] integers. '
+                     f'{remedy}')
+  return Choice(windows, *numbers)

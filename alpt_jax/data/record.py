@@ -1,0 +1,225 @@
+"""Records a dm_env environment into a TFDS dataset in the RLDS layout.
+
+envlogger's TFDS backend writes TFRecord files, which only TensorFlow reads and only from the front.
+The records themselves are the same bytes in array_record files, so they are copied over once and
+training reads them by random access without TensorFlow. This is the only file of `data/` that
+imports TensorFlow.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import uuid
+
+import dm_env
+import envlogger
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from envlogger.backends import tfds_backend_writer
+
+from alpt_jax.data import rlds
+
+_EPISODES_PER_FILE = 1000
+
+
+def record_episodes(env, policy, num_episodes, directory, *, name, metadata, progress=None):
+  """Records whole episodes of a policy.
+
+  The dataset appears under its name only when it is complete: an interrupted recording leaves
+  nothing but `<directory>.unfinished-*`, which can be deleted.
+
+  Args:
+    env: dm_env.Environment with discrete actions; its observation is an array or a flat dict of
+      arrays. It is not closed.
+    policy: policy(timestep) -> int action; may look into `env`.
+    num_episodes: how many episodes to record, at least 1.
+    directory: where the dataset goes; must not exist, or be empty.
+    name: names the environment on the dataset card; `rlds.read_episodes` compares it.
+    metadata: JSON-able dict for the card: how the data was made (size, seed, epsilon, versions).
+    progress: called with the number of episodes recorded after each of them, or None.
+
+  Returns:
+    The dataset card, a dict. `mean_length` is in transitions.
+
+  Raises:
+    ValueError: if `num_episodes` is below 1 or `directory` already holds something.
+  """
+  if num_episodes < 1:
+    raise ValueError(f'num_episodes is {num_episodes}; expected at least 1.')
+  with _all_or_nothing(directory) as staging:
+    recorded = os.path.join(staging, 'tfrecord')
+    os.mkdir(recorded)
+    lengths, returns = _record(env, policy, num_episodes, recorded, name, progress)
+    os.mkdir(os.path.join(staging, 'dataset'))
+    _copy_as_array_record(recorded, os.path.join(staging, 'dataset'))
+    card = {
+        'name': name,
+        'metadata': metadata,
+        'num_episodes': num_episodes,
+        'num_transitions': sum(lengths),
+        'mean_length': float(np.mean(lengths)),
+        'mean_return': float(np.mean(returns)),
+    }
+    with open(os.path.join(staging, 'dataset', rlds.CARD), 'w') as f:
+      json.dump(card, f, indent=2)
+  return card
+
+
+def convert_to_array_record(source, directory):
+  """Copies a TFDS dataset from TFRecord to array_record files, record by record.
+
+  Args:
+    source: TFDS directory with TFRecord files, e.g. written by envlogger or downloaded.
+    directory: where the copy goes; must not exist, or be empty.
+
+  Raises:
+    FileNotFoundError: if there is no dataset at `source`.
+    ValueError: if `source` is damaged, or `directory` already holds something.
+  """
+  if not os.path.isfile(os.path.join(source, 'dataset_info.json')):
+    raise FileNotFoundError(f'{source}: has no dataset_info.json: not a TFDS dataset. Correct the '
+                            'path.')
+  with _all_or_nothing(directory) as staging:
+    os.mkdir(os.path.join(staging, 'dataset'))
+    _copy_as_array_record(source, os.path.join(staging, 'dataset'))
+
+
+@contextlib.contextmanager
+def _all_or_nothing(directory):
+  """Yields a new directory whose `dataset` becomes `directory` if the block succeeds."""
+  directory = os.path.abspath(directory)
+  if os.path.lexists(directory) and not (os.path.isdir(directory) and not os.listdir(directory)):
+    raise ValueError(f'{directory}: already exists and is not overwritten. Delete it, or choose '
+                     'another directory.')
+  staging = f'{directory}.unfinished-{uuid.uuid4().hex[:8]}'
+  os.makedirs(staging)
+  try:
+    yield staging
+    os.rename(os.path.join(staging, 'dataset'), directory)
+  finally:
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+class _Writer(tfds_backend_writer.TFDSBackendWriter):
+  """The TFDS backend of envlogger, closed by its owner only."""
+
+  def __del__(self):
+    # The base class closes a second time, which would write into a directory that is gone by then,
+    # and prints an AttributeError when the interpreter exits first.
+    pass
+
+
+class _Typed(dm_env.Environment):
+  """Casts what the environment returns to the types of the features, and copies it.
+
+  envlogger keeps the steps of an episode until its end and takes the types of the last step's empty
+  fields from the ones before: Python floats would become float64, which the features refuse.
+  """
+
+  def __init__(self, env):
+    self._env = env
+
+  def reset(self):
+    return self._typed(self._env.reset())
+
+  def step(self, action):
+    return self._typed(self._env.step(action))
+
+  def action_spec(self):
+    return self._env.action_spec()
+
+  def observation_spec(self):
+    return self._env.observation_spec()
+
+  def _typed(self, timestep):
+    spec = self._env.observation_spec()
+    if isinstance(spec, dict):
+      observation = {key: np.array(timestep.observation[key], spec[key].dtype) for key in spec}
+    else:
+      observation = np.array(timestep.observation, spec.dtype)
+    if timestep.first():
+      return timestep._replace(observation=observation)
+    return timestep._replace(observation=observation, reward=np.float32(timestep.reward),
+                             discount=np.float32(timestep.discount))
+
+
+def _record(env, policy, num_episodes, directory, name, progress):
+  """Writes TFRecord files; returns the transitions and the return of every episode."""
+  writer = _Writer(
+      data_directory=directory, ds_config=_features(env.observation_spec(), name),
+      split_name='train', version='1.0.0', max_episodes_per_file=_EPISODES_PER_FILE)
+  logged = envlogger.EnvLogger(_Typed(env), backend=writer)
+  lengths, returns = [], []
+  try:
+    for episode in range(num_episodes):
+      timestep = logged.reset()
+      lengths.append(0)
+      returns.append(0.)
+      while not timestep.last():
+        timestep = logged.step(int(policy(timestep)))
+        lengths[-1] += 1
+        returns[-1] += float(timestep.reward)
+      if progress is not None:
+        progress(episode + 1)
+  finally:
+    writer.close()
+  return lengths, returns
+
+
+def _features(observation_spec, name):
+  """Describes the RLDS steps of an environment to TFDS."""
+  if isinstance(observation_spec, dict):
+    observation = tfds.features.FeaturesDict(
+        {key: _observation_feature(spec) for key, spec in observation_spec.items()})
+  else:
+    observation = _observation_feature(observation_spec)
+  return tfds.rlds.rlds_base.DatasetConfig(
+      name=re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_'),  # TFDS allows no other letters.
+      observation_info=observation,
+      action_info=tfds.features.Scalar(np.int64),
+      reward_info=tfds.features.Scalar(np.float32),
+      discount_info=tfds.features.Scalar(np.float32))
+
+
+def _observation_feature(spec):
+  # Grids and images are stored as bytes: tf.Example keeps plain integers as one varint each.
+  encoding = 'zlib' if spec.dtype == np.uint8 else 'none'
+  return tfds.features.Tensor(shape=spec.shape, dtype=spec.dtype, encoding=encoding)
+
+
+def _copy_as_array_record(source, directory):
+  """Copies the records of every split; the manifest last, so that less than all does not open."""
+  builder = tfds.builder_from_directory(source)
+  for split in builder.info.splits.values():
+    for i, (path, length) in enumerate(zip(split.filepaths, split.shard_lengths, strict=True)):
+      target = f'{builder.name}-{split.name}.array_record-{i:05d}-of-{split.num_shards:05d}'
+      # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
+      writer = array_record_module.ArrayRecordWriter(os.path.join(directory, target),
+                                                     'group_size:1')
+      num_records = 0
+      try:
+        for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
+          writer.write(record)
+          num_records += 1
+      except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise ValueError(f'{path}: missing or damaged ({str(error).splitlines()[0]}). Copy or '
+                         'record the dataset again.') from error
+      finally:
+        writer.close()
+      if num_records != length:  # TensorFlow ends silently in a file that is cut between records.
+        raise ValueError(f'{path}: holds {num_records} episodes; dataset_info.json says {length}. '
+                         'The file is cut short: copy or record the dataset again.')
+  for name in sorted(os.listdir(source)):
+    if name.endswith('.json') and name != 'dataset_info.json':
+      shutil.copy(os.path.join(source, name), directory)
+  with open(os.path.join(source, 'dataset_info.json')) as f:
+    info = json.load(f)
+  info['fileFormat'] = 'array_record'
+  for split in info.get('splits', ()):
+    split['filepathTemplate'] = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
+  with open(os.path.join(directory, 'dataset_info.json'), 'w') as f:
+    json.dump(info, f, indent=2)

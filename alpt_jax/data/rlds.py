@@ -1,0 +1,339 @@
+"""The one door through which recorded episodes come in.
+
+A dataset is a TFDS directory in the RLDS layout, in array_record files: one record per episode,
+read by random access and without TensorFlow. Whatever is wrong with it is said here, in one line,
+before anything trains on it: a missing file, a reward that is not finite, data of another maze.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from google.protobuf import json_format
+
+# Written beside the data by `record.record_episodes`; says what the data is and how it was made.
+CARD = 'dataset_card.json'
+_MANIFESTS = ('dataset_info.json', 'features.json')
+_STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
+
+
+@dataclasses.dataclass(frozen=True)
+class Episodes:
+  """All steps of a dataset, one episode after the other.
+
+  Step t of episode e is at index `first_step[e] + t`, t = 0 .. num_transitions[e]. The last of them
+  holds only its observation: its action and reward are 0 and it is not labelled.
+
+  Attributes:
+    observations: [N, ...] uint8 (grid, image) or float32 (vector).
+    actions: [N] int32; 0 where not labelled.
+    rewards: [N] float32; `rewards[t]` is what `actions[t]` earned.
+    is_labelled: [N] bool; the step is a transition whose action is known.
+    first_step: [E] int64; where each episode begins.
+    num_transitions: [E] int64; at least 1.
+  """
+  observations: np.ndarray
+  actions: np.ndarray
+  rewards: np.ndarray
+  is_labelled: np.ndarray
+  first_step: np.ndarray
+  num_transitions: np.ndarray
+
+  @property
+  def num_episodes(self):
+    """Number of episodes E."""
+    return len(self.num_transitions)
+
+  @functools.cached_property
+  def returns_to_go(self):
+    """[N] float32; undiscounted sum of rewards from a step, inclusive, to its episode's end."""
+    result = np.zeros(len(self.rewards), np.float32)
+    # One episode at a time, so that a return does not depend on the episodes around it.
+    for first, length in zip(self.first_step, self.num_transitions + 1, strict=True):
+      rewards = self.rewards[first:first + length].astype(np.float64)
+      result[first:first + length] = np.cumsum(rewards[::-1])[::-1]
+    return result
+
+
+def read_card(directory):
+  """Reads the dataset card.
+
+  Args:
+    directory: a dataset directory.
+
+  Returns:
+    The card as a dict, or None if the dataset has none.
+
+  Raises:
+    ValueError: if the card is not a JSON object.
+  """
+  path = os.path.join(directory, CARD)
+  if not os.path.exists(path):
+    return None
+  return _read_json(path)
+
+
+def read_episodes(directory, spec, *, expected_name=None):
+  """Reads a dataset into memory and checks it.
+
+  Args:
+    directory: TFDS directory with RLDS features in array_record files.
+    spec: types.EnvironmentSpec; which observation is read, and what is legal.
+    expected_name: the name that the dataset card must bear, e.g. `spec.name`; None reads any data.
+
+  Returns:
+    `Episodes`, every transition labelled.
+
+  Raises:
+    FileNotFoundError: if the directory or one of its files does not exist.
+    ValueError: if the data is damaged, not RLDS, or not of the environment that `spec` describes.
+  """
+  builder = _open(directory)
+  card = read_card(directory)
+  if expected_name is not None:
+    found = None if card is None else card.get('name')
+    if found != expected_name:
+      raise ValueError(
+          f'{directory}: {CARD} says name {found!r}; expected {expected_name!r}: this is the data '
+          'of another environment. Correct the path, or record the dataset again.')
+  feature = _check_features(directory, builder.info.features, spec)
+  episodes = []
+  for split in builder.info.splits:
+    episodes += _read_split(directory, builder, split, feature, spec)
+  if not episodes:
+    raise ValueError(f'{directory}: holds no episodes. Record the dataset again.')
+  result = _concatenate(episodes)
+  _check_values(directory, result, spec)
+  num_transitions = int(result.num_transitions.sum())
+  if card is not None and card.get('num_transitions', num_transitions) != num_transitions:
+    raise ValueError(f"{directory}: {CARD} says {card['num_transitions']} transitions; the files "
+                     f'hold {num_transitions}. Files were changed: record the dataset again.')
+  return dataclasses.replace(result, actions=result.actions.astype(np.int32))
+
+
+def dataset_digest(directory):
+  """Names the content of a dataset, for results and for the check at resume.
+
+  Args:
+    directory: a dataset directory.
+
+  Returns:
+    16 hex digits: SHA-256 over the record files, in the order of their names, and the features.
+    Copying or renaming the directory does not change it.
+
+  Raises:
+    FileNotFoundError, ValueError: as `read_episodes`, if the dataset does not open.
+  """
+  builder = _open(directory)
+  paths = [os.path.join(directory, 'features.json')]
+  paths += sorted(os.fspath(p) for split in builder.info.splits.values() for p in split.filepaths)
+  digest = hashlib.sha256()
+  for path in paths:
+    with open(path, 'rb') as f:
+      digest.update(hashlib.file_digest(f, 'sha256').digest())
+  return digest.hexdigest()[:16]
+
+
+def _read_json(path):
+  with open(path, 'rb') as f:
+    try:
+      content = json.load(f)
+    except ValueError as error:  # Covers bytes that are not UTF-8, too.
+      raise ValueError(f'{path}: not JSON ({error}). The file is damaged: record or copy the '
+                       'dataset again.') from error
+  if not isinstance(content, dict):
+    raise ValueError(f'{path}: holds a JSON {type(content).__name__}; expected an object. The file '
+                     'is damaged: record or copy the dataset again.')
+  return content
+
+
+def _open(directory):
+  """Opens the TFDS builder once all files that its manifest names are there, and only they."""
+  if not os.path.isdir(directory):
+    raise FileNotFoundError(f'{directory}: no such dataset directory. Record the dataset first, or '
+                            'correct the path.')
+  names = sorted(os.listdir(directory))
+  if not names:
+    raise ValueError(f'{directory}: the directory is empty. Record the dataset first.')
+  for name in _MANIFESTS:
+    if name not in names:
+      raise ValueError(f'{directory}: has no {name}: not a TFDS dataset, or one that is half '
+                       'written. Record or copy the dataset again.')
+    _read_json(os.path.join(directory, name))
+  try:
+    builder = tfds.builder_from_directory(directory)
+  except (json_format.ParseError, KeyError, ValueError) as error:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    raise ValueError(f'{directory}: {" or ".join(_MANIFESTS)} is not a description of a TFDS '
+                     f'dataset ({reason}). Record or copy the dataset again.') from error
+  file_format = builder.info.file_format
+  if file_format is None or file_format.value != 'array_record':
+    raise ValueError(
+        f'{directory}: fileFormat is {file_format and file_format.value}; expected array_record, '
+        'which reads by random access. Convert it with data.record.convert_to_array_record.')
+  for split in builder.info.splits.values():
+    _check_shards(directory, names, split)
+  return builder
+
+
+def _check_shards(directory, names, split):
+  """Checks that the files of a split are there and hold as many records as the manifest says."""
+  expected = [os.path.basename(os.fspath(path)) for path in split.filepaths]
+  prefix = expected[0].split('.')[0] + '.' if expected else ''
+  extra = [n for n in names if prefix and n.startswith(prefix) and n not in expected]
+  if extra:
+    raise ValueError(f'{directory}: {extra[0]} is not among the {len(expected)} files that '
+                     'dataset_info.json names. Remove it, or copy the dataset again.')
+  for name, length in zip(expected, split.shard_lengths, strict=True):
+    path = os.path.join(directory, name)
+    if not os.path.isfile(path):
+      raise FileNotFoundError(
+          f'{path}: the file is missing; dataset_info.json names {len(expected)} files in split '
+          f'{split.name!r}. Copy or record the dataset again.')
+    try:
+      reader = array_record_module.ArrayRecordReader(path)
+      # A file cut at a block boundary opens without an exception: it is not ok and holds 0 records.
+      found = reader.num_records() if reader.ok() else 0
+      reader.close()
+    except RuntimeError as error:
+      raise _damaged(path, error) from error
+    if found != length:
+      raise ValueError(f'{path}: holds {found} episodes; dataset_info.json says {length}. The file '
+                       'is cut short: copy or record the dataset again.')
+
+
+def _damaged(path, error):
+  reason = (str(error).splitlines() or [type(error).__name__])[0]
+  return ValueError(f'{path}: the file is damaged ({reason}). Copy or record the dataset again.')
+
+
+def _check_features(directory, features, spec):
+  """Checks the schema; returns the TFDS feature of the observation that `spec` names."""
+  where = f'{directory}: features.json'
+  if 'steps' not in features or not isinstance(features['steps'], tfds.features.Dataset):
+    raise ValueError(f"{where} has no dataset 'steps' but {sorted(features)}: not in the RLDS "
+                     'format. Convert the data to RLDS episodes.')
+  step = features['steps'].feature
+  for field in (*_STEP_FIELDS, 'observation'):
+    if field not in step:
+      raise ValueError(f'{where} has no step field {field!r} but {sorted(step)}: not in the RLDS '
+                       'format. Convert the data to RLDS episodes.')
+    if field != 'observation' and step[field].shape != ():
+      raise ValueError(f'{where}: {field} has shape {step[field].shape}; expected a scalar.')
+  if not np.issubdtype(step['action'].np_dtype, np.integer):
+    raise ValueError(f"{where}: action has dtype {step['action'].np_dtype}; expected integers: the "
+                     'ids of discrete actions.')
+  observation = step['observation']
+  is_dict = isinstance(observation, tfds.features.FeaturesDict)
+  if is_dict != bool(spec.observation_key) or (is_dict and spec.observation_key not in observation):
+    found = sorted(observation) if is_dict else 'a single array'
+    raise ValueError(f'{where}: the observation is {found}; expected the key '
+                     f'{spec.observation_key!r} of {spec.name}. Choose another observation, or '
+                     'record the dataset again.')
+  feature = observation[spec.observation_key] if is_dict else observation
+  if feature.shape != tuple(spec.observation_shape):
+    raise ValueError(f'{where}: observation {spec.observation_key!r} has shape {feature.shape}; '
+                     f'{spec.name} has {tuple(spec.observation_shape)}. This is the data of '
+                     'another environment: correct the path.')
+  if spec.observation_kind == 'vector':
+    is_known = np.issubdtype(feature.np_dtype, np.number)
+    expected = 'numbers'
+  else:
+    is_known, expected = feature.np_dtype == np.uint8, 'uint8'
+  if not is_known:
+    raise ValueError(f'{where}: observation {spec.observation_key!r} has dtype '
+                     f'{np.dtype(feature.np_dtype)}; a {spec.observation_kind} observation holds '
+                     f'{expected}. Record the dataset again.')
+  return feature
+
+
+def _read_split(directory, builder, split, feature, spec):
+  """Reads the episodes of one split in the order of the files."""
+  # Observations stay encoded until the one that is used is picked: TFDS's own numpy decoding of a
+  # whole episode loses zero bytes at the end of zlib-encoded tensors.
+  source = builder.as_data_source(split, decoders={'steps': tfds.decode.SkipDecoding()})
+  info = builder.info.splits[split]
+  last = np.cumsum(info.shard_lengths)
+  dtype = np.float32 if spec.observation_kind == 'vector' else np.uint8
+  episodes = []
+  for i in range(len(source)):
+    path = os.fspath(info.filepaths[int(np.searchsorted(last, i, side='right'))])
+    try:
+      steps = source[i]['steps']
+    except RuntimeError as error:
+      raise _damaged(path, error) from error
+    observations = steps['observation']
+    if spec.observation_key:
+      observations = observations[spec.observation_key]
+    observations = [feature.decode_example_np(o) for o in observations]
+    fields = {name: np.asarray(steps[name]) for name in _STEP_FIELDS}
+    _check_flags(f'{directory}: episode {i} of split {split!r}', fields)
+    episodes.append((np.asarray(observations).astype(dtype), fields))
+  return episodes
+
+
+def _check_flags(where, fields):
+  """Checks that an episode is one episode, and that its rewards sit where RLDS puts them."""
+  length = len(fields['is_first'])
+  if length < 2:
+    raise ValueError(f'{where} has {length} steps; expected at least 2, which make one transition. '
+                     'Remove the episode from the dataset.')
+  expected = np.arange(length)
+  for name, expected_t in (('is_first', 0), ('is_last', length - 1)):
+    wrong = np.flatnonzero(fields[name] != (expected == expected_t))
+    if wrong.size:
+      raise ValueError(f'{where}: {name} is {bool(fields[name][wrong[0]])} at step {wrong[0]} of '
+                       f'{length}; expected True at step {expected_t} only. Episodes were joined '
+                       'or cut: record or convert the dataset again.')
+  if fields['reward'][-1] != 0:
+    raise ValueError(f"{where}: reward is {fields['reward'][-1]} at the last step, which has no "
+                     'action; in RLDS a step holds the reward that its own action earned. Move the '
+                     'rewards one step back.')
+
+
+def _concatenate(episodes):
+  lengths = np.array([len(observations) for observations, _ in episodes], np.int64)
+  first_step = np.cumsum(lengths) - lengths
+  last_step = first_step + lengths - 1
+  # Actions stay int64 here: an id that does not fit int32 must not become a legal one.
+  actions = np.concatenate([fields['action'] for _, fields in episodes])
+  rewards = np.concatenate([fields['reward'] for _, fields in episodes]).astype(np.float32)
+  is_labelled = np.ones(len(actions), bool)
+  actions[last_step], rewards[last_step], is_labelled[last_step] = 0, 0., False
+  return Episodes(np.concatenate([observations for observations, _ in episodes]), actions, rewards,
+                  is_labelled, first_step, lengths - 1)
+
+
+def _check_values(directory, episodes, spec):
+  """Checks every number against the environment that the data should be of."""
+  is_illegal = episodes.is_labelled & ~np.isin(episodes.actions, spec.legal_actions)
+  is_not_finite = ~np.isfinite(episodes.rewards)
+  observations = episodes.observations.reshape(len(episodes.actions), -1)
+  if spec.observation_kind == 'vector':
+    # Written so that nan is outside, too.
+    is_inside = (observations >= spec.observation_low) & (observations <= spec.observation_high)
+    expected = f'numbers in [{spec.observation_low}, {spec.observation_high}]'
+  else:
+    largest = 1 if spec.observation_kind == 'grid' else 255
+    is_inside = observations <= largest
+    expected = f'values in 0 .. {largest}'
+  is_outside = ~is_inside.all(axis=1)
+  for name, is_wrong, values, wanted in (
+      ('action', is_illegal, episodes.actions, f'one of {spec.legal_actions}'),
+      ('reward', is_not_finite, episodes.rewards, 'a finite number'),
+      (f'observation {spec.observation_key!r}', is_outside, observations, expected)):
+    wrong = np.flatnonzero(is_wrong)
+    if wrong.size:
+      episode = int(np.searchsorted(episodes.first_step, wrong[0], side='right')) - 1
+      value = values[wrong[0]]
+      if value.ndim:
+        value = value[~is_inside[wrong[0]]][0]
+      raise ValueError(
+          f'{directory}: {name} is {value} at step {wrong[0] - episodes.first_step[episode]} of '
+          f'episode {episode} ({wrong.size} steps in all); {spec.name} has {wanted}. The data is '
+          'damaged or of another environment: correct the path, or record it again.')
