@@ -46,10 +46,13 @@ def record_episodes(env, policy, num_episodes, directory, *, name, metadata, pro
     The dataset card, a dict. `mean_length` is in transitions.
 
   Raises:
-    ValueError: if `num_episodes` is below 1 or `directory` already holds something.
+    ValueError: if `num_episodes` is below 1, `name` has no letter to start a file name with, or
+      `directory` already holds something.
   """
   if num_episodes < 1:
     raise ValueError(f'num_episodes is {num_episodes}; expected at least 1.')
+  if not re.match('[A-Za-z]', name):
+    raise ValueError(f'name is {name!r}; expected it to begin with a letter.')
   with _all_or_nothing(directory) as staging:
     recorded = os.path.join(staging, 'tfrecord')
     os.mkdir(recorded)
@@ -154,19 +157,17 @@ def _record(env, policy, num_episodes, directory, name, progress):
       split_name='train', version='1.0.0', max_episodes_per_file=_EPISODES_PER_FILE)
   logged = envlogger.EnvLogger(_Typed(env), backend=writer)
   lengths, returns = [], []
-  try:
-    for episode in range(num_episodes):
-      timestep = logged.reset()
-      lengths.append(0)
-      returns.append(0.)
-      while not timestep.last():
-        timestep = logged.step(int(policy(timestep)))
-        lengths[-1] += 1
-        returns[-1] += float(timestep.reward)
-      if progress is not None:
-        progress(episode + 1)
-  finally:
-    writer.close()
+  for episode in range(num_episodes):
+    timestep = logged.reset()
+    lengths.append(0)
+    returns.append(0.)
+    while not timestep.last():
+      timestep = logged.step(int(policy(timestep)))
+      lengths[-1] += 1
+      returns[-1] += float(timestep.reward)
+    if progress is not None:
+      progress(episode + 1)
+  writer.close()  # Not `logged`, which would close the caller's environment, too.
   return lengths, returns
 
 
@@ -178,7 +179,7 @@ def _features(observation_spec, name):
   else:
     observation = _observation_feature(observation_spec)
   return tfds.rlds.rlds_base.DatasetConfig(
-      name=re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_'),  # TFDS allows no other letters.
+      name=re.sub('[^a-z0-9]+', '_', name.lower()).strip('_'),  # All that TFDS allows.
       observation_info=observation,
       action_info=tfds.features.Scalar(np.int64),
       reward_info=tfds.features.Scalar(np.float32),

@@ -22,7 +22,7 @@ _MANIFESTS = ('dataset_info.json', 'features.json')
 _STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Episodes:
   """All steps of a dataset, one episode after the other.
 
@@ -199,7 +199,6 @@ def _check_shards(directory, names, split):
       reader = array_record_module.ArrayRecordReader(path)
       # A file cut at a block boundary opens without an exception: it is not ok and holds 0 records.
       found = reader.num_records() if reader.ok() else 0
-      reader.close()
     except RuntimeError as error:
       raise _damaged(path, error) from error
     if found != length:
