@@ -41,7 +41,7 @@ class InverseDynamicsModel(nn.Module):
   Attributes:
     spec: declares the observation and the action space.
     num_layers, num_heads, d_model, dropout: of the transformer.
-    patch_size: side of an observation patch; 0 for the whole frame.
+    patch_size: side of an observation patch; 0 for one token per observation.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.
   """
@@ -91,7 +91,7 @@ class DecisionTransformer(nn.Module):
     spec: declares the observation, the action space and the range of returns.
     num_steps: T, steps in the window.
     num_layers, num_heads, d_model, dropout: of the transformer.
-    patch_size: side of an observation patch; 0 for the whole frame.
+    patch_size: side of an observation patch; 0 for one token per observation.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
   """

@@ -1,0 +1,149 @@
+"""Acting with a DT: an optimistic return first, then an action given it (section 3.2 of the paper).
+
+Two published rules exist. 'paper' (Lee et al., 2022, section 3.4) tilts the return distribution towards
+high returns: log P(R) + kappa (R - low) / (high - low). 'release' (their released code) takes the
+largest of 128 samples from the flattened distribution, and samples among the better half of the
+actions. Illegal actions have probability exactly 0 under both.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from alpt_jax import discretize
+from alpt_jax.networks import models
+
+RULES = ('paper', 'release')
+_KAPPA = 10.  # Lee et al., section 3.4.
+_NUM_RETURN_SAMPLES = 128  # The release; the next two as well.
+_RETURN_LOGITS_SCALE = .75
+_ACTION_PERCENTILE = 50.
+
+
+class History(NamedTuple):
+  """The last steps of B episodes that are at the same timestep, oldest first.
+
+  Slots after `slot` hold nothing yet; the causal mask hides them.
+
+  Attributes:
+    observations: [B, T, ...].
+    returns: [B, T] int32 bins the agent asked for.
+    actions: [B, T] int32 it took.
+    rewards: [B, T] int32 reward ids it got.
+    num_steps: [] int32; steps taken so far in the episode.
+  """
+  observations: jax.Array
+  returns: jax.Array
+  actions: jax.Array
+  rewards: jax.Array
+  num_steps: jax.Array
+
+
+def empty_history(observations, window):
+  """A history before the first step; `observations` [B, ...] gives sizes and dtype."""
+  ids = jnp.zeros((len(observations), window), jnp.int32)
+  return History(jnp.zeros((len(observations), window, *observations.shape[1:]),
+                           observations.dtype), ids, ids, ids, jnp.zeros((), jnp.int32))
+
+
+def choose_return(logits, key, *, rule, is_greedy):
+  """Chooses an optimistic return.
+
+  Args:
+    logits: [B, R] over return bins.
+    key: PRNG key.
+    rule: 'paper' or 'release'.
+    is_greedy: [] bool; the arg max of the tilted distribution instead of a sample of it. Only for
+      'paper'; 'release' always samples.
+
+  Returns:
+    [B] int32 bins.
+
+  Raises:
+    ValueError: for an unknown rule.
+  """
+  num_bins = logits.shape[-1]
+  if rule == 'paper':
+    tilted = jax.nn.log_softmax(logits) + _KAPPA * jnp.linspace(0., 1., num_bins)[None]
+    sampled = jax.random.categorical(key, tilted)
+    return jnp.where(is_greedy, jnp.argmax(tilted, axis=-1), sampled).astype(jnp.int32)
+  if rule == 'release':
+    samples = jax.random.categorical(
+        key, _RETURN_LOGITS_SCALE * logits, shape=(_NUM_RETURN_SAMPLES, len(logits)))
+    return jnp.max(samples, axis=0).astype(jnp.int32)
+  raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
+
+
+def choose_action(logits, legal, key, *, rule, is_greedy):
+  """Chooses a legal action.
+
+  Args:
+    logits: [B, A].
+    legal: [A] bool.
+    key: PRNG key.
+    rule: 'paper' samples from the distribution; 'release' from the actions whose logit is above the
+      median of the legal ones.
+    is_greedy: [] bool; the most probable legal action instead.
+
+  Returns:
+    [B] int32.
+
+  Raises:
+    ValueError: for an unknown rule.
+  """
+  logits = jnp.where(legal[None], logits, -jnp.inf)
+  candidates = logits
+  if rule == 'release':
+    threshold = jnp.nanpercentile(
+        jnp.where(legal[None], logits, jnp.nan), _ACTION_PERCENTILE, axis=-1, keepdims=True)
+    # `>=` keeps the best action where all are equal; the release's `>` would keep none.
+    is_best = logits >= jnp.max(logits, axis=-1, keepdims=True)
+    candidates = jnp.where((logits > threshold) | is_best, logits, -jnp.inf)
+  elif rule != 'paper':
+    raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
+  sampled = jax.random.categorical(key, candidates)
+  return jnp.where(is_greedy, jnp.argmax(logits, axis=-1), sampled).astype(jnp.int32)
+
+
+def make_act(dt, legal, *, rule='paper'):
+  """Makes the agent's step.
+
+  Args:
+    dt: the `DecisionTransformer`.
+    legal: [A] bool; the environment's legal actions.
+    rule: one of RULES.
+
+  Returns:
+    act(params, history, observations, key, is_greedy) -> (actions [B] int32, history). The window
+    is shifted when it is full, and `observations` [B, ...] and the choice enter it. After the
+    environment's step, give the reward to `observe_reward`.
+  """
+  legal = jnp.asarray(legal)
+
+  def act(params, history, observations, key, is_greedy):
+    window = dt.num_steps
+    slot = jnp.minimum(history.num_steps, window - 1)
+    is_full = history.num_steps >= window
+    shifted = jax.tree.map(
+        lambda x: jnp.where(is_full, jnp.roll(x, -1, axis=1), x), history[:4])
+    seen = shifted[0].at[:, slot].set(observations)
+    returns, actions, rewards = shifted[1:]
+    logits, caches = dt.apply({'params': params}, seen, returns, actions, rewards, slot,
+                              method=models.DecisionTransformer.predict_return)
+    return_key, action_key = jax.random.split(key)
+    chosen_return = choose_return(logits, return_key, rule=rule, is_greedy=is_greedy)
+    logits = dt.apply({'params': params}, chosen_return, caches, slot,
+                      method=models.DecisionTransformer.predict_action)
+    action = choose_action(logits, legal, action_key, rule=rule, is_greedy=is_greedy)
+    return action, History(seen, returns.at[:, slot].set(chosen_return),
+                           actions.at[:, slot].set(action), rewards, history.num_steps + 1)
+
+  return act
+
+
+def observe_reward(history, rewards):
+  """Writes the rewards [B] float that the last actions earned into the history."""
+  slot = jnp.minimum(history.num_steps, history.rewards.shape[1]) - 1
+  return history._replace(
+      rewards=history.rewards.at[:, slot].set(discretize.encode_reward(rewards)))
