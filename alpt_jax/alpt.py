@@ -12,10 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from alpt_jax import discretize
-from alpt_jax import losses
-from alpt_jax import methods
-from alpt_jax import types
+from alpt_jax import discretize, losses, methods, types
 from alpt_jax.networks import models
 
 

@@ -1,13 +1,11 @@
 """Scores of trained models: agents in their environments, and labels against the truth."""
 
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import acting
-from alpt_jax import alpt
+from alpt_jax import acting, alpt
 from alpt_jax.envs import maze
 
 SHORT_HORIZON = 50  # Steps; success within it tells good agents apart (random: 7 %).

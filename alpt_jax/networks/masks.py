@@ -1,7 +1,7 @@
 """Attention masks: the only difference between the transformer of the IDM and that of the DT.
 
-A mask is a numpy bool [S, S]; `mask[q, k]` is True where query token q may attend key token k. Masks
-depend on static sizes only, so they are built once, at trace time.
+A mask is a numpy bool [S, S]; `mask[q, k]` is True where query token q may attend key token k.
+Masks depend on static sizes only, so they are built once, at trace time.
 """
 
 import numpy as np

@@ -8,16 +8,13 @@ all-ones mask over the DT's tokens would show it the actions it must predict.
 from typing import NamedTuple
 
 import chex
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
-from alpt_jax import discretize
-from alpt_jax import types
-from alpt_jax.networks import masks
-from alpt_jax.networks import tokens
-from alpt_jax.networks import transformer
+from alpt_jax import discretize, types
+from alpt_jax.networks import masks, tokens, transformer
 
 _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 

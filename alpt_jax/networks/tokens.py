@@ -1,13 +1,13 @@
 """Observations to tokens, and the order of tokens in a sequence.
 
-A tokenizer maps observations [B, T, ...] to [B, T, P, D]. Images are cut into patches, each embedded by
-one linear map, with a learned position per patch (Lee et al., 2022). Grids become one token, or patches
-as well; vectors become one token.
+A tokenizer maps observations [B, T, ...] to [B, T, P, D]. Images are cut into patches, each
+embedded by one linear map, with a learned position per patch (Lee et al., 2022). Grids become one
+token, or patches as well; vectors become one token.
 """
 
 import chex
-from flax import linen as nn
 import jax.numpy as jnp
+from flax import linen as nn
 
 _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 
@@ -115,7 +115,7 @@ def num_observation_tokens(spec, *, patch_size):
 
 
 def interleave(observation_BTPD, return_BTD, action_BTD, reward_BTD):
-  """Orders the DT's tokens: per step observation, return, action, reward. -> [B, T * (P + 3), D]."""
+  """Orders the DT's tokens: observation, return, action, reward per step. [B, T * (P + 3), D]."""
   b, t, p, d = observation_BTPD.shape
   chex.assert_shape([return_BTD, action_BTD, reward_BTD], (b, t, d))
   others = jnp.stack([return_BTD, action_BTD, reward_BTD], axis=2)

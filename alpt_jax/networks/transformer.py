@@ -10,9 +10,9 @@ token).
 from typing import NamedTuple
 
 import chex
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 
 class Cache(NamedTuple):
