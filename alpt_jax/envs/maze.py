@@ -12,6 +12,7 @@ goal, nor in a cell that is walled off from it.
 import collections
 import dataclasses
 import hashlib
+import re
 
 import dm_env
 import numpy as np
@@ -106,6 +107,26 @@ def make_layout(kind, *, size=20, seed):
     raise ValueError(f'Unknown maze kind {kind!r}; expected "tunnel" or "blocks:N", e.g. '
                      '"blocks:10".')
   return Layout(walls=walls, goal=_draw_free_cell(rng, walls), name=name)
+
+
+def layout_of(name):
+  """Draws the maze of a name.
+
+  Args:
+    name: 'maze-{size}-{kind}-seed{seed}', as `make_layout` names it.
+
+  Returns:
+    The `Layout`.
+
+  Raises:
+    ValueError: if the name is not of that form, or names no maze.
+  """
+  match = re.fullmatch(r'maze-(\d+)-(.+)-seed(\d+)', name)
+  if not match:
+    raise ValueError(f'Unknown maze {name!r}; expected maze-SIZE-KIND-seedSEED, e.g. '
+                     '"maze-20-blocks:10-seed0".')
+  size, kind, seed = match.groups()
+  return make_layout(kind, size=int(size), seed=int(seed))
 
 
 def distances(walls, goal):

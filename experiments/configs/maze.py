@@ -1,0 +1,127 @@
+"""ALPT on 20 x 20 mazes (paper section 5.6, Figure 5, appendix B).
+
+python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt
+python -m experiments.reproduce --config=experiments/configs/maze.py:study   # Figure 5(b), whole.
+
+The argument is a preset:
+  desk   2 cores: one target, one seed, `grid` observations; minutes. The default.
+  study  as desk, but both observations and three seeds, each with a target maze of its own.
+  paper  the sizes of Table 3, for an accelerator.
+  tiny   seconds; for tests.
+"""
+
+import ml_collections
+
+BLOCKED_SOURCE = 'maze-20-blocks:10-seed100'
+TUNNELED_SOURCE = 'maze-20-tunnel-seed100'
+
+
+def target(seed):
+  """The target maze that goes with a seed."""
+  return f'maze-20-blocks:10-seed{seed}'
+
+
+def get_config(preset=''):
+  """Returns the ConfigDict of a preset; see the module's docstring."""
+  preset = preset or 'desk'
+  if preset not in _PRESETS:
+    raise ValueError(f'Unknown preset {preset!r}; expected one of {sorted(_PRESETS)}.')
+  config = ml_collections.ConfigDict()
+  config.experiment = 'maze'
+  config.preset = preset
+  config.seed = 0  # Of initialisation, dropout and the order of the data.
+  config.workdir = 'runs/maze'  # A run of its own, or all runs of `reproduce`.
+  config.data_dir = 'runs/maze/data'  # One TFDS directory per maze, named after it.
+  config.compilation_cache_dir = 'runs/compilation_cache'  # '' to compile at every start.
+
+  # What is learned from what; see alpt_jax/methods.py.
+  config.method = 'alpt'
+  config.phase = 'joint'  # Section 5.6: no separate finetuning stage. Or 'pretrain', 'finetune'.
+  config.init_from = ''  # Finetuning: the run directory of the pretraining.
+  config.observation = 'grid'  # 'grid': planes walls, goal, agent; 'xy': the agent's cell only.
+  config.target = target(0)
+  config.sources = (BLOCKED_SOURCE,)
+  config.num_labels = 250  # Section 5.6; transitions of the target that keep their action.
+  config.label_seed = 0
+
+  # Recording. Section 5.6: 500 trajectories, at most 500 steps, epsilon-greedy with 0.5.
+  config.collect = dict(num_episodes=500, epsilon=.5, horizon=500, seed=0)
+
+  config.window = 5  # The paper's k, and the DT's context.
+  config.model = dict(  # Table 3: 6 layers of 512, 8 heads. Here: made for 2 cores.
+      num_layers=2, num_heads=4, d_model=128,
+      dropout=.1,  # Lee et al. (2022).
+      patch_size=0,  # One token per grid.
+      return_tokens='current',  # Eq. 3.
+  )
+  config.optimizer = dict(  # Table 3, but for the first two: 3e-4 and 4000.
+      learning_rate=4e-3, warmup_steps=100, weight_decay=5e-5, max_grad_norm=1.)
+  config.batch_size = 64  # Windows of each network. Table 3: 256.
+  config.num_steps = 1000
+  config.eval_every_steps = 100
+  config.checkpoint_every_steps = 250
+  config.log_every_steps = 50
+  config.allow_changed_config = False  # Go on with a run directory of another config.
+
+  config.sampling = dict(  # Decides the batches; the number of hosts does not.
+      num_shards=8, pool_size=1024)
+
+  # The experiment: every variant with every observation and seed. Seed i has target i.
+  config.study = dict(
+      variants=dict(
+          dt1=dict(label='DT1', method='dt1', sources=()),
+          dt1_idm=dict(label='DT1-IDM', method='dt1_idm', sources=()),
+          alpt_blocked=dict(
+              label='ALPT-Blocked', method='alpt', sources=(BLOCKED_SOURCE,)),
+          alpt_blocked_tunnel=dict(
+              label='ALPT-Blocked+Tunneled', method='alpt',
+              sources=(BLOCKED_SOURCE, TUNNELED_SOURCE)),
+          oracle=dict(label='Oracle labels', method='oracle', sources=()),
+      ),
+      observations=('grid',),
+      seeds=(0,),
+      targets=(target(0),),
+      num_workers=0,  # Runs side by side; 0: one per core.
+      thresholds=(.5, .75, .9),  # Of success, for "steps to reach".
+  )
+  _PRESETS[preset](config)
+  return config
+
+
+def _desk(config):
+  del config  # The values above.
+
+
+def _study(config):
+  config.workdir = 'runs/maze_study'
+  config.study.update(observations=('grid', 'xy'), seeds=(0, 1, 2),
+                      targets=(target(0), target(1), target(2)))
+
+
+def _paper(config):  # Table 3; the number of steps is not stated.
+  config.model.update(num_layers=6, num_heads=8, d_model=512)
+  config.optimizer.update(learning_rate=3e-4, warmup_steps=4000)
+  config.batch_size = 256
+  config.num_steps = 50_000
+  config.eval_every_steps = 1000
+  config.checkpoint_every_steps = 5000
+  config.study.update(observations=('grid', 'xy'), seeds=(0, 1, 2),
+                      targets=(target(0), target(1), target(2)))
+
+
+def _tiny(config):
+  source, tunnel = 'maze-8-blocks:3-seed100', 'maze-8-tunnel-seed100'
+  config.target, config.sources = 'maze-8-blocks:3-seed0', (source,)
+  config.num_labels = 50
+  config.collect.update(num_episodes=40, horizon=100)
+  config.model.update(num_layers=1, num_heads=2, d_model=16)
+  config.sampling.update(num_shards=2, pool_size=64)
+  config.batch_size = 12
+  config.num_steps, config.eval_every_steps = 6, 3
+  config.checkpoint_every_steps, config.log_every_steps = 2, 2
+  config.study.variants.alpt_blocked.sources = (source,)
+  config.study.variants.alpt_blocked_tunnel.sources = (source, tunnel)
+  config.study.targets = (config.target,)
+
+
+_PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}
