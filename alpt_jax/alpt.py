@@ -57,20 +57,20 @@ def init(key, networks, optimizers, *, window, with_idm=True):
       dt=types.ModelState(dt_params, optimizers[1].init(dt_params)))
 
 
-def label(idm, params, batch, legal):
-  """The IDM's labels for a batch: the most probable legal action, in eval mode (decision 6).
+def predict(idm, params, observations, legal):
+  """The IDM's labels: the most probable legal action, in eval mode (decision 6).
 
   Args:
     idm: the `InverseDynamicsModel`.
     params: its parameters.
-    batch: a `types.Batch`.
-    legal: bool [num environments, A].
+    observations: [B, T + 1, ...].
+    legal: [B, A] or [1, A] bool; the actions the window's environment knows.
 
   Returns:
     [B, T] int32; no gradient flows through it.
   """
-  logits = idm.apply({'params': params}, batch.observations)
-  logits = jnp.where(legal[batch.environment][:, None], logits, -jnp.inf)
+  logits = idm.apply({'params': params}, observations)
+  logits = jnp.where(legal[:, None], logits, -jnp.inf)
   return jax.lax.stop_gradient(jnp.argmax(logits, axis=-1).astype(jnp.int32))
 
 
@@ -144,7 +144,8 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     if batches.dt is not None or batches.limited is not None:
       idm_labels = None
       if batches.limited is not None and unlabelled == methods.LABEL_WITH_IDM:
-        idm_labels = label(networks.idm, state.idm.params, batches.limited, legal)
+        idm_labels = predict(networks.idm, state.idm.params, batches.limited.observations,
+                             legal[batches.limited.environment])
       dt_batch, has_action = _dt_batch(batches, idm_labels)
       dt, dt_metrics = _train(dt, optimizers[1], functools.partial(
           dt_objective, dt=networks.dt, batch=dt_batch, has_action=has_action, key=dt_key,

@@ -1,0 +1,316 @@
+"""Trains a method: the data, the networks, and the loop around `alpt.make_update`.
+
+A run directory holds config.json, labels.json (which target transitions keep their action),
+metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the IDM
+says of the target's data, to be compared with the truth by somebody else: hidden actions are not in
+this process). Running `train` on it again goes on where it stopped.
+"""
+
+import json
+import os
+import signal
+import time
+
+import jax
+import numpy as np
+
+from alpt_jax import (
+    alpt,
+    checkpoints,
+    evaluate,
+    label,
+    methods,
+    metrics,
+    optimizers,
+)
+from alpt_jax.data import labels, pipeline, rlds, sampling
+from alpt_jax.envs import maze
+from alpt_jax.networks import models
+
+PREEMPTED = 75  # Exit code of a run that was stopped, has saved, and can go on.
+_NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the report.
+# Changing these does not change what a run computes up to a step.
+_FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
+              'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect')
+
+
+def make_networks(config, spec):
+  """Makes the modules of a run.
+
+  Args:
+    config: with `model` and `window`.
+    spec: a `types.EnvironmentSpec` of the run.
+
+  Returns:
+    `alpt.Networks`.
+  """
+  model = config.model
+  if model.d_model % model.num_heads:
+    raise ValueError(f'model.d_model is {model.d_model}; expected a multiple of model.num_heads '
+                     f'{model.num_heads}.')
+  shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
+                d_model=model.d_model, dropout=model.dropout, patch_size=model.patch_size)
+  return alpt.Networks(
+      idm=models.InverseDynamicsModel(**shared),
+      dt=models.DecisionTransformer(
+          num_steps=config.window, return_tokens=model.return_tokens, **shared))
+
+
+def maze_specs(config):
+  """Returns the `types.EnvironmentSpec`s of a run: the target, then the sources."""
+  return [maze.spec(maze.layout_of(name), config.observation)
+          for name in (config.target, *config.sources)]
+
+
+def split_rows(batch_size, num_environments, num_shards):
+  """Shares the rows of a batch between environments, as equally as whole shards allow.
+
+  Args:
+    batch_size: rows in all.
+    num_environments: at least 1.
+    num_shards: every share is a multiple of it.
+
+  Returns:
+    List of ints, larger ones first.
+
+  Raises:
+    ValueError: if a share would be empty, or the shards do not divide the batch.
+  """
+  units, rest = divmod(batch_size, num_shards)
+  if rest or units < num_environments:
+    raise ValueError(f'batch_size is {batch_size}; expected a multiple of sampling.num_shards '
+                     f'{num_shards}, of at least {num_environments * num_shards} for '
+                     f'{num_environments} environments.')
+  small, extra = divmod(units, num_environments)
+  return [(small + (i < extra)) * num_shards for i in range(num_environments)]
+
+
+def make_streams(config, phase, specs):
+  """Reads the data of a phase; the target's hidden actions are removed on the way.
+
+  Args:
+    config: the run's config.
+    phase: a `methods.Phase`.
+    specs: from `maze_specs`; the target first.
+
+  Returns:
+    A list of `pipeline.Stream`; the target's `rlds.Episodes`; its `labels.Choice`.
+
+  Raises:
+    ValueError, FileNotFoundError: for data that is missing, or does not fit the config.
+  """
+  if methods.SOURCES in phase.idm + phase.dt and len(specs) < 2:
+    raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
+                     "least one, e.g. --config.sources=\"('maze-20-blocks:10-seed100',)\".")
+  target, *sources = specs
+  read = lambda spec: rlds.read_episodes(  # noqa: E731
+      os.path.join(config.data_dir, spec.name), spec, expected_name=spec.name)
+  episodes = read(target)
+  try:
+    windows = labels.choose_windows(episodes.num_transitions, budget=config.num_labels,
+                                    window=config.window, seed=config.label_seed)
+  except ValueError as error:
+    raise ValueError(f'num_labels of {target.name}: {error}') from error
+  choice = labels.Choice(windows, config.num_labels, config.window, config.label_seed)
+  if phase.unlabelled != methods.TRUE_ACTIONS:
+    episodes = labels.hide_actions(episodes, windows, config.window)
+
+  uses_sources = methods.SOURCES in phase.idm + phase.dt
+  whole = [(i, e, sampling.whole_episodes(e.num_transitions))
+           for i, e in enumerate([episodes, *(read(s) for s in sources if uses_sources)])]
+  labelled = (0, episodes, sampling.labelled_windows(windows, config.window))
+  data = {methods.SOURCES: whole[1:], methods.LABELLED: [labelled], methods.TARGET: whole[:1]}
+  streams = []
+  for network, names in (('idm', phase.idm), ('dt', phase.dt)):
+    wanted = [(name, *entry) for name in names for entry in data[name]]
+    if not wanted:
+      continue
+    rows = split_rows(config.batch_size, len(wanted), config.sampling.num_shards)
+    for (name, environment, eps, segments), num_rows in zip(wanted, rows, strict=True):
+      part = 'limited' if name == methods.TARGET else network
+      streams.append(pipeline.Stream(part, eps, segments, environment, num_rows))
+  return streams, episodes, choice
+
+
+class _StopSignal:
+  """Remembers SIGTERM or SIGINT; a second SIGINT interrupts at once."""
+
+  def __enter__(self):
+    self.is_set = False
+    self._previous = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
+    return self
+
+  def __exit__(self, *unused):
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
+
+  def _handle(self, number, unused_frame):
+    if self.is_set and number == signal.SIGINT:
+      raise KeyboardInterrupt
+    self.is_set = True
+
+
+def write_json(path, content):
+  """Writes JSON, all of it or nothing; makes the directory."""
+  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  with open(f'{path}.unfinished', 'w') as f:
+    json.dump(content, f, indent=1)
+  os.replace(f'{path}.unfinished', path)
+
+
+def _check_config(config, workdir, digests):
+  """Writes config.json, or compares with the one that is there."""
+  path = os.path.join(workdir, 'config.json')
+  content = json.loads(config.to_json()) | {'data_digests': digests}
+  if os.path.exists(path) and not config.allow_changed_config:
+    with open(path) as f:
+      before = json.load(f)
+    keys = sorted(k for k in before.keys() | content.keys()
+                  if k not in _FREE_KEYS and before.get(k) != content.get(k))
+    if keys:
+      changes = ', '.join(f'{k}: {before.get(k)} -> {content.get(k)}' for k in keys)
+      raise ValueError(f'{path}: the run has another config ({changes}). Choose another workdir, '
+                       'or go on with --config.allow_changed_config=True.')
+  write_json(path, content)
+
+
+class _Evaluation:
+  """Scores the agent and lets the IDM label the target; writes both, returns scalars."""
+
+  def __init__(self, config, networks, specs, episodes, workdir):
+    legal = alpt.legal_actions(specs)
+    self._agent = evaluate.MazeEvaluator(
+        networks.dt, maze.layout_of(config.target), observation=config.observation)
+    self._label = jax.jit(lambda params, observations: alpt.predict(
+        networks.idm, params, observations, legal[:1]))
+    self._episodes, self._window, self._workdir = episodes, config.window, workdir
+    self._num_steps = config.num_steps
+
+  def path(self, step):
+    return os.path.join(self._workdir, 'eval', f'step_{step:07d}.json')
+
+  def run(self, step, state):
+    """Evaluates after `step` updates; the last time also by sampling. Returns a flat dict."""
+    is_last = step == self._num_steps
+    if state.idm is not None:
+      predicted = label.predict_actions(
+          self._label, state.idm.params, self._episodes, window=self._window)
+      directory = os.path.join(self._workdir, 'labels')
+      os.makedirs(directory, exist_ok=True)
+      path = os.path.join(directory, f'step_{step:07d}.npz')
+      with open(f'{path}.unfinished', 'wb') as f:
+        np.savez_compressed(f, actions=predicted.astype(np.int8),
+                            is_labelled=self._episodes.is_labelled)
+      os.replace(f'{path}.unfinished', path)
+    result = {'step': step}
+    for mode in ('argmax', 'sampled') if is_last else ('argmax',):
+      scores, paths = self._agent.run(
+          state.dt.params, acting_mode=mode, num_paths=_NUM_PATHS if is_last else 0)
+      result[mode] = scores
+      if paths:
+        result.setdefault('paths', {})[mode] = paths
+    write_json(self.path(step), result)
+    return {f'eval/{mode}/{name}': value for mode in ('argmax', 'sampled') if mode in result
+            for name, value in result[mode].items()}
+
+
+def train(config, workdir):
+  """Trains one run, or goes on with it.
+
+  Args:
+    config: see experiments/configs.
+    workdir: the run directory.
+
+  Returns:
+    0 when all steps are done, `PREEMPTED` when a signal stopped the run after saving.
+
+  Raises:
+    ValueError, FileNotFoundError: for a config or data that cannot be trained on.
+    FloatingPointError: if a loss is not finite; the state is not saved.
+  """
+  phase = methods.phase_of(config.method, config.phase)
+  specs = maze_specs(config)
+  streams, episodes, choice = make_streams(config, phase, specs)
+  digests = {s.name: rlds.dataset_digest(os.path.join(config.data_dir, s.name)) for s in specs}
+  _check_config(config, workdir, digests)
+  labels.write_choice(os.path.join(workdir, 'labels.json'), choice)
+
+  networks = make_networks(config, specs[0])
+  optimizer = optimizers.make_optimizer(**config.optimizer)
+  key = jax.random.key(config.seed)
+  init_key, train_key = jax.random.split(key)
+  init = lambda k: alpt.init(  # noqa: E731
+      k, networks, (optimizer, optimizer), window=config.window, with_idm=bool(phase.idm))
+  abstract = jax.eval_shape(init, init_key)
+  update = jax.jit(alpt.make_update(networks, (optimizer, optimizer), specs,
+                                    unlabelled=phase.unlabelled), donate_argnums=0)
+  evaluation = _Evaluation(config, networks, specs, episodes, workdir)
+
+  with checkpoints.Checkpoints(os.path.join(workdir, 'checkpoints'),
+                               save_every_steps=config.checkpoint_every_steps) as saved, \
+      _StopSignal() as stop:
+    # 1. The run's own newest checkpoint; 2. a pretraining's parameters; 3. scratch.
+    state = saved.restore_latest(abstract)
+    if state is None:
+      state = jax.jit(init)(init_key)
+      if config.init_from:
+        state = _initialise_from(config.init_from, state)
+    start_step = int(state.step)
+    writer = metrics.MetricsWriter(os.path.join(workdir, 'metrics.jsonl'), step=start_step)
+    batches = pipeline.Pipeline(
+        streams, window=config.window, seed=config.seed, start_step=start_step,
+        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)
+    progress = metrics.Progress(
+        config.num_steps, label=f'{config.method} {config.observation}', start_step=start_step)
+    if start_step == 0 and not os.path.exists(evaluation.path(0)):
+      evaluation.run(0, state)
+    wait_before, time_before = 0., time.perf_counter()
+    for step in range(start_step + 1, config.num_steps + 1):
+      state, scalars = update(state, next(batches), train_key)
+      is_last = step == config.num_steps
+      is_saving = step % config.checkpoint_every_steps == 0 or is_last or stop.is_set
+      if step % config.log_every_steps == 0 or is_saving:
+        scalars = _check_finite(jax.device_get(scalars), step, batches)
+      if step % config.log_every_steps == 0 or is_last:
+        elapsed = time.perf_counter() - time_before
+        scalars |= {
+            'data/wait_fraction': (batches.wait_seconds - wait_before) / elapsed,
+            'time/steps_per_second': config.log_every_steps / elapsed,
+        }
+        progress.update(step, **{k: scalars[k] for k in ('idm/accuracy', 'dt/action_loss')
+                                 if k in scalars})
+      if step % config.eval_every_steps == 0 or is_last:
+        scores = evaluation.run(step, state)
+        scalars = dict(scalars) | scores
+      if step % config.log_every_steps == 0 or is_last:
+        writer.write(step, scalars)
+        wait_before, time_before = batches.wait_seconds, time.perf_counter()
+      if is_saving:
+        saved.save(step, state, force=True)
+      if stop.is_set and not is_last:
+        break
+    progress.close()
+    batches.close()
+    writer.close()
+  return PREEMPTED if stop.is_set and int(state.step) < config.num_steps else 0
+
+
+def _check_finite(scalars, step, batches):
+  """Returns the scalars as floats, or says which batch made one of them infinite or NaN."""
+  scalars = {name: float(value) for name, value in scalars.items()}
+  wrong = [name for name, value in scalars.items() if not np.isfinite(value)]
+  if wrong:
+    raise FloatingPointError(
+        f'{wrong[0]} is {scalars[wrong[0]]} at step {step}; the state is not saved, the newest '
+        f'checkpoint is good. The batch was {batches.describe(step - 1)}.')
+  return scalars
+
+
+def _initialise_from(directory, state):
+  """Takes the parameters of a pretraining; optimizers and step start anew (decision 9)."""
+  abstract = {'dt': state.dt.params}
+  if state.idm is not None:
+    abstract['idm'] = state.idm.params
+  params = checkpoints.restore_params(os.path.join(directory, 'checkpoints'), abstract)
+  idm = state.idm if state.idm is None else state.idm.replace(params=params['idm'])
+  return state.replace(idm=idm, dt=state.dt.replace(params=params['dt']))

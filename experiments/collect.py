@@ -1,0 +1,80 @@
+"""Records the data of an experiment: one TFDS directory with RLDS episodes for every maze.
+
+python -m experiments.collect --config=experiments/configs/maze.py:desk
+
+Records what `target`, `sources` and `study` name and is not there yet. The behaviour is
+epsilon-greedy around the shortest path (paper section 5.6).
+"""
+
+import os
+import zlib
+from importlib import metadata
+
+import numpy as np
+
+from alpt_jax.data import record, rlds
+from alpt_jax.envs import behaviours, maze
+from experiments import cli
+
+
+def dataset_names(config):
+  """Returns the names of all environments that a config mentions, sorted, without repetition."""
+  names = {config.target, *config.sources, *config.study.targets}
+  for variant in config.study.variants.values():
+    names |= set(variant.sources)
+  return sorted(names)
+
+
+def collect_maze(name, config, progress=None):
+  """Records one maze.
+
+  Args:
+    name: of the maze; see `maze.layout_of`.
+    config: with `data_dir` and `collect`.
+    progress: called with the number of episodes recorded, or None.
+
+  Returns:
+    The dataset card.
+  """
+  settings = config.collect
+  layout = maze.layout_of(name)
+  # Mazes are recorded with streams of their own, whatever else is recorded.
+  seed = np.random.SeedSequence([settings.seed, zlib.crc32(name.encode())])
+  start_seed, policy_seed = (int(s) for s in seed.generate_state(2))
+  return record.record_episodes(
+      maze.Maze(layout, start_seed, horizon=settings.horizon),
+      behaviours.EpsilonGreedy(layout, settings.epsilon, policy_seed),
+      settings.num_episodes, os.path.join(config.data_dir, name), name=name, progress=progress,
+      metadata={
+          'behaviour': 'epsilon-greedy around the breadth-first shortest path, mixture form',
+          **settings.to_dict(),
+          'versions': {p: metadata.version(p) for p in ('envlogger', 'tensorflow-datasets')},
+      })
+
+
+def main(config):
+  """Records what is missing."""
+  for name in dataset_names(config):
+    directory = os.path.join(config.data_dir, name)
+    card = rlds.read_card(directory) if os.path.isdir(directory) else None
+    if card is None:
+      card = collect_maze(name, config)
+      verb = 'recorded'
+    else:
+      _check_card(directory, card, config)
+      verb = 'found'
+    print(f"{verb} {name}: {card['num_episodes']} episodes, {card['num_transitions']} "
+          f"transitions, mean length {card['mean_length']:.1f}", flush=True)
+
+
+def _check_card(directory, card, config):
+  """Refuses data that was recorded with other settings."""
+  for key, value in config.collect.to_dict().items():
+    found = card['metadata'].get(key)
+    if found != value:
+      raise ValueError(f'{directory}: was recorded with {key} {found}, the config has '
+                       f'collect.{key} {value}. Choose another data_dir, or delete the directory.')
+
+
+if __name__ == '__main__':
+  cli.run(main, 'experiments/configs/maze.py')
