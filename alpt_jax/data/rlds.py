@@ -14,7 +14,7 @@ import os
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
-from google.protobuf import json_format
+from google.protobuf import json_format, message
 
 # Written beside the data by `record.record_episodes`; says what the data is and how it was made.
 CARD = 'dataset_card.json'
@@ -197,8 +197,7 @@ def _check_shards(directory, names, split):
           f'{split.name!r}. Copy or record the dataset again.')
     try:
       reader = array_record_module.ArrayRecordReader(path)
-      # A file cut at a block boundary opens without an exception: it is not ok and holds 0 records.
-      found = reader.num_records() if reader.ok() else 0
+      found = reader.num_records()  # 0, without an exception, if cut between two blocks.
     except RuntimeError as error:
       raise _damaged(path, error) from error
     if found != length:
@@ -264,15 +263,19 @@ def _read_split(directory, builder, split, feature, spec):
     path = os.fspath(info.filepaths[int(np.searchsorted(last, i, side='right'))])
     try:
       steps = source[i]['steps']
-    except RuntimeError as error:
+    except (RuntimeError, message.DecodeError) as error:
       raise _damaged(path, error) from error
-    observations = steps['observation']
-    if spec.observation_key:
-      observations = observations[spec.observation_key]
-    observations = [feature.decode_example_np(o) for o in observations]
     fields = {name: np.asarray(steps[name]) for name in _STEP_FIELDS}
+    encoded = steps['observation']
+    encoded = np.asarray(encoded[spec.observation_key] if spec.observation_key else encoded)
+    shapes = {name: array.shape for name, array in fields.items()}
+    if len({encoded.shape[:1], *shapes.values()}) > 1 or not encoded.ndim:
+      raise ValueError(f'{path}: in episode {i}, the shapes of {shapes} and of the observations '
+                       f'{encoded.shape} do not fit each other: features.json is of another '
+                       'dataset. Copy or record the dataset again.')
     _check_flags(f'{directory}: episode {i} of split {split!r}', fields)
-    episodes.append((np.asarray(observations).astype(dtype), fields))
+    observations = np.stack([feature.decode_example_np(o) for o in encoded])
+    episodes.append((observations.astype(dtype), fields))
   return episodes
 
 

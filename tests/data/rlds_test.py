@@ -8,6 +8,7 @@ import tempfile
 
 import numpy as np
 from absl.testing import absltest, parameterized
+from array_record.python import array_record_module
 
 from alpt_jax.data import record, rlds
 from tests.data import corridor, handmade
@@ -215,6 +216,24 @@ class ReadTest(parameterized.TestCase):
   def test_episode_without_a_transition_is_refused(self):
     directory = self._handmade([handmade.episode(2), handmade.episode(0)])
     self._assert_refused(directory, 'episode 1 .*has 1 steps; expected at least 2')
+
+  @parameterized.named_parameters(
+      ('field_missing', dict(without=('reward',))), ('other_shape', dict(xy_shape=(3,))))
+  def test_features_of_another_dataset_are_refused(self, written):
+    episode = handmade.episode(3)
+    episode['xy'] = np.zeros((4, *written.get('xy_shape', (2,))), np.float32)
+    directory = self._handmade([episode], **written)
+    shutil.copy(os.path.join(self._handmade([handmade.episode(3)]), 'features.json'), directory)
+    self._assert_refused(directory, 'features.json is of another dataset')
+
+  @parameterized.parameters((b'', 'do not fit each other'), (b'\xff\xff', 'the file is damaged'))
+  def test_record_that_is_no_episode_is_refused(self, content, message):
+    directory = self._handmade([handmade.episode(3)])
+    writer = array_record_module.ArrayRecordWriter(
+        os.path.join(directory, 'handmade-train.array_record-00000-of-00001'), 'group_size:1')
+    writer.write(content)
+    writer.close()
+    self._assert_refused(directory, message)
 
   def test_grid_is_made_of_zeros_and_ones(self):
     directory = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'data')
