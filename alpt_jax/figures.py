@@ -11,9 +11,8 @@ import math
 import re
 
 import matplotlib
-from matplotlib import figure
-from matplotlib import ticker
 import numpy as np
+from matplotlib import figure, lines, ticker
 
 from alpt_jax import statistics
 
@@ -93,10 +92,25 @@ def _draw_curve(ax, style, curve):
   line = dict(color=style.colour, marker=style.marker, markersize=3.6, markeredgewidth=0)
   full = curve.n == (curve.n.max() if curve.n.size else 0)
   # NaN breaks the line: a missing value is a gap.
-  ax.plot(curve.steps, curve.mean, lw=.8, alpha=.6, **{**line, 'marker': ''})
+  ax.plot(curve.steps, curve.mean, color=style.colour, lw=.9)
   ax.plot(curve.steps, np.where(full, curve.mean, math.nan), lw=1.8, **line)
   ax.fill_between(curve.steps, curve.mean - curve.std, curve.mean + curve.std, color=style.colour,
                   alpha=.16, lw=0)
+
+
+def _draw_anchors(ax, panel):
+  names = {}  # Level as text: names. Equal anchors share a line and a label.
+  for name, level in panel.anchors.items():
+    if math.isfinite(level):
+      names.setdefault(f'{level:.3f}'.rstrip('0').rstrip('.'), []).append(name)
+  levels = [float(text) for text in names]
+  heights = _spread(levels, .055 * (panel.limits[1] - panel.limits[0]))
+  for text, level, height in zip(names, levels, heights, strict=True):
+    ax.axhline(level, color=_ANCHOR, lw=.9, ls=(0, (5, 3)), zorder=1)
+    ax.annotate('\n'.join(names[text]) + f' {text}', (1, height), xytext=(5, 0),
+                xycoords=('axes fraction', 'data'), textcoords='offset points',
+                va='top' if len(names[text]) > 1 else 'center', color=_ANCHOR, fontsize=8,
+                annotation_clip=False)
 
 
 def _draw(ax, panel):
@@ -104,14 +118,7 @@ def _draw(ax, panel):
     _draw_curve(ax, style, curve)
   ax.set_ylim(*panel.limits)
   ax.set_xlim(left=0)
-  anchors = {name: level for name, level in panel.anchors.items() if math.isfinite(level)}
-  heights = _spread(list(anchors.values()), .06 * (panel.limits[1] - panel.limits[0]))
-  for (name, level), height in zip(anchors.items(), heights):
-    ax.axhline(level, color=_ANCHOR, lw=.9, ls=(0, (5, 3)), zorder=1)
-    ax.annotate(f'{name} {level:.2f}' if level < .995 or level == 1 else f'{name} {level:.3f}',
-                (1, height), xytext=(5, 0), xycoords=('axes fraction', 'data'),
-                textcoords='offset points', va='center', color=_ANCHOR, fontsize=8,
-                annotation_clip=False)
+  _draw_anchors(ax, panel)
   ax.set_title(panel.title, loc='left', fontsize=10, color=_INK, fontweight='bold')
   ax.set_xlabel('gradient steps', color=_INK)
   ax.set_ylabel(panel.y_label, color=_INK)
@@ -157,8 +164,8 @@ def curves_svg(panel, name):
     fig.savefig(buffer, format='svg', transparent=True,
                 metadata=dict(Date=None, Creator=None, Format=None, Type=None))
   svg = _inline(buffer.getvalue(), name)
-  return svg.replace('<svg', f'<svg class="plot" role="img" aria-label="{html.escape(panel.title)}"',
-                     1)
+  label = html.escape(panel.title)
+  return svg.replace('<svg', f'<svg class="plot" role="img" aria-label="{label}"', 1)
 
 
 def curves_png(rows_of_panels):
@@ -176,11 +183,11 @@ def curves_png(rows_of_panels):
     fig = figure.Figure(figsize=(5.2 * num_columns, 3.3 * num_rows + .4), layout='constrained')
     axes = fig.subplots(num_rows, num_columns, squeeze=False)
     shown = {}
-    for panels, axes_row in zip(rows_of_panels, axes):
-      for panel, ax in zip(panels, axes_row):
+    for panels, axes_row in zip(rows_of_panels, axes, strict=True):
+      for panel, ax in zip(panels, axes_row, strict=True):
         _draw(ax, panel)
         shown.update({style: None for style, _ in panel.curves})
-    handles = [matplotlib.lines.Line2D([], [], color=s.colour, marker=s.marker, label=s.label,
+    handles = [lines.Line2D([], [], color=s.colour, marker=s.marker, label=s.label,
                                        markersize=5, markeredgewidth=0, lw=1.8) for s in shown]
     if handles:
       fig.legend(handles=handles, loc='outside upper center', ncols=len(handles), frameon=False)
@@ -231,4 +238,5 @@ def maze_svg(walls, goal, title, episodes=(), colour='currentColor'):
           f'viewBox="0 0 {walls.shape[1]} {walls.shape[0]}">'
           f'<path class="wall" d="{cells}"/>'
           f'<rect class="goal" x="{goal[1]}" y="{goal[0]}" width="1" height="1"/>'
-          + ''.join(_episode(e, colour, s) for e, s in zip(episodes, shifts)) + '</svg>')
+          + ''.join(_episode(e, colour, shift)
+                    for e, shift in zip(episodes, shifts, strict=True)) + '</svg>')

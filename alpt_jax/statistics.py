@@ -19,7 +19,7 @@ class Curve(NamedTuple):
     steps: [S] int64; gradient steps of the evaluations, ascending.
     mean: [S] float64; NaN where a run's value is missing.
     std: [S] float64; population standard deviation; NaN where `mean` is or where n < 2.
-    n: [S] int64; how many runs have a number at that step. Smaller at the end if runs stopped early.
+    n: [S] int64; how many runs have a number at that step; fewer at the end if some stopped early.
   """
   steps: np.ndarray
   mean: np.ndarray
@@ -168,7 +168,7 @@ def bootstrap_interval(values, *, statistic=np.mean, num_resamples=10_000, seed=
                      'missing one means.')
   n = len(values)
   if n < 2:
-    return Interval(None, None, n, f'no interval from {n} value{"" if n == 1 else "s"}')
+    return Interval(None, None, n, f'no interval (n = {n})')
   draws = np.random.default_rng(seed).integers(n, size=(num_resamples, n))
   statistics = statistic(values[draws], axis=1)
   low, high = np.quantile(statistics, [(1 - level) / 2, (1 + level) / 2])
@@ -257,10 +257,10 @@ def verdict(ratio, at_most):
 
 
 def overall_verdict(verdicts):
-  """One verdict for several levels: the common one, else 'partly' if any level agrees with the claim.
+  """One verdict for several levels: the common one, else 'partly' if any level agrees.
 
-  Undecided levels do not vote. Of disagreeing levels without one that agrees, the verdict is
-  'contradicted' if any level is, as it is the one that a reader must not miss.
+  Undecided levels do not vote. Different verdicts without one that agrees with the claim are 'not
+  shown' and 'contradicted': 'contradicted' is what a reader must not miss.
   """
   votes = {v for v in verdicts if v != 'undecided'}
   if len(votes) <= 1:

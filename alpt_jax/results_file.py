@@ -1,0 +1,152 @@
+"""Reads results.json of an experiment and checks it, so that nothing behind it meets a bad field.
+
+The file holds what was run (command, preset, config, versions), the mazes with their anchors, the
+runs, and a row of metrics per run and evaluation. A metric may be missing (absent, null or NaN).
+"""
+
+import json
+import numbers
+import os
+
+_REMEDY = 'Write the file again with experiments.reproduce.'
+_TYPES = {str: 'a string', dict: 'an object', list: 'a list', numbers.Real: 'a number',
+          bool: 'true or false'}
+
+_TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
+        'config_digest': str, 'versions': dict, 'thresholds': list, 'methods': dict, 'mazes': dict,
+        'runs': list, 'rows': list}
+_MAZE = {'role': str, 'kind': str, 'size': numbers.Real, 'walls': list, 'goal': list,
+         'anchors': dict}
+_IDENTITY = {'run': str, 'method': str, 'observation': str, 'target': str, 'sources': list,
+             'seed': numbers.Real}
+STATUSES = ('done', 'failed', 'running')
+
+
+def _fail(where, found, expected):
+  raise ValueError(f'{where} {found}; expected {expected}. {_REMEDY}')
+
+
+def _check_fields(record, fields, where):
+  if not isinstance(record, dict):
+    _fail(where, f'is {str(record)[:40]!r}', 'an object')
+  for name, kind in fields.items():
+    if name not in record:
+      _fail(f'{where}.{name}', 'is missing', _TYPES[kind])
+    if not isinstance(record[name], kind):
+      _fail(f'{where}.{name}', f'is {str(record[name])[:40]!r}', _TYPES[kind])
+
+
+def _check_numbers(record, where):
+  for name, number in record.items():
+    if number is not None and not isinstance(number, numbers.Real):
+      _fail(f'{where}.{name}', f'is {str(number)[:40]!r}', 'a number or null')
+
+
+def _is_cell(cell):
+  return (isinstance(cell, list | tuple) and len(cell) == 2
+          and all(isinstance(x, numbers.Real) for x in cell))
+
+
+def _check_maze(maze, where):
+  _check_fields(maze, _MAZE, where)
+  rows = maze['walls']
+  if not rows or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+    _fail(f'{where}.walls', 'is not rectangular', 'rows of 0 and 1, equally long')
+  if not _is_cell(maze['goal']):
+    _fail(f'{where}.goal', f'is {str(maze["goal"])[:40]!r}', '[row, column]')
+  _check_fields(maze['anchors'], {'policies': dict, 'idm': dict}, f'{where}.anchors')
+  for name, metrics in maze['anchors']['policies'].items():
+    _check_fields(metrics, {}, f'{where}.anchors.policies.{name}')
+    _check_numbers(metrics, f'{where}.anchors.policies.{name}')
+  _check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
+
+
+def _check_rollout(rollout, mazes, where):
+  _check_fields(rollout, {'target': str, 'acting': str, 'episodes': list}, where)
+  if rollout['target'] not in mazes:
+    _fail(f'{where}.target', f'is {rollout["target"]!r}', f'one of {sorted(mazes)}')
+  for i, episode in enumerate(rollout['episodes']):
+    _check_fields(episode, {'start': list, 'path': list, 'reached': bool},
+                  f'{where}.episodes[{i}]')
+    if not all(map(_is_cell, [episode['start'], *episode['path']])):
+      _fail(f'{where}.episodes[{i}]', 'has a start or path of other things', '[row, column] cells')
+
+
+def _check_names(record, results, where):
+  for field, known in (('method', results['methods']), ('target', results['mazes'])):
+    if record[field] not in known:
+      _fail(f'{where}.{field}', f'is {record[field]!r}', f'one of {sorted(known)}')
+
+
+def check(results, name='results'):
+  """Refuses results that lack a field or contradict themselves.
+
+  Args:
+    results: what `read` returns.
+    name: what messages call it, e.g. the file's path.
+
+  Raises:
+    ValueError: naming the first bad field, what it holds and what was expected.
+  """
+  _check_fields(results, _TOP, name)
+  for i, threshold in enumerate(results['thresholds']):
+    _check_numbers({f'thresholds[{i}]': threshold}, name)
+  for method, record in results['methods'].items():
+    _check_fields(record, {'label': str}, f'{name}.methods.{method}')
+  for maze, record in results['mazes'].items():
+    _check_maze(record, f'{name}.mazes.{maze}')
+  runs, settings = {}, set()
+  for i, run in enumerate(results['runs']):
+    where = f'{name}.runs[{i}]'
+    _check_fields(run, _IDENTITY | {'status': str}, where)
+    _check_names(run, results, where)
+    if run['status'] not in STATUSES:
+      _fail(f'{where}.status', f'is {run["status"]!r}', f'one of {STATUSES}')
+    _check_numbers({key: run.get(key) for key in ('seconds', 'num_steps')}, where)
+    if run.get('rollout') is not None:
+      _check_rollout(run['rollout'], results['mazes'], f'{where}.rollout')
+    setting = tuple(run[key] for key in ('method', 'observation', 'target', 'seed'))
+    if run['run'] in runs or setting in settings:
+      _fail(where, f'repeats {run["run"]!r}', 'one run per method, observation, target and seed')
+    runs[run['run']] = run
+    settings.add(setting)
+  seen = set()
+  for i, row in enumerate(results['rows']):
+    where = f'{name}.rows[{i}]'
+    _check_fields(row, _IDENTITY | {'step': numbers.Real}, where)
+    _check_numbers({key: x for key, x in row.items() if '/' in key or key == 'label_accuracy'},
+                   where)
+    if row['run'] not in runs:
+      _fail(f'{where}.run', f'is {row["run"]!r}', 'the name of one of the runs')
+    for key in ('method', 'observation', 'target', 'seed'):
+      if row[key] != runs[row['run']][key]:
+        _fail(f'{where}.{key}', f'is {row[key]!r}', f'{runs[row["run"]][key]!r}, as its run says')
+    if (row['run'], row['step']) in seen:
+      _fail(where, f'repeats step {row["step"]} of {row["run"]!r}', 'one row per run and step')
+    seen.add((row['run'], row['step']))
+
+
+def read(path):
+  """Reads and checks a results file.
+
+  Args:
+    path: of results.json.
+
+  Returns:
+    Its dict.
+
+  Raises:
+    FileNotFoundError: if there is no such file.
+    ValueError: if it is not JSON, or `check` refuses it.
+  """
+  if not os.path.isfile(path):
+    raise FileNotFoundError(f'{path}: no such file; expected the results.json that '
+                            'experiments.reproduce writes.')
+  with open(path, encoding='utf-8') as file:
+    try:
+      results = json.load(file)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+      raise ValueError(f'{path} is not whole JSON ({error}); was its writing cut off? {_REMEDY}'
+                       ) from error
+  check(results, path)
+  return results
