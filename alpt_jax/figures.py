@@ -159,7 +159,7 @@ def curves_svg(panel, name):
   name = re.sub(r'\W+', '-', name)
   buffer = io.StringIO()
   with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name, 'font.size': 9}):
-    fig = figure.Figure(figsize=(5.2, 3.5), layout='constrained')
+    fig = figure.Figure(figsize=(4.4, 3.1), layout='constrained')  # Legible on a phone.
     _draw(fig.add_subplot(), panel)
     fig.savefig(buffer, format='svg', transparent=True,
                 metadata=dict(Date=None, Creator=None, Format=None, Type=None))

@@ -138,7 +138,9 @@ caption{text-align:left;padding-bottom:.4rem}
 th,td{padding:.32rem .7rem .32rem 0;text-align:right;border-bottom:1px solid var(--line);
 vertical-align:top;white-space:nowrap}
 th{font-weight:600}thead th{vertical-align:bottom;white-space:normal;min-width:4.5rem}
-th:first-child,#claims~.scroll td{text-align:left}
+th:first-child,#claims~.scroll td,#claims~.scroll th{text-align:left}
+tbody th,thead th:first-child{position:sticky;left:0;background:var(--bg)}
+.card tbody th,.card thead th:first-child{background:var(--card)}
 .wrap{white-space:normal;min-width:13rem;max-width:26rem;font-weight:400}
 .card table{width:auto}.card td,.card th{padding-right:1.4rem}
 tbody .group th{padding-top:.9rem;color:var(--muted);font-weight:600}
@@ -150,7 +152,9 @@ dt{color:var(--muted)}dd{margin:0;min-width:0}
 details{margin:.8rem 0}summary{cursor:pointer}
 ul.plain{padding-left:1.2rem;max-width:46rem}
 @media (max-width:600px){main{padding:1.2rem .9rem 3rem}h1{font-size:1.4rem}
-dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}.card,figure{padding:.7rem}}
+tbody th[scope=row]{white-space:normal;max-width:8.5rem}.wrap{min-width:8rem}
+dl{grid-template-columns:1fr;gap:0}
+dd{margin-bottom:.5rem}.card,figure{padding:.7rem}}
 @media print{body{background:#fff}figure,.card{break-inside:avoid}}
 """
 
@@ -284,8 +288,8 @@ def _rollout_figure(results, run, style):
 def _mazes(results):
   parts = ['<p>Walls are grey, the goal is green. The agent starts in any free cell and moves '
            'down, right, up or left. The reward is 1 at the goal, which ends the episode. In the '
-           'agents’ pictures a ring marks the start, and a cross where an episode ended without the goal; '
-           'episodes are drawn a little beside each other.</p>', '<div class="mazes">',
+           'agents’ pictures a ring marks the start, a cross where an episode ended without the '
+           'goal; episodes are drawn a little beside each other.</p>', '<div class="mazes">',
            *(_maze_figure(*item) for item in results['mazes'].items()), '</div>']
   styles = _styles(results)
   for observation in findings.observations(results):
@@ -388,8 +392,8 @@ def _steps(results):
            'step stands in for the unknown one. Where only the method gets there, the pair is an '
            'upper bound (≤); where only the baseline does, a lower bound (≥). Left out are pairs '
            'in which neither gets there, one is there at step 0, or a run is missing. The '
-           'intervals treat pairs as independent, also pairs on one maze, and are too narrow for a handful '
-           'of pairs.</p>']
+           'intervals treat pairs as independent, also pairs on one maze, and are too narrow for a '
+           'handful of pairs.</p>']
   header = ['', 'runs that reach it', 'median steps', f'ratio to {baseline}', '95 % interval',
             'pairs: both', 'method only (≤)', 'baseline only (≥)', 'left out']
   table = findings.steps_to_levels(results)
@@ -412,7 +416,7 @@ def _claims(results):
         f'{ratio.num_counted} of {ratio.num_pairs} pairs: {_e(verdict)}'
         for threshold, ratio, verdict in finding.levels) or 'not measured'
     body.append([f'<div class="wrap">{_e(_sentence(finding.text))}</div>',
-                 _e(finding.observation), measured, _badge(finding.verdict)])
+                 _e(finding.observation), _badge(finding.verdict), measured])
   rules = _listed([f'{claim.at_most:.2f} for {findings.label(results, claim.method)}'
                    for claim in findings.CLAIMS])
   return ('<p>Section 5.6 of the paper, on three seeds. The verdict at each level of the return '
@@ -420,9 +424,9 @@ def _claims(results):
           f'below 1, and the ratio is at most {_e(rules)}. <i>Partly</i>: only the former. <i>Not '
           'shown</i>: the interval reaches 1, or some run of the faster method does not get there. '
           '<i>Contradicted</i>: the whole interval is above 1. <i>Undecided</i>: fewer than two '
-          'pairs count, or most pairs say nothing. The last column is the verdict that the decided '
-          'levels share, or <i>in part</i> if only some agree with the paper.</p>'
-          + _table(['claim', 'observation', 'ratio of steps to a return', 'verdict'], body))
+          'pairs count, or most pairs say nothing. The overall verdict is what the decided levels '
+          'share, or <i>in part</i> if only some agree with the paper.</p>'
+          + _table(['claim', 'observation', 'verdict', 'ratio of steps to a return'], body))
 
 
 def _problems(results):

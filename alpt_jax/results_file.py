@@ -90,7 +90,8 @@ def check(results, name='results'):
   """
   _check_fields(results, _TOP, name)
   for i, threshold in enumerate(results['thresholds']):
-    _check_numbers({f'thresholds[{i}]': threshold}, name)
+    if not isinstance(threshold, numbers.Real):
+      _fail(f'{name}.thresholds[{i}]', f'is {threshold!r}', 'a number')
   for method, record in results['methods'].items():
     _check_fields(record, {'label': str}, f'{name}.methods.{method}')
   for maze, record in results['mazes'].items():

@@ -1,0 +1,170 @@
+"""Statistics of learning curves, against numbers worked out by hand."""
+
+import math
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax import statistics
+
+
+def _rows(runs, steps=(0, 10, 20)):
+  """Rows of {seed: values}, on one target."""
+  return [dict(target='maze', seed=seed, step=step, x=x)
+          for seed, values in runs.items() for step, x in zip(steps, values, strict=False)]
+
+
+class CurveTest(absltest.TestCase):
+
+  def test_mean_and_population_std_over_runs_at_equal_steps(self):
+    curve = statistics.curve(_rows({0: [.2, .6], 1: [.4, 1.]}), 'x')
+    np.testing.assert_array_equal(curve.steps, [0, 10])
+    np.testing.assert_allclose(curve.mean, [.3, .8])
+    np.testing.assert_allclose(curve.std, [.1, .2])
+    np.testing.assert_array_equal(curve.n, [2, 2])
+
+  def test_targets_and_seeds_count_alike(self):
+    rows = [dict(target=target, seed=0, step=0, x=x) for target, x in (('a', 1.), ('b', 3.))]
+    curve = statistics.curve(rows, 'x')
+    self.assertEqual((curve.mean[0], curve.std[0], curve.n[0]), (2., 1., 2))
+
+  def test_a_missing_number_is_a_gap_and_no_mean_of_the_others(self):
+    for missing in (None, math.nan):
+      curve = statistics.curve(_rows({0: [.2, .6, .7], 1: [.4, missing, .9]}), 'x')
+      np.testing.assert_allclose(curve.mean, [.3, math.nan, .8])
+      np.testing.assert_allclose(curve.std, [.1, math.nan, .1])
+      np.testing.assert_array_equal(curve.n, [2, 1, 2])
+
+  def test_a_run_that_stopped_early_lowers_n(self):
+    curve = statistics.curve(_rows({0: [.2, .6], 1: [.4]}), 'x')
+    np.testing.assert_allclose(curve.mean, [.3, .6])
+    np.testing.assert_allclose(curve.std, [.1, math.nan])  # One run has no spread.
+    np.testing.assert_array_equal(curve.n, [2, 1])
+
+  def test_no_rows_make_an_empty_curve(self):
+    self.assertEqual(statistics.curve([], 'x').steps.shape, (0,))
+
+
+class StepsToThresholdTest(parameterized.TestCase):
+
+  @parameterized.named_parameters(
+      ('between_evaluations', [0., .5, 1.], .75, 15.),
+      ('at_an_evaluation', [0., .5, 1.], .5, 10.),
+      ('at_the_first', [.6, .7, 1.], .5, 0.),
+      ('first_of_two_crossings', [0., .8, .2], .4, 5.),
+      ('never', [0., .5, .9], .95, None),
+      ('not_across_a_gap', [0., math.nan, 1.], .5, 20.),
+      ('no_numbers', [math.nan] * 3, .5, None))
+  def test_first_step_at_the_level(self, values, threshold, expected):
+    steps = statistics.steps_to_threshold([0, 10, 20], values, threshold)
+    if expected is None:
+      self.assertIsNone(steps)
+    else:
+      self.assertAlmostEqual(steps, expected)
+
+
+class BootstrapTest(parameterized.TestCase):
+
+  # Means of 2 draws from {0, 1} are 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4.
+  @parameterized.parameters((.95, 0., 1.), (.4, .5, .5))
+  def test_two_values_have_a_known_distribution(self, level, low, high):
+    interval = statistics.bootstrap_interval([0., 1.], num_resamples=2000, level=level)
+    self.assertEqual((interval.low, interval.high, interval.n), (low, high, 2))
+
+  def test_equal_values_leave_no_doubt(self):
+    interval = statistics.bootstrap_interval([3.] * 5, statistic=statistics.geometric_mean)
+    self.assertAlmostEqual(interval.low, 3.)
+    self.assertAlmostEqual(interval.high, 3.)
+
+  def test_a_seed_gives_the_same_interval_again(self):
+    values = np.arange(7.)
+    first, again = (statistics.bootstrap_interval(values, seed=3) for _ in range(2))
+    self.assertEqual(first, again)
+
+  @parameterized.parameters(([],), ([1.],))
+  def test_fewer_than_two_values_have_no_interval_but_a_reason(self, values):
+    interval = statistics.bootstrap_interval(values)
+    self.assertIsNone(interval.low)
+    self.assertIsNone(interval.high)
+    self.assertEqual(interval.n, len(values))
+    self.assertIn(f'n = {len(values)}', interval.reason)
+
+  def test_a_missing_value_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'expected finite numbers'):
+      statistics.bootstrap_interval([1., math.nan])
+
+  def test_a_level_of_95_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'level is 95'):
+      statistics.bootstrap_interval([1., 2.], level=95)
+
+
+class PairedRatioTest(absltest.TestCase):
+
+  def _ratio(self, method, baseline, threshold=1.):
+    return statistics.paired_ratio(_rows(method), _rows(baseline), 'x', threshold)
+
+  def test_twice_and_half_as_many_steps_average_to_one(self):
+    fast, slow = [0., 1., 1.], [0., .5, 1.]  # Reach 1 at steps 10 and 20.
+    ratio = self._ratio({0: fast, 1: slow}, {0: slow, 1: fast})
+    self.assertAlmostEqual(ratio.ratio, 1.)
+    self.assertAlmostEqual(ratio.interval.low, .5)
+    self.assertAlmostEqual(ratio.interval.high, 2.)
+    self.assertEqual((ratio.num_pairs, ratio.num_both), (2, 2))
+
+  def test_pairs_are_of_one_target_and_seed(self):
+    rows = [dict(target='a', seed=0, step=4, x=1.), dict(target='b', seed=0, step=6, x=1.)]
+    baseline = [dict(target='b', seed=0, step=12, x=1.), dict(target='a', seed=0, step=8, x=1.)]
+    ratio = statistics.paired_ratio(rows, baseline, 'x', 1.)
+    self.assertAlmostEqual(ratio.ratio, .5)
+    self.assertAlmostEqual(ratio.interval.high, .5)
+
+  def test_censored_runs_count_at_their_last_step_and_are_reported(self):
+    reaches, never = [0., 1., 1.], [0., .1, .2]
+    ratio = self._ratio({0: reaches, 1: never, 2: never, 3: reaches},
+                        {0: never, 1: reaches, 2: never, 4: reaches})
+    # Pair 0: 10 / 20, an upper bound; pair 1: 20 / 10, a lower one; pair 2 says nothing.
+    self.assertAlmostEqual(ratio.ratio, 1.)
+    self.assertEqual((ratio.num_pairs, ratio.num_both, ratio.num_only_method,
+                      ratio.num_only_baseline, ratio.num_neither, ratio.num_unpaired),
+                     (3, 0, 1, 1, 1, 2))
+    self.assertEqual(ratio.num_counted, 2)
+
+  def test_a_level_reached_at_step_zero_has_no_ratio(self):
+    ratio = self._ratio({0: [1., 1.]}, {0: [0., 1.]})
+    self.assertIsNone(ratio.ratio)
+    self.assertEqual((ratio.num_at_start, ratio.num_counted), (1, 0))
+
+
+def _paired(ratio, low, high, *, both=6, only_method=0, only_baseline=0, neither=0):
+  pairs = both + only_method + only_baseline + neither
+  return statistics.PairedRatio(ratio, statistics.Interval(low, high, pairs - neither), pairs, both,
+                                only_method, only_baseline, neither, 0, 0)
+
+
+class VerdictTest(parameterized.TestCase):
+
+  @parameterized.named_parameters(
+      ('half', _paired(.5, .4, .6), 'reproduced'),
+      ('an_upper_bound_agrees', _paired(.5, .4, .6, only_method=2), 'reproduced'),
+      ('a_run_of_the_method_fails', _paired(.5, .4, .6, only_baseline=1), 'not shown'),
+      ('faster_but_not_twice', _paired(.8, .7, .9), 'partly'),
+      ('interval_reaches_one', _paired(.6, .3, 1.), 'not shown'),
+      ('slower', _paired(2., 1.5, 3.), 'contradicted'),
+      ('slower_at_most', _paired(2., 1.5, 3., only_method=1), 'not shown'),
+      ('most_pairs_say_nothing', _paired(.5, .4, .6, both=2, neither=3), 'undecided'),
+      ('one_pair', _paired(.5, None, None, both=1), 'undecided'))
+  def test_rule(self, ratio, expected):
+    self.assertEqual(statistics.verdict(ratio, at_most=2 / 3), expected)
+
+  @parameterized.parameters(
+      ((), 'undecided'),
+      (('reproduced', 'undecided'), 'reproduced'),
+      (('reproduced', 'not shown'), 'partly'),
+      (('partly', 'contradicted'), 'partly'),
+      (('not shown', 'contradicted'), 'contradicted'))
+  def test_over_levels(self, verdicts, expected):
+    self.assertEqual(statistics.overall_verdict(verdicts), expected)
+
+
+if __name__ == '__main__':
+  absltest.main()
