@@ -179,7 +179,8 @@ def _table(header, body, caption=''):
     if isinstance(row, str):
       lines.append(f'<tr class="group"><th colspan="{len(header)}">{row}</th></tr>')
     else:
-      lines.append(f'<tr><th scope="row">{row[0]}</th>'
+      name = row[0].replace('+', '+<wbr>')
+      lines.append(f'<tr><th scope="row">{name}</th>'
                    + ''.join(f'<td>{cell}</td>' for cell in row[1:]) + '</tr>')
   return '\n'.join(lines + ['</tbody></table></div>'])
 
@@ -390,9 +391,10 @@ def _steps(results):
            f'target and seed, against {_e(baseline)}, with 95 % percentile bootstrap intervals '
            'over the pairs. A run that does not get there, or failed before, is censored: its last '
            'step stands in for the unknown one. Where only the method gets there, the pair is an '
-           'upper bound (≤); where only the baseline does, a lower bound (≥). Left out are pairs '
-           'in which neither gets there, one is there at step 0, or a run is missing. The '
-           'intervals treat pairs as independent, also pairs on one maze, and are too narrow for a '
+           'upper bound (≤); where only the baseline does, a lower bound (≥); with '
+           'pairs of both kinds the ratio is rough (≈). Left out are pairs in which neither gets '
+           'there, one is there at step 0, or a run is missing. The intervals '
+           'treat pairs as independent, also pairs on one maze, and are too narrow for a '
            'handful of pairs.</p>']
   header = ['', 'runs that reach it', 'median steps', f'ratio to {baseline}', '95 % interval',
             'pairs: both', 'method only (≤)', 'baseline only (≥)', 'left out']
@@ -416,7 +418,8 @@ def _claims(results):
         f'{ratio.num_counted} of {ratio.num_pairs} pairs: {_e(verdict)}'
         for threshold, ratio, verdict in finding.levels) or 'not measured'
     body.append([f'<div class="wrap">{_e(_sentence(finding.text))}</div>',
-                 _e(finding.observation), _badge(finding.verdict), measured])
+                 _e(finding.observation),
+                 f'<div class="wrap">{_badge(finding.verdict)}</div>', measured])
   rules = _listed([f'{claim.at_most:.2f} for {findings.label(results, claim.method)}'
                    for claim in findings.CLAIMS])
   return ('<p>Section 5.6 of the paper, on three seeds. The verdict at each level of the return '

@@ -80,7 +80,7 @@ def _row(results, run, step):
 class _Page(html.parser.HTMLParser):
   """Collects a page's text, references and ids; knows whether its elements are balanced."""
 
-  _VOID = {'meta', 'br'}
+  _VOID = {'meta', 'br', 'wbr'}
 
   def __init__(self, text):
     super().__init__()
