@@ -1,0 +1,333 @@
+"""Checkpoints that are verified before they are used; the only file that imports Orbax.
+
+Orbax makes a save atomic, but restores flipped bytes as wrong numbers and takes a half-copied
+directory for a checkpoint. So a step here is a directory whose MANIFEST.json lists the size and
+SHA-256 of each of its files:
+
+  checkpoints/1000/MANIFEST.json, checkpoints/1000/state/...   a step
+  checkpoints/2000.saving...                                   a save in progress, or a killed one
+
+The manifest is written before the directory gets its name, so a kill at any moment leaves whole
+steps only. A step that doesn't match its manifest was damaged later and is never loaded.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import re
+
+import jax
+import numpy as np
+from absl import logging
+from etils import epath
+from jax.experimental import multihost_utils
+from orbax.checkpoint import v1 as ocp
+
+MANIFEST = 'MANIFEST.json'
+
+_NO_STEP = -1
+_NO_GOOD_STEP = -2
+_REASONS = ('was the checkpoint trained with another observation mode, environment or model size? '
+            'Use the config it was trained with')
+
+
+class Checkpoints:
+  """The checkpoints of one run, as a context manager; leaving it waits for the last save.
+
+  All processes of a run make the same calls. Process 0 writes manifests and deletes.
+  """
+
+  def __init__(self, directory, *, save_every_steps, keep=2):
+    """Reads and writes nothing yet.
+
+    Args:
+      directory: holds one directory per step; local or in a bucket.
+      save_every_steps: `save` skips steps that are no multiple of it.
+      keep: how many of the newest steps stay.
+
+    Raises:
+      ValueError: if `save_every_steps` or `keep` is below 1.
+    """
+    if save_every_steps < 1 or keep < 1:
+      raise ValueError(f'save_every_steps is {save_every_steps} and keep is {keep}; expected '
+                       'both to be at least 1.')
+    self._directory = epath.Path(directory).absolute()
+    self._save_every_steps = save_every_steps
+    self._keep = keep
+    self._newest = None  # Step last restored or saved. Whatever is newer on disk is damaged.
+    self._executor = concurrent.futures.ThreadPoolExecutor(1, 'checkpoints')
+    self._saving = None
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, exc_type, exc_value, traceback):
+    try:
+      self.wait()
+    except Exception:
+      if exc_type is None:
+        raise
+      logging.exception('A save failed too.')  # The first error is the one to raise.
+    finally:
+      self._executor.shutdown()
+
+  def save(self, step, state, *, force=False):
+    """Starts to save a state, unless the step is not due or already saved.
+
+    Returns when the state has been copied from the devices, so its buffers may be donated; the
+    files are written by a thread. The previous save is waited for.
+
+    Args:
+      step: updates made so far.
+      state: a `types.TrainState`.
+      force: saves although the step is no multiple of `save_every_steps`.
+
+    Returns:
+      Whether a save was started.
+
+    Raises:
+      FileExistsError: if the directory holds this step of another run.
+      Exception: the error of the previous save.
+    """
+    self.wait()
+    if step == self._newest or not (force or step % self._save_every_steps == 0):
+      return False
+    path = self._directory / str(step)
+    if (self._newest is None or step < self._newest) and (path / MANIFEST).exists():
+      raise FileExistsError(f'{path}: this step was saved by another run; restore it, or choose '
+                            'another directory.')
+    if jax.process_index() == 0:
+      self._directory.mkdir(parents=True, exist_ok=True)
+      _remove_killed_saves(self._directory)
+    unnamed = self._directory / f'{step}.saving'
+    response = ocp.save_async(unnamed, state)
+    self._saving = self._executor.submit(self._finish, step, unnamed, path, response)
+    self._newest = step
+    return True
+
+  def _finish(self, step, unnamed, path, response):
+    """Waits for Orbax, then makes the files a step; in the thread."""
+    try:
+      response.result()
+      if jax.process_index() == 0:
+        _write_manifest(unnamed, step)
+        if path.exists():
+          _remove_step(path)
+        unnamed.rename(path)
+        self._remove_old(step)
+    except Exception:
+      logging.error('%s: saving failed; the steps before it are unharmed.', path)
+      raise
+
+  def _remove_old(self, newest):
+    """Keeps the newest steps; those beyond `newest` are damaged and don't count."""
+    steps = [s for s in _steps(self._directory) if s <= newest]
+    good = [s for s in steps if (self._directory / str(s) / MANIFEST).exists()]
+    for step in steps:
+      if step < good[-self._keep:][0]:
+        _remove_step(self._directory / str(step))
+
+  def restore_latest(self, abstract_state):
+    """Restores the newest undamaged step.
+
+    Args:
+      abstract_state: a `types.TrainState` of arrays or `jax.ShapeDtypeStruct`s; their shardings
+        decide where the arrays go, one device if there are none.
+
+    Returns:
+      The state, or None if the directory has no steps at all.
+
+    Raises:
+      ValueError: if there are steps but all are damaged, or if the state has other parameters.
+    """
+    self.wait()
+    step = latest_step(self._directory)
+    if step is None:
+      return None
+    state = _load(self._directory / str(step), abstract_state)
+    self._newest = step
+    return state
+
+  def wait(self):
+    """Waits until the last save is a step; raises its error."""
+    saving, self._saving = self._saving, None
+    if saving is not None:
+      saving.result()
+
+
+def latest_step(directory):
+  """Finds the newest step whose files match its manifest; warns of each newer one that doesn't.
+
+  Args:
+    directory: of `Checkpoints`.
+
+  Returns:
+    The step, or None if there are none.
+
+  Raises:
+    ValueError: if there are steps but all are damaged.
+  """
+  directory = epath.Path(directory).absolute()
+  step = _agree(_latest_step(directory) if jax.process_index() == 0 else None)
+  if step == _NO_GOOD_STEP:
+    raise ValueError(f'{directory}: all steps are damaged; restore them from a copy, or start '
+                     'again in another directory.')
+  return None if step == _NO_STEP else step
+
+
+def restore_params(directory, abstract, *, step=None):
+  """Restores parameters only, without optimizer state, to finetune or evaluate them.
+
+  Args:
+    directory: of `Checkpoints`, or one step in it.
+    abstract: {'idm': params, 'dt': params} or one of them, of arrays or `jax.ShapeDtypeStruct`s;
+      see `Checkpoints.restore_latest` for their shardings.
+    step: which step; the newest undamaged one if None.
+
+  Returns:
+    A dict like `abstract`.
+
+  Raises:
+    FileNotFoundError: if there is no such step.
+    ValueError: if it is damaged, or if the checkpoint has other parameters.
+  """
+  directory = epath.Path(directory).absolute()
+  if step is None and (directory / MANIFEST).exists():
+    directory, step = directory.parent, int(directory.name)
+  if step is None:
+    step = latest_step(directory)
+    if step is None:
+      raise FileNotFoundError(f'{directory}: no checkpoint here; expected directories named after '
+                              'steps. Train first, or correct the path.')
+  elif not (directory / str(step)).exists():
+    raise FileNotFoundError(f'{directory}: no step {step}; it has {_steps(directory)}.')
+  else:
+    damage = _damage(directory / str(step))
+    if damage:
+      raise ValueError(f'{damage}; choose another step of {_steps(directory)}.')
+  restored = _load(directory / str(step),
+                   {name: {'params': params} for name, params in abstract.items()}, partial=True)
+  return {name: model['params'] for name, model in restored.items()}
+
+
+def _steps(directory):
+  """Sorted steps of a directory, damaged or not."""
+  if not directory.exists():
+    return []
+  return sorted(int(p.name) for p in directory.iterdir() if re.fullmatch(r'0|[1-9]\d*', p.name))
+
+
+def _latest_step(directory):
+  steps = _steps(directory)
+  for step in reversed(steps):
+    damage = _damage(directory / str(step))
+    if damage is None:
+      return step
+    logging.warning('%s; trying the step before it.', damage)
+  return _NO_GOOD_STEP if steps else _NO_STEP
+
+
+def _agree(step):
+  """Process 0's step, in all processes."""
+  if jax.process_count() == 1:
+    return step
+  return int(multihost_utils.broadcast_one_to_all(np.int64(0 if step is None else step)))
+
+
+def _digest(path):
+  digest = hashlib.sha256()
+  size = 0
+  with path.open('rb') as f:
+    while block := f.read(1 << 20):
+      digest.update(block)
+      size += len(block)
+  return {'size': size, 'sha256': digest.hexdigest()}
+
+
+def _files(path):
+  """Files below a directory, sorted, as paths relative to it."""
+  files = []
+  for entry in path.iterdir():
+    files += [f'{entry.name}/{f}' for f in _files(entry)] if entry.is_dir() else [entry.name]
+  return sorted(files)
+
+
+def _write_manifest(path, step):
+  manifest = {'step': step, 'files': {name: _digest(path / name) for name in _files(path)}}
+  (path / MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def _damage(path):
+  """Says what is wrong with a step directory, naming the file; None if nothing is."""
+  manifest_path = path / MANIFEST
+  if not manifest_path.exists():
+    return f'{manifest_path} is missing'
+  try:
+    manifest = json.loads(manifest_path.read_bytes())
+    step, files = manifest['step'], dict(manifest['files'])
+  except (ValueError, KeyError, TypeError) as error:
+    return f'{manifest_path} is damaged ({error})'
+  if str(step) != path.name:
+    return f'{manifest_path} is of step {step}'
+  for name, expected in files.items():
+    try:
+      actual = _digest(path / name)
+    except OSError as error:
+      return f'{path / name} is unreadable ({error.strerror or error})'
+    if actual != expected:
+      return f'{path / name} is damaged: its size or SHA-256 differs from {MANIFEST}'
+  return None
+
+
+def _remove_step(path):
+  (path / MANIFEST).unlink(missing_ok=True)  # First: from here on it is no step.
+  path.rmtree()
+
+
+def _remove_killed_saves(directory):
+  for path in directory.iterdir():
+    if re.fullmatch(r'\d+\.saving.*', path.name):
+      path.rmtree()
+
+
+def _flatten(tree):
+  """Leaves by 'a/b/c'; the same names for a class and for the dicts Orbax makes of it."""
+  def name(key):
+    return str(next(getattr(key, a) for a in ('key', 'name', 'idx') if hasattr(key, a)))
+
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {'/'.join(name(key) for key in path): leaf for path, leaf in leaves}
+
+
+def _describe(leaf):
+  return 'absent' if leaf is None else f'{np.dtype(leaf.dtype).name}{list(leaf.shape)}'
+
+
+def _check_same(path, saved, wanted):
+  """Raises ValueError naming the first parameter that differs."""
+  saved, wanted = _flatten(saved), _flatten(wanted)
+  for name in [*wanted, *(name for name in saved if name not in wanted)]:
+    there, here = _describe(saved.get(name)), _describe(wanted.get(name))
+    if there != here:
+      raise ValueError(f'{path}: {name} is {there} in the checkpoint and {here} in this run; '
+                       f'{_REASONS}.')
+
+
+def _load(path, abstract, *, partial=False):
+  """Loads a step, or the part of it that `abstract` names, after comparing all shapes."""
+  saved = ocp.metadata(path).metadata
+  if partial:
+    for model in abstract:
+      if saved.get(model) is None:
+        raise ValueError(f'{path}: the checkpoint has no {model}; its method trains none. Choose a '
+                         'checkpoint of another method.')
+    saved = {model: {'params': saved[model]['params']} for model in abstract}
+  _check_same(path, saved, abstract)
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  abstract = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype,
+                                     sharding=getattr(x, 'sharding', None) or device), abstract)
+  context = ocp.Context()
+  context.pytree.loading.partial_load = partial
+  with context:
+    return ocp.load(path, abstract)

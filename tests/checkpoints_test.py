@@ -1,0 +1,268 @@
+"""Tests of the checkpoints: what is saved comes back, and damage is seen."""
+
+import pathlib
+import tempfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl.testing import absltest, parameterized
+
+from alpt_jax import checkpoints, types
+
+OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.), optax.lamb(1e-3))
+
+
+def model(key, width):
+  params = {'embed': {'kernel': jax.random.normal(key, (3, width))},
+            'head': {'bias': jnp.arange(4, dtype=jnp.float32)}}
+  return types.ModelState(params, OPTIMIZER.init(params))
+
+
+def train_state(step, *, width=8, with_idm=True):
+  """A state whose numbers depend on the step."""
+  idm_key, dt_key = jax.random.split(jax.random.key(step))
+  return types.TrainState(jnp.int32(step), model(idm_key, width) if with_idm else None,
+                          model(dt_key, width))
+
+
+def abstract_state(**kwargs):
+  return jax.eval_shape(lambda: train_state(0, **kwargs))
+
+
+class CheckpointsTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'checkpoints'
+
+  def open(self, **kwargs):
+    return checkpoints.Checkpoints(self.directory, **{'save_every_steps': 1} | kwargs)
+
+  def save(self, *steps, **kwargs):
+    with self.open() as ckpt:
+      for step in steps:
+        ckpt.save(step, train_state(step, **kwargs))
+
+  def restore(self, **kwargs):
+    with self.open() as ckpt:
+      return ckpt.restore_latest(abstract_state(**kwargs))
+
+  def names(self):
+    return sorted(path.name for path in self.directory.iterdir())
+
+  def largest_file(self, step):
+    files = [path for path in (self.directory / str(step)).rglob('*') if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_size)
+
+  def flip_byte(self, path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+  def assert_state(self, state, step, **kwargs):
+    """Every bit equals that of `train_state(step)`, in the same classes."""
+    expected = train_state(step, **kwargs)
+    self.assertEqual(jax.tree.structure(state), jax.tree.structure(expected))
+    for actual, leaf in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+      self.assertEqual(actual.dtype, leaf.dtype)
+      self.assertEqual(np.asarray(actual).tobytes(), np.asarray(leaf).tobytes())
+
+  @parameterized.parameters(True, False)
+  def test_what_is_saved_comes_back_bit_for_bit(self, with_idm):
+    self.save(3, with_idm=with_idm)
+    self.assert_state(self.restore(with_idm=with_idm), 3, with_idm=with_idm)
+
+  def test_no_step_restores_none(self):
+    self.assertIsNone(self.restore())
+
+  def test_saves_multiples_and_forced_steps_once(self):
+    with self.open(save_every_steps=2, keep=9) as ckpt:
+      saved = [step for step in (1, 2, 3, 4) if ckpt.save(step, train_state(step))]
+      self.assertEqual(saved, [2, 4])
+      self.assertFalse(ckpt.save(4, train_state(4), force=True))
+      self.assertTrue(ckpt.save(5, train_state(5), force=True))
+    self.assertEqual(self.names(), ['2', '4', '5'])
+
+  def test_keeps_the_newest_two(self):
+    self.save(8, 9, 10, 11)
+    self.assertEqual(self.names(), ['10', '11'])
+
+  def test_donated_buffers_do_not_change_what_is_saved(self):
+    state = jax.tree.map(jnp.copy, train_state(1))
+    add_one = jax.jit(lambda x: jax.tree.map(lambda y: y + 1, x), donate_argnums=0)
+    with self.open() as ckpt:
+      ckpt.save(1, state)
+      for _ in range(3):
+        state = add_one(state)
+    self.assert_state(self.restore(), 1)
+
+  def test_flipped_byte_falls_back_to_the_step_before(self):
+    self.save(1, 2)
+    damaged = self.largest_file(2)
+    self.flip_byte(damaged)
+    with self.assertLogs(level='WARNING') as logs:
+      state = self.restore()
+    self.assert_state(state, 1)
+    self.assertIn(str(damaged), logs.output[0])
+
+  @parameterized.parameters('flip', 'cut', 'delete')
+  def test_damage_to_any_file_is_seen(self, kind):
+    self.save(1)
+    contents = {path: path.read_bytes() for path in self.directory.rglob('*') if path.is_file()}
+    for path, content in contents.items():
+      if not content:
+        continue  # A marker of Orbax, without bytes to damage.
+      if kind == 'flip':
+        self.flip_byte(path)
+      elif kind == 'cut':
+        path.write_bytes(content[:-1])
+      else:
+        path.unlink()
+      with self.subTest(path.name), self.assertLogs(level='WARNING') as logs:
+        with self.assertRaisesRegex(ValueError, 'all steps are damaged'):
+          checkpoints.latest_step(self.directory)
+        self.assertIn(str(path), logs.output[0])
+      path.write_bytes(content)
+    self.assertEqual(checkpoints.latest_step(self.directory), 1)
+
+  def test_all_damaged_is_an_error_not_a_fresh_start(self):
+    self.save(1, 2)
+    self.flip_byte(self.largest_file(1))
+    (self.directory / '2' / checkpoints.MANIFEST).unlink()
+    with self.assertLogs(level='WARNING'):
+      with self.assertRaisesRegex(ValueError, 'all steps are damaged'):
+        self.restore()
+
+  def test_empty_step_directory_is_passed_over(self):
+    self.save(1)
+    (self.directory / '4').mkdir()
+    with self.assertLogs(level='WARNING') as logs:
+      self.assert_state(self.restore(), 1)
+    self.assertIn(str(self.directory / '4' / checkpoints.MANIFEST), logs.output[0])
+
+  def test_renamed_step_is_passed_over(self):
+    self.save(1, 2)
+    (self.directory / '2').rename(self.directory / '7')
+    with self.assertLogs(level='WARNING') as logs:
+      self.assert_state(self.restore(), 1)
+    self.assertIn('is of step 2', logs.output[0])
+
+  def test_killed_save_is_ignored_and_removed_by_the_next(self):
+    self.save(1)
+    (self.directory / '1').rename(self.directory / '3.saving')
+    (self.directory / '2.saving.orbax-checkpoint-tmp').mkdir()
+    self.assertIsNone(self.restore())
+    self.save(4)
+    self.assertEqual(self.names(), ['4'])
+
+  def test_damaged_step_is_replaced_when_training_reaches_it_again(self):
+    self.save(1, 2)
+    self.flip_byte(self.largest_file(2))
+    with self.open() as ckpt:
+      with self.assertLogs(level='WARNING'):
+        ckpt.restore_latest(abstract_state())
+      ckpt.save(2, train_state(2))
+    self.assert_state(self.restore(), 2)
+
+  def test_damaged_newer_steps_do_not_count_as_kept(self):
+    self.save(1, 9)
+    self.flip_byte(self.largest_file(9))
+    with self.open() as ckpt:
+      with self.assertLogs(level='WARNING'):
+        ckpt.restore_latest(abstract_state())
+      ckpt.save(2, train_state(2))
+    self.assertEqual(self.names(), ['1', '2', '9'])
+
+  def test_another_runs_step_is_never_overwritten(self):
+    self.save(1)
+    with self.assertRaisesRegex(FileExistsError, 'another run'):
+      self.save(1)
+
+  def test_error_of_a_save_is_raised_at_the_next_call(self):
+    with self.open() as ckpt:
+      ckpt.save(1, train_state(1))
+      ckpt.wait()
+      (self.directory / '2').write_text('in the way')
+      with self.assertLogs(level='ERROR'):
+        ckpt.save(2, train_state(2))
+        with self.assertRaises(OSError):
+          ckpt.save(3, train_state(3))
+      ckpt.save(3, train_state(3))
+    self.assert_state(self.restore(), 3)
+
+  def test_other_shapes_are_named(self):
+    self.save(1)
+    with self.assertRaisesRegex(ValueError, r'idm/params/embed/kernel is float32\[3, 8\] in the '
+                                r'checkpoint and float32\[3, 5\] in this run'):
+      self.restore(width=5)
+
+  def test_other_method_is_named(self):
+    self.save(1, with_idm=False)
+    with self.assertRaisesRegex(ValueError, 'idm/params/embed/kernel is absent in the checkpoint'):
+      self.restore()
+
+  @parameterized.parameters(0, -1)
+  def test_rejects_settings_below_one(self, value):
+    with self.assertRaisesRegex(ValueError, 'at least 1'):
+      self.open(keep=value)
+
+
+class RestoreParamsTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    with checkpoints.Checkpoints(self.directory, save_every_steps=1) as ckpt:
+      for step in (1, 2):
+        ckpt.save(step, train_state(step))
+
+  def restore(self, directory=None, *, models=('idm', 'dt'), width=8, **kwargs):
+    state = abstract_state(width=width)
+    return checkpoints.restore_params(directory or self.directory,
+                                      {name: getattr(state, name).params for name in models},
+                                      **kwargs)
+
+  def assert_params(self, params, step):
+    state = train_state(step)
+    for name, actual in params.items():
+      jax.tree.map(np.testing.assert_array_equal, actual, getattr(state, name).params)
+
+  def test_newest_step_unless_one_is_named(self):
+    self.assert_params(self.restore(), 2)
+    self.assert_params(self.restore(step=1), 1)
+    self.assert_params(self.restore(self.directory / '1'), 1)
+
+  def test_one_model_alone(self):
+    params = self.restore(models=('dt',))
+    self.assertEqual(list(params), ['dt'])
+    self.assert_params(params, 2)
+
+  def test_mismatch_names_parameter_shapes_and_reason(self):
+    with self.assertRaisesRegex(
+        ValueError, r'dt/params/embed/kernel is float32\[3, 8\] in the checkpoint and '
+        r'float32\[3, 6\] in this run; .*observation mode.*model size'):
+      self.restore(width=6)
+
+  def test_missing_model_is_named(self):
+    with checkpoints.Checkpoints(self.directory, save_every_steps=1) as ckpt:
+      ckpt.save(3, train_state(3, with_idm=False))
+    with self.assertRaisesRegex(ValueError, 'has no idm'):
+      self.restore()
+    self.assert_params(self.restore(models=('dt',)), 3)
+
+  def test_missing_step_is_named(self):
+    with self.assertRaisesRegex(FileNotFoundError, r'no step 7; it has \[1, 2\]'):
+      self.restore(step=7)
+    with self.assertRaisesRegex(FileNotFoundError, 'no checkpoint here'):
+      self.restore(self.directory / 'nowhere')
+
+  def test_damaged_step_that_was_asked_for_is_an_error(self):
+    (self.directory / '1' / checkpoints.MANIFEST).write_text('{')
+    with self.assertRaisesRegex(ValueError, 'MANIFEST.json is damaged'):
+      self.restore(step=1)
+
+
+if __name__ == '__main__':
+  absltest.main()
