@@ -1,0 +1,176 @@
+"""The door of all binaries: flags and config in, an exit code out.
+
+A user's mistake ends in one line that names it, not in a traceback. Nothing heavy is imported here,
+so that a typo is reported at once.
+"""
+
+import difflib
+import pathlib
+import re
+import runpy
+import sys
+import traceback
+
+import ml_collections
+from absl import app, flags
+from ml_collections import config_flags
+
+_DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_PATH_ERRORS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError,
+                PermissionError)
+_OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
+_INTERRUPTED = 130  # What shells report of a process ended by SIGINT.
+
+
+def run(main, default_config):
+  """Parses the command line, runs `main` and exits.
+
+  Args:
+    main: function of the locked `ml_collections.ConfigDict`; returns an exit code or None.
+    default_config: value of --config if none is given, e.g. 'experiments/configs/maze.py'; relative
+      to the repository.
+  """
+  default_config = str(_ROOT / default_config)
+  try:
+    argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+    config = _load_config(_config_path(argv, default_config))
+    _check_keys(argv, config)
+  except (ValueError, flags.Error) as error:
+    if '--debug' in sys.argv:
+      raise
+    _exit_with_error(error)
+  keys = ', '.join(f'{key}={value!r}' for key, value in _flatten(config).items())
+  config_flags.DEFINE_config_file(
+      'config', default_config, lock_config=True,
+      help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
+  for name in ('config', 'debug'):  # Listed by --help, which knows the flags of the binary only.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+  app.run(lambda _: _run_main(main), flags_parser=lambda argv: _parse(argv, config))
+
+
+def _run_main(main):
+  try:
+    return main(flags.FLAGS['config'].value)
+  except KeyboardInterrupt:
+    sys.stderr.write('interrupted\n')
+    return _INTERRUPTED
+  except _PATH_ERRORS as error:
+    if _DEBUG.value:
+      raise
+    _exit_with_error(_describe_path_error(error))
+  except ValueError as error:
+    if _DEBUG.value or not _is_ours(error):
+      raise
+    _exit_with_error(error)
+
+
+def _exit_with_error(message):
+  line = ' '.join(part.strip() for part in str(message).splitlines())
+  sys.stderr.write(f'error: {line}\n')
+  sys.exit(1)
+
+
+def _describe_path_error(error):
+  if error.filename is None or error.strerror is None:
+    return str(error)  # Ours: it has a sentence.
+  return f'{error.filename}: {error.strerror}'
+
+
+def _is_ours(error):
+  """Whether our code raised it on purpose; of any other ValueError the traceback is wanted."""
+  *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+  # The statement too: JAX removes its own frames, so that ours seems to be where it failed.
+  statement = traceback.extract_tb(error.__traceback__)[-1].line
+  return (frame.f_globals['__name__'].split('.')[0] in _OWN_PACKAGES and
+          statement.startswith('raise '))
+
+
+def _config_path(argv, default):
+  """The last value of --config on the command line."""
+  path = default
+  for i, arg in enumerate(argv):
+    if match := re.fullmatch(r'--?config(?:=(.*))?', arg, re.DOTALL):
+      path = match[1] if match[1] is not None else ''.join(argv[i + 1:i + 2])
+  return path
+
+
+def _load_config(path):
+  """Calls get_config of 'file' or 'file:argument'."""
+  file, *argument = path.split(':', 1)
+  if not pathlib.Path(file).is_file():
+    raise ValueError(f'--config={path}: no such file; expected e.g. experiments/configs/maze.py')
+  try:
+    return runpy.run_path(file, run_name='config')['get_config'](*argument)
+  except ValueError as error:
+    raise ValueError(f'--config={path}: {error}') from error
+
+
+def _flatten(config, prefix=''):
+  """Values by dotted key."""
+  values = {}
+  for name, value in config.items():
+    if isinstance(value, ml_collections.ConfigDict):
+      values |= _flatten(value, f'{prefix}{name}.')
+    else:
+      values[prefix + name] = value
+  return values
+
+
+def _check_keys(argv, config):
+  """Raises ValueError if an override names no value of the config."""
+  keys = list(_flatten(config))
+  for arg in argv[1:]:
+    match = re.match(r'--?(?:no)?config\.([^=]*)', arg)
+    if not match or match[1] in keys:
+      continue
+    key = match[1]
+    inside = [k for k in keys if k.startswith(f'{key}.')]
+    if inside:
+      raise ValueError(f'--config.{key}: a group of keys; set one of {_join(inside)}')
+    name = key.split('.')[-1]
+    close = ([k for k in keys if k.split('.')[-1] == name] or
+             difflib.get_close_matches(key, keys, n=1))
+    if not close:
+      raise ValueError(f'--config.{key}: unknown key; expected one of {_join(keys)}')
+    raise ValueError(f'--config.{key}: unknown key; did you mean {_join(close)}?')
+
+
+def _join(keys):
+  return ' or '.join(f'--config.{key}' for key in keys)
+
+
+def _parse(argv, config):
+  """Parses flags; exits with a line that names key, value and type if a value doesn't fit."""
+  try:
+    positional = flags.FLAGS(argv)[1:]
+  except flags.IllegalFlagValueError as error:
+    match = re.match(r'flag --(config\.([^=]*)=.*)', str(error), re.DOTALL)
+    if not match:
+      return app.parse_flags_with_usage(argv)
+    given = match[1].removesuffix(f': {error.__context__}')
+    *groups, name = match[2].split('.')
+    for group in groups:
+      config = config[group]
+    _exit_with_error(f'--{given}: expected {config.get_type(name).__name__}')
+  except flags.Error:
+    return app.parse_flags_with_usage(argv)  # absl's message, exit code 1.
+  if positional:
+    _exit_with_error(f'{positional[0]}: unexpected argument; flags are written --name=value')
+  defaults = _flatten(config)
+  for key, value in flags.FLAGS['config'].override_values.items():
+    _check_tuple(key, value, defaults[key])
+  return argv[:1]
+
+
+def _check_tuple(key, value, default):
+  """Exits if a tuple has elements of other types than the config's; ml_collections takes any."""
+  if not isinstance(value, tuple) or not default:
+    return
+  kinds = {type(element) for element in default}
+  if float in kinds:
+    kinds.add(int)
+  if any(type(element) not in kinds for element in value):
+    names = ' or '.join(sorted(kind.__name__ for kind in kinds))
+    _exit_with_error(f'--config.{key}={value}: expected a tuple of {names}, e.g. "{default}"')
