@@ -1,9 +1,9 @@
 """Acting with a DT: an optimistic return, then an action given it (section 3.2 of the paper).
 
 Two published rules exist. 'paper' (Lee et al., 2022, section 3.4) tilts the return distribution
-towards high returns: log P(R) + kappa (R - low) / (high - low). 'release' (their released code) takes
-the largest of 128 samples from the flattened distribution, and samples among the better half of the
-actions. Illegal actions have probability exactly 0 under both.
+towards high returns: log P(R) + kappa (R - low) / (high - low). 'release' (their released code)
+takes the largest of 128 samples from the flattened distribution, and samples among the better half
+of the actions. Illegal actions have probability exactly 0 under both.
 """
 
 from typing import NamedTuple

@@ -1,9 +1,9 @@
 """Trains a method: the data, the networks, and the loop around `alpt.make_update`.
 
 A run directory holds config.json, labels.json (which target transitions keep their action),
-metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the IDM
-says of the target's data, to be compared with the truth by somebody else: hidden actions are not in
-this process). Running `train` on it again goes on where it stopped.
+metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
+IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are not
+in this process). Running `train` on it again goes on where it stopped.
 """
 
 import json
@@ -49,11 +49,12 @@ def make_networks(config, spec):
     raise ValueError(f'model.d_model is {model.d_model}; expected a multiple of model.num_heads '
                      f'{model.num_heads}.')
   shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
-                d_model=model.d_model, dropout=model.dropout, patch_size=model.patch_size)
+                d_model=model.d_model, patch_size=model.patch_size)
   return alpt.Networks(
-      idm=models.InverseDynamicsModel(**shared),
+      idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
       dt=models.DecisionTransformer(
-          num_steps=config.window, return_tokens=model.return_tokens, **shared))
+          num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
+          **shared))
 
 
 def maze_specs(config):
@@ -62,13 +63,14 @@ def maze_specs(config):
           for name in (config.target, *config.sources)]
 
 
-def split_rows(batch_size, num_environments, num_shards):
+def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
   """Shares the rows of a batch between environments, as equally as whole shards allow.
 
   Args:
     batch_size: rows in all.
     num_environments: at least 1.
     num_shards: every share is a multiple of it.
+    name: of the config field, for messages.
 
   Returns:
     List of ints, larger ones first.
@@ -78,7 +80,7 @@ def split_rows(batch_size, num_environments, num_shards):
   """
   units, rest = divmod(batch_size, num_shards)
   if rest or units < num_environments:
-    raise ValueError(f'batch_size is {batch_size}; expected a multiple of sampling.num_shards '
+    raise ValueError(f'{name} is {batch_size}; expected a multiple of sampling.num_shards '
                      f'{num_shards}, of at least {num_environments * num_shards} for '
                      f'{num_environments} environments.')
   small, extra = divmod(units, num_environments)
@@ -121,11 +123,13 @@ def make_streams(config, phase, specs):
   labelled = (0, episodes, sampling.labelled_windows(windows, config.window))
   data = {methods.SOURCES: whole[1:], methods.LABELLED: [labelled], methods.TARGET: whole[:1]}
   streams = []
-  for network, names in (('idm', phase.idm), ('dt', phase.dt)):
+  for network, names, batch_size in (('idm', phase.idm, 'idm_batch_size'),
+                                     ('dt', phase.dt, 'batch_size')):
     wanted = [(name, *entry) for name in names for entry in data[name]]
     if not wanted:
       continue
-    rows = split_rows(config.batch_size, len(wanted), config.sampling.num_shards)
+    rows = split_rows(config[batch_size], len(wanted), config.sampling.num_shards,
+                      name=batch_size)
     for (name, environment, eps, segments), num_rows in zip(wanted, rows, strict=True):
       part = 'limited' if name == methods.TARGET else network
       streams.append(pipeline.Stream(part, eps, segments, environment, num_rows))
@@ -256,7 +260,7 @@ def train(config, workdir):
       if config.init_from:
         state = _initialise_from(config.init_from, state)
     start_step = int(state.step)
-    writer = metrics.MetricsWriter(os.path.join(workdir, 'metrics.jsonl'), step=start_step)
+    writer = metrics.MetricsWriter(os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step)
     batches = pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=start_step,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)
@@ -264,29 +268,31 @@ def train(config, workdir):
         config.num_steps, label=f'{config.method} {config.observation}', start_step=start_step)
     if start_step == 0 and not os.path.exists(evaluation.path(0)):
       evaluation.run(0, state)
-    wait_before, time_before = 0., time.perf_counter()
+    wait_before, step_before, time_before = 0., start_step, time.perf_counter()
     for step in range(start_step + 1, config.num_steps + 1):
       state, scalars = update(state, next(batches), train_key)
       is_last = step == config.num_steps
+      is_logging = step % config.log_every_steps == 0 or is_last
+      is_evaluating = step % config.eval_every_steps == 0 or is_last
       is_saving = step % config.checkpoint_every_steps == 0 or is_last or stop.is_set
-      if step % config.log_every_steps == 0 or is_saving:
+      if is_logging or is_evaluating or is_saving:  # The only times the host waits for the device.
         scalars = _check_finite(jax.device_get(scalars), step, batches)
-      if step % config.log_every_steps == 0 or is_last:
-        elapsed = time.perf_counter() - time_before
+      if is_logging:
+        now = time.perf_counter()
         scalars |= {
-            'data/wait_fraction': (batches.wait_seconds - wait_before) / elapsed,
-            'time/steps_per_second': config.log_every_steps / elapsed,
+            'data/wait_fraction': (batches.wait_seconds - wait_before) / (now - time_before),
+            'time/steps_per_second': (step - step_before) / (now - time_before),
         }
-        progress.update(step, **{k: scalars[k] for k in ('idm/accuracy', 'dt/action_loss')
-                                 if k in scalars})
-      if step % config.eval_every_steps == 0 or is_last:
-        scores = evaluation.run(step, state)
-        scalars = dict(scalars) | scores
-      if step % config.log_every_steps == 0 or is_last:
+        progress.update(step, **{name: f'{scalars[name]:.3f}' for name in (
+            'idm/accuracy', 'dt/action_loss') if name in scalars})
+      if is_evaluating:
+        scalars |= evaluation.run(step, state)
+      if is_logging or is_evaluating:
         writer.write(step, scalars)
-        wait_before, time_before = batches.wait_seconds, time.perf_counter()
       if is_saving:
         saved.save(step, state, force=True)
+      if is_logging:
+        wait_before, step_before, time_before = batches.wait_seconds, step, time.perf_counter()
       if stop.is_set and not is_last:
         break
     progress.close()

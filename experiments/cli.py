@@ -12,7 +12,7 @@ import sys
 import traceback
 
 import ml_collections
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
@@ -47,6 +47,7 @@ def run(main, default_config):
       help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
   for name in ('config', 'debug'):  # Listed by --help, which knows the flags of the binary only.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+  flags.FLAGS.set_default('verbosity', logging.WARNING)  # Libraries say much that is not for users.
   app.run(lambda _: _run_main(main), flags_parser=lambda argv: _parse(argv, config))
 
 

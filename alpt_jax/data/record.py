@@ -13,6 +13,8 @@ import re
 import shutil
 import uuid
 
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow is not heard on the CPU's merits.
+
 import dm_env
 import envlogger
 import numpy as np

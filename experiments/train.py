@@ -1,0 +1,24 @@
+"""Trains one run, or goes on with it.
+
+python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt \\
+    --config.workdir=runs/alpt
+
+Exit codes: 0 done, 75 stopped by SIGTERM or SIGINT after saving (run it again to go on), 1 a
+mistake in the config or the data.
+"""
+
+import jax
+
+from alpt_jax import train
+from experiments import cli
+
+
+def main(config):
+  """Runs `train.train` in `config.workdir`."""
+  if config.compilation_cache_dir:
+    jax.config.update('jax_compilation_cache_dir', config.compilation_cache_dir)
+  return train.train(config, config.workdir)
+
+
+if __name__ == '__main__':
+  cli.run(main, 'experiments/configs/maze.py')
