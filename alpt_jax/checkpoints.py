@@ -27,8 +27,6 @@ MANIFEST = 'MANIFEST.json'
 
 _NO_STEP = -1
 _NO_GOOD_STEP = -2
-_REASONS = ('was the checkpoint trained with another observation mode, environment or model size? '
-            'Use the config it was trained with')
 
 
 class Checkpoints:
@@ -56,7 +54,7 @@ class Checkpoints:
     self._keep = keep
     self._newest = None  # Step last restored or saved. Whatever is newer on disk is damaged.
     self._executor = concurrent.futures.ThreadPoolExecutor(1, 'checkpoints')
-    self._saving = None
+    self._saving = None  # Step and future of the save in progress.
 
   def __enter__(self):
     return self
@@ -64,10 +62,10 @@ class Checkpoints:
   def __exit__(self, exc_type, exc_value, traceback):
     try:
       self.wait()
-    except Exception:
+    except OSError as error:
       if exc_type is None:
         raise
-      logging.exception('A save failed too.')  # The first error is the one to raise.
+      logging.error('%s', error)  # The first error is the one to raise.
     finally:
       self._executor.shutdown()
 
@@ -87,7 +85,7 @@ class Checkpoints:
 
     Raises:
       FileExistsError: if the directory holds this step of another run.
-      Exception: the error of the previous save.
+      OSError: if the previous save failed.
     """
     self.wait()
     if step == self._newest or not (force or step % self._save_every_steps == 0):
@@ -101,8 +99,7 @@ class Checkpoints:
       _remove_killed_saves(self._directory)
     unnamed = self._directory / f'{step}.saving'
     response = ocp.save_async(unnamed, state)
-    self._saving = self._executor.submit(self._finish, step, unnamed, path, response)
-    self._newest = step
+    self._saving = step, self._executor.submit(self._finish, step, unnamed, path, response)
     return True
 
   def _finish(self, step, unnamed, path, response):
@@ -115,9 +112,9 @@ class Checkpoints:
           _remove_step(path)
         unnamed.rename(path)
         self._remove_old(step)
-    except Exception:
-      logging.error('%s: saving failed; the steps before it are unharmed.', path)
-      raise
+    except Exception as error:  # Orbax raises any kind.
+      logging.error('%s: saving failed.', path)  # At once; the exception waits for the next call.
+      raise OSError(f'{path}: saving failed; the steps before it are unharmed. {error}') from error
 
   def _remove_old(self, newest):
     """Keeps the newest steps; those beyond `newest` are damaged and don't count."""
@@ -149,10 +146,11 @@ class Checkpoints:
     return state
 
   def wait(self):
-    """Waits until the last save is a step; raises its error."""
-    saving, self._saving = self._saving, None
-    if saving is not None:
-      saving.result()
+    """Waits until the last save is a step; raises OSError if it failed."""
+    if self._saving is not None:
+      (step, future), self._saving = self._saving, None
+      future.result()
+      self._newest = step
 
 
 def latest_step(directory):
@@ -192,7 +190,7 @@ def restore_params(directory, abstract, *, step=None):
     ValueError: if it is damaged, or if the checkpoint has other parameters.
   """
   directory = epath.Path(directory).absolute()
-  if step is None and (directory / MANIFEST).exists():
+  if step is None and directory.name.isdecimal() and not _steps(directory):
     directory, step = directory.parent, int(directory.name)
   if step is None:
     step = latest_step(directory)
@@ -306,22 +304,24 @@ def _describe(leaf):
 def _check_same(path, saved, wanted):
   """Raises ValueError naming the first parameter that differs."""
   saved, wanted = _flatten(saved), _flatten(wanted)
+  saved_models, wanted_models = ({name.split('/')[0] for name in tree} for tree in (saved, wanted))
+  if saved_models != wanted_models:
+    raise ValueError(f'{path}: the checkpoint holds {sorted(saved_models)} and this run needs '
+                     f'{sorted(wanted_models)}; was it trained with another method?')
   for name in [*wanted, *(name for name in saved if name not in wanted)]:
     there, here = _describe(saved.get(name)), _describe(wanted.get(name))
     if there != here:
-      raise ValueError(f'{path}: {name} is {there} in the checkpoint and {here} in this run; '
-                       f'{_REASONS}.')
+      cause = ('optimizer' if '/opt_state/' in name else
+               'observation mode, environment or model size')
+      raise ValueError(f'{path}: {name} is {there} in the checkpoint and {here} in this run; was '
+                       f'it trained with another {cause}? Use the config it was trained with.')
 
 
 def _load(path, abstract, *, partial=False):
   """Loads a step, or the part of it that `abstract` names, after comparing all shapes."""
   saved = ocp.metadata(path).metadata
   if partial:
-    for model in abstract:
-      if saved.get(model) is None:
-        raise ValueError(f'{path}: the checkpoint has no {model}; its method trains none. Choose a '
-                         'checkpoint of another method.')
-    saved = {model: {'params': saved[model]['params']} for model in abstract}
+    saved = {model: {'params': saved[model]['params']} for model in abstract if saved.get(model)}
   _check_same(path, saved, abstract)
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   abstract = jax.tree.map(

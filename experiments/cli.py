@@ -18,8 +18,6 @@ from ml_collections import config_flags
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_PATH_ERRORS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError,
-                PermissionError)
 _OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
 _INTERRUPTED = 130  # What shells report of a process ended by SIGINT.
 
@@ -57,10 +55,10 @@ def _run_main(main):
   except KeyboardInterrupt:
     sys.stderr.write('interrupted\n')
     return _INTERRUPTED
-  except _PATH_ERRORS as error:
+  except OSError as error:  # A path, a permission, a full disk.
     if _DEBUG.value:
       raise
-    _exit_with_error(_describe_path_error(error))
+    _exit_with_error(_describe_os_error(error))
   except ValueError as error:
     if _DEBUG.value or not _is_ours(error):
       raise
@@ -73,7 +71,7 @@ def _exit_with_error(message):
   sys.exit(1)
 
 
-def _describe_path_error(error):
+def _describe_os_error(error):
   if error.filename is None or error.strerror is None:
     return str(error)  # Ours: it has a sentence.
   return f'{error.filename}: {error.strerror}'

@@ -187,10 +187,11 @@ class CheckpointsTest(parameterized.TestCase):
       (self.directory / '2').write_text('in the way')
       with self.assertLogs(level='ERROR'):
         ckpt.save(2, train_state(2))
-        with self.assertRaises(OSError):
+        with self.assertRaisesRegex(OSError, '2: saving failed'):
           ckpt.save(3, train_state(3))
-      ckpt.save(3, train_state(3))
-    self.assert_state(self.restore(), 3)
+      (self.directory / '2').unlink()
+      self.assertTrue(ckpt.save(2, train_state(2)))
+    self.assert_state(self.restore(), 2)
 
   def test_other_shapes_are_named(self):
     self.save(1)
@@ -200,8 +201,18 @@ class CheckpointsTest(parameterized.TestCase):
 
   def test_other_method_is_named(self):
     self.save(1, with_idm=False)
-    with self.assertRaisesRegex(ValueError, 'idm/params/embed/kernel is absent in the checkpoint'):
+    with self.assertRaisesRegex(
+        ValueError, r"the checkpoint holds \['dt', 'step'\] and this run needs "
+        r"\['dt', 'idm', 'step'\]; was it trained with another method"):
       self.restore()
+
+  def test_other_optimizer_is_named(self):
+    self.save(1)
+    state = train_state(1)
+    opt_state = optax.sgd(1e-3, momentum=.9).init(state.dt.params)
+    state = state.replace(dt=types.ModelState(state.dt.params, opt_state))
+    with self.open() as ckpt, self.assertRaisesRegex(ValueError, 'dt/opt_state/.*other optimizer'):
+      ckpt.restore_latest(jax.eval_shape(lambda: state))
 
   @parameterized.parameters(0, -1)
   def test_rejects_settings_below_one(self, value):
@@ -248,7 +259,8 @@ class RestoreParamsTest(parameterized.TestCase):
   def test_missing_model_is_named(self):
     with checkpoints.Checkpoints(self.directory, save_every_steps=1) as ckpt:
       ckpt.save(3, train_state(3, with_idm=False))
-    with self.assertRaisesRegex(ValueError, 'has no idm'):
+    with self.assertRaisesRegex(
+          ValueError, r"the checkpoint holds \['dt'\] and this run needs \['dt', 'idm'\]"):
       self.restore()
     self.assert_params(self.restore(models=('dt',)), 3)
 
@@ -262,6 +274,9 @@ class RestoreParamsTest(parameterized.TestCase):
     (self.directory / '1' / checkpoints.MANIFEST).write_text('{')
     with self.assertRaisesRegex(ValueError, 'MANIFEST.json is damaged'):
       self.restore(step=1)
+    (self.directory / '1' / checkpoints.MANIFEST).unlink()
+    with self.assertRaisesRegex(ValueError, 'MANIFEST.json is missing'):
+      self.restore(self.directory / '1')
 
 
 if __name__ == '__main__':
