@@ -28,6 +28,29 @@ def legal_actions(specs):
   return jnp.stack([jnp.isin(actions, jnp.asarray(spec.legal_actions)) for spec in specs])
 
 
+def init_params(key, networks, *, window, with_idm=True):
+  """Initial parameters.
+
+  Args:
+    key: PRNG key.
+    networks: `Networks`.
+    window: T.
+    with_idm: False for methods that train no IDM.
+
+  Returns:
+    {'idm': params, 'dt': params}; the first only `with_idm`.
+  """
+  spec = networks.dt.spec
+  dtype = jnp.float32 if spec.observation_kind == 'vector' else jnp.uint8
+  observations = jnp.zeros((1, window + 1, *spec.observation_shape), dtype)
+  ids = jnp.zeros((1, window), jnp.int32)
+  idm_key, dt_key = jax.random.split(key)
+  params = {'dt': networks.dt.init(dt_key, observations[:, :-1], ids, ids, ids)['params']}
+  if with_idm:
+    params['idm'] = networks.idm.init(idm_key, observations)['params']
+  return params
+
+
 def init(key, networks, optimizers, *, window, with_idm=True):
   """Initial state of a run.
 
@@ -41,20 +64,11 @@ def init(key, networks, optimizers, *, window, with_idm=True):
   Returns:
     A `types.TrainState` at step 0.
   """
-  spec = networks.idm.spec
-  dtype = jnp.float32 if spec.observation_kind == 'vector' else jnp.uint8
-  observations = jnp.zeros((1, window + 1, *spec.observation_shape), dtype)
-  ids = jnp.zeros((1, window), jnp.int32)
-  idm_key, dt_key = jax.random.split(key)
-  idm = None
-  if with_idm:
-    params = networks.idm.init(idm_key, observations)['params']
-    idm = types.ModelState(params, optimizers[0].init(params))
-  dt_params = networks.dt.init(dt_key, observations[:, :-1], ids, ids, ids)['params']
+  params = init_params(key, networks, window=window, with_idm=with_idm)
+  state = {name: types.ModelState(params[name], optimizer.init(params[name]))
+           for name, optimizer in zip(('idm', 'dt'), optimizers, strict=True) if name in params}
   return types.TrainState(
-      step=jnp.zeros((), jnp.int32),
-      idm=idm,
-      dt=types.ModelState(dt_params, optimizers[1].init(dt_params)))
+      step=jnp.zeros((), jnp.int32), idm=state.get('idm'), dt=state['dt'])
 
 
 def predict(idm, params, observations, legal):

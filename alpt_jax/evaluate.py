@@ -1,6 +1,9 @@
 """Scores of trained models: agents in their environments, and labels against the truth."""
 
 
+import pathlib
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,3 +121,29 @@ class MazeEvaluator:
     rows = np.argsort(~is_active[active], kind='stable')[:size]  # Active ones first.
     take = lambda x: x[rows] if x.ndim else x  # noqa: E731
     return active[rows], jax.tree.map(take, history)
+
+
+def score_labels(run_directory, truth):
+  """Compares the labels that a run's IDM gave with the truth, apart from training.
+
+  Args:
+    run_directory: with labels/step_*.npz, as `train` writes them.
+    truth: `rlds.Episodes` of the target, with all its actions.
+
+  Returns:
+    {step: share of the hidden actions that were labelled right}.
+
+  Raises:
+    ValueError: if a file is of other data.
+  """
+  accuracy = {}
+  for path in sorted(pathlib.Path(run_directory).glob('labels/step_*.npz')):
+    with np.load(path) as saved:
+      predicted, was_labelled = saved['actions'], saved['is_labelled']
+    if predicted.shape != truth.actions.shape:
+      raise ValueError(f'{path}: labels {len(predicted)} steps, the data has '
+                       f'{len(truth.actions)}. Was the data recorded again? Train again, too.')
+    is_hidden = truth.is_labelled & ~was_labelled
+    step = int(re.search(r'\d+', path.stem).group())
+    accuracy[step] = float(np.mean(predicted[is_hidden] == truth.actions[is_hidden]))
+  return accuracy

@@ -13,7 +13,7 @@ import re
 import shutil
 import uuid
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow is not heard on the CPU's merits.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow greets with the CPU's features.
 
 import dm_env
 import envlogger
