@@ -162,8 +162,31 @@ def write_json(path, content):
   os.replace(f'{path}.unfinished', path)
 
 
-def _check_config(config, workdir, digests):
-  """Writes config.json, or compares with the one that is there."""
+def data_digests(config):
+  """Returns {environment: digest of its data} for the target and the sources of a run."""
+  return {name: rlds.dataset_digest(os.path.join(config.data_dir, name))
+          for name in (config.target, *config.sources)}
+
+
+def evaluation_path(workdir, step):
+  """Where the scores after `step` updates are written."""
+  return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
+
+
+def check_config(config, workdir, digests):
+  """Refuses to go on with a run of another config or other data.
+
+  Args:
+    config: the run's.
+    workdir: the run directory; may be new.
+    digests: from `data_digests`.
+
+  Returns:
+    What config.json shall hold.
+
+  Raises:
+    ValueError: if config.json is there and differs in a key that matters; names all such keys.
+  """
   path = os.path.join(workdir, 'config.json')
   content = json.loads(config.to_json()) | {'data_digests': digests}
   if os.path.exists(path) and not config.allow_changed_config:
@@ -173,9 +196,9 @@ def _check_config(config, workdir, digests):
                   if k not in _FREE_KEYS and before.get(k) != content.get(k))
     if keys:
       changes = ', '.join(f'{k}: {before.get(k)} -> {content.get(k)}' for k in keys)
-      raise ValueError(f'{path}: the run has another config ({changes}). Choose another workdir, '
-                       'or go on with --config.allow_changed_config=True.')
-  write_json(path, content)
+      raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
+                       '--config.workdir, or go on with --config.allow_changed_config=True.')
+  return content
 
 
 class _Evaluation:
@@ -189,9 +212,6 @@ class _Evaluation:
         networks.idm, params, observations, legal[:1]))
     self._episodes, self._window, self._workdir = episodes, config.window, workdir
     self._num_steps = config.num_steps
-
-  def path(self, step):
-    return os.path.join(self._workdir, 'eval', f'step_{step:07d}.json')
 
   def run(self, step, state):
     """Evaluates after `step` updates; the last time also by sampling. Returns a flat dict."""
@@ -213,7 +233,7 @@ class _Evaluation:
       result[mode] = scores
       if paths:
         result.setdefault('paths', {})[mode] = paths
-    write_json(self.path(step), result)
+    write_json(evaluation_path(self._workdir, step), result)
     return {f'eval/{mode}/{name}': value for mode in ('argmax', 'sampled') if mode in result
             for name, value in result[mode].items()}
 
@@ -235,8 +255,8 @@ def train(config, workdir):
   phase = methods.phase_of(config.method, config.phase)
   specs = maze_specs(config)
   streams, episodes, choice = make_streams(config, phase, specs)
-  digests = {s.name: rlds.dataset_digest(os.path.join(config.data_dir, s.name)) for s in specs}
-  _check_config(config, workdir, digests)
+  write_json(os.path.join(workdir, 'config.json'),
+             check_config(config, workdir, data_digests(config)))
   labels.write_choice(os.path.join(workdir, 'labels.json'), choice)
 
   networks = make_networks(config, specs[0])
@@ -266,7 +286,7 @@ def train(config, workdir):
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)
     progress = metrics.Progress(
         config.num_steps, label=f'{config.method} {config.observation}', start_step=start_step)
-    if start_step == 0 and not os.path.exists(evaluation.path(0)):
+    if start_step == 0 and not os.path.exists(evaluation_path(workdir, 0)):
       evaluation.run(0, state)
     wait_before, step_before, time_before = 0., start_step, time.perf_counter()
     for step in range(start_step + 1, config.num_steps + 1):

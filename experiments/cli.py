@@ -33,7 +33,7 @@ def run(main, default_config):
   default_config = str(_ROOT / default_config)
   try:
     argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
-    config = _load_config(_config_path(argv, default_config))
+    config = load(_config_path(argv, default_config))
     _check_keys(argv, config)
   except (ValueError, flags.Error) as error:
     if '--debug' in sys.argv:
@@ -95,8 +95,18 @@ def _config_path(argv, default):
   return path
 
 
-def _load_config(path):
-  """Calls get_config of 'file' or 'file:argument'."""
+def load(path):
+  """Loads a config.
+
+  Args:
+    path: 'file' or 'file:argument'; the argument goes to the file's get_config.
+
+  Returns:
+    The `ml_collections.ConfigDict`.
+
+  Raises:
+    ValueError: if there is no such file, or get_config refuses the argument.
+  """
   file, *argument = path.split(':', 1)
   if not pathlib.Path(file).is_file():
     raise ValueError(f'--config={path}: no such file; expected e.g. experiments/configs/maze.py')

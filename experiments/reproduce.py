@@ -1,0 +1,329 @@
+"""Runs a whole experiment: records the data, trains every variant, scores, and reports.
+
+python -m experiments.reproduce --config=experiments/configs/maze.py:desk
+
+Every run is a process of its own (experiments/train.py) with a directory of its own under
+`workdir`; what is finished is not done again, what was interrupted goes on. Writes results.json,
+results.csv, figure.png and report.html.
+"""
+
+import collections
+import concurrent.futures
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+from alpt_jax import evaluate, methods, metrics, report, train
+from alpt_jax.data import rlds
+from alpt_jax.envs import maze, maze_anchors
+from experiments import cli, collect
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_POLL_SECONDS = 1.
+_CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time there.
+_VERSIONS = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+# Where and how fast results are made, not what they are.
+_PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir')
+
+
+class Run(NamedTuple):
+  """One training run of an experiment."""
+  name: str
+  variant: str
+  observation: str
+  target: str
+  seed: int
+
+
+def plan(config):
+  """Returns the `Run`s of an experiment; seed i goes with target i."""
+  study = config.study
+  if len(study.seeds) != len(study.targets):
+    raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
+                     f'{len(study.targets)}; expected a target for every seed.')
+  return [Run(f'{observation}-{variant}-seed{seed}', variant, observation, target, seed)
+          for observation in study.observations
+          for seed, target in zip(study.seeds, study.targets, strict=True)
+          for variant in study.variants]
+
+
+def run_config(config, run):
+  """Returns the config of one run."""
+  variant = config.study.variants[run.variant]
+  result = config.copy_and_resolve_references()
+  result.update(method=variant.method, observation=run.observation, target=run.target,
+                sources=variant.sources, seed=run.seed, label_seed=run.seed,
+                workdir=os.path.join(config.workdir, run.name))
+  return result
+
+
+def command(config, run):
+  """Returns the command line that trains one run, as a list."""
+  path = f'{_ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
+  changes = _differences(cli.load(path), run_config(config, run))
+  return ['-m', 'experiments.train', f'--config={path}',
+          *(f'--config.{key}={value}' for key, value in changes.items())]
+
+
+def _differences(default, config):
+  """{dotted key: value} of what differs, without the description of the study."""
+  def flat(tree, prefix=''):
+    for key, value in tree.items():
+      if isinstance(value, collections.abc.Mapping):
+        yield from flat(value, f'{prefix}{key}.')
+      else:
+        yield prefix + key, value
+  before = dict(flat(default.to_dict()))
+  return {key: value for key, value in flat(config.to_dict())
+          if value != before.get(key) and not key.startswith('study.')}
+
+
+def is_finished(config, run):
+  """Whether a run has been trained to its last step; refuses one of another config or data."""
+  own = run_config(config, run)
+  train.check_config(own, own.workdir, train.data_digests(own))
+  return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(
+      train.evaluation_path(own.workdir, own.num_steps))
+
+
+def config_digest(config):
+  """Names the content of a config, without places: 12 hex digits."""
+  content = json.loads(config.to_json())
+  for key in _PLACE_KEYS:
+    content.pop(key)
+  content['study'].pop('num_workers')
+  return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class _Workers:
+  """Trains runs side by side, each on cores of its own, and shows how far they are."""
+
+  def __init__(self, config, runs):
+    self._config, self._runs = config, runs
+    # Two runs on a core each are done sooner than one after the other on both.
+    cores = sorted(os.sched_getaffinity(0)) if _CAN_PIN else [0]
+    num_workers = min(config.study.num_workers or len(cores), len(runs))
+    self._free_cores = [set(cores[i::num_workers]) or set(cores) for i in range(num_workers)]
+    self._lock = threading.Lock()
+    self._processes = set()
+    self._is_stopping = False
+
+  def train_all(self):
+    """Returns {run: exit code}; a run that was never started has None."""
+    codes = dict.fromkeys(self._runs)
+    progress = metrics.Progress(
+        len(self._runs) * self._config.num_steps, start_step=self._num_steps_done(),
+        label=f'training {len(self._runs)} runs')
+    previous = signal.signal(signal.SIGTERM, lambda *_: self._stop())
+    try:
+      with concurrent.futures.ThreadPoolExecutor(len(self._free_cores)) as pool:
+        futures = {pool.submit(self._train, run): run for run in self._runs}
+        try:
+          pending = set(futures)
+          while pending:
+            done, pending = concurrent.futures.wait(pending, timeout=_POLL_SECONDS)
+            codes.update({futures[f]: f.result() for f in done})
+            num_finished = sum(code == 0 for code in codes.values())
+            progress.update(self._num_steps_done(), finished=f'{num_finished}/{len(codes)} runs')
+        except BaseException:
+          self._stop()
+          raise
+    finally:
+      signal.signal(signal.SIGTERM, previous)
+      progress.close()
+    return codes
+
+  def _train(self, run):
+    with self._lock:
+      if self._is_stopping:
+        return None
+      cores = self._free_cores.pop()
+    workdir = pathlib.Path(self._config.workdir, run.name)
+    workdir.mkdir(parents=True, exist_ok=True)
+    start = time.time()
+    try:
+      with open(workdir / 'train.log', 'a') as log:
+        arguments = command(self._config, run)
+        log.write(f'$ python {shlex.join(arguments)}\n')
+        log.flush()
+        if _CAN_PIN:
+          os.sched_setaffinity(0, cores)  # Of this thread; the process inherits it.
+        process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log,
+                                   env=os.environ | {'PYTHONPATH': str(_ROOT)})
+        self._processes.add(process)
+        code = process.wait()
+      if code == 0:
+        train.write_json(workdir / 'finished.json', {'seconds': time.time() - start})
+      return code
+    finally:
+      with self._lock:
+        self._free_cores.append(cores)
+
+  def _stop(self):
+    """Asks the running ones to save and stop."""
+    with self._lock:
+      self._is_stopping = True
+    for process in self._processes:
+      if process.poll() is None:
+        process.terminate()
+
+  def _num_steps_done(self):
+    return sum(_last_step(self._config, run) for run in self._runs)
+
+
+def _last_step(config, run):
+  """The step of the last whole line of a run's metrics; 0 if there is none."""
+  try:
+    with open(os.path.join(config.workdir, run.name, 'metrics.jsonl'), 'rb') as f:
+      f.seek(max(0, f.seek(0, os.SEEK_END) - 4096))
+      lines = f.read().split(b'\n')
+    return json.loads(lines[-2])['step'] if len(lines) > 1 else 0
+  except (FileNotFoundError, ValueError, IndexError):
+    return 0
+
+
+def _describe_maze(name, role, config):
+  layout = maze.layout_of(name)
+  card = rlds.read_card(os.path.join(config.data_dir, name))
+  return {
+      'role': role, 'kind': card['name'].split('-')[2], 'size': layout.size,
+      'walls': layout.walls.astype(int).tolist(), 'goal': [int(x) for x in layout.goal],
+      'anchors': maze_anchors.anchors(layout, config.collect.epsilon),
+      'num_transitions': card['num_transitions'], 'num_episodes': card['num_episodes'],
+  }
+
+
+def _read_rows(config, run, truth):
+  """Returns the rows of a run, one an evaluation, and the paths of its last one."""
+  own = run_config(config, run)
+  accuracy = evaluate.score_labels(own.workdir, truth)
+  rows, rollout = [], None
+  for path in sorted(pathlib.Path(own.workdir, 'eval').glob('step_*.json')):
+    with open(path) as f:
+      scores = json.load(f)
+    step = scores['step']
+    row = {'run': run.name, 'method': run.variant, 'observation': run.observation,
+           'target': run.target, 'sources': list(own.sources), 'seed': run.seed, 'step': step,
+           'frames': step * own.batch_size * own.window, 'label_accuracy': accuracy.get(step)}
+    for mode in ('argmax', 'sampled'):
+      for name in ('success_500', 'success_50', 'spl', 'mean_steps'):
+        row[f'{mode}/{name}'] = scores.get(mode, {}).get(name)
+    rows.append(row)
+    if 'paths' in scores:
+      rollout = {'acting': 'argmax', 'target': run.target, 'episodes': scores['paths']['argmax']}
+  return rows, rollout
+
+
+def gather(config, runs, codes):
+  """Collects what the runs have written.
+
+  Args:
+    config: of the experiment.
+    runs: list of `Run`.
+    codes: {run: exit code of this session, or None}.
+
+  Returns:
+    The content of results.json; see `results_file`.
+  """
+  roles = {run.target: 'target' for run in runs}
+  for variant in config.study.variants.values():
+    roles |= {name: 'source' for name in variant.sources}
+  result = {
+      'experiment': config.experiment, 'preset': config.preset,
+      'command': 'python -m experiments.reproduce ' + shlex.join(sys.argv[1:]),
+      'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      'config': json.loads(config.to_json()), 'config_digest': config_digest(config),
+      'versions': {name: importlib.metadata.version(name) for name in _VERSIONS},
+      'thresholds': list(config.study.thresholds),
+      'methods': {name: {'label': variant.label,
+                         'description': methods.METHODS[variant.method].description}
+                  for name, variant in config.study.variants.items()},
+      'mazes': {name: _describe_maze(name, role, config) for name, role in roles.items()},
+      'runs': [], 'rows': [],
+  }
+  truths = {}
+  for run in runs:
+    key = (run.target, run.observation)
+    if key not in truths:
+      truths[key] = rlds.read_episodes(
+          os.path.join(config.data_dir, run.target),
+          maze.spec(maze.layout_of(run.target), run.observation), expected_name=run.target)
+    rows, rollout = _read_rows(config, run, truths[key])
+    is_done = bool(rows) and rows[-1]['step'] >= config.num_steps
+    seconds = None
+    finished = pathlib.Path(config.workdir, run.name, 'finished.json')
+    if is_done and finished.exists():
+      seconds = json.loads(finished.read_text())['seconds']
+    result['rows'] += rows
+    result['runs'].append({
+        'run': run.name, 'method': run.variant, 'observation': run.observation,
+        'target': run.target, 'sources': list(config.study.variants[run.variant].sources),
+        'seed': run.seed, 'status': 'done' if is_done else 'failed' if codes.get(run) else 'running',
+        'seconds': seconds, 'num_steps': config.num_steps, 'rollout': rollout})
+  return result
+
+
+def _check_results(path, config):
+  """Refuses to replace the results of another config."""
+  if not os.path.exists(path):
+    return
+  try:
+    with open(path) as f:
+      before = json.load(f)['config_digest']
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(f'{path}: not a results file. Move it away, or choose another '
+                     '--config.workdir.') from error
+  if before != config_digest(config):
+    raise ValueError(f'{path}: is of config {before}, this one is {config_digest(config)}. Choose '
+                     'another --config.workdir, or delete the file.')
+
+
+def _last_line(path):
+  return (path.read_text().strip().splitlines() or [''])[-1]
+
+
+def main(config):
+  """Runs the experiment.
+
+  Returns:
+    0; 1 if a run failed; `train.PREEMPTED` if it was stopped and can go on.
+  """
+  start = time.time()
+  workdir = pathlib.Path(config.workdir)
+  _check_results(workdir / 'results.json', config)
+  runs = plan(config)
+  for run in runs:  # Mistakes in a config show before anything is recorded or trained.
+    methods.phase_of(run_config(config, run).method, config.phase)
+  collect.main(config)
+  todo = [run for run in runs if not is_finished(config, run)]
+  print(f'{len(runs)} runs, {len(runs) - len(todo)} finished before', flush=True)
+  codes = _Workers(config, todo).train_all() if todo else {}
+  results = gather(config, runs, codes)
+  train.write_json(workdir / 'results.json', results)
+  report.write_report(results, workdir / 'report.html')
+  report.write_csv(results, workdir / 'results.csv')
+  report.figure_png(results, workdir / 'figure.png')
+  failed = [run for run, code in codes.items() if code not in (0, None, train.PREEMPTED)]
+  for run in failed:
+    log = workdir / run.name / 'train.log'
+    print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')
+  print('\n'.join(report.summary_lines(results)))
+  print(f'Took {metrics.format_duration(time.time() - start)}. Open {workdir / "report.html"}; '
+        f'the numbers are in {workdir / "results.json"}.')
+  if failed:
+    return 1
+  return train.PREEMPTED if any(codes.values()) or None in codes.values() else 0
+
+
+if __name__ == '__main__':
+  cli.run(main, 'experiments/configs/maze.py')
