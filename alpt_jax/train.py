@@ -2,8 +2,8 @@
 
 A run directory holds config.json, labels.json (which target transitions keep their action),
 metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
-IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are not
-in this process). Running `train` on it again goes on where it stopped.
+IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are
+not in this process). Running `train` on it again goes on where it stopped.
 """
 
 import json

@@ -45,11 +45,12 @@ def run(main, default_config):
       help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
   for name in ('config', 'debug'):  # Listed by --help, which knows the flags of the binary only.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-  flags.FLAGS.set_default('verbosity', logging.WARNING)  # Libraries say much that is not for users.
   app.run(lambda _: _run_main(main), flags_parser=lambda argv: _parse(argv, config))
 
 
 def _run_main(main):
+  if not flags.FLAGS['verbosity'].present:
+    logging.set_verbosity(logging.WARNING)  # Libraries say much that is not for users.
   try:
     return main(flags.FLAGS['config'].value)
   except KeyboardInterrupt:

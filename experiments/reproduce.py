@@ -260,6 +260,7 @@ def gather(config, runs, codes):
           maze.spec(maze.layout_of(run.target), run.observation), expected_name=run.target)
     rows, rollout = _read_rows(config, run, truths[key])
     is_done = bool(rows) and rows[-1]['step'] >= config.num_steps
+    status = 'done' if is_done else 'failed' if codes.get(run) else 'running'
     seconds = None
     finished = pathlib.Path(config.workdir, run.name, 'finished.json')
     if is_done and finished.exists():
@@ -268,7 +269,7 @@ def gather(config, runs, codes):
     result['runs'].append({
         'run': run.name, 'method': run.variant, 'observation': run.observation,
         'target': run.target, 'sources': list(config.study.variants[run.variant].sources),
-        'seed': run.seed, 'status': 'done' if is_done else 'failed' if codes.get(run) else 'running',
+        'seed': run.seed, 'status': status,
         'seconds': seconds, 'num_steps': config.num_steps, 'rollout': rollout})
   return result
 
