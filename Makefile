@@ -1,0 +1,32 @@
+# make maze: the paper's navigation experiment, from data to report. make test: all tests.
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: maze study test lint benchmark clean
+
+maze: .venv/installed
+	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:desk
+
+study: .venv/installed
+	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:study
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+
+benchmark: .venv/installed
+	$(BIN)/python -m experiments.benchmark
+
+# Installs again when the requirements change; an install that failed is not taken for a good one.
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or later is needed"'
+	@echo 'Installing the requirements into .venv (about a minute, 2.5 GB) ...'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,25 @@
+"""Installs alpt_jax. requirements.txt has the exact versions that are tested together."""
+
+import setuptools
+
+_CORE = ['absl-py', 'array-record', 'chex', 'dm-env', 'flax>=0.12', 'jax>=0.10', 'matplotlib',
+         'ml-collections', 'numpy>=2', 'optax', 'orbax-checkpoint>=0.12.8,<0.13', 'protobuf',
+         'tensorflow-datasets>=4.9.10', 'importlib_resources']
+
+setuptools.setup(
+    name='alpt_jax',
+    version='0.1.0',
+    description='Learning to act from action-limited data (ALPT) in JAX.',
+    license='Apache-2.0',
+    python_requires='>=3.11',
+    packages=setuptools.find_packages(include=['alpt_jax', 'alpt_jax.*', 'experiments',
+                                               'experiments.*']),
+    install_requires=_CORE,
+    extras_require={
+        # Writing datasets; see requirements.txt for why these versions.
+        'record': ['envlogger==1.2', 'rlds==0.1.6', 'tensorflow-cpu'],
+        'tpu': ['jax[tpu]'],
+        'test': ['pytest', 'ruff'],
+        # A GPT-2 to compare speed with, in experiments/benchmark.py.
+        'benchmark': ['torch', 'transformers'],
+    })
