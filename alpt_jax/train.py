@@ -136,6 +136,20 @@ def make_streams(config, phase, specs):
   return streams, episodes, choice
 
 
+def _initialiser(config, specs, phase):
+  """Returns init(key) -> `types.TrainState`, and the networks and optimizers it is for."""
+  networks = make_networks(config, specs[0])
+  optimizer = optimizers.make_optimizer(**config.optimizer)
+  init = lambda key: alpt.init(  # noqa: E731
+      key, networks, (optimizer, optimizer), window=config.window, with_idm=bool(phase.idm))
+  return init, networks, (optimizer, optimizer)
+
+
+def abstract_state(config, specs, phase):
+  """Shapes of the `types.TrainState` of a run, to restore a checkpoint with."""
+  return jax.eval_shape(_initialiser(config, specs, phase)[0], jax.random.key(0))
+
+
 class _StopSignal:
   """Remembers SIGTERM or SIGINT; a second SIGINT interrupts at once."""
 
@@ -259,22 +273,17 @@ def train(config, workdir):
              check_config(config, workdir, data_digests(config)))
   labels.write_choice(os.path.join(workdir, 'labels.json'), choice)
 
-  networks = make_networks(config, specs[0])
-  optimizer = optimizers.make_optimizer(**config.optimizer)
-  key = jax.random.key(config.seed)
-  init_key, train_key = jax.random.split(key)
-  init = lambda k: alpt.init(  # noqa: E731
-      k, networks, (optimizer, optimizer), window=config.window, with_idm=bool(phase.idm))
-  abstract = jax.eval_shape(init, init_key)
-  update = jax.jit(alpt.make_update(networks, (optimizer, optimizer), specs,
-                                    unlabelled=phase.unlabelled), donate_argnums=0)
+  init, networks, both_optimizers = _initialiser(config, specs, phase)
+  init_key, train_key = jax.random.split(jax.random.key(config.seed))
+  update = jax.jit(alpt.make_update(networks, both_optimizers, specs, unlabelled=phase.unlabelled),
+                   donate_argnums=0)
   evaluation = _Evaluation(config, networks, specs, episodes, workdir)
 
   with checkpoints.Checkpoints(os.path.join(workdir, 'checkpoints'),
                                save_every_steps=config.checkpoint_every_steps) as saved, \
       _StopSignal() as stop:
     # 1. The run's own newest checkpoint; 2. a pretraining's parameters; 3. scratch.
-    state = saved.restore_latest(abstract)
+    state = saved.restore_latest(abstract_state(config, specs, phase))
     if state is None:
       state = jax.jit(init)(init_key)
       if config.init_from:

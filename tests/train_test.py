@@ -1,0 +1,199 @@
+"""Runs of the tiny preset on recorded mazes, as a user would start them."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import tempfile
+from unittest import mock
+
+import jax
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax import checkpoints, methods, train
+from alpt_jax.data import labels, rlds
+from tests import maze_data
+
+
+def final_params(config):
+  """All parameters of a run's last checkpoint, as one list of numpy arrays."""
+  specs = train.maze_specs(config)
+  phase = methods.phase_of(config.method, config.phase)
+  abstract = train.abstract_state(config, specs, phase)
+  with checkpoints.Checkpoints(f'{config.workdir}/checkpoints', save_every_steps=1) as saved:
+    state = saved.restore_latest(abstract)
+  return [np.asarray(x) for x in jax.tree.leaves(state)]
+
+
+def metrics_lines(config):
+  """The lines of metrics.jsonl without the times, which no two runs share."""
+  lines = pathlib.Path(config.workdir, 'metrics.jsonl').read_text().splitlines()
+  return [{k: v for k, v in json.loads(line).items() if not k.startswith(('time/', 'data/'))}
+          for line in lines]
+
+
+class TrainTest(parameterized.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.root = pathlib.Path(tempfile.mkdtemp())
+    cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
+    cls.unbroken = maze_data.config(cls.root / 'unbroken')
+    assert train.train(cls.unbroken, cls.unbroken.workdir) == 0
+
+  def config(self, name, **changes):
+    return maze_data.config(self.root / name, **changes)
+
+  def test_run_directory_holds_what_the_report_needs(self):
+    workdir = pathlib.Path(self.unbroken.workdir)
+    self.assertEqual([line['step'] for line in metrics_lines(self.unbroken)], [2, 3, 4, 6])
+    choice = labels.read_choice(workdir / 'labels.json')
+    self.assertEqual(choice.windows.shape, (10, 2))
+    scores = json.loads((workdir / 'eval' / 'step_0000006.json').read_text())
+    self.assertEqual(scores['argmax']['num_episodes'], scores['sampled']['num_episodes'])
+    self.assertLen(scores['paths']['argmax'], 6)
+    with np.load(workdir / 'labels' / 'step_0000006.npz') as saved:
+      self.assertEqual(saved['is_labelled'].sum(), 50)
+
+  def test_stopped_run_goes_on_bit_for_bit(self):
+    config = self.config('stopped', num_steps=4)
+    train.train(config, config.workdir)
+    config = self.config('stopped')
+    train.train(config, config.workdir)
+    for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
+      np.testing.assert_array_equal(a, b)
+    # The stopped run took step 4 for its last and also scored it by sampling.
+    kept = [{k: v for k, v in line.items() if not k.startswith('eval/')}
+            for line in metrics_lines(config)]
+    self.assertEqual(kept, [{k: v for k, v in line.items() if not k.startswith('eval/')}
+                            for line in metrics_lines(self.unbroken)])
+
+  def test_finished_run_is_left_alone(self):
+    before = pathlib.Path(self.unbroken.workdir, 'metrics.jsonl').read_bytes()
+    self.assertEqual(train.train(self.unbroken, self.unbroken.workdir), 0)
+    self.assertEqual(pathlib.Path(self.unbroken.workdir, 'metrics.jsonl').read_bytes(), before)
+
+  def test_hidden_actions_do_not_matter_to_a_single_bit(self):
+    config = self.config('garbage')
+    choice = labels.read_choice(pathlib.Path(self.unbroken.workdir, 'labels.json'))
+    read = rlds.read_episodes
+    num_changed = []
+
+    def read_garbage(directory, spec, **kwargs):
+      episodes = read(directory, spec, **kwargs)
+      if spec.name != config.target:
+        return episodes
+      known = labels.hide_actions(episodes, choice.windows, choice.window).is_labelled
+      garbage = np.random.default_rng(0).integers(4, size=len(known), dtype=np.int32)
+      actions = np.where(known | ~episodes.is_labelled, episodes.actions, garbage)
+      num_changed.append(np.sum(actions != episodes.actions))
+      return dataclasses.replace(episodes, actions=actions)
+
+    with mock.patch.object(rlds, 'read_episodes', read_garbage):
+      train.train(config, config.workdir)
+    self.assertGreater(num_changed[0], 100)
+    for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
+      np.testing.assert_array_equal(a, b)
+    self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
+
+  def test_pretrained_parameters_start_the_finetuning(self):
+    pretraining = self.config('pretraining', phase='pretrain', num_steps=2)
+    train.train(pretraining, pretraining.workdir)
+    finetuning = self.config('finetuning', phase='finetune', num_steps=2,
+                             init_from=pretraining.workdir)
+    # A learning rate of 0 leaves the parameters as they came.
+    finetuning.optimizer.learning_rate = 0.
+    train.train(finetuning, finetuning.workdir)
+    specs = train.maze_specs(pretraining)
+    abstract = train.abstract_state(
+        pretraining, specs, methods.phase_of('alpt', 'pretrain'))
+    wanted = {'idm': abstract.idm.params, 'dt': abstract.dt.params}
+    before, after = (checkpoints.restore_params(f'{c.workdir}/checkpoints', wanted)
+                     for c in (pretraining, finetuning))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+
+  @parameterized.parameters('dt1', 'dt5', 'dt1_idm', 'dt5_ret', 'alpt_idm_only', 'oracle')
+  def test_every_method_trains(self, method):
+    config = self.config(f'method_{method}', method=method, num_steps=1, eval_every_steps=1)
+    self.assertEqual(train.train(config, config.workdir), 0)
+    with_idm = bool(methods.phase_of(method, 'joint').idm)
+    self.assertEqual(pathlib.Path(config.workdir, 'labels').exists(), with_idm)
+
+  def test_xy_observation_trains(self):
+    config = self.config('xy', observation='xy', num_steps=1)
+    self.assertEqual(train.train(config, config.workdir), 0)
+
+
+class BadInputTest(parameterized.TestCase):
+  """Each mistake ends in one sentence that names it, before anything is written."""
+
+  def assert_refused(self, expected, error=ValueError, **changes):
+    workdir = pathlib.Path(self.create_tempdir().full_path, 'run')
+    config = maze_data.config(workdir, **changes)
+    with self.assertRaisesRegex(error, expected):
+      train.train(config, config.workdir)
+    self.assertFalse(workdir.exists())
+
+  def test_no_sources_for_alpt(self):
+    self.assert_refused("sources is empty, but method 'alpt'", sources=())
+
+  def test_more_labels_than_data(self):
+    self.assert_refused('num_labels of maze-8.*budget is 100000', num_labels=100_000)
+
+  def test_labels_are_no_multiple_of_the_window(self):
+    self.assert_refused('multiple of the window of 5', num_labels=51)
+
+  def test_missing_data(self):
+    self.assert_refused('no such dataset directory', error=FileNotFoundError,
+                        target='maze-8-blocks:3-seed77')
+
+  def test_empty_data_directory(self):
+    directory = pathlib.Path(self.create_tempdir().full_path)
+    (directory / 'maze-8-blocks:3-seed0').mkdir()
+    self.assert_refused('the directory is empty', data_dir=str(directory))
+
+  def test_data_of_another_maze(self):
+    directory = pathlib.Path(self.create_tempdir().full_path)
+    shutil.copytree(pathlib.Path(maze_data.recorded(), 'maze-8-blocks:3-seed100'),
+                    directory / 'maze-8-blocks:3-seed0')
+    self.assert_refused('the data of another environment', data_dir=str(directory))
+
+  def test_batch_that_the_shards_do_not_divide(self):
+    self.assert_refused('batch_size is 13', batch_size=13)
+
+  def test_unknown_method(self):
+    self.assert_refused("Unknown method 'bc'", method='bc')
+
+  def test_changed_config_of_a_run_names_the_keys(self):
+    workdir = self.create_tempdir().full_path
+    config = maze_data.config(workdir, num_steps=1)
+    train.train(config, workdir)
+    before = sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*'))
+    with self.assertRaisesRegex(ValueError, r'seed: 0 -> 1.*another --config.workdir'):
+      train.train(maze_data.config(workdir, num_steps=2, seed=1), workdir)
+    self.assertEqual(sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*')), before)
+
+  def test_checkpoint_of_another_observation(self):
+    pretraining = maze_data.config(self.create_tempdir().full_path, phase='pretrain', num_steps=1)
+    train.train(pretraining, pretraining.workdir)
+    finetuning = maze_data.config(self.create_tempdir().full_path, phase='finetune',
+                                  observation='xy', init_from=pretraining.workdir)
+    with self.assertRaisesRegex(ValueError, 'another observation mode'):
+      train.train(finetuning, finetuning.workdir)
+
+
+class SplitRowsTest(absltest.TestCase):
+
+  def test_shares_are_whole_shards_and_as_equal_as_can_be(self):
+    self.assertEqual(train.split_rows(64, 2, 8), [32, 32])
+    self.assertEqual(train.split_rows(64, 3, 8), [24, 24, 16])
+
+  def test_too_small_a_batch_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'at least 24'):
+      train.split_rows(16, 3, 8)
+
+
+if __name__ == '__main__':
+  absltest.main()
