@@ -54,7 +54,8 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
     returns: [B, T] int32 return bins.
     actions: [B, T] int32.
     rewards: [B, T] int32 reward ids; unused if `logits.rewards` is None.
-    has_action: [B, T] bool; the action is a target: true, or labelled by the IDM.
+    has_action: [B, T] bool; the action is a target: true, or labelled by the IDM. Steps without
+      count for the returns only.
     is_valid: [B, T] bool.
     reward_weight: weight of the reward term; 0 is eq. 3 as written.
 
@@ -68,6 +69,7 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
              'action_accuracy': accuracy(logits.actions, actions, action_mask)}
   loss = return_loss + action_loss
   if logits.rewards is not None:
-    metrics['reward_loss'] = cross_entropy(logits.rewards, rewards, is_valid)
+    # Rewards are predicted from the step's action token, which says nothing where it is not known.
+    metrics['reward_loss'] = cross_entropy(logits.rewards, rewards, action_mask)
     loss += reward_weight * metrics['reward_loss']
   return loss, metrics | {'loss': loss}
