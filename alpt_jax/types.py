@@ -56,10 +56,13 @@ class EnvironmentSpec:
 
   def __post_init__(self):
     if self.observation_kind not in OBSERVATION_KINDS:
-      raise ValueError(f'observation_kind is {self.observation_kind!r}; expected one of '
-                       f'{OBSERVATION_KINDS}.')
+      raise ValueError(f'observation_kind of {self.name} is {self.observation_kind!r}; expected '
+                       f'one of {OBSERVATION_KINDS}.')
+    if self.observation_kind == 'vector' and self.observation_low >= self.observation_high:
+      raise ValueError(f'observation_low {self.observation_low} of {self.name} must be below '
+                       f'observation_high {self.observation_high}.')
     if self.return_low >= self.return_high:
-      raise ValueError(f'return_low {self.return_low} must be below return_high '
+      raise ValueError(f'return_low {self.return_low} of {self.name} must be below return_high '
                        f'{self.return_high}.')
     if not self.legal_actions or not all(0 <= a < self.num_actions for a in self.legal_actions):
       raise ValueError(f'legal_actions {self.legal_actions} of {self.name} must be non-empty and '

@@ -1,0 +1,28 @@
+"""Tests of the checks of an environment's declaration."""
+
+from absl.testing import parameterized
+
+from alpt_jax import types
+
+VALID = dict(name='pong', observation_key='', observation_kind='image',
+             observation_shape=(84, 84, 1), num_actions=18, legal_actions=(0, 1, 3),
+             return_low=-20, return_high=100)
+
+
+class EnvironmentSpecTest(parameterized.TestCase):
+
+  def test_is_hashable_data(self):
+    self.assertEqual(types.EnvironmentSpec(**VALID), types.EnvironmentSpec(**VALID))
+    self.assertEqual(hash(types.EnvironmentSpec(**VALID)), hash(types.EnvironmentSpec(**VALID)))
+
+  @parameterized.parameters(
+      (dict(observation_kind='pixels'), "observation_kind of pong is 'pixels'"),
+      (dict(return_high=-20), 'return_low -20 of pong must be below return_high -20'),
+      (dict(legal_actions=()), 'legal_actions .* of pong must be non-empty'),
+      (dict(legal_actions=(0, 18)), r'legal_actions \(0, 18\) of pong .* \[0, 18\)'),
+      (dict(legal_actions=(-1,)), r'legal_actions \(-1,\)'),
+      (dict(observation_kind='vector', observation_shape=(2,), observation_low=1.),
+       'observation_low 1.0 of pong must be below observation_high 1.0'))
+  def test_impossible_declarations_are_refused(self, changes, message):
+    with self.assertRaisesRegex(ValueError, message):
+      types.EnvironmentSpec(**VALID | changes)
