@@ -31,7 +31,7 @@ def encode_return(returns, *, low, high):
     ValueError: if `low >= high`.
   """
   num_return_bins(low, high)
-  return jnp.clip(jnp.trunc(returns).astype(jnp.int32), low, high) - low
+  return jnp.trunc(jnp.clip(returns, low, high)).astype(jnp.int32) - low
 
 
 def decode_return(bins, *, low):

@@ -1,0 +1,20 @@
+"""The pure core starts without what only data and environments need."""
+
+import subprocess
+import sys
+
+from absl.testing import absltest
+
+CORE = ('types', 'methods', 'discretize', 'losses', 'optimizers', 'networks.models', 'alpt',
+        'acting')
+HEAVY = ('tensorflow', 'tensorflow_datasets', 'orbax', 'ale_py', 'envlogger')
+
+
+class ImportsTest(absltest.TestCase):
+
+  def test_core_imports_nothing_heavy(self):
+    imports = ', '.join(f'alpt_jax.{name}' for name in CORE)
+    program = f'import sys, {imports}; print([m for m in {HEAVY} if m in sys.modules])'
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                            check=False)
+    self.assertEqual((result.stdout.strip(), result.returncode), ('[]', 0), msg=result.stderr)
