@@ -27,8 +27,9 @@ def block_causal(num_steps, num_observation_tokens, *, return_tokens='current'):
 
     'current'  only the token itself, so an action depends on the return of its own step and on no
                other, directly or through other tokens. This is eq. 3 of the paper.
-    'first'    the first step's return token is seen by everything after it, the others by nothing
-               (not even by themselves: their value is unused). The multi-game DT release.
+    'first'    the first step's return token is seen by everything after it, the others by nothing,
+               not even by themselves: their value is unused (the DT zeroes it, or it would reach
+               its own output by the residual path). The multi-game DT release.
     'all'      every later token, as in the original decision transformer.
 
   Args:

@@ -113,6 +113,7 @@ class DecisionTransformer(nn.Module):
     self.reward_embedding = embed(discretize.NUM_REWARD_TOKENS)
     p = tokens.num_observation_tokens(spec, patch_size=self.patch_size)
     self.mask_SS = masks.block_causal(self.num_steps, p, return_tokens=self.return_tokens)
+    self.is_used_S = np.diag(self.mask_SS)  # See `masks.block_causal`: others start from zero.
     self.num_observation_tokens = p
     self.position = tokens.Position(len(self.mask_SS))
     self.transformer = transformer.Transformer(self.num_layers, self.num_heads, self.dropout)
@@ -124,9 +125,10 @@ class DecisionTransformer(nn.Module):
   def _sequence(self, observations, returns, actions, rewards):
     """Returns the tokens [B, S, D] of a window, with positions."""
     chex.assert_axis_dimension(observations, 1, self.num_steps)
-    return self.position(tokens.interleave(
+    x_BSD = self.position(tokens.interleave(
         self.tokenizer(observations), self.return_embedding(returns),
         self.action_embedding(actions), self.reward_embedding(rewards)))
+    return jnp.where(self.is_used_S[None, :, None], x_BSD, 0.)
 
   def __call__(self, observations, returns, actions, rewards, *, deterministic=True):
     """Predicts every step of a window from what comes before it.
@@ -190,6 +192,7 @@ class DecisionTransformer(nn.Module):
     """
     place = step * (self.num_observation_tokens + 3) + self.num_observation_tokens
     x_B1D = self.position(self.return_embedding(returns)[:, None], place)
+    x_B1D = jnp.where(jnp.asarray(self.is_used_S)[place], x_B1D, 0.)
     out_B1D, _ = self.transformer(
         x_B1D, jnp.asarray(self.mask_SS)[place][None], caches=caches, position=place)
     return self.action_head(out_B1D[:, 0])

@@ -1,0 +1,124 @@
+"""Tests of the tokenizers and of the order of tokens."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from alpt_jax import types
+from alpt_jax.networks import tokens
+
+
+def spec(kind, shape, **kwargs):
+  return types.EnvironmentSpec(
+      name='test', observation_key='', observation_kind=kind, observation_shape=shape,
+      num_actions=2, legal_actions=(0, 1), return_low=0, return_high=1, **kwargs)
+
+
+def set_kernels(params, rng):
+  return jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), params)
+
+
+class PatchTokenizerTest(parameterized.TestCase):
+
+  def test_patches_are_row_major_slices_scaled_to_one(self):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 3, 4, 6, 2), np.uint8)
+    tokenizer = tokens.PatchTokenizer(d_model=5, patch_size=2, scale=255.)
+    params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), images), rng)
+    p = params['params']
+    out = jax.jit(tokenizer.apply)(params, images)
+    self.assertEqual(out.shape, (2, 3, 2 * 3, 5))
+    corners = [(0, 0), (0, 2), (0, 4), (2, 0), (2, 2), (2, 4)]
+    for i, (row, column) in enumerate(corners):
+      patch = images[:, :, row:row + 2, column:column + 2].reshape(2, 3, -1) / 255.
+      expected = patch @ p['embed']['kernel'] + p['embed']['bias'] + p['position'][i]
+      np.testing.assert_allclose(out[:, :, i], expected, atol=1e-5, err_msg=f'patch {i}')
+
+  @parameterized.parameters((3, 2), (4, 3))
+  def test_patches_must_fit(self, height, width):
+    images = np.zeros((1, 1, height, width, 1), np.uint8)
+    with self.assertRaisesRegex(ValueError, f'patch_size 2 must divide .* {height} x {width}'):
+      tokens.PatchTokenizer(4, 2, 255.).init(jax.random.key(0), images)
+
+
+class GridTokenizerTest(parameterized.TestCase):
+
+  def test_is_the_sum_of_cell_row_and_column_embeddings_of_unit_planes(self):
+    rng = np.random.default_rng(0)
+    height, width, channels, d = 3, 4, 2, 5
+    grids = rng.integers(0, 2, (2, 2, height, width, channels), np.uint8)
+    grids[0, 0, :, :, 1] = 0  # An empty plane adds nothing.
+    tokenizer = tokens.GridTokenizer(d)
+    params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), grids), rng)
+    p = params['params']
+    cell = p['cell']['kernel'].reshape(height, width, channels, d)
+    row = p['row']['kernel'].reshape(height, channels, d)
+    column = p['column']['kernel'].reshape(width, channels, d)
+    out = jax.jit(tokenizer.apply)(params, grids)
+    self.assertEqual(out.shape, (2, 2, 1, d))
+    for b, t in np.ndindex(2, 2):
+      expected = p['cell']['bias'].copy()
+      for c in range(channels):
+        marked = np.argwhere(grids[b, t, :, :, c])
+        for i, j in marked:
+          expected += (cell[i, j, c] + row[i, c] + column[j, c]) / np.sqrt(len(marked))
+      np.testing.assert_allclose(out[b, t, 0], expected, atol=1e-5)
+
+
+class VectorTokenizerTest(parameterized.TestCase):
+
+  def test_scales_the_range_to_minus_one_and_one(self):
+    tokenizer = tokens.VectorTokenizer(d_model=3, low=0., high=19.)
+    vectors = np.array([[[0, 19], [9, 10]]], np.int32)
+    params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), vectors),
+                         np.random.default_rng(0))
+    kernel, bias = params['params']['embed']['kernel'], params['params']['embed']['bias']
+    out = jax.jit(tokenizer.apply)(params, vectors)
+    self.assertEqual(out.shape, (1, 2, 1, 3))
+    np.testing.assert_allclose(out[0, 0, 0], -kernel[0] + kernel[1] + bias, atol=1e-6)
+    np.testing.assert_allclose(out[0, 1, 0], (kernel[1] - kernel[0]) / 19. + bias, atol=1e-6)
+
+
+class MakeTokenizerTest(parameterized.TestCase):
+
+  @parameterized.parameters(
+      ('vector', (7,), 0, 1), ('vector', (7,), 2, 1), ('grid', (6, 4, 3), 0, 1),
+      ('grid', (6, 4, 3), 2, 6), ('image', (84, 84, 1), 14, 36))
+  def test_makes_as_many_tokens_as_counted(self, kind, shape, patch_size, expected):
+    declared = spec(kind, shape)
+    self.assertEqual(tokens.num_observation_tokens(declared, patch_size=patch_size), expected)
+    tokenizer = tokens.make_tokenizer(declared, d_model=8, patch_size=patch_size)
+    out, _ = jax.eval_shape(
+        tokenizer.init_with_output, jax.random.key(0), jnp.zeros((2, 3, *shape), jnp.uint8))
+    self.assertEqual(out.shape, (2, 3, expected, 8))
+
+  def test_pixels_are_divided_by_255_and_planes_are_not(self):
+    self.assertEqual(tokens.make_tokenizer(
+        spec('image', (4, 4, 1)), d_model=8, patch_size=2).scale, 255.)
+    self.assertEqual(tokens.make_tokenizer(
+        spec('grid', (4, 4, 1)), d_model=8, patch_size=2).scale, 1.)
+
+  def test_images_need_patches(self):
+    with self.assertRaisesRegex(ValueError, r'patch_size is 0 .* test; .* \(84, 84\)'):
+      tokens.make_tokenizer(spec('image', (84, 84, 1)), d_model=8, patch_size=0)
+
+
+class OrderTest(parameterized.TestCase):
+
+  def test_a_step_is_observation_return_action_reward(self):
+    # Two steps of two observation tokens; a token is its place in the expected order.
+    places = np.arange(10.).reshape(2, 5)
+    observation, others = places[:, :2], places[:, 2:]
+    args = [jnp.asarray(x)[None, ..., None] for x in (observation, *others.T)]
+    np.testing.assert_array_equal(tokens.interleave(*args)[0, :, 0], np.arange(10.))
+
+  def test_position_at_one_place_is_that_row_of_the_whole(self):
+    position = tokens.Position(4)
+    x = jax.random.normal(jax.random.key(0), (2, 4, 3))
+    params = position.init(jax.random.key(1), x)
+    whole = position.apply(params, x)
+    np.testing.assert_array_equal(whole, x + params['params']['embedding'][None])
+    for place in range(4):
+      one = position.apply(params, x[:, place:place + 1], jnp.int32(place))
+      np.testing.assert_array_equal(one[:, 0], whole[:, place])

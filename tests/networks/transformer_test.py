@@ -1,0 +1,148 @@
+"""Tests of the transformer."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from alpt_jax.networks import masks, transformer
+
+B, S, D, HEADS = 2, 5, 8, 2
+
+
+def make(num_layers=2, **kwargs):
+  """Returns apply(x, mask, **kwargs) of a network with random parameters, and the parameters."""
+  network = transformer.Transformer(num_layers, HEADS, **kwargs)
+  shapes = jax.eval_shape(
+      network.init, jax.random.key(0), jnp.zeros((B, S, D)), masks.all_ones(S))
+  rng = np.random.default_rng(0)  # Biases and scales too: at their start they would hide errors.
+  params = jax.tree.map(lambda x: rng.normal(scale=.5, size=x.shape).astype(np.float32), shapes)
+  return functools.partial(network.apply, params), params
+
+
+def tokens(seed=2):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=(B, S, D)), jnp.float32)
+
+
+def numpy_forward(params, x, mask):
+  """A one-layer network in float64 loops, written from the GPT-2 paper's formulas."""
+  p = jax.tree.map(lambda v: np.asarray(v, np.float64), params['params'])
+  block = p['block_0']
+
+  def layer_norm(v, name, scope):
+    mean, variance = v.mean(-1, keepdims=True), v.var(-1, keepdims=True)
+    return (v - mean) / np.sqrt(variance + 1e-6) * scope[name]['scale'] + scope[name]['bias']
+
+  def project(v, name):
+    return np.tensordot(v, block['attention'][name]['kernel'], 1) + block['attention'][name]['bias']
+
+  out = np.zeros_like(x, np.float64)
+  for b in range(len(x)):
+    v = np.asarray(x[b], np.float64)
+    normed = layer_norm(v, 'ln_1', block)
+    queries, keys, values = (project(normed, name) for name in ('query', 'key', 'value'))
+    attended = np.zeros((S, HEADS, D // HEADS))
+    for head in range(HEADS):
+      for q in range(S):
+        scores = {k: math.exp(queries[q, head] @ keys[k, head] / math.sqrt(D // HEADS))
+                  for k in range(S) if mask[q, k]}
+        total = sum(scores.values())
+        attended[q, head] = sum(score / total * values[k, head] for k, score in scores.items())
+    v = v + np.tensordot(attended, block['attention']['out']['kernel'], 2) + (
+        block['attention']['out']['bias'])
+    h = layer_norm(v, 'ln_2', block) @ block['mlp_in']['kernel'] + block['mlp_in']['bias']
+    # GELU by its tanh approximation, as GPT-2.
+    h = .5 * h * (1 + np.tanh(math.sqrt(2 / math.pi) * (h + .044715 * h ** 3)))
+    v = v + h @ block['mlp_out']['kernel'] + block['mlp_out']['bias']
+    out[b] = layer_norm(v, 'ln_f', p)
+  return out
+
+
+class TransformerTest(parameterized.TestCase):
+
+  @parameterized.named_parameters(
+      ('causal', masks.causal(S)), ('all_ones', masks.all_ones(S)), ('diagonal', np.eye(S) > 0))
+  def test_one_layer_agrees_with_numpy(self, mask):
+    apply, params = make(num_layers=1)
+    x = tokens()
+    out, _ = jax.jit(apply)(x, mask)
+    np.testing.assert_allclose(out, numpy_forward(params, x, mask), atol=2e-5)
+
+  @parameterized.named_parameters(
+      ('causal', masks.causal(S)), ('all_ones', masks.all_ones(S)), ('diagonal', np.eye(S) > 0))
+  def test_mask_decides_what_reaches_what(self, mask):
+    apply, _ = make()
+    x = tokens()
+    run = jax.jit(lambda x: apply(x, mask)[0])
+    before = run(x)
+    for k in range(S):
+      after = run(x.at[:, k].add(jnp.arange(float(D))[None]))
+      reached = np.any(np.asarray(before != after), axis=(0, 2))
+      # These masks are transitive: two layers reach no further than one.
+      np.testing.assert_array_equal(reached, mask[:, k], err_msg=f'token {k}')
+
+  def test_windows_of_a_batch_are_independent(self):
+    apply, _ = make()
+    x = tokens()
+    run = jax.jit(lambda x: apply(x, masks.all_ones(S))[0])
+    np.testing.assert_array_equal(run(x)[0], run(x.at[1].add(1.))[0])
+
+  @parameterized.parameters([[4]], [[1, 3]], [[3, 0]])
+  def test_read_gives_these_rows_of_the_full_output(self, read):
+    apply, _ = make()
+    x, mask = tokens(), masks.causal(S)
+    full, _ = jax.jit(apply)(x, mask)
+    some, _ = jax.jit(functools.partial(apply, read=np.array(read)))(x, mask)
+    np.testing.assert_allclose(some, full[:, np.array(read)], atol=1e-5)
+
+  @parameterized.parameters(0, 2, 4)
+  def test_replacing_one_token_in_the_caches_equals_computing_all(self, place):
+    apply, _ = make()
+    # Nothing but itself sees the token: the others' keys and values stay right in every layer.
+    mask = masks.causal(S)
+    mask[:, place] = np.arange(S) == place
+    old, new = tokens(), tokens(seed=3)
+    x = old.at[:, place].set(new[:, place])
+    expected, expected_caches = jax.jit(apply)(x, mask)
+    _, caches = jax.jit(apply)(old, mask)
+    replace = jax.jit(lambda x, caches, place: apply(  # The place is traced: one program for all.
+        x, jnp.asarray(mask)[place][None], caches=caches, position=place))
+    out, new_caches = replace(new[:, place][:, None], caches, jnp.int32(place))
+    np.testing.assert_allclose(out[:, 0], expected[:, place], atol=1e-5)
+    for cache, expected_cache in zip(new_caches, expected_caches, strict=True):
+      np.testing.assert_allclose(cache.keys, expected_cache.keys, atol=1e-5)
+      np.testing.assert_allclose(cache.values, expected_cache.values, atol=1e-5)
+
+  def test_dropout_is_random_and_off_by_default(self):
+    apply, _ = make(num_layers=1, dropout=.5)
+    x, mask = tokens(), masks.all_ones(S)
+    drop = jax.jit(lambda key: apply(x, mask, deterministic=False, rngs={'dropout': key})[0])
+    self.assertFalse(np.array_equal(drop(jax.random.key(0)), drop(jax.random.key(1))))
+    np.testing.assert_array_equal(drop(jax.random.key(0)), drop(jax.random.key(0)))
+    without, _ = make(num_layers=1, dropout=0.)
+    np.testing.assert_array_equal(jax.jit(apply)(x, mask)[0], jax.jit(without)(x, mask)[0])
+
+  @parameterized.parameters(1, 3)
+  def test_kernels_start_with_variance_2_over_layers_and_fan_in(self, num_layers):
+    d = 128  # Kernels of 16384 or more entries: 5 % is over ten standard errors of their std.
+    network = transformer.Transformer(num_layers, num_heads=4)
+    params = jax.jit(network.init)(
+        jax.random.key(0), jnp.zeros((1, 2, d)), masks.all_ones(2))['params']
+    block = params[f'block_{num_layers - 1}']
+    fan_ins = {'query': d, 'key': d, 'value': d, 'out': d, 'mlp_in': d, 'mlp_out': 4 * d}
+    for name, fan_in in fan_ins.items():
+      layer = block['attention'].get(name) or block[name]
+      self.assertAlmostEqual(
+          float(jnp.std(layer['kernel'])) / math.sqrt(2 / num_layers / fan_in), 1., delta=.05)
+      np.testing.assert_array_equal(layer['bias'], jnp.zeros_like(layer['bias']))
+
+  def test_has_the_paper_s_number_of_parameters(self):
+    # Table 3: 6 layers of width 512. Per layer 4 (d^2 + d) + 8 d^2 + 5 d + 4 d, and the last norm.
+    network = transformer.Transformer(num_layers=6, num_heads=8)
+    params = jax.eval_shape(
+        network.init, jax.random.key(0), jnp.zeros((1, 2, 512)), masks.all_ones(2))
+    count = sum(math.prod(x.shape) for x in jax.tree.leaves(params))
+    self.assertEqual(count, 6 * (12 * 512 ** 2 + 13 * 512) + 2 * 512)
