@@ -150,6 +150,18 @@ def abstract_state(config, specs, phase):
   return jax.eval_shape(_initialiser(config, specs, phase)[0], jax.random.key(0))
 
 
+def jit_update(update):
+  """Compiles the update; its state is donated.
+
+  On the CPU, without XLA's concurrency-optimized schedule: it interleaves the two networks, which
+  are then no longer in the cache when they are needed (120 ms against 93 ms, desk preset, 1 core).
+  """
+  options = {}
+  if jax.default_backend() == 'cpu':
+    options['xla_cpu_enable_concurrency_optimized_scheduler'] = False
+  return jax.jit(update, donate_argnums=0, compiler_options=options)
+
+
 class _StopSignal:
   """Remembers SIGTERM or SIGINT; a second SIGINT interrupts at once."""
 
@@ -275,8 +287,8 @@ def train(config, workdir):
 
   init, networks, both_optimizers = _initialiser(config, specs, phase)
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
-  update = jax.jit(alpt.make_update(networks, both_optimizers, specs, unlabelled=phase.unlabelled),
-                   donate_argnums=0)
+  update = jit_update(
+      alpt.make_update(networks, both_optimizers, specs, unlabelled=phase.unlabelled))
   evaluation = _Evaluation(config, networks, specs, episodes, workdir)
 
   with checkpoints.Checkpoints(os.path.join(workdir, 'checkpoints'),

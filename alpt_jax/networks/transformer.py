@@ -16,9 +16,21 @@ from flax import linen as nn
 
 
 class Cache(NamedTuple):
-  """Keys and values of one layer, each [B, S, N, K]."""
+  """Keys and values of one layer, each [B, N, S, K]."""
   keys: jax.Array
   values: jax.Array
+
+
+class Dense(nn.Dense):
+  """`nn.Dense` of tokens [..., D], computed as one matrix product.
+
+  Flattened first, the gradient of the kernel is one product as well; otherwise it takes XLA on the
+  CPU 2.6 times as long (1400 tokens, 128 to 512).
+  """
+
+  def __call__(self, inputs):
+    out = super().__call__(inputs.reshape(-1, inputs.shape[-1]))
+    return out.reshape(*inputs.shape[:-1], self.features)
 
 
 class Attention(nn.Module):
@@ -44,20 +56,23 @@ class Attention(nn.Module):
     Returns:
       [B, Q, D], and the `Cache` used.
     """
-    d_model = queries_BQD.shape[-1]
-    dense = lambda name: nn.DenseGeneral(  # noqa: E731
-        (self.num_heads, d_model // self.num_heads), kernel_init=self.kernel_init, name=name)
-    query_BQNK = dense('query')(queries_BQD)
-    keys, values = dense('key')(tokens_BSD), dense('value')(tokens_BSD)
+    b, _, d_model = queries_BQD.shape
+
+    def heads(name, x_BSD):  # Heads first: the products below are then plain batched ones.
+      x_BSD = Dense(d_model, kernel_init=self.kernel_init, name=name)(x_BSD)
+      return x_BSD.reshape(b, -1, self.num_heads, d_model // self.num_heads).swapaxes(1, 2)
+
+    query_BNQK = heads('query', queries_BQD)
+    keys, values = heads('key', tokens_BSD), heads('value', tokens_BSD)
     if cache is not None:
-      keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, keys, position, axis=1)
-      values = jax.lax.dynamic_update_slice_in_dim(cache.values, values, position, axis=1)
-    scores_BNQS = jnp.einsum('BQNK,BSNK->BNQS', query_BQNK, keys) / (query_BQNK.shape[-1] ** .5)
+      keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, keys, position, axis=2)
+      values = jax.lax.dynamic_update_slice_in_dim(cache.values, values, position, axis=2)
+    scores_BNQS = jnp.einsum('BNQK,BNSK->BNQS', query_BNQK, keys) / (query_BNQK.shape[-1] ** .5)
     scores_BNQS = jnp.where(mask_QS[None, None], scores_BNQS, jnp.finfo(scores_BNQS.dtype).min)
     weights_BNQS = jax.nn.softmax(scores_BNQS)
-    out_BQNK = jnp.einsum('BNQS,BSNK->BQNK', weights_BNQS, values)
-    out_BQD = nn.DenseGeneral(
-        d_model, axis=(-2, -1), kernel_init=self.kernel_init, name='out')(out_BQNK)
+    out_BQNK = jnp.einsum('BNQS,BNSK->BNQK', weights_BNQS, values).swapaxes(1, 2)
+    out_BQD = Dense(d_model, kernel_init=self.kernel_init, name='out')(
+        out_BQNK.reshape(b, -1, d_model))
     return out_BQD, Cache(keys, values)
 
 
@@ -78,9 +93,9 @@ class Block(nn.Module):
     attended_BQD, cache = Attention(self.num_heads, self.kernel_init, name='attention')(
         queries_BQD, normed_BSD, mask_QS, cache, position)
     x_BQD += nn.Dropout(self.dropout)(attended_BQD, deterministic=deterministic)
-    h_BQF = nn.Dense(4 * x_BQD.shape[-1], kernel_init=self.kernel_init, name='mlp_in')(
+    h_BQF = Dense(4 * x_BQD.shape[-1], kernel_init=self.kernel_init, name='mlp_in')(
         nn.LayerNorm(name='ln_2')(x_BQD))
-    h_BQD = nn.Dense(x_BQD.shape[-1], kernel_init=self.kernel_init, name='mlp_out')(
+    h_BQD = Dense(x_BQD.shape[-1], kernel_init=self.kernel_init, name='mlp_out')(
         jax.nn.gelu(h_BQF))
     return x_BQD + nn.Dropout(self.dropout)(h_BQD, deterministic=deterministic), cache
 

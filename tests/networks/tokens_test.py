@@ -68,16 +68,20 @@ class GridTokenizerTest(parameterized.TestCase):
 
 class VectorTokenizerTest(parameterized.TestCase):
 
-  def test_scales_the_range_to_minus_one_and_one(self):
+  def test_scales_to_minus_one_and_one_and_embeds_the_bins(self):
     tokenizer = tokens.VectorTokenizer(d_model=3, low=0., high=19.)
     vectors = np.array([[[0, 19], [9, 10]]], np.int32)
     params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), vectors),
                          np.random.default_rng(0))
     kernel, bias = params['params']['embed']['kernel'], params['params']['embed']['bias']
+    bins = params['params']['bins']['kernel'].reshape(2, 32, 3)
     out = jax.jit(tokenizer.apply)(params, vectors)
     self.assertEqual(out.shape, (1, 2, 1, 3))
-    np.testing.assert_allclose(out[0, 0, 0], -kernel[0] + kernel[1] + bias, atol=1e-6)
-    np.testing.assert_allclose(out[0, 1, 0], (kernel[1] - kernel[0]) / 19. + bias, atol=1e-6)
+    np.testing.assert_allclose(
+        out[0, 0, 0], -kernel[0] + kernel[1] + bias + bins[0, 0] + bins[1, 31], atol=1e-5)
+    # 9 / 19 * 32 = 15.2, 10 / 19 * 32 = 16.8.
+    np.testing.assert_allclose(
+        out[0, 1, 0], (kernel[1] - kernel[0]) / 19. + bias + bins[0, 15] + bins[1, 16], atol=1e-5)
 
 
 class MakeTokenizerTest(parameterized.TestCase):

@@ -37,7 +37,8 @@ def numpy_forward(params, x, mask):
     return (v - mean) / np.sqrt(variance + 1e-6) * scope[name]['scale'] + scope[name]['bias']
 
   def project(v, name):
-    return np.tensordot(v, block['attention'][name]['kernel'], 1) + block['attention'][name]['bias']
+    v = v @ block['attention'][name]['kernel'] + block['attention'][name]['bias']
+    return v.reshape(-1, HEADS, D // HEADS)
 
   out = np.zeros_like(x, np.float64)
   for b in range(len(x)):
@@ -51,7 +52,7 @@ def numpy_forward(params, x, mask):
                   for k in range(S) if mask[q, k]}
         total = sum(scores.values())
         attended[q, head] = sum(score / total * values[k, head] for k, score in scores.items())
-    v = v + np.tensordot(attended, block['attention']['out']['kernel'], 2) + (
+    v = v + attended.reshape(S, D) @ block['attention']['out']['kernel'] + (
         block['attention']['out']['bias'])
     h = layer_norm(v, 'ln_2', block) @ block['mlp_in']['kernel'] + block['mlp_in']['bias']
     # GELU by its tanh approximation, as GPT-2.
