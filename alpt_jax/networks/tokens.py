@@ -51,9 +51,7 @@ class GridTokenizer(nn.Module):
 
   A cell's embedding is the sum of its own, its row's and its column's, so that what is learned at
   one place helps along its row and column. Every plane is scaled to unit norm first: otherwise the
-  hundred walls, the same in every frame of a maze, drown the one cell that moves. On the maze's IDM
-  with one source this is the difference between 0.55 and 0.98 accuracy on the target after 1000
-  steps; without sources both stay below 0.4.
+  hundred walls, the same in every frame of a maze, drown the one cell that moves.
   """
   d_model: int
 
@@ -66,8 +64,8 @@ class GridTokenizer(nn.Module):
     planes /= norm
     parts = [planes, jnp.sum(planes, axis=3), jnp.sum(planes, axis=2)]
     x_BTD = sum(
-        transformer.Dense(self.d_model, use_bias=name == 'cell', kernel_init=_PER_CELL_INIT, name=name)(
-            part.reshape(b, t, -1))
+        transformer.Dense(self.d_model, use_bias=name == 'cell', kernel_init=_PER_CELL_INIT,
+                          name=name)(part.reshape(b, t, -1))
         for name, part in zip(['cell', 'row', 'column'], parts, strict=True))
     return x_BTD[:, :, None]
 
@@ -76,8 +74,7 @@ class VectorTokenizer(nn.Module):
   """[B, T, V] numbers in [low, high] -> [B, T, 1, D].
 
   A linear map of the numbers scaled to [-1, 1], plus an embedding of the bin that each number falls
-  into: a linear map alone cannot tell neighbouring cells apart, which a maze needs. With it, cloning
-  a maze from (row, column) succeeds from 0.97 of the starts after 1000 steps, without from 0.84.
+  into: after a linear map alone, neighbouring cells of a maze look almost the same.
   """
   d_model: int
   low: float
