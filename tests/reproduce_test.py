@@ -1,0 +1,150 @@
+"""The whole experiment at the tiny size, through the binaries, as `make maze` runs it."""
+
+import html.parser
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from absl.testing import absltest
+
+from experiments import reproduce
+from experiments.configs import maze
+from tests import maze_data
+
+_ROOT = pathlib.Path(__file__).parents[1]
+
+
+def binary(name, workdir, *flags):
+  """Arguments that start a binary with the tiny preset in `workdir`."""
+  return [sys.executable, '-m', f'experiments.{name}',
+          f'--config={_ROOT}/experiments/configs/maze.py:tiny', f'--config.workdir={workdir}',
+          f'--config.data_dir={maze_data.recorded()}',
+          f'--config.compilation_cache_dir={ReproduceTest.root}/cache', *flags]
+
+
+def run(*args):
+  """Runs a binary to its end; returns the finished process with its output as text."""
+  return subprocess.run(binary(*args), cwd=_ROOT, capture_output=True, text=True, check=False)
+
+
+class ReproduceTest(absltest.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    ReproduceTest.root = pathlib.Path(tempfile.mkdtemp())
+    cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
+    cls.workdir = cls.root / 'maze'
+    cls.first = run('reproduce', cls.workdir)
+    assert cls.first.returncode == 0, cls.first.stderr
+
+  def test_every_variant_is_trained_and_scored(self):
+    results = json.loads((self.workdir / 'results.json').read_text())
+    self.assertEqual({r['status'] for r in results['runs']}, {'done'})
+    self.assertEqual({r['method'] for r in results['rows']},
+                     {'dt1', 'dt1_idm', 'alpt_blocked', 'alpt_blocked_tunnel', 'oracle'})
+    for row in results['rows']:
+      self.assertIn(row['step'], (0, 3, 6))
+      self.assertBetween(row['argmax/success_500'], 0, 1)
+      self.assertEqual(row['label_accuracy'] is None, row['method'] in ('dt1', 'oracle'))
+
+  def test_last_lines_say_what_was_found_and_what_to_open(self):
+    lines = self.first.stdout.strip().splitlines()
+    self.assertIn(f'{self.workdir}/report.html', lines[-1])
+    self.assertIn(f'{self.workdir}/results.json', lines[-1])
+    self.assertTrue(any(line.startswith('ALPT-Blocked ') for line in lines))
+
+  def test_report_is_one_page_with_every_variant(self):
+    page = (self.workdir / 'report.html').read_text()
+    html.parser.HTMLParser().feed(page)
+    for label in ('DT1', 'DT1-IDM', 'ALPT-Blocked', 'ALPT-Blocked+Tunneled', 'Oracle labels'):
+      self.assertIn(label, page)
+
+  def test_second_run_trains_nothing(self):
+    logs = {p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}
+    self.assertLen(logs, 5)
+    again = run('reproduce', self.workdir)
+    self.assertEqual(again.returncode, 0, again.stderr)
+    self.assertIn('5 runs, 5 finished before', again.stdout)
+    self.assertEqual({p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}, logs)
+
+  def test_results_of_another_config_are_not_replaced(self):
+    before = (self.workdir / 'results.json').read_bytes()
+    other = run('reproduce', self.workdir, '--config.num_labels=25')
+    self.assertEqual(other.returncode, 1)
+    self.assertRegex(other.stderr, r'^error: .*results.json: is of config \w+, this one is \w+')
+    self.assertEqual((self.workdir / 'results.json').read_bytes(), before)
+
+  def test_evaluate_scores_a_finished_run(self):
+    scored = run('evaluate', self.workdir / 'grid-alpt_blocked-seed0')
+    self.assertEqual(scored.returncode, 0, scored.stderr)
+    result = json.loads(scored.stdout)
+    results = json.loads((self.workdir / 'results.json').read_text())
+    last, = (r for r in results['rows']
+             if r['run'] == 'grid-alpt_blocked-seed0' and r['step'] == 6)
+    self.assertEqual(result['argmax']['spl'], last['argmax/spl'])
+    self.assertEqual(result['label_accuracy']['6'], last['label_accuracy'])
+
+  def test_evaluate_refuses_the_wrong_observation(self):
+    scored = run('evaluate', self.workdir / 'grid-alpt_blocked-seed0',
+                 '--config.observation=xy')
+    self.assertEqual(scored.returncode, 1)
+    self.assertRegex(scored.stderr, r'^error: .*another observation mode')
+
+  def test_failed_run_is_named_and_the_others_are_reported(self):
+    workdir = self.root / 'failing'
+    shutil.copytree(self.workdir, workdir, ignore=shutil.ignore_patterns('*.html', 'results.*'))
+    broken = workdir / 'grid-dt1-seed0'
+    (broken / 'finished.json').unlink()
+    for path in (broken / 'checkpoints').rglob('manifest.ocdbt'):
+      path.write_bytes(b'damaged')
+    result = run('reproduce', workdir)
+    self.assertEqual(result.returncode, 1)
+    self.assertIn('grid-dt1-seed0: exit code 1', result.stdout)
+    self.assertTrue((workdir / 'report.html').exists())
+
+  def test_terminated_experiment_goes_on_where_it_stopped(self):
+    workdir = self.root / 'stopped'
+    flags = ('--config.num_steps=3000', '--config.eval_every_steps=3000',
+             '--config.checkpoint_every_steps=3000', '--config.study.num_workers=1',
+             '--config.log_every_steps=1')
+    process = subprocess.Popen(binary('reproduce', workdir, *flags), cwd=_ROOT,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    metrics_file = workdir / 'grid-dt1-seed0' / 'metrics.jsonl'
+    while process.poll() is None and not (
+        metrics_file.exists() and metrics_file.read_bytes().count(b'\n') > 3):
+      time.sleep(.05)
+    process.send_signal(signal.SIGTERM)
+    self.assertEqual(process.wait(), 75)
+    stopped_at = int(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints')[0])
+    self.assertBetween(stopped_at, 4, 2999)
+    train_flags = ('--config.method=dt1', '--config.sources=()', f'--config.num_steps={stopped_at}',
+                   *flags[1:])
+    finished = run('train', workdir / 'grid-dt1-seed0', *train_flags)
+    self.assertEqual(finished.returncode, 0, finished.stderr)
+    self.assertEqual(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints'), [str(stopped_at)])
+
+
+class PlanTest(absltest.TestCase):
+
+  def test_study_is_every_variant_with_every_observation_and_seed(self):
+    runs = reproduce.plan(maze.get_config('study'))
+    self.assertLen(set(runs), 5 * 2 * 3)
+    self.assertEqual({(r.seed, r.target) for r in runs},
+                     {(i, f'maze-20-blocks:10-seed{i}') for i in range(3)})
+
+  def test_seeds_without_targets_are_refused(self):
+    config = maze.get_config('study')
+    config.study.seeds = (0, 1)
+    with self.assertRaisesRegex(ValueError, 'study.seeds has 2 entries, study.targets 3'):
+      reproduce.plan(config)
+
+
+if __name__ == '__main__':
+  absltest.main()
