@@ -139,10 +139,15 @@ def make_streams(config, phase, specs):
 def _initialiser(config, specs, phase):
   """Returns init(key) -> `types.TrainState`, and the networks and optimizers it is for."""
   networks = make_networks(config, specs[0])
-  optimizer = optimizers.make_optimizer(**config.optimizer)
+  settings = config.optimizer
+  both_optimizers = tuple(
+      optimizers.make_optimizer(
+          learning_rate=learning_rate, warmup_steps=settings.warmup_steps,
+          weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
+      for learning_rate in (settings.idm_learning_rate, settings.dt_learning_rate))
   init = lambda key: alpt.init(  # noqa: E731
-      key, networks, (optimizer, optimizer), window=config.window, with_idm=bool(phase.idm))
-  return init, networks, (optimizer, optimizer)
+      key, networks, both_optimizers, window=config.window, with_idm=bool(phase.idm))
+  return init, networks, both_optimizers
 
 
 def abstract_state(config, specs, phase):

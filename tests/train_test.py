@@ -104,7 +104,7 @@ class TrainTest(parameterized.TestCase):
     finetuning = self.config('finetuning', phase='finetune', num_steps=2,
                              init_from=pretraining.workdir)
     # A learning rate of 0 leaves the parameters as they came.
-    finetuning.optimizer.learning_rate = 0.
+    finetuning.optimizer.update(idm_learning_rate=0., dt_learning_rate=0.)
     train.train(finetuning, finetuning.workdir)
     specs = train.maze_specs(pretraining)
     abstract = train.abstract_state(
