@@ -12,7 +12,7 @@ from importlib import metadata
 
 import numpy as np
 
-from alpt_jax.data import record, rlds
+from alpt_jax.data import rlds
 from alpt_jax.envs import behaviours, maze
 from experiments import cli
 
@@ -36,6 +36,8 @@ def collect_maze(name, config, progress=None):
   Returns:
     The dataset card.
   """
+  from alpt_jax.data import record  # TensorFlow: seconds that a second run need not wait.
+
   settings = config.collect
   layout = maze.layout_of(name)
   # Mazes are recorded with streams of their own, whatever else is recorded.

@@ -13,7 +13,9 @@ import re
 import shutil
 import uuid
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow greets with the CPU's features.
+# TensorFlow greets with the features of the CPU.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 
 import dm_env
 import envlogger
