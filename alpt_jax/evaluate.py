@@ -1,6 +1,5 @@
 """Scores of trained models: agents in their environments, and labels against the truth."""
 
-
 import pathlib
 import re
 
@@ -19,7 +18,8 @@ class MazeEvaluator:
   """Steps every start of one maze in one batch, with one compiled program per batch size.
 
   The batch shrinks as episodes end. A greedy agent with a bounded window in a deterministic maze
-  repeats itself forever once its window recurs: such an episode is ended as the failure it is.
+  repeats itself forever once its window recurs, the returns it asked for included: such an episode
+  is ended as the failure it is. The 'release' rule samples returns even then, so it never is.
   """
 
   def __init__(self, dt, layout, *, observation, horizon=maze.HORIZON, rule='paper'):
@@ -33,6 +33,7 @@ class MazeEvaluator:
       rule: the acting rule; see `acting`.
     """
     self._layout, self._observation, self._horizon = layout, observation, horizon
+    self._rule = rule
     self._window = dt.num_steps
     self._starts = maze.starts(layout)
     self._shortest = maze.distances(layout.walls, layout.goal)[tuple(self._starts.T)]
@@ -63,6 +64,7 @@ class MazeEvaluator:
     if acting_mode not in ('argmax', 'sampled'):
       raise ValueError(f"acting_mode is {acting_mode!r}; expected 'argmax' or 'sampled'.")
     is_greedy = acting_mode == 'argmax'
+    is_deterministic = is_greedy and self._rule == 'paper'
     num_starts = len(self._starts)
     num_steps = np.full(num_starts, self._horizon)
     is_reached = np.zeros(num_starts, bool)
@@ -73,7 +75,7 @@ class MazeEvaluator:
     active = np.arange(num_starts)  # Rows of the batch; a row is computed even after it ended.
     is_active = np.ones(num_starts, bool)
     seen = [set() for _ in range(num_starts)]
-    recent = np.zeros((num_starts, self._window, 3), np.int16)  # Positions and actions.
+    recent = np.zeros((num_starts, self._window, 4), np.int16)  # Positions, actions, returns.
     history, key = None, jax.random.key(seed)
     for t in range(self._horizon):
       active, history = self._shrink(active, is_active, history)
@@ -84,16 +86,18 @@ class MazeEvaluator:
       # No reward is ever seen here: the only one ends the episode.
       actions, history = self._step(params, history, jnp.zeros(len(active)), observations, key,
                                     is_greedy)
-      recent[active] = np.roll(recent[active], -1, axis=1)
-      recent[active, -1, :2] = positions[active]
-      recent[active, -1, 2] = actions
+      if is_deterministic:
+        recent[active] = np.roll(recent[active], -1, axis=1)
+        recent[active, -1, :2] = positions[active]
+        recent[active, -1, 2] = actions
+        recent[active, -1, 3] = np.asarray(history.returns)[:, min(t, self._window - 1)]
       positions[active] = maze.move(self._layout.walls, positions[active], np.asarray(actions))
       for i in paths.keys() & set(active[is_active[active]].tolist()):
         paths[i].append(positions[i].tolist())
       ended = is_active & (positions == self._layout.goal).all(axis=1)
       num_steps[ended], is_reached[ended] = t + 1, True
       is_active &= ~ended
-      if is_greedy and t >= self._window:
+      if is_deterministic and t >= self._window:
         for i in np.flatnonzero(is_active):
           state = recent[i].tobytes()
           is_active[i] = state not in seen[i]
