@@ -23,7 +23,16 @@ class Networks(NamedTuple):
 
 
 def legal_actions(specs):
-  """Returns bool [num environments, A]: which actions each environment knows."""
+  """Returns bool [num environments, A]: which actions each environment knows.
+
+  Raises:
+    ValueError: if the environments declare different action spaces.
+  """
+  for spec in specs:
+    if spec.num_actions != specs[0].num_actions:
+      raise ValueError(f'{specs[0].name} declares {specs[0].num_actions} actions and {spec.name} '
+                       f'{spec.num_actions}; environments trained together must declare one action '
+                       'space.')
   actions = jnp.arange(specs[0].num_actions)
   return jnp.stack([jnp.isin(actions, jnp.asarray(spec.legal_actions)) for spec in specs])
 
@@ -95,17 +104,20 @@ def idm_objective(params, idm, batch, key):
   return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid)
 
 
-def dt_objective(params, dt, batch, has_action, key, *, reward_weight):
-  """Eq. 3 on a batch, with dropout. Returns loss, metrics."""
+def dt_objective(params, dt, batch, key, *, reward_weight):
+  """Eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
+
+  Returns loss, metrics.
+  """
   spec = dt.spec
   returns = discretize.encode_return(
       batch.returns_to_go, low=spec.return_low, high=spec.return_high)
   rewards = discretize.encode_reward(batch.rewards)
-  action_tokens = jnp.where(has_action, batch.actions, spec.num_actions)
+  action_tokens = jnp.where(batch.is_labelled, batch.actions, spec.num_actions)
   logits = dt.apply({'params': params}, batch.observations[:, :-1], returns, action_tokens, rewards,
                     deterministic=False, rngs={'dropout': key})
   return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
-                        has_action=has_action, is_valid=batch.is_valid,
+                        has_action=batch.is_labelled, is_valid=batch.is_valid,
                         reward_weight=reward_weight)
 
 
@@ -113,12 +125,20 @@ def _train(model, optimizer, objective):
   """One optimizer step on `objective(params) -> (loss, metrics)`."""
   (_, metrics), grads = jax.value_and_grad(objective, has_aux=True)(model.params)
   updates, opt_state = optimizer.update(grads, model.opt_state, model.params)
-  metrics['grad_norm'] = optax.global_norm(grads)
+  metrics['grad_norm'] = optax.tree.norm(grads)
   return types.ModelState(optax.apply_updates(model.params, updates), opt_state), metrics
 
 
 def _dt_batch(batches, idm_labels):
-  """Joins the DT's windows. Returns a Batch, and has_action [B, T]."""
+  """Joins the DT's windows.
+
+  Args:
+    batches: `types.Batches`, `dt` and `limited` not both None.
+    idm_labels: [B, T] int32 for `batches.limited`, or None to leave unlabelled what is.
+
+  Returns:
+    A `types.Batch` of all their rows; `is_labelled` includes what the IDM labelled.
+  """
   parts = [] if batches.dt is None else [batches.dt]
   if batches.limited is not None:
     limited = batches.limited
@@ -126,8 +146,7 @@ def _dt_batch(batches, idm_labels):
       actions = jnp.where(limited.is_labelled, limited.actions, idm_labels)
       limited = limited._replace(actions=actions, is_labelled=jnp.ones_like(limited.is_labelled))
     parts.append(limited)
-  batch = jax.tree.map(lambda *xs: jnp.concatenate(xs), *parts)
-  return batch, batch.is_labelled
+  return jax.tree.map(lambda *xs: jnp.concatenate(xs), *parts)
 
 
 def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
@@ -160,9 +179,8 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
       if batches.limited is not None and unlabelled == methods.LABEL_WITH_IDM:
         idm_labels = predict(networks.idm, state.idm.params, batches.limited.observations,
                              legal[batches.limited.environment])
-      dt_batch, has_action = _dt_batch(batches, idm_labels)
       dt, dt_metrics = _train(dt, optimizers[1], functools.partial(
-          dt_objective, dt=networks.dt, batch=dt_batch, has_action=has_action, key=dt_key,
+          dt_objective, dt=networks.dt, batch=_dt_batch(batches, idm_labels), key=dt_key,
           reward_weight=reward_weight))
       metrics |= {f'dt/{k}': v for k, v in dt_metrics.items()}
     return types.TrainState(state.step + 1, idm, dt), metrics
