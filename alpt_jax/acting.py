@@ -24,7 +24,7 @@ _ACTION_PERCENTILE = 50.
 class History(NamedTuple):
   """The last steps of B episodes that are at the same timestep, oldest first.
 
-  Slots after `slot` hold nothing yet; the causal mask hides them.
+  Slots from `num_steps` on hold nothing yet; the causal mask hides them.
 
   Attributes:
     observations: [B, T, ...].
@@ -143,7 +143,10 @@ def make_act(dt, legal, *, rule='paper'):
 
 
 def observe_reward(history, rewards):
-  """Writes the rewards [B] float that the last actions earned into the history."""
+  """Writes the rewards [B] float that the last actions earned into the history.
+
+  Before the first step there is no such action: what is written then is never seen.
+  """
   slot = jnp.minimum(history.num_steps, history.rewards.shape[1]) - 1
   return history._replace(
       rewards=history.rewards.at[:, slot].set(discretize.encode_reward(rewards)))
