@@ -129,8 +129,11 @@ class TrainTest(parameterized.TestCase):
 class BadInputTest(parameterized.TestCase):
   """Each mistake ends in one sentence that names it, before anything is written."""
 
+  def new_directory(self):
+    return self.enterContext(tempfile.TemporaryDirectory())
+
   def assert_refused(self, expected, error=ValueError, **changes):
-    workdir = pathlib.Path(self.create_tempdir().full_path, 'run')
+    workdir = pathlib.Path(self.new_directory(), 'run')
     config = maze_data.config(workdir, **changes)
     with self.assertRaisesRegex(error, expected):
       train.train(config, config.workdir)
@@ -150,12 +153,12 @@ class BadInputTest(parameterized.TestCase):
                         target='maze-8-blocks:3-seed77')
 
   def test_empty_data_directory(self):
-    directory = pathlib.Path(self.create_tempdir().full_path)
+    directory = pathlib.Path(self.new_directory())
     (directory / 'maze-8-blocks:3-seed0').mkdir()
     self.assert_refused('the directory is empty', data_dir=str(directory))
 
   def test_data_of_another_maze(self):
-    directory = pathlib.Path(self.create_tempdir().full_path)
+    directory = pathlib.Path(self.new_directory())
     shutil.copytree(pathlib.Path(maze_data.recorded(), 'maze-8-blocks:3-seed100'),
                     directory / 'maze-8-blocks:3-seed0')
     self.assert_refused('the data of another environment', data_dir=str(directory))
@@ -167,7 +170,7 @@ class BadInputTest(parameterized.TestCase):
     self.assert_refused("Unknown method 'bc'", method='bc')
 
   def test_changed_config_of_a_run_names_the_keys(self):
-    workdir = self.create_tempdir().full_path
+    workdir = self.new_directory()
     config = maze_data.config(workdir, num_steps=1)
     train.train(config, workdir)
     before = sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*'))
@@ -176,9 +179,9 @@ class BadInputTest(parameterized.TestCase):
     self.assertEqual(sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*')), before)
 
   def test_checkpoint_of_another_observation(self):
-    pretraining = maze_data.config(self.create_tempdir().full_path, phase='pretrain', num_steps=1)
+    pretraining = maze_data.config(self.new_directory(), phase='pretrain', num_steps=1)
     train.train(pretraining, pretraining.workdir)
-    finetuning = maze_data.config(self.create_tempdir().full_path, phase='finetune',
+    finetuning = maze_data.config(self.new_directory(), phase='finetune',
                                   observation='xy', init_from=pretraining.workdir)
     with self.assertRaisesRegex(ValueError, 'another observation mode'):
       train.train(finetuning, finetuning.workdir)
