@@ -189,12 +189,30 @@ class UpdateTest(parameterized.TestCase):
     self.assertEqual(are_equal(state.dt, other.dt), part == 'idm')
 
   def test_labels_come_from_the_idm_before_the_step(self):
-    # Other IDM data change the IDM of the next step, not this step's DT.
+    # An IDM without an opinion is taught 1s or 2s. This shows in its labels from the next step on.
+    params = start().idm.params | {
+        'action_head': jax.tree.map(jnp.zeros_like, start().idm.params['action_head'])}
+    blank = start().replace(idm=start().idm.replace(params=params))
+    states = []
+    for action in (1, 2):
+      taught = make_batch(0)._replace(actions=np.full((B, T), action, np.int32))
+      batches = all_batches()._replace(idm=taught)
+      states.append(self.run_update(batches, blank)[0])
+    self.assertTrue(are_equal(states[0].dt, states[1].dt))
+    batch = make_batch(2)._replace(environment=np.zeros(B, np.int32))
+    for action, state in zip((1, 2), states, strict=True):
+      labels = jitted_predict()(state.idm.params, batch.observations, jnp.ones((B, A), bool))
+      np.testing.assert_array_equal(labels, np.full((B, T), action))
+
+  def test_dt_does_not_see_the_observation_after_its_last_action(self):
     batches = all_batches()
-    (state, _), (other, _) = (
-        self.run_update(batches), self.run_update(batches._replace(idm=make_batch(5))))
-    self.assertFalse(are_equal(state.idm, other.idm))
-    self.assertTrue(are_equal(state.dt, other.dt))
+    state, _ = self.run_update(batches)
+    for t in range(T + 1):
+      observations = batches.dt.observations.copy()
+      observations[:, t] = 1. - observations[:, t]
+      other, _ = self.run_update(
+          batches._replace(dt=batches.dt._replace(observations=observations)))
+      self.assertEqual(are_equal(state.dt, other.dt), t == T)
 
   def test_dropout_differs_from_step_to_step(self):
     later = start().replace(step=jnp.int32(1))

@@ -37,6 +37,16 @@ class TableAgent:
     return table[xy[:, 0], xy[:, 1]]
 
 
+class LaggingAgent(TableAgent):
+  """Does what is right in the cell where it was a step ago."""
+
+  def apply(self, variables, *args, method):
+    if method is models.DecisionTransformer.predict_return:
+      observations, returns, _, _, slot = args
+      return self.return_logits(returns, slot), observations[:, jnp.maximum(slot - 1, 0)]
+    return super().apply(variables, *args, method=method)
+
+
 class CountingAgent(TableAgent):
   """Asks for one more return than last time, and acts on the tenth; else bumps into a wall."""
 
@@ -156,10 +166,11 @@ class MazeEvaluatorTest(parameterized.TestCase):
   @parameterized.parameters('argmax', 'sampled')
   def test_shrinking_the_batch_changes_nothing(self, acting_mode):
     table = optimal_table(LAYOUT).at[1].set(SURE * jnp.eye(4)[maze.UP][None])  # Some fail.
+    lagging = evaluate.MazeEvaluator(LaggingAgent(), LAYOUT, observation='xy', horizon=60)
     results = []
     for min_batch in (10, 10_000):
       with mock.patch.object(evaluate, '_MIN_BATCH', min_batch):
-        results.append(evaluator().run(table, acting_mode=acting_mode, num_paths=7))
+        results.append(lagging.run(table, acting_mode=acting_mode, num_paths=1000))
     self.assertEqual(*results)
     self.assertTrue(0. < results[0][0]['success_60'] < 1.)
 
