@@ -51,10 +51,11 @@ def make_networks(config, spec):
   shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
                 d_model=model.d_model, patch_size=model.patch_size)
   return alpt.Networks(
-      idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
+      idm=models.InverseDynamicsModel(
+          dropout=model.idm_dropout, vector_bins=model.idm_vector_bins, **shared),
       dt=models.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          **shared))
+          vector_bins=model.dt_vector_bins, **shared))
 
 
 def maze_specs(config):

@@ -39,6 +39,7 @@ class InverseDynamicsModel(nn.Module):
     spec: declares the observation and the action space.
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
+    vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.
   """
@@ -48,6 +49,7 @@ class InverseDynamicsModel(nn.Module):
   d_model: int
   dropout: float = 0.
   patch_size: int = 0
+  vector_bins: int = 0
   is_causal: bool = False
 
   @nn.compact
@@ -62,7 +64,8 @@ class InverseDynamicsModel(nn.Module):
       [B, T, A] float32 logits.
     """
     x_BTPD = tokens.make_tokenizer(
-        self.spec, d_model=self.d_model, patch_size=self.patch_size)(observations)
+        self.spec, d_model=self.d_model, patch_size=self.patch_size,
+        vector_bins=self.vector_bins)(observations)
     b, num_frames, p, d = x_BTPD.shape
     num_actions = num_frames - 1
     query_D = self.param('query', _EMBEDDING_INIT, (d,))
@@ -89,6 +92,7 @@ class DecisionTransformer(nn.Module):
     num_steps: T, steps in the window.
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
+    vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
   """
@@ -99,6 +103,7 @@ class DecisionTransformer(nn.Module):
   d_model: int
   dropout: float = 0.
   patch_size: int = 0
+  vector_bins: int = 0
   return_tokens: str = 'current'
   predict_rewards: bool = False
 
@@ -106,7 +111,8 @@ class DecisionTransformer(nn.Module):
     spec, d = self.spec, self.d_model
     self.num_returns = discretize.num_return_bins(spec.return_low, spec.return_high)
     self.tokenizer = tokens.make_tokenizer(
-        spec, d_model=d, patch_size=self.patch_size, name='tokenizer')
+        spec, d_model=d, patch_size=self.patch_size, vector_bins=self.vector_bins,
+        name='tokenizer')
     embed = lambda n: nn.Embed(n, d, embedding_init=_EMBEDDING_INIT)  # noqa: E731
     self.return_embedding = embed(self.num_returns)
     self.action_embedding = embed(spec.num_actions + 1)  # The last row: action not known.

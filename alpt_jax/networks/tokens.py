@@ -15,7 +15,6 @@ from alpt_jax.networks import transformer
 _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 # An input with a single one in it becomes a vector of norm 1, however long the input is.
 _PER_CELL_INIT = nn.initializers.variance_scaling(1., 'fan_out', 'truncated_normal')
-NUM_BINS = 32  # Per number of a vector; a 20 x 20 maze has 20 rows and columns.
 
 
 class PatchTokenizer(nn.Module):
@@ -71,34 +70,44 @@ class GridTokenizer(nn.Module):
 
 
 class VectorTokenizer(nn.Module):
-  """[B, T, V] numbers in [low, high] -> [B, T, 1, D].
+  """[B, T, V] numbers in [low, high] -> [B, T, 1, D]: one linear map of the numbers in [-1, 1].
 
-  A linear map of the numbers scaled to [-1, 1], plus an embedding of the bin that each number falls
-  into: after a linear map alone, neighbouring cells of a maze look almost the same.
+  With bins, also an embedding of the bin that each number falls into. After a linear map alone,
+  neighbouring cells of a maze look almost the same, which is hard on a policy; displacements are
+  linear, which is easy on an IDM, and bins would only give it cells to memorise.
+
+  Attributes:
+    d_model: D.
+    low, high: range of the numbers.
+    num_bins: equal bins between low and high; 0 for none.
   """
   d_model: int
   low: float
   high: float
+  num_bins: int
 
   @nn.compact
   def __call__(self, observations):
     chex.assert_rank(observations, 3)
     x_BTV = 2. * (observations.astype(jnp.float32) - self.low) / (self.high - self.low) - 1.
-    bins_BTV = jnp.clip((x_BTV + 1.) / 2. * NUM_BINS, 0, NUM_BINS - 1).astype(jnp.int32)
-    one_hot = jax.nn.one_hot(bins_BTV, NUM_BINS).reshape(*bins_BTV.shape[:2], -1)
     x_BTD = transformer.Dense(self.d_model, name='embed')(x_BTV)
-    x_BTD += transformer.Dense(self.d_model, use_bias=False, kernel_init=_PER_CELL_INIT,
-                               name='bins')(one_hot)
+    if self.num_bins:
+      bins_BTV = jnp.clip((x_BTV + 1.) / 2. * self.num_bins, 0, self.num_bins - 1)
+      one_hot = jax.nn.one_hot(bins_BTV.astype(jnp.int32), self.num_bins)
+      x_BTD += transformer.Dense(
+          self.d_model, use_bias=False, kernel_init=_PER_CELL_INIT, name='bins')(
+              one_hot.reshape(*bins_BTV.shape[:2], -1))
     return x_BTD[:, :, None]
 
 
-def make_tokenizer(spec, *, d_model, patch_size, name='tokenizer'):
+def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, name='tokenizer'):
   """Makes the tokenizer that an environment declares.
 
   Args:
     spec: a `types.EnvironmentSpec`.
     d_model: D.
     patch_size: side of a patch of an image or grid; 0 for one token per grid. Unused for vectors.
+    vector_bins: see `VectorTokenizer`; unused for the others.
     name: name of the module.
 
   Returns:
@@ -108,7 +117,8 @@ def make_tokenizer(spec, *, d_model, patch_size, name='tokenizer'):
     ValueError: if an image has no patch size.
   """
   if spec.observation_kind == 'vector':
-    return VectorTokenizer(d_model, spec.observation_low, spec.observation_high, name=name)
+    return VectorTokenizer(
+        d_model, spec.observation_low, spec.observation_high, vector_bins, name=name)
   if patch_size:
     scale = {'grid': 1., 'image': 255.}[spec.observation_kind]
     return PatchTokenizer(d_model, patch_size, scale, name=name)

@@ -69,7 +69,7 @@ class GridTokenizerTest(parameterized.TestCase):
 class VectorTokenizerTest(parameterized.TestCase):
 
   def test_scales_to_minus_one_and_one_and_embeds_the_bins(self):
-    tokenizer = tokens.VectorTokenizer(d_model=3, low=0., high=19.)
+    tokenizer = tokens.VectorTokenizer(d_model=3, low=0., high=19., num_bins=32)
     vectors = np.array([[[0, 19], [9, 10]]], np.int32)
     params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), vectors),
                          np.random.default_rng(0))
