@@ -49,13 +49,13 @@ def make_networks(config, spec):
     raise ValueError(f'model.d_model is {model.d_model}; expected a multiple of model.num_heads '
                      f'{model.num_heads}.')
   shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
-                d_model=model.d_model, patch_size=model.patch_size)
+                d_model=model.d_model, patch_size=model.patch_size,
+                vector_bins=model.vector_bins)
   return alpt.Networks(
-      idm=models.InverseDynamicsModel(
-          dropout=model.idm_dropout, vector_bins=model.idm_vector_bins, **shared),
+      idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
       dt=models.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          vector_bins=model.dt_vector_bins, **shared))
+          **shared))
 
 
 def maze_specs(config):

@@ -72,9 +72,8 @@ class GridTokenizer(nn.Module):
 class VectorTokenizer(nn.Module):
   """[B, T, V] numbers in [low, high] -> [B, T, 1, D]: one linear map of the numbers in [-1, 1].
 
-  With bins, also an embedding of the bin that each number falls into. After a linear map alone,
-  neighbouring cells of a maze look almost the same, which is hard on a policy; displacements are
-  linear, which is easy on an IDM, and bins would only give it cells to memorise.
+  With bins, also an embedding of the bin that each number falls into: after a linear map alone,
+  neighbouring cells of a maze look almost the same.
 
   Attributes:
     d_model: D.
