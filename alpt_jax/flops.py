@@ -1,0 +1,120 @@
+"""How much arithmetic an update needs, counted from the shapes of the networks.
+
+Only matrix products count, as is usual; a multiply-add is two operations. It is what the function
+needs, not what a program happens to do: the last layer at the read-outs only, nothing after the
+last read-out, no gradient of the observations. Attention counts whole, masked pairs too.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+from alpt_jax import discretize
+from alpt_jax.networks import tokens
+
+
+class Work(NamedTuple):
+  """Multiply-adds of a network for one window, forward.
+
+  Attributes:
+    embed: from observations to tokens.
+    body: from tokens to logits.
+  """
+  embed: int
+  body: int
+
+  @property
+  def forward(self):
+    """Operations without a gradient."""
+    return 2 * (self.embed + self.body)
+
+  @property
+  def training(self):
+    """Operations of forward and backward pass: two more products for each, with respect to its
+    two factors; observations need no gradient."""
+    return 4 * self.embed + 6 * self.body
+
+
+def _embed(network, num_observations):
+  """Every kernel of the tokenizer multiplies each token of each observation once."""
+  spec = network.spec
+  tokenizer = tokens.make_tokenizer(spec, d_model=network.d_model, patch_size=network.patch_size,
+                                    vector_bins=network.vector_bins)
+  observations = jnp.zeros((1, 1, *spec.observation_shape))
+  params = jax.eval_shape(tokenizer.init, jax.random.key(0), observations)['params']
+  num_weights = sum(leaf.size for path, leaf in traverse_util.flatten_dict(params).items()
+                    if path[-1] == 'kernel')
+  num_tokens = tokens.num_observation_tokens(spec, patch_size=network.patch_size)
+  return num_weights * num_tokens * num_observations
+
+
+def _transformer(network, num_tokens, num_read):
+  """All layers but the last compute every token, the last one those that are read."""
+  d = network.d_model
+
+  def layer(num_queries):
+    keys_and_values = 2 * d * d * num_tokens
+    query_and_out = 2 * d * d * num_queries
+    mlp = 2 * 4 * d * d * num_queries
+    scores_and_sums = 2 * d * num_queries * num_tokens
+    return keys_and_values + query_and_out + mlp + scores_and_sums
+
+  return (network.num_layers - 1) * layer(num_tokens) + layer(num_read)
+
+
+def idm(network, window):
+  """Counts an inverse dynamics model.
+
+  Args:
+    network: a `models.InverseDynamicsModel`.
+    window: T.
+
+  Returns:
+    `Work`.
+  """
+  p = tokens.num_observation_tokens(network.spec, patch_size=network.patch_size)
+  head = window * network.d_model * network.spec.num_actions
+  return Work(_embed(network, window + 1),
+              _transformer(network, num_tokens=(window + 1) * p + window, num_read=window) + head)
+
+
+def dt(network):
+  """Counts a decision transformer.
+
+  Args:
+    network: a `models.DecisionTransformer`.
+
+  Returns:
+    `Work`.
+  """
+  spec, window = network.spec, network.num_steps
+  p = tokens.num_observation_tokens(spec, patch_size=network.patch_size)
+  outputs = [discretize.num_return_bins(spec.return_low, spec.return_high), spec.num_actions]
+  if network.predict_rewards:
+    outputs.append(discretize.NUM_REWARD_TOKENS)
+  num_used = window * (p + 3) - 3 + len(outputs) - 1  # Up to the last read-out of the last step.
+  return Work(_embed(network, window),
+              _transformer(network, num_tokens=num_used, num_read=window * len(outputs))
+              + window * network.d_model * sum(outputs))
+
+
+def update(networks, batches, *, window, is_labelling):
+  """Counts one update of `alpt.make_update`; the optimizers' elementwise work is left out.
+
+  Args:
+    networks: `alpt.Networks`.
+    batches: the `types.Batches` of a step; only their sizes matter.
+    window: T.
+    is_labelling: whether the IDM labels `batches.limited`.
+
+  Returns:
+    {'idm': operations of training the IDM, 'labelling': .., 'dt': ..}.
+  """
+  rows = {part: 0 if batch is None else len(batch.actions)
+          for part, batch in batches._asdict().items()}
+  idm_work, dt_work = idm(networks.idm, window), dt(networks.dt)
+  return {'idm': rows['idm'] * idm_work.training,
+          'labelling': rows['limited'] * idm_work.forward * is_labelling,
+          'dt': (rows['dt'] + rows['limited']) * dt_work.training}

@@ -1,0 +1,80 @@
+"""Tests of the count of operations: by hand, and against what XLA says of the program."""
+
+import jax
+import jax.numpy as jnp
+from absl.testing import absltest, parameterized
+
+from alpt_jax import alpt, flops, types
+from alpt_jax.networks import models
+
+SPEC = types.EnvironmentSpec(
+    name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
+    num_actions=3, legal_actions=(0, 1, 2), return_low=0, return_high=1)
+
+
+def networks(spec=SPEC, window=1, **sizes):
+  return alpt.Networks(
+      models.InverseDynamicsModel(spec=spec, **sizes),
+      models.DecisionTransformer(spec=spec, num_steps=window, **sizes))
+
+
+class FlopsTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    # Images of 4 patches with 4 pixels each.
+    self.tiny = networks(num_layers=2, num_heads=1, d_model=2, patch_size=2)
+
+  def test_idm_by_hand(self):
+    # 2 frames of 4 tokens, 1 query: 9 tokens, 1 read.
+    first_layer = 9 * 12 * 2 ** 2 + 2 * 9 * 9 * 2
+    last_layer = 9 * 2 * 2 ** 2 + 1 * 10 * 2 ** 2 + 2 * 1 * 9 * 2
+    work = flops.idm(self.tiny.idm, window=1)
+    self.assertEqual(work, (8 * 4 * 2, first_layer + last_layer + 2 * 3))
+    self.assertEqual(work.forward, 2 * (64 + 910))
+    self.assertEqual(work.training, 4 * 64 + 6 * 910)
+
+  def test_dt_by_hand(self):
+    # 4 patches and the return; the action and the reward come after the last read-out.
+    first_layer = 5 * 12 * 2 ** 2 + 2 * 5 * 5 * 2
+    last_layer = 5 * 2 * 2 ** 2 + 2 * 10 * 2 ** 2 + 2 * 2 * 5 * 2
+    heads = 2 * 2 + 2 * 3  # Two returns, three actions.
+    self.assertEqual(flops.dt(self.tiny.dt), (4 * 4 * 2, first_layer + last_layer + heads))
+
+  def test_update_counts_every_row_once(self):
+    rows = lambda n: types.Batch(*[jnp.zeros((n, 1))] * 7)  # noqa: E731
+    batches = types.Batches(idm=rows(5), dt=rows(3), limited=rows(2))
+    idm, dt = flops.idm(self.tiny.idm, 1), flops.dt(self.tiny.dt)
+    self.assertEqual(
+        flops.update(self.tiny, batches, window=1, is_labelling=True),
+        {'idm': 5 * idm.training, 'labelling': 2 * idm.forward, 'dt': 5 * dt.training})
+    self.assertEqual(
+        flops.update(self.tiny, batches._replace(idm=None, dt=None), window=1, is_labelling=False),
+        {'idm': 0, 'labelling': 0, 'dt': 2 * dt.training})
+
+  @parameterized.named_parameters(
+      ('image', 'image', (16, 16, 3), dict(patch_size=8)),
+      ('grid', 'grid', (16, 16, 3), {}),
+      ('vector', 'vector', (2,), dict(vector_bins=32)))
+  def test_xla_counts_the_same(self, kind, shape, tokenizer):
+    spec = types.EnvironmentSpec(
+        name='test', observation_key='', observation_kind=kind, observation_shape=shape,
+        num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=1)
+    idm, dt = networks(spec, window=5, num_layers=2, num_heads=2, d_model=128, **tokenizer)
+    frames = jnp.zeros((8, 6, *shape), jnp.uint8)
+    ids = jnp.zeros((8, 5), jnp.int32)
+    for network, inputs, work in ((idm, (frames,), flops.idm(idm, window=5)),
+                                  (dt, (frames[:, :5], ids, ids, ids), flops.dt(dt))):
+      params = jax.eval_shape(network.init, jax.random.key(0), *inputs)
+
+      def loss(params, *inputs, network=network):
+        return sum(jnp.sum(x) for x in jax.tree.leaves(network.apply(params, *inputs)))
+
+      for function, wanted in ((network.apply, work.forward), (jax.grad(loss), work.training)):
+        cost = jax.jit(function).lower(params, *inputs).cost_analysis()
+        # XLA counts additions, exponentials and the like as well: a few percent.
+        self.assertBetween(cost['flops'] / 8 / wanted, 1., 1.03)
+
+
+if __name__ == '__main__':
+  absltest.main()
