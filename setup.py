@@ -21,5 +21,5 @@ setuptools.setup(
         'tpu': ['jax[tpu]'],
         'test': ['pytest', 'ruff'],
         # A GPT-2 to compare speed with, in experiments/benchmark.py.
-        'benchmark': ['torch', 'transformers'],
+        'benchmark': ['torch==2.13.0', 'transformers==5.23.0'],
     })

@@ -1,0 +1,384 @@
+"""Measures training and evaluation on this machine, as it is.
+
+python -m experiments.benchmark --config=experiments/configs/maze.py:desk --config.method=alpt
+
+Prints a Markdown table and writes benchmark.json into `workdir`. Records the data that is missing.
+What is measured is what `train` runs: the jitted update on real batches, and the evaluator. A plain
+matrix product says what the machine could do at best; a GPT-2 of the same shape in PyTorch, if
+PyTorch and transformers are installed, what the usual tool does with the same cores. They take
+turns, a few seconds each, so that whatever else the machine is doing meets all of them.
+"""
+
+import contextlib
+import datetime
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shlex
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from alpt_jax import alpt, evaluate, flops, methods, metrics, optimizers, train
+from alpt_jax.data import pipeline
+from alpt_jax.envs import maze
+from experiments import cli
+
+_TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
+_TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower_bound=1)
+
+_MATMUL_SIZE = 1024
+_MATMULS = 10  # In a turn.
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'torch', 'transformers')
+_NO_PYTORCH = (
+    'PyTorch was not measured. To put a GPT-2 of the same shape beside it: pip install '
+    '".[benchmark]" --extra-index-url https://download.pytorch.org/whl/cpu')
+_BUSY = (
+    'Other programs were using the machine; measure again when it is idle. PyTorch with several '
+    'threads loses most to them, because its threads wait for each other in loops.')
+
+
+@contextlib.contextmanager
+def compilations():
+  """Lists the seconds of every compilation while it is open."""
+  seconds = []
+
+  def listen(event, duration, **unused):
+    if event == '/jax/core/compile/backend_compile_duration':
+      seconds.append(duration)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    yield seconds
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+class Update:
+  """The update of a run and its data, as in `train.train`."""
+
+  def __init__(self, config):
+    """Reads the data and compiles.
+
+    Args:
+      config: of a run.
+    """
+    phase = methods.phase_of(config.method, config.phase)
+    specs = train.maze_specs(config)
+    streams, _, _ = train.make_streams(config, phase, specs)
+    self.networks = train.make_networks(config, specs[0])
+    self.is_labelling = phase.unlabelled == methods.LABEL_WITH_IDM
+    settings = config.optimizer
+    optimizer = optimizers.make_optimizer(  # One for both: learning rates take no time.
+        learning_rate=settings.dt_learning_rate, warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
+    init_key, self._key = jax.random.split(jax.random.key(config.seed))
+    self._state = jax.jit(lambda key: alpt.init(
+        key, self.networks, (optimizer, optimizer), window=config.window,
+        with_idm=bool(phase.idm)))(init_key)
+    self._update = train.jit_update(alpt.make_update(
+        self.networks, (optimizer, optimizer), specs, unlabelled=phase.unlabelled))
+    self.dt_params = jax.tree.map(jnp.copy, self._state.dt.params)  # An update donates its state.
+    self._batches = pipeline.Pipeline(
+        streams, window=config.window, seed=config.seed, start_step=0,
+        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)
+    self.batches = next(self._batches)
+    begin = time.perf_counter()
+    compiled = self._update.lower(self._state, self.batches, self._key).compile()
+    self.compile_seconds = time.perf_counter() - begin
+    self.xla_flops = compiled.cost_analysis()['flops']
+    self.run(1)  # Uses what was just compiled.
+
+  def run(self, num_steps):
+    """Makes updates; returns seconds per update, and the share of them spent waiting for data."""
+    begin, wait_before = time.perf_counter(), self._batches.wait_seconds
+    before = None
+    for _ in range(num_steps):
+      self._state, scalars = self._update(self._state, next(self._batches), self._key)
+      # One step ahead of the device and no further: when the host waits for data, so does it.
+      jax.block_until_ready(before)
+      before = scalars
+    jax.block_until_ready(self._state)
+    seconds = time.perf_counter() - begin
+    return seconds / num_steps, (self._batches.wait_seconds - wait_before) / seconds
+
+  def close(self):
+    """Stops reading data."""
+    self._batches.close()
+
+
+class Evaluation:
+  """Whole evaluations of an agent, as in training: by arg max, from every start."""
+
+  def __init__(self, config, dt, params):
+    """Runs once, which compiles.
+
+    Args:
+      config: of a run.
+      dt: the `DecisionTransformer`.
+      params: its parameters.
+    """
+    layout = maze.layout_of(config.target)
+    self._agent = evaluate.MazeEvaluator(dt, layout, observation=config.observation)
+    self._params = params
+    _, paths = self._agent.run(
+        params, acting_mode='argmax', num_paths=len(maze.starts(layout)))
+    # Every run is the same. Rows that are computed after their episode has ended do not count.
+    self.num_steps = sum(len(episode['path']) - 1 for episode in paths)
+
+  def run(self):
+    """Returns the seconds of an evaluation."""
+    begin = time.perf_counter()
+    self._agent.run(self._params, acting_mode='argmax')
+    return time.perf_counter() - begin
+
+
+def make_matmul(size):
+  """Makes a function that multiplies two float32 matrices [size, size], and waits."""
+  a, b = jax.random.normal(jax.random.key(0), (2, size, size))
+  product = jax.jit(jnp.matmul)
+  return lambda: jax.block_until_ready(product(a, b))
+
+
+def gflops(matmul):
+  """Best GFLOP/s of a few matrix products; the first one only wakes the threads."""
+  seconds = []
+  for _ in range(_MATMULS + 1):
+    begin = time.perf_counter()
+    matmul()
+    seconds.append(time.perf_counter() - begin)
+  return 2e-9 * _MATMUL_SIZE ** 3 / min(seconds[1:])
+
+
+def seconds_per_call(function, num_calls):
+  """Returns the mean time of a call, after one that does not count."""
+  function()
+  begin = time.perf_counter()
+  for _ in range(num_calls):
+    function()
+  return (time.perf_counter() - begin) / num_calls
+
+
+def spread(values):
+  """Returns median, min and max of a list of numbers."""
+  return {'median': float(np.median(values)), 'min': float(min(values)), 'max': float(max(values))}
+
+
+def num_cores():
+  """Cores that this process may use."""
+  if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count()
+
+
+def cpu_model():
+  """The processor's name, as the operating system has it."""
+  with contextlib.suppress(OSError), open('/proc/cpuinfo') as f:
+    for line in f:
+      if line.startswith('model name'):
+        return line.partition(':')[2].strip()
+  return platform.processor() or platform.machine()
+
+
+def describe_machine():
+  """Returns what decides speed: processor, cores, and what else was running."""
+  return {'cpu': cpu_model(), 'cores': num_cores(), 'device': jax.devices()[0].device_kind,
+          'load_before': os.getloadavg()[0]}
+
+
+def installed_versions():
+  """Returns {package: version} of those that are installed."""
+  versions = {}
+  for name in _PACKAGES:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      versions[name] = importlib.metadata.version(name)
+  return versions
+
+
+def record_missing(config):
+  """Records the mazes of a run that are not in `data_dir` yet."""
+  names = (config.target, *config.sources)
+  if all(os.path.isdir(os.path.join(config.data_dir, name)) for name in names):
+    return
+  from experiments import collect  # Imports TensorFlow, which training does without.
+  config = config.copy_and_resolve_references()
+  with config.unlocked():
+    config.study.variants, config.study.targets = {}, ()
+  collect.main(config)
+
+
+def pytorch_jobs(update, config):
+  """Returns {name: job} of what PyTorch does, or {} if it is not installed or not comparable."""
+  is_installed = all(importlib.util.find_spec(name) for name in ('torch', 'transformers'))
+  if not is_installed or jax.default_backend() != 'cpu':
+    return {}
+  import torch
+
+  from experiments import torch_gpt2
+  torch.set_num_threads(num_cores())
+  step = torch_gpt2.make_update(update.networks, update.batches, window=config.window,
+                                is_labelling=update.is_labelling)
+  matmul = torch_gpt2.make_matmul(_MATMUL_SIZE)
+  return {'matmul_pytorch': lambda: gflops(matmul),
+          'update_pytorch': lambda: seconds_per_call(step, _TURN_STEPS.value)}
+
+
+def take_turns(jobs, num_turns):
+  """Runs all jobs one after the other, again and again.
+
+  Args:
+    jobs: {name: function without arguments}.
+    num_turns: how often.
+
+  Returns:
+    {name: list of what the function returned}.
+  """
+  results = {name: [] for name in jobs}
+  with metrics.Progress(num_turns * len(jobs), label='benchmark') as progress:
+    for i in range(num_turns):
+      for j, (name, job) in enumerate(jobs.items()):
+        results[name].append(job())
+        progress.update(i * len(jobs) + j + 1)
+  return results
+
+
+def measure(config):
+  """Measures everything.
+
+  Args:
+    config: of a run.
+
+  Returns:
+    The content of benchmark.json.
+  """
+  machine = describe_machine()
+  update = Update(config)
+  evaluation = Evaluation(config, update.networks.dt, update.dt_params)
+  matmul = make_matmul(_MATMUL_SIZE)
+  matmul()
+
+  def update_job():
+    update.run(1)
+    return update.run(_TURN_STEPS.value)
+
+  jobs = {'matmul': lambda: gflops(matmul), 'update': update_job,
+          **pytorch_jobs(update, config), 'evaluation': evaluation.run}
+  with compilations() as compiled:
+    results = take_turns(jobs, _TURNS.value)
+  update.close()
+
+  step_seconds, wait_fractions = np.transpose(results['update'])
+  work = flops.update(update.networks, update.batches, window=config.window,
+                      is_labelling=update.is_labelling)
+  gflop = sum(work.values()) / 1e9
+  num_windows = sum(len(batch.actions) for batch in update.batches if batch is not None)
+  matmul_gflops = spread(results['matmul'])
+  pytorch = None
+  if 'update_pytorch' in jobs:
+    pytorch_seconds = np.array(results['update_pytorch'])
+    pytorch = {'matmul_gflop_per_second': spread(results['matmul_pytorch']),
+               'step_ms': spread(1e3 * pytorch_seconds),
+               'steps_per_second': spread(1. / pytorch_seconds),
+               # Of neighbouring turns: both met the same machine.
+               'update_speed_ratio': spread(pytorch_seconds / step_seconds)}
+  return {
+      'command': 'python -m experiments.benchmark ' + shlex.join(sys.argv[1:]),
+      'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      'preset': config.preset, 'method': config.method, 'observation': config.observation,
+      'machine': machine, 'versions': installed_versions(),
+      'turns': _TURNS.value, 'turn_steps': _TURN_STEPS.value,
+      'matmul_gflop_per_second': matmul_gflops,
+      'compilations_after_first_step': len(compiled),
+      'update': {
+          'compile_seconds': update.compile_seconds,
+          'step_ms': spread(1e3 * step_seconds),
+          'steps_per_second': spread(1. / step_seconds),
+          'windows_per_second': spread(num_windows / step_seconds),
+          'gflop_per_step': {name: count / 1e9 for name, count in work.items()} | {'all': gflop},
+          'xla_gflop_per_step': update.xla_flops / 1e9,
+          'gflop_per_second': spread(gflop / step_seconds),
+          'percent_of_matmul':
+              100 * gflop / np.median(step_seconds) / matmul_gflops['median'],
+          'data_wait_percent': spread(100 * wait_fractions),
+      },
+      'evaluation': {
+          'num_steps': evaluation.num_steps,
+          'seconds': spread(results['evaluation']),
+          'steps_per_second': spread(evaluation.num_steps / np.array(results['evaluation'])),
+      },
+      'pytorch': pytorch,
+  }
+
+
+def _row(name, values, unit, digits=3):
+  """A line of the table: a median with its range, or one number."""
+  show = lambda x: np.format_float_positional(  # noqa: E731
+      x, precision=digits, fractional=False, trim='-')
+  if isinstance(values, dict):
+    return (f"| {name} | {show(values['median'])} {unit} | "
+            f"{show(values['min'])} to {show(values['max'])} |")
+  return f'| {name} | {show(values)} {unit} | |'
+
+
+def format_table(result):
+  """Returns the result of `measure` as Markdown, with what it was measured on and how."""
+  machine, update = result['machine'], result['update']
+  evaluation, pytorch = result['evaluation'], result['pytorch']
+  parts = ', '.join(f'{name} {count:.3g}' for name, count in update['gflop_per_step'].items()
+                    if name != 'all')
+  lines = [
+      f"{machine['cpu']}, cores: {machine['cores']}, load before: {machine['load_before']:.1f}; "
+      + ', '.join(f'{name} {version}' for name, version in result['versions'].items())
+      + f"; preset {result['preset']}, method {result['method']}, float32.",
+      f"`{result['command']}`",
+      '',
+      f"| | median of {result['turns']} turns | range |",
+      '|---|---|---|',
+      _row(f'matrix product {_MATMUL_SIZE}³', result['matmul_gflop_per_second'], 'GFLOP/s'),
+      _row('update', update['step_ms'], 'ms'),
+      _row('update', update['steps_per_second'], 'steps/s'),
+      _row('update', update['windows_per_second'], 'windows/s'),
+      _row('update', update['gflop_per_second'], 'GFLOP/s'),
+      _row('update, share of the matrix product', update['percent_of_matmul'], '%'),
+      _row(f'work of an update ({parts})', update['gflop_per_step']['all'], 'GFLOP'),
+      _row('work of an update as XLA counts it', update['xla_gflop_per_step'], 'GFLOP'),
+      _row('compiling the update', update['compile_seconds'], 's'),
+      _row('waiting for data', update['data_wait_percent'], '%', digits=2),
+      f"| compilations after the first step | {result['compilations_after_first_step']} | |",
+      _row('evaluation', evaluation['steps_per_second'], 'agent steps/s'),
+      _row(f"a whole evaluation ({evaluation['num_steps']} agent steps, untrained)",
+           evaluation['seconds'], 's'),
+  ]
+  if pytorch is not None:
+    lines += [
+        _row(f'PyTorch: matrix product {_MATMUL_SIZE}³', pytorch['matmul_gflop_per_second'],
+             'GFLOP/s'),
+        _row('PyTorch: GPT-2 of the same shape, AdamW', pytorch['step_ms'], 'ms'),
+        _row('PyTorch: GPT-2 of the same shape, AdamW', pytorch['steps_per_second'], 'steps/s'),
+        _row('update, speed against PyTorch', pytorch['update_speed_ratio'], 'x'),
+    ]
+  elif machine['device'] == 'cpu':
+    lines += ['', _NO_PYTORCH]
+  if machine['load_before'] > 1:
+    lines += ['', _BUSY]
+  return '\n'.join(lines)
+
+
+def main(config):
+  """Measures `config` and reports."""
+  jax.config.update('jax_enable_compilation_cache', False)  # Compilation is timed, too.
+  record_missing(config)
+  result = measure(config)
+  path = os.path.join(config.workdir, 'benchmark.json')
+  train.write_json(path, result)
+  print(format_table(result))
+  sys.stderr.write(f'wrote {path}\n')
+
+
+if __name__ == '__main__':
+  cli.run(main, 'experiments/configs/maze.py')
