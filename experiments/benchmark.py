@@ -36,8 +36,8 @@ _MATMUL_SIZE = 1024
 _MATMULS = 10  # In a turn.
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'torch', 'transformers')
 _NO_PYTORCH = (
-    'PyTorch was not measured. To put a GPT-2 of the same shape beside it: pip install '
-    '".[benchmark]" --extra-index-url https://download.pytorch.org/whl/cpu')
+    'PyTorch was not measured. To put a GPT-2 of the same shape beside it: '
+    'pip install ".[benchmark]"')
 _BUSY = (
     'Other programs were using the machine; measure again when it is idle. PyTorch with several '
     'threads loses most to them, because its threads wait for each other in loops.')
