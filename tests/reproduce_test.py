@@ -135,7 +135,7 @@ class PlanTest(absltest.TestCase):
 
   def test_study_is_every_variant_with_every_observation_and_seed(self):
     runs = reproduce.plan(maze.get_config('study'))
-    self.assertLen(set(runs), 5 * 2 * 3)
+    self.assertLen(set(runs), 7 * 2 * 3)
     self.assertEqual({(r.seed, r.target) for r in runs},
                      {(i, f'maze-20-blocks:10-seed{i}') for i in range(3)})
 

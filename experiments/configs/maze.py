@@ -5,7 +5,8 @@ python -m experiments.reproduce --config=experiments/configs/maze.py:study   # F
 
 The argument is a preset:
   desk   2 cores: one target, one seed, `grid` observations; minutes. The default.
-  study  as desk, but both observations and three seeds, each with a target maze of its own.
+  study  as desk, but both observations, three seeds, each with a target maze of its own, and two
+         variants more.
   paper  the sizes of Table 3, for an accelerator.
   tiny   seconds; for tests.
 """
@@ -99,6 +100,12 @@ def _desk(config):
 
 def _study(config):
   config.workdir = 'runs/maze_study'
+  # Not in Figure 5: says whether it is the labels or the DT's share of the target that matters.
+  config.study.variants.idm_only_blocked = dict(
+      label='ALPT-Blocked, DT on target', method='alpt_idm_only', sources=(BLOCKED_SOURCE,))
+  config.study.variants.idm_only_blocked_tunnel = dict(
+      label='ALPT-Blocked+Tunneled, DT on target', method='alpt_idm_only',
+      sources=(BLOCKED_SOURCE, TUNNELED_SOURCE))
   config.study.update(observations=('grid', 'xy'), seeds=(0, 1, 2),
                       targets=(target(0), target(1), target(2)))
 
