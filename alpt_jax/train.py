@@ -6,6 +6,7 @@ IDM says of the target's data, to be compared with the truth by somebody else: h
 not in this process). Running `train` on it again goes on where it stopped.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -287,19 +288,17 @@ def train(config, workdir):
   phase = methods.phase_of(config.method, config.phase)
   specs = maze_specs(config)
   streams, episodes, choice = make_streams(config, phase, specs)
-  write_json(os.path.join(workdir, 'config.json'),
-             check_config(config, workdir, data_digests(config)))
-  labels.write_choice(os.path.join(workdir, 'labels.json'), choice)
-
+  config_content = check_config(config, workdir, data_digests(config))
   init, networks, both_optimizers = _initialiser(config, specs, phase)
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   update = jit_update(
       alpt.make_update(networks, both_optimizers, specs, unlabelled=phase.unlabelled))
   evaluation = _Evaluation(config, networks, specs, episodes, workdir)
 
-  with checkpoints.Checkpoints(os.path.join(workdir, 'checkpoints'),
-                               save_every_steps=config.checkpoint_every_steps) as saved, \
-      _StopSignal() as stop:
+  # Signals are remembered until the last save is done, so that a second one does not cut it off.
+  with _StopSignal() as stop, checkpoints.Checkpoints(
+      os.path.join(workdir, 'checkpoints'),
+      save_every_steps=config.checkpoint_every_steps) as saved, contextlib.ExitStack() as stack:
     # 1. The run's own newest checkpoint; 2. a pretraining's parameters; 3. scratch.
     state = saved.restore_latest(abstract_state(config, specs, phase))
     if state is None:
@@ -307,21 +306,26 @@ def train(config, workdir):
       if config.init_from:
         state = _initialise_from(config.init_from, state)
     start_step = int(state.step)
-    writer = metrics.MetricsWriter(os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step)
-    batches = pipeline.Pipeline(
+    batches = stack.enter_context(contextlib.closing(pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=start_step,
-        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)
-    progress = metrics.Progress(
-        config.num_steps, label=f'{config.method} {config.observation}', start_step=start_step)
+        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)))
+    # Not earlier: a mistake in the config must not bind the directory to that config.
+    write_json(os.path.join(workdir, 'config.json'), config_content)
+    labels.write_choice(os.path.join(workdir, 'labels.json'), choice)
+    writer = stack.enter_context(metrics.MetricsWriter(
+        os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step))
+    progress = stack.enter_context(metrics.Progress(
+        config.num_steps, label=f'{config.method} {config.observation}', start_step=start_step))
     if start_step == 0 and not os.path.exists(evaluation_path(workdir, 0)):
       evaluation.run(0, state)
     wait_before, step_before, time_before = 0., start_step, time.perf_counter()
     for step in range(start_step + 1, config.num_steps + 1):
       state, scalars = update(state, next(batches), train_key)
       is_last = step == config.num_steps
+      is_stopping = stop.is_set  # Asked once a step: who stops without having saved loses work.
       is_logging = step % config.log_every_steps == 0 or is_last
       is_evaluating = step % config.eval_every_steps == 0 or is_last
-      is_saving = step % config.checkpoint_every_steps == 0 or is_last or stop.is_set
+      is_saving = step % config.checkpoint_every_steps == 0 or is_last or is_stopping
       if is_logging or is_evaluating or is_saving:  # The only times the host waits for the device.
         scalars = _check_finite(jax.device_get(scalars), step, batches)
       if is_logging:
@@ -340,12 +344,9 @@ def train(config, workdir):
         saved.save(step, state, force=True)
       if is_logging:
         wait_before, step_before, time_before = batches.wait_seconds, step, time.perf_counter()
-      if stop.is_set and not is_last:
+      if is_stopping:
         break
-    progress.close()
-    batches.close()
-    writer.close()
-  return PREEMPTED if stop.is_set and int(state.step) < config.num_steps else 0
+  return PREEMPTED if int(state.step) < config.num_steps else 0
 
 
 def _check_finite(scalars, step, batches):
