@@ -8,6 +8,7 @@ not in this process). Running `train` on it again goes on where it stopped.
 
 import contextlib
 import json
+import operator
 import os
 import signal
 import time
@@ -33,6 +34,18 @@ _NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the 
 # Changing these does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
               'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect')
+_AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
+               'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
+               'sampling.num_shards', 'sampling.pool_size')
+
+
+def _check_numbers(config):
+  """Refuses numbers that would fail later with a sentence about something else."""
+  for keys, least in ((_AT_LEAST_1, 1), (('seed', 'label_seed'), 0)):
+    for key in keys:
+      value = operator.attrgetter(key)(config)
+      if value < least:
+        raise ValueError(f'{key} is {value}; expected at least {least}.')
 
 
 def make_networks(config, spec):
@@ -60,9 +73,19 @@ def make_networks(config, spec):
 
 
 def maze_specs(config):
-  """Returns the `types.EnvironmentSpec`s of a run: the target, then the sources."""
-  return [maze.spec(maze.layout_of(name), config.observation)
-          for name in (config.target, *config.sources)]
+  """Returns the `types.EnvironmentSpec`s of a run: the target, then the sources.
+
+  Raises:
+    ValueError: if a maze or observation is unknown, or a source has another size than the target.
+  """
+  target, *sources = [maze.spec(maze.layout_of(name), config.observation)
+                      for name in (config.target, *config.sources)]
+  for source in sources:  # One pair of networks reads them all.
+    if (source.observation_shape, source.observation_high) != (
+        target.observation_shape, target.observation_high):
+      raise ValueError(f'sources has {source.name}, target is {target.name}; expected mazes of one '
+                       'size. Change one of them, or sources to ().')
+  return [target, *sources]
 
 
 def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
@@ -103,7 +126,8 @@ def make_streams(config, phase, specs):
   Raises:
     ValueError, FileNotFoundError: for data that is missing, or does not fit the config.
   """
-  if methods.SOURCES in phase.idm + phase.dt and len(specs) < 2:
+  uses_sources = methods.SOURCES in phase.idm + phase.dt
+  if uses_sources and len(specs) < 2:
     raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
                      "least one, e.g. --config.sources=\"('maze-20-blocks:10-seed100',)\".")
   target, *sources = specs
@@ -119,7 +143,6 @@ def make_streams(config, phase, specs):
   if phase.unlabelled != methods.TRUE_ACTIONS:
     episodes = labels.hide_actions(episodes, windows, config.window)
 
-  uses_sources = methods.SOURCES in phase.idm + phase.dt
   whole = [(i, e, sampling.whole_episodes(e.num_transitions))
            for i, e in enumerate([episodes, *(read(s) for s in sources if uses_sources)])]
   labelled = (0, episodes, sampling.labelled_windows(windows, config.window))
@@ -285,6 +308,7 @@ def train(config, workdir):
     ValueError, FileNotFoundError: for a config or data that cannot be trained on.
     FloatingPointError: if a loss is not finite; the state is not saved.
   """
+  _check_numbers(config)
   phase = methods.phase_of(config.method, config.phase)
   specs = maze_specs(config)
   streams, episodes, choice = make_streams(config, phase, specs)

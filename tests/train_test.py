@@ -169,6 +169,24 @@ class BadInputTest(parameterized.TestCase):
   def test_unknown_method(self):
     self.assert_refused("Unknown method 'bc'", method='bc')
 
+  @parameterized.parameters(('window', 0), ('eval_every_steps', 0), ('log_every_steps', -1),
+                            ('seed', -1), ('label_seed', -1))
+  def test_number_out_of_range(self, key, value):
+    self.assert_refused(f'{key} is {value}; expected at least', **{key: value})
+
+  def test_source_of_another_size(self):
+    self.assert_refused('sources has maze-9-.* expected mazes of one size',
+                        sources=('maze-9-blocks:3-seed0',))
+
+  def test_width_that_the_heads_do_not_divide(self):
+    self.assert_refused('model.d_model is 17', model=dict(d_model=17))
+
+  def test_more_shards_than_labelled_windows(self):
+    self.assert_refused('num_shards is 2; there are only 1 segments', num_labels=5)
+
+  def test_missing_pretraining(self):
+    self.assert_refused('no checkpoint here', error=FileNotFoundError, init_from='nowhere')
+
   def test_changed_config_of_a_run_names_the_keys(self):
     workdir = self.new_directory()
     config = maze_data.config(workdir, num_steps=1)
