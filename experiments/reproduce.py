@@ -30,6 +30,7 @@ from experiments import cli, collect
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _POLL_SECONDS = 1.
+_ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT)
 _CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time there.
 _VERSIONS = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 # Where and how fast results are made, not what they are.
@@ -114,8 +115,8 @@ class _Workers:
     cores = sorted(os.sched_getaffinity(0)) if _CAN_PIN else [0]
     num_workers = min(config.study.num_workers or len(cores), len(runs))
     self._free_cores = [set(cores[i::num_workers]) or set(cores) for i in range(num_workers)]
-    self._lock = threading.Lock()
-    self._processes = set()
+    self._lock = threading.RLock()  # A signal may come while its thread holds it.
+    self._processes = []
     self._is_stopping = False
 
   def train_all(self):
@@ -158,10 +159,16 @@ class _Workers:
         log.flush()
         if _CAN_PIN:
           os.sched_setaffinity(0, cores)  # Of this thread; the process inherits it.
-        process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log,
-                                   env=os.environ | {'PYTHONPATH': str(_ROOT)})
-        self._processes.add(process)
+        with self._lock:  # A process is either never started, or known to `_stop`.
+          if self._is_stopping:
+            return None
+          path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
+          process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log,
+                                     env=os.environ | {'PYTHONPATH': path})
+          self._processes.append(process)
         code = process.wait()
+      if self._is_stopping and code in _ENDED_BY_SIGNAL:
+        return train.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
       if code == 0:
         train.write_json(workdir / 'finished.json', {'seconds': time.time() - start})
       return code
@@ -173,9 +180,9 @@ class _Workers:
     """Asks the running ones to save and stop."""
     with self._lock:
       self._is_stopping = True
-    for process in self._processes:
-      if process.poll() is None:
-        process.terminate()
+      for process in self._processes:
+        if process.poll() is None:
+          process.terminate()
 
   def _num_steps_done(self):
     return sum(_last_step(self._config, run) for run in self._runs)
@@ -224,13 +231,13 @@ def _read_rows(config, run, truth):
   return rows, rollout
 
 
-def gather(config, runs, codes):
+def gather(config, runs, failed):
   """Collects what the runs have written.
 
   Args:
     config: of the experiment.
     runs: list of `Run`.
-    codes: {run: exit code of this session, or None}.
+    failed: the runs that failed in this session.
 
   Returns:
     The content of results.json; see `results_file`.
@@ -260,7 +267,7 @@ def gather(config, runs, codes):
           maze.spec(maze.layout_of(run.target), run.observation), expected_name=run.target)
     rows, rollout = _read_rows(config, run, truths[key])
     is_done = bool(rows) and rows[-1]['step'] >= config.num_steps
-    status = 'done' if is_done else 'failed' if codes.get(run) else 'running'
+    status = 'done' if is_done else 'failed' if run in failed else 'running'
     seconds = None
     finished = pathlib.Path(config.workdir, run.name, 'finished.json')
     if is_done and finished.exists():
@@ -309,12 +316,12 @@ def main(config):
   todo = [run for run in runs if not is_finished(config, run)]
   print(f'{len(runs)} runs, {len(runs) - len(todo)} finished before', flush=True)
   codes = _Workers(config, todo).train_all() if todo else {}
-  results = gather(config, runs, codes)
+  failed = [run for run, code in codes.items() if code not in (0, None, train.PREEMPTED)]
+  results = gather(config, runs, failed)
   train.write_json(workdir / 'results.json', results)
   report.write_report(results, workdir / 'report.html')
   report.write_csv(results, workdir / 'results.csv')
   report.figure_png(results, workdir / 'figure.png')
-  failed = [run for run, code in codes.items() if code not in (0, None, train.PREEMPTED)]
   for run in failed:
     log = workdir / run.name / 'train.log'
     print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from unittest import mock
 
 from absl.testing import absltest
 
+from alpt_jax import train
 from experiments import reproduce
 from experiments.configs import maze
 from tests import maze_data
@@ -129,6 +131,20 @@ class ReproduceTest(absltest.TestCase):
     finished = run('train', workdir / 'grid-dt1-seed0', *train_flags)
     self.assertEqual(finished.returncode, 0, finished.stderr)
     self.assertEqual(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints'), [str(stopped_at)])
+
+
+class WorkersTest(absltest.TestCase):
+
+  def test_a_run_stopped_before_it_listens_to_signals_has_not_failed(self):
+    config = maze.get_config('tiny')
+    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
+    config.study.num_workers = 1
+    first, second, *_ = reproduce.plan(config)
+    # The child itself tells its parent to stop, and ends as any process does that has no handler.
+    program = f'import os, signal; os.kill({os.getpid()}, signal.SIGTERM); signal.pause()'
+    with mock.patch.object(reproduce, 'command', return_value=['-c', program]):
+      codes = reproduce._Workers(config, [first, second]).train_all()
+    self.assertEqual(codes, {first: train.PREEMPTED, second: None})
 
 
 class PlanTest(absltest.TestCase):
