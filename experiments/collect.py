@@ -12,6 +12,7 @@ from importlib import metadata
 
 import numpy as np
 
+from alpt_jax import metrics
 from alpt_jax.data import rlds
 from alpt_jax.envs import behaviours, maze
 from experiments import cli
@@ -60,19 +61,25 @@ def main(config):
     directory = os.path.join(config.data_dir, name)
     card = rlds.read_card(directory) if os.path.isdir(directory) else None
     if card is None:
-      card = collect_maze(name, config)
+      num_episodes = config.collect.num_episodes
+      with metrics.Progress(num_episodes, label=f'recording {name}') as progress:
+        card = collect_maze(name, config, progress.update)
       verb = 'recorded'
     else:
-      _check_card(directory, card, config)
+      _check_card(directory, card, name, config)
       verb = 'found'
     print(f"{verb} {name}: {card['num_episodes']} episodes, {card['num_transitions']} "
           f"transitions, mean length {card['mean_length']:.1f}", flush=True)
 
 
-def _check_card(directory, card, config):
-  """Refuses data that was recorded with other settings."""
+def _check_card(directory, card, name, config):
+  """Refuses data that is of another maze, or was recorded with other settings."""
+  if card.get('name') != name:
+    raise ValueError(f'{directory}: {rlds.CARD} says name {card.get("name")!r}; expected {name!r}: '
+                     'this is the data of another maze. Choose another data_dir, or delete the '
+                     'directory.')
   for key, value in config.collect.to_dict().items():
-    found = card['metadata'].get(key)
+    found = (card.get('metadata') or {}).get(key)
     if found != value:
       raise ValueError(f'{directory}: was recorded with {key} {found}, the config has '
                        f'collect.{key} {value}. Choose another data_dir, or delete the directory.')
