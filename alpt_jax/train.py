@@ -39,13 +39,24 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
                'sampling.num_shards', 'sampling.pool_size')
 
 
-def _check_numbers(config):
-  """Refuses numbers that would fail later with a sentence about something else."""
+def check_run(config):
+  """Refuses a config that no data could make right.
+
+  Args:
+    config: the run's.
+
+  Returns:
+    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `maze_specs`.
+
+  Raises:
+    ValueError: naming the field.
+  """
   for keys, least in ((_AT_LEAST_1, 1), (('seed', 'label_seed'), 0)):
     for key in keys:
       value = operator.attrgetter(key)(config)
       if value < least:
         raise ValueError(f'{key} is {value}; expected at least {least}.')
+  return methods.phase_of(config.method, config.phase), maze_specs(config)
 
 
 def make_networks(config, spec):
@@ -308,9 +319,7 @@ def train(config, workdir):
     ValueError, FileNotFoundError: for a config or data that cannot be trained on.
     FloatingPointError: if a loss is not finite; the state is not saved.
   """
-  _check_numbers(config)
-  phase = methods.phase_of(config.method, config.phase)
-  specs = maze_specs(config)
+  phase, specs = check_run(config)
   streams, episodes, choice = make_streams(config, phase, specs)
   config_content = check_config(config, workdir, data_digests(config))
   init, networks, both_optimizers = _initialiser(config, specs, phase)

@@ -39,7 +39,7 @@ def run(main, default_config):
     if '--debug' in sys.argv:
       raise
     _exit_with_error(error)
-  keys = ', '.join(f'{key}={value!r}' for key, value in _flatten(config).items())
+  keys = ', '.join(f'{key}={value!r}' for key, value in flatten(config).items())
   config_flags.DEFINE_config_file(
       'config', default_config, lock_config=True,
       help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
@@ -117,12 +117,12 @@ def load(path):
     raise ValueError(f'--config={path}: {error}') from error
 
 
-def _flatten(config, prefix=''):
-  """Values by dotted key."""
+def flatten(config, prefix=''):
+  """Returns {dotted key: value} of a config; `prefix` goes before every key."""
   values = {}
   for name, value in config.items():
     if isinstance(value, ml_collections.ConfigDict):
-      values |= _flatten(value, f'{prefix}{name}.')
+      values |= flatten(value, f'{prefix}{name}.')
     else:
       values[prefix + name] = value
   return values
@@ -130,7 +130,7 @@ def _flatten(config, prefix=''):
 
 def _check_keys(argv, config):
   """Raises ValueError if an override names no value of the config."""
-  keys = list(_flatten(config))
+  keys = list(flatten(config))
   for arg in argv[1:]:
     match = re.match(r'--?(?:no)?config\.([^=]*)', arg)
     if not match or match[1] in keys:
@@ -168,7 +168,7 @@ def _parse(argv, config):
     return app.parse_flags_with_usage(argv)  # absl's message, exit code 1.
   if positional:
     _exit_with_error(f'{positional[0]}: unexpected argument; flags are written --name=value')
-  defaults = _flatten(config)
+  defaults = flatten(config)
   for key, value in flags.FLAGS['config'].override_values.items():
     _check_tuple(key, value, defaults[key])
   return argv[:1]

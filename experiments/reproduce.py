@@ -7,7 +7,6 @@ Every run is a process of its own (experiments/train.py) with a directory of its
 results.csv, figure.png and report.html.
 """
 
-import collections
 import concurrent.futures
 import datetime
 import hashlib
@@ -49,6 +48,8 @@ class Run(NamedTuple):
 def plan(config):
   """Returns the `Run`s of an experiment; seed i goes with target i."""
   study = config.study
+  if study.num_workers < 0:
+    raise ValueError(f'study.num_workers is {study.num_workers}; expected at least 0.')
   if len(study.seeds) != len(study.targets):
     raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
                      f'{len(study.targets)}; expected a target for every seed.')
@@ -71,22 +72,12 @@ def run_config(config, run):
 def command(config, run):
   """Returns the command line that trains one run, as a list."""
   path = f'{_ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
-  changes = _differences(cli.load(path), run_config(config, run))
+  default = cli.flatten(cli.load(path))
+  # The study describes all runs, and one run reads nothing of it.
+  changes = {key: value for key, value in cli.flatten(run_config(config, run)).items()
+             if value != default.get(key) and not key.startswith('study.')}
   return ['-m', 'experiments.train', f'--config={path}',
           *(f'--config.{key}={value}' for key, value in changes.items())]
-
-
-def _differences(default, config):
-  """{dotted key: value} of what differs, without the description of the study."""
-  def flat(tree, prefix=''):
-    for key, value in tree.items():
-      if isinstance(value, collections.abc.Mapping):
-        yield from flat(value, f'{prefix}{key}.')
-      else:
-        yield prefix + key, value
-  before = dict(flat(default.to_dict()))
-  return {key: value for key, value in flat(config.to_dict())
-          if value != before.get(key) and not key.startswith('study.')}
 
 
 def is_finished(config, run):
@@ -260,12 +251,11 @@ def gather(config, runs, failed):
   }
   truths = {}
   for run in runs:
-    key = (run.target, run.observation)
-    if key not in truths:
-      truths[key] = rlds.read_episodes(
+    if run.target not in truths:  # Whatever the observation, the actions are the same.
+      truths[run.target] = rlds.read_episodes(
           os.path.join(config.data_dir, run.target),
           maze.spec(maze.layout_of(run.target), run.observation), expected_name=run.target)
-    rows, rollout = _read_rows(config, run, truths[key])
+    rows, rollout = _read_rows(config, run, truths[run.target])
     is_done = bool(rows) and rows[-1]['step'] >= config.num_steps
     status = 'done' if is_done else 'failed' if run in failed else 'running'
     seconds = None
@@ -311,7 +301,7 @@ def main(config):
   _check_results(workdir / 'results.json', config)
   runs = plan(config)
   for run in runs:  # Mistakes in a config show before anything is recorded or trained.
-    methods.phase_of(run_config(config, run).method, config.phase)
+    train.check_run(run_config(config, run))
   collect.main(config)
   todo = [run for run in runs if not is_finished(config, run)]
   print(f'{len(runs)} runs, {len(runs) - len(todo)} finished before', flush=True)
