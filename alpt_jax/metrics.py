@@ -7,11 +7,12 @@ an unbroken run, if a step's line is written before the step's checkpoint.
 
 import json
 import math
-import os
 import pathlib
 import shutil
 import sys
 import time
+
+from alpt_jax import whole_files
 
 _BAR_WIDTH = 20  # Characters.
 _PLAIN_INTERVAL = 10.  # Seconds between lines of a log file.
@@ -78,9 +79,7 @@ def _truncate(path, resume_step):
     if step <= resume_step:
       kept.append(line)
   if len(kept) < len(lines):
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_bytes(b''.join(kept))
-    os.replace(temporary, path)
+    whole_files.write(path, b''.join(kept))
 
 
 def format_duration(seconds):

@@ -12,9 +12,8 @@ import io
 import itertools
 import json
 import math
-import os
 
-from alpt_jax import figures, findings, results_file, statistics
+from alpt_jax import figures, findings, results_file, statistics, whole_files
 
 _e = html.escape
 
@@ -506,18 +505,6 @@ _SECTIONS = {  # Id: title, content.
 }
 
 
-def _write_atomically(path, data):
-  """Writes bytes so that `path` is never half a file."""
-  temporary = f'{path}.tmp-{os.getpid()}'
-  try:
-    with open(temporary, 'wb') as file:
-      file.write(data)
-    os.replace(temporary, path)
-  finally:
-    if os.path.exists(temporary):
-      os.remove(temporary)
-
-
 def write_report(results, path):
   """Writes the report: one HTML file that needs no network.
 
@@ -546,7 +533,7 @@ def write_report(results, path):
       *(f'<section><h2 id="{key}">{_e(name)}</h2>\n{content(results)}</section>'
         for key, (name, content) in _SECTIONS.items()),
       '</main></body></html>', ''])
-  _write_atomically(path, page.encode())
+  whole_files.write(path, page.encode())
 
 
 def write_csv(results, path):
@@ -560,7 +547,7 @@ def write_csv(results, path):
     ValueError: if the results lack a field.
   """
   results_file.check(results)
-  _write_atomically(path, _csv(results['rows']))
+  whole_files.write(path, _csv(results['rows']))
 
 
 def figure_png(results, path):
@@ -578,7 +565,7 @@ def figure_png(results, path):
   if not observations:
     raise ValueError('results.runs is empty; expected at least one run to draw. Run '
                      'experiments.reproduce first.')
-  _write_atomically(path, figures.curves_png([
+  whole_files.write(path, figures.curves_png([
       [_panel(results, observation, metric) for metric in (findings.RETURN, 'label_accuracy')]
       for observation in observations]))
 

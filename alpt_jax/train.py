@@ -7,6 +7,7 @@ not in this process). Running `train` on it again goes on where it stopped.
 """
 
 import contextlib
+import io
 import json
 import operator
 import os
@@ -24,6 +25,7 @@ from alpt_jax import (
     methods,
     metrics,
     optimizers,
+    whole_files,
 )
 from alpt_jax.data import labels, pipeline, rlds, sampling
 from alpt_jax.envs import maze
@@ -222,11 +224,8 @@ class _StopSignal:
 
 
 def write_json(path, content):
-  """Writes JSON, all of it or nothing; makes the directory."""
-  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  with open(f'{path}.unfinished', 'w') as f:
-    json.dump(content, f, indent=1)
-  os.replace(f'{path}.unfinished', path)
+  """Writes JSON for people, all of it or nothing; makes the directory."""
+  whole_files.write_json(path, content, indent=1)
 
 
 def data_digests(config):
@@ -286,13 +285,11 @@ class _Evaluation:
     if state.idm is not None:
       predicted = label.predict_actions(
           self._label, state.idm.params, self._episodes, window=self._window)
-      directory = os.path.join(self._workdir, 'labels')
-      os.makedirs(directory, exist_ok=True)
-      path = os.path.join(directory, f'step_{step:07d}.npz')
-      with open(f'{path}.unfinished', 'wb') as f:
-        np.savez_compressed(f, actions=predicted.astype(np.int8),
-                            is_labelled=self._episodes.is_labelled)
-      os.replace(f'{path}.unfinished', path)
+      buffer = io.BytesIO()
+      np.savez_compressed(buffer, actions=predicted.astype(np.int8),
+                          is_labelled=self._episodes.is_labelled)
+      whole_files.write(
+          os.path.join(self._workdir, 'labels', f'step_{step:07d}.npz'), buffer.getvalue())
     result = {'step': step}
     for mode in ('argmax', 'sampled') if is_last else ('argmax',):
       scores, paths = self._agent.run(

@@ -7,11 +7,11 @@ the inverse dynamics model. This is the only code that sees a hidden action.
 
 import dataclasses
 import json
-import os
-import tempfile
 from typing import NamedTuple
 
 import numpy as np
+
+from alpt_jax import whole_files
 
 
 class Choice(NamedTuple):
@@ -108,17 +108,8 @@ def hide_actions(episodes, windows, window):
 
 def write_choice(path, choice):
   """Writes a `Choice` as JSON, all of it or nothing."""
-  content = choice._asdict() | {'windows': np.asarray(choice.windows).tolist()}
-  # A name of its own, so that two writers do not share a half-written file.
-  with tempfile.NamedTemporaryFile('w', dir=os.path.dirname(os.path.abspath(path)),
-                                   prefix=os.path.basename(path) + '.', delete=False) as f:
-    try:
-      json.dump(content, f)
-      f.close()
-      os.replace(f.name, path)
-    except BaseException:
-      os.unlink(f.name)
-      raise
+  whole_files.write_json(
+      path, choice._asdict() | {'windows': np.asarray(choice.windows).tolist()})
 
 
 def read_choice(path):

@@ -1,0 +1,43 @@
+"""Tests that a file is never half written."""
+
+import json
+import os
+import pathlib
+import tempfile
+from unittest import mock
+
+from absl.testing import absltest
+
+from alpt_jax import whole_files
+
+
+class WholeFilesTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'new', 'file.json')
+
+  def test_file_is_made_with_its_directory_and_replaced(self):
+    whole_files.write_json(self.path, {'a': 1})
+    whole_files.write_json(self.path, {'b': 2}, indent=1)
+    self.assertEqual(json.loads(self.path.read_text()), {'b': 2})
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_failure_leaves_the_old_file_and_nothing_else(self):
+    whole_files.write(self.path, b'old')
+    with mock.patch.object(os, 'replace', side_effect=OSError), self.assertRaises(OSError):
+      whole_files.write(self.path, b'new')
+    with self.assertRaises(TypeError):
+      whole_files.write_json(self.path, object())
+    self.assertEqual(self.path.read_bytes(), b'old')
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_others_may_read_it_as_any_new_file(self):
+    whole_files.write(self.path, b'')
+    plain = self.path.with_name('plain')
+    plain.touch()
+    self.assertEqual(self.path.stat().st_mode, plain.stat().st_mode)
+
+
+if __name__ == '__main__':
+  absltest.main()
