@@ -2,8 +2,9 @@
 
 python -m experiments.evaluate --config=experiments/configs/maze.py:desk --config.workdir=runs/alpt
 
-The config must be the run's. Training never opens the hidden actions; this binary does. It prints
-the scores of the newest checkpoint and writes them to eval/final.json in the run directory.
+The config must be the run's; another one is refused. Training never opens the hidden actions; this
+binary does. It prints the scores of the newest checkpoint and writes them to eval/final.json in the
+run directory.
 """
 
 import json
@@ -33,6 +34,8 @@ def main(config):
   abstract = jax.eval_shape(lambda key: alpt.init_params(
       key, networks, window=config.window, with_idm=bool(phase.idm)), jax.random.key(0))
   params = checkpoints.restore_params(directory, abstract, step=step)
+  # After the parameters, whose shapes say more plainly what another config would have changed.
+  train.check_config(config, config.workdir, train.data_digests(config))
   agent = evaluate.MazeEvaluator(networks.dt, layout, observation=config.observation)
   result = {'step': step}
   for mode in ('argmax', 'sampled'):

@@ -99,6 +99,11 @@ class ReproduceTest(absltest.TestCase):
     self.assertEqual(scored.returncode, 1)
     self.assertRegex(scored.stderr, r'^error: .*another observation mode')
 
+  def test_evaluate_refuses_another_config(self):
+    scored = run('evaluate', self.workdir / 'grid-alpt_blocked-seed0', '--config.label_seed=3')
+    self.assertEqual(scored.returncode, 1)
+    self.assertRegex(scored.stderr, r'^error: .*another config \(label_seed: 0 -> 3\)')
+
   def test_failed_run_is_named_and_the_others_are_reported(self):
     workdir = self.root / 'failing'
     shutil.copytree(self.workdir, workdir, ignore=shutil.ignore_patterns('*.html', 'results.*'))
