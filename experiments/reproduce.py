@@ -196,7 +196,8 @@ def _describe_maze(name, role, config):
   return {
       'role': role, 'kind': card['name'].split('-')[2], 'size': layout.size,
       'walls': layout.walls.astype(int).tolist(), 'goal': [int(x) for x in layout.goal],
-      'anchors': maze_anchors.anchors(layout, config.collect.epsilon),
+      'anchors': maze_anchors.anchors(
+          layout, config.collect.epsilon, config.collect.horizon),
       'num_transitions': card['num_transitions'], 'num_episodes': card['num_episodes'],
   }
 

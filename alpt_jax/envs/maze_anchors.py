@@ -10,12 +10,14 @@ import numpy as np
 from alpt_jax.envs import behaviours, maze
 
 
-def anchors(layout, epsilon=0.5):
+def anchors(layout, epsilon=0.5, data_horizon=maze.HORIZON):
   """Computes all reference values of a maze.
 
   Args:
     layout: a `maze.Layout`.
     epsilon: of the behaviour policy; the paper's is 0.5.
+    data_horizon: steps after which a recorded episode was cut off; what an IDM can know depends on
+      which cells the data visits. Policies are evaluated with `maze.HORIZON`.
 
   Returns:
     {'policies': {'optimal', 'behaviour', 'random': see `policy_anchors`},
@@ -30,7 +32,7 @@ def anchors(layout, epsilon=0.5):
           name: policy_anchors(
               layout, behaviours.epsilon_greedy_probs(layout.walls, layout.goal, value))
           for name, value in epsilons.items()},
-      'idm': idm_ceilings(layout, epsilon),
+      'idm': idm_ceilings(layout, epsilon, data_horizon),
   }
 
 
