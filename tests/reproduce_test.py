@@ -131,11 +131,16 @@ class ReproduceTest(absltest.TestCase):
     self.assertEqual(process.wait(), 75)
     stopped_at = int(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints')[0])
     self.assertBetween(stopped_at, 4, 2999)
-    train_flags = ('--config.method=dt1', '--config.sources=()', f'--config.num_steps={stopped_at}',
-                   *flags[1:])
+    results = json.loads((workdir / 'results.json').read_text())
+    self.assertEqual({r['status'] for r in results['runs']}, {'running'})
+    train_flags = ('--config.method=dt1', '--config.sources=()',
+                   f'--config.num_steps={stopped_at + 1}', *flags[1:])
     finished = run('train', workdir / 'grid-dt1-seed0', *train_flags)
     self.assertEqual(finished.returncode, 0, finished.stderr)
-    self.assertEqual(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints'), [str(stopped_at)])
+    self.assertCountEqual(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints'),
+                          [str(stopped_at), str(stopped_at + 1)])
+    steps = [json.loads(line)['step'] for line in metrics_file.read_text().splitlines()]
+    self.assertEqual(steps, list(range(1, stopped_at + 2)))
 
 
 class WorkersTest(absltest.TestCase):

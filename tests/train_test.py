@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
+import signal
 import tempfile
 from unittest import mock
 
@@ -69,6 +71,23 @@ class TrainTest(parameterized.TestCase):
             for line in metrics_lines(config)]
     self.assertEqual(kept, [{k: v for k, v in line.items() if not k.startswith('eval/')}
                             for line in metrics_lines(self.unbroken)])
+
+  def test_run_told_to_stop_while_it_evaluates_saves_and_goes_on_bit_for_bit(self):
+    config = self.config('signalled', checkpoint_every_steps=100)
+    evaluate = train._Evaluation.run
+
+    def evaluate_and_stop(evaluation, step, state):
+      if step == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+      return evaluate(evaluation, step, state)
+
+    with mock.patch.object(train._Evaluation, 'run', evaluate_and_stop):
+      self.assertEqual(train.train(config, config.workdir), train.PREEMPTED)
+    self.assertEqual(checkpoints.latest_step(f'{config.workdir}/checkpoints'), 4)
+    self.assertEqual(train.train(config, config.workdir), 0)
+    for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
+      np.testing.assert_array_equal(a, b)
+    self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
 
   def test_finished_run_is_left_alone(self):
     before = pathlib.Path(self.unbroken.workdir, 'metrics.jsonl').read_bytes()
