@@ -7,6 +7,7 @@ not in this process). Running `train` on it again goes on where it stopped.
 """
 
 import contextlib
+import fcntl
 import io
 import json
 import operator
@@ -205,6 +206,22 @@ def jit_update(update):
   return jax.jit(update, donate_argnums=0, compiler_options=options)
 
 
+@contextlib.contextmanager
+def _only_trainer(workdir):
+  """Refuses to train where another process does; the system forgets it with the process."""
+  os.makedirs(workdir, exist_ok=True)
+  directory = os.open(workdir, os.O_RDONLY)
+  try:
+    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError as error:
+    raise ValueError(f'{workdir}: another process is training here. Wait for it, or stop it, or '
+                     'choose another --config.workdir.') from error
+  try:
+    yield
+  finally:
+    os.close(directory)
+
+
 class _StopSignal:
   """Remembers SIGTERM or SIGINT; a second SIGINT interrupts at once."""
 
@@ -221,11 +238,6 @@ class _StopSignal:
     if self.is_set and number == signal.SIGINT:
       raise KeyboardInterrupt
     self.is_set = True
-
-
-def write_json(path, content):
-  """Writes JSON for people, all of it or nothing; makes the directory."""
-  whole_files.write_json(path, content, indent=1)
 
 
 def data_digests(config):
@@ -297,7 +309,7 @@ class _Evaluation:
       result[mode] = scores
       if paths:
         result.setdefault('paths', {})[mode] = paths
-    write_json(evaluation_path(self._workdir, step), result)
+    whole_files.write_json(evaluation_path(self._workdir, step), result)
     return {f'eval/{mode}/{name}': value for mode in ('argmax', 'sampled') if mode in result
             for name, value in result[mode].items()}
 
@@ -326,7 +338,7 @@ def train(config, workdir):
   evaluation = _Evaluation(config, networks, specs, episodes, workdir)
 
   # Signals are remembered until the last save is done, so that a second one does not cut it off.
-  with _StopSignal() as stop, checkpoints.Checkpoints(
+  with _only_trainer(workdir), _StopSignal() as stop, checkpoints.Checkpoints(
       os.path.join(workdir, 'checkpoints'),
       save_every_steps=config.checkpoint_every_steps) as saved, contextlib.ExitStack() as stack:
     # 1. The run's own newest checkpoint; 2. a pretraining's parameters; 3. scratch.
@@ -340,7 +352,7 @@ def train(config, workdir):
         streams, window=config.window, seed=config.seed, start_step=start_step,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)))
     # Not earlier: a mistake in the config must not bind the directory to that config.
-    write_json(os.path.join(workdir, 'config.json'), config_content)
+    whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
     labels.write_choice(os.path.join(workdir, 'labels.json'), choice)
     writer = stack.enter_context(metrics.MetricsWriter(
         os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step))
@@ -380,13 +392,13 @@ def train(config, workdir):
 
 
 def _check_finite(scalars, step, batches):
-  """Returns the scalars as floats, or says which batch made one of them infinite or NaN."""
+  """Returns the scalars as floats, or says when one of them was seen to be infinite or NaN."""
   scalars = {name: float(value) for name, value in scalars.items()}
   wrong = [name for name, value in scalars.items() if not np.isfinite(value)]
   if wrong:
     raise FloatingPointError(
-        f'{wrong[0]} is {scalars[wrong[0]]} at step {step}; the state is not saved, the newest '
-        f'checkpoint is good. The batch was {batches.describe(step - 1)}.')
+        f'{wrong[0]} is {scalars[wrong[0]]}, seen at step {step}; the state is not saved, the '
+        f'newest checkpoint is good. Windows of that step: {batches.describe(step - 1)}.')
   return scalars
 
 

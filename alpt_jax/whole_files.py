@@ -24,6 +24,6 @@ def write(path, data):
     raise
 
 
-def write_json(path, content, *, indent=None):
+def write_json(path, content, *, indent=1):
   """Writes JSON as `write` does; nothing is touched if `content` is not JSON."""
   write(path, json.dumps(content, indent=indent).encode())

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from alpt_jax import alpt, evaluate, flops, methods, metrics, optimizers, train
+from alpt_jax import alpt, evaluate, flops, methods, metrics, optimizers, train, whole_files
 from alpt_jax.data import pipeline
 from alpt_jax.envs import maze
 from experiments import cli
@@ -375,7 +375,7 @@ def main(config):
   record_missing(config)
   result = measure(config)
   path = os.path.join(config.workdir, 'benchmark.json')
-  train.write_json(path, result)
+  whole_files.write_json(path, result)
   print(format_table(result))
   sys.stderr.write(f'wrote {path}\n')
 

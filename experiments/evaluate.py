@@ -12,7 +12,7 @@ import os
 
 import jax
 
-from alpt_jax import alpt, checkpoints, evaluate, methods, train
+from alpt_jax import alpt, checkpoints, evaluate, methods, train, whole_files
 from alpt_jax.data import rlds
 from alpt_jax.envs import maze
 from experiments import cli
@@ -44,7 +44,7 @@ def main(config):
     truth = rlds.read_episodes(os.path.join(config.data_dir, config.target), spec,
                                expected_name=config.target)
     result['label_accuracy'] = evaluate.score_labels(config.workdir, truth)
-  train.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
+  whole_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
   print(json.dumps(result, indent=1))
 
 

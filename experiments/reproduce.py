@@ -22,7 +22,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from alpt_jax import evaluate, methods, metrics, report, train
+from alpt_jax import evaluate, methods, metrics, report, train, whole_files
 from alpt_jax.data import rlds
 from alpt_jax.envs import maze, maze_anchors
 from experiments import cli, collect
@@ -158,10 +158,12 @@ class _Workers:
                                      env=os.environ | {'PYTHONPATH': path})
           self._processes.append(process)
         code = process.wait()
+      whole_files.write_json(
+          workdir / 'seconds.json', _seconds(workdir) + time.time() - start)
       if self._is_stopping and code in _ENDED_BY_SIGNAL:
         return train.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
       if code == 0:
-        train.write_json(workdir / 'finished.json', {'seconds': time.time() - start})
+        whole_files.write_json(workdir / 'finished.json', {})
       return code
     finally:
       with self._lock:
@@ -177,6 +179,12 @@ class _Workers:
 
   def _num_steps_done(self):
     return sum(_last_step(self._config, run) for run in self._runs)
+
+
+def _seconds(workdir):
+  """Seconds that a run has taken so far, all its sessions together."""
+  path = workdir / 'seconds.json'
+  return json.loads(path.read_text()) if path.exists() else 0.
 
 
 def _last_step(config, run):
@@ -211,6 +219,8 @@ def _read_rows(config, run, truth):
     with open(path) as f:
       scores = json.load(f)
     step = scores['step']
+    if step > config.num_steps:
+      continue  # Of a longer run before.
     row = {'run': run.name, 'method': run.variant, 'observation': run.observation,
            'target': run.target, 'sources': list(own.sources), 'seed': run.seed, 'step': step,
            'frames': step * own.batch_size * own.window, 'label_accuracy': accuracy.get(step)}
@@ -259,16 +269,13 @@ def gather(config, runs, failed):
     rows, rollout = _read_rows(config, run, truths[run.target])
     is_done = bool(rows) and rows[-1]['step'] >= config.num_steps
     status = 'done' if is_done else 'failed' if run in failed else 'running'
-    seconds = None
-    finished = pathlib.Path(config.workdir, run.name, 'finished.json')
-    if is_done and finished.exists():
-      seconds = json.loads(finished.read_text())['seconds']
     result['rows'] += rows
     result['runs'].append({
         'run': run.name, 'method': run.variant, 'observation': run.observation,
         'target': run.target, 'sources': list(config.study.variants[run.variant].sources),
         'seed': run.seed, 'status': status,
-        'seconds': seconds, 'num_steps': config.num_steps, 'rollout': rollout})
+        'seconds': _seconds(pathlib.Path(config.workdir, run.name)) or None,
+        'num_steps': config.num_steps, 'rollout': rollout})
   return result
 
 
@@ -309,7 +316,7 @@ def main(config):
   codes = _Workers(config, todo).train_all() if todo else {}
   failed = [run for run, code in codes.items() if code not in (0, None, train.PREEMPTED)]
   results = gather(config, runs, failed)
-  train.write_json(workdir / 'results.json', results)
+  whole_files.write_json(workdir / 'results.json', results)
   report.write_report(results, workdir / 'report.html')
   report.write_csv(results, workdir / 'results.csv')
   report.figure_png(results, workdir / 'figure.png')

@@ -215,6 +215,12 @@ class BadInputTest(parameterized.TestCase):
       train.train(maze_data.config(workdir, num_steps=2, seed=1), workdir)
     self.assertEqual(sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*')), before)
 
+  def test_second_trainer_in_a_directory(self):
+    workdir = self.new_directory()
+    with train._only_trainer(workdir), self.assertRaisesRegex(
+        ValueError, 'another process is training here'):
+      train.train(maze_data.config(workdir), workdir)
+
   def test_checkpoint_of_another_observation(self):
     pretraining = maze_data.config(self.new_directory(), phase='pretrain', num_steps=1)
     train.train(pretraining, pretraining.workdir)
