@@ -16,12 +16,15 @@ from matplotlib import figure, lines, ticker
 
 from alpt_jax import statistics
 
-# Okabe & Ito's colours, safe for colour-blind readers; markers repeat the distinction.
-COLOURS = ('#CC79A7', '#E69F00', '#0072B2', '#D55E00', '#56B4E9', '#009E73')
-MARKERS = ('o', 's', '^', 'D', 'v', 'X')
+# Okabe & Ito's colours, then two of Tol's, safe for colour-blind readers; markers repeat the
+# distinction.
+COLOURS = ('#CC79A7', '#E69F00', '#0072B2', '#D55E00', '#56B4E9', '#009E73', '#882255', '#999933')
+MARKERS = ('o', 's', '^', 'D', 'v', 'X', '>', '<')
+_LEGEND_COLUMNS = 4
 _MARKER_PATHS = {  # The same markers for HTML legends, in a box from -4 to 4.
     'o': 'M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z', 's': 'M-3 -3h6v6h-6z',
     '^': 'M0 -4L4 3H-4z', 'D': 'M0 -4L4 0L0 4L-4 0z', 'v': 'M0 4L4 -3H-4z',
+    '>': 'M4 0L-3 -4V4z', '<': 'M-4 0L3 -4V4z',
     'X': 'M-2 -4L0 -2L2 -4L4 -2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0L-4 -2z'}
 _INK = '#1b1f24'  # Becomes the page's text colour.
 _FAINT = '#d5d9de'  # Becomes the page's line colour.
@@ -61,7 +64,7 @@ class Panel:
 
 
 def styles(labels):
-  """Gives each method its colour and marker; they repeat after six methods.
+  """Gives each method its colour and marker; they repeat after eight methods.
 
   Args:
     labels: {method: label}, in the order of legends.
@@ -188,9 +191,10 @@ def curves_png(rows_of_panels):
         _draw(ax, panel)
         shown.update({style: None for style, _ in panel.curves})
     handles = [lines.Line2D([], [], color=s.colour, marker=s.marker, label=s.label,
-                                       markersize=5, markeredgewidth=0, lw=1.8) for s in shown]
+                            markersize=5, markeredgewidth=0, lw=1.8) for s in shown]
     if handles:
-      fig.legend(handles=handles, loc='outside upper center', ncols=len(handles), frameon=False)
+      fig.legend(handles=handles, loc='outside upper center', frameon=False,
+                 ncols=min(len(handles), _LEGEND_COLUMNS))
     fig.savefig(buffer, format='png', dpi=150, facecolor='white', metadata={'Software': None})
   return buffer.getvalue()
 
