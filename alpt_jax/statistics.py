@@ -259,10 +259,15 @@ def verdict(ratio, at_most):
 def overall_verdict(verdicts):
   """One verdict for several levels: the common one, else 'partly' if any level agrees.
 
-  Undecided levels do not vote. Different verdicts without one that agrees with the claim are 'not
-  shown' and 'contradicted': 'contradicted' is what a reader must not miss.
+  Undecided levels do not vote, but a claim that was reproduced at some levels and is undecided at
+  others holds 'partly'. Different verdicts without one that agrees with the claim are 'not shown' and
+  'contradicted': 'contradicted' is what a reader must not miss.
   """
   votes = {v for v in verdicts if v != 'undecided'}
-  if len(votes) <= 1:
-    return votes.pop() if votes else 'undecided'
+  if not votes:
+    return 'undecided'
+  if votes == {'reproduced'} and 'undecided' in verdicts:
+    return 'partly'
+  if len(votes) == 1:
+    return votes.pop()
   return 'partly' if votes & {'reproduced', 'partly'} else 'contradicted'

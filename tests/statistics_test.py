@@ -158,7 +158,9 @@ class VerdictTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ((), 'undecided'),
-      (('reproduced', 'undecided'), 'reproduced'),
+      (('reproduced', 'reproduced'), 'reproduced'),
+      (('reproduced', 'undecided'), 'partly'),
+      (('not shown', 'undecided'), 'not shown'),
       (('reproduced', 'not shown'), 'partly'),
       (('partly', 'contradicted'), 'partly'),
       (('not shown', 'contradicted'), 'contradicted'))
