@@ -259,8 +259,8 @@ def verdict(ratio, at_most):
 def overall_verdict(verdicts):
   """One verdict for several levels: the common one, else 'partly' if any level agrees.
 
-  Undecided levels do not vote, but a claim that was reproduced at some levels and is undecided at
-  others holds 'partly'. Different verdicts without one that agrees with the claim are 'not shown' and
+  Undecided levels do not vote, but a claim that is reproduced at some levels, undecided at others,
+  holds 'partly'. Different verdicts without one that agrees with the claim are 'not shown' and
   'contradicted': 'contradicted' is what a reader must not miss.
   """
   votes = {v for v in verdicts if v != 'undecided'}

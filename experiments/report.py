@@ -17,6 +17,7 @@ _RESULTS = flags.DEFINE_string('results', 'runs/maze/results.json',
 
 
 def main(argv):
+  """Writes report.html and results.csv beside the results; returns 1 if they cannot be read."""
   if len(argv) > 1:
     raise app.UsageError(f'Unknown arguments: {argv[1:]}. Use --results=<file>.')
   directory = os.path.dirname(_RESULTS.value)
