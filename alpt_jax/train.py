@@ -210,7 +210,7 @@ def jit_update(update):
 def _only_trainer(workdir):
   """Refuses to train where another process does; the system forgets it with the process."""
   os.makedirs(workdir, exist_ok=True)
-  directory = os.open(workdir, os.O_RDONLY)
+  directory = os.open(workdir, os.O_RDONLY)  # Its lock needs no file, so none is left behind.
   try:
     fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError as error:
@@ -220,6 +220,8 @@ def _only_trainer(workdir):
     yield
   finally:
     os.close(directory)
+    if not os.listdir(workdir):  # A mistake was found before anything was written.
+      os.rmdir(workdir)
 
 
 class _StopSignal:

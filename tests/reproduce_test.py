@@ -126,21 +126,20 @@ class ReproduceTest(absltest.TestCase):
              '--config.log_every_steps=1')
     process = subprocess.Popen(binary('reproduce', workdir, *flags), cwd=_ROOT, env=_ENVIRONMENT,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    metrics_file = workdir / 'grid-dt1-seed0' / 'metrics.jsonl'
+    metrics_file = workdir / 'grid-alpt_blocked-seed0' / 'metrics.jsonl'
     while process.poll() is None and not (
         metrics_file.exists() and metrics_file.read_bytes().count(b'\n') > 3):
       time.sleep(.05)
     process.send_signal(signal.SIGTERM)
     self.assertEqual(process.wait(), 75)
-    stopped_at = int(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints')[0])
+    stopped_at = int(os.listdir(workdir / 'grid-alpt_blocked-seed0' / 'checkpoints')[0])
     self.assertBetween(stopped_at, 4, 2999)
     results = json.loads((workdir / 'results.json').read_text())
     self.assertEqual({r['status'] for r in results['runs']}, {'running'})
-    train_flags = ('--config.method=dt1', '--config.sources=()',
+    finished = run('train', workdir / 'grid-alpt_blocked-seed0',
                    f'--config.num_steps={stopped_at + 1}', *flags[1:])
-    finished = run('train', workdir / 'grid-dt1-seed0', *train_flags)
     self.assertEqual(finished.returncode, 0, finished.stderr)
-    self.assertCountEqual(os.listdir(workdir / 'grid-dt1-seed0' / 'checkpoints'),
+    self.assertCountEqual(os.listdir(workdir / 'grid-alpt_blocked-seed0' / 'checkpoints'),
                           [str(stopped_at), str(stopped_at + 1)])
     steps = [json.loads(line)['step'] for line in metrics_file.read_text().splitlines()]
     self.assertEqual(steps, list(range(1, stopped_at + 2)))
