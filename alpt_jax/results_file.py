@@ -8,7 +8,7 @@ import json
 import numbers
 import os
 
-_REMEDY = 'Write the file again with experiments.reproduce.'
+_REMEDY = 'Delete the file and write it again with experiments.reproduce.'
 _TYPES = {str: 'a string', dict: 'an object', list: 'a list', numbers.Real: 'a number',
           bool: 'true or false'}
 

@@ -59,7 +59,18 @@ def check_run(config):
       value = operator.attrgetter(key)(config)
       if value < least:
         raise ValueError(f'{key} is {value}; expected at least {least}.')
-  return methods.phase_of(config.method, config.phase), maze_specs(config)
+  for key, value in config.optimizer.items():
+    if value < 0:
+      raise ValueError(f'optimizer.{key} is {value}; expected at least 0.')
+  if config.target in config.sources:
+    raise ValueError(f'sources contain the target {config.target}: sources are fully labelled, no '
+                     'action would be hidden. Take it out of --config.sources.')
+  phase = methods.phase_of(config.method, config.phase)
+  if config.phase == 'finetune' and methods.METHODS[config.method].pretrain and (
+      not config.init_from):
+    raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
+                     'pretrained. Give --config.init_from=<run directory of the pretraining>.')
+  return phase, maze_specs(config)
 
 
 def make_networks(config, spec):
@@ -270,15 +281,29 @@ def check_config(config, workdir, digests):
   path = os.path.join(workdir, 'config.json')
   content = json.loads(config.to_json()) | {'data_digests': digests}
   if os.path.exists(path) and not config.allow_changed_config:
-    with open(path) as f:
-      before = json.load(f)
-    keys = sorted(k for k in before.keys() | content.keys()
-                  if k not in _FREE_KEYS and before.get(k) != content.get(k))
+    try:
+      with open(path) as f:
+        before = _flatten(json.load(f))
+    except (ValueError, AttributeError) as error:
+      raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
+                       '--config.workdir, or go on with --config.allow_changed_config=True.'
+                       ) from error
+    now = _flatten(content)
+    keys = sorted(k for k in before.keys() | now.keys()
+                  if k.split('.')[0] not in _FREE_KEYS and before.get(k) != now.get(k))
     if keys:
-      changes = ', '.join(f'{k}: {before.get(k)} -> {content.get(k)}' for k in keys)
+      changes = ', '.join(f'{k}: {before.get(k)} -> {now.get(k)}' for k in keys)
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.')
   return content
+
+
+def _flatten(tree, prefix=''):
+  """{'model.d_model': 128, ...} of nested dicts."""
+  flat = {}
+  for key, value in tree.items():
+    flat |= _flatten(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
+  return flat
 
 
 class _Evaluation:

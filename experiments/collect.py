@@ -67,6 +67,10 @@ def main(config):
       verb = 'recorded'
     else:
       _check_card(directory, card, name, config)
+      try:
+        rlds.dataset_digest(directory)  # Notices files that are missing or cut short.
+      except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f'{error} To record it again, delete {directory} first.') from error
       verb = 'found'
     print(f"{verb} {name}: {card['num_episodes']} episodes, {card['num_transitions']} "
           f"transitions, mean length {card['mean_length']:.1f}", flush=True)

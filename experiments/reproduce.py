@@ -116,6 +116,8 @@ class _Workers:
     progress = metrics.Progress(
         len(self._runs) * self._config.num_steps, start_step=self._num_steps_done(),
         label=f'training {len(self._runs)} runs')
+    first_steps = self._num_steps_done()
+    print('starting: every run compiles first, up to a minute without a word', flush=True)
     previous = signal.signal(signal.SIGTERM, lambda *_: self._stop())
     try:
       with concurrent.futures.ThreadPoolExecutor(len(self._free_cores)) as pool:
@@ -126,7 +128,9 @@ class _Workers:
             done, pending = concurrent.futures.wait(pending, timeout=_POLL_SECONDS)
             codes.update({futures[f]: f.result() for f in done})
             num_finished = sum(code == 0 for code in codes.values())
-            progress.update(self._num_steps_done(), finished=f'{num_finished}/{len(codes)} runs')
+            num_steps = self._num_steps_done()
+            if num_steps > first_steps:  # Before, there is nothing to tell the time from.
+              progress.update(num_steps, finished=f'{num_finished}/{len(codes)} runs')
         except BaseException:
           self._stop()
           raise
@@ -313,7 +317,11 @@ def main(config):
   collect.main(config)
   todo = [run for run in runs if not is_finished(config, run)]
   print(f'{len(runs)} runs, {len(runs) - len(todo)} finished before', flush=True)
-  codes = _Workers(config, todo).train_all() if todo else {}
+  try:
+    codes = _Workers(config, todo).train_all() if todo else {}
+  except KeyboardInterrupt:
+    print('Interrupted; what was trained is saved. The same command goes on from there.')
+    return train.PREEMPTED
   failed = [run for run, code in codes.items() if code not in (0, None, train.PREEMPTED)]
   results = gather(config, runs, failed)
   whole_files.write_json(workdir / 'results.json', results)

@@ -7,6 +7,8 @@ Exit codes: 0 done, 75 stopped by SIGTERM or SIGINT after saving (run it again t
 mistake in the config or the data.
 """
 
+import os
+
 import jax
 
 from alpt_jax import train
@@ -17,7 +19,13 @@ def main(config):
   """Runs `train.train` in `config.workdir`."""
   if config.compilation_cache_dir:
     jax.config.update('jax_compilation_cache_dir', config.compilation_cache_dir)
-  return train.train(config, config.workdir)
+  if os.path.exists(os.path.join(config.workdir, 'results.json')):
+    raise ValueError(f'{config.workdir}: holds a whole experiment (results.json). Give the run a '
+                     'directory of its own with --config.workdir.')
+  code = train.train(config, config.workdir)
+  print(f'{config.workdir}: ' + ('stopped and saved; the same command goes on from there.'
+                                 if code == train.PREEMPTED else 'done.'))
+  return code
 
 
 if __name__ == '__main__':

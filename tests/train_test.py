@@ -185,6 +185,25 @@ class BadInputTest(parameterized.TestCase):
   def test_batch_that_the_shards_do_not_divide(self):
     self.assert_refused('batch_size is 13', batch_size=13)
 
+  def test_target_among_the_sources(self):
+    self.assert_refused('sources contain the target', sources=('maze-8-blocks:3-seed0',))
+
+  def test_finetuning_of_nothing(self):
+    self.assert_refused('init_from is empty', phase='finetune')
+
+  def test_negative_learning_rate(self):
+    workdir = self.new_directory()
+    config = maze_data.config(workdir)
+    config.optimizer.dt_learning_rate = -1.
+    with self.assertRaisesRegex(ValueError, 'optimizer.dt_learning_rate is -1.0'):
+      train.train(config, workdir)
+
+  def test_damaged_config_of_a_run(self):
+    workdir = self.new_directory()
+    pathlib.Path(workdir, 'config.json').write_text('{"seed": ')
+    with self.assertRaisesRegex(ValueError, 'config.json: not a config'):
+      train.train(maze_data.config(workdir), workdir)
+
   def test_unknown_method(self):
     self.assert_refused("Unknown method 'bc'", method='bc')
 
@@ -211,7 +230,7 @@ class BadInputTest(parameterized.TestCase):
     config = maze_data.config(workdir, num_steps=1)
     train.train(config, workdir)
     before = sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*'))
-    with self.assertRaisesRegex(ValueError, r'seed: 0 -> 1.*another --config.workdir'):
+    with self.assertRaisesRegex(ValueError, r'\(seed: 0 -> 1\). Choose another --config.workdir'):
       train.train(maze_data.config(workdir, num_steps=2, seed=1), workdir)
     self.assertEqual(sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*')), before)
 

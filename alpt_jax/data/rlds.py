@@ -155,7 +155,8 @@ def _read_json(path):
 def _open(directory):
   """Opens the TFDS builder once all files that its manifest names are there, and only they."""
   if not os.path.isdir(directory):
-    raise FileNotFoundError(f'{directory}: no such dataset directory. Record the dataset first, or '
+    raise FileNotFoundError(f'{directory}: no such dataset directory. Record the dataset first '
+                            '(python -m experiments.collect), or '
                             'correct the path.')
   names = sorted(os.listdir(directory))
   if not names:
