@@ -102,7 +102,7 @@ class _Workers:
 
   def __init__(self, config, runs):
     self._config, self._runs = config, runs
-    # Two runs on a core each are done sooner than one after the other on both.
+    # One core a run, where there are runs enough: the number of threads decides how sums round.
     cores = sorted(os.sched_getaffinity(0)) if _CAN_PIN else [0]
     num_workers = min(config.study.num_workers or len(cores), len(runs))
     self._free_cores = [set(cores[i::num_workers]) or set(cores) for i in range(num_workers)]
@@ -113,10 +113,10 @@ class _Workers:
   def train_all(self):
     """Returns {run: exit code}; a run that was never started has None."""
     codes = dict.fromkeys(self._runs)
-    progress = metrics.Progress(
-        len(self._runs) * self._config.num_steps, start_step=self._num_steps_done(),
-        label=f'training {len(self._runs)} runs')
     first_steps = self._num_steps_done()
+    progress = metrics.Progress(
+        len(self._runs) * self._config.num_steps, start_step=first_steps,
+        label=f'training {len(self._runs)} runs')
     print('starting: every run compiles first, up to a minute without a word', flush=True)
     previous = signal.signal(signal.SIGTERM, lambda *_: self._stop())
     try:
