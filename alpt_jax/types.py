@@ -14,6 +14,7 @@ and True means "use it".
 """
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -42,6 +43,9 @@ class EnvironmentSpec:
     legal_actions: the ids in [0, num_actions) that this environment knows.
     return_low: smallest return of the return token, inclusive, in units of (clipped) reward.
     return_high: largest return, inclusive.
+    stored_actions: the id in [0, num_actions) that each action index k of the dataset stands for,
+      at position k; () if the dataset stores the ids themselves.
+    reward_clip: rewards are clipped to [-reward_clip, reward_clip] when read; inf for as they are.
   """
   name: str
   observation_key: str
@@ -53,6 +57,8 @@ class EnvironmentSpec:
   return_high: int
   observation_low: float = 0.
   observation_high: float = 1.
+  stored_actions: tuple[int, ...] = ()
+  reward_clip: float = math.inf
 
   def __post_init__(self):
     if self.observation_kind not in OBSERVATION_KINDS:
@@ -67,6 +73,12 @@ class EnvironmentSpec:
     if not self.legal_actions or not all(0 <= a < self.num_actions for a in self.legal_actions):
       raise ValueError(f'legal_actions {self.legal_actions} of {self.name} must be non-empty and '
                        f'inside [0, {self.num_actions}).')
+    if not set(self.stored_actions) <= set(self.legal_actions):
+      raise ValueError(f'stored_actions {self.stored_actions} of {self.name} must be among its '
+                       f'legal_actions {self.legal_actions}.')
+    if not self.reward_clip > 0:
+      raise ValueError(f'reward_clip {self.reward_clip} of {self.name} must be above 0; use inf '
+                       'to keep rewards as they are.')
 
 
 class Batch(NamedTuple):
