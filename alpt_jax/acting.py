@@ -15,6 +15,7 @@ from alpt_jax import discretize
 from alpt_jax.networks import models
 
 RULES = ('paper', 'release')
+MODES = ('argmax', 'sampled')
 _KAPPA = 10.  # Lee et al., section 3.4.
 _NUM_RETURN_SAMPLES = 128  # The release; the next two as well.
 _RETURN_LOGITS_SCALE = .75

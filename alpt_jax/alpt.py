@@ -150,7 +150,7 @@ def _dt_batch(batches, idm_labels):
 
 
 def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
-                reward_weight=0.):
+                reward_weight=0., augment=None):
   """Makes the update of Table 1.
 
   Args:
@@ -159,6 +159,8 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
     unlabelled: what happens to unlabelled transitions of `Batches.limited`; see `methods.Phase`.
     reward_weight: weight of the DT's reward prediction.
+    augment: augment(key, observations [B, T + 1, ...]) -> the same shape, for what the networks
+      train on; None for none. The IDM labels what is in the data.
 
   Returns:
     update(state, batches, key) -> (state, metrics): one step of each network that has data in the
@@ -168,11 +170,20 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
   legal = legal_actions(specs)
 
   def update(state, batches, key):
-    idm_key, dt_key = jax.random.split(jax.random.fold_in(key, state.step))
+    step_key = jax.random.fold_in(key, state.step)
+    idm_key, dt_key = jax.random.split(step_key)
     idm, dt, metrics = state.idm, state.dt, {}
+
+    def changed(batch, number):
+      if augment is None:
+        return batch
+      # Keys beside those of the dropout, which stay what they are without augmentation.
+      augment_key = jax.random.fold_in(jax.random.fold_in(step_key, 2), number)
+      return batch._replace(observations=augment(augment_key, batch.observations))
+
     if batches.idm is not None:
       idm, idm_metrics = _train(idm, optimizers[0], functools.partial(
-          idm_objective, idm=networks.idm, batch=batches.idm, key=idm_key))
+          idm_objective, idm=networks.idm, batch=changed(batches.idm, 0), key=idm_key))
       metrics |= {f'idm/{k}': v for k, v in idm_metrics.items()}
     if batches.dt is not None or batches.limited is not None:
       idm_labels = None
@@ -180,8 +191,8 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
         idm_labels = predict(networks.idm, state.idm.params, batches.limited.observations,
                              legal[batches.limited.environment])
       dt, dt_metrics = _train(dt, optimizers[1], functools.partial(
-          dt_objective, dt=networks.dt, batch=_dt_batch(batches, idm_labels), key=dt_key,
-          reward_weight=reward_weight))
+          dt_objective, dt=networks.dt, batch=changed(_dt_batch(batches, idm_labels), 1),
+          key=dt_key, reward_weight=reward_weight))
       metrics |= {f'dt/{k}': v for k, v in dt_metrics.items()}
     return types.TrainState(state.step + 1, idm, dt), metrics
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import acting, alpt
+from alpt_jax import acting, alpt, label
 from alpt_jax.envs import maze
 
 SHORT_HORIZON = 50  # Steps; success within it tells good agents apart (random: 7 %).
@@ -132,7 +132,7 @@ def score_labels(run_directory, truth):
 
   Args:
     run_directory: with labels/step_*.npz, as `train` writes them.
-    truth: `rlds.Episodes` of the target, with all its actions.
+    truth: `episodes.Episodes` of the target, or anything else with its `cut`, with all actions.
 
   Returns:
     {step: share of the hidden actions that were labelled right}.
@@ -143,11 +143,16 @@ def score_labels(run_directory, truth):
   accuracy = {}
   for path in sorted(pathlib.Path(run_directory).glob('labels/step_*.npz')):
     with np.load(path) as saved:
-      predicted, was_labelled = saved['actions'], saved['is_labelled']
-    if predicted.shape != truth.actions.shape:
-      raise ValueError(f'{path}: labels {len(predicted)} steps, the data has '
-                       f'{len(truth.actions)}. Was the data recorded again? Train again, too.')
-    is_hidden = truth.is_labelled & ~was_labelled
+      labels = label.Labels(**saved)
+    window = labels.actions.shape[1]
+    lengths = truth.num_transitions[np.minimum(labels.episode, truth.num_episodes - 1)]
+    is_there = (labels.episode < truth.num_episodes) & (
+        labels.start[:, None] + np.arange(window) < lengths[:, None]).T
+    if not is_there.T[labels.is_counted].all():
+      raise ValueError(f'{path}: labels transitions that the data does not have. Was the data '
+                       'recorded again? Train again, too.')
+    true_actions = truth.cut(labels.episode, labels.start, window).actions
+    is_hidden = labels.is_counted & ~labels.was_labelled
     step = int(re.search(r'\d+', path.stem).group())
-    accuracy[step] = float(np.mean(predicted[is_hidden] == truth.actions[is_hidden]))
+    accuracy[step] = float(np.mean((labels.actions == true_actions)[is_hidden]))
   return accuracy

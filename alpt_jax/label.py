@@ -1,41 +1,74 @@
-"""Labels a dataset with a trained IDM."""
+"""Labels windows of a dataset with a trained IDM."""
+
+from typing import NamedTuple
 
 import numpy as np
 
-_ROWS = 256  # Windows of one call; the last one is filled up, so that one program serves all.
+_ROWS = 256  # Windows of one call at most; the last one is filled up, so that one program serves.
 
 
-def predict_actions(label_fn, params, episodes, *, window):
-  """Labels every transition of a dataset once, from the windows that tile its episode.
+class Labels(NamedTuple):
+  """What an IDM says of W windows.
+
+  Attributes:
+    episode: [W] int64.
+    start: [W] int64; first transition of the window in its episode.
+    is_counted: [W, T] bool; False past the end of the episode, and where the transition has its
+      label from another window.
+    actions: [W, T] int8; the labels.
+    was_labelled: [W, T] bool; the true action was known to whoever trained the IDM.
+  """
+  episode: np.ndarray
+  start: np.ndarray
+  is_counted: np.ndarray
+  actions: np.ndarray
+  was_labelled: np.ndarray
+
+
+def predict_actions(label_fn, params, episodes, *, window, num_windows=0):
+  """Labels transitions of a dataset, each at most once, from the windows that tile its episode.
 
   Args:
     label_fn: label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32.
     params: of the IDM.
-    episodes: `rlds.Episodes`.
+    episodes: `episodes.Episodes`, or anything else with its `cut` and `num_transitions`.
+    window: T.
+    num_windows: how many of the windows, drawn once and for all; 0 for all of them.
+
+  Returns:
+    `Labels`, ordered by episode and start.
+  """
+  tiles = tile(episodes.num_transitions, window)
+  if num_windows and num_windows < len(tiles[0]):
+    chosen = np.random.default_rng(0).choice(len(tiles[0]), num_windows, replace=False)
+    tiles = [field[np.sort(chosen)] for field in tiles]
+  episode, start, is_counted = tiles
+  num_rows = min(_ROWS, len(episode))
+  actions = np.zeros(is_counted.shape, np.int8)
+  was_labelled = np.zeros(is_counted.shape, bool)
+  for begin in range(0, len(episode), num_rows):
+    rows = np.arange(begin, begin + num_rows) % len(episode)
+    cut = episodes.cut(episode[rows], start[rows], window)
+    actions[rows] = np.asarray(label_fn(params, cut.observations))
+    was_labelled[rows] = cut.is_labelled
+  return Labels(episode, start, is_counted, actions, was_labelled)
+
+
+def tile(num_transitions, window):
+  """Cuts episodes into windows that cover every transition.
+
+  Args:
+    num_transitions: [E] int.
     window: T.
 
   Returns:
-    [N] int32 in the order of the episodes' steps; -1 at last steps, which have no action.
+    A list of episode [W], start [W], and is_counted [W, T], which says in which of two overlapping
+    windows a transition counts.
   """
-  episode, start, is_new = _tile(episodes.num_transitions, window)
-  labels = np.full(len(episodes.actions), -1, np.int32)
-  for begin in range(0, len(episode), _ROWS):
-    rows = np.arange(begin, begin + _ROWS) % len(episode)
-    first = episodes.first_step[episode[rows]]
-    last = first + episodes.num_transitions[episode[rows]]
-    steps = np.minimum((first + start[rows])[:, None] + np.arange(window + 1), last[:, None])
-    predicted = np.asarray(label_fn(params, episodes.observations[steps]))
-    labels[steps[:, :-1][is_new[rows]]] = predicted[is_new[rows]]
-  return labels
-
-
-def _tile(num_transitions, window):
-  """Windows that cover every transition: episode [W], start [W], and is_new [W, T], which says in
-  which of two overlapping windows a transition counts."""
   counts = -(-num_transitions // window)
   episode = np.repeat(np.arange(len(num_transitions)), counts)
-  tile = (np.arange(len(episode)) - (np.cumsum(counts) - counts)[episode]) * window
-  start = np.minimum(tile, np.maximum(num_transitions[episode] - window, 0))
+  place = (np.arange(len(episode)) - (np.cumsum(counts) - counts)[episode]) * window
+  start = np.minimum(place, np.maximum(num_transitions[episode] - window, 0))
   transition = start[:, None] + np.arange(window)
-  is_new = (transition >= tile[:, None]) & (transition < num_transitions[episode][:, None])
-  return episode, start, is_new
+  is_counted = (transition >= place[:, None]) & (transition < num_transitions[episode][:, None])
+  return [episode, start, is_counted]

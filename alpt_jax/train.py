@@ -7,6 +7,7 @@ not in this process). Running `train` on it again goes on where it stopped.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import io
 import json
@@ -14,26 +15,27 @@ import operator
 import os
 import signal
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from alpt_jax import (
+    acting,
     alpt,
+    augmentation,
     checkpoints,
-    evaluate,
+    domains,
     label,
     methods,
     metrics,
     optimizers,
     whole_files,
 )
-from alpt_jax.data import labels, pipeline, rlds, sampling
-from alpt_jax.envs import maze
+from alpt_jax.data import episodes, labels, pipeline, sampling
 from alpt_jax.networks import models
 
 PREEMPTED = 75  # Exit code of a run that was stopped, has saved, and can go on.
-_NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the report.
 # Changing these does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
               'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect')
@@ -49,7 +51,7 @@ def check_run(config):
     config: the run's.
 
   Returns:
-    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `maze_specs`.
+    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `domains.specs`.
 
   Raises:
     ValueError: naming the field.
@@ -62,15 +64,26 @@ def check_run(config):
   for key, value in config.optimizer.items():
     if value < 0:
       raise ValueError(f'optimizer.{key} is {value}; expected at least 0.')
-  if config.target in config.sources:
-    raise ValueError(f'sources contain the target {config.target}: sources are fully labelled, no '
-                     'action would be hidden. Take it out of --config.sources.')
   phase = methods.phase_of(config.method, config.phase)
+  if not config.train_dt:
+    if not phase.idm:
+      raise ValueError(f'train_dt is False, and method {config.method!r} trains no IDM in phase '
+                       f'{config.phase!r}: nothing is left to train.')
+    phase = dataclasses.replace(phase, dt=())
+  names = (*domains.targets(config), *config.sources)
+  for target in domains.targets(config):
+    if target in config.sources:
+      raise ValueError(f'sources contain the target {target}: sources are fully labelled, no '
+                       'action would be hidden. Take it out of --config.sources.')
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f'{name} is named {names.count(name)} times among target and sources; '
+                       'expected every environment once.')
   if config.phase == 'finetune' and methods.METHODS[config.method].pretrain and (
       not config.init_from):
     raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
-  return phase, maze_specs(config)
+  return phase, domains.specs(config)
 
 
 def make_networks(config, spec):
@@ -94,23 +107,7 @@ def make_networks(config, spec):
       idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
       dt=models.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          **shared))
-
-
-def maze_specs(config):
-  """Returns the `types.EnvironmentSpec`s of a run: the target, then the sources.
-
-  Raises:
-    ValueError: if a maze or observation is unknown, or a source has another size than the target.
-  """
-  target, *sources = [maze.spec(maze.layout_of(name), config.observation)
-                      for name in (config.target, *config.sources)]
-  for source in sources:  # One pair of networks reads them all.
-    if (source.observation_shape, source.observation_high) != (
-        target.observation_shape, target.observation_high):
-      raise ValueError(f'sources has {source.name}, target is {target.name}; expected mazes of one '
-                       'size. Change one of them, or sources to ().')
-  return [target, *sources]
+          predict_rewards=config.reward_weight > 0, **shared))
 
 
 def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
@@ -137,53 +134,90 @@ def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
   return [(small + (i < extra)) * num_shards for i in range(num_environments)]
 
 
-def make_streams(config, phase, specs):
-  """Reads the data of a phase; the target's hidden actions are removed on the way.
+class Data(NamedTuple):
+  """The data of a run.
+
+  Attributes:
+    episodes: {environment: its episodes}, in the order of the specs.
+    choices: {target: `labels.Choice`}, the evaluated one first.
+  """
+  episodes: dict
+  choices: dict
+
+
+def read_data(config, phase, specs):
+  """Opens the data of a phase; the targets' hidden actions are removed on the way.
 
   Args:
     config: the run's config.
     phase: a `methods.Phase`.
-    specs: from `maze_specs`; the target first.
+    specs: from `domains.specs`.
 
   Returns:
-    A list of `pipeline.Stream`; the target's `rlds.Episodes`; its `labels.Choice`.
+    `Data`.
 
   Raises:
     ValueError, FileNotFoundError: for data that is missing, or does not fit the config.
   """
   uses_sources = methods.SOURCES in phase.idm + phase.dt
-  if uses_sources and len(specs) < 2:
+  if uses_sources and not config.sources:
     raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
-                     "least one, e.g. --config.sources=\"('maze-20-blocks:10-seed100',)\".")
-  target, *sources = specs
-  read = lambda spec: rlds.read_episodes(  # noqa: E731
-      os.path.join(config.data_dir, spec.name), spec, expected_name=spec.name)
-  episodes = read(target)
-  try:
-    windows = labels.choose_windows(episodes.num_transitions, budget=config.num_labels,
-                                    window=config.window, seed=config.label_seed)
-  except ValueError as error:
-    raise ValueError(f'num_labels of {target.name}: {error}') from error
-  choice = labels.Choice(windows, config.num_labels, config.window, config.label_seed)
-  if phase.unlabelled != methods.TRUE_ACTIONS:
-    episodes = labels.hide_actions(episodes, windows, config.window)
+                     'least one with --config.sources.')
+  domain, targets = domains.of(config), domains.targets(config)
+  names = [spec.name for spec in specs if uses_sources or spec.name in targets]
+  data = Data({name: domain.read(config, name) for name in names}, {})
+  domain.check_data(data.episodes)
+  for name in targets:
+    try:
+      windows = labels.choose_windows(
+          data.episodes[name].num_transitions, budget=config.num_labels, window=config.window,
+          seed=config.label_seed)
+    except ValueError as error:
+      raise ValueError(f'num_labels of {name}: {error}') from error
+    data.choices[name] = labels.Choice(
+        windows, config.num_labels, config.window, config.label_seed)
+    if phase.unlabelled != methods.TRUE_ACTIONS:
+      data.episodes[name] = labels.hide_actions(data.episodes[name], windows, config.window)
+  return data
 
-  whole = [(i, e, sampling.whole_episodes(e.num_transitions))
-           for i, e in enumerate([episodes, *(read(s) for s in sources if uses_sources)])]
-  labelled = (0, episodes, sampling.labelled_windows(windows, config.window))
-  data = {methods.SOURCES: whole[1:], methods.LABELLED: [labelled], methods.TARGET: whole[:1]}
+
+def make_streams(config, phase, data):
+  """Decides which windows an update consumes.
+
+  Args:
+    config: the run's config.
+    phase: a `methods.Phase`.
+    data: from `read_data`.
+
+  Returns:
+    A list of `pipeline.Stream`.
+
+  Raises:
+    ValueError: for a batch size that cannot be shared.
+  """
+  kinds = {methods.SOURCES: [], methods.LABELLED: [], methods.TARGET: []}
+  for i, (name, read) in enumerate(data.episodes.items()):
+    whole = (i, read, sampling.whole_episodes(read.num_transitions))
+    if name not in data.choices:
+      kinds[methods.SOURCES].append(whole)
+      continue
+    kinds[methods.TARGET].append(whole)
+    if methods.LABELLED in phase.idm + phase.dt:
+      windows = data.choices[name].windows
+      kinds[methods.LABELLED].append((i, episodes.HeldWindows(read, windows, config.window),
+                                      sampling.labelled_windows(windows, config.window)))
   streams = []
   for network, names, batch_size in (('idm', phase.idm, 'idm_batch_size'),
                                      ('dt', phase.dt, 'batch_size')):
-    wanted = [(name, *entry) for name in names for entry in data[name]]
+    wanted = [(name, *entry) for name in names for entry in kinds[name]]
     if not wanted:
       continue
     rows = split_rows(config[batch_size], len(wanted), config.sampling.num_shards,
                       name=batch_size)
-    for (name, environment, eps, segments), num_rows in zip(wanted, rows, strict=True):
+    for (name, environment, read, segments), num_rows in zip(wanted, rows, strict=True):
       part = 'limited' if name == methods.TARGET else network
-      streams.append(pipeline.Stream(part, eps, segments, environment, num_rows))
-  return streams, episodes, choice
+      streams.append(pipeline.Stream(part, read, segments, environment, num_rows))
+  return streams
 
 
 def _initialiser(config, specs, phase):
@@ -253,12 +287,6 @@ class _StopSignal:
     self.is_set = True
 
 
-def data_digests(config):
-  """Returns {environment: digest of its data} for the target and the sources of a run."""
-  return {name: rlds.dataset_digest(os.path.join(config.data_dir, name))
-          for name in (config.target, *config.sources)}
-
-
 def evaluation_path(workdir, step):
   """Where the scores after `step` updates are written."""
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
@@ -270,7 +298,7 @@ def check_config(config, workdir, digests):
   Args:
     config: the run's.
     workdir: the run directory; may be new.
-    digests: from `data_digests`.
+    digests: from `domains.digests`.
 
   Returns:
     What config.json shall hold.
@@ -309,36 +337,33 @@ def _flatten(tree, prefix=''):
 class _Evaluation:
   """Scores the agent and lets the IDM label the target; writes both, returns scalars."""
 
-  def __init__(self, config, networks, specs, episodes, workdir):
+  def __init__(self, config, networks, specs, data, workdir):
     legal = alpt.legal_actions(specs)
-    self._agent = evaluate.MazeEvaluator(
-        networks.dt, maze.layout_of(config.target), observation=config.observation)
+    self._agent = (domains.of(config).make_evaluation(config, networks)
+                   if config.phase != 'pretrain' and config.train_dt else None)
     self._label = jax.jit(lambda params, observations: alpt.predict(
         networks.idm, params, observations, legal[:1]))
-    self._episodes, self._window, self._workdir = episodes, config.window, workdir
+    self._episodes = data.episodes[config.target]
+    self._window, self._workdir = config.window, workdir
+    self._num_windows = config.num_label_windows
     self._num_steps = config.num_steps
 
   def run(self, step, state):
-    """Evaluates after `step` updates; the last time also by sampling. Returns a flat dict."""
-    is_last = step == self._num_steps
+    """Evaluates after `step` updates. Returns a flat dict."""
     if state.idm is not None:
-      predicted = label.predict_actions(
-          self._label, state.idm.params, self._episodes, window=self._window)
+      labelled = label.predict_actions(
+          self._label, state.idm.params, self._episodes, window=self._window,
+          num_windows=self._num_windows)
       buffer = io.BytesIO()
-      np.savez_compressed(buffer, actions=predicted.astype(np.int8),
-                          is_labelled=self._episodes.is_labelled)
+      np.savez_compressed(buffer, **labelled._asdict())
       whole_files.write(
           os.path.join(self._workdir, 'labels', f'step_{step:07d}.npz'), buffer.getvalue())
     result = {'step': step}
-    for mode in ('argmax', 'sampled') if is_last else ('argmax',):
-      scores, paths = self._agent.run(
-          state.dt.params, acting_mode=mode, num_paths=_NUM_PATHS if is_last else 0)
-      result[mode] = scores
-      if paths:
-        result.setdefault('paths', {})[mode] = paths
+    if self._agent is not None:
+      result |= self._agent(state.dt.params, step == self._num_steps)
     whole_files.write_json(evaluation_path(self._workdir, step), result)
-    return {f'eval/{mode}/{name}': value for mode in ('argmax', 'sampled') if mode in result
-            for name, value in result[mode].items()}
+    return {f'eval/{mode}/{name}': value for mode in acting.MODES if mode in result
+            for name, value in result[mode].items() if isinstance(value, int | float)}
 
 
 def train(config, workdir):
@@ -356,13 +381,16 @@ def train(config, workdir):
     FloatingPointError: if a loss is not finite; the state is not saved.
   """
   phase, specs = check_run(config)
-  streams, episodes, choice = make_streams(config, phase, specs)
-  config_content = check_config(config, workdir, data_digests(config))
+  data = read_data(config, phase, specs)
+  streams = make_streams(config, phase, data)
+  config_content = check_config(config, workdir, domains.digests(config))
   init, networks, both_optimizers = _initialiser(config, specs, phase)
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   update = jit_update(
-      alpt.make_update(networks, both_optimizers, specs, unlabelled=phase.unlabelled))
-  evaluation = _Evaluation(config, networks, specs, episodes, workdir)
+      alpt.make_update(networks, both_optimizers, specs, unlabelled=phase.unlabelled,
+                       reward_weight=config.reward_weight,
+                       augment=augmentation.make(config.augmentation)))
+  evaluation = _Evaluation(config, networks, specs, data, workdir)
 
   # Signals are remembered until the last save is done, so that a second one does not cut it off.
   with _only_trainer(workdir), _StopSignal() as stop, checkpoints.Checkpoints(
@@ -380,11 +408,13 @@ def train(config, workdir):
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)))
     # Not earlier: a mistake in the config must not bind the directory to that config.
     whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
-    labels.write_choice(os.path.join(workdir, 'labels.json'), choice)
+    for i, (name, choice) in enumerate(data.choices.items()):
+      labels.write_choice(
+          os.path.join(workdir, f'labels-{name}.json' if i else 'labels.json'), choice)
     writer = stack.enter_context(metrics.MetricsWriter(
         os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step))
     progress = stack.enter_context(metrics.Progress(
-        config.num_steps, label=f'{config.method} {config.observation}', start_step=start_step))
+        config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
     if start_step == 0 and not os.path.exists(evaluation_path(workdir, 0)):
       evaluation.run(0, state)
     wait_before, step_before, time_before = 0., start_step, time.perf_counter()

@@ -24,7 +24,17 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from alpt_jax import alpt, evaluate, flops, methods, metrics, optimizers, train, whole_files
+from alpt_jax import (
+  alpt,
+  domains,
+  evaluate,
+  flops,
+  methods,
+  metrics,
+  optimizers,
+  train,
+  whole_files,
+)
 from alpt_jax.data import pipeline
 from alpt_jax.envs import maze
 from experiments import cli
@@ -69,8 +79,8 @@ class Update:
       config: of a run.
     """
     phase = methods.phase_of(config.method, config.phase)
-    specs = train.maze_specs(config)
-    streams, _, _ = train.make_streams(config, phase, specs)
+    specs = domains.specs(config)
+    streams = train.make_streams(config, phase, train.read_data(config, phase, specs))
     self.networks = train.make_networks(config, specs[0])
     self.is_labelling = phase.unlabelled == methods.LABEL_WITH_IDM
     settings = config.optimizer

@@ -12,9 +12,7 @@ import os
 
 import jax
 
-from alpt_jax import alpt, checkpoints, evaluate, methods, train, whole_files
-from alpt_jax.data import rlds
-from alpt_jax.envs import maze
+from alpt_jax import acting, alpt, checkpoints, domains, evaluate, train, whole_files
 from experiments import cli
 
 
@@ -22,10 +20,8 @@ def main(config):
   """Evaluates `config.workdir`."""
   if config.compilation_cache_dir:
     jax.config.update('jax_compilation_cache_dir', config.compilation_cache_dir)
-  phase = methods.phase_of(config.method, config.phase)
-  layout = maze.layout_of(config.target)
-  spec = maze.spec(layout, config.observation)
-  networks = train.make_networks(config, spec)
+  phase, specs = train.check_run(config)
+  networks = train.make_networks(config, specs[0])
   directory = os.path.join(config.workdir, 'checkpoints')
   step = checkpoints.latest_step(directory)
   if step is None:
@@ -34,15 +30,15 @@ def main(config):
   abstract = jax.eval_shape(lambda key: alpt.init_params(
       key, networks, window=config.window, with_idm=bool(phase.idm)), jax.random.key(0))
   params = checkpoints.restore_params(directory, abstract, step=step)
+  domain = domains.of(config)
   # After the parameters, whose shapes say more plainly what another config would have changed.
-  train.check_config(config, config.workdir, train.data_digests(config))
-  agent = evaluate.MazeEvaluator(networks.dt, layout, observation=config.observation)
+  train.check_config(config, config.workdir, domains.digests(config))
   result = {'step': step}
-  for mode in ('argmax', 'sampled'):
-    result[mode], _ = agent.run(params['dt'], acting_mode=mode)
+  if config.train_dt:
+    scores = domain.make_evaluation(config, networks)(params['dt'], True)
+    result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
-    truth = rlds.read_episodes(os.path.join(config.data_dir, config.target), spec,
-                               expected_name=config.target)
+    truth = domain.read(config, config.target)
     result['label_accuracy'] = evaluate.score_labels(config.workdir, truth)
   whole_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
   print(json.dumps(result, indent=1))

@@ -22,7 +22,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from alpt_jax import evaluate, methods, metrics, report, train, whole_files
+from alpt_jax import domains, evaluate, methods, metrics, report, train, whole_files
 from alpt_jax.data import rlds
 from alpt_jax.envs import maze, maze_anchors
 from experiments import cli, collect
@@ -83,7 +83,7 @@ def command(config, run):
 def is_finished(config, run):
   """Whether a run has been trained to its last step; refuses one of another config or data."""
   own = run_config(config, run)
-  train.check_config(own, own.workdir, train.data_digests(own))
+  train.check_config(own, own.workdir, domains.digests(own))
   return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(
       train.evaluation_path(own.workdir, own.num_steps))
 

@@ -13,14 +13,14 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, methods, train
+from alpt_jax import checkpoints, domains, methods, train
 from alpt_jax.data import labels, rlds
 from tests import maze_data
 
 
 def final_params(config):
   """All parameters of a run's last checkpoint, as one list of numpy arrays."""
-  specs = train.maze_specs(config)
+  specs = domains.specs(config)
   phase = methods.phase_of(config.method, config.phase)
   abstract = train.abstract_state(config, specs, phase)
   with checkpoints.Checkpoints(f'{config.workdir}/checkpoints', save_every_steps=1) as saved:
@@ -57,7 +57,7 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual(scores['argmax']['num_episodes'], scores['sampled']['num_episodes'])
     self.assertLen(scores['paths']['argmax'], 6)
     with np.load(workdir / 'labels' / 'step_0000006.npz') as saved:
-      self.assertEqual(saved['is_labelled'].sum(), 50)
+      self.assertEqual(saved['was_labelled'][saved['is_counted']].sum(), 50)
 
   def test_stopped_run_goes_on_bit_for_bit(self):
     config = self.config('stopped', num_steps=4)
@@ -125,7 +125,7 @@ class TrainTest(parameterized.TestCase):
     # A learning rate of 0 leaves the parameters as they came.
     finetuning.optimizer.update(idm_learning_rate=0., dt_learning_rate=0.)
     train.train(finetuning, finetuning.workdir)
-    specs = train.maze_specs(pretraining)
+    specs = domains.specs(pretraining)
     abstract = train.abstract_state(
         pretraining, specs, methods.phase_of('alpt', 'pretrain'))
     wanted = {'idm': abstract.idm.params, 'dt': abstract.dt.params}

@@ -79,12 +79,12 @@ def hide_actions(episodes, windows, window):
   """Removes the action of every transition outside the labelled windows.
 
   Args:
-    episodes: rlds.Episodes.
+    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`.
     windows: [M, 2] int; episode and first transition of the windows that stay labelled.
     window: transitions in a window.
 
   Returns:
-    rlds.Episodes that share all but `actions` and `is_labelled`. Actions are 0 where not labelled.
+    The same episodes but for `actions` and `is_labelled`. Actions are 0 where not labelled.
 
   Raises:
     ValueError: if a window reaches past the end of its episode: it was chosen for other data.
@@ -98,12 +98,31 @@ def hide_actions(episodes, windows, window):
     raise ValueError(f'labelled window {i} is transitions {start[i]} .. {start[i] + window - 1} of '
                      f'episode {episode[i]}, which the data does not have. The windows were chosen '
                      'for another dataset: choose them again.')
+  if hasattr(episodes, 'hidden'):  # On disk: hidden whenever an episode is read.
+    return episodes.hidden(_Hider(episode, start, window))
   kept = (episodes.first_step[episode] + start)[:, None] + np.arange(window)
   is_kept = np.zeros(len(episodes.actions), bool)
   is_kept[kept] = True
   is_labelled = is_kept & episodes.is_labelled
   return dataclasses.replace(episodes, actions=np.where(is_labelled, episodes.actions, 0),
                              is_labelled=is_labelled)
+
+
+class _Hider:
+  """Hides the actions of one episode at a time."""
+
+  def __init__(self, episode, start, window):
+    self._starts = {}
+    for e, s in zip(episode.tolist(), start.tolist(), strict=True):
+      self._starts.setdefault(e, []).append(s)
+    self._window = window
+
+  def __call__(self, episode, actions, is_labelled):
+    is_kept = np.zeros(len(actions), bool)
+    for start in self._starts.get(episode, ()):
+      is_kept[start:start + self._window] = True
+    is_labelled = is_labelled & is_kept
+    return np.where(is_labelled, actions, 0).astype(actions.dtype), is_labelled
 
 
 def write_choice(path, choice):

@@ -7,12 +7,12 @@ has its own sampler, so its batches do not depend on which other streams there a
 import collections
 import time
 from concurrent import futures
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from alpt_jax import types
-from alpt_jax.data import rlds, sampling
+from alpt_jax.data import sampling
 
 PARTS = types.Batches._fields
 
@@ -22,23 +22,23 @@ class Stream(NamedTuple):
 
   Attributes:
     part: which batch the windows are for: 'idm', 'dt' or 'limited'.
-    episodes: the data, hidden actions already removed.
+    episodes: the data, hidden actions already removed; anything with `cut`, see `episodes`.
     segments: what windows are cut from.
     environment: index into the run's EnvironmentSpecs.
     rows: windows in the global batch of a step.
   """
   part: str
-  episodes: rlds.Episodes
+  episodes: Any
   segments: sampling.Segments
   environment: int
   rows: int
 
 
-def gather(episodes, windows, window, environment):
+def gather(stream_episodes, windows, window, environment):
   """Reads windows out of the episodes.
 
   Args:
-    episodes: rlds.Episodes.
+    stream_episodes: `episodes.Episodes`, or anything else with its `cut`.
     windows: sampling.Windows, b of them.
     window: T, transitions in a window.
     environment: index into the run's EnvironmentSpecs.
@@ -47,20 +47,11 @@ def gather(episodes, windows, window, environment):
     types.Batch of numpy arrays with B = b. Past the end of an episode the last observation is
     repeated, and actions and rewards are 0.
   """
-  first_step = episodes.first_step[windows.episode]
-  last_step = first_step + episodes.num_transitions[windows.episode]
-  step = (first_step + windows.start)[:, None] + np.arange(window + 1)
-  # The last step has an observation, but no action and no reward: all that padding needs.
-  step = np.minimum(step, last_step[:, None])
-  transition = step[:, :-1]
+  cut = stream_episodes.cut(windows.episode, windows.start, window)
   return types.Batch(
-      observations=episodes.observations[step],
-      actions=episodes.actions[transition],
-      is_labelled=episodes.is_labelled[transition],
-      is_valid=windows.is_valid,
-      rewards=episodes.rewards[transition],
-      returns_to_go=episodes.returns_to_go[transition],
-      environment=np.full(len(first_step), environment, np.int32))
+      observations=cut.observations, actions=cut.actions, is_labelled=cut.is_labelled,
+      is_valid=windows.is_valid, rewards=cut.rewards, returns_to_go=cut.returns_to_go,
+      environment=np.full(len(windows.episode), environment, np.int32))
 
 
 class Pipeline:
@@ -107,8 +98,6 @@ class Pipeline:
     self._num_hosts = num_hosts
     self._samplers = self._make_samplers()
     self._windows(self._samplers, start_step)  # Complains here, not in the thread.
-    for stream in streams:
-      stream.episodes.returns_to_go  # noqa: B018  Computed now, not while a step waits for it.
     self._next_step = start_step
     self._wait_seconds = 0.
     self._worker = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix='batches')

@@ -6,7 +6,6 @@ before anything trains on it: a missing file, a reward that is not finite, data 
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import os
@@ -14,50 +13,15 @@ import os
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
-from google.protobuf import json_format, message
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+
+from alpt_jax.data import episodes
 
 # Written beside the data by `record.record_episodes`; says what the data is and how it was made.
 CARD = 'dataset_card.json'
 _MANIFESTS = ('dataset_info.json', 'features.json')
-_STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Episodes:
-  """All steps of a dataset, one episode after the other.
-
-  Step t of episode e is at index `first_step[e] + t`, t = 0 .. num_transitions[e]. The last of them
-  holds only its observation: its action and reward are 0 and it is not labelled.
-
-  Attributes:
-    observations: [N, ...] uint8 (grid, image) or float32 (vector).
-    actions: [N] int32; 0 where not labelled.
-    rewards: [N] float32; `rewards[t]` is what `actions[t]` earned.
-    is_labelled: [N] bool; the step is a transition whose action is known.
-    first_step: [E] int64; where each episode begins.
-    num_transitions: [E] int64; at least 1.
-  """
-  observations: np.ndarray
-  actions: np.ndarray
-  rewards: np.ndarray
-  is_labelled: np.ndarray
-  first_step: np.ndarray
-  num_transitions: np.ndarray
-
-  @property
-  def num_episodes(self):
-    """Number of episodes E."""
-    return len(self.num_transitions)
-
-  @functools.cached_property
-  def returns_to_go(self):
-    """[N] float32; undiscounted sum of rewards from a step, inclusive, to its episode's end."""
-    result = np.zeros(len(self.rewards), np.float32)
-    # One episode at a time, so that a return does not depend on the episodes around it.
-    for first, length in zip(self.first_step, self.num_transitions + 1, strict=True):
-      rewards = self.rewards[first:first + length].astype(np.float64)
-      result[first:first + length] = np.cumsum(rewards[::-1])[::-1]
-    return result
+STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
 
 
 def read_card(directory):
@@ -87,33 +51,69 @@ def read_episodes(directory, spec, *, expected_name=None):
     expected_name: the name that the dataset card must bear, e.g. `spec.name`; None reads any data.
 
   Returns:
-    `Episodes`, every transition labelled.
+    `episodes.Episodes`, every transition labelled.
 
   Raises:
     FileNotFoundError: if the directory or one of its files does not exist.
     ValueError: if the data is damaged, not RLDS, or not of the environment that `spec` describes.
   """
-  builder = _open(directory)
-  card = read_card(directory)
-  if expected_name is not None:
-    found = None if card is None else card.get('name')
-    if found != expected_name:
-      raise ValueError(
-          f'{directory}: {CARD} says name {found!r}; expected {expected_name!r}: this is the data '
-          'of another environment. Correct the path, or record the dataset again.')
-  feature = _check_features(directory, builder.info.features, spec)
-  episodes = []
+  builder = open_builder(directory)
+  card = check_name(directory, expected_name)
+  feature = check_features(directory, builder.info.features, spec)
+  read = []
   for split in builder.info.splits:
-    episodes += _read_split(directory, builder, split, feature, spec)
-  if not episodes:
+    read += _read_split(directory, builder, split, feature, spec)
+  if not read:
     raise ValueError(f'{directory}: holds no episodes. Record the dataset again.')
-  result = _concatenate(episodes)
+  result = _concatenate(read)
   _check_values(directory, result, spec)
   num_transitions = int(result.num_transitions.sum())
   if card is not None and card.get('num_transitions', num_transitions) != num_transitions:
     raise ValueError(f"{directory}: {CARD} says {card['num_transitions']} transitions; the files "
                      f'hold {num_transitions}. Files were changed: record the dataset again.')
   return dataclasses.replace(result, actions=result.actions.astype(np.int32))
+
+
+def check_name(directory, expected_name, *, is_card_needed=True):
+  """Checks that data is of the environment that is wanted.
+
+  Args:
+    directory: a dataset directory.
+    expected_name: the name that the dataset card must bear; None for any.
+    is_card_needed: False to accept data without a card, which nobody here has recorded.
+
+  Returns:
+    The card, or None.
+
+  Raises:
+    ValueError: if it is of another environment.
+  """
+  card = read_card(directory)
+  if expected_name is None or (card is None and not is_card_needed):
+    return card
+  found = None if card is None else card.get('name')
+  if found != expected_name:
+    raise ValueError(
+        f'{directory}: {CARD} says name {found!r}; expected {expected_name!r}: this is the data '
+        'of another environment. Correct the path, or record the dataset again.')
+  return card
+
+
+def to_declared(actions, rewards, spec):
+  """Translates what is stored into what an environment declares.
+
+  Args:
+    actions: [L] int; as stored, e.g. indices into a game's minimal action set.
+    rewards: [L] float.
+    spec: `types.EnvironmentSpec`.
+
+  Returns:
+    Actions [L] int32 as ids of the declared action space; rewards [L] float32, clipped.
+  """
+  if spec.stored_actions:
+    actions = np.array(spec.stored_actions)[actions]
+  rewards = np.clip(rewards, -spec.reward_clip, spec.reward_clip)
+  return actions.astype(np.int32), rewards.astype(np.float32)
 
 
 def dataset_digest(directory):
@@ -129,7 +129,7 @@ def dataset_digest(directory):
   Raises:
     FileNotFoundError, ValueError: as `read_episodes`, if the dataset does not open.
   """
-  builder = _open(directory)
+  builder = open_builder(directory)
   paths = [os.path.join(directory, 'features.json')]
   paths += sorted(os.fspath(p) for split in builder.info.splits.values() for p in split.filepaths)
   digest = hashlib.sha256()
@@ -152,7 +152,7 @@ def _read_json(path):
   return content
 
 
-def _open(directory):
+def open_builder(directory):
   """Opens the TFDS builder once all files that its manifest names are there, and only they."""
   if not os.path.isdir(directory):
     raise FileNotFoundError(f'{directory}: no such dataset directory. Record the dataset first '
@@ -200,25 +200,25 @@ def _check_shards(directory, names, split):
       reader = array_record_module.ArrayRecordReader(path)
       found = reader.num_records()  # 0, without an exception, if cut between two blocks.
     except RuntimeError as error:
-      raise _damaged(path, error) from error
+      raise damaged(path, error) from error
     if found != length:
       raise ValueError(f'{path}: holds {found} episodes; dataset_info.json says {length}. The file '
                        'is cut short: copy or record the dataset again.')
 
 
-def _damaged(path, error):
+def damaged(path, error):
   reason = (str(error).splitlines() or [type(error).__name__])[0]
   return ValueError(f'{path}: the file is damaged ({reason}). Copy or record the dataset again.')
 
 
-def _check_features(directory, features, spec):
+def check_features(directory, features, spec):
   """Checks the schema; returns the TFDS feature of the observation that `spec` names."""
   where = f'{directory}: features.json'
   if 'steps' not in features or not isinstance(features['steps'], tfds.features.Dataset):
     raise ValueError(f"{where} has no dataset 'steps' but {sorted(features)}: not in the RLDS "
                      'format. Convert the data to RLDS episodes.')
   step = features['steps'].feature
-  for field in (*_STEP_FIELDS, 'observation'):
+  for field in (*STEP_FIELDS, 'observation'):
     if field not in step:
       raise ValueError(f'{where} has no step field {field!r} but {sorted(step)}: not in the RLDS '
                        'format. Convert the data to RLDS episodes.')
@@ -259,14 +259,14 @@ def _read_split(directory, builder, split, feature, spec):
   info = builder.info.splits[split]
   last = np.cumsum(info.shard_lengths)
   dtype = np.float32 if spec.observation_kind == 'vector' else np.uint8
-  episodes = []
+  read = []
   for i in range(len(source)):
     path = os.fspath(info.filepaths[int(np.searchsorted(last, i, side='right'))])
     try:
       steps = source[i]['steps']
-    except (RuntimeError, message.DecodeError) as error:
-      raise _damaged(path, error) from error
-    fields = {name: np.asarray(steps[name]) for name in _STEP_FIELDS}
+    except (RuntimeError, DecodeError) as error:
+      raise damaged(path, error) from error
+    fields = {name: np.asarray(steps[name]) for name in STEP_FIELDS}
     encoded = steps['observation']
     encoded = np.asarray(encoded[spec.observation_key] if spec.observation_key else encoded)
     shapes = {name: array.shape for name, array in fields.items()}
@@ -274,13 +274,13 @@ def _read_split(directory, builder, split, feature, spec):
       raise ValueError(f'{path}: in episode {i}, the shapes of {shapes} and of the observations '
                        f'{encoded.shape} do not fit each other: features.json is of another '
                        'dataset. Copy or record the dataset again.')
-    _check_flags(f'{directory}: episode {i} of split {split!r}', fields)
+    check_flags(f'{directory}: episode {i} of split {split!r}', fields)
     observations = np.stack([feature.decode_example_np(o) for o in encoded])
-    episodes.append((observations.astype(dtype), fields))
-  return episodes
+    read.append((observations.astype(dtype), fields))
+  return read
 
 
-def _check_flags(where, fields):
+def check_flags(where, fields):
   """Checks that an episode is one episode, and that its rewards sit where RLDS puts them."""
   length = len(fields['is_first'])
   if length < 2:
@@ -299,24 +299,24 @@ def _check_flags(where, fields):
                      'rewards one step back.')
 
 
-def _concatenate(episodes):
-  lengths = np.array([len(observations) for observations, _ in episodes], np.int64)
+def _concatenate(read):
+  lengths = np.array([len(observations) for observations, _ in read], np.int64)
   first_step = np.cumsum(lengths) - lengths
   last_step = first_step + lengths - 1
   # Actions stay int64 here: an id that does not fit int32 must not become a legal one.
-  actions = np.concatenate([fields['action'] for _, fields in episodes])
-  rewards = np.concatenate([fields['reward'] for _, fields in episodes]).astype(np.float32)
+  actions = np.concatenate([fields['action'] for _, fields in read])
+  rewards = np.concatenate([fields['reward'] for _, fields in read]).astype(np.float32)
   is_labelled = np.ones(len(actions), bool)
   actions[last_step], rewards[last_step], is_labelled[last_step] = 0, 0., False
-  return Episodes(np.concatenate([observations for observations, _ in episodes]), actions, rewards,
-                  is_labelled, first_step, lengths - 1)
+  return episodes.Episodes(np.concatenate([observations for observations, _ in read]), actions,
+                           rewards, is_labelled, first_step, lengths - 1)
 
 
-def _check_values(directory, episodes, spec):
+def _check_values(directory, result, spec):
   """Checks every number against the environment that the data should be of."""
-  is_illegal = episodes.is_labelled & ~np.isin(episodes.actions, spec.legal_actions)
-  is_not_finite = ~np.isfinite(episodes.rewards)
-  observations = episodes.observations.reshape(len(episodes.actions), -1)
+  is_illegal = result.is_labelled & ~np.isin(result.actions, spec.legal_actions)
+  is_not_finite = ~np.isfinite(result.rewards)
+  observations = result.observations.reshape(len(result.actions), -1)
   if spec.observation_kind == 'vector':
     # Written so that nan is outside, too.
     is_inside = (observations >= spec.observation_low) & (observations <= spec.observation_high)
@@ -327,16 +327,16 @@ def _check_values(directory, episodes, spec):
     expected = f'values in 0 .. {largest}'
   is_outside = ~is_inside.all(axis=1)
   for name, is_wrong, values, wanted in (
-      ('action', is_illegal, episodes.actions, f'one of {spec.legal_actions}'),
-      ('reward', is_not_finite, episodes.rewards, 'a finite number'),
+      ('action', is_illegal, result.actions, f'one of {spec.legal_actions}'),
+      ('reward', is_not_finite, result.rewards, 'a finite number'),
       (f'observation {spec.observation_key!r}', is_outside, observations, expected)):
     wrong = np.flatnonzero(is_wrong)
     if wrong.size:
-      episode = int(np.searchsorted(episodes.first_step, wrong[0], side='right')) - 1
+      episode = int(np.searchsorted(result.first_step, wrong[0], side='right')) - 1
       value = values[wrong[0]]
       if value.ndim:
         value = value[~is_inside[wrong[0]]][0]
       raise ValueError(
-          f'{directory}: {name} is {value} at step {wrong[0] - episodes.first_step[episode]} of '
+          f'{directory}: {name} is {value} at step {wrong[0] - result.first_step[episode]} of '
           f'episode {episode} ({wrong.size} steps in all); {spec.name} has {wanted}. The data is '
           'damaged or of another environment: correct the path, or record it again.')

@@ -38,6 +38,7 @@ def get_config(preset=''):
   # What is learned from what; see alpt_jax/methods.py.
   config.method = 'alpt'
   config.phase = 'joint'  # Section 5.6: no separate finetuning stage. Or 'pretrain', 'finetune'.
+  config.train_dt = True  # False to train the IDM alone.
   config.init_from = ''  # Finetuning: the run directory of the pretraining.
   config.observation = 'grid'  # 'grid': planes walls, goal, agent; 'xy': the agent's cell only.
   config.target = target(0)
@@ -57,6 +58,8 @@ def get_config(preset=''):
       idm_dropout=0.,  # The labels transfer sooner without.
       dt_dropout=.1,  # Lee et al. (2022).
   )
+  config.reward_weight = 0.  # The only reward ends the episode.
+  config.augmentation = 'none'
   config.optimizer = dict(
       idm_learning_rate=4e-3, dt_learning_rate=1e-3,  # Table 3: 3e-4.
       warmup_steps=100,  # Table 3: 4000.
@@ -67,6 +70,7 @@ def get_config(preset=''):
   config.eval_every_steps = 100
   config.checkpoint_every_steps = 250
   config.log_every_steps = 50
+  config.num_label_windows = 0  # Of the target, that the IDM labels at evaluations; 0: all.
   config.allow_changed_config = False  # Go on with a run directory of another config.
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.

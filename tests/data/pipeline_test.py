@@ -4,7 +4,8 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import types
-from alpt_jax.data import labels, pipeline, rlds, sampling
+from alpt_jax.data import episodes as episodes_lib
+from alpt_jax.data import labels, pipeline, sampling
 
 
 def _episodes(lengths, offset=0):
@@ -15,7 +16,7 @@ def _episodes(lengths, offset=0):
   is_transition = np.ones(num_steps, bool)
   is_transition[first_step + lengths] = False
   index = np.arange(num_steps)
-  return rlds.Episodes(
+  return episodes_lib.Episodes(
       observations=np.stack([index + offset, -index], axis=1).astype(np.float32),
       actions=np.where(is_transition, index % 4, 0).astype(np.int32),
       rewards=np.where(is_transition, index, 0).astype(np.float32),

@@ -10,6 +10,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
+from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.data import record, rlds
 from tests.data import corridor, handmade
 
@@ -153,7 +154,7 @@ class ReadTest(parameterized.TestCase):
         f.write(changed)
       try:
         episodes = rlds.read_episodes(directory, corridor.spec())
-        for field in dataclasses.fields(rlds.Episodes):
+        for field in dataclasses.fields(episodes_lib.Episodes):
           np.testing.assert_array_equal(getattr(episodes, field.name),
                                         getattr(expected, field.name))
       except ValueError as error:

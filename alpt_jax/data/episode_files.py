@@ -1,0 +1,315 @@
+"""Episodes that stay on disk: any number of them, read by random access, images still encoded.
+
+An episode is one record of an array_record file. Reading it takes about as long as decoding a
+hundred of its images, so it is read once for all the windows that are cut from it around the same
+time (see `sampling`), and kept, encoded, until others need the room. Images are decoded when a
+window is cut. Start-up and memory depend on the number of episodes and on the pools of the sampler,
+not on the number of steps.
+
+Lengths and checks need one pass over the data. It is made once; its result lies beside the data
+(INDEX) and is used as long as the files have the same names and sizes.
+"""
+
+import collections
+import hashlib
+import io
+import json
+import os
+import threading
+from concurrent import futures
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from alpt_jax import metrics, whole_files
+from alpt_jax.data import episodes, rlds
+
+INDEX = 'episode_index.npz'
+_INDEX_FORMAT = 1  # Of that file; another number makes it anew.
+_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_PNG_GREY, _PNG_RGB = 0, 2
+_MIN_ROOM = 20_000  # Transitions kept at least.
+_INDEX_THREADS = 2
+_INDEX_BATCH = 64
+
+
+class _Episode(NamedTuple):
+  """One episode of L steps, its images encoded."""
+  observations: np.ndarray  # [L] bytes.
+  actions: np.ndarray  # [L] int32.
+  is_labelled: np.ndarray  # [L] bool.
+  rewards: np.ndarray  # [L] float32.
+  returns_to_go: np.ndarray  # [L] float32.
+
+
+class _Index(NamedTuple):
+  """What one pass over a dataset found; see INDEX."""
+  split: np.ndarray  # [E] int32; index into the sorted names of the splits.
+  place: np.ndarray  # [E] int32; of the record in its split.
+  num_transitions: np.ndarray  # [E] int64.
+  digest: np.ndarray  # [E] uint64; of the images and actions.
+
+
+class EpisodeFiles:
+  """The episodes of one environment, in one or several TFDS directories.
+
+  To be shared between threads.
+
+  Attributes:
+    num_transitions: [E] int64; at least 1.
+    digest: of the files' content, 16 hex digits.
+  """
+
+  def __init__(self, directories, spec, *, expected_name=None):
+    """Opens the data; indexes it, with progress, if nobody has done so before.
+
+    Args:
+      directories: TFDS directories in the RLDS layout, array_record files.
+      spec: `types.EnvironmentSpec` of image observations.
+      expected_name: as `rlds.read_episodes`; data without a card is taken as it is.
+
+    Raises:
+      FileNotFoundError, ValueError: as `rlds.read_episodes`.
+    """
+    self._spec = spec
+    self._sources, indices, digests = [], [], []
+    self._where = []  # (source, its path) by dataset and split.
+    for directory in directories:
+      builder = rlds.open_builder(directory)
+      rlds.check_name(directory, expected_name, is_card_needed=False)
+      rlds.check_features(directory, builder.info.features, spec)
+      splits = sorted(builder.info.splits)
+      sources = [builder.as_data_source(s, decoders={'steps': tfds.decode.SkipDecoding()})
+                 for s in splits]
+      index, digest = _read_index(directory, builder, sources, splits, spec)
+      indices.append(index._replace(split=index.split + len(self._sources)))
+      self._sources += sources
+      self._where += [f'{directory}: split {s!r}' for s in splits]
+      digests.append(digest)
+    self._index = _Index(*map(np.concatenate, zip(*indices, strict=True)))
+    self.num_transitions = self._index.num_transitions
+    self.digest = hashlib.sha256('-'.join(digests).encode()).hexdigest()[:16]
+    self._hide = None
+    self._room = _MIN_ROOM
+    self._held = collections.OrderedDict()  # Episodes by number, the least recently used first.
+    self._num_held = 0  # Transitions in them.
+    self._lock = threading.Lock()
+    self._threads = None
+
+  @property
+  def num_episodes(self):
+    """Number of episodes E."""
+    return len(self.num_transitions)
+
+  @property
+  def episode_digests(self):
+    """[E] uint64; equal for episodes with the same images and actions."""
+    return self._index.digest
+
+  def hidden(self, hide):
+    """Returns the same episodes with less in them.
+
+    Args:
+      hide: hide(episode, actions [L], is_labelled [L]) -> actions, is_labelled: called with every
+        episode that is read, before anything else sees it.
+    """
+    result = EpisodeFiles.__new__(EpisodeFiles)
+    result.__dict__.update(self.__dict__)
+    result._hide = hide
+    result._held, result._num_held = collections.OrderedDict(), 0
+    result._lock = threading.Lock()
+    return result
+
+  def reserve(self, num_transitions, *, num_threads=1):
+    """Says how much to keep, and with how many threads to decode.
+
+    Args:
+      num_transitions: of the episodes kept in memory, encoded (600 to 900 bytes each for Atari).
+        Less than the sampler's pools span makes reading many times slower.
+      num_threads: that decode.
+    """
+    self._room = max(_MIN_ROOM, num_transitions)
+    self._threads = futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
+    self._num_threads = num_threads
+
+  def cut(self, episode, start, window):
+    """As `episodes.Episodes.cut`."""
+    read = [self._episode(e) for e in episode.tolist()]
+    last = self.num_transitions[episode]
+    step = np.minimum(start[:, None] + np.arange(window + 1), last[:, None])
+    images = np.zeros((len(read), window + 1, *self._spec.observation_shape), np.uint8)
+
+    def decode(rows):
+      for row in rows:
+        for t, s in enumerate(step[row]):
+          # Padding repeats the last image.
+          images[row, t] = (images[row, t - 1] if t and s == step[row, t - 1] else
+                            _decode(read[row].observations[s], self._spec))
+
+    rows = np.arange(len(read))
+    if self._threads is None:
+      decode(rows)
+    else:
+      list(self._threads.map(decode, np.array_split(rows, self._num_threads)))
+    fields = [np.stack([field[s] for field, s in zip(values, step[:, :-1], strict=True)])
+              for values in list(zip(*read, strict=True))[1:]] if read else []
+    return episodes.Cut(images, *fields)
+
+  def _episode(self, number):
+    with self._lock:
+      if number in self._held:
+        self._held.move_to_end(number)
+        return self._held[number]
+    split, place = self._index.split[number], int(self._index.place[number])
+    where = f'{self._where[split]}, record {place}'
+    fields = _read_record(self._sources[split], place, where)
+    _check_episode(fields, self._spec, where)
+    actions, rewards = rlds.to_declared(fields['action'], fields['reward'], self._spec)
+    is_labelled = np.ones(len(actions), bool)
+    actions[-1], rewards[-1], is_labelled[-1] = 0, 0., False
+    if self._hide is not None:
+      actions, is_labelled = self._hide(number, actions, is_labelled)
+    episode = _Episode(fields['observation'], actions, is_labelled, rewards,
+                       episodes.sums_to_end(rewards))
+    with self._lock:
+      if number not in self._held:
+        self._held[number] = episode
+        self._num_held += len(actions)
+      while self._num_held > self._room and len(self._held) > 1:
+        _, dropped = self._held.popitem(last=False)
+        self._num_held -= len(dropped.actions)
+    return episode
+
+
+def check_no_duplicates(datasets):
+  """Refuses data in which an episode occurs twice: labels would leak from one to the other.
+
+  Args:
+    datasets: {name: `EpisodeFiles`}.
+
+  Raises:
+    ValueError: naming the datasets and episodes.
+  """
+  digests = np.concatenate([data.episode_digests for data in datasets.values()])
+  owner = np.repeat(np.arange(len(datasets)), [data.num_episodes for data in datasets.values()])
+  number = np.concatenate([np.arange(data.num_episodes) for data in datasets.values()])
+  order = np.argsort(digests, kind='stable')
+  same = np.flatnonzero(digests[order][1:] == digests[order][:-1])
+  if same.size:
+    first, second = order[same[0]], order[same[0] + 1]
+    names = list(datasets)
+    raise ValueError(
+        f'episode {number[second]} of {names[owner[second]]} is the same as episode '
+        f'{number[first]} of {names[owner[first]]} ({same.size} such pairs); expected every '
+        'episode once: hidden actions would be known from the copy. Remove one of the datasets '
+        'from the config, or record it with another seed.')
+
+
+def _decode(encoded, spec):
+  """[H, W, C] uint8 of a PNG."""
+  image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+  if image is None:
+    raise ValueError(f'an image of {spec.name} is not a PNG; the file is damaged. Copy or record '
+                     'the dataset again.')
+  if image.ndim == 3:
+    image = image[..., ::-1]  # OpenCV has blue first.
+  return image.reshape(spec.observation_shape)
+
+
+def _read_record(source, place, where):
+  try:
+    steps = source[place]['steps']
+  except (RuntimeError, rlds.DecodeError) as error:
+    raise rlds.damaged(where, error) from error
+  return {name: np.asarray(steps[name]) for name in (*rlds.STEP_FIELDS, 'observation')}
+
+
+def _check_episode(fields, spec, where):
+  """Checks one episode, but not every one of its images."""
+  lengths = {name: len(values) for name, values in fields.items()}
+  if len(set(lengths.values())) > 1:
+    raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
+                     'dataset again.')
+  rlds.check_flags(where, fields)
+  actions, num_stored = fields['action'][:-1], len(spec.stored_actions) or spec.num_actions
+  known = np.arange(num_stored) if spec.stored_actions else spec.legal_actions
+  wrong = np.flatnonzero(~np.isin(actions, known))
+  if wrong.size:
+    raise ValueError(
+        f'{where}: action is {actions[wrong[0]]} at step {wrong[0]} ({wrong.size} steps in all); '
+        f'{spec.name} has {num_stored} actions, stored as 0 .. {num_stored - 1}. This is the data '
+        'of another game, or has indices of the full action set: correct the path, or convert it.')
+  wrong = np.flatnonzero(~np.isfinite(fields['reward']))
+  if wrong.size:
+    raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
+                     f'({wrong.size} steps in all); expected a finite number. Record or convert '
+                     'the dataset again.')
+  for t in (0, len(actions)):
+    found = _png_shape(fields['observation'][t])
+    if found != tuple(spec.observation_shape):
+      raise ValueError(f'{where}: observation at step {t} is {found or "no PNG"}; {spec.name} has '
+                       f'{tuple(spec.observation_shape)} images, 8 bit. Convert the dataset.')
+
+
+def _png_shape(encoded):
+  """(height, width, channels) from the header, None if it is not an 8 bit grey or RGB PNG."""
+  if encoded[:8] != _PNG_SIGNATURE or len(encoded) < 26 or encoded[24] != 8:
+    return None
+  channels = {_PNG_GREY: 1, _PNG_RGB: 3}.get(encoded[25])
+  width, height = (int.from_bytes(encoded[i:i + 4], 'big') for i in (16, 20))
+  return (height, width, channels) if channels else None
+
+
+def _read_index(directory, builder, sources, splits, spec):
+  """Returns the `_Index` of a dataset and its digest."""
+  paths = sorted(os.fspath(p) for s in builder.info.splits.values() for p in s.filepaths)
+  about = {'format': _INDEX_FORMAT, 'splits': splits, 'environment': spec.name,
+           'sizes': {os.path.basename(p): os.path.getsize(p) for p in paths}}
+  path = os.path.join(directory, INDEX)
+  if os.path.exists(path):
+    try:
+      with np.load(path) as saved:
+        found = json.loads(str(saved['about']))
+        index = _Index(*(saved[name] for name in _Index._fields))
+    except (ValueError, KeyError, OSError, EOFError) as error:
+      raise ValueError(f'{path}: damaged ({error}). Delete this file; it is made again.') from error
+    if {key: found.get(key) for key in about} == about:
+      return index, found['digest']
+  index = _make_index(directory, sources, splits, spec)
+  digest = hashlib.sha256(index.digest.tobytes()).hexdigest()[:16]
+  buffer = io.BytesIO()
+  np.savez_compressed(buffer, about=json.dumps(about | {'digest': digest}), **index._asdict())
+  try:
+    whole_files.write(path, buffer.getvalue())
+  except PermissionError:
+    pass  # Data of somebody else: indexed again next time.
+  return index, digest
+
+
+def _make_index(directory, sources, splits, spec):
+  """Reads and checks every episode."""
+  work = [(i, place) for i, source in enumerate(sources) for place in range(len(source))]
+  if not work:
+    raise ValueError(f'{directory}: holds no episodes. Record the dataset again.')
+
+  def read(item):
+    split, place = item
+    where = f'{directory}: split {splits[split]!r}, record {place}'
+    fields = _read_record(sources[split], place, where)
+    _check_episode(fields, spec, where)
+    digest = hashlib.sha256(b''.join(fields['observation']))
+    digest.update(fields['action'].astype(np.int64).tobytes())
+    digest.update(fields['reward'].astype(np.float32).tobytes())
+    return split, place, len(fields['action']) - 1, int.from_bytes(digest.digest()[:8], 'big')
+
+  rows = []
+  with metrics.Progress(len(work), label=f'indexing {spec.name}') as progress:
+    with futures.ThreadPoolExecutor(_INDEX_THREADS) as pool:
+      for begin in range(0, len(work), _INDEX_BATCH):
+        rows += pool.map(read, work[begin:begin + _INDEX_BATCH])
+        progress.update(len(rows))
+  dtypes = (np.int32, np.int32, np.int64, np.uint64)
+  return _Index(*(np.array(column, dtype)
+                  for column, dtype in zip(zip(*rows, strict=True), dtypes, strict=True)))

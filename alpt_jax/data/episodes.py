@@ -1,0 +1,120 @@
+"""Recorded episodes as training sees them: things that windows are cut from.
+
+Three kinds, one way to use them. `Episodes` holds a whole dataset in memory (a maze). Those of
+`episode_files.py` stay on disk, images still encoded. `HeldWindows` keeps a few windows of either
+in memory: the labelled ones, which are asked for again and again.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Cut(NamedTuple):
+  """The contents of b windows of T transitions.
+
+  Attributes:
+    observations: [b, T + 1, ...] uint8 or float32. Past the end of an episode, the last observation
+      is repeated.
+    actions: [b, T] int32; 0 where not labelled and past the end.
+    is_labelled: [b, T] bool; the transition exists and its action is known.
+    rewards: [b, T] float32; 0 past the end.
+    returns_to_go: [b, T] float32; undiscounted sum of rewards from t, inclusive, to the end of the
+      episode.
+  """
+  observations: np.ndarray
+  actions: np.ndarray
+  is_labelled: np.ndarray
+  rewards: np.ndarray
+  returns_to_go: np.ndarray
+
+
+def sums_to_end(rewards):
+  """Sums the rewards [L] of one episode from each step, inclusive, to its end: [L] float32."""
+  return np.cumsum(rewards[::-1].astype(np.float64))[::-1].astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Episodes:
+  """All steps of a dataset, one episode after the other.
+
+  Step t of episode e is at index `first_step[e] + t`, t = 0 .. num_transitions[e]. The last of them
+  holds only its observation: its action and reward are 0 and it is not labelled.
+
+  Attributes:
+    observations: [N, ...] uint8 (grid, image) or float32 (vector).
+    actions: [N] int32; 0 where not labelled.
+    rewards: [N] float32; `rewards[t]` is what `actions[t]` earned.
+    is_labelled: [N] bool; the step is a transition whose action is known.
+    first_step: [E] int64; where each episode begins.
+    num_transitions: [E] int64; at least 1.
+  """
+  observations: np.ndarray
+  actions: np.ndarray
+  rewards: np.ndarray
+  is_labelled: np.ndarray
+  first_step: np.ndarray
+  num_transitions: np.ndarray
+
+  @property
+  def num_episodes(self):
+    """Number of episodes E."""
+    return len(self.num_transitions)
+
+  @functools.cached_property
+  def returns_to_go(self):
+    """[N] float32; undiscounted sum of rewards from a step, inclusive, to its episode's end."""
+    result = np.zeros(len(self.rewards), np.float32)
+    # One episode at a time, so that a return does not depend on the episodes around it.
+    for first, length in zip(self.first_step, self.num_transitions + 1, strict=True):
+      result[first:first + length] = sums_to_end(self.rewards[first:first + length])
+    return result
+
+  def cut(self, episode, start, window):
+    """Reads windows.
+
+    Args:
+      episode: [b] int; which episode.
+      start: [b] int; first transition of the window in its episode.
+      window: T.
+
+    Returns:
+      `Cut`.
+    """
+    first_step = self.first_step[episode]
+    last_step = first_step + self.num_transitions[episode]
+    step = (first_step + start)[:, None] + np.arange(window + 1)
+    # The last step has an observation, but no action and no reward: all that padding needs.
+    step = np.minimum(step, last_step[:, None])
+    transition = step[:, :-1]
+    return Cut(self.observations[step], self.actions[transition], self.is_labelled[transition],
+               self.rewards[transition], self.returns_to_go[transition])
+
+
+class HeldWindows:
+  """Some windows of some episodes, in memory; cuts those and no others."""
+
+  def __init__(self, episodes, windows, window):
+    """Reads them.
+
+    Args:
+      episodes: anything with `cut`.
+      windows: [M, 2] int; episode and first transition of each.
+      window: T.
+    """
+    self._place = {tuple(place): i for i, place in enumerate(np.asarray(windows).tolist())}
+    self._window = window
+    self._data = episodes.cut(*np.asarray(windows, np.int64).T, window)
+
+  def cut(self, episode, start, window):
+    """As `Episodes.cut`, for the windows that are held.
+
+    Raises:
+      KeyError: for another window.
+    """
+    if window != self._window:
+      raise KeyError(f'window is {window}; {self._window} are held.')
+    rows = [self._place[place] for place in zip(episode.tolist(), start.tolist(), strict=True)]
+    return Cut(*(field[rows] for field in self._data))

@@ -1,0 +1,175 @@
+"""What differs between families of environments: specs, the place of the data, scores of agents.
+
+Everything else, `train` first of all, is the same for mazes and for Atari games. A config says
+which domain it is of in `config.experiment`.
+"""
+
+import os
+
+from alpt_jax import alpt, evaluate
+from alpt_jax.data import episode_files, rlds
+from alpt_jax.envs import action_sets, maze
+
+_NUM_PATHS = 6  # Maze episodes of the last evaluation whose paths are kept, for the report.
+
+
+class Maze:
+  """20 x 20 mazes (paper section 5.6): every start once, by arg max."""
+
+  @staticmethod
+  def spec(config, name):
+    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    return maze.spec(maze.layout_of(name), config.observation)
+
+  @staticmethod
+  def check(config):
+    """Refuses a config that fits no data."""
+    target, *sources = (Maze.spec(config, name) for name in (config.target, *config.sources))
+    for source in sources:  # One pair of networks reads them all.
+      if (source.observation_shape, source.observation_high) != (
+          target.observation_shape, target.observation_high):
+        raise ValueError(f'sources has {source.name}, target is {target.name}; expected mazes of '
+                         'one size. Change one of them, or sources to ().')
+
+  @staticmethod
+  def directories(config, name):
+    """Where the data of an environment lies."""
+    return [os.path.join(config.data_dir, name)]
+
+  @staticmethod
+  def read(config, name):
+    """Returns the episodes of an environment, with all their actions."""
+    directory, = Maze.directories(config, name)
+    return rlds.read_episodes(directory, Maze.spec(config, name), expected_name=name)
+
+  @staticmethod
+  def digest(config, name):
+    """Returns the digest of an environment's data."""
+    directory, = Maze.directories(config, name)
+    return rlds.dataset_digest(directory)
+
+  @staticmethod
+  def check_data(episodes):
+    """Refuses {environment: episodes} that do not go together: nothing to refuse."""
+    del episodes
+
+  @staticmethod
+  def make_evaluation(config, networks):
+    """Returns evaluate(params, is_last) -> {'argmax': scores, ...} of the DT's agent."""
+    agent = evaluate.MazeEvaluator(
+        networks.dt, maze.layout_of(config.target), observation=config.observation)
+
+    def run(params, is_last):
+      result = {}
+      for mode in ('argmax', 'sampled') if is_last else ('argmax',):
+        result[mode], paths = agent.run(
+            params, acting_mode=mode, num_paths=_NUM_PATHS if is_last else 0)
+        if paths:
+          result.setdefault('paths', {})[mode] = paths
+      return result
+
+    return run
+
+
+class Atari:
+  """Atari games (paper sections 5.1 to 5.5): RL Unplugged data, the Arcade Learning Environment."""
+
+  @staticmethod
+  def spec(config, name):
+    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    del config  # All games look the same to the networks.
+    return action_sets.spec(name)
+
+  @staticmethod
+  def check(config):
+    """Refuses a config that fits no data."""
+    if not config.runs:
+      raise ValueError("runs is (); expected the numbers of the data's runs, e.g. (1,).")
+
+  @staticmethod
+  def directories(config, name):
+    """Where the data of an environment lies."""
+    version = {'rlu_atari': '1.3.0'}.get(config.dataset, '1.1.0')
+    return [os.path.join(config.data_dir, config.dataset, f'{name}_run_{run}', version)
+            for run in config.runs]
+
+  @staticmethod
+  def read(config, name):
+    """Returns the episodes of an environment, with all their actions."""
+    data = Atari._open(config, name)
+    sampling = config.sampling
+    # What the pools of all shards span, and an episode more for each.
+    data.reserve(sampling.num_shards * (
+        sampling.pool_size * config.window + 2 * int(data.num_transitions.max())))
+    return data
+
+  @staticmethod
+  def digest(config, name):
+    """Returns the digest of an environment's data."""
+    return Atari._open(config, name).digest
+
+  @staticmethod
+  def _open(config, name):
+    return episode_files.EpisodeFiles(
+        Atari.directories(config, name), Atari.spec(config, name), expected_name=name)
+
+  @staticmethod
+  def check_data(episodes):
+    """Refuses {environment: episodes} in which an episode occurs twice."""
+    episode_files.check_no_duplicates(episodes)
+
+  @staticmethod
+  def make_evaluation(config, networks):
+    """Returns evaluate(params, is_last) -> {'sampled': scores} of the DT's agent."""
+    from alpt_jax import evaluate_atari  # The emulator, which only evaluation needs.
+    settings = config.evaluation
+    agent = evaluate_atari.AtariEvaluator(
+        networks.dt, config.target, num_episodes=settings.num_episodes,
+        max_steps=settings.max_steps, sticky=settings.sticky, rule=settings.rule)
+
+    def run(params, is_last):
+      del is_last
+      return {settings.acting_mode: agent.run(
+          params, acting_mode=settings.acting_mode, seed=config.seed)}
+
+    return run
+
+
+_DOMAINS = {'maze': Maze, 'atari': Atari}
+
+
+def of(config):
+  """Looks up the domain of a config; ValueError for an unknown one."""
+  if config.experiment not in _DOMAINS:
+    raise ValueError(f'experiment is {config.experiment!r}; expected one of {sorted(_DOMAINS)}.')
+  return _DOMAINS[config.experiment]
+
+
+def specs(config):
+  """The `types.EnvironmentSpec`s of a run: the target, other targets, sources.
+
+  `types.Batch.environment` indexes them.
+
+  Raises:
+    ValueError: for a name that is no environment, or environments that do not go together.
+  """
+  domain = of(config)
+  domain.check(config)
+  result = [domain.spec(config, name) for name in (*targets(config), *config.sources)]
+  alpt.legal_actions(result)  # One action space.
+  return result
+
+
+def digests(config):
+  """Returns {environment: digest of its data} for all environments that a run names."""
+  domain = of(config)
+  return {name: domain.digest(config, name) for name in (*targets(config), *config.sources)}
+
+
+def targets(config):
+  """The action-limited environments of a run, the evaluated one first.
+
+  Section 5.4 pretrains once for several targets (`config.other_targets`); finetuning has one.
+  """
+  others = config.get('other_targets', ()) if config.phase != 'finetune' else ()
+  return (config.target, *others)

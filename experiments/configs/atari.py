@@ -1,0 +1,186 @@
+"""ALPT on Atari (paper sections 5.1 to 5.5, appendices A and B).
+
+python -m experiments.train --config=experiments/configs/atari.py:desk,phase=pretrain
+python -m experiments.train --config=experiments/configs/atari.py:desk,phase=finetune \\
+    --config.init_from=runs/atari/pretrained
+
+The argument is a preset and, after commas, what is learned from what:
+  desk            2 cores: a small model, recorded data. The default.
+  paper           6 layers of 512, RL Unplugged, for a pod.
+  tiny            seconds; for tests.
+  setting=five      (section 5.3) target: one of five games, sources: the other four. The default.
+  setting=alpt9     (section 5.4) nine sources; targets Pong, SpaceInvaders, StarGunner, MsPacman
+                    and Alien, which share one pretraining.
+  setting=alpt36    (section 5.4) 36 sources, the same targets.
+  setting=disjoint  (section 5.5) Freeway is the only source.
+  target=Breakout   any game that the setting knows as target.
+  method=alpt       see alpt_jax/methods.py.
+  phase=finetune    pretrain, finetune, or joint (both at once, as the mazes do).
+"""
+
+import ml_collections
+
+FIVE = ('Asterix', 'Breakout', 'SpaceInvaders', 'Freeway', 'Seaquest')  # Section 5.3.
+MANY_TARGETS = ('Pong', 'SpaceInvaders', 'StarGunner', 'MsPacman', 'Alien')  # Section 5.4.
+NINE = ('Asterix', 'Breakout', 'Freeway', 'Seaquest', 'Atlantis', 'DemonAttack', 'Frostbite',
+        'Gopher', 'TimePilot')  # Section 5.4.
+# Section 5.4: "all 41 game datasets [...] minus the 5 target games". RL Unplugged has 46 games, and
+# 41 are what is left without these targets, so the text does not say which 36. Ours: those 41
+# without Carnival and Pooyan (no human score), Gravitar (49 checkpoints instead of 50), Centipede
+# and VideoPinball (run 1 lacks a checkpoint in the original bucket).
+THIRTY_SIX = (
+    'Amidar', 'Assault', 'Asterix', 'Atlantis', 'BankHeist', 'BattleZone', 'BeamRider', 'Boxing',
+    'Breakout', 'ChopperCommand', 'CrazyClimber', 'DemonAttack', 'DoubleDunk', 'Enduro',
+    'FishingDerby', 'Freeway', 'Frostbite', 'Gopher', 'Hero', 'IceHockey', 'Jamesbond', 'Kangaroo',
+    'Krull', 'KungFuMaster', 'NameThisGame', 'Phoenix', 'Qbert', 'Riverraid', 'RoadRunner',
+    'Robotank', 'Seaquest', 'TimePilot', 'UpNDown', 'WizardOfWor', 'YarsRevenge', 'Zaxxon')
+# Section 5.5: Freeway has up and down. These have neither; all games share doing nothing.
+DISJOINT_TARGETS = ('Breakout', 'SpaceInvaders', 'Pong', 'DemonAttack', 'Atlantis', 'NameThisGame',
+                    'Carnival')
+
+SETTINGS = {  # Name: targets, sources.
+    'five': (FIVE, FIVE),
+    'alpt9': (MANY_TARGETS, NINE),
+    'alpt36': (MANY_TARGETS, THIRTY_SIX),
+    'disjoint': (DISJOINT_TARGETS, ('Freeway',)),
+}
+_PHASES = ('joint', 'pretrain', 'finetune')
+
+
+def get_config(argument=''):
+  """Returns the ConfigDict of a preset and a setting; see the module's docstring."""
+  preset, options = _parse(argument)
+  setting = options.get('setting', 'five')
+  if setting not in SETTINGS:
+    raise ValueError(f'setting is {setting!r}; expected one of {sorted(SETTINGS)}.')
+  targets, sources = SETTINGS[setting]
+  target = options.get('target', 'Breakout' if 'Breakout' in targets else targets[0])
+  if target not in targets:
+    raise ValueError(f'target is {target!r}; setting {setting!r} has {", ".join(targets)}.')
+  phase = options.get('phase', 'joint')
+  if phase not in _PHASES:
+    raise ValueError(f'phase is {phase!r}; expected one of {", ".join(_PHASES)}.')
+
+  config = ml_collections.ConfigDict()
+  config.experiment = 'atari'
+  config.preset = preset
+  config.seed = 0  # Of initialisation, dropout and the order of the data.
+  config.workdir = 'runs/atari'  # A run of its own, or all runs of `reproduce`.
+  config.compilation_cache_dir = 'runs/compilation_cache'  # '' to compile at every start.
+
+  # The data: data_dir/dataset/<Game>_run_<n>/<version>, as RL Unplugged has it.
+  config.data_dir = 'runs/atari/data'
+  config.dataset = 'rlu_atari_checkpoints_ordered'
+  config.runs = (1,)  # Paper: 100M steps a game, which are two of the five runs.
+  config.allow_damaged = False  # Take official data that is known to be damaged.
+
+  # What is learned from what; see alpt_jax/methods.py.
+  config.method = options.get('method', 'alpt')
+  config.phase = phase
+  config.train_dt = True  # False to train the IDM alone.
+  config.init_from = ''  # Finetuning: the run directory of the pretraining.
+  config.target = target
+  # Pretraining is shared by all targets of section 5.4; each has few labels.
+  config.other_targets = (tuple(t for t in targets if t != target)
+                          if setting in ('alpt9', 'alpt36') else ())
+  config.sources = tuple(s for s in sources if s != target)
+  config.num_labels = 10_000  # Section 5.1; transitions of the target that keep their action.
+  config.label_seed = 0
+
+  # Recording (collect.py): see alpt_jax/data/record_atari.py.
+  config.collect = dict(
+      origin='play',  # Or 'convert', 'prepare': official data, from `from_dir`.
+      from_dir='',
+      behaviour='auto', num_steps=50_000, num_checkpoints=10, first_epsilon=1., last_epsilon=.05,
+      max_episode_steps=2500, sticky=.25, seed=0)
+
+  config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
+  config.model = dict(
+      num_layers=2, num_heads=4, d_model=128,
+      patch_size=14,  # Lee et al. (2022): 36 patches of 14 x 14.
+      vector_bins=0,
+      return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
+      idm_dropout=0., dt_dropout=.1)  # Lee et al.: 0.1.
+  config.reward_weight = 1.  # Lee et al. predict rewards, eq. 3 does not; 0 leaves it out.
+  config.augmentation = 'none'  # Or 'shift'.
+  config.optimizer = dict(
+      idm_learning_rate=3e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
+      max_grad_norm=1.)
+  config.batch_size = 60  # Windows the DT trains on in a step.
+  config.idm_batch_size = 60  # Windows the IDM trains on.
+  config.num_steps = 2000
+  config.eval_every_steps = 500
+  config.checkpoint_every_steps = 500
+  config.log_every_steps = 50
+  config.allow_changed_config = False  # Go on with a run directory of another config.
+  config.num_label_windows = 400  # Of the target, that the IDM labels at evaluations; 0: all.
+
+  config.evaluation = dict(  # Section 5.3: 16 episodes of 2500 steps, following Lee et al.
+      num_episodes=16, max_steps=2500, sticky=0.,
+      rule='paper',  # Or 'release'; see alpt_jax/acting.py.
+      acting_mode='sampled')
+
+  config.sampling = dict(  # Decides the batches; the number of hosts does not.
+      num_shards=4, pool_size=1024)
+  _PRESETS[preset](config)
+  return config
+
+
+def _parse(argument):
+  """'desk,target=Pong' -> 'desk', {'target': 'Pong'}."""
+  preset, options = 'desk', {}
+  for i, part in enumerate(p for p in argument.split(',') if p):
+    key, is_option, value = part.partition('=')
+    if not is_option:
+      if i:
+        raise ValueError(f'{part!r}: the preset comes first.')
+      preset = part
+    elif key not in ('setting', 'target', 'method', 'phase'):
+      raise ValueError(f'{key!r}: unknown; expected setting, target, method or phase.')
+    else:
+      options[key] = value
+  if preset not in _PRESETS:
+    raise ValueError(f'Unknown preset {preset!r}; expected one of {sorted(_PRESETS)}.')
+  return preset, options
+
+
+def _desk(config):
+  del config  # The values above.
+
+
+def _paper(config):
+  config.workdir, config.data_dir = 'runs/atari_paper', 'data'
+  config.runs = (1, 2)  # Section 5.1: 100M steps.
+  if 'Asterix' in (config.target, *config.sources):
+    config.runs = (2, 3)  # Asterix run 1 is suspected to be damaged (google-research/batch_rl#28).
+  config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1)  # Table 3.
+  config.sampling.update(num_shards=64, pool_size=4096)
+  config.evaluation.rule = 'release'  # What the published scores of Lee et al. come from.
+  config.collect.origin = 'prepare'
+  config.log_every_steps, config.eval_every_steps = 500, 10_000
+  config.checkpoint_every_steps = 10_000
+  if config.phase == 'finetune':  # Lee et al., finetuning; the paper does not say.
+    config.optimizer.update(idm_learning_rate=1e-4, dt_learning_rate=1e-4, warmup_steps=4000,
+                            weight_decay=1e-2)
+    config.batch_size = config.idm_batch_size = 256
+    config.num_steps = 100_000  # Appendix A; the curves of the main text go to 1M.
+  else:  # Lee et al., pretraining: section 5.1 leaves it unchanged on Atari.
+    config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000,
+                            weight_decay=0.)
+    config.batch_size = config.idm_batch_size = 2048
+    config.num_steps = 1_000_000  # Section 5.1 says "1M frames"; see the README.
+
+
+def _tiny(config):
+  config.num_labels = 50
+  config.collect.update(num_steps=400, num_checkpoints=2, max_episode_steps=100)
+  config.model.update(num_layers=1, num_heads=2, d_model=16, patch_size=42)
+  config.sampling.update(num_shards=1, pool_size=64)
+  config.batch_size = config.idm_batch_size = 10
+  config.num_steps, config.eval_every_steps = 4, 2
+  config.checkpoint_every_steps, config.log_every_steps = 2, 2
+  config.num_label_windows = 8
+  config.evaluation.update(num_episodes=2, max_steps=20)
+
+
+_PRESETS = {'desk': _desk, 'paper': _paper, 'tiny': _tiny}
