@@ -43,9 +43,11 @@ class History(NamedTuple):
 
 def empty_history(observations, window):
   """A history before the first step; `observations` [B, ...] gives sizes and dtype."""
-  ids = jnp.zeros((len(observations), window), jnp.int32)
+  ids = lambda: jnp.zeros((len(observations), window), jnp.int32)  # noqa: E731
   return History(jnp.zeros((len(observations), window, *observations.shape[1:]),
-                           observations.dtype), ids, ids, ids, jnp.zeros((), jnp.int32))
+                           observations.dtype),
+                 ids(), ids(), ids(),  # Three arrays: a history can be donated.
+                 jnp.zeros((), jnp.int32))
 
 
 def choose_return(logits, key, *, rule, is_greedy):
