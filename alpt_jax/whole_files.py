@@ -1,8 +1,11 @@
 """Files that are whole or not there: a kill, or a reader at the wrong moment, meets no half of one.
 """
 
+import contextlib
 import json
 import os
+import shutil
+import uuid
 
 
 def write(path, data):
@@ -27,3 +30,32 @@ def write(path, data):
 def write_json(path, content, *, indent=1):
   """Writes JSON as `write` does; nothing is touched if `content` is not JSON."""
   write(path, json.dumps(content, indent=indent).encode())
+
+
+@contextlib.contextmanager
+def new_directory(path):
+  """Makes a directory that appears under its name only when the block has succeeded.
+
+  An interrupted block leaves nothing but `<path>.unfinished-*`, which can be deleted.
+
+  Args:
+    path: of the directory; must not exist, or be empty.
+
+  Yields:
+    An empty directory beside `path` to write into: its `content` becomes `path`, what else is in
+    it goes.
+
+  Raises:
+    ValueError: if `path` already holds something.
+  """
+  path = os.path.abspath(path)
+  if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+    raise ValueError(f'{path}: already exists and is not overwritten. Delete it, or choose another '
+                     'directory.')
+  staging = f'{path}.unfinished-{uuid.uuid4().hex[:8]}'
+  os.makedirs(os.path.join(staging, 'content'))
+  try:
+    yield staging
+    os.rename(os.path.join(staging, 'content'), path)
+  finally:
+    shutil.rmtree(staging, ignore_errors=True)

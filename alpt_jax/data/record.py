@@ -2,16 +2,13 @@
 
 envlogger's TFDS backend writes TFRecord files, which only TensorFlow reads and only from the front.
 The records themselves are the same bytes in array_record files, so they are copied over once and
-training reads them by random access without TensorFlow. This is the only file of `data/` that
-imports TensorFlow.
+training reads them by random access without TensorFlow. TensorFlow is imported here, and in
+`import_rlu_atari.py` only.
 """
 
-import contextlib
 import json
 import os
 import re
-import shutil
-import uuid
 
 # TensorFlow greets with the features of the CPU.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -24,10 +21,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from envlogger.backends import tfds_backend_writer
+from etils import epath
 
+from alpt_jax import whole_files
 from alpt_jax.data import rlds
 
 _EPISODES_PER_FILE = 1000
+_READ_BYTES = 8 << 20
 
 
 def record_episodes(env, policy, num_episodes, directory, *, name, metadata, progress=None):
@@ -57,12 +57,11 @@ def record_episodes(env, policy, num_episodes, directory, *, name, metadata, pro
     raise ValueError(f'num_episodes is {num_episodes}; expected at least 1.')
   if not re.match('[A-Za-z]', name):
     raise ValueError(f'name is {name!r}; expected it to begin with a letter.')
-  with _all_or_nothing(directory) as staging:
-    recorded = os.path.join(staging, 'tfrecord')
+  with whole_files.new_directory(directory) as staging:
+    recorded, content = os.path.join(staging, 'tfrecord'), os.path.join(staging, 'content')
     os.mkdir(recorded)
     lengths, returns = _record(env, policy, num_episodes, recorded, name, progress)
-    os.mkdir(os.path.join(staging, 'dataset'))
-    _copy_as_array_record(recorded, os.path.join(staging, 'dataset'))
+    copy_as_array_record(recorded, content)
     card = {
         'name': name,
         'metadata': metadata,
@@ -71,47 +70,32 @@ def record_episodes(env, policy, num_episodes, directory, *, name, metadata, pro
         'mean_length': float(np.mean(lengths)),
         'mean_return': float(np.mean(returns)),
     }
-    with open(os.path.join(staging, 'dataset', rlds.CARD), 'w') as f:
+    with open(os.path.join(content, rlds.CARD), 'w') as f:
       json.dump(card, f, indent=2)
   return card
 
 
-def convert_to_array_record(source, directory):
+def convert_to_array_record(source, directory, *, progress=None):
   """Copies a TFDS dataset from TFRecord to array_record files, record by record.
 
   Args:
-    source: TFDS directory with TFRecord files, e.g. written by envlogger or downloaded.
-    directory: where the copy goes; must not exist, or be empty.
+    source: TFDS directory with TFRecord files, e.g. written by envlogger or downloaded; any path
+      that TensorFlow reads, gs:// too.
+    directory: where the copy goes, on a local disk; must not exist, or be empty.
+    progress: called with the number of episodes copied after each of them, or None.
 
   Raises:
     FileNotFoundError: if there is no dataset at `source`.
     ValueError: if `source` is damaged, or `directory` already holds something.
   """
-  if not os.path.isfile(os.path.join(source, 'dataset_info.json')):
+  if not (epath.Path(source) / 'dataset_info.json').exists():
     raise FileNotFoundError(f'{source}: has no dataset_info.json: not a TFDS dataset. Correct the '
                             'path.')
-  with _all_or_nothing(directory) as staging:
-    os.mkdir(os.path.join(staging, 'dataset'))
-    _copy_as_array_record(source, os.path.join(staging, 'dataset'))
+  with whole_files.new_directory(directory) as staging:
+    copy_as_array_record(source, os.path.join(staging, 'content'), progress=progress)
 
 
-@contextlib.contextmanager
-def _all_or_nothing(directory):
-  """Yields a new directory whose `dataset` becomes `directory` if the block succeeds."""
-  directory = os.path.abspath(directory)
-  if os.path.lexists(directory) and not (os.path.isdir(directory) and not os.listdir(directory)):
-    raise ValueError(f'{directory}: already exists and is not overwritten. Delete it, or choose '
-                     'another directory.')
-  staging = f'{directory}.unfinished-{uuid.uuid4().hex[:8]}'
-  os.makedirs(staging)
-  try:
-    yield staging
-    os.rename(os.path.join(staging, 'dataset'), directory)
-  finally:
-    shutil.rmtree(staging, ignore_errors=True)
-
-
-class _Writer(tfds_backend_writer.TFDSBackendWriter):
+class Writer(tfds_backend_writer.TFDSBackendWriter):
   """The TFDS backend of envlogger, closed by its owner only."""
 
   def __del__(self):
@@ -156,7 +140,7 @@ class _Typed(dm_env.Environment):
 
 def _record(env, policy, num_episodes, directory, name, progress):
   """Writes TFRecord files; returns the transitions and the return of every episode."""
-  writer = _Writer(
+  writer = Writer(
       data_directory=directory, ds_config=_features(env.observation_spec(), name),
       split_name='train', version='1.0.0', max_episodes_per_file=_EPISODES_PER_FILE)
   logged = envlogger.EnvLogger(_Typed(env), backend=writer)
@@ -196,9 +180,14 @@ def _observation_feature(spec):
   return tfds.features.Tensor(shape=spec.shape, dtype=spec.dtype, encoding=encoding)
 
 
-def _copy_as_array_record(source, directory):
-  """Copies the records of every split; the manifest last, so that less than all does not open."""
+def copy_as_array_record(source, directory, *, progress=None):
+  """As `convert_to_array_record`, into a directory that is there.
+
+  The manifest is written last, so that less than all does not open.
+  """
+  source = epath.Path(source)
   builder = tfds.builder_from_directory(source)
+  num_copied = 0
   for split in builder.info.splits.values():
     for i, (path, length) in enumerate(zip(split.filepaths, split.shard_lengths, strict=True)):
       target = f'{builder.name}-{split.name}.array_record-{i:05d}-of-{split.num_shards:05d}'
@@ -207,9 +196,11 @@ def _copy_as_array_record(source, directory):
                                                      'group_size:1')
       num_records = 0
       try:
-        for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
+        for record in _records(path):
           writer.write(record)
           num_records += 1
+          if progress is not None:
+            progress(num_copied + num_records)
       except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         raise ValueError(f'{path}: missing or damaged ({str(error).splitlines()[0]}). Copy or '
                          'record the dataset again.') from error
@@ -218,13 +209,17 @@ def _copy_as_array_record(source, directory):
       if num_records != length:  # TensorFlow ends silently in a file that is cut between records.
         raise ValueError(f'{path}: holds {num_records} episodes; dataset_info.json says {length}. '
                          'The file is cut short: copy or record the dataset again.')
-  for name in sorted(os.listdir(source)):
-    if name.endswith('.json') and name != 'dataset_info.json':
-      shutil.copy(os.path.join(source, name), directory)
-  with open(os.path.join(source, 'dataset_info.json')) as f:
-    info = json.load(f)
+      num_copied += num_records
+  for path in sorted(source.iterdir()):
+    if path.suffix == '.json' and path.name != 'dataset_info.json':
+      path.copy(os.path.join(directory, path.name))
+  info = json.loads((source / 'dataset_info.json').read_text())
   info['fileFormat'] = 'array_record'
   for split in info.get('splits', ()):
     split['filepathTemplate'] = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
-  with open(os.path.join(directory, 'dataset_info.json'), 'w') as f:
-    json.dump(info, f, indent=2)
+  whole_files.write_json(os.path.join(directory, 'dataset_info.json'), info, indent=2)
+
+
+def _records(path):
+  """Yields the records of a TFRecord file; reads ahead, for files that are far away."""
+  return tf.data.TFRecordDataset(os.fspath(path), buffer_size=_READ_BYTES).as_numpy_iterator()
