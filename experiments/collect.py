@@ -1,9 +1,11 @@
-"""Records the data of an experiment: one TFDS directory with RLDS episodes for every maze.
+"""Brings in the data of an experiment: TFDS directories with RLDS episodes.
 
 python -m experiments.collect --config=experiments/configs/maze.py:desk
+python -m experiments.collect --config=experiments/configs/atari.py:desk
 
-Records what `target`, `sources` and `study` name and is not there yet. The behaviour is
-epsilon-greedy around the shortest path (paper section 5.6).
+Collects what `target`, `sources` and `study` name and is not there yet. Mazes are recorded here,
+one directory each, epsilon-greedy around the shortest path (paper section 5.6). For Atari games see
+collect_atari.py.
 """
 
 import os
@@ -56,7 +58,12 @@ def collect_maze(name, config, progress=None):
 
 
 def main(config):
-  """Records what is missing."""
+  """Collects what is missing."""
+  if config.experiment == 'atari':
+    from experiments import collect_atari  # The emulator, which mazes do not need.
+
+    collect_atari.main(config, dataset_names(config))
+    return
   for name in dataset_names(config):
     directory = os.path.join(config.data_dir, name)
     card = rlds.read_card(directory) if os.path.isdir(directory) else None

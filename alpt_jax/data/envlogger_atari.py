@@ -16,11 +16,11 @@ from alpt_jax.data import record, record_atari, rlu_atari
 class Writer:
   """Writes all checkpoints into the split 'train'; as `record_atari` asks for."""
 
-  def __init__(self, staging):
+  def __init__(self, staging, notice):
     self._recorded = os.path.join(staging, 'tfrecord')
     self._directory = os.path.join(staging, 'content')
     os.mkdir(self._recorded)
-    self._backend = _Backend(self._recorded)
+    self._backend = _Backend(self._recorded, notice)
 
   def __enter__(self):
     return self
@@ -55,14 +55,15 @@ class Writer:
 class _Backend(record.Writer):
   """envlogger's TFDS backend, with steps as RL Unplugged has them."""
 
-  def __init__(self, directory):
+  def __init__(self, directory, notice):
     episode = atari_utils.features_dict()
     step = episode['steps'].feature
     super().__init__(
         directory,
         tfds.rlds.rlds_base.DatasetConfig(
-            name='rlu_atari', observation_info=step['observation'], action_info=step['action'],
-            reward_info=step['reward'], discount_info=step['discount'],
+            name='rlu_atari', overall_description=notice, observation_info=step['observation'],
+            action_info=step['action'], reward_info=step['reward'],
+            discount_info=step['discount'],
             episode_metadata_info={
                 name: episode[name] for name in ('checkpoint_id', 'episode_id', 'episode_return')}),
         split_name='train', version=rlu_atari.VERSIONS['rlu_atari'])

@@ -4,12 +4,13 @@ What is played stands in for DQN replay where that cannot be downloaded: a behav
 random actions falls from checkpoint to checkpoint, as a learning agent's play improves. It is NOT
 DQN replay, and the dataset's card says so.
 
-The datasets with a split per checkpoint are written here, by TFDS's own serializer into array_record
-files and without TensorFlow. `rlu_atari`, which is one split, goes through envlogger. An episode is
-the same bytes both ways.
+The datasets with a split per checkpoint are written here, by TFDS's own serializer into
+array_record files and without TensorFlow. `rlu_atari`, which is one split, goes through envlogger.
+An episode is the same bytes both ways.
 """
 
 import dataclasses
+import json
 import os
 import zlib
 from importlib import metadata
@@ -99,6 +100,7 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
   """
   directory = rlu_atari.dataset_directory(data_dir, dataset, game, run)
   settings = settings.of_game(game)
+  notice = _NOTICE.format(behaviour=settings.behaviour)
   num_steps, num_checkpoints = settings.num_steps, settings.num_checkpoints
   # A game's draws do not depend on which other games are recorded, or how long a checkpoint took.
   seeds = np.random.SeedSequence([settings.seed, run, zlib.crc32(game.encode())])
@@ -106,7 +108,7 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
   checkpoints = []
   num_played = 0
   with (whole_files.new_directory(directory) as staging,
-        _open_writer(dataset, game, run, staging) as writer):
+        _open_writer(dataset, game, run, staging, notice) as writer):
     for checkpoint, seed in enumerate(seeds.spawn(num_checkpoints)):
       env_seed, policy_seed = (int(s) for s in seed.generate_state(2) >> 1)
       env = atari.make(game, env_seed, sticky=settings.sticky,
@@ -124,7 +126,8 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
         episodes.append(np.array(rewards))
       checkpoints.append({'epsilon': epsilons[checkpoint], **_statistics(episodes)})
     writer.finish()
-    card = _card(game, checkpoints, {'dataset': dataset, 'run': run} | dataclasses.asdict(settings))
+    card = _card(game, notice, {'dataset': dataset, 'run': run} | dataclasses.asdict(settings),
+                 checkpoints)
     whole_files.write_json(os.path.join(staging, 'content', rlds.CARD), card, indent=2)
   return card
 
@@ -154,18 +157,19 @@ def play(env, policy):
     yield timestep, action
 
 
-def _open_writer(dataset, game, run, staging):
+def _open_writer(dataset, game, run, staging, notice):
   if dataset == 'rlu_atari':
     from alpt_jax.data import envlogger_atari  # TensorFlow: seconds that others need not wait.
-    return envlogger_atari.Writer(staging)
-  return _Writer(dataset, game, run, staging)
+    return envlogger_atari.Writer(staging, notice)
+  return _Writer(dataset, game, run, staging, notice)
 
 
 class _Writer:
   """Writes one array_record file per checkpoint, and the manifests of the official builder."""
 
-  def __init__(self, dataset, game, run, staging):
+  def __init__(self, dataset, game, run, staging, notice):
     self._directory = os.path.join(staging, 'content')
+    self._notice = notice
     self._dataset = dataset
     self._info = tfds.builder(f'{dataset}/{game}_run_{run}', data_dir=staging).info
     self._serializer = example_serializer.ExampleSerializer(
@@ -222,6 +226,11 @@ class _Writer:
                             num_bytes=size, filename_template=template)
         for i, (length, size) in enumerate(zip(self._lengths, self._sizes, strict=True))]))
     self._info.write_to_directory(self._directory)
+    path = os.path.join(self._directory, 'dataset_info.json')
+    with open(path) as f:
+      info = json.load(f)
+    # The builder's own description says that it is DQN replay.
+    whole_files.write_json(path, info | {'description': self._notice}, indent=2)
 
   def _open_file(self, split):
     self.__exit__()
@@ -274,12 +283,12 @@ def _statistics(episodes):
   }
 
 
-def _card(game, checkpoints, settings):
+def _card(game, notice, settings, checkpoints):
   num_episodes = sum(c['num_episodes'] for c in checkpoints)
   num_transitions = sum(c['num_transitions'] for c in checkpoints)
   return {
       'name': game,
-      'notice': _NOTICE.format(behaviour=settings['behaviour']),
+      'notice': notice,
       'metadata': settings | {'versions': {name: metadata.version(name) for name in _PACKAGES}},
       'num_episodes': num_episodes,
       'num_transitions': num_transitions,
