@@ -129,8 +129,8 @@ class Atari:
 
     def run(params, is_last):
       del is_last
-      return {settings.acting_mode: agent.run(
-          params, acting_mode=settings.acting_mode, seed=config.seed)}
+      scores, _ = agent.run(params, acting_mode=settings.acting_mode, seed=config.seed)
+      return {settings.acting_mode: scores}
 
     return run
 
