@@ -60,7 +60,7 @@ def make(game, seed, *, sticky=STICKY, max_steps=MAX_STEPS):
     raise ValueError(f'sticky of {game} is {sticky}; expected a probability in [0, 1].')
   if max_steps < 1:
     raise ValueError(f'max_steps of {game} is {max_steps}; expected at least 1 step.')
-  return Atari(game, _load(_rom_path(game)), seed, sticky, max_steps)
+  return Atari(game, _load(rom_path(game)), seed, sticky, max_steps)
 
 
 class Atari(dm_env.Environment):
@@ -205,7 +205,18 @@ class Atari(dm_env.Environment):
                       interpolation=cv2.INTER_AREA)[..., None]
 
 
-def _rom_path(game):
+def rom_path(game):
+  """Finds the file of a game's program.
+
+  Args:
+    game: one of `action_sets.GAMES`.
+
+  Returns:
+    Its path; the stem is the name by which ALE knows the game, e.g. 'space_invaders'.
+
+  Raises:
+    FileNotFoundError: if it is not installed.
+  """
   name = re.sub('(?<!^)(?=[A-Z])', '_', game).lower()
   try:
     path = roms.get_rom_path(name)
@@ -217,9 +228,9 @@ def _rom_path(game):
   return path
 
 
-def _load(rom_path):
+def _load(path):
   ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
   ale = ale_py.ALEInterface()
   ale.setFloat('repeat_action_probability', 0.)
-  ale.loadROM(rom_path)  # Options count only if set before.
+  ale.loadROM(path)  # Options count only if set before.
   return ale
