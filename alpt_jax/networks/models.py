@@ -128,11 +128,11 @@ class DecisionTransformer(nn.Module):
     if self.predict_rewards:
       self.reward_head = nn.Dense(discretize.NUM_REWARD_TOKENS)
 
-  def _sequence(self, observations, returns, actions, rewards):
+  def _sequence(self, tokens_BTPD, returns, actions, rewards):
     """Returns the tokens [B, S, D] of a window, with positions."""
-    chex.assert_axis_dimension(observations, 1, self.num_steps)
+    chex.assert_axis_dimension(tokens_BTPD, 1, self.num_steps)
     x_BSD = self.position(tokens.interleave(
-        self.tokenizer(observations), self.return_embedding(returns),
+        tokens_BTPD, self.return_embedding(returns),
         self.action_embedding(actions), self.reward_embedding(rewards)))
     return jnp.where(self.is_used_S[None, :, None], x_BSD, 0.)
 
@@ -149,7 +149,7 @@ class DecisionTransformer(nn.Module):
     Returns:
       `DTLogits`.
     """
-    x_BSD = self._sequence(observations, returns, actions, rewards)
+    x_BSD = self._sequence(self.tokenizer(observations), returns, actions, rewards)
     p = self.num_observation_tokens
     first_slots = np.arange(self.num_steps) * (p + 3)
     read = [first_slots + p - 1, first_slots + p]  # Last observation token; return token.
@@ -164,7 +164,11 @@ class DecisionTransformer(nn.Module):
     return DTLogits(self.return_head(outs[0]), self.action_head(outs[1]),
                     self.reward_head(outs[2]) if self.predict_rewards else None)
 
-  def predict_return(self, observations, returns, actions, rewards, step):
+  def tokenize(self, observations):
+    """Maps observations [B, T, ...] to their tokens [B, T, P, D], for any T."""
+    return self.tokenizer(observations)
+
+  def predict_return(self, observations, returns, actions, rewards, step, *, is_tokenized=False):
     """First half of acting: the return distribution at one step of a window.
 
     Args:
@@ -173,14 +177,17 @@ class DecisionTransformer(nn.Module):
       actions: [B, T] int32; likewise.
       rewards: [B, T] int32; likewise.
       step: [] int32 in [0, T).
+      is_tokenized: `observations` are what `tokenize` made of them, [B, T, P, D]: what moves
+        through the window need not be embedded at every step anew.
 
     Returns:
       [B, R] logits, and the transformer's caches for `predict_action`.
     """
-    x_BSD = self._sequence(observations, returns, actions, rewards)
+    tokens_BTPD = observations if is_tokenized else self.tokenizer(observations)
+    x_BSD = self._sequence(tokens_BTPD, returns, actions, rewards)
     p = self.num_observation_tokens
     read = jnp.atleast_1d(step * (p + 3) + p - 1)
-    out_B1D, caches = self.transformer(x_BSD, jnp.asarray(self.mask_SS), read=read)
+    out_B1D, caches = self.transformer(x_BSD, self.mask_SS, read=read, chunk=p + 3)
     return self.return_head(out_B1D[:, 0]), caches
 
   def predict_action(self, returns, caches, step):

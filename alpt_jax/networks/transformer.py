@@ -1,24 +1,20 @@
 """The transformer that the IDM and the DT share: (tokens, mask) -> tokens.
 
 A GPT-2 style pre-norm stack with the multi-game DT's initialisation (Lee et al., 2022): what it
-becomes is decided by the mask it is called with. Two ways to do less work for the same function:
-`read` computes the last layer only at the tokens whose outputs are wanted, and a `Cache` lets one
-token be replaced without computing the others again (acting needs this: the sampled return is a
-token).
-"""
+becomes is decided by the mask it is called with. Ways to do less work for the same function:
 
-from typing import NamedTuple
+* `read` computes the last layer only at the tokens whose outputs are wanted.
+* `caches` let one token be replaced without computing the others again (acting needs this: the
+  sampled return is a token).
+* A single query needs no keys and values of all tokens; acting reads one token at a time.
+* `chunk` skips most of the pairs that a causal mask hides.
+"""
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
-
-
-class Cache(NamedTuple):
-  """Keys and values of one layer, each [B, N, S, K]."""
-  keys: jax.Array
-  values: jax.Array
 
 
 class Dense(nn.Dense):
@@ -42,38 +38,63 @@ class Attention(nn.Module):
   kernel_init: nn.initializers.Initializer
 
   @nn.compact
-  def __call__(self, queries_BQD, tokens_BSD, mask_QS, cache=None, position=None):
+  def __call__(self, queries_BQD, tokens_BSD, mask_QS, chunk=0):
     """Attends.
 
     Args:
       queries_BQD: [B, Q, D]; the tokens that ask.
-      tokens_BSD: [B, S, D]; the tokens that are asked, or with a cache [B, 1, D], the token that
-        takes its place in the cache.
-      mask_QS: bool [Q, S].
-      cache: keys and values of all tokens, or None to compute them from `tokens_BSD`.
-      position: [] int32; with a cache, the place that `tokens_BSD` takes.
+      tokens_BSD: [B, S, D]; the tokens that are asked.
+      mask_QS: bool [Q, S]; a numpy array if there are chunks.
+      chunk: how many queries are computed at a time, with the tokens up to the last that one of
+        them may attend; 0 for all.
 
     Returns:
-      [B, Q, D], and the `Cache` used.
+      [B, Q, D].
     """
-    b, _, d_model = queries_BQD.shape
+    b, num_queries, d_model = queries_BQD.shape
 
     def heads(name, x_BSD):  # Heads first: the products below are then plain batched ones.
       x_BSD = Dense(d_model, kernel_init=self.kernel_init, name=name)(x_BSD)
       return x_BSD.reshape(b, -1, self.num_heads, d_model // self.num_heads).swapaxes(1, 2)
 
     query_BNQK = heads('query', queries_BQD)
-    keys, values = heads('key', tokens_BSD), heads('value', tokens_BSD)
-    if cache is not None:
-      keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, keys, position, axis=2)
-      values = jax.lax.dynamic_update_slice_in_dim(cache.values, values, position, axis=2)
-    scores_BNQS = jnp.einsum('BNQK,BNSK->BNQS', query_BNQK, keys) / (query_BNQK.shape[-1] ** .5)
+    if num_queries == 1 and not self.is_initializing():
+      out_BNQK = self._attend_tokens(query_BNQK, tokens_BSD, mask_QS)
+    else:
+      keys_BNSK, values_BNSK = heads('key', tokens_BSD), heads('value', tokens_BSD)
+      outs = []
+      for first in range(0, num_queries, chunk or num_queries):
+        rows = slice(first, first + (chunk or num_queries))
+        end = np.flatnonzero(mask_QS[rows].any(axis=0))[-1] + 1 if chunk else None
+        scores_BNQS = jnp.einsum(
+            'BNQK,BNSK->BNQS', query_BNQK[:, :, rows], keys_BNSK[:, :, :end])
+        weights_BNQS = self._weights(scores_BNQS, mask_QS[rows, :end], d_model)
+        outs.append(jnp.einsum('BNQS,BNSK->BNQK', weights_BNQS, values_BNSK[:, :, :end]))
+      out_BNQK = jnp.concatenate(outs, axis=2)
+    return Dense(d_model, kernel_init=self.kernel_init, name='out')(
+        out_BNQK.swapaxes(1, 2).reshape(b, -1, d_model))
+
+  def _weights(self, scores_BNQS, mask_QS, d_model):
+    scores_BNQS /= (d_model // self.num_heads) ** .5
     scores_BNQS = jnp.where(mask_QS[None, None], scores_BNQS, jnp.finfo(scores_BNQS.dtype).min)
-    weights_BNQS = jax.nn.softmax(scores_BNQS)
-    out_BQNK = jnp.einsum('BNQS,BNSK->BNQK', weights_BNQS, values).swapaxes(1, 2)
-    out_BQD = Dense(d_model, kernel_init=self.kernel_init, name='out')(
-        out_BQNK.reshape(b, -1, d_model))
-    return out_BQD, Cache(keys, values)
+    return jax.nn.softmax(scores_BNQS)
+
+  def _attend_tokens(self, query_BNQK, tokens_BSD, mask_QS):
+    """Attends with the tokens themselves, which takes less than keys and values of all of them.
+
+    q . (W x + b) = (q W) . x + q . b, of which the last is the same for all x: softmax drops it.
+    And the mean of values is the value of the mean.
+    """
+    d_model = tokens_BSD.shape[-1]
+    params = self.variables['params']
+    kernel = lambda name: params[name]['kernel'].reshape(  # noqa: E731
+        d_model, self.num_heads, -1)
+    query_BNQD = jnp.einsum('BNQK,DNK->BNQD', query_BNQK, kernel('key'))
+    scores_BNQS = jnp.einsum('BNQD,BSD->BNQS', query_BNQD, tokens_BSD)
+    weights_BNQS = self._weights(scores_BNQS, mask_QS, d_model)
+    mean_BNQD = jnp.einsum('BNQS,BSD->BNQD', weights_BNQS, tokens_BSD)
+    bias_NK = params['value']['bias'].reshape(self.num_heads, -1)
+    return jnp.einsum('BNQD,DNK->BNQK', mean_BNQD, kernel('value')) + bias_NK[None, :, None]
 
 
 class Block(nn.Module):
@@ -83,15 +104,21 @@ class Block(nn.Module):
   kernel_init: nn.initializers.Initializer
 
   @nn.compact
-  def __call__(self, x_BSD, mask_SS, *, deterministic, read=None, cache=None, position=None):
-    """Returns the tokens at `read` (all if None) as [B, Q, D], and the layer's `Cache`."""
+  def __call__(self, x_BSD, mask_SS, *, deterministic, read=None, cache=None, position=None,
+               chunk=0):
+    """Returns the tokens at `read` (all if None) as [B, Q, D], and the layer's cache."""
     normed_BSD = nn.LayerNorm(name='ln_1')(x_BSD)
+    if cache is None:
+      cache = normed_BSD
+    else:
+      cache = jax.lax.dynamic_update_slice_in_dim(cache, normed_BSD, position, axis=1)
     if read is None:
       x_BQD, queries_BQD, mask_QS = x_BSD, normed_BSD, mask_SS
     else:
-      x_BQD, queries_BQD, mask_QS = x_BSD[:, read], normed_BSD[:, read], mask_SS[read]
-    attended_BQD, cache = Attention(self.num_heads, self.kernel_init, name='attention')(
-        queries_BQD, normed_BSD, mask_QS, cache, position)
+      x_BQD, queries_BQD = x_BSD[:, read], normed_BSD[:, read]
+      mask_QS, chunk = jnp.asarray(mask_SS)[read], 0  # `read` may be known at run time only.
+    attended_BQD = Attention(self.num_heads, self.kernel_init, name='attention')(
+        queries_BQD, cache, mask_QS, chunk)
     x_BQD += nn.Dropout(self.dropout)(attended_BQD, deterministic=deterministic)
     h_BQF = Dense(4 * x_BQD.shape[-1], kernel_init=self.kernel_init, name='mlp_in')(
         nn.LayerNorm(name='ln_2')(x_BQD))
@@ -113,20 +140,23 @@ class Transformer(nn.Module):
   dropout: float = 0.
 
   @nn.compact
-  def __call__(self, x_BSD, mask_SS, *, deterministic=True, read=None, caches=None, position=None):
+  def __call__(self, x_BSD, mask_SS, *, deterministic=True, read=None, caches=None, position=None,
+               chunk=0):
     """Maps tokens to tokens.
 
     Args:
       x_BSD: [B, S, D] tokens; with `caches`, [B, 1, D], the token that replaces one of the S.
       mask_SS: bool [S, S]; `mask[q, k]`: q may attend k. With `caches`, [1, S]: the row of the
-        replaced token.
+        replaced token. With `chunk`, a numpy array.
       deterministic: False to apply dropout (needs a 'dropout' rng).
       read: [Q] indices of the tokens whose outputs are wanted; None for all.
       caches: the caches that an earlier call returned.
       position: [] int32; with `caches`, the place of the replaced token.
+      chunk: how many queries attend at a time, see `Attention`; 0 for all. Worth it where a mask is
+        causal and long.
 
     Returns:
-      [B, Q, D] after the final LayerNorm, and a `Cache` per layer.
+      [B, Q, D] after the final LayerNorm, and a cache per layer: [B, S, D], its normed tokens.
     """
     chex.assert_rank([x_BSD, mask_SS], [3, 2])
     # The multi-game DT's scale: residual branches shrink as the stack grows.
@@ -137,6 +167,6 @@ class Transformer(nn.Module):
       is_last = i == self.num_layers - 1
       x_BSD, cache = Block(self.num_heads, self.dropout, kernel_init, name=f'block_{i}')(
           x_BSD, mask_SS, deterministic=deterministic, read=read if is_last else None,
-          cache=caches[i] if caches is not None else None, position=position)
+          cache=caches[i] if caches is not None else None, position=position, chunk=chunk)
       new_caches.append(cache)
     return nn.LayerNorm(name='ln_f')(x_BSD), tuple(new_caches)
