@@ -72,9 +72,13 @@ def choose_return(logits, key, *, rule, is_greedy):
     sampled = jax.random.categorical(key, tilted)
     return jnp.where(is_greedy, jnp.argmax(tilted, axis=-1), sampled).astype(jnp.int32)
   if rule == 'release':
-    samples = jax.random.categorical(
-        key, _RETURN_LOGITS_SCALE * logits, shape=(_NUM_RETURN_SAMPLES, len(logits)))
-    return jnp.max(samples, axis=0).astype(jnp.int32)
+    # The largest of n samples is at most r with probability P(R <= r)^n: one draw of it replaces
+    # n draws. From the probabilities of more than r, as those are small where it matters.
+    probs = jax.nn.softmax(_RETURN_LOGITS_SCALE * logits)
+    at_least = jnp.cumsum(probs[:, ::-1], axis=-1)[:, ::-1]
+    uniform = jax.random.uniform(key, (len(logits), 1), minval=jnp.finfo(logits.dtype).tiny)
+    is_more = at_least[:, 1:] > -jnp.expm1(jnp.log(uniform) / _NUM_RETURN_SAMPLES)
+    return jnp.sum(is_more, axis=-1).astype(jnp.int32)
   raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
 
 
@@ -85,8 +89,8 @@ def choose_action(logits, legal, key, *, rule, is_greedy):
     logits: [B, A].
     legal: [A] bool.
     key: PRNG key.
-    rule: 'paper' samples from the distribution; 'release' from the actions whose logit is above the
-      median of the legal ones.
+    rule: 'paper' samples from the distribution; 'release' from the legal ones among the actions
+      whose logit is above the median of all, or takes the best legal one if there are none.
     is_greedy: [] bool; the most probable legal action instead.
 
   Returns:
@@ -95,12 +99,11 @@ def choose_action(logits, legal, key, *, rule, is_greedy):
   Raises:
     ValueError: for an unknown rule.
   """
+  threshold = jnp.percentile(logits, _ACTION_PERCENTILE, axis=-1, keepdims=True)
   logits = jnp.where(legal[None], logits, -jnp.inf)
   candidates = logits
   if rule == 'release':
-    threshold = jnp.nanpercentile(
-        jnp.where(legal[None], logits, jnp.nan), _ACTION_PERCENTILE, axis=-1, keepdims=True)
-    # `>=` keeps the best action where all are equal; the release's `>` would keep none.
+    # The release does nothing (action 0) where it samples an illegal action.
     is_best = logits >= jnp.max(logits, axis=-1, keepdims=True)
     candidates = jnp.where((logits > threshold) | is_best, logits, -jnp.inf)
   elif rule != 'paper':

@@ -44,6 +44,23 @@ class ChooseReturnTest(parameterized.TestCase):
     probs = np.exp(.75 * logits) / np.exp(.75 * logits).sum()
     assert_frequencies(draws, np.diff(np.cumsum(probs) ** 128, prepend=0.))
 
+  def test_release_has_the_distribution_of_128_draws_over_121_bins(self):
+    # Tails too thin for float32 sums from the left: most maxima lie there.
+    logits = -.12 * np.arange(121.)
+    draws = acting.choose_return(many(logits), jax.random.key(1), rule='release', is_greedy=False)
+    probs = np.exp(.75 * logits) / np.exp(.75 * logits).sum()
+    assert_frequencies(draws, np.diff(np.cumsum(probs) ** 128, prepend=0.))
+
+  def test_release_never_takes_what_is_impossible(self):
+    draws = acting.choose_return(many([-np.inf, 0., 0., -np.inf]), jax.random.key(0),
+                                 rule='release', is_greedy=False)
+    self.assertContainsSubset(np.unique(draws).tolist(), {1, 2})
+
+  def test_paper_over_121_bins_tilts_by_a_twelfth_a_bin(self):
+    logits = -.1 * np.arange(121.)
+    draws = acting.choose_return(many(logits), jax.random.key(2), rule='paper', is_greedy=False)
+    assert_frequencies(draws, np.exp(logits + np.arange(121.) / 12))
+
   def test_unknown_rule(self):
     with self.assertRaisesRegex(ValueError, "rule is 'best'"):
       acting.choose_return(jnp.zeros((1, 2)), jax.random.key(0), rule='best', is_greedy=False)
@@ -61,13 +78,22 @@ class ChooseActionTest(parameterized.TestCase):
     assert_frequencies(draws, [np.exp(1.), 0., 1., np.exp(2.)])
 
   @parameterized.named_parameters(
-      ('even', [1., 50., 0., 2., 3.], [True, False, True, True, True], [0, 0, 0, 1, np.e]),
-      ('odd', [1., 50., 0., 2.], [True, False, True, True], [0, 0, 0, 1]),
+      ('odd', [1., 50., 0., 2., 3.], [True, False, True, True, True], [0, 0, 0, 0, 1]),
+      ('even', [2., -9., 0., 1., -8., -7.], [True, False, True, True, False, True],
+       [np.e ** 2, 0, 1, np.e, 0, 0]),
       ('all_legal', [3., 1., 2., 0.], [True] * 4, [np.e, 0, 1, 0]),
       ('all_equal', [1., 9., 1., 1.], [True, False, True, True], [1, 0, 1, 1]),
-      ('one', [0., 9., 0., 9.], [False, False, True, False], [0, 0, 1, 0]))
-  def test_release_samples_above_the_median_of_the_legal_ones(self, logits, legal, expected):
+      ('none_above', [0., 9., .5, 9., 1.], [True, False, True, False, False], [0, 0, 1, 0, 0]))
+  def test_release_samples_legal_actions_above_the_median_of_all(self, logits, legal, expected):
     assert_frequencies(self.choose(logits, legal, 'release'), expected)
+
+  def test_release_keeps_nine_of_18_and_of_them_the_legal(self):
+    logits = np.array([3, -1, 0, 9, 2, 8, -2, -3, -4, 7, 1, -5, -6, 6, 5, -7, -8, 4]) / 4
+    kept = {3, 5, 9, 13, 14, 17, 0, 4, 10}  # 9, 8, 7, 6, 5, 4, 3, 2 and 1.
+    for legal in (range(18), (0, 1, 3, 4), (0, 2, 5, 11)):
+      is_kept = np.isin(np.arange(18), list(kept & set(legal)))
+      assert_frequencies(self.choose(logits, np.isin(np.arange(18), legal), 'release'),
+                         np.where(is_kept, np.exp(logits), 0.))
 
   @parameterized.parameters(*acting.RULES)
   def test_greedy_takes_the_best_legal_action(self, rule):
