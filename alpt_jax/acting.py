@@ -28,7 +28,7 @@ class History(NamedTuple):
   Slots from `num_steps` on hold nothing yet; the causal mask hides them.
 
   Attributes:
-    observations: [B, T, ...].
+    observations: [B, T, ...], or their tokens; see `make_act`.
     returns: [B, T] int32 bins the agent asked for.
     actions: [B, T] int32 it took.
     rewards: [B, T] int32 reward ids it got.
@@ -112,13 +112,16 @@ def choose_action(logits, legal, key, *, rule, is_greedy):
   return jnp.where(is_greedy, jnp.argmax(logits, axis=-1), sampled).astype(jnp.int32)
 
 
-def make_act(dt, legal, *, rule='paper'):
+def make_act(dt, legal, *, rule='paper', is_tokenized=False):
   """Makes the agent's step.
 
   Args:
     dt: the `DecisionTransformer`.
     legal: [A] bool; the environment's legal actions.
     rule: one of RULES.
+    is_tokenized: the observations that `act` is given and the history holds are what
+      `DecisionTransformer.tokenize` made of them: images are embedded once, not at every step of
+      their way through the window.
 
   Returns:
     act(params, history, observations, key, is_greedy) -> (actions [B] int32, history). The window
@@ -126,6 +129,7 @@ def make_act(dt, legal, *, rule='paper'):
     environment's step, give the reward to `observe_reward`.
   """
   legal = jnp.asarray(legal)
+  options = {'is_tokenized': True} if is_tokenized else {}
 
   def act(params, history, observations, key, is_greedy):
     window = dt.num_steps
@@ -136,7 +140,7 @@ def make_act(dt, legal, *, rule='paper'):
     seen = shifted[0].at[:, slot].set(observations)
     returns, actions, rewards = shifted[1:]
     logits, caches = dt.apply({'params': params}, seen, returns, actions, rewards, slot,
-                              method=models.DecisionTransformer.predict_return)
+                              method=models.DecisionTransformer.predict_return, **options)
     return_key, action_key = jax.random.split(key)
     chosen_return = choose_return(logits, return_key, rule=rule, is_greedy=is_greedy)
     logits = dt.apply({'params': params}, chosen_return, caches, slot,

@@ -14,11 +14,11 @@ import pathlib
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from alpt_jax import acting
 from alpt_jax.envs import action_sets, atari, atari_scores
+from alpt_jax.networks import models
 
 try:
   from ale_py import vector_env  # Needs gymnasium, which ale-py does not bring.
@@ -71,16 +71,22 @@ class AtariEvaluator:
     if rule not in acting.RULES:
       raise ValueError(f'rule is {rule!r}; expected one of {acting.RULES}.')
     self._game, self._max_steps, self._sticky, self._rule = game, max_steps, sticky, rule
-    self._window = dt.num_steps
     self._emulators = [_make_emulator(game, max_steps, sticky) for _ in range(num_episodes)]
     legal = np.isin(np.arange(spec.num_actions), spec.legal_actions)
-    act = acting.make_act(dt, legal, rule=rule)
+    act = acting.make_act(dt, legal, rule=rule, is_tokenized=True)
 
-    def step(params, history, rewards, observations, key, is_greedy):
+    def tokenize(params, frames):
+      tokens = dt.apply({'params': params}, frames[:, None, :, :, None],
+                        method=models.DecisionTransformer.tokenize)
+      return tokens[:, 0]
+
+    def step(params, history, rewards, frames, key, is_greedy):
       history = acting.observe_reward(history, rewards)
-      return act(params, history, observations, jax.random.fold_in(key, history.num_steps),
-                 is_greedy)
+      return act(params, history, tokenize(params, frames),
+                 jax.random.fold_in(key, history.num_steps), is_greedy)
 
+    self._empty_history = lambda params, frames: acting.empty_history(
+        jax.eval_shape(tokenize, params, frames), dt.num_steps)
     self._step = jax.jit(step, donate_argnums=1)
     self.seconds, self.num_agent_steps = {}, 0
 
@@ -140,9 +146,9 @@ class AtariEvaluator:
     begin = time.perf_counter()
     for t in range(self._max_steps):
       rows, history = self._shrink(rows, is_over, history)
-      frames = observations[rows][..., None]
+      frames = observations[rows]
       if history is None:
-        history = acting.empty_history(jnp.asarray(frames), self._window)
+        history = self._empty_history(params, frames)
       before_model = time.perf_counter()
       chosen, history = self._step(params, history, rewards[rows], frames, key, is_greedy)
       actions[t, rows] = chosen  # Waits.
