@@ -24,7 +24,7 @@ from envlogger.backends import tfds_backend_writer
 from etils import epath
 
 from alpt_jax import whole_files
-from alpt_jax.data import rlds
+from alpt_jax.data import rlds, serializer
 
 _EPISODES_PER_FILE = 1000
 _READ_BYTES = 8 << 20
@@ -96,7 +96,12 @@ def convert_to_array_record(source, directory, *, progress=None):
 
 
 class Writer(tfds_backend_writer.TFDSBackendWriter):
-  """The TFDS backend of envlogger, closed by its owner only."""
+  """The TFDS backend of envlogger, closed by its owner only; the same files in every process."""
+
+  def __init__(self, *args, **kwargs):
+    super().__init__(*args, **kwargs)
+    self._sequential_writer._serializer = serializer.ExampleSerializer(
+        self._ds_info.features.get_serialized_info())
 
   def __del__(self):
     # The base class closes a second time, which would write into a directory that is gone by then,
@@ -187,6 +192,9 @@ def copy_as_array_record(source, directory, *, progress=None):
   """
   source = epath.Path(source)
   builder = tfds.builder_from_directory(source)
+  if builder.info.file_format.value != 'tfrecord':
+    raise ValueError(f'{source}: fileFormat is {builder.info.file_format.value}; expected '
+                     'tfrecord. What is array_record already needs no conversion.')
   num_copied = 0
   for split in builder.info.splits.values():
     for i, (path, length) in enumerate(zip(split.filepaths, split.shard_lengths, strict=True)):

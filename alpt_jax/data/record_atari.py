@@ -4,8 +4,8 @@ What is played stands in for DQN replay where that cannot be downloaded: a behav
 random actions falls from checkpoint to checkpoint, as a learning agent's play improves. It is NOT
 DQN replay, and the dataset's card says so.
 
-The datasets with a split per checkpoint are written here, by TFDS's own serializer into
-array_record files and without TensorFlow. `rlu_atari`, which is one split, goes through envlogger.
+The datasets with a split per checkpoint are written here, straight into array_record files and
+without TensorFlow. `rlu_atari`, which is one split, goes through envlogger.
 An episode is the same bytes both ways.
 """
 
@@ -19,10 +19,9 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
-from tensorflow_datasets.core import example_serializer
 
 from alpt_jax import whole_files
-from alpt_jax.data import rlds, rlu_atari
+from alpt_jax.data import rlds, rlu_atari, serializer
 from alpt_jax.envs import atari, atari_behaviours
 
 _NOTICE = ('This is NOT DQN replay, which RL Unplugged published under the same names, but the '
@@ -172,8 +171,7 @@ class _Writer:
     self._notice = notice
     self._dataset = dataset
     self._info = tfds.builder(f'{dataset}/{game}_run_{run}', data_dir=staging).info
-    self._serializer = example_serializer.ExampleSerializer(
-        self._info.features.get_serialized_info())
+    self._serializer = serializer.ExampleSerializer(self._info.features.get_serialized_info())
     self._file = None
     self._lengths = []  # Episodes of each checkpoint.
     self._sizes = []  # Bytes of each checkpoint.

@@ -101,6 +101,15 @@ class RecordTest(absltest.TestCase):
     self.assertEqual(digests[0], digests[1])
     self.assertNotEqual(digests[0], digests[2])
 
+  def test_fields_are_in_a_fixed_order(self):
+    directory = self._directory()
+    self._record(directory)
+    records = tfds.builder_from_directory(directory).as_data_source(
+        'train', deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    for record_ in records:  # TFDS alone would write another order in every process.
+      example = tf.train.Example.FromString(record_)
+      self.assertEqual(record_, example.SerializeToString(deterministic=True))
+
   def test_existing_data_is_not_overwritten(self):
     directory = self._directory()
     self._record(directory)
