@@ -45,6 +45,7 @@ def main(config, games):
         _check_found(directory, game, run, config)
         _print('found', directory, game, run)
       else:
+        _check_source(game, run, config)
         missing.append((game, run))
   if missing:
     _collect(missing, config)
@@ -70,13 +71,27 @@ def _settings(config):
       **{key: value for key, value in config.collect.items() if key not in ('origin', 'from_dir')})
 
 
+def _check_source(game, run, config):
+  """Refuses what is known to be damaged before it is copied."""
+  if config.collect.origin != 'play':
+    rlu_atari.check_run(game, run, allow_damaged=config.allow_damaged)
+  if config.collect.origin == 'convert':
+    source = rlu_atari.dataset_directory(config.collect.from_dir, config.dataset, game, run)
+    rlu_atari.check_dataset(source, game, run, allow_damaged=config.allow_damaged)
+
+
 def _check_found(directory, game, run, config):
   """Refuses data of another game, with other settings, or with missing files."""
   remedy = f'Choose another data_dir, or delete {directory}.'
-  rlu_atari.check_dataset(directory, game, run, allow_damaged=config.allow_damaged)
+  try:
+    rlu_atari.check_dataset(directory, game, run, allow_damaged=config.allow_damaged)
+    card = rlds.read_card(directory)
+    if card is not None:
+      rlds.dataset_digest(directory)  # Notices files that are cut short.
+  except (ValueError, FileNotFoundError) as error:
+    raise ValueError(f'{error} To collect it again, delete {directory} first.') from error
   if config.collect.origin != 'play':
     return
-  card = rlds.read_card(directory)
   if card is None:
     raise ValueError(f'{directory}: has no {rlds.CARD}: it was not recorded here, and '
                      f'collect.origin is play. {remedy}')
@@ -186,8 +201,6 @@ def _work(index, game, run, config):
 
   from_dir = config.collect.from_dir
   if config.collect.origin == 'convert':
-    source = rlu_atari.dataset_directory(from_dir, config.dataset, game, run)
-    rlu_atari.check_dataset(source, game, run, allow_damaged=config.allow_damaged)
     import_rlu_atari.convert(game, config.data_dir, from_dir, dataset=config.dataset, run=run,
                              progress=progress)
   else:

@@ -96,11 +96,15 @@ def check_dataset(directory, game, run, *, allow_damaged=False):
           f'{directory}: {game} was published with {len(expected)} checkpoints; {len(missing)} are '
           f'missing: {_shortened(missing)}. Download the dataset again, or take it as it is with '
           '--config.allow_damaged.')
-  if (game, run) in _SUSPECTED_CORRUPT:
+  check_run(game, run)
+
+
+def check_run(game, run, *, allow_damaged=False):
+  """Raises ValueError for a run that is suspected to be corrupt as published, unless allowed."""
+  if (game, run) in _SUSPECTED_CORRUPT and not allow_damaged:
     raise ValueError(
-        f'{directory}: run {run} of {game} is suspected to be corrupt as published '
-        '(google-research/batch_rl issue 28). Use another run, or take it as it is with '
-        '--config.allow_damaged.')
+        f'Run {run} of {game} is suspected to be corrupt as published (google-research/batch_rl '
+        'issue 28). Use another run, or take it as it is with --config.allow_damaged.')
 
 
 def check_actions(actions, game, path, episode):
