@@ -1,11 +1,21 @@
 """Brings published RL Unplugged Atari data into array_record files, which training reads.
 
-TFDS publishes and prepares TFRecord files, which are read from the front only. MEASURED
+TFDS publishes and prepares TFRecord files. They are copied once instead of being read in place: on
+one core and 51,000 steps of Breakout (24 MB), copying takes 29 MB/s (60,000 steps/s), after which
+all windows of six frames of randomly visited episodes come at 5,900 windows/s. tf.data with
+SkipDecoding gives 1,800 windows/s (3,500 if it takes 16 at a time from an episode), mixes only what
+stands side by side in the files, and begins at the front again wherever a run resumes; decoding
+whole episodes, it gives 9.
 """
 
 import os
 import re
 
+# TensorFlow greets with the features of the CPU.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
+
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
@@ -49,10 +59,11 @@ def prepare(game, data_dir, from_dir, *, run=1, progress=None):
     from_dir: directory with the published files `{game}/run_{run}-00000-of-00050` ..; '' for the
       place where TFDS downloads them from.
     run: one of `rlu_atari.RUNS`.
-    progress: called with the number of files prepared, or None.
+    progress: called with the number of files prepared, after every episode, or None.
 
   Raises:
     FileNotFoundError: if files are missing in `from_dir`.
+    OSError: if files are damaged, or there is no way to them.
     ValueError: if there is a dataset in `data_dir` already.
   """
   directory = rlu_atari.dataset_directory(data_dir, 'rlu_atari_checkpoints_ordered', game, run)
@@ -65,14 +76,22 @@ def prepare(game, data_dir, from_dir, *, run=1, progress=None):
 
   def generate_and_count(path):
     nonlocal num_prepared
-    yield from generate(path)
+    for example in generate(path):
+      yield example
+      if progress is not None:
+        progress(num_prepared)
     num_prepared += 1
     if progress is not None:
       progress(num_prepared)
 
   builder.generate_examples_one_file = generate_and_count
   tfds.disable_progress_bar()
-  builder.download_and_prepare()
+  try:
+    builder.download_and_prepare()
+  except tf.errors.OpError as error:
+    reason = re.sub(r'^{{.*?}} *', '', error.message.splitlines()[0])  # The node of the graph.
+    raise OSError(f'{builder.get_file_prefix()}: cannot be read ({reason}). Download the files '
+                  'again, and name their directory in from_dir.') from error
 
 
 def num_files(game, from_dir, *, run):

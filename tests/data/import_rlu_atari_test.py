@@ -41,7 +41,7 @@ class PrepareTest(parameterized.TestCase):
     counts = []
     self.assertEqual(import_rlu_atari.num_files('Breakout', published, run=1), 3)
     import_rlu_atari.prepare('Breakout', data_dir, published, progress=counts.append)
-    self.assertEqual(max(counts), 3)
+    self.assertEqual(sorted(set(counts)), [0, 1, 2, 3])
     prepared = os.path.join(data_dir, _NAME)
     self.assertTrue(_sorted_fields(atari_data.records(prepared)) == atari_data.records(recorded))
     with open(os.path.join(prepared, 'features.json'), 'rb') as f:
@@ -69,6 +69,15 @@ class PrepareTest(parameterized.TestCase):
       import_rlu_atari.prepare('Breakout', self._directory(), published)
     with self.assertRaisesRegex(FileNotFoundError, 'Freeway: expected files run_2-00000-of-00050'):
       import_rlu_atari.prepare('Freeway', self._directory(), published, run=2)
+
+  def test_damaged_files_are_named(self):
+    published, data_dir = self._directory(), self._directory()
+    atari_data.write_published(published, atari_data.recorded()[3][:1])
+    path = os.path.join(published, 'Breakout/run_1-00000-of-00001')
+    os.truncate(path, os.path.getsize(path) // 2)
+    with self.assertRaisesRegex(OSError, f'{published}/Breakout/run_1: cannot be read'):
+      import_rlu_atari.prepare('Breakout', data_dir, published)
+    self.assertFalse(os.path.exists(os.path.join(data_dir, _NAME)))
 
   @parameterized.parameters(('Breakout', 50), ('StarGunner', 49))
   def test_without_a_directory_tfds_downloads(self, game, num_files):

@@ -56,7 +56,8 @@ class RecordAtariTest(parameterized.TestCase):
     self.assertEqual(builder.info.splits['train'].num_examples,
                      sum(len(episodes) for episodes in expected.values()))
 
-  @parameterized.parameters('rlu_atari', 'rlu_atari_checkpoints_ordered')
+  @parameterized.parameters(
+      'rlu_atari', 'rlu_atari_checkpoints', 'rlu_atari_checkpoints_ordered')
   def test_features_are_the_official_ones(self, dataset):
     _, directory, _, _ = atari_data.recorded(dataset)
     official = tfds.builder(f'{dataset}/Breakout_run_1', data_dir=self._directory())
