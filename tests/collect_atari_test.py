@@ -4,6 +4,9 @@ import contextlib
 import io
 import os
 import pathlib
+import signal
+import subprocess
+import sys
 import tempfile
 
 import ml_collections
@@ -97,6 +100,24 @@ class CollectAtariTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       _run(_config(data_dir, **changes))
     self.assertEqual(os.listdir(data_dir), [])
+
+  @parameterized.parameters((signal.SIGINT, 130), (signal.SIGTERM, 143))
+  def test_signal_ends_all_processes_and_leaves_no_half(self, number, code):
+    data_dir = self._directory()
+    config = _config(data_dir, **{'collect.num_steps': 10**7})
+    path = pathlib.Path(self._directory(), 'config.py')
+    path.write_text('import ml_collections\ndef get_config():\n'
+                    f'  return ml_collections.ConfigDict({config.to_dict()})\n')
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'experiments.collect', f'--config={path}'], text=True,
+        stderr=subprocess.PIPE)
+    line = process.stderr.readline()  # Comes with the first steps.
+    process.send_signal(number)
+    rest = process.communicate()[1]  # Ends when the last process does, which share the pipe.
+    self.assertRegex(line, r'^recording 0% \d+/20000000  .*ETA .*finished 0/2  running ')
+    self.assertEqual(process.returncode, code, msg=rest)
+    self.assertNotIn('Traceback', rest)
+    self.assertEqual(list(pathlib.Path(data_dir).glob('*/*/*')), [])
 
   @parameterized.parameters('convert', 'prepare')
   def test_known_damage_is_refused_before_it_is_copied(self, origin):

@@ -38,6 +38,25 @@ class WholeFilesTest(absltest.TestCase):
     plain.touch()
     self.assertEqual(self.path.stat().st_mode, plain.stat().st_mode)
 
+  def test_directory_appears_whole(self):
+    path = self.path.parent
+    with whole_files.new_directory(path) as staging:
+      pathlib.Path(staging, 'content', 'a').touch()
+      pathlib.Path(staging, 'scratch').touch()
+      self.assertFalse(path.exists())
+    self.assertEqual(os.listdir(path), ['a'])
+    self.assertEqual(os.listdir(path.parent), ['new'])
+    with (self.assertRaisesRegex(ValueError, f'{path}: already exists'),
+          whole_files.new_directory(path)):
+      self.fail('The block must not run.')
+
+  def test_failure_leaves_no_directory(self):
+    self.path.parent.mkdir()  # One that is empty is taken.
+    with self.assertRaises(KeyboardInterrupt), whole_files.new_directory(self.path.parent):
+      raise KeyboardInterrupt
+    self.assertEqual(list(self.path.parent.parent.iterdir()), [self.path.parent])
+    self.assertEqual(os.listdir(self.path.parent), [])
+
 
 if __name__ == '__main__':
   absltest.main()
