@@ -75,18 +75,18 @@ class AtariEvaluator:
     legal = np.isin(np.arange(spec.num_actions), spec.legal_actions)
     act = acting.make_act(dt, legal, rule=rule, is_tokenized=True)
 
-    def tokenize(params, frames):
-      tokens = dt.apply({'params': params}, frames[:, None, :, :, None],
-                        method=models.DecisionTransformer.tokenize)
-      return tokens[:, 0]
+    def tokenize(params, frames, before):
+      frames, before = (x[:, None, :, :, None] for x in (frames, before))
+      return dt.apply({'params': params}, frames, before,
+                      method=models.DecisionTransformer.tokenize)[:, 0]
 
-    def step(params, history, rewards, frames, key, is_greedy):
+    def step(params, history, rewards, frames, before, key, is_greedy):
       history = acting.observe_reward(history, rewards)
-      return act(params, history, tokenize(params, frames),
+      return act(params, history, tokenize(params, frames, before),
                  jax.random.fold_in(key, history.num_steps), is_greedy)
 
     self._empty_history = lambda params, frames: acting.empty_history(
-        jax.eval_shape(tokenize, params, frames), dt.num_steps)
+        jax.eval_shape(tokenize, params, frames, frames), dt.num_steps)
     self._step = jax.jit(step, donate_argnums=1)
     self.seconds, self.num_agent_steps = {}, 0
 
@@ -139,6 +139,7 @@ class AtariEvaluator:
     actions = np.zeros((self._max_steps, num_episodes), np.int32)
     observations = np.stack([emulator.reset(seed=np.array([s]))[0][0, 0]
                              for emulator, s in zip(emulators, seeds, strict=True)])
+    before = observations.copy()  # The first image has none before it; what is there is not used.
     rewards = np.zeros(num_episodes, np.float32)
     rows = np.arange(num_episodes)  # Of the batch; some may be of episodes that are over.
     history, key = None, jax.random.key(seed)
@@ -150,10 +151,12 @@ class AtariEvaluator:
       if history is None:
         history = self._empty_history(params, frames)
       before_model = time.perf_counter()
-      chosen, history = self._step(params, history, rewards[rows], frames, key, is_greedy)
+      chosen, history = self._step(
+          params, history, rewards[rows], frames, before[rows], key, is_greedy)
       actions[t, rows] = chosen  # Waits.
       after_model = time.perf_counter()
       running = np.flatnonzero(~is_over)
+      before[running] = observations[running]
       for i in running:
         emulators[i].send(actions[t, i:i + 1])
       for i in running:

@@ -41,7 +41,8 @@ def _embed(network, num_observations):
   """Every kernel of the tokenizer multiplies each token of each observation once."""
   spec = network.spec
   tokenizer = tokens.make_tokenizer(spec, d_model=network.d_model, patch_size=network.patch_size,
-                                    vector_bins=network.vector_bins)
+                                    vector_bins=network.vector_bins,
+                                    frame_changes=network.frame_changes)
   observations = jnp.zeros((1, 1, *spec.observation_shape))
   params = jax.eval_shape(tokenizer.init, jax.random.key(0), observations)['params']
   num_weights = sum(leaf.size for path, leaf in traverse_util.flatten_dict(params).items()
@@ -55,11 +56,11 @@ def _transformer(network, num_tokens, num_read):
   d = network.d_model
 
   def layer(num_queries):
-    keys_and_values = 2 * d * d * num_tokens
     query_and_out = 2 * d * d * num_queries
     mlp = 2 * 4 * d * d * num_queries
-    scores_and_sums = 2 * d * num_queries * num_tokens
-    return keys_and_values + query_and_out + mlp + scores_and_sums
+    with_keys_and_values = 2 * d * d * num_tokens + 2 * d * num_queries * num_tokens
+    with_tokens = 2 * d * d * num_queries + 2 * d * network.num_heads * num_queries * num_tokens
+    return query_and_out + mlp + min(with_keys_and_values, with_tokens)
 
   return (network.num_layers - 1) * layer(num_tokens) + layer(num_read)
 

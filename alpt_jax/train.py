@@ -102,7 +102,7 @@ def make_networks(config, spec):
                      f'{model.num_heads}.')
   shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
                 d_model=model.d_model, patch_size=model.patch_size,
-                vector_bins=model.vector_bins)
+                vector_bins=model.vector_bins, frame_changes=model.frame_changes)
   return alpt.Networks(
       idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
       dt=models.DecisionTransformer(

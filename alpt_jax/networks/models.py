@@ -40,6 +40,7 @@ class InverseDynamicsModel(nn.Module):
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
+    frame_changes: of images; see `tokens.PatchTokenizer`.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.
   """
@@ -50,6 +51,7 @@ class InverseDynamicsModel(nn.Module):
   dropout: float = 0.
   patch_size: int = 0
   vector_bins: int = 0
+  frame_changes: bool = False
   is_causal: bool = False
 
   @nn.compact
@@ -65,7 +67,7 @@ class InverseDynamicsModel(nn.Module):
     """
     x_BTPD = tokens.make_tokenizer(
         self.spec, d_model=self.d_model, patch_size=self.patch_size,
-        vector_bins=self.vector_bins)(observations)
+        vector_bins=self.vector_bins, frame_changes=self.frame_changes)(observations)
     b, num_frames, p, d = x_BTPD.shape
     num_actions = num_frames - 1
     query_D = self.param('query', _EMBEDDING_INIT, (d,))
@@ -93,6 +95,7 @@ class DecisionTransformer(nn.Module):
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
+    frame_changes: of images; see `tokens.PatchTokenizer`.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
   """
@@ -104,6 +107,7 @@ class DecisionTransformer(nn.Module):
   dropout: float = 0.
   patch_size: int = 0
   vector_bins: int = 0
+  frame_changes: bool = False
   return_tokens: str = 'current'
   predict_rewards: bool = False
 
@@ -112,7 +116,7 @@ class DecisionTransformer(nn.Module):
     self.num_returns = discretize.num_return_bins(spec.return_low, spec.return_high)
     self.tokenizer = tokens.make_tokenizer(
         spec, d_model=d, patch_size=self.patch_size, vector_bins=self.vector_bins,
-        name='tokenizer')
+        frame_changes=self.frame_changes, name='tokenizer')
     embed = lambda n: nn.Embed(n, d, embedding_init=_EMBEDDING_INIT)  # noqa: E731
     self.return_embedding = embed(self.num_returns)
     self.action_embedding = embed(spec.num_actions + 1)  # The last row: action not known.
@@ -164,9 +168,17 @@ class DecisionTransformer(nn.Module):
     return DTLogits(self.return_head(outs[0]), self.action_head(outs[1]),
                     self.reward_head(outs[2]) if self.predict_rewards else None)
 
-  def tokenize(self, observations):
-    """Maps observations [B, T, ...] to their tokens [B, T, P, D], for any T."""
-    return self.tokenizer(observations)
+  def tokenize(self, observations, before):
+    """Embeds images, each by itself, for `predict_return`.
+
+    Args:
+      observations: [B, T, ...], for any T.
+      before: the image before each, of the same shape; any for the first of an episode.
+
+    Returns:
+      [B, T, ...], what `tokens.PatchTokenizer.parts` gives.
+    """
+    return self.tokenizer.parts(observations, before)
 
   def predict_return(self, observations, returns, actions, rewards, step, *, is_tokenized=False):
     """First half of acting: the return distribution at one step of a window.
@@ -177,13 +189,14 @@ class DecisionTransformer(nn.Module):
       actions: [B, T] int32; likewise.
       rewards: [B, T] int32; likewise.
       step: [] int32 in [0, T).
-      is_tokenized: `observations` are what `tokenize` made of them, [B, T, P, D]: what moves
-        through the window need not be embedded at every step anew.
+      is_tokenized: `observations` are what `tokenize` made of them: what moves through the window
+        need not be embedded at every step anew.
 
     Returns:
       [B, R] logits, and the transformer's caches for `predict_action`.
     """
-    tokens_BTPD = observations if is_tokenized else self.tokenizer(observations)
+    tokens_BTPD = (self.tokenizer.join(observations) if is_tokenized else
+                   self.tokenizer(observations))
     x_BSD = self._sequence(tokens_BTPD, returns, actions, rewards)
     p = self.num_observation_tokens
     read = jnp.atleast_1d(step * (p + 3) + p - 1)

@@ -24,13 +24,49 @@ class PatchTokenizer(nn.Module):
     d_model: D.
     patch_size: side of a square patch; divides H and W. 14 for Atari's 84 x 84.
     scale: what a value is divided by: 255 for pixels, 1 for the 0/1 planes of a grid.
+    frame_changes: embed also how a patch differs from the frame before it in the window. What
+      moves is a few pixels before a background that never changes: without this, the 2-core models
+      need thousands of updates to see it at all. Not in Lee et al. (2022).
   """
   d_model: int
   patch_size: int
   scale: float
+  frame_changes: bool = False
+
+  def __call__(self, observations):
+    before = jnp.concatenate([observations[:, :1], observations[:, :-1]], axis=1)
+    return self.join(self.parts(observations, before))
 
   @nn.compact
-  def __call__(self, observations):
+  def parts(self, observations, before):
+    """Embeds frames, each by itself.
+
+    Args:
+      observations: [B, T, H, W, C].
+      before: the frame before each, of the same shape; unused without `frame_changes`.
+
+    Returns:
+      [B, T, P, D], or [B, T, 2, P, D] with the embedded change second, for `join`.
+    """
+    frames = self._patches(observations)
+    x_BTPD = transformer.Dense(self.d_model, name='embed')(frames)
+    position = self.param('position', _EMBEDDING_INIT, x_BTPD.shape[2:])
+    x_BTPD += position[None, None]
+    if not self.frame_changes:
+      return x_BTPD
+    changes_BTPD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
+        frames - self._patches(before))
+    return jnp.stack([x_BTPD, changes_BTPD], axis=2)
+
+  def join(self, parts):
+    """Makes the tokens [B, T, P, D] of a window; nothing is known before its first frame."""
+    if not self.frame_changes:
+      return parts
+    is_first = jnp.arange(parts.shape[1]) == 0
+    return parts[:, :, 0] + jnp.where(is_first[None, :, None, None], 0., parts[:, :, 1])
+
+  def _patches(self, observations):
+    """[B, T, P, p * p * C] float32."""
     chex.assert_rank(observations, 5)
     *_, height, width, channels = observations.shape
     b, t = observations.shape[:2]
@@ -39,10 +75,7 @@ class PatchTokenizer(nn.Module):
       raise ValueError(f'patch_size {p} must divide the observation, {height} x {width}.')
     x = observations.astype(jnp.float32) / self.scale
     x = x.reshape(b, t, height // p, p, width // p, p, channels)
-    x = x.transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, t, -1, p * p * channels)
-    x_BTPD = transformer.Dense(self.d_model, name='embed')(x)
-    position = self.param('position', _EMBEDDING_INIT, x_BTPD.shape[2:])
-    return x_BTPD + position[None, None]
+    return x.transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, t, -1, p * p * channels)
 
 
 class GridTokenizer(nn.Module):
@@ -99,7 +132,8 @@ class VectorTokenizer(nn.Module):
     return x_BTD[:, :, None]
 
 
-def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, name='tokenizer'):
+def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, frame_changes=False,
+                   name='tokenizer'):
   """Makes the tokenizer that an environment declares.
 
   Args:
@@ -107,6 +141,7 @@ def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, name='tokenizer'
     d_model: D.
     patch_size: side of a patch of an image or grid; 0 for one token per grid. Unused for vectors.
     vector_bins: see `VectorTokenizer`; unused for the others.
+    frame_changes: see `PatchTokenizer`; unused for the others.
     name: name of the module.
 
   Returns:
@@ -120,7 +155,7 @@ def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, name='tokenizer'
         d_model, spec.observation_low, spec.observation_high, vector_bins, name=name)
   if patch_size:
     scale = {'grid': 1., 'image': 255.}[spec.observation_kind]
-    return PatchTokenizer(d_model, patch_size, scale, name=name)
+    return PatchTokenizer(d_model, patch_size, scale, frame_changes, name=name)
   if spec.observation_kind == 'image':
     raise ValueError(f'patch_size is 0 for the image observations of {spec.name}; expected a '
                      f'divisor of {spec.observation_shape[:2]}.')

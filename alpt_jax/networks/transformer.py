@@ -6,7 +6,7 @@ becomes is decided by the mask it is called with. Ways to do less work for the s
 * `read` computes the last layer only at the tokens whose outputs are wanted.
 * `caches` let one token be replaced without computing the others again (acting needs this: the
   sampled return is a token).
-* A single query needs no keys and values of all tokens; acting reads one token at a time.
+* A few queries need no keys and values of all tokens, see `Attention`.
 * `chunk` skips most of the pairs that a causal mask hides.
 """
 
@@ -58,7 +58,9 @@ class Attention(nn.Module):
       return x_BSD.reshape(b, -1, self.num_heads, d_model // self.num_heads).swapaxes(1, 2)
 
     query_BNQK = heads('query', queries_BQD)
-    if num_queries == 1 and not self.is_initializing():
+    # Then keys and values would be most of the work.
+    has_few_queries = num_queries * (self.num_heads - 1) < d_model
+    if has_few_queries and not self.is_initializing():
       out_BNQK = self._attend_tokens(query_BNQK, tokens_BSD, mask_QS)
     else:
       keys_BNSK, values_BNSK = heads('key', tokens_BSD), heads('value', tokens_BSD)

@@ -98,6 +98,7 @@ def get_config(argument=''):
   config.model = dict(
       num_layers=2, num_heads=4, d_model=128,
       patch_size=14,  # Lee et al. (2022): 36 patches of 14 x 14.
+      frame_changes=True,  # Not in Lee et al.; see alpt_jax/networks/tokens.py.
       vector_bins=0,
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
       idm_dropout=0., dt_dropout=.1)  # Lee et al.: 0.1.
@@ -153,7 +154,8 @@ def _paper(config):
   config.runs = (1, 2)  # Section 5.1: 100M steps.
   if 'Asterix' in (config.target, *config.sources):
     config.runs = (2, 3)  # Asterix run 1 is suspected to be damaged (google-research/batch_rl#28).
-  config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1)  # Table 3.
+  config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,  # Table 3.
+                      frame_changes=False)
   config.sampling.update(num_shards=64, pool_size=4096)
   config.evaluation.rule = 'release'  # What the published scores of Lee et al. come from.
   config.collect.origin = 'prepare'
