@@ -1,7 +1,7 @@
 """Names and actions of the 46 Atari games of RL Unplugged.
 
-RL Unplugged stores indices into a game's minimal action set: index 2 is DOWN in Freeway and RIGHT in
-Breakout. Games are trained together in the full set of 18, where an id means the same everywhere.
+RL Unplugged stores indices into a game's minimal action set: index 2 is DOWN in Freeway and RIGHT
+in Breakout. Games are trained together in the full set of 18, where an id means the same in all.
 
 The table stands here so that data can be read without an emulator; a test compares it with ALE.
 """

@@ -63,6 +63,18 @@ def make(game, seed, *, sticky=STICKY, max_steps=MAX_STEPS):
   return Atari(game, _load(rom_path(game)), seed, sticky, max_steps)
 
 
+def minimal_actions(game):
+  """Asks ALE for a game's minimal action set.
+
+  Args:
+    game: one of `action_sets.GAMES`.
+
+  Returns:
+    A list of `ale_py.Action`.
+  """
+  return _load(_rom_path(game)).getMinimalActionSet()
+
+
 class Atari(dm_env.Environment):
   """A game in an emulator; made by `make`.
 
@@ -139,7 +151,7 @@ class Atari(dm_env.Environment):
     return dm_env.transition(reward, self._observation())
 
   def simulate(self, actions, rng):
-    """Plays without drawing frames, about twice as fast as `step`; `restore` a clone afterwards.
+    """Plays without drawing frames, faster than `step`; `restore` a clone afterwards.
 
     Args:
       actions: [N] int, indices into the minimal action set.
@@ -147,16 +159,15 @@ class Atari(dm_env.Environment):
         looking ahead must not reveal them.
 
     Returns:
-      (points scored, lives left) after the N steps, or at game over.
+      ([N] float64 points scored in each step, lives left at the end); the points are 0 after game
+      over.
     """
-    points = 0.
-    for action, is_held in zip(actions, rng.random((len(actions), FRAME_SKIP)) < self._sticky,
-                               strict=True):
-      for is_frame_held in is_held:
-        points += self._act(action, is_frame_held)
-      if self._ale.game_over():
-        break
-    return points, self._ale.lives()
+    is_held = rng.random((len(actions), FRAME_SKIP)) < self._sticky
+    rewards = np.zeros(len(actions))
+    for t, action in enumerate(actions):
+      for frame in range(FRAME_SKIP):
+        rewards[t] += self._act(action, is_held[t, frame])  # Nothing happens after game over.
+    return rewards, self.lives
 
   def clone(self):
     """Captures everything the future depends on.
