@@ -23,7 +23,6 @@ from alpt_jax.envs import action_sets
 _EIGHT_WAYS = {  # (down, right)
     UP: (-1, 0), DOWN: (1, 0), LEFT: (0, -1), RIGHT: (0, 1), UPLEFT: (-1, -1), UPRIGHT: (-1, 1),
     DOWNLEFT: (1, -1), DOWNRIGHT: (1, 1), NOOP: (0, 0)}
-_CAR_SPEEDS = (.8, 1, 4 / 3, 2, 4, -4, -2, -4 / 3, -1, -.8)  # Freeway, a step, from the lowest lane.
 
 
 def make(name, game, env, *, epsilon, seed):
@@ -67,29 +66,29 @@ def make(name, game, env, *, epsilon, seed):
   return policy
 
 
-_HORIZON = 16  # Steps.
-_MAX_MACRO_STEPS = 6
-_LIFE = 5.  # Points (of log-compressed score) that a life is worth.
-_NUM_ROLLOUTS = 18
+_NUM_PLANS = 18  # As many as there are actions at most.
+_PLAN_STEPS = 16
+_MAX_REPEATS = 6
+_LIFE = 5.  # As much as a prize of 31 points.
 
 
 def _look_ahead(env, num_actions, rng):
   """Tries random plans from the current state and takes the first action of the best.
 
-  A plan repeats each of its actions a few times; every legal action begins one at least. The best
-  result counts, not the mean: the next step plans anew.
+  A plan repeats each of its actions a few times; every legal action begins one at least. A single
+  lucky outcome counts, not a mean: the next step plans anew.
   """
   state, lives = env.clone(), env.lives
-  first_actions = np.resize(rng.permutation(num_actions), max(num_actions, _NUM_ROLLOUTS))
+  first_actions = np.resize(rng.permutation(num_actions), _NUM_PLANS)
   values = []
-  for first in first_actions:
-    actions = np.repeat(rng.integers(num_actions, size=_HORIZON),
-                        rng.integers(1, _MAX_MACRO_STEPS + 1, size=_HORIZON))[:_HORIZON]
-    actions[:rng.integers(1, _MAX_MACRO_STEPS + 1)] = first
-    points, lives_left = env.simulate(actions, rng)
-    values.append(points - _LIFE * max(lives - lives_left, 0))
+  for first_action in first_actions:
+    actions = np.append(first_action, rng.integers(num_actions, size=_PLAN_STEPS - 1))
+    plan = np.repeat(actions, rng.integers(1, _MAX_REPEATS + 1, size=_PLAN_STEPS))[:_PLAN_STEPS]
+    rewards, lives_left = env.simulate(plan, rng)
+    points = np.sign(rewards) * np.log2(1 + np.abs(rewards))  # Or one big prize were all.
+    values.append(points.sum() - _LIFE * max(lives - lives_left, 0))
     env.restore(state)
-  return int(first_actions[np.argmax(values)])
+  return first_actions[np.argmax(values)]
 
 
 def _toward(offset, tolerance, negative, positive, near=NOOP):
@@ -99,7 +98,7 @@ def _toward(offset, tolerance, negative, positive, near=NOOP):
   return positive if offset > 0 else negative
 
 
-def _signed(whole, fraction):
+def _signed(whole, fraction=0):
   """Reads a fixed-point number of two bytes."""
   return (whole + 128) % 256 - 128 + fraction / 256
 
@@ -134,18 +133,25 @@ def _asterix(ram, rng):
   return max(values, key=values.get)
 
 
-def _freeway(ram, rng):
-  """Crosses where no car will be, waits before the others and backs off from them."""
-  def is_hit(steps, y):
-    lane = int((y - 18) // 16)
-    if not 0 <= lane < 10:
-      return False
-    return abs((ram[108 + lane] + _CAR_SPEEDS[lane] * steps) % 160 - 48) < 14
+# Pixels a step to the right, from the lowest lane up.
+_CAR_SPEEDS = np.array([.8, 1, 4 / 3, 2, 4, -4, -2, -4 / 3, -1, -.8])
+_FREEWAY_HORIZON = 12  # Steps; three lanes.
 
-  y = ram[14]
-  if not any(is_hit(steps, y + 4 * steps + reach) for steps in range(1, 5) for reach in (0, 6)):
-    return UP
-  return DOWN if any(is_hit(steps, y) for steps in range(1, 5)) else NOOP
+
+def _freeway(ram, rng):
+  """Plans the way that gets farthest in the next steps without being hit."""
+  y, lanes = ram[14], np.arange(10)
+  ys = np.arange(y % 4, 184, 4)  # A step moves by 4; the far side is at 176.
+  in_lane = np.abs(ys[:, None] - 16 - 16 * lanes) < 8
+  values = np.minimum(ys, 176.)
+  for steps in range(_FREEWAY_HORIZON, 0, -1):
+    cars = (ram[108:118] + _CAR_SPEEDS * steps) % 160
+    is_hit = (in_lane & (np.abs(cars - 46) < 8 + np.abs(_CAR_SPEEDS))).any(axis=1)
+    values = values - 50 * is_hit + .01 * ys  # A hit throws back by 24; sooner is better.
+    choices = np.stack([np.append(values[1:], values[-1]), values,
+                        np.insert(values[:-1], 0, values[0])])
+    values = choices.max(axis=0)
+  return (UP, NOOP, DOWN)[choices[:, min(y // 4, len(ys) - 1)].argmax()]
 
 
 def _space_invaders(ram, rng):
@@ -164,28 +170,152 @@ def _space_invaders(ram, rng):
 
 
 def _seaquest(ram, rng):
-  """Shoots what is in its lane, collects divers, goes up for air when it has one."""
+  """Fetches divers and shoots what is in its lane; goes up for air when it has a diver."""
   x, y, air, num_divers = ram[70], ram[97], ram[102], ram[62]
-  if (air < 20 and num_divers) or num_divers == 6:
-    return UP
-  if y < 20:
-    return DOWN if air > 60 else NOOP  # Breathes.
-  lane_ys = 108 - 24 * np.arange(4)
-  # Up to three enemies a lane, 16 apart.
-  enemies = [((ram[30 + i] + 16 * slot) % 256 - x, lane_ys[i] - y) for i in range(4)
-             for slot in range(3) if ram[36 + i] >> (2 - slot) & 1]
-  ahead = [dx for dx, dy in enemies if abs(dy) < 12 and abs(dx) < 110]
-  if ahead:
-    nearest = min(ahead, key=abs)
+  if y < 14 and air < 60:
+    return NOOP  # Breathes; the surface is at 13.
+  lanes, enemies, divers = np.arange(4), [], []  # (x, y), and the speed right of enemies.
+  for lane, lane_y, speed in zip(lanes, 108 - 24 * lanes, np.where(ram[89:93] & 8, -1.5, 1.5),
+                                 strict=True):
+    first_x, other_x = (ram[30 + lane] + 128) % 256 - 128, ram[71 + lane]
+    enemies += [(first_x + 16 * place, lane_y, speed) for place in range(3)
+                if ram[36 + lane] >> (2 - place) & 1]
+    if 0 < other_x < 160:  # A submarine's torpedo, or the lane's diver.
+      if ram[89 + lane] % 8 in (4, 5, 6):
+        enemies.append((other_x, lane_y, 2 * speed))
+      else:
+        divers.append((other_x, lane_y))
+  if num_divers == 6 or num_divers and air < 20:
+    goal = (x, 13)
+  elif divers:
+    goal = min(divers, key=lambda diver: abs(diver[0] - x) + abs(diver[1] - y))
+  else:
+    goal = (76, min((enemy_y for _, enemy_y, _ in enemies), default=60,
+                    key=lambda enemy_y: abs(enemy_y - y)))
+
+  def value(action):
+    down, right = _EIGHT_WAYS[action]
+    new_x, new_y = np.clip(x + 4 * right, 21, 134), np.clip(y + 4 * down, 13, 108)
+    is_hit = any(abs(enemy_x + 2 * speed - new_x) < 22 and abs(enemy_y - new_y) < 14
+                 for enemy_x, enemy_y, speed in enemies)
+    return -abs(goal[0] - new_x) - abs(goal[1] - new_y) - 1000 * is_hit
+
+  action = max(_EIGHT_WAYS, key=value)
+  targets = [enemy_x - x for enemy_x, enemy_y, _ in enemies
+             if abs(enemy_y - y) < 9 and abs(enemy_x - x) < 100]
+  if not targets:
+    return action
+  nearest = min(targets, key=abs)
+  if (nearest < 0) == (ram[86] == 8):  # It faces the target.
+    return action + 8 if ram[103] == 0 and action != NOOP else action or FIRE
+  if abs(nearest) > 30:
     return LEFTFIRE if nearest < 0 else RIGHTFIRE
-  return _toward(60 - y, 4, UP, DOWN, rng.choice([LEFT, RIGHT]))
+  return action
+
+
+def _pong(ram, rng):
+  """Goes to the height at which the ball will arrive; follows it while it flies away."""
+  x, y, paddle = ram[49], ram[54], ram[51] + 7
+  if y == 0:
+    return FIRE
+  speed_x, speed_y = -_signed(ram[58]), _signed(ram[56])
+  if speed_x <= 0:
+    return _toward(y - paddle, 2, RIGHT, LEFT)
+  # The upper and lower wall, 159 apart, reflect the ball; the paddle is at 188.
+  beyond_wall = (y + speed_y * (188 - x) / speed_x - 48) % 318
+  arrival = 48 + min(beyond_wall, 318 - beyond_wall)
+  return _toward(arrival - paddle, 8, RIGHT, LEFT)
+
+
+# x, speed right, height and speed upwards, a step.
+_ATLANTIS_GUNS = {FIRE: (75, 0, 97, 12), RIGHTFIRE: (142, -12, 100, 8), LEFTFIRE: (17, 12, 90, 8)}
+
+
+def _atlantis(ram, rng):
+  """Fires the gun whose shot will meet a ship."""
+  if any(90 <= height < 105 for height in ram[58:60]):
+    return NOOP  # The button must be released after a shot.
+  for ship in range(4):
+    lane = ram[71 + ship] % 128
+    if lane > 3 or not ram[36 + lane]:
+      continue  # Not on the screen.
+    speed = 4 * _signed(ram[75 + ship])
+    for gun, (gun_x, shot_speed, start, rise) in _ATLANTIS_GUNS.items():
+      steps = (113 + 21 * lane - start) / rise + 1
+      if abs(ram[36 + lane] + speed * steps - gun_x - shot_speed * (steps - 1)) < 5:
+        return gun
+  return rng.choice([FIRE, RIGHTFIRE, LEFTFIRE]) if rng.random() < .3 else NOOP
+
+
+def _star_gunner(ram, rng):
+  """Flies to the height of the nearest enemy and shoots it; flies out from under bombs."""
+  x, y = ram[21], ram[14]
+  if ram[108] and abs(ram[33] - x) < 14 and -20 < y - ram[34] < 60:
+    return LEFTFIRE if (ram[33] > x or x > 130) and x > 24 else RIGHTFIRE
+  enemies = [(ram[74 + i] - x, ram[71 + i] - y) for i in range(3) if i <= ram[15] and ram[74 + i]]
+  if not enemies:
+    return _toward(70 - y, 8, UP, DOWN, LEFTFIRE if ram[19] == 246 else RIGHTFIRE)
+  right, down = min(enemies, key=lambda enemy: abs(enemy[0]) + 2 * abs(enemy[1]))
+  is_right = int(right > 0)
+  if abs(right) < 18 and abs(down) < 20:  # Too near: it would ram.
+    return (UPRIGHT, UPLEFT)[is_right]
+  if abs(down) < 6:
+    return (LEFT, RIGHT)[is_right] if ram[40] else (LEFTFIRE, RIGHTFIRE)[is_right]  # One shot.
+  return ((UPLEFT, UPRIGHT) if down < 0 else (DOWNLEFT, DOWNRIGHT))[is_right]
+
+
+# x, address and bits that say it is open up to the surface.
+_GOPHER_HOLES = ((12, 1, 128), (28, 1, 24), (44, 1, 1), (108, 4, 24), (124, 4, 1), (140, 5, 24))
+
+
+def _gopher(ram, rng):
+  """Hits the gopher when it comes up; meanwhile fills the nearest hole."""
+  x, gopher_x, height = ram[31] - 10, ram[41] - 4, ram[85]
+  holes = [hole_x for hole_x, address, bits in _GOPHER_HOLES if ram[address] & bits == bits]
+  goal = gopher_x if height > 5 or not holes else min(holes, key=lambda hole_x: abs(hole_x - x))
+  if rng.random() < .05:
+    return FIRE  # Goes on after a carrot was lost.
+  return _toward(goal - x, 2, LEFT, RIGHT, rng.choice([UP, FIRE]))
+
+
+def _frostbite(ram, rng):
+  """Jumps to the nearest white ice; enters the igloo when it is built."""
+  x, row = ram[102], (131 - ram[100]) // 26  # Row 0 is the lowest, 4 the shore.
+  if ram[106]:
+    return NOOP  # In the air.
+  is_built = ram[77] == 15
+  if row == 4 and is_built:
+    return _toward(124 - x, 3, LEFT, RIGHT, UP)  # The door.
+  white = [other for other in range(4) if other != row and ram[43 + other] == 12]
+  goal = 4 if is_built or not white else min(white, key=lambda other: abs(other - row))
+  jump, landing = (UP, row + 1) if goal > row else (DOWN, row - 1)
+  if landing == 4:
+    return jump if is_built or row == 3 and not white else DOWN
+  drift = -4 if landing % 2 else 4  # Until the landing, seven steps from now; the rows alternate.
+  offset = _nearest_ice(ram[31 + landing] + drift - x)
+  if abs(offset) <= 6:
+    return jump
+  step = 3 if offset > 0 else -3
+  if row < 4 and abs(_nearest_ice(ram[31 + row] - x - step)) > 10:
+    return NOOP  # It would walk off its ice.
+  return RIGHT if step > 0 else LEFT
+
+
+def _nearest_ice(offset):
+  """Pieces of a row lie 32 apart."""
+  return (offset + 16) % 32 - 16
 
 
 _SCRIPTS = {  # game -> function(ram [128] int, rng) -> id in the full action set.
     'Asterix': _asterix,
+    'Atlantis': _atlantis,
     'Breakout': _breakout,
     'Freeway': _freeway,
+    'Frostbite': _frostbite,
+    'Gopher': _gopher,
+    'Pong': _pong,
     'Seaquest': _seaquest,
     'SpaceInvaders': _space_invaders,
+    'StarGunner': _star_gunner,
 }
 SCRIPTED = tuple(_SCRIPTS)
