@@ -120,17 +120,15 @@ def _breakout(ram, rng):
 
 def _asterix(ram, rng):
   """Runs for the nearest object that is no cauldron; keeps out of the cauldrons' way."""
-  lane, x = ram[39], ram[41]
-  lanes, xs, is_cauldron, is_eaten = np.arange(8), ram[42:50], ram[29:37] % 2 == 1, ram[73:81] > 0
-  values = {}
-  for action, (down, right) in _EIGHT_WAYS.items():
-    new_lane, new_x = np.clip(lane + down, 0, 7), np.clip(x + 8 * right, 8, 144)
-    detours = np.abs(xs - new_x) + 16 * np.abs(lanes - new_lane)
-    is_hit = is_cauldron[new_lane] and abs(xs[new_lane] - new_x) < 28
-    values[action] = (
-        -np.min(detours, where=~is_cauldron & ~is_eaten, initial=300) - 1000 * is_hit
-        - .1 * abs(new_x - 76) - abs(new_lane - 3.5))
-  return max(values, key=values.get)
+  is_cauldron, is_eaten = ram[29:37] % 2 == 1, ram[73:81] > 0  # One object a lane.
+  down, right = np.array(list(_EIGHT_WAYS.values())).T
+  lane, x = np.clip(ram[39] + down, 0, 7), np.clip(ram[41] + 8 * right, 8, 144)  # [moves]
+  across = np.abs(ram[42:50] - x[:, None])  # [moves, lanes]
+  detours = across + 16 * np.abs(np.arange(8) - lane[:, None])
+  nearest = detours.min(axis=1, where=~is_cauldron & ~is_eaten, initial=300)
+  is_hit = is_cauldron[lane] & (across[np.arange(len(lane)), lane] < 28)
+  cost = nearest + 1000 * is_hit + .1 * abs(x - 76) + abs(lane - 3.5)  # The middle is safest.
+  return list(_EIGHT_WAYS)[cost.argmin()]
 
 
 # Pixels a step to the right, from the lowest lane up.
@@ -141,15 +139,17 @@ _FREEWAY_HORIZON = 12  # Steps; three lanes.
 def _freeway(ram, rng):
   """Plans the way that gets farthest in the next steps without being hit."""
   y, lanes = ram[14], np.arange(10)
+  steps = np.arange(1, _FREEWAY_HORIZON + 1)
   ys = np.arange(y % 4, 184, 4)  # A step moves by 4; the far side is at 176.
-  in_lane = np.abs(ys[:, None] - 16 - 16 * lanes) < 8
+  cars = (ram[108:118] + _CAR_SPEEDS * steps[:, None]) % 160
+  has_car = np.abs(cars - 46) < 8 + np.abs(_CAR_SPEEDS)  # [steps, lanes]
+  is_hit = has_car @ (np.abs(ys - 16 - 16 * lanes[:, None]) < 8)  # [steps, ys]
+  gains = .01 * ys - 50 * is_hit  # A hit throws back by 24; sooner is better.
   values = np.minimum(ys, 176.)
-  for steps in range(_FREEWAY_HORIZON, 0, -1):
-    cars = (ram[108:118] + _CAR_SPEEDS * steps) % 160
-    is_hit = (in_lane & (np.abs(cars - 46) < 8 + np.abs(_CAR_SPEEDS))).any(axis=1)
-    values = values - 50 * is_hit + .01 * ys  # A hit throws back by 24; sooner is better.
+  for gain in gains[::-1]:
+    values = values + gain
     choices = np.stack([np.append(values[1:], values[-1]), values,
-                        np.insert(values[:-1], 0, values[0])])
+                        np.append(values[0], values[:-1])])
     values = choices.max(axis=0)
   return (UP, NOOP, DOWN)[choices[:, min(y // 4, len(ys) - 1)].argmax()]
 
