@@ -16,15 +16,15 @@ import time
 import jax
 import numpy as np
 
-from alpt_jax import acting
-from alpt_jax.envs import action_sets, atari, atari_scores
-from alpt_jax.networks import models
-
 try:
   from ale_py import vector_env  # Needs gymnasium, which ale-py does not bring.
 except ImportError as error:
   raise ImportError(f'Evaluating on Atari needs ale-py and gymnasium ({error}): '
                     'pip install ".[atari]"') from error
+
+from alpt_jax import acting
+from alpt_jax.envs import action_sets, atari, atari_scores
+from alpt_jax.networks import models
 
 ACTING_MODES = ('argmax', 'sampled')
 _MIN_BATCH = 4  # Compiling for smaller ones costs more than it gains.
@@ -104,8 +104,9 @@ class AtariEvaluator:
       `score_median`; `human_normalised`, 0 for random and 1 for human play, None where no human
       score is known; `lengths` in agent steps, `num_cut`, episodes that were cut at `max_steps`;
       and how it was done: `game`, `num_episodes`, `max_steps`, `sticky`, `acting_rule`,
-      `acting_mode`, `seed`. And a list of {'score', 'actions' [L] int32, ids of the full set,
-      'observations' [L, 84, 84] uint8}, best first.
+      `acting_mode`, `seed`. And a list, best first, of {'episode', its index; 'seed' of its
+      emulator; 'score'; 'actions' [L] int32, ids of the full set; 'observations' [L, 84, 84] uint8,
+      what was seen before each action}.
 
     Raises:
       ValueError: for an unknown mode or a negative seed.
@@ -117,7 +118,7 @@ class AtariEvaluator:
     is_greedy = acting_mode == 'argmax'
     is_chance = self._sticky or not is_greedy or self._rule == 'release'
     emulators = self._emulators if is_chance else self._emulators[:1]
-    seeds = np.random.default_rng(seed).integers(2 ** 31, size=len(emulators))
+    seeds = episode_seeds(seed, len(emulators))
     scores, lengths, is_over, actions = self._play(params, emulators, seeds, is_greedy, seed)
     result = {
         'score': float(scores.mean()), 'score_std': float(scores.std()),
@@ -128,7 +129,8 @@ class AtariEvaluator:
         'sticky': self._sticky, 'acting_rule': self._rule, 'acting_mode': acting_mode,
         'seed': seed}
     best = np.argsort(-scores, kind='stable')[:record_episodes]
-    return result, [self._replay(seeds[i], actions[:lengths[i], i]) for i in best]
+    return result, [{'episode': int(i), 'seed': int(seeds[i]),
+                     **self._replay(seeds[i], actions[:lengths[i], i])} for i in best]
 
   def _play(self, params, emulators, seeds, is_greedy, seed):
     """Returns [E] scores, lengths and whether the game was over, and [T, E] actions."""
@@ -192,6 +194,11 @@ class AtariEvaluator:
       observations.append(observation[0, 0])
       score += float(reward[0])
     return {'score': score, 'actions': actions, 'observations': np.stack(observations[:-1])}
+
+
+def episode_seeds(seed, num_episodes):
+  """Seeds [num_episodes] int of the emulators in a run with this seed, each in [0, 2^31)."""
+  return np.random.default_rng(seed).integers(2 ** 31, size=num_episodes)
 
 
 def _make_emulator(game, max_steps, sticky):

@@ -1,0 +1,243 @@
+"""Tests of the Atari evaluation, with real emulators."""
+
+import dataclasses
+import functools
+import json
+import subprocess
+import sys
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+from ale_py import vector_env
+
+from alpt_jax import acting, evaluate_atari
+from alpt_jax.envs import action_sets, atari
+from alpt_jax.networks import masks, models
+from experiments import plain_atari
+
+SURE = 1e4  # A logit that leaves no doubt.
+NOOP, FIRE = 0, 1
+
+
+class TableAgent:
+  """Stands in for a DecisionTransformer: does the same at every step.
+
+  The parameters are action logits [18], illegal ones included.
+  """
+  num_steps = 3
+
+  def __init__(self, game):
+    self.spec = action_sets.spec(game)
+
+  def apply(self, variables, *args, method, **unused):
+    if method is models.DecisionTransformer.tokenize:
+      return args[0][..., :1, 0, 0] / 255.
+    if method is models.DecisionTransformer.predict_return:
+      return jnp.zeros((len(args[0]), 121)), None
+    return jnp.tile(variables['params'][None], (len(args[0]), 1))
+
+
+class WhimsicalAgent(TableAgent):
+  """What it does follows from what it has seen, done and earned, but in no sensible way."""
+
+  def apply(self, variables, *args, method, **unused):
+    if method is models.DecisionTransformer.tokenize:
+      return jnp.sum(args[0].astype(jnp.int32), axis=(2, 3))[..., None]
+    if method is models.DecisionTransformer.predict_return:
+      observations, _, actions, rewards, slot = args
+      is_past = (jnp.arange(3) < slot)[None]
+      whim = jnp.sum(observations, axis=(1, 2, 3)) // 64 + jnp.sum(is_past * rewards, axis=1)
+      return jnp.zeros((len(whim), 121)), (actions[:, slot - 1], whim)
+    legal = jnp.array(self.spec.legal_actions)
+    last, whim = args[1]
+    # One further or one back: it comes by FIRE, which starts a game, even if nothing moves.
+    index = jnp.searchsorted(legal, last) + 1 + 2 * (whim % 2)
+    return SURE * jax.nn.one_hot(legal[index % len(legal)], 18)
+
+
+def make_transformer(game, return_tokens):
+  """A small DT and its parameters; it looks at frames more than at the place in the window."""
+  dt = models.DecisionTransformer(
+      action_sets.spec(game), num_steps=3, num_layers=2, num_heads=2, d_model=8, patch_size=28,
+      return_tokens=return_tokens)
+  ids = np.zeros((1, 3), np.int32)
+  shapes = jax.eval_shape(
+      dt.init, jax.random.key(0), np.zeros((1, 3, 84, 84, 1), np.uint8), ids, ids, ids)
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes)
+  params = params['params']
+  params['position']['embedding'] *= .2
+  params['action_head']['bias'] *= 0.
+  params['transformer']['ln_f']['bias'] *= 0.
+  for name in ('return', 'action', 'reward'):
+    params[f'{name}_embedding']['embedding'] *= 3.
+  for layer in range(2):
+    params['transformer'][f'block_{layer}']['attention']['value']['kernel'] *= 5.
+  return dt, params
+
+
+UNIFORM = np.zeros(18, np.float32)
+
+
+@functools.cache  # It compiles once for all tests.
+def breakout():
+  """Six sticky games of an agent that does anything; some last longer than 220 steps."""
+  return evaluate_atari.AtariEvaluator(
+      TableAgent('Breakout'), 'Breakout', num_episodes=6, max_steps=220, sticky=.25)
+
+
+class AtariEvaluatorTest(parameterized.TestCase):
+
+  @parameterized.parameters(*masks.RETURN_TOKENS)
+  def test_does_what_the_plain_way_does(self, return_tokens):
+    dt, params = make_transformer('SpaceInvaders', return_tokens)
+    scores, episodes = evaluate_atari.AtariEvaluator(
+        dt, 'SpaceInvaders', num_episodes=2, max_steps=100, sticky=.25).run(
+            params, acting_mode='argmax', record_episodes=2)
+    plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
+    for episode in episodes:
+      score, actions = plain.run(
+          params, acting_mode='argmax', episode_seed=episode['seed'], max_steps=100)
+      np.testing.assert_array_equal(episode['actions'], actions)
+      self.assertEqual(scores['scores'][episode['episode']], score)
+      self.assertGreater(len(np.unique(actions)), 1)
+    self.assertGreater(scores['score'], 0.)
+
+  def test_episodes_are_those_of_the_environment_and_end_with_it(self):
+    scores, episodes = breakout().run(UNIFORM, seed=3, record_episodes=6)
+    self.assertEqual([e['score'] for e in episodes], sorted(scores['scores'], reverse=True))
+    self.assertEqual({e['episode'] for e in episodes}, set(range(6)))
+    self.assertTrue(0 < scores['num_cut'] < 6, scores)
+    num_cut = 0
+    for episode in episodes:
+      environment = atari.make('Breakout', episode['seed'], sticky=.25)
+      timestep = environment.reset()
+      for action, observation in zip(episode['actions'], episode['observations'], strict=True):
+        self.assertFalse(timestep.last())
+        np.testing.assert_array_equal(timestep.observation[..., 0], observation)
+        timestep = environment.step(action_sets.MINIMAL_ACTIONS['Breakout'].index(action))
+      length = scores['lengths'][episode['episode']]
+      self.assertLen(episode['actions'], length)
+      self.assertEqual(environment.score, scores['scores'][episode['episode']])
+      if not timestep.last():
+        self.assertEqual(length, 220)
+        num_cut += 1
+    self.assertEqual(num_cut, scores['num_cut'])
+
+  def test_the_reward_that_ends_a_game_counts(self):
+    # Who stands still loses Pong by 21 points, the last of them in the last step.
+    evaluator = evaluate_atari.AtariEvaluator(TableAgent('Pong'), 'Pong', num_episodes=2)
+    scores, _ = evaluator.run(SURE * np.eye(18)[NOOP], acting_mode='argmax')
+    self.assertEqual((scores['scores'], scores['num_cut']), ([-21.], 0))
+    environment = atari.make('Pong', 0, sticky=0.)
+    environment.reset()
+    for _ in range(scores['lengths'][0]):
+      timestep = environment.step(NOOP)
+    self.assertEqual((timestep.last(), timestep.reward, timestep.discount), (True, -1., 0.))
+
+  def test_equal_episodes_are_played_once(self):
+    # No sticky actions, and an agent that leaves nothing to chance.
+    evaluator = evaluate_atari.AtariEvaluator(
+        TableAgent('Breakout'), 'Breakout', num_episodes=3, max_steps=20)
+    for acting_mode, num_episodes in (('argmax', 1), ('sampled', 3)):
+      scores, _ = evaluator.run(SURE * np.eye(18)[FIRE], acting_mode=acting_mode)
+      self.assertEqual(scores['num_episodes'], num_episodes)
+      self.assertEqual(scores['lengths'], [20] * num_episodes)
+      self.assertEqual(scores['num_cut'], num_episodes)
+
+  def test_a_seed_decides_everything(self):
+    first, again, other = (breakout().run(UNIFORM, seed=seed)[0] for seed in (5, 5, 6))
+    self.assertEqual(first, again)
+    self.assertNotEqual((first['scores'], first['lengths']), (other['scores'], other['lengths']))
+    # Sticky actions alone make episodes differ, and they follow from the seed, too.
+    first, again = (breakout().run(SURE * np.eye(18)[3], acting_mode='argmax', seed=seed)[0]
+                    for seed in (5, 5))
+    self.assertEqual(first, again)
+
+  def test_shrinking_the_batch_changes_nothing(self):
+    evaluator = evaluate_atari.AtariEvaluator(
+        WhimsicalAgent('Breakout'), 'Breakout', num_episodes=4, sticky=.25)
+    results = []
+    for min_batch in (1, 100):
+      with mock.patch.object(evaluate_atari, '_MIN_BATCH', min_batch):
+        results.append(evaluator.run(None, acting_mode='argmax')[0])
+    self.assertEqual(*results)
+    self.assertGreater(len(set(results[0]['lengths'])), 2)
+    self.assertEqual(results[0]['num_cut'], 0)
+
+  @parameterized.product(game=('Breakout', 'Freeway'), rule=acting.RULES)
+  def test_illegal_actions_are_never_sent(self, game, rule):
+    evaluator = evaluate_atari.AtariEvaluator(
+        TableAgent(game), game, num_episodes=2, max_steps=40, rule=rule)
+    legal = np.array(action_sets.MINIMAL_ACTIONS[game])
+    preferences = np.full(18, SURE)
+    preferences[legal] = 0.
+    sent, send = [], vector_env.AtariVectorEnv.send
+
+    def spy(emulator, actions):
+      sent.extend(actions.tolist())
+      send(emulator, actions)
+
+    with mock.patch.object(vector_env.AtariVectorEnv, 'send', spy):
+      for acting_mode in evaluate_atari.ACTING_MODES:
+        evaluator.run(preferences, acting_mode=acting_mode)
+    self.assertGreaterEqual(len(sent), 3 * 40)
+    self.assertEqual(set(sent), set(legal.tolist()))
+
+  def test_scores_are_json_and_say_how_they_came_about(self):
+    scores, episodes = breakout().run(UNIFORM, seed=1)
+    self.assertEqual(json.loads(json.dumps(scores)), scores)
+    self.assertEqual(episodes, [])
+    said = {name: scores[name] for name in (
+        'game', 'num_episodes', 'max_steps', 'sticky', 'acting_rule', 'acting_mode', 'seed')}
+    self.assertEqual(said, {
+        'game': 'Breakout', 'num_episodes': 6, 'max_steps': 220, 'sticky': .25,
+        'acting_rule': 'paper', 'acting_mode': 'sampled', 'seed': 1})
+    values = scores['scores']
+    self.assertAlmostEqual(scores['score'], sum(values) / 6)
+    self.assertAlmostEqual(scores['score_std'] ** 2, np.mean((values - np.mean(values)) ** 2))
+    self.assertEqual(scores['score_median'], sum(sorted(values)[2:4]) / 2)
+    # Random play scores 1.7 and a human 30.5 (the table of DQN Zoo).
+    self.assertAlmostEqual(scores['human_normalised'], (scores['score'] - 1.7) / 28.8)
+
+  def test_counts_the_steps_it_took_and_where_the_time_went(self):
+    scores, _ = breakout().run(UNIFORM)
+    self.assertEqual(breakout().num_agent_steps, sum(scores['lengths']))
+    self.assertEqual(set(breakout().seconds), {'emulator', 'model', 'host'})
+    self.assertGreater(min(breakout().seconds.values()), 0.)
+
+  @parameterized.parameters(
+      (dict(game='Brekout'), "'Brekout'; did you mean 'Breakout'"),
+      (dict(num_episodes=0), 'num_episodes is 0; expected at least 1'),
+      (dict(max_steps=0), 'max_steps is 0; expected at least 1'),
+      (dict(sticky=1.), r'sticky is 1.0; expected a probability in \[0, 1\)'),
+      (dict(rule='best'), "rule is 'best'; expected one of"))
+  def test_bad_arguments(self, arguments, message):
+    with self.assertRaisesRegex(ValueError, message):
+      evaluate_atari.AtariEvaluator(TableAgent('Breakout'), **{'game': 'Breakout', **arguments})
+
+  @parameterized.parameters(
+      (dict(num_actions=4, legal_actions=(0, 1)), 'num_actions of the model .* is 4; Breakout'),
+      (dict(observation_shape=(42, 42, 1)), r'observation_shape of the model .* \(84, 84, 1\)'))
+  def test_a_model_of_something_else(self, changes, message):
+    agent = TableAgent('Breakout')
+    agent.spec = dataclasses.replace(agent.spec, stored_actions=(), **changes)
+    with self.assertRaisesRegex(ValueError, message):
+      evaluate_atari.AtariEvaluator(agent, 'Breakout')
+
+  def test_bad_run(self):
+    with self.assertRaisesRegex(ValueError, "acting_mode is 'greedy'"):
+      breakout().run(UNIFORM, acting_mode='greedy')
+    with self.assertRaisesRegex(ValueError, 'seed is -1'):
+      breakout().run(UNIFORM, seed=-1)
+
+  @parameterized.parameters('gymnasium', 'ale_py')
+  def test_says_what_to_install(self, missing):
+    program = f'import sys; sys.modules[{missing!r}] = None; import alpt_jax.evaluate_atari'
+    result = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, check=False)
+    self.assertRegex(result.stderr.strip().splitlines()[-1],
+                     f'ImportError: .* needs ale-py and gymnasium .*{missing}.*: pip install')
