@@ -1,442 +1,22 @@
-"""The report of the maze experiment: one HTML file that answers what section 5.6 claims.
+"""The report of an experiment: a page, a table, a picture and a few lines of text.
 
-The page needs no network and no script. Its numbers come from `findings`, its pictures from
-`figures`; here they become sentences and tables. Missing numbers are dashes, never zeros.
+What an experiment's page says is in a file of its own, named after the experiment; both are made of
+`report_page` and `figures`, from numbers that `findings` and its likes compute.
 """
 
-import base64
-import csv
-import gzip
-import html
-import io
-import itertools
-import json
-import math
+from alpt_jax import figures, report_maze, report_page, results_file, whole_files
 
-from alpt_jax import figures, findings, report_style, results_file, statistics, whole_files
-
-_e = html.escape
-
-_OBSERVATIONS = {
-    'grid': 'The agent sees the walls, the goal and itself as planes of the maze.',
-    'xy': 'The agent sees its row and column only: one observation cannot tell a source maze from '
-          'the target.',
-}
-_VERDICTS = {
-    'reproduced': 'Reproduces',
-    'partly': 'Reproduces in part',
-    'not shown': 'Does not reproduce: no clear speed-up',
-    'contradicted': 'Does not reproduce: slower, not faster',
-    'undecided': 'Undecided: too few runs say anything',
-}
+_REPORTS = {'maze': report_maze}
 
 
-def _sentence(text):
-  return text[0].upper() + text[1:] + '.'
+def of(results):
+  """The module that knows the experiment: `page`, `panels` and `summary_lines` of checked results.
 
-
-def _listed(items):
-  """E.g. 'a, b and c'."""
-  *first, last = items
-  return f'{", ".join(first)} and {last}' if first else last
-
-
-def _number(mean, digits, std=math.nan):
-  if not math.isfinite(mean):
-    return '–'
-  return f'{mean:.{digits}f}' + (f' ± {std:.{digits}f}' if math.isfinite(std) else '')
-
-
-def _count(number):
-  return '–' if number is None else f'{number:,.0f}'
-
-
-def _interval(interval):
-  if interval.low is None:
-    return interval.reason
-  return f'[{interval.low:.2f}, {interval.high:.2f}]'
-
-
-def _ratio(ratio):
-  """E.g. '≤0.48'; the sign says which way the censored pairs push it."""
-  if ratio.ratio is None:
-    return '–'
-  sign = {(False, False): '', (True, False): '≤', (False, True): '≥', (True, True): '≈'}[
-      ratio.num_only_method > 0, ratio.num_only_baseline > 0]
-  return f'{sign}{ratio.ratio:.2f}'
-
-
-def _styles(results):
-  return figures.styles({m: findings.label(results, m) for m in results['methods']})
-
-
-def _panel(results, observation, metric):
-  """The learning curves of a metric in one observation mode, as a `figures.Panel`."""
-  styles, drawn = _styles(results), []
-  for method in findings.measured_methods(results, observation):
-    curve = statistics.curve(findings.rows_of(results, method, observation), metric)
-    if curve.n.any():
-      drawn.append((styles[method], curve))
-  title, unit, low, group, key = {
-      'argmax/success_500': (
-          'Return = success within 500 steps', 'share of starts', 0., 'policies', 'success_500'),
-      'argmax/success_50': (
-          'Success within 50 steps', 'share of starts', 0., 'policies', 'success_50'),
-      'argmax/spl': (
-          'SPL: success × shortest / actual path', 'mean over starts', 0., 'policies', 'spl'),
-      'label_accuracy': (
-          'Accuracy of the IDM’s labels', 'share of hidden actions', .2, 'idm', None),
-  }[metric]
-  anchors = {name: findings.anchor(results, group, name, key)
-             for name in findings.anchor_names(results, group)}
-  return figures.Panel(f'{title} ({observation})', unit, tuple(drawn), anchors,
-                       (low - .02, 1.03))
-
-
-def _badge(verdict):
-  return f'<span class="badge {verdict.replace(" ", "-")}">{_e(_VERDICTS[verdict])}</span>'
-
-
-def _table(header, body, caption=''):
-  """A table that scrolls sideways on narrow screens.
-
-  Args:
-    header: column titles, text.
-    body: rows of HTML cells; a row that is a string is the title of a group.
-    caption: text.
+  Raises:
+    ValueError: if the results lack a field, or are of an unknown experiment.
   """
-  lines = ['<div class="scroll"><table>', f'<caption>{_e(caption)}</caption>' if caption else '',
-           '<thead><tr>', *(f'<th scope="col">{_e(title)}</th>' for title in header),
-           '</tr></thead><tbody>']
-  for row in body:
-    if isinstance(row, str):
-      lines.append(f'<tr class="group"><th colspan="{len(header)}">{row}</th></tr>')
-    else:
-      name = row[0].replace('+', '+<wbr>')
-      lines.append(f'<tr><th scope="row">{name}</th>'
-                   + ''.join(f'<td>{cell}</td>' for cell in row[1:]) + '</tr>')
-  return '\n'.join(lines + ['</tbody></table></div>'])
-
-
-def _list(items):
-  return '<ul class="plain">' + ''.join(f'<li>{item}</li>' for item in items) + '</ul>'
-
-
-def _definitions(pairs):
-  return '<dl>' + ''.join(f'<dt>{_e(k)}</dt><dd>{_e(str(v))}</dd>' for k, v in pairs) + '</dl>'
-
-
-def _claim_card(results, finding):
-  """Verdict, claim and measured ratios."""
-  parts = [f'<p>{_badge(finding.verdict)}</p><p>The paper: {_e(finding.text)}.']
-  measured = [(threshold, ratio) for threshold, ratio, _ in finding.levels if ratio.ratio]
-  if measured:
-    levels = _listed([f'{threshold:g}' for threshold, _ in measured])
-    ratios = _listed([_ratio(ratio) for _, ratio in measured])
-    parts.append(f'Here it needs <b>{ratios} times</b> the steps of '
-                 f'{_e(findings.label(results, finding.claim.baseline))} to a return of {levels}.')
-  elif finding.levels:
-    parts.append('Here no pair of runs gets to a level that could be compared.')
-  else:
-    parts.append('Not measured: one of the two methods was not run.')
-  parts.append('</p>')
-  if finding.levels:
-    parts.append(_table(
-        ['return', 'ratio of steps', '95 % interval', 'pairs'],
-        [[f'{threshold:g}', _ratio(ratio), _e(_interval(ratio.interval)),
-          f'{ratio.num_counted} of {ratio.num_pairs}'] for threshold, ratio, _ in finding.levels]))
-  return '\n'.join(parts)
-
-
-def _end_sentences(results, entries):
-  """How the runs ended, against the policies and ceilings that need no learning."""
-  def means(metric, text):
-    return _listed([f'{_e(findings.label(results, entry["method"]))} '
-                    + text(entry[f'{metric}/mean']) for entry in entries if entry[f'{metric}/n']]
-                   or ['no finished run'])
-  random = findings.anchor(results, 'policies', 'random', 'success_500')
-  ceiling = findings.anchor(results, 'idm', 'bayes')
-  sentences = ['Final return: ' + means('success_500', lambda x: f'{x:.3f}')
-               + f'; a random policy has {_number(random, 3)}.',
-               'Final SPL: ' + means('spl', lambda x: f'{x:.3f}') + '.']
-  if any(entry['label_accuracy/n'] for entry in entries):
-    sentences.append('Labels right in the end: '
-                     + means('label_accuracy', lambda x: f'{100 * x:.1f} %')
-                     + f'; at most {_number(100 * ceiling, 1)} % can be.')
-  return ''.join(f'<p>{sentence}</p>' for sentence in sentences)
-
-
-def _found(results):
-  table, cards = findings.final_metrics(results), []
-  found = findings.claims(results)
-  for observation in findings.observations(results):
-    entries = [entry for entry in table
-               if (entry['observation'], entry['acting']) == (observation, 'argmax')]
-    cards += [f'<div class="card"><h3>Observation “{_e(observation)}”</h3>',
-              *(_claim_card(results, finding) for finding in found
-                if finding.observation == observation),
-              _end_sentences(results, entries), '</div>']
-  return '<div class="grid">' + '\n'.join(cards) + '</div>'
-
-
-def _what_was_run(results):
-  runs = results['runs']
-  seconds = [run['seconds'] for run in runs if run.get('seconds') is not None]
-  facts = [
-      ('Preset', results['preset']), ('Written', results['created']),
-      ('Config digest', results['config_digest']),
-      ('Runs', f'{sum(run["status"] == "done" for run in runs)} of {len(runs)} done, on '
-               f'{len({run["target"] for run in runs})} target mazes with '
-               f'{len({run["seed"] for run in runs})} seeds'),
-      ('Time', f'{sum(seconds) / 3600:.1f} hours, all runs together' if seconds else '–'),
-      ('Versions', ', '.join(f'{name} {version}' for name, version in results['versions'].items())),
-  ]
-  config = _e(json.dumps(results['config'], indent=2, default=str))
-  return '\n'.join([
-      f'<pre>{_e(results["command"])}</pre>', _definitions(facts), '<h3>Methods</h3>',
-      _definitions((m['label'], m.get('description', '')) for m in results['methods'].values()),
-      f'<details><summary>Config</summary><pre>{config}</pre></details>'])
-
-
-def _maze_figure(name, maze):
-  counts = ', '.join(f'{maze[key]:,} {what}' for key, what in (
-      ('num_episodes', 'episodes'), ('num_transitions', 'transitions')) if maze.get(key))
-  return (f'<figure>{figures.maze_svg(maze["walls"], maze["goal"], name)}<figcaption>'
-          f'<b>{_e(maze["role"])}</b>, {_e(maze["kind"])}<br>{_e(name)}<br>{counts}'
-          '</figcaption></figure>')
-
-
-def _rollout_figure(results, run, style):
-  rollout = run['rollout']
-  maze, episodes = results['mazes'][rollout['target']], rollout['episodes']
-  lengths = [str(len(episode['path']) - 1) for episode in episodes if episode['reached']]
-  svg = figures.maze_svg(maze['walls'], maze['goal'], f'{style.label} on {rollout["target"]}',
-                         episodes, style.colour)
-  return (f'<figure>{svg}<figcaption>{figures.swatch(style)}<b>{_e(style.label)}</b><br>'
-          f'{len(lengths)} of {len(episodes)} starts reach the goal'
-          + (f', in {_listed(lengths)} steps' if lengths else '')
-          + f'<br>seed {_e(str(run["seed"]))}, '
-          f'{_e(findings.ACTING.get(rollout["acting"], rollout["acting"]))}</figcaption></figure>')
-
-
-def _mazes(results):
-  parts = ['<p>Walls are grey, the goal is green. The agent starts in any free cell and moves '
-           'down, right, up or left. The reward is 1 at the goal, which ends the episode. In the '
-           'agents’ pictures a ring marks the start, a cross where an episode ended without the '
-           'goal; episodes are drawn a little beside each other.</p>', '<div class="mazes">',
-           *(_maze_figure(*item) for item in results['mazes'].items()), '</div>']
-  styles = _styles(results)
-  for observation in findings.observations(results):
-    runs = [run for run in results['runs'] if run['observation'] == observation
-            and run['status'] == 'done' and (run.get('rollout') or {}).get('episodes')]
-    if not runs:
-      continue
-    target = runs[0]['rollout']['target']
-    runs = sorted((run for run in runs if run['rollout']['target'] == target),
-                  key=lambda run: run['seed'])
-    first = {run['method']: run for run in reversed(runs)}  # The lowest seed of each method.
-    parts += [f'<h3>Trained agents on {_e(target)}, observation “{_e(observation)}”</h3>',
-              '<div class="mazes">',
-              *(_rollout_figure(results, first[method], styles[method])
-                for method in results['methods'] if method in first), '</div>']
-  return '\n'.join(parts)
-
-
-def _legend(results, methods):
-  styles = _styles(results)
-  return '<ul class="legend">' + ''.join(
-      f'<li>{figures.swatch(styles[m])}{_e(styles[m].label)}</li>' for m in methods) + '</ul>'
-
-
-def _curves(results):
-  parts = ['<p>As Figure 5(b) of the paper: evaluation on the target while training, with arg max '
-           'actions. Lines are means over target mazes and seeds, bands one population standard '
-           'deviation. Where some runs have ended the line is thin; where a number is missing it '
-           'has a gap. Dashed: policies that need no learning, and what an IDM can at most know, '
-           'as means over the targets.</p>']
-  for observation in findings.observations(results):
-    methods = findings.measured_methods(results, observation)
-    counts = [f'{findings.label(results, m)} '
-              f'{len({row["run"] for row in findings.rows_of(results, m, observation)})}'
-              for m in methods] or ['none']
-    parts += [f'<h3>Observation “{_e(observation)}”</h3>',
-              f'<p>{_e(_OBSERVATIONS.get(observation, ""))} <span class="muted">Runs: '
-              f'{_e(_listed(counts))}.</span></p>', _legend(results, methods), '<div class="grid">']
-    for metric in (findings.RETURN, 'argmax/success_50', 'argmax/spl', 'label_accuracy'):
-      svg = figures.curves_svg(_panel(results, observation, metric), f'{observation}-{metric}')
-      parts.append(f'<figure>{svg}</figure>')
-    parts.append('</div>')
-  return '\n'.join(parts)
-
-
-def _final_row(results, entry):
-  cells = []
-  digits_of = {metric: digits for metric, (_, digits) in findings.METRICS.items()}
-  for metric, digits in (digits_of | {'label_accuracy': 3}).items():
-    mean, std, n = (entry[f'{metric}/{part}'] for part in ('mean', 'std', 'n'))
-    some = f' <span class="muted">({n} of {entry["runs"]})</span>' if 0 < n < entry['runs'] else ''
-    cells.append(_number(mean, digits, std) + some)
-  if entry['acting'] != 'argmax':
-    cells[-1] = ''  # Labels don't depend on how the agent acts.
-  return [_e(findings.label(results, entry['method'])), *cells, str(entry['runs'])]
-
-
-def _final(results):
-  parts = ['<p>The last evaluation of every run that is done, from every reachable start: mean ± '
-           'population standard deviation over the n runs. SPL is success weighted by shortest '
-           'over actual path length. “(k of n)” marks numbers that some runs lack.</p>']
-  header = ['', *(title for title, _ in findings.METRICS.values()), 'label accuracy', 'n']
-  table, num_targets = findings.final_metrics(results), str(len(findings.targets(results)))
-  for observation in findings.observations(results):
-    body = []
-    for acting, title in findings.ACTING.items():
-      body += [_e(title), *(_final_row(results, entry) for entry in table if
-                            (entry['observation'], entry['acting']) == (observation, acting))]
-    body.append('policies that need no learning (n targets)')
-    for policy in findings.anchor_names(results, 'policies'):
-      body.append([_e(policy), *(
-          _number(findings.anchor(results, 'policies', policy, metric), digits)
-          for metric, (_, digits) in findings.METRICS.items()), '', num_targets])
-    body.append('what an IDM can at most know (n targets)')
-    for ceiling in findings.anchor_names(results, 'idm'):
-      body.append([_e(ceiling), *[''] * len(findings.METRICS),
-                   _number(findings.anchor(results, 'idm', ceiling), 3), num_targets])
-    parts.append(_table(header, body, f'Observation “{observation}”'))
-  return '\n'.join(parts)
-
-
-def _steps_row(results, entry):
-  ratio = entry['ratio']
-  cells = [_e(findings.label(results, entry['method'])), f'{entry["reached"]} of {entry["runs"]}',
-           _count(entry['median_steps']) if math.isfinite(entry['median_steps'])
-           else f'&gt; {_count(entry["last_step"])}']
-  if ratio is None:
-    return cells + ['1' if entry['method'] == findings.BASELINE else '–'] + [''] * 5
-  left_out = ratio.num_neither + ratio.num_at_start + ratio.num_unpaired
-  return cells + [_ratio(ratio), _e(_interval(ratio.interval)), str(ratio.num_both),
-                  str(ratio.num_only_method), str(ratio.num_only_baseline), str(left_out)]
-
-
-def _steps(results):
-  baseline = findings.label(results, findings.BASELINE)
-  parts = [f'<p>The first gradient step at which a run reaches the level, interpolated linearly '
-           f'between evaluations. Ratios are geometric means over pairs of runs with the same '
-           f'target and seed, against {_e(baseline)}, with 95 % percentile bootstrap intervals '
-           'over the pairs. A run that does not get there, or failed before, is censored: its last '
-           'step stands in for the unknown one. Where only the method gets there, the pair is an '
-           'upper bound (≤); where only the baseline does, a lower bound (≥); with '
-           'pairs of both kinds the ratio is rough (≈). Left out are pairs in which neither gets '
-           'there, one is there at step 0, or a run is missing. The intervals '
-           'treat pairs as independent, also pairs on one maze, and are too narrow for a '
-           'handful of pairs.</p>']
-  header = ['', 'runs that reach it', 'median steps', f'ratio to {baseline}', '95 % interval',
-            'pairs: both', 'method only (≤)', 'baseline only (≥)', 'left out']
-  table = findings.steps_to_levels(results)
-  for observation in findings.observations(results):
-    body = []
-    for (metric, threshold), entries in itertools.groupby(
-        (entry for entry in table if entry['observation'] == observation),
-        key=lambda entry: (entry['metric'], entry['threshold'])):
-      title = findings.METRICS[metric.split('/')[1]][0]
-      body += [_e(f'{title} ≥ {threshold:g}'), *(_steps_row(results, e) for e in entries)]
-    parts.append(_table(header, body, f'Observation “{observation}”, arg max actions'))
-  return '\n'.join(parts)
-
-
-def _claims(results):
-  body = []
-  for finding in findings.claims(results):
-    measured = '<br>'.join(
-        f'to {threshold:g}: <b>{_ratio(ratio)}</b> {_e(_interval(ratio.interval))}, '
-        f'{ratio.num_counted} of {ratio.num_pairs} pairs: {_e(verdict)}'
-        for threshold, ratio, verdict in finding.levels) or 'not measured'
-    body.append([f'<div class="wrap">{_e(_sentence(finding.text))}</div>',
-                 _e(finding.observation),
-                 f'<div class="wrap">{_badge(finding.verdict)}</div>', measured])
-  rules = _listed([f'{claim.at_most:.2f} for {findings.label(results, claim.method)}'
-                   for claim in findings.CLAIMS])
-  return ('<p>Section 5.6 of the paper, on three seeds. The verdict at each level of the return '
-          'follows a fixed rule on the ratio of steps. <i>Reproduced</i>: the whole interval is '
-          f'below 1, and the ratio is at most {_e(rules)}. <i>Partly</i>: only the former. <i>Not '
-          'shown</i>: the interval reaches 1, or some run of the faster method does not get there. '
-          '<i>Contradicted</i>: the whole interval is above 1. <i>Undecided</i>: fewer than two '
-          'pairs count, or most pairs say nothing. The overall verdict is what the decided levels '
-          'share, or <i>in part</i> if only some agree with the paper.</p>'
-          + _table(['claim', 'observation', 'verdict', 'ratio of steps to a return'], body))
-
-
-def _problems(results):
-  problems = findings.run_problems(results)
-  table = [[_e(run['run']), _e(run['status']), _count(run.get('num_steps')),
-            _count(run.get('seconds'))] for run in results['runs']]
-  return '\n'.join([
-      _list(map(_e, problems)) if problems else '<p>None: every run is done.</p>',
-      '<details><summary>All runs</summary>',
-      _table(['run', 'status', 'steps', 'seconds'], table), '</details>'])
-
-
-def _csv(rows):
-  rows = list(rows)
-  fields = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
-  buffer = io.StringIO()
-  writer = csv.DictWriter(buffer, fields, restval='', lineterminator='\n')
-  writer.writeheader()
-  for row in rows:
-    writer.writerow({
-        key: '+'.join(map(str, x)) if isinstance(x, list | tuple) else
-        '' if x is None or (isinstance(x, float) and not math.isfinite(x)) else x
-        for key, x in row.items()})
-  return buffer.getvalue().encode()
-
-
-def _finite(tree):
-  """NaN is not in JSON; null says the same."""
-  if isinstance(tree, dict):
-    return {key: _finite(x) for key, x in tree.items()}
-  if isinstance(tree, list | tuple):
-    return [_finite(x) for x in tree]
-  return None if isinstance(tree, float) and not math.isfinite(tree) else tree
-
-
-def _flat(entry):
-  """An entry of `findings.steps_to_levels` without nesting, for CSV."""
-  flat, ratio = dict(entry), entry['ratio']
-  del flat['ratio']
-  if ratio is not None:
-    flat |= ratio._asdict() | {'interval_low': ratio.interval.low,
-                               'interval_high': ratio.interval.high}
-    del flat['interval']
-  return flat
-
-
-def _downloads(results):
-  everything = json.dumps(_finite(results), default=str).encode()
-  files = [
-      ('results.csv.gz', 'application/gzip', gzip.compress(_csv(results['rows']), mtime=0),
-       'a row per run and evaluation'),
-      ('final.csv', 'text/csv', _csv(findings.final_metrics(results)), 'the final metrics'),
-      ('steps.csv', 'text/csv', _csv(map(_flat, findings.steps_to_levels(results))),
-       'steps to each level, with ratios and intervals'),
-      ('results.json.gz', 'application/gzip', gzip.compress(everything, mtime=0),
-       'everything: config, mazes, anchors, runs, episodes and rows'),
-  ]
-  return _list(
-      f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">{name}</a>'
-      f' <span class="muted">{what}, {len(data) / 1000:,.0f} kB</span>'
-      for name, kind, data, what in files)
-
-
-_SECTIONS = {  # Id: title, content.
-    'found': ('What was found', _found),
-    'run': ('What was run', _what_was_run),
-    'mazes': ('Mazes', _mazes),
-    'curves': ('Learning curves', _curves),
-    'final': ('Final metrics', _final),
-    'steps': ('Steps to a level', _steps),
-    'claims': ('The paper’s claims', _claims),
-    'problems': ('Failed and missing runs', _problems),
-    'data': ('Data', _downloads),
-}
+  results_file.check(results)
+  return _REPORTS[results['experiment']]
 
 
 def write_report(results, path):
@@ -449,25 +29,7 @@ def write_report(results, path):
   Raises:
     ValueError: if the results lack a field.
   """
-  results_file.check(results)
-  title = 'Does a source maze make learning from few labels faster?'
-  problems = len(findings.run_problems(results))
-  note = (f'<p><b>{problems} of the planned runs or their numbers are missing</b>: '
-          '<a href="#problems">which</a>.</p>' if problems else '')
-  page = '\n'.join([
-      '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8">',
-      '<meta name="viewport" content="width=device-width,initial-scale=1">',
-      f'<title>{_e(title)}</title><style>{report_style.CSS}</style></head><body><main>',
-      f'<header><h1>{_e(title)}</h1>',
-      '<p>Action-limited pretraining (ALPT; Venuto et al., 2023) on maze navigation: section 5.6 '
-      f'and Figure 5(b), run again. <span class="muted">Preset {_e(results["preset"])}, '
-      f'{_e(results["created"])}.</span></p>', note, '<nav aria-label="Sections">',
-      *(f'<a href="#{key}">{_e(name)}</a>' for key, (name, _) in _SECTIONS.items()),
-      '</nav></header>',
-      *(f'<section><h2 id="{key}">{_e(name)}</h2>\n{content(results)}</section>'
-        for key, (name, content) in _SECTIONS.items()),
-      '</main></body></html>', ''])
-  whole_files.write(path, page.encode())
+  whole_files.write(path, of(results).page(results).encode())
 
 
 def write_csv(results, path):
@@ -481,11 +43,11 @@ def write_csv(results, path):
     ValueError: if the results lack a field.
   """
   results_file.check(results)
-  whole_files.write(path, _csv(results['rows']))
+  whole_files.write(path, report_page.csv_bytes(results['rows']))
 
 
 def figure_png(results, path):
-  """Draws return and label accuracy, a row per observation mode, as a PNG file.
+  """Draws the learning curves as a PNG file.
 
   Args:
     results: the dict of results.json.
@@ -494,14 +56,11 @@ def figure_png(results, path):
   Raises:
     ValueError: if the results lack a field or hold no runs.
   """
-  results_file.check(results)
-  observations = findings.observations(results)
-  if not observations:
+  rows_of_panels = of(results).panels(results)
+  if not rows_of_panels:
     raise ValueError('results.runs is empty; expected at least one run to draw. Run '
                      'experiments.reproduce first.')
-  whole_files.write(path, figures.curves_png([
-      [_panel(results, observation, metric) for metric in (findings.RETURN, 'label_accuracy')]
-      for observation in observations]))
+  whole_files.write(path, figures.curves_png(rows_of_panels))
 
 
 def summary_lines(results):
@@ -511,34 +70,9 @@ def summary_lines(results):
     results: the dict of results.json.
 
   Returns:
-    A list of str: how many runs are done, a line per method with its final metrics, a line per
-    claim and observation mode.
+    A list of str: how many runs are done, the final metrics of the methods, the claims.
 
   Raises:
     ValueError: if the results lack a field.
   """
-  results_file.check(results)
-  done = sum(run['status'] == 'done' for run in results['runs'])
-  lines = [f'{results["experiment"]}, preset {results["preset"]}: {done} of '
-           f'{len(results["runs"])} runs done. Final metrics, arg max:']
-  table = {(entry['method'], entry['observation']): entry
-           for entry in findings.final_metrics(results) if entry['acting'] == 'argmax'}
-  width = max((len(findings.label(results, method)) for method in results['methods']), default=0)
-  for method in results['methods']:
-    parts = []
-    for observation in findings.observations(results):
-      entry = table.get((method, observation))
-      if entry and entry['runs']:
-        parts.append(f'{observation}: success {_number(entry["success_500/mean"], 3)}, '
-                     f'SPL {_number(entry["spl/mean"], 3)}, '
-                     f'labels {_number(entry["label_accuracy/mean"], 3):5}')
-      else:
-        parts.append(f'{observation}: no finished run')
-    lines.append(f'{findings.label(results, method):{width}}  {"   ".join(parts)}'.rstrip())
-  for finding in findings.claims(results):
-    ratios = ', '.join(f'{_ratio(ratio)} {_interval(ratio.interval)} to {threshold:g}'
-                       for threshold, ratio, _ in finding.levels) or 'not measured'
-    lines.append(f'{finding.observation}: steps of '
-                 f'{findings.label(results, finding.claim.method)} over '
-                 f'{findings.label(results, finding.claim.baseline)}: {ratios}: {finding.verdict}.')
-  return lines
+  return of(results).summary_lines(results)

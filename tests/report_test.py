@@ -14,7 +14,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import figures, findings, report, results_file, statistics
+from alpt_jax import figures, findings_maze, report, results_file, statistics
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _TARGETS = ('maze-4-blocks:0-seed1', 'maze-4-blocks:0-seed2')
@@ -174,7 +174,7 @@ class ReportTest(parameterized.TestCase):
     page = self._write(results)[1]
     self.assertIn('1.000 ± 0.000 (3 of 4)', page.text)
     self.assertIn('grid-oracle-target0-seed0: no return at step 200, 500.', page.text)
-    entry = next(e for e in findings.final_metrics(results)
+    entry = next(e for e in findings_maze.final_metrics(results)
                  if (e['method'], e['acting']) == ('oracle', 'argmax'))
     self.assertEqual((entry['runs'], entry['success_500/n']), (4, 3))
 
