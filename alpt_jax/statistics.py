@@ -66,6 +66,30 @@ class PairedRatio(NamedTuple):
     return self.num_both + self.num_only_method + self.num_only_baseline
 
 
+class PairedDifference(NamedTuple):
+  """How much higher one method ends than another, over the seeds that both have.
+
+  Attributes:
+    mean: of the method; NaN without pairs, as the next.
+    baseline_mean: of the baseline.
+    spread: the larger of the two population standard deviations; NaN for fewer than two pairs.
+    num_pairs: seeds that both have.
+    num_higher: those in which the method is higher.
+    num_lower: those in which it is lower.
+  """
+  mean: float
+  baseline_mean: float
+  spread: float
+  num_pairs: int
+  num_higher: int
+  num_lower: int
+
+  @property
+  def difference(self):
+    """Method minus baseline."""
+    return self.mean - self.baseline_mean
+
+
 def value(row, metric):
   """The number of a row; NaN if it is absent, None or not finite."""
   number = row.get(metric)
@@ -271,3 +295,66 @@ def overall_verdict(verdicts):
   if len(votes) == 1:
     return votes.pop()
   return 'partly' if votes & {'reproduced', 'partly'} else 'contradicted'
+
+
+def paired_difference(values, baseline_values):
+  """Compares two methods seed by seed.
+
+  Args:
+    values: {seed: number}; NaN counts as missing.
+    baseline_values: the same of the baseline.
+
+  Returns:
+    A `PairedDifference`.
+  """
+  seeds = [seed for seed in values if math.isfinite(values[seed])
+           and math.isfinite(baseline_values.get(seed, math.nan))]
+  ours, theirs = (np.array([v[seed] for seed in seeds]) for v in (values, baseline_values))
+  n = len(seeds)
+  return PairedDifference(
+      mean=float(ours.mean()) if n else math.nan,
+      baseline_mean=float(theirs.mean()) if n else math.nan,
+      spread=float(max(ours.std(), theirs.std())) if n > 1 else math.nan,
+      num_pairs=n, num_higher=int((ours > theirs).sum()), num_lower=int((ours < theirs).sum()))
+
+
+OUTCOMES = ('better', 'worse', 'cannot tell')
+
+
+def outcome(pairs):
+  """Judges whether a method ends higher than a baseline, by a rule fixed before any number.
+
+  'better' and 'worse' need two seeds or more that all agree, and means that are more than twice the
+  spread apart. Between methods that do not differ (normal noise), 'better' still comes up in 11 %
+  of comparisons of two seeds, 4 % of three, 1 % of four.
+
+  Args:
+    pairs: a `PairedDifference`.
+
+  Returns:
+    One of OUTCOMES, and in a few words why.
+  """
+  if pairs.num_pairs < 2:
+    return 'cannot tell', ('no seed' if not pairs.num_pairs else 'one seed') + ' to compare'
+  if pairs.num_pairs not in (pairs.num_higher, pairs.num_lower):
+    return 'cannot tell', 'the seeds disagree'
+  if abs(pairs.difference) <= 2 * pairs.spread:
+    return 'cannot tell', 'within the spread'
+  return ('better' if pairs.num_higher else 'worse'), 'all seeds agree, beyond the spread'
+
+
+def verdict_of_outcomes(outcomes):
+  """One verdict for the comparisons that measure a claim.
+
+  Args:
+    outcomes: list of OUTCOMES.
+
+  Returns:
+    'reproduced' if all are better, 'partly' if some are, 'contradicted' if none is and some are
+    worse, 'undecided' if nothing can be told of any, 'not measured' if there are none.
+  """
+  if not outcomes:
+    return 'not measured'
+  if 'better' in outcomes:
+    return 'reproduced' if set(outcomes) == {'better'} else 'partly'
+  return 'contradicted' if 'worse' in outcomes else 'undecided'

@@ -168,5 +168,46 @@ class VerdictTest(parameterized.TestCase):
     self.assertEqual(statistics.overall_verdict(verdicts), expected)
 
 
+class PairedDifferenceTest(parameterized.TestCase):
+
+  def test_seeds_that_both_have_are_compared(self):
+    pairs = statistics.paired_difference({0: .5, 1: .7, 2: .9, 3: math.nan},
+                                         {0: .4, 1: .2, 3: .1, 4: .1})
+    self.assertAlmostEqual(pairs.mean, .6)
+    self.assertAlmostEqual(pairs.baseline_mean, .3)
+    self.assertAlmostEqual(pairs.difference, .3)
+    self.assertAlmostEqual(pairs.spread, .1)  # Of .5 and .7, and of .4 and .2.
+    self.assertEqual((pairs.num_pairs, pairs.num_higher, pairs.num_lower), (2, 2, 0))
+
+  @parameterized.named_parameters(
+      ('no_seed', {}, {0: 1.}, 'cannot tell', 'no seed'),
+      ('one_seed', {0: 9.}, {0: 1.}, 'cannot tell', 'one seed'),
+      ('higher', {0: 8., 1: 9.}, {0: 1., 1: 1.}, 'better', 'agree'),
+      ('lower', {0: 1., 1: 1.}, {0: 8., 1: 9.}, 'worse', 'agree'),
+      ('equal', {0: 1., 1: 1.}, {0: 1., 1: 1.}, 'cannot tell', 'disagree'),
+      ('one_against', {0: 90., 1: .9, 2: 90.}, {0: 1., 1: 1., 2: 1.}, 'cannot tell', 'disagree'),
+      # 6 - 4 is not more than twice the deviation of 5 and 7.
+      ('within_spread', {0: 5., 1: 7.}, {0: 4., 1: 4.}, 'cannot tell', 'within the spread'))
+  def test_outcome(self, values, baseline_values, outcome, reason):
+    judged = statistics.outcome(statistics.paired_difference(values, baseline_values))
+    self.assertEqual(judged[0], outcome)
+    self.assertIn(reason, judged[1])
+
+  @parameterized.parameters((2, .11), (3, .04), (4, .01))
+  def test_how_often_equal_methods_come_out_better(self, num_seeds, share):
+    draws = np.random.default_rng(0).normal(size=(5000, 2, num_seeds))
+    outcomes = [statistics.outcome(statistics.paired_difference(
+        dict(enumerate(ours)), dict(enumerate(theirs))))[0] for ours, theirs in draws]
+    self.assertAlmostEqual(outcomes.count('better') / len(outcomes), share, delta=.015)
+
+  def test_verdict_of_outcomes(self):
+    verdict = statistics.verdict_of_outcomes
+    self.assertEqual(verdict([]), 'not measured')
+    self.assertEqual(verdict(['better', 'better']), 'reproduced')
+    self.assertEqual(verdict(['better', 'cannot tell', 'worse']), 'partly')
+    self.assertEqual(verdict(['cannot tell', 'worse']), 'contradicted')
+    self.assertEqual(verdict(['cannot tell']), 'undecided')
+
+
 if __name__ == '__main__':
   absltest.main()
