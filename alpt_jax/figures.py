@@ -1,4 +1,4 @@
-"""Pictures of the maze experiment: learning curves and mazes.
+"""Pictures of the experiments: learning curves and mazes.
 
 Curves are drawn once, by matplotlib, for the page (SVG) and for a README (PNG). In the SVG the two
 inks become CSS, so that one picture serves light and dark pages. Mazes are a few SVG shapes.
@@ -53,7 +53,8 @@ class Panel:
     title: above the plot.
     y_label: of the y axis, with its unit.
     curves: pairs of a Style and a `statistics.Curve`.
-    anchors: {name: level}, drawn as dashed lines; NaN levels are left out.
+    anchors: {name: level}, drawn as dashed lines; NaN levels are left out, levels outside of
+      `limits` are named at the edge, with an arrow.
     limits: y range.
   """
   title: str
@@ -107,10 +108,13 @@ def _draw_anchors(ax, panel):
     if math.isfinite(level):
       names.setdefault(f'{level:.3f}'.rstrip('0').rstrip('.'), []).append(name)
   levels = [float(text) for text in names]
-  heights = _spread(levels, .055 * (panel.limits[1] - panel.limits[0]))
+  low, high = panel.limits
+  heights = _spread(np.clip(levels, low, high), .055 * (high - low))
   for text, level, height in zip(names, levels, heights, strict=True):
-    ax.axhline(level, color=_ANCHOR, lw=.9, ls=(0, (5, 3)), zorder=1)
-    ax.annotate('\n'.join(names[text]) + f' {text}', (1, height), xytext=(5, 0),
+    arrow = ' ↑' if level > high else ' ↓' if level < low else ''
+    if not arrow:
+      ax.axhline(level, color=_ANCHOR, lw=.9, ls=(0, (5, 3)), zorder=1)
+    ax.annotate('\n'.join(names[text]) + f' {text}{arrow}', (1, height), xytext=(5, 0),
                 xycoords=('axes fraction', 'data'), textcoords='offset points',
                 va='top' if len(names[text]) > 1 else 'center', color=_ANCHOR, fontsize=8,
                 annotation_clip=False)
@@ -175,7 +179,7 @@ def curves_png(rows_of_panels):
   """Draws panels as one picture on white, a row of panels per setting, with one legend.
 
   Args:
-    rows_of_panels: list of equally long lists of `Panel`.
+    rows_of_panels: list of equally long lists of `Panel`, or None for an empty place.
 
   Returns:
     bytes of a PNG file.
@@ -188,6 +192,9 @@ def curves_png(rows_of_panels):
     shown = {}
     for panels, axes_row in zip(rows_of_panels, axes, strict=True):
       for panel, ax in zip(panels, axes_row, strict=True):
+        if panel is None:
+          ax.set_axis_off()
+          continue
         _draw(ax, panel)
         shown.update({style: None for style, _ in panel.curves})
     handles = [lines.Line2D([], [], color=s.colour, marker=s.marker, label=s.label,
