@@ -1,25 +1,31 @@
 """Reads results.json of an experiment and checks it, so that nothing behind it meets a bad field.
 
-The file holds what was run (command, preset, config, versions), the mazes with their anchors, the
-runs, and a row of metrics per run and evaluation. A metric may be missing (absent, null or NaN).
+The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
+games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
+missing (absent, null or NaN).
 """
 
 import json
 import numbers
 import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from alpt_jax import methods
 
 _REMEDY = 'Delete the file and write it again with experiments.reproduce.'
 _TYPES = {str: 'a string', dict: 'an object', list: 'a list', numbers.Real: 'a number',
           bool: 'true or false'}
 
 _TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
-        'config_digest': str, 'versions': dict, 'thresholds': list, 'methods': dict, 'mazes': dict,
-        'runs': list, 'rows': list}
+        'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
 _MAZE = {'role': str, 'kind': str, 'size': numbers.Real, 'walls': list, 'goal': list,
          'anchors': dict}
-_IDENTITY = {'run': str, 'method': str, 'observation': str, 'target': str, 'sources': list,
-             'seed': numbers.Real}
+_GAME_NUMBERS = ('num_transitions', 'num_episodes', 'random', 'human', 'majority_accuracy',
+                 'chance_accuracy')
+_IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real}
 STATUSES = ('done', 'failed', 'running')
+PARTS = ('labels', 'score')  # The IDM alone, or agents.
 
 
 def _fail(where, found, expected):
@@ -61,6 +67,17 @@ def _check_maze(maze, where):
   _check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
 
 
+def _check_game(game, where):
+  _check_fields(game, {'role': str, 'checkpoints': list}, where)
+  for name in ('behaviour', 'notice'):
+    if not isinstance(game.get(name, ''), str | None):
+      _fail(f'{where}.{name}', f'is {str(game[name])[:40]!r}', 'a string or null')
+  _check_numbers({name: game.get(name) for name in _GAME_NUMBERS}, where)
+  for i, checkpoint in enumerate(game['checkpoints']):
+    _check_fields(checkpoint, {}, f'{where}.checkpoints[{i}]')
+    _check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
+
+
 def _check_rollout(rollout, mazes, where):
   _check_fields(rollout, {'target': str, 'acting': str, 'episodes': list}, where)
   if rollout['target'] not in mazes:
@@ -72,8 +89,33 @@ def _check_rollout(rollout, mazes, where):
       _fail(f'{where}.episodes[{i}]', 'has a start or path of other things', '[row, column] cells')
 
 
-def _check_names(record, results, where):
-  for field, known in (('method', results['methods']), ('target', results['mazes'])):
+class _Experiment(NamedTuple):
+  """What the results of an experiment have besides what all have.
+
+  Attributes:
+    places: the field that holds the mazes or games.
+    top: other fields, with their types.
+    check_place: of a maze or game and what messages call it.
+    identity: fields that, with method, target and seed, make a run; with their types.
+    choices: what some of them can be.
+  """
+  places: str
+  top: dict
+  check_place: Callable
+  identity: dict
+  choices: dict
+
+
+_EXPERIMENTS = {
+    'maze': _Experiment('mazes', {'thresholds': list}, _check_maze, {'observation': str}, {}),
+    'atari': _Experiment(
+        'games', {}, _check_game, {'num_labels': numbers.Real, 'phase': str, 'part': str},
+        {'phase': methods.PHASES, 'part': PARTS}),
+}
+
+
+def _check_choices(record, choices, where):
+  for field, known in choices.items():
     if record[field] not in known:
       _fail(f'{where}.{field}', f'is {record[field]!r}', f'one of {sorted(known)}')
 
@@ -89,37 +131,46 @@ def check(results, name='results'):
     ValueError: naming the first bad field, what it holds and what was expected.
   """
   _check_fields(results, _TOP, name)
-  for i, threshold in enumerate(results['thresholds']):
+  _check_choices(results, {'experiment': _EXPERIMENTS}, name)
+  experiment = _EXPERIMENTS[results['experiment']]
+  _check_fields(results, experiment.top | {experiment.places: dict}, name)
+  places = results[experiment.places]
+  identity = _IDENTITY | experiment.identity
+  choices = {'method': results['methods'], 'target': places} | experiment.choices
+  one_of_a_kind = ('method', *experiment.identity, 'target', 'seed')
+  for i, threshold in enumerate(results.get('thresholds', [])):
     if not isinstance(threshold, numbers.Real):
       _fail(f'{name}.thresholds[{i}]', f'is {threshold!r}', 'a number')
   for method, record in results['methods'].items():
     _check_fields(record, {'label': str}, f'{name}.methods.{method}')
-  for maze, record in results['mazes'].items():
-    _check_maze(record, f'{name}.mazes.{maze}')
+  for place, record in places.items():
+    experiment.check_place(record, f'{name}.{experiment.places}.{place}')
   runs, settings = {}, set()
   for i, run in enumerate(results['runs']):
     where = f'{name}.runs[{i}]'
-    _check_fields(run, _IDENTITY | {'status': str}, where)
-    _check_names(run, results, where)
-    if run['status'] not in STATUSES:
-      _fail(f'{where}.status', f'is {run["status"]!r}', f'one of {STATUSES}')
+    _check_fields(run, identity | {'status': str}, where)
+    _check_choices(run, choices | {'status': STATUSES}, where)
+    for j, source in enumerate(run['sources']):
+      if source not in places:
+        _fail(f'{where}.sources[{j}]', f'is {source!r}', f'one of {sorted(places)}')
     _check_numbers({key: run.get(key) for key in ('seconds', 'num_steps')}, where)
     if run.get('rollout') is not None:
-      _check_rollout(run['rollout'], results['mazes'], f'{where}.rollout')
-    setting = tuple(run[key] for key in ('method', 'observation', 'target', 'seed'))
+      _check_rollout(run['rollout'], places, f'{where}.rollout')
+    setting = tuple(run[key] for key in one_of_a_kind)
     if run['run'] in runs or setting in settings:
-      _fail(where, f'repeats {run["run"]!r}', 'one run per method, observation, target and seed')
+      *most, last = one_of_a_kind
+      _fail(where, f'repeats {run["run"]!r}', f'one run per {", ".join(most)} and {last}')
     runs[run['run']] = run
     settings.add(setting)
   seen = set()
   for i, row in enumerate(results['rows']):
     where = f'{name}.rows[{i}]'
-    _check_fields(row, _IDENTITY | {'step': numbers.Real}, where)
+    _check_fields(row, identity | {'step': numbers.Real}, where)
     _check_numbers({key: x for key, x in row.items() if '/' in key or key == 'label_accuracy'},
                    where)
     if row['run'] not in runs:
       _fail(f'{where}.run', f'is {row["run"]!r}', 'the name of one of the runs')
-    for key in ('method', 'observation', 'target', 'seed'):
+    for key in one_of_a_kind:
       if row[key] != runs[row['run']][key]:
         _fail(f'{where}.{key}', f'is {row[key]!r}', f'{runs[row["run"]][key]!r}, as its run says')
     if (row['run'], row['step']) in seen:

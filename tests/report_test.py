@@ -1,9 +1,7 @@
 """The report of the maze experiment: what a reader of the page and of the table can rely on."""
 
-import base64
 import csv
 import gzip
-import html.parser
 import json
 import math
 import os
@@ -15,6 +13,7 @@ import tempfile
 from absl.testing import absltest, parameterized
 
 from alpt_jax import figures, findings_maze, report, results_file, statistics
+from tests import html_page
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _TARGETS = ('maze-4-blocks:0-seed1', 'maze-4-blocks:0-seed2')
@@ -77,40 +76,6 @@ def _row(results, run, step):
   return next(row for row in results['rows'] if (row['run'], row['step']) == (run, step))
 
 
-class _Page(html.parser.HTMLParser):
-  """Collects a page's text, references and ids; knows whether its elements are balanced."""
-
-  _VOID = {'meta', 'br', 'wbr'}
-
-  def __init__(self, text):
-    super().__init__()
-    self.text, self.references, self.ids, self.downloads, self.open = '', [], [], {}, []
-    self.feed(text)
-    self.close()
-
-  def handle_starttag(self, tag, attrs):
-    attrs = dict(attrs)
-    if tag not in self._VOID:
-      self.open.append(tag)
-    self.ids += [attrs['id']] if 'id' in attrs else []
-    self.references += [attrs[key] for key in ('href', 'src', 'xlink:href') if key in attrs]
-    if 'download' in attrs:
-      self.downloads[attrs['download']] = base64.b64decode(attrs['href'].split(',')[1])
-
-  def handle_startendtag(self, tag, attrs):
-    self.handle_starttag(tag, attrs)
-    if tag not in self._VOID:
-      self.open.pop()
-
-  def handle_endtag(self, tag):
-    if not self.open or self.open.pop() != tag:
-      raise AssertionError(f'</{tag}> closes nothing')
-
-  def handle_data(self, data):
-    if self.open and self.open[-1] != 'style':
-      self.text += data
-
-
 class ReportTest(parameterized.TestCase):
 
   def _write(self, results):
@@ -119,7 +84,7 @@ class ReportTest(parameterized.TestCase):
     self.assertEqual(os.listdir(os.path.dirname(path)), ['report.html'])  # Nothing temporary.
     with open(path, encoding='utf-8') as file:
       source = file.read()
-    return source, _Page(source)
+    return source, html_page.Page(source)
 
   def test_page_is_whole_and_refers_to_nothing_outside(self):
     source, page = self._write(make_results(('grid', 'xy')))
