@@ -4,9 +4,9 @@ What an experiment's page says is in a file of its own, named after the experime
 `report_page` and `figures`, from numbers that `findings` and its likes compute.
 """
 
-from alpt_jax import figures, report_maze, report_page, results_file, whole_files
+from alpt_jax import figures, report_atari, report_maze, report_page, results_file, whole_files
 
-_REPORTS = {'maze': report_maze}
+_REPORTS = {'maze': report_maze, 'atari': report_atari}
 
 
 def of(results):

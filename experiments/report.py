@@ -1,4 +1,4 @@
-"""Turns the results of the maze experiment into a page and a table.
+"""Turns the results of an experiment into a page and a table.
 
 python -m experiments.report --results=runs/maze/results.json
 

@@ -1,0 +1,364 @@
+"""What the Atari experiment measured: labels, scores, and the paper's claims about them.
+
+A setting is a target game with so many labels, in one of two parts: 'labels' (the IDM alone, by the
+share of hidden actions that it labels right) or 'score' (agents, by the points they make). Claims
+are judged by rules fixed before any number (`statistics.outcome`). Failed runs are in no mean.
+"""
+
+import collections
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from alpt_jax import findings, methods, results_file, statistics
+from alpt_jax.envs import action_sets
+
+LABELS, SCORE = results_file.PARTS
+ACCURACY = 'label_accuracy'
+_PHASES = sorted(methods.PHASES, key=('pretrain', 'joint', 'finetune').index)  # As they follow.
+
+
+class Setting(NamedTuple):
+  """What methods are compared in.
+
+  Attributes:
+    part: 'labels' or 'score'.
+    target: the game.
+    num_labels: transitions of the target whose action is known.
+    methods: those that were run, in the order of the results' methods.
+    bounds: {method: num_labels} of methods that were run on this target with a number of labels of
+      their own; they are shown beside the others and compared with none.
+  """
+  part: str
+  target: str
+  num_labels: int
+  methods: tuple[str, ...]
+  bounds: dict[str, int]
+
+
+def score_metric(results):
+  """The score's column: 'sampled/score', or 'argmax/score' if agents acted so."""
+  has_sampled = any(row.get('sampled/score') is not None for row in results['rows'])
+  has_argmax = any(row.get('argmax/score') is not None for row in results['rows'])
+  return 'argmax/score' if has_argmax and not has_sampled else 'sampled/score'
+
+
+def metric_of(results, part):
+  """The column that a part is about."""
+  return ACCURACY if part == LABELS else score_metric(results)
+
+
+def settings(results, part):
+  """The `Setting`s of a part, in the order of the runs."""
+  ran = collections.defaultdict(set)  # (target, number of labels): methods.
+  for run in results['runs']:
+    if run['part'] == part:
+      ran[run['target'], run['num_labels']].add(run['method'])
+  found = []
+  for (target, num_labels), here in ran.items():
+    elsewhere = {n: there for (t, n), there in ran.items() if t == target and n != num_labels}
+    if _is_bound(here, elsewhere.values()):
+      continue
+    bounds = {min(there): n for n, there in elsewhere.items()
+              if _is_bound(there, [here, *(x for k, x in elsewhere.items() if k != n)])}
+    found.append(Setting(part, target, num_labels,
+                         tuple(m for m in results['methods'] if m in here), bounds))
+  return found
+
+
+def _is_bound(here, elsewhere):
+  """Whether methods with this number of labels are one alone, where others can be compared."""
+  return (len(here) == 1 and any(len(there) > 1 for there in elsewhere)
+          and not any(here & there for there in elsewhere))
+
+
+def runs_of(results, setting, method):
+  """Runs of a method in a setting, of its last phase: of ALPT's two, the finetuning."""
+  num_labels = setting.bounds.get(method, setting.num_labels)
+  runs = [run for run in results['runs']
+          if (run['part'], run['target'], run['num_labels'], run['method'])
+          == (setting.part, setting.target, num_labels, method)]
+  last = max((_PHASES.index(run['phase']) for run in runs), default=None)
+  return [run for run in runs if _PHASES.index(run['phase']) == last]
+
+
+def rows_of(results, setting, method):
+  """Evaluations of a method in a setting, without those of failed runs.
+
+  Not every evaluation is a scored one. Where no run of the setting has a number, none was to be.
+  """
+  metric = metric_of(results, setting.part)
+  methods_here = (*setting.methods, *setting.bounds)
+  shown = {run['run'] for m in methods_here for run in runs_of(results, setting, m)}
+  steps = {row['step'] for row in results['rows']
+           if row['run'] in shown and row.get(metric) is not None}
+  runs = {run['run'] for run in runs_of(results, setting, method) if run['status'] != 'failed'}
+  return [row for row in results['rows'] if row['run'] in runs and row['step'] in steps]
+
+
+def curve(results, setting, method):
+  """A method's learning curve in a setting.
+
+  Returns:
+    A `statistics.Curve`, and whether its std is over the episodes of the only run instead of over
+    runs (of scores only).
+  """
+  rows, metric = rows_of(results, setting, method), metric_of(results, setting.part)
+  result = statistics.curve(rows, metric)
+  if setting.part == SCORE and result.n.any() and result.n.max() == 1:
+    return result._replace(std=statistics.curve(rows, f'{metric}_std').mean), True
+  return result, False
+
+
+def sources_of(results, setting, method):
+  """Names of a method's source games in a setting."""
+  return tuple(next((run['sources'] for run in runs_of(results, setting, method)), ()))
+
+
+def final_metrics(results):
+  """The last evaluation of the runs that are done.
+
+  Args:
+    results: checked results.
+
+  Returns:
+    A list of dicts, one per setting and method, and one per bound: part, target, num_labels,
+    method, sources, step, planned, done, failed (numbers of runs), and per metric
+    ('label_accuracy', and 'score' and 'human_normalised' of agents) mean, population std and n over
+    the runs that are done. For one run, `score/episodes_std` and `score/episodes` are over its
+    episodes.
+  """
+  table, seen_bounds, score = [], set(), score_metric(results)
+  normalised, episodes = (score.replace('score', name)
+                          for name in ('human_normalised', 'num_episodes'))
+  for setting in (*settings(results, LABELS), *settings(results, SCORE)):
+    columns = {ACCURACY: ACCURACY}
+    if setting.part == SCORE:
+      columns |= {'score': score, 'human_normalised': normalised}
+    for method in (*setting.methods, *setting.bounds):
+      if (setting.part, setting.target, method) in seen_bounds:
+        continue  # Beside every setting of its target, and once here.
+      if method in setting.bounds:
+        seen_bounds.add((setting.part, setting.target, method))
+      runs = runs_of(results, setting, method)
+      last = findings.final_rows(results, rows_of(results, setting, method)).values()
+      entry = dict(
+          part=setting.part, target=setting.target,
+          num_labels=setting.bounds.get(method, setting.num_labels), method=method,
+          sources=sources_of(results, setting, method),
+          step=max((row['step'] for row in last), default=None), planned=len(runs),
+          done=len(last), failed=sum(run['status'] == 'failed' for run in runs))
+      for name, column in columns.items():
+        values = np.array([statistics.value(row, column) for row in last])
+        values = values[np.isfinite(values)]
+        entry |= {f'{name}/mean': values.mean() if values.size else math.nan,
+                  f'{name}/std': values.std() if values.size > 1 else math.nan,
+                  f'{name}/n': values.size}
+      if setting.part == SCORE and len(last) == 1:
+        row, = last
+        entry |= {'score/episodes_std': statistics.value(row, f'{score}_std'),
+                  'score/episodes': row.get(episodes)}
+      table.append(entry)
+  return table
+
+
+class Comparison(NamedTuple):
+  """Two methods in one setting.
+
+  Attributes:
+    setting: where.
+    method: should be higher, if the claim is right.
+    baseline: than this.
+    pairs: a `statistics.PairedDifference` of the last evaluations.
+    outcome: one of `statistics.OUTCOMES`.
+    reason: of the outcome, in words.
+  """
+  setting: Setting
+  method: str
+  baseline: str
+  pairs: statistics.PairedDifference
+  outcome: str
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+  """What the paper says.
+
+  Attributes:
+    text: the claim.
+    section: of the paper.
+    part: by what it is measured.
+    pairs: of (results, setting), the (method, baseline) pairs to compare.
+  """
+  text: str
+  section: str
+  part: str
+  pairs: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+  """A claim, measured.
+
+  Attributes:
+    claim: the claim.
+    comparisons: tuple of `Comparison`.
+    verdict: see `statistics.verdict_of_outcomes`.
+  """
+  claim: Claim
+  comparisons: tuple[Comparison, ...]
+  verdict: str
+
+
+def _learners(results, setting):
+  """{method: sources} of the methods that a claim about sources can be about."""
+  return {m: sources_of(results, setting, m) for m in setting.methods
+          if setting.part == LABELS or m == 'dt1_idm'
+          or (m.startswith('alpt') and m != 'alpt_idm_only')}
+
+
+def _most_sources_over_none(results, setting):
+  sources = _learners(results, setting)
+  most = max(map(len, sources.values()), default=0)
+  return [(m, without) for m in sources if most and len(sources[m]) == most
+          for without in sources if not sources[without]]
+
+
+def _one_disjoint_source_over_none(results, setting):
+  sources = _learners(results, setting)
+  return [(m, without) for m in sources
+          if len(sources[m]) == 1 and is_disjoint(setting.target, sources[m][0])
+          for without in sources if not sources[without]]
+
+
+def _more_sources_over_fewer(results, setting):
+  sources = {m: s for m, s in _learners(results, setting).items() if s}
+  sizes = sorted({len(s) for s in sources.values()})
+  return [(more, fewer) for low, high in itertools.pairwise(sizes)
+          for more in sources if len(sources[more]) == high
+          for fewer in sources if len(sources[fewer]) == low]
+
+
+def _alpt_over(baseline):
+  def pairs(results, setting):
+    learners = _learners(results, setting)
+    alpt = {m: s for m, s in learners.items() if s}
+    most = max(map(len, alpt.values()), default=0)
+    return [(m, baseline) for m, s in alpt.items()
+            if len(s) == most and baseline in setting.methods]
+  return pairs
+
+
+def _idm_only_over_dt1_idm(results, setting):
+  del results
+  return ([('alpt_idm_only', 'dt1_idm')]
+          if {'alpt_idm_only', 'dt1_idm'} <= set(setting.methods) else [])
+
+
+_ONLY_DISJOINT = 'only targets that share no action with the source, but doing nothing, count'
+CLAIMS = (
+    Claim('Training the IDM on source games, too, gives better labels of the target than training '
+          'it on the target only', 'Section 5.3: “most generalization benefits are occurring due '
+          'to the IDM pretraining”; the paper shows scores, not labels', LABELS,
+          _most_sources_over_none),
+    Claim('A single source whose actions are disjoint from the target’s (Freeway) gives better '
+          'labels', f'Section 5.5, there by scores; {_ONLY_DISJOINT}', LABELS,
+          _one_disjoint_source_over_none),
+    Claim('A single source whose actions are disjoint from the target’s (Freeway) gives higher '
+          'scores', f'Section 5.5: “significant benefits”; {_ONLY_DISJOINT}', SCORE,
+          _one_disjoint_source_over_none),
+    Claim('More sources give better labels', 'Section 5.4, there by scores', LABELS,
+          _more_sources_over_fewer),
+    Claim('More sources give higher scores', 'Section 5.4: “target game performance improves with '
+          'more source games”', SCORE, _more_sources_over_fewer),
+    Claim('ALPT scores higher than DT1-IDM, which knows the target only', 'Section 5.3: “up to '
+          '≈500% higher”', SCORE, _alpt_over('dt1_idm')),
+    Claim('ALPT scores higher than DT1, which trains on the labelled part alone', 'Section 5.3: '
+          'DT1 “is poor”', SCORE, _alpt_over('dt1')),
+    Claim('ALPT scores higher than DT5, which pretrains the DT but has no IDM', 'Section 5.3: '
+          '“performance is not recovered under pretraining only the sequence model”', SCORE,
+          _alpt_over('dt5')),
+    Claim('ALPT scores higher than DT5-RET, which trains returns on unlabelled data', 'Section '
+          '5.3: “is poor”', SCORE, _alpt_over('dt5_ret')),
+    Claim('Pretraining the IDM alone already scores higher than DT1-IDM', 'Appendix A', SCORE,
+          _idm_only_over_dt1_idm),
+)
+
+
+def is_disjoint(target, source):
+  """Whether two games share no action but doing nothing; False if a game is not known."""
+  known = action_sets.MINIMAL_ACTIONS
+  return (target in known and source in known
+          and set(known[target]) & set(known[source]) <= {action_sets.ACTION_NAMES.index('NOOP')})
+
+
+def _final_by_seed(results, setting, method):
+  rows = findings.final_rows(results, rows_of(results, setting, method)).values()
+  metric = metric_of(results, setting.part)
+  return {row['seed']: statistics.value(row, metric) for row in rows}
+
+
+def claims(results):
+  """Measures the paper's claims.
+
+  Args:
+    results: checked results.
+
+  Returns:
+    A `Finding` per claim.
+  """
+  found = []
+  for claim in CLAIMS:
+    comparisons = []
+    for setting in settings(results, claim.part):
+      for method, baseline in claim.pairs(results, setting):
+        pairs = statistics.paired_difference(_final_by_seed(results, setting, method),
+                                             _final_by_seed(results, setting, baseline))
+        comparisons.append(
+            Comparison(setting, method, baseline, pairs, *statistics.outcome(pairs)))
+    found.append(Finding(claim, tuple(comparisons),
+                         statistics.verdict_of_outcomes([c.outcome for c in comparisons])))
+  return found
+
+
+def best_checkpoint(game):
+  """The highest mean score among the checkpoints of a game's data; NaN if none is known."""
+  scores = [statistics.value(checkpoint, 'mean_score') for checkpoint in game['checkpoints']]
+  return max((score for score in scores if math.isfinite(score)), default=math.nan)
+
+
+def run_problems(results):
+  """Runs that failed, are not finished, are missing or lack numbers.
+
+  A run is missing if others of its setting ran with its seed, but it did not.
+
+  Args:
+    results: checked results.
+
+  Returns:
+    A list of sentences.
+  """
+  problems, rows = [], findings.rows_by_run(results['rows'])
+  names = {LABELS: 'label accuracy', SCORE: 'score'}
+  for run in results['runs']:
+    if run['phase'] != 'pretrain' or run['status'] != 'done':  # Pretraining need not be scored.
+      problems += findings.unfinished(run, rows[run['run']])
+  for part, name in names.items():
+    for setting in settings(results, part):
+      metric = metric_of(results, part)
+      seeds = sorted({run['seed'] for method in setting.methods
+                      for run in runs_of(results, setting, method)})
+      for method in setting.methods:
+        runs = runs_of(results, setting, method)
+        scored = findings.rows_by_run(rows_of(results, setting, method))
+        for run in runs:
+          problems += findings.gaps(run, scored[run['run']], metric, name)
+        problems += [
+            f'{findings.label(results, method)}, {setting.target}, {setting.num_labels:,} labels, '
+            f'seed {seed}: missing.' for seed in seeds if seed not in {r['seed'] for r in runs}]
+  return problems
