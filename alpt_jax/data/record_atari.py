@@ -41,8 +41,9 @@ class Settings:
     num_steps: agent steps (4 frames each) to play in all checkpoints together; what the last
       episode takes to its end comes on top.
     num_checkpoints: 1 .. 100.
-    first_epsilon: share of uniformly random actions of the first checkpoint, in [0, 1].
-    last_epsilon: the same of the last; linear in between.
+    first_epsilon: share of uniformly random actions of the first checkpoint, in (0, 1].
+    last_epsilon: the same of the last; geometric in between, as an agent's play improves fast at
+      first and slowly later on.
     max_episode_steps: agent steps after which an episode is cut, which is no terminal state.
     sticky: probability with which the emulator repeats the previous action.
     seed: of the game's and the behaviour's draws.
@@ -63,8 +64,8 @@ class Settings:
       raise ValueError(f'num_steps is {self.num_steps}; expected at least one for each of the '
                        f'{self.num_checkpoints} checkpoints.')
     for name in ('first_epsilon', 'last_epsilon'):
-      if not 0 <= getattr(self, name) <= 1:
-        raise ValueError(f'{name} is {getattr(self, name)}; expected a share in [0, 1].')
+      if not 0 < getattr(self, name) <= 1:
+        raise ValueError(f'{name} is {getattr(self, name)}; expected a share in (0, 1].')
     if self.seed < 0:
       raise ValueError(f'seed is {self.seed}; expected at least 0.')
 
@@ -103,7 +104,7 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
   num_steps, num_checkpoints = settings.num_steps, settings.num_checkpoints
   # A game's draws do not depend on which other games are recorded, or how long a checkpoint took.
   seeds = np.random.SeedSequence([settings.seed, run, zlib.crc32(game.encode())])
-  epsilons = np.linspace(settings.first_epsilon, settings.last_epsilon, num_checkpoints).tolist()
+  epsilons = np.geomspace(settings.first_epsilon, settings.last_epsilon, num_checkpoints).tolist()
   checkpoints = []
   num_played = 0
   with (whole_files.new_directory(directory) as staging,

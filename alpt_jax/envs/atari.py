@@ -72,7 +72,7 @@ def minimal_actions(game):
   Returns:
     A list of `ale_py.Action`.
   """
-  return _load(_rom_path(game)).getMinimalActionSet()
+  return _load(rom_path(game)).getMinimalActionSet()
 
 
 class Atari(dm_env.Environment):
@@ -230,7 +230,7 @@ def rom_path(game):
   """
   name = re.sub('(?<!^)(?=[A-Z])', '_', game).lower()
   try:
-    path = roms.get_rom_path(name)
+    path = roms.getrom_path(name)
   except (FileNotFoundError, NotADirectoryError):
     path = None
   if path is None:

@@ -91,7 +91,7 @@ def get_config(argument=''):
   config.collect = dict(
       origin='play',  # Or 'convert', 'prepare': official data, from `from_dir`.
       from_dir='',
-      behaviour='auto', num_steps=50_000, num_checkpoints=10, first_epsilon=1., last_epsilon=.05,
+      behaviour='auto', num_steps=100_000, num_checkpoints=10, first_epsilon=1., last_epsilon=.05,
       max_episode_steps=2500, sticky=.25, seed=0)
 
   config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
