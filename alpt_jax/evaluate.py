@@ -141,18 +141,44 @@ def score_labels(run_directory, truth):
     ValueError: if a file is of other data.
   """
   accuracy = {}
-  for path in sorted(pathlib.Path(run_directory).glob('labels/step_*.npz')):
-    with np.load(path) as saved:
-      labels = label.Labels(**saved)
-    window = labels.actions.shape[1]
-    lengths = truth.num_transitions[np.minimum(labels.episode, truth.num_episodes - 1)]
-    is_there = (labels.episode < truth.num_episodes) & (
-        labels.start[:, None] + np.arange(window) < lengths[:, None]).T
-    if not is_there.T[labels.is_counted].all():
-      raise ValueError(f'{path}: labels transitions that the data does not have. Was the data '
-                       'recorded again? Train again, too.')
-    true_actions = truth.cut(labels.episode, labels.start, window).actions
-    is_hidden = labels.is_counted & ~labels.was_labelled
+  for path in _label_files(run_directory):
+    labels, true_actions, is_hidden = _hidden_actions(path, truth)
     step = int(re.search(r'\d+', path.stem).group())
-    accuracy[step] = float(np.mean((labels.actions == true_actions)[is_hidden]))
+    accuracy[step] = float(np.mean(labels[is_hidden] == true_actions[is_hidden]))
   return accuracy
+
+
+def label_baselines(run_directory, truth, *, num_actions):
+  """Scores labels that look at nothing, on the hidden actions that a run's IDM labelled.
+
+  Args:
+    run_directory: with labels/step_*.npz, at least one.
+    truth: as in `score_labels`.
+    num_actions: legal actions of the environment.
+
+  Returns:
+    {'majority_accuracy': of the most frequent hidden action, 'chance_accuracy': of guessing}.
+  """
+  _, true_actions, is_hidden = _hidden_actions(_label_files(run_directory)[-1], truth)
+  counts = np.bincount(true_actions[is_hidden])
+  return {'majority_accuracy': float(counts.max() / counts.sum()),
+          'chance_accuracy': 1. / num_actions}
+
+
+def _label_files(run_directory):
+  return sorted(pathlib.Path(run_directory).glob('labels/step_*.npz'))
+
+
+def _hidden_actions(path, truth):
+  """Returns labels [W, T], true actions [W, T], and which of them count and were hidden."""
+  with np.load(path) as saved:
+    labels = label.Labels(**saved)
+  window = labels.actions.shape[1]
+  is_known = labels.episode < truth.num_episodes
+  lengths = np.where(is_known, truth.num_transitions[np.where(is_known, labels.episode, 0)], 0)
+  is_there = labels.start[:, None] + np.arange(window) < lengths[:, None]
+  if not is_there[labels.is_counted].all():
+    raise ValueError(f'{path}: labels transitions that the data does not have. Was the data '
+                     'recorded again? Train again, too.')
+  true_actions = truth.cut(labels.episode, labels.start, window).actions
+  return labels.actions, true_actions, labels.is_counted & ~labels.was_labelled

@@ -3,7 +3,7 @@
 python -m experiments.collect --config=experiments/configs/maze.py:desk
 python -m experiments.collect --config=experiments/configs/atari.py:desk
 
-Collects what `target`, `sources` and `study` name and is not there yet. Mazes are recorded here,
+Collects what the config names as targets and sources and is not there yet. Mazes are recorded here,
 one directory each, epsilon-greedy around the shortest path (paper section 5.6). For Atari games see
 collect_atari.py.
 """
@@ -22,6 +22,8 @@ from experiments import cli
 
 def dataset_names(config):
   """Returns the names of all environments that a config mentions, sorted, without repetition."""
+  if config.experiment == 'atari':
+    return sorted({config.target, *config.other_targets, *config.sources})
   names = {config.target, *config.sources, *config.study.targets}
   for variant in config.study.variants.values():
     names |= set(variant.sources)

@@ -15,7 +15,7 @@ from unittest import mock
 from absl.testing import absltest
 
 from alpt_jax import train
-from experiments import reproduce
+from experiments import reproduce, runs
 from experiments.configs import maze
 from tests import maze_data
 
@@ -154,7 +154,7 @@ class WorkersTest(absltest.TestCase):
     first, second, *_ = reproduce.plan(config)
     # The child itself tells its parent to stop, and ends as any process does that has no handler.
     program = f'import os, signal; os.kill({os.getpid()}, signal.SIGTERM); signal.pause()'
-    with mock.patch.object(reproduce, 'command', return_value=['-c', program]):
+    with mock.patch.object(runs, 'command', return_value=['-c', program]):
       codes = reproduce._Workers(config, [first, second]).train_all()
     self.assertEqual(codes, {first: train.PREEMPTED, second: None})
 
@@ -162,9 +162,9 @@ class WorkersTest(absltest.TestCase):
 class PlanTest(absltest.TestCase):
 
   def test_study_is_every_variant_with_every_observation_and_seed(self):
-    runs = reproduce.plan(maze.get_config('study'))
-    self.assertLen(set(runs), 7 * 2 * 3)
-    self.assertEqual({(r.seed, r.target) for r in runs},
+    planned = [r.changes for r in reproduce.plan(maze.get_config('study'))]
+    self.assertLen(planned, 7 * 2 * 3)
+    self.assertEqual({(r['seed'], r['target']) for r in planned},
                      {(i, f'maze-20-blocks:10-seed{i}') for i in range(3)})
 
   def test_seeds_without_targets_are_refused(self):

@@ -230,7 +230,7 @@ def rom_path(game):
   """
   name = re.sub('(?<!^)(?=[A-Z])', '_', game).lower()
   try:
-    path = roms.getrom_path(name)
+    path = roms.get_rom_path(name)
   except (FileNotFoundError, NotADirectoryError):
     path = None
   if path is None:

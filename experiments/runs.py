@@ -1,0 +1,113 @@
+"""The training runs of an experiment: what each is, how it is started, and where it stands."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+from alpt_jax import domains, train
+from experiments import cli
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Where and how fast results are made, not what they are.
+_PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+  """One training run of an experiment.
+
+  Attributes:
+    name: of its directory in the experiment's.
+    variant: key of the study's variants.
+    changes: {field: value} of the experiment's config that make it the run's.
+    after: the run whose parameters this one starts from, or None.
+    part: of the study, for the results.
+  """
+  name: str
+  variant: str
+  changes: dict[str, Any]
+  after: 'Run | None' = None
+  part: str = ''
+
+  def __str__(self):
+    return self.name
+
+
+def run_config(config, run):
+  """Returns the config of one run of an experiment."""
+  result = config.copy_and_resolve_references()
+  result.update(run.changes)
+  result.workdir = os.path.join(config.workdir, run.name)
+  if run.after is not None:
+    result.init_from = os.path.join(config.workdir, run.after.name)
+  return result
+
+
+def command(config, run):
+  """Returns the command line that trains one run, as a list."""
+  path = f'{ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
+  default = cli.flatten(cli.load(path))
+  # The study describes all runs, and one run reads nothing of it.
+  changes = {key: value for key, value in cli.flatten(run_config(config, run)).items()
+             if value != default.get(key) and not key.startswith('study.')}
+  return ['-m', 'experiments.train', f'--config={path}',
+          *(f'--config.{key}={value}' for key, value in changes.items())]
+
+
+def is_finished(config, run):
+  """Whether a run has been trained to its last step; refuses one of another config or data."""
+  own = run_config(config, run)
+  train.check_config(own, own.workdir, domains.digests(own))
+  return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(
+      train.evaluation_path(own.workdir, own.num_steps))
+
+
+def num_steps(config, run):
+  """How many updates a run makes."""
+  return run.changes.get('num_steps', config.num_steps)
+
+
+def config_digest(config):
+  """Names the content of an experiment's config, without places: 12 hex digits."""
+  content = json.loads(config.to_json())
+  for key in _PLACE_KEYS:
+    content.pop(key)
+  content['study'].pop('num_workers')
+  return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def seconds(config, run):
+  """Seconds that a run has taken so far, all its sessions together."""
+  path = pathlib.Path(config.workdir, run.name, 'seconds.json')
+  return json.loads(path.read_text()) if path.exists() else 0.
+
+
+def last_step(config, run):
+  """The step of the last whole line of a run's metrics; 0 if there is none."""
+  try:
+    with open(os.path.join(config.workdir, run.name, 'metrics.jsonl'), 'rb') as f:
+      f.seek(max(0, f.seek(0, os.SEEK_END) - 4096))
+      lines = f.read().split(b'\n')
+    return json.loads(lines[-2])['step'] if len(lines) > 1 else 0
+  except (FileNotFoundError, ValueError, IndexError):
+    return 0
+
+
+def evaluations(config, run):
+  """Returns {step: content of eval/step_*.json} of a run, up to its last step."""
+  found = {}
+  for path in sorted(pathlib.Path(config.workdir, run.name, 'eval').glob('step_*.json')):
+    step = int(re.search(r'\d+', path.stem).group())
+    if step <= num_steps(config, run):  # Later ones are of a longer run before.
+      found[step] = json.loads(path.read_text())
+  return found
+
+
+def status(config, run, failed):
+  """'done', 'failed' or 'running', for the results."""
+  is_done = max(evaluations(config, run), default=-1) >= num_steps(config, run)
+  return 'done' if is_done else 'failed' if run in failed else 'running'

@@ -1,0 +1,102 @@
+"""The maze experiment: its runs, and what they found."""
+
+import os
+
+from alpt_jax import evaluate, methods
+from alpt_jax.data import rlds
+from alpt_jax.envs import maze, maze_anchors
+from experiments import collect, runs
+
+
+def plan(config):
+  """Returns the `runs.Run`s of the experiment; seed i goes with target i."""
+  study = config.study
+  if len(study.seeds) != len(study.targets):
+    raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
+                     f'{len(study.targets)}; expected a target for every seed.')
+  return [
+      runs.Run(f'{observation}-{name}-seed{seed}', name, dict(
+          method=variant.method, observation=observation, target=target, sources=variant.sources,
+          seed=seed, label_seed=seed))
+      for observation in study.observations
+      for seed, target in zip(study.seeds, study.targets, strict=True)
+      for name, variant in study.variants.items()]
+
+
+def collect_data(config, planned):
+  """Records the data that is missing."""
+  del planned
+  collect.main(config)
+
+
+def gather(config, planned, failed):
+  """Collects what the runs have written.
+
+  Args:
+    config: of the experiment.
+    planned: list of `runs.Run`.
+    failed: the runs that failed in this session.
+
+  Returns:
+    The part of results.json that is about mazes; see `results_file`.
+  """
+  roles = {run.changes['target']: 'target' for run in planned}
+  for variant in config.study.variants.values():
+    roles |= {name: 'source' for name in variant.sources}
+  result = {
+      'thresholds': list(config.study.thresholds),
+      'methods': {name: {'label': variant.label,
+                         'description': methods.METHODS[variant.method].description}
+                  for name, variant in config.study.variants.items()},
+      'mazes': {name: _describe_maze(name, role, config) for name, role in roles.items()},
+      'runs': [], 'rows': [],
+  }
+  truths = {}
+  for run in planned:
+    target = run.changes['target']
+    if target not in truths:  # Whatever the observation, the actions are the same.
+      truths[target] = rlds.read_episodes(
+          os.path.join(config.data_dir, target),
+          maze.spec(maze.layout_of(target), run.changes['observation']), expected_name=target)
+    rows, rollout = _read_rows(config, run, truths[target])
+    result['rows'] += rows
+    result['runs'].append(_identity(run) | {
+        'status': runs.status(config, run, failed), 'seconds': runs.seconds(config, run) or None,
+        'num_steps': config.num_steps, 'rollout': rollout})
+  return result
+
+
+def _identity(run):
+  names = ('observation', 'target', 'seed')
+  return ({'run': run.name, 'method': run.variant} | {name: run.changes[name] for name in names}
+          | {'sources': list(run.changes['sources'])})
+
+
+def _describe_maze(name, role, config):
+  layout = maze.layout_of(name)
+  card = rlds.read_card(os.path.join(config.data_dir, name))
+  return {
+      'role': role, 'kind': card['name'].split('-')[2], 'size': layout.size,
+      'walls': layout.walls.astype(int).tolist(), 'goal': [int(x) for x in layout.goal],
+      'anchors': maze_anchors.anchors(
+          layout, config.collect.epsilon, config.collect.horizon),
+      'num_transitions': card['num_transitions'], 'num_episodes': card['num_episodes'],
+  }
+
+
+def _read_rows(config, run, truth):
+  """Returns the rows of a run, one an evaluation, and the paths of its last one."""
+  own = runs.run_config(config, run)
+  accuracy = evaluate.score_labels(own.workdir, truth)
+  rows, rollout = [], None
+  for step, scores in runs.evaluations(config, run).items():
+    row = _identity(run) | {'step': step, 'frames': step * own.batch_size * own.window,
+                            'label_accuracy': accuracy.get(step)}
+    for mode in ('argmax', 'sampled'):
+      for name in ('success_500', 'success_50', 'spl', 'mean_steps'):
+        row[f'{mode}/{name}'] = scores.get(mode, {}).get(name)
+    rows.append(row)
+    if 'paths' in scores:
+      rollout = {'acting': 'argmax', 'target': run.changes['target'],
+                 'episodes': scores['paths']['argmax']}
+  return rows, rollout
