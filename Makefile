@@ -1,15 +1,22 @@
-# make maze: the paper's navigation experiment, from data to report. make test: all tests.
+# make maze: the paper's navigation experiment, from data to report; make atari: the one on Atari.
+# make test: all tests.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: maze study test lint benchmark clean
+.PHONY: maze study atari atari_study test lint benchmark clean
 
 maze: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:desk
 
 study: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:study
+
+atari: .venv/installed
+	$(BIN)/python -m experiments.reproduce --config=experiments/configs/atari.py:desk
+
+atari_study: .venv/installed
+	$(BIN)/python -m experiments.reproduce --config=experiments/configs/atari.py:study
 
 test: .venv/installed
 	$(BIN)/python -m pytest

@@ -3,7 +3,7 @@
 import setuptools
 
 _CORE = ['absl-py', 'array-record', 'chex', 'dm-env', 'flax>=0.12', 'jax>=0.10', 'matplotlib',
-         'ml-collections', 'numpy>=2', 'optax', 'orbax-checkpoint>=0.12.8,<0.13', 'protobuf',
+         'ml-collections', 'numpy>=2', 'opencv-python-headless', 'optax', 'orbax-checkpoint>=0.12.8,<0.13', 'protobuf',
          'tensorflow-datasets>=4.9.10', 'importlib_resources']
 
 setuptools.setup(
@@ -18,6 +18,8 @@ setuptools.setup(
     extras_require={
         # Writing datasets; see requirements.txt for why these versions.
         'record': ['envlogger==1.2', 'rlds==0.1.6', 'tensorflow-cpu'],
+        # The emulator is GPL-2.0.
+        'atari': ['ale-py', 'gymnasium'],
         'tpu': ['jax[tpu]'],
         'test': ['pytest', 'ruff'],
         # A GPT-2 to compare speed with, in experiments/benchmark.py.

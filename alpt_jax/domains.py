@@ -7,7 +7,7 @@ which domain it is of in `config.experiment`.
 import os
 
 from alpt_jax import alpt, evaluate
-from alpt_jax.data import episode_files, rlds
+from alpt_jax.data import episode_files, rlds, rlu_atari
 from alpt_jax.envs import action_sets, maze
 
 _NUM_PATHS = 6  # Maze episodes of the last evaluation whose paths are kept, for the report.
@@ -89,8 +89,7 @@ class Atari:
   @staticmethod
   def directories(config, name):
     """Where the data of an environment lies."""
-    version = {'rlu_atari': '1.3.0'}.get(config.dataset, '1.1.0')
-    return [os.path.join(config.data_dir, config.dataset, f'{name}_run_{run}', version)
+    return [rlu_atari.dataset_directory(config.data_dir, config.dataset, name, run)
             for run in config.runs]
 
   @staticmethod
@@ -110,8 +109,10 @@ class Atari:
 
   @staticmethod
   def _open(config, name):
-    return episode_files.EpisodeFiles(
-        Atari.directories(config, name), Atari.spec(config, name), expected_name=name)
+    directories = Atari.directories(config, name)
+    for run, directory in zip(config.runs, directories, strict=True):
+      rlu_atari.check_dataset(directory, name, run, allow_damaged=config.allow_damaged)
+    return episode_files.EpisodeFiles(directories, Atari.spec(config, name), expected_name=name)
 
   @staticmethod
   def check_data(episodes):

@@ -233,14 +233,15 @@ def _check_episode(fields, spec, where):
     raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
                      'dataset again.')
   rlds.check_flags(where, fields)
-  actions, num_stored = fields['action'][:-1], len(spec.stored_actions) or spec.num_actions
-  known = np.arange(num_stored) if spec.stored_actions else spec.legal_actions
+  actions = fields['action'][:-1]
+  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
   wrong = np.flatnonzero(~np.isin(actions, known))
   if wrong.size:
     raise ValueError(
         f'{where}: action is {actions[wrong[0]]} at step {wrong[0]} ({wrong.size} steps in all); '
-        f'{spec.name} has {num_stored} actions, stored as 0 .. {num_stored - 1}. This is the data '
-        'of another game, or has indices of the full action set: correct the path, or convert it.')
+        f'{spec.name} has {list(known)}. This is the data of another environment, or it holds ids '
+        'of the declared action space where indices of legal actions are expected. Correct the '
+        'path, or convert the dataset.')
   wrong = np.flatnonzero(~np.isfinite(fields['reward']))
   if wrong.size:
     raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
