@@ -97,7 +97,7 @@ def get_config(argument=''):
 
   config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
   config.model = dict(
-      num_layers=2, num_heads=4, d_model=128,
+      num_layers=1, num_heads=4, d_model=128,
       patch_size=14,  # Lee et al. (2022): 36 patches of 14 x 14.
       frame_changes=True,  # Not in Lee et al.; see alpt_jax/networks/tokens.py.
       vector_bins=0,
@@ -106,7 +106,7 @@ def get_config(argument=''):
   config.reward_weight = 1.  # Lee et al. predict rewards, eq. 3 does not; 0 leaves it out.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
-      idm_learning_rate=3e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
+      idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,
       max_grad_norm=1.)
   config.batch_size = 60  # Windows the DT trains on in a step.
   config.idm_batch_size = 60  # Windows the IDM trains on.
