@@ -112,7 +112,10 @@ class Atari:
     directories = Atari.directories(config, name)
     for run, directory in zip(config.runs, directories, strict=True):
       rlu_atari.check_dataset(directory, name, run, allow_damaged=config.allow_damaged)
-    return episode_files.EpisodeFiles(directories, Atari.spec(config, name), expected_name=name)
+    return episode_files.EpisodeFiles(
+        directories, Atari.spec(config, name), expected_name=name,
+        check_actions=lambda actions, path, episode: rlu_atari.check_actions(
+            actions, name, path, episode))
 
   @staticmethod
   def check_data(episodes):

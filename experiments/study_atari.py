@@ -13,42 +13,41 @@ from experiments import collect_atari, runs
 
 
 def plan(config):
-  """Returns the `runs.Run`s of the experiment, pretrainings first."""
-  study = config.study
-  first, rest = [], []
-  for seed in study.seeds:
-    for target in study.score.targets:
-      for name, variant in study.score.variants.items():
-        common = dict(method=variant.method, target=target, other_targets=(),
-                      sources=_sources(variant, target), seed=seed, label_seed=seed)
-        prefix = f'score-{target}-{name}'
-        pretraining = None
-        if methods.METHODS[variant.method].pretrain is not None:
-          pretraining = runs.Run(
-              f'{prefix}-pretrain-seed{seed}', name,
-              common | dict(phase='pretrain', num_steps=study.score.pretrain_steps), part='score')
-          first.append(pretraining)
-        rest.append(runs.Run(
-            f'{prefix}-seed{seed}', name,
-            common | dict(phase='finetune', num_steps=study.score.num_steps), after=pretraining,
-            part='score'))
-  for seed in study.seeds:
-    for target in study.labels.targets:
-      for budget in study.labels.budgets:
-        for name, variant in study.labels.variants.items():
-          rest.append(runs.Run(
-              f'labels-{target}-{budget}-{name}-seed{seed}', name,
-              dict(method=variant.method, target=target, other_targets=(),
-                   sources=_sources(variant, target), seed=seed, label_seed=seed, phase='joint',
-                   train_dt=False, num_labels=budget, num_steps=study.labels.num_steps,
-                   eval_every_steps=study.labels.eval_every_steps,
-                   checkpoint_every_steps=study.labels.num_steps),
-              part='labels'))
-  return first + rest
+  """Returns the `runs.Run`s of the experiment; a pretraining comes before what starts from it."""
+  planned = []
+  for seed in config.study.score_seeds:
+    for target in config.study.score.targets:
+      planned += _part(config, 'score', target, seed, num_labels=config.num_labels)
+  for seed in config.study.seeds:
+    for target in config.study.labels.targets:
+      for budget in config.study.labels.budgets:
+        planned += _part(config, 'labels', target, seed, num_labels=budget, train_dt=False)
+  # The longest chains first: nobody waits for them in the end.
+  return sorted(planned, key=lambda run: run.part == 'labels')
 
 
-def _sources(variant, target):
-  return tuple(s for s in variant.sources if s != target)
+def _part(config, part, target, seed, **changes):
+  """The runs of all variants of one part of the study."""
+  study, planned = config.study[part], []
+  for name, variant in study.variants.items():
+    common = changes | dict(
+        method=variant.method, target=target, other_targets=(), seed=seed, label_seed=seed,
+        sources=tuple(s for s in variant.sources if s != target),
+        eval_every_steps=study.eval_every_steps, checkpoint_every_steps=500)
+    suffix = f"{target}-{common['num_labels']}-{name}-seed{seed}"
+    is_pretrained = methods.METHODS[variant.method].pretrain is not None
+    pretraining = None
+    if is_pretrained:
+      pretraining = runs.Run(
+          f'{part}-pretrain-{suffix}', name,
+          common | dict(phase='pretrain', num_steps=study.pretrain_steps), part=part)
+      planned.append(pretraining)
+    # Who is not pretrained gets the steps of both, to be compared after as many of either kind.
+    num_steps = study.num_steps + (0 if is_pretrained or part == 'score' else study.pretrain_steps)
+    planned.append(runs.Run(f'{part}-{suffix}', name,
+                            common | dict(phase='finetune', num_steps=num_steps),
+                            after=pretraining, part=part))
+  return planned
 
 
 def _variants(config):

@@ -11,6 +11,7 @@ Lengths and checks need one pass over the data. It is made once; its result lies
 """
 
 import collections
+import functools
 import hashlib
 import io
 import json
@@ -62,18 +63,21 @@ class EpisodeFiles:
     digest: of the files' content, 16 hex digits.
   """
 
-  def __init__(self, directories, spec, *, expected_name=None):
+  def __init__(self, directories, spec, *, expected_name=None, check_actions=None):
     """Opens the data; indexes it, with progress, if nobody has done so before.
 
     Args:
       directories: TFDS directories in the RLDS layout, array_record files.
       spec: `types.EnvironmentSpec` of image observations.
       expected_name: as `rlds.read_episodes`; data without a card is taken as it is.
+      check_actions: check_actions(actions [T], path, episode) raises ValueError for stored actions
+        that the environment does not have; None to expect what `spec` says.
 
     Raises:
       FileNotFoundError, ValueError: as `rlds.read_episodes`.
     """
     self._spec = spec
+    self._check_actions = check_actions or functools.partial(_check_legal, spec)
     self._sources, indices, digests = [], [], []
     self._where = []  # (source, its path) by dataset and split.
     for directory in directories:
@@ -83,7 +87,8 @@ class EpisodeFiles:
       splits = sorted(builder.info.splits)
       sources = [builder.as_data_source(s, decoders={'steps': tfds.decode.SkipDecoding()})
                  for s in splits]
-      index, digest = _read_index(directory, builder, sources, splits, spec)
+      index, digest = _read_index(
+          directory, builder, sources, splits, spec, self._check_actions)
       indices.append(index._replace(split=index.split + len(self._sources)))
       self._sources += sources
       self._where += [f'{directory}: split {s!r}' for s in splits]
@@ -165,7 +170,7 @@ class EpisodeFiles:
     split, place = self._index.split[number], int(self._index.place[number])
     where = f'{self._where[split]}, record {place}'
     fields = _read_record(self._sources[split], place, where)
-    _check_episode(fields, self._spec, where)
+    _check_episode(fields, self._spec, self._check_actions, self._where[split], place)
     actions, rewards = rlds.to_declared(fields['action'], fields['reward'], self._spec)
     is_labelled = np.ones(len(actions), bool)
     actions[-1], rewards[-1], is_labelled[-1] = 0, 0., False
@@ -226,28 +231,32 @@ def _read_record(source, place, where):
   return {name: np.asarray(steps[name]) for name in (*rlds.STEP_FIELDS, 'observation')}
 
 
-def _check_episode(fields, spec, where):
+def _check_legal(spec, actions, path, episode):
+  """The `check_actions` of an environment that nothing more is known of."""
+  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
+  wrong = np.flatnonzero(~np.isin(actions, known))
+  if wrong.size:
+    raise ValueError(
+        f'{path}: action is {actions[wrong[0]]} at step {wrong[0]} of episode {episode} '
+        f'({wrong.size} steps in all); {spec.name} has {list(known)}. This is the data of another '
+        'environment, or damaged. Correct the path, or convert the dataset.')
+
+
+def _check_episode(fields, spec, check_actions, path, episode):
   """Checks one episode, but not every one of its images."""
+  where = f'{path}, record {episode}'
   lengths = {name: len(values) for name, values in fields.items()}
   if len(set(lengths.values())) > 1:
     raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
                      'dataset again.')
   rlds.check_flags(where, fields)
-  actions = fields['action'][:-1]
-  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
-  wrong = np.flatnonzero(~np.isin(actions, known))
-  if wrong.size:
-    raise ValueError(
-        f'{where}: action is {actions[wrong[0]]} at step {wrong[0]} ({wrong.size} steps in all); '
-        f'{spec.name} has {list(known)}. This is the data of another environment, or it holds ids '
-        'of the declared action space where indices of legal actions are expected. Correct the '
-        'path, or convert the dataset.')
+  check_actions(fields['action'][:-1], path, episode)
   wrong = np.flatnonzero(~np.isfinite(fields['reward']))
   if wrong.size:
     raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
                      f'({wrong.size} steps in all); expected a finite number. Record or convert '
                      'the dataset again.')
-  for t in (0, len(actions)):
+  for t in (0, len(fields['action']) - 1):
     found = _png_shape(fields['observation'][t])
     if found != tuple(spec.observation_shape):
       raise ValueError(f'{where}: observation at step {t} is {found or "no PNG"}; {spec.name} has '
@@ -263,7 +272,7 @@ def _png_shape(encoded):
   return (height, width, channels) if channels else None
 
 
-def _read_index(directory, builder, sources, splits, spec):
+def _read_index(directory, builder, sources, splits, spec, check_actions):
   """Returns the `_Index` of a dataset and its digest."""
   paths = sorted(os.fspath(p) for s in builder.info.splits.values() for p in s.filepaths)
   about = {'format': _INDEX_FORMAT, 'splits': splits, 'environment': spec.name,
@@ -278,7 +287,7 @@ def _read_index(directory, builder, sources, splits, spec):
       raise ValueError(f'{path}: damaged ({error}). Delete this file; it is made again.') from error
     if {key: found.get(key) for key in about} == about:
       return index, found['digest']
-  index = _make_index(directory, sources, splits, spec)
+  index = _make_index(directory, sources, splits, spec, check_actions)
   digest = hashlib.sha256(index.digest.tobytes()).hexdigest()[:16]
   buffer = io.BytesIO()
   np.savez_compressed(buffer, about=json.dumps(about | {'digest': digest}), **index._asdict())
@@ -289,7 +298,7 @@ def _read_index(directory, builder, sources, splits, spec):
   return index, digest
 
 
-def _make_index(directory, sources, splits, spec):
+def _make_index(directory, sources, splits, spec, check_actions):
   """Reads and checks every episode."""
   work = [(i, place) for i, source in enumerate(sources) for place in range(len(source))]
   if not work:
@@ -297,9 +306,9 @@ def _make_index(directory, sources, splits, spec):
 
   def read(item):
     split, place = item
-    where = f'{directory}: split {splits[split]!r}, record {place}'
-    fields = _read_record(sources[split], place, where)
-    _check_episode(fields, spec, where)
+    path = f'{directory}: split {splits[split]!r}'
+    fields = _read_record(sources[split], place, f'{path}, record {place}')
+    _check_episode(fields, spec, check_actions, path, place)
     digest = hashlib.sha256(b''.join(fields['observation']))
     digest.update(fields['action'].astype(np.int64).tobytes())
     digest.update(fields['reward'].astype(np.float32).tobytes())

@@ -6,7 +6,7 @@ python -m experiments.train --config=experiments/configs/atari.py:desk,phase=fin
 
 The argument is a preset and, after commas, what is learned from what:
   desk            2 cores: a small model, recorded data. The default.
-  study           as desk, with two targets for the labels and three seeds.
+  study           as desk, but two targets and three seeds for the labels.
   paper           6 layers of 512, RL Unplugged, for a pod.
   tiny            seconds; for tests.
   setting=five      (section 5.3) target: one of five games, sources: the other four. The default.
@@ -133,8 +133,8 @@ def get_config(argument=''):
               idm_target=dict(label='Target only', method='dt1_idm', sources=()),
               idm_freeway=dict(label='Freeway', method='alpt', sources=('Freeway',)),
               idm_four=dict(label='4 games', method='alpt', sources=FIVE)),
-          targets=(target,), budgets=(10_000, 1_000), num_steps=600,
-          eval_every_steps=100),
+          targets=(target,), budgets=(10_000, 1_000), pretrain_steps=400, num_steps=300,
+          eval_every_steps=50),
       # Agents: the score of the game while they are finetuned.
       score=dict(
           variants=dict(
@@ -142,8 +142,8 @@ def get_config(argument=''):
               dt1_idm=dict(label='DT1-IDM', method='dt1_idm', sources=()),
               alpt=dict(label='ALPT', method='alpt', sources=FIVE),
               oracle=dict(label='Oracle labels', method='oracle', sources=())),
-          targets=(target,), pretrain_steps=1000, num_steps=1000),
-      seeds=(0,),
+          targets=(target,), pretrain_steps=1500, num_steps=2500, eval_every_steps=500),
+      seeds=(0,), score_seeds=(0,),
       num_workers=0)  # Runs side by side; 0: one per core.
   _PRESETS[preset](config)
   return config
@@ -174,6 +174,7 @@ def _desk(config):
 def _study(config):
   config.workdir = 'runs/atari_study'
   config.study.seeds = (0, 1, 2)
+  config.study.score_seeds = (0,)  # Agents take long.
   config.study.labels.targets = ('Breakout', 'SpaceInvaders')
 
 
@@ -211,8 +212,8 @@ def _tiny(config):
   config.checkpoint_every_steps, config.log_every_steps = 2, 2
   config.num_label_windows = 8
   config.evaluation.update(num_episodes=2, max_steps=20)
-  config.study.labels.update(budgets=(50,), num_steps=2, eval_every_steps=2)
-  config.study.score.update(pretrain_steps=2, num_steps=4)
+  config.study.labels.update(budgets=(50,), pretrain_steps=2, num_steps=2, eval_every_steps=2)
+  config.study.score.update(pretrain_steps=2, num_steps=4, eval_every_steps=2)
 
 
 _PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}

@@ -1,0 +1,206 @@
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from absl.testing import absltest, parameterized
+
+from alpt_jax.data import episode_files, labels, pipeline, record_atari, rlds, sampling
+from alpt_jax.envs import action_sets
+from tests.data import atari_data
+
+SPEC = action_sets.spec(atari_data.GAME)
+
+
+def played():
+  """Episodes (timesteps, actions) in the order of the files."""
+  return [episode for episodes in atari_data.recorded()[3] for episode in episodes]
+
+
+def opened(directory=None, **changes):
+  directory = directory or atari_data.recorded()[1]
+  return episode_files.EpisodeFiles([directory], SPEC, **changes)
+
+
+class EpisodeFilesTest(parameterized.TestCase):
+
+  def _copy(self):
+    target = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'copy')
+    shutil.copytree(atari_data.recorded()[1], target)
+    pathlib.Path(target, episode_files.INDEX).unlink(missing_ok=True)
+    return target
+
+  def test_windows_are_what_was_played(self):
+    data, episodes = opened(), played()
+    self.assertEqual(data.num_transitions.tolist(), [len(actions) for _, actions in episodes])
+    for e, (timesteps, actions) in enumerate(episodes):
+      start = len(actions) // 2
+      cut = data.cut(np.array([e]), np.array([start]), 4)
+      rewards = np.clip([t.reward for t in timesteps[1:]], -1, 1)
+      for t in range(5):
+        np.testing.assert_array_equal(cut.observations[0, t], timesteps[start + t].observation)
+      # Breakout's minimal set is nothing, fire, right, left: 0, 1, 3 and 4 of all 18.
+      self.assertEqual(cut.actions[0].tolist(),
+                       [(0, 1, 3, 4)[a] for a in actions[start:start + 4]])
+      np.testing.assert_array_equal(cut.rewards[0], rewards[start:start + 4])
+      np.testing.assert_array_equal(
+          cut.returns_to_go[0], [rewards[start + t:].sum() for t in range(4)])
+      self.assertTrue(cut.is_labelled.all())
+
+  def test_the_last_step_is_no_target_and_fills_up(self):
+    data, (timesteps, actions) = opened(), played()[0]
+    cut = data.cut(np.array([0]), np.array([len(actions) - 2]), 4)
+    self.assertEqual(cut.is_labelled[0].tolist(), [True, True, False, False])
+    self.assertEqual(cut.actions[0, 2:].tolist(), [0, 0])
+    for t in (2, 3, 4):
+      np.testing.assert_array_equal(cut.observations[0, t], timesteps[-1].observation)
+
+  def test_many_windows_with_threads_and_little_room_are_the_same(self):
+    data, small = opened(), opened()
+    small._room = 1
+    small.reserve(0, num_threads=3)
+    small._room = 1  # One episode at a time.
+    rng = np.random.default_rng(0)
+    episode = rng.integers(data.num_episodes, size=50)
+    start = rng.integers(data.num_transitions[episode])
+    for a, b in zip(data.cut(episode, start, 5), small.cut(episode, start, 5), strict=True):
+      np.testing.assert_array_equal(a, b)
+    self.assertLen(small._held, 1)
+
+  def test_hidden_actions_never_come_out(self):
+    data = opened()
+    windows = labels.choose_windows(data.num_transitions, budget=40, window=5, seed=0)
+    hidden = labels.hide_actions(data, windows, 5)
+    kept = {(e, s + t) for e, s in windows.tolist() for t in range(5)}
+    for e, length in enumerate(data.num_transitions):
+      whole, cut = (d.cut(np.array([e]), np.array([0]), length) for d in (data, hidden))
+      for t in range(length):
+        is_kept = (e, t) in kept
+        self.assertEqual(cut.is_labelled[0, t], is_kept)
+        self.assertEqual(cut.actions[0, t], whole.actions[0, t] if is_kept else 0)
+    self.assertTrue(data.cut(np.array([0]), np.array([0]), 5).is_labelled.all())  # As before.
+
+  def test_images_stay_encoded_until_their_window_is_cut(self):
+    data = opened()
+    with mock.patch.object(cv2, 'imdecode', wraps=cv2.imdecode) as decode:
+      data.cut(np.array([0, 1]), np.array([3, 8]), 5)
+      self.assertEqual(decode.call_count, 12)
+
+  def test_second_opening_reads_no_episode(self):
+    directory = self._copy()
+    first = opened(directory)
+    self.assertTrue(pathlib.Path(directory, episode_files.INDEX).exists())
+    with mock.patch.object(episode_files, '_read_record', side_effect=AssertionError):
+      second = opened(directory)
+    self.assertEqual(first.digest, second.digest)
+    np.testing.assert_array_equal(first.num_transitions, second.num_transitions)
+
+  def test_other_files_are_indexed_anew(self):
+    directory = self._copy()
+    opened(directory)
+    with np.load(os.path.join(directory, episode_files.INDEX)) as saved:
+      fields = dict(saved)
+    fields['about'] = np.array(str(fields['about']).replace('"format": 1', '"format": 0'))
+    fields['num_transitions'] = fields['num_transitions'] + 1
+    np.savez(os.path.join(directory, episode_files.INDEX), **fields)
+    np.testing.assert_array_equal(opened(directory).num_transitions, opened().num_transitions)
+
+  def test_damaged_index_is_named(self):
+    directory = self._copy()
+    pathlib.Path(directory, episode_files.INDEX).write_bytes(b'no archive')
+    with self.assertRaisesRegex(ValueError, f'{episode_files.INDEX}: damaged.*Delete this file'):
+      opened(directory)
+
+  def test_data_of_another_game_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "says name 'Breakout'; expected 'Pong'"):
+      opened(expected_name='Pong')
+
+  def test_opening_imports_no_tensorflow(self):
+    program = (
+        'import sys\nfrom alpt_jax.data import episode_files\n'
+        'from alpt_jax.envs import action_sets\n'
+        'data = episode_files.EpisodeFiles([sys.argv[1]], action_sets.spec("Breakout"))\n'
+        'import numpy as np\ndata.cut(np.array([0]), np.array([0]), 5)\n'
+        'assert "tensorflow" not in sys.modules')
+    subprocess.run([sys.executable, '-c', program, atari_data.recorded()[1]], check=True)
+
+  def test_same_episode_twice_is_refused(self):
+    with self.assertRaisesRegex(ValueError, r'of Copy is the same as episode \d+ of Breakout'):
+      episode_files.check_no_duplicates({'Breakout': opened(), 'Copy': opened()})
+    episode_files.check_no_duplicates({'Breakout': opened()})
+
+  def test_pipeline_reads_the_same_windows_at_any_step(self):
+    data = opened()
+    segments = sampling.whole_episodes(data.num_transitions)
+    stream = pipeline.Stream('dt', data, segments, 0, 6)
+    options = dict(window=5, seed=0, num_shards=2, pool_size=16)
+    first = pipeline.Pipeline([stream], start_step=0, **options)
+    later = pipeline.Pipeline([stream], start_step=3, **options)
+    self.addCleanup(first.close)
+    self.addCleanup(later.close)
+    for _ in range(3):
+      next(first)
+    for a, b in zip(next(first).dt, next(later).dt, strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
+class DamageTest(parameterized.TestCase):
+  """What is wrong with an episode is said when the data is opened, whoever wrote it."""
+
+  def _write(self, **changes):
+    """A dataset of one episode of six steps, `changes` its fields."""
+    fields = {
+        'observation': [record_atari.encode_png(np.full((84, 84, 1), t, np.uint8))
+                        for t in range(6)],
+        'action': np.array([0, 1, 2, 3, 1, 0]), 'reward': np.zeros(6, np.float32),
+        'discount': np.ones(6, np.float32), 'is_first': np.arange(6) == 0,
+        'is_last': np.arange(6) == 5, 'is_terminal': np.zeros(6, bool)} | changes
+    directory = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'data')
+    os.makedirs(directory)
+    source = tfds.builder('rlu_atari_checkpoints_ordered/Breakout_run_1', data_dir=directory)
+    info = tfds.core.DatasetInfo(
+        builder=tfds.core.dataset_info.DatasetIdentity(
+            name='handmade', version=tfds.core.Version('1.0.0'), data_dir=directory,
+            module_name=''),
+        features=source.info.features)
+    info.set_file_format('array_record', override=True)
+    writer = tfds.core.SequentialWriter(info, 10)
+    writer.initialize_splits(['train'])
+    writer.add_examples({'train': [{
+        'steps': [{name: values[t] for name, values in fields.items()} for t in range(6)],
+        'checkpoint_id': 0, 'episode_id': 0, 'episode_return': 0.}]})
+    writer.close_all()
+    return directory
+
+  def test_correct_episode_is_read(self):
+    self.assertEqual(opened(self._write()).num_transitions.tolist(), [5])
+
+  @parameterized.parameters(
+      (dict(action=np.array([0, 1, 4, 3, 1, 0])), r'action is 4 at step 2 of episode 0'),
+      (dict(reward=np.array([0, np.nan, 0, 0, 0, 0], np.float32)), 'reward is nan at step 1'),
+      (dict(reward=np.array([0, 0, 0, 0, 0, 1], np.float32)), 'reward is 1.0 at the last step'),
+      (dict(is_last=np.arange(6) == 3), 'is_last is True at step 3 of 6'),
+      (dict(observation=[record_atari.encode_png(np.zeros((84, 80, 1), np.uint8))] * 6),
+       r'observation at step 0 is \(84, 80, 1\); Breakout has \(84, 84, 1\)'),
+  )
+  def test_damage_is_named(self, changes, message):
+    with self.assertRaisesRegex(ValueError, message):
+      opened(self._write(**changes))
+
+
+class DeclaredTest(absltest.TestCase):
+
+  def test_rewards_are_clipped_and_actions_translated(self):
+    actions, rewards = rlds.to_declared(np.array([0, 3]), np.array([-7., .5]), SPEC)
+    self.assertEqual(actions.tolist(), [0, 4])
+    self.assertEqual(rewards.tolist(), [-1., .5])
+
+
+if __name__ == '__main__':
+  absltest.main()
