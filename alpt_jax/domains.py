@@ -96,11 +96,16 @@ class Atari:
   def read(config, name):
     """Returns the episodes of an environment, with all their actions."""
     data = Atari._open(config, name)
-    sampling = config.sampling
-    # What the pools of all shards span, and an episode more for each.
-    data.reserve(sampling.num_shards * (
-        sampling.pool_size * config.window + 2 * int(data.num_transitions.max())))
+    Atari.reserve(config, data)
     return data
+
+  @staticmethod
+  def reserve(config, data, num_threads=1):
+    """Makes room for what the pools of all shards span, and two episodes more for each."""
+    sampling = config.sampling
+    data.reserve(sampling.num_shards * (
+        sampling.pool_size * config.window + 2 * int(data.num_transitions.max())),
+                 num_threads=num_threads)
 
   @staticmethod
   def digest(config, name):

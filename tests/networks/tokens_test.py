@@ -42,6 +42,31 @@ class PatchTokenizerTest(parameterized.TestCase):
       tokens.PatchTokenizer(4, 2, 255.).init(jax.random.key(0), images)
 
 
+  def test_changes_are_embedded_beside_the_patches_from_the_second_frame_on(self):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 3, 4, 2, 1), np.uint8)
+    tokenizer = tokens.PatchTokenizer(d_model=5, patch_size=2, scale=255., frame_changes=True)
+    params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), images), rng)
+    out = jax.jit(tokenizer.apply)(params, images)
+    plain = tokens.PatchTokenizer(5, 2, 255.).apply(params, images)
+    patches = images.reshape(2, 3, 2, -1) / 255.
+    np.testing.assert_array_equal(out[:, 0], plain[:, 0])
+    for t in (1, 2):
+      change = (patches[:, t] - patches[:, t - 1]) @ params['params']['changes']['kernel']
+      np.testing.assert_allclose(out[:, t], plain[:, t] + change, atol=1e-5)
+
+  def test_frames_embedded_one_by_one_are_joined_to_the_same_tokens(self):
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 2, 1), np.uint8)
+    tokenizer = tokens.PatchTokenizer(d_model=5, patch_size=2, scale=255., frame_changes=True)
+    params = tokenizer.init(jax.random.key(0), images)
+    parts = [tokenizer.apply(params, images[:, t:t + 1], images[:, max(t - 1, 0)][:, None],
+                             method=tokens.PatchTokenizer.parts) for t in range(4)]
+    # A window that begins with frame 1: what was before it does not count.
+    window = tokenizer.apply(params, np.concatenate(parts[1:], axis=1),
+                             method=tokens.PatchTokenizer.join)
+    np.testing.assert_allclose(window, tokenizer.apply(params, images[:, 1:]), atol=1e-5)
+
+
 class GridTokenizerTest(parameterized.TestCase):
 
   def test_is_the_sum_of_cell_row_and_column_embeddings_of_unit_planes(self):

@@ -1,0 +1,97 @@
+"""Measures how fast windows are read from Atari data, in a process of its own; see `benchmark`.
+
+python -m experiments.loading --config=experiments/configs/atari.py:desk --copies=4
+
+Prints one JSON object: windows and seconds, what opening the data took, and the most memory that
+the process has had. `--naive` reads the same data as a newcomer to RLDS would: TFDS decodes whole
+episodes, `rlds.transformations.batch` cuts all windows, `shuffle` mixes them.
+"""
+
+import json
+import os
+import resource
+import time
+
+import numpy as np
+from absl import flags
+
+from experiments import cli
+
+_COPIES = flags.DEFINE_integer('copies', 1, 'How many times the data is opened as if it were more.',
+                               lower_bound=1)
+_NAIVE = flags.DEFINE_bool('naive', False, 'Read with tf.data and rlds instead.')
+_SECONDS = flags.DEFINE_float('seconds', 10., 'How long to read.', lower_bound=.1)
+_THREADS = flags.DEFINE_integer('threads', 2, 'Threads that decode images.', lower_bound=1)
+_BATCH = 256
+_SHUFFLE = 5000  # Windows, of the naive pipeline.
+
+
+def read(config):
+  """Yields the number of windows of each batch that training would read; the first is None."""
+  from alpt_jax import domains
+  from alpt_jax.data import episode_files, pipeline, sampling
+
+  domain = domains.of(config)
+  names = (config.target, *config.sources)
+  rows = _BATCH // len(names) // config.sampling.num_shards * config.sampling.num_shards
+  streams = []
+  for i, name in enumerate(names):
+    data = episode_files.EpisodeFiles(
+        domain.directories(config, name) * _COPIES.value, domain.spec(config, name))
+    domain.reserve(config, data, num_threads=_THREADS.value)
+    streams.append(pipeline.Stream(
+        'dt', data, sampling.whole_episodes(data.num_transitions), i, rows))
+  batches = pipeline.Pipeline(
+      streams, window=config.window, seed=0, num_shards=config.sampling.num_shards,
+      pool_size=config.sampling.pool_size, start_step=0)
+  yield None
+  while True:
+    yield len(next(batches).dt.actions)
+
+
+def read_naively(config):
+  """As `read`, with the means that RLDS brings."""
+  import rlds
+  import tensorflow as tf
+  import tensorflow_datasets as tfds
+
+  from alpt_jax import domains
+
+  datasets = []
+  for name in (config.target, *config.sources):
+    for directory in domains.of(config).directories(config, name) * _COPIES.value:
+      episodes = tfds.builder_from_directory(directory).as_dataset(split='all')
+      datasets.append(episodes.flat_map(lambda episode: rlds.transformations.batch(
+          episode['steps'], size=config.window + 1, shift=1, drop_remainder=True)))
+  windows = tf.data.Dataset.sample_from_datasets([d.repeat() for d in datasets], seed=0)
+  windows = windows.shuffle(_SHUFFLE, seed=0).batch(_BATCH).prefetch(2)
+  yield None
+  for batch in windows.as_numpy_iterator():
+    yield len(batch['action'])
+
+
+def main(config):
+  """Reads for a while and prints what came."""
+  begin = time.perf_counter()
+  batches = (read_naively if _NAIVE.value else read)(config)
+  next(batches)
+  open_seconds = time.perf_counter() - begin
+  next(batches)
+  first_seconds = time.perf_counter() - begin
+  begin, num_windows, seconds = time.perf_counter(), 0, []
+  while time.perf_counter() - begin < _SECONDS.value:
+    before = time.perf_counter()
+    num_windows += next(batches)
+    seconds.append(time.perf_counter() - before)
+  passed = time.perf_counter() - begin
+  print(json.dumps({
+      'windows_per_second': num_windows / passed, 'windows': num_windows,
+      'open_seconds': open_seconds, 'first_batch_seconds': first_seconds,
+      'longest_wait_seconds': float(np.max(seconds)),
+      'max_memory_bytes': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+      'process_seconds': time.process_time()}), flush=True)
+  os._exit(0)  # The threads that read ahead need no good-bye.
+
+
+if __name__ == '__main__':
+  cli.run(main, 'experiments/configs/atari.py')

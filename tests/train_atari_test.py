@@ -1,0 +1,212 @@
+"""Training on Atari: real ALE play on disk, pretraining and finetuning through real checkpoints."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+import jax
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax import alpt, checkpoints, domains, evaluate, methods, train, types
+from alpt_jax.data import labels, pipeline
+from experiments.configs import atari
+from tests import atari_runs
+
+
+def abstract_batches(config, specs, phase):
+  """Shapes of the `types.Batches` of a phase, without data."""
+  def batch(num_rows):
+    b, t = num_rows, config.window
+    return types.Batch(*(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in (
+        ((b, t + 1, *specs[0].observation_shape), np.uint8), ((b, t), np.int32),
+        ((b, t), bool), ((b, t), bool), ((b, t), np.float32), ((b, t), np.float32),
+        ((b,), np.int32))))
+
+  return types.Batches(
+      idm=batch(config.idm_batch_size) if phase.idm else None,
+      dt=batch(config.batch_size) if set(phase.dt) - {methods.TARGET} else None,
+      limited=batch(config.batch_size) if methods.TARGET in phase.dt else None)
+
+
+def lower(config):
+  """Traces the update of a config as `train` makes it."""
+  phase, specs = train.check_run(config)
+  init, networks, optimizers = train._initialiser(config, specs, phase)
+  update = train.jit_update(alpt.make_update(
+      networks, optimizers, specs, unlabelled=phase.unlabelled,
+      reward_weight=config.reward_weight))
+  state = jax.eval_shape(init, jax.random.key(0))
+  return update.lower(state, abstract_batches(config, specs, phase), jax.random.key(0))
+
+
+SETTINGS = [(setting, target) for setting, (targets, _) in atari.SETTINGS.items()
+            for target in targets]
+
+
+class ConfigTest(parameterized.TestCase):
+
+  @parameterized.parameters(SETTINGS)
+  def test_settings_name_the_paper_s_games(self, setting, target):
+    config = atari.get_config(f'tiny,setting={setting},target={target}')
+    specs = domains.specs(config)
+    self.assertEqual(specs[0].name, target)
+    self.assertLen(config.sources, {'five': 4, 'alpt9': 9, 'alpt36': 36, 'disjoint': 1}[setting])
+    if setting.startswith('alpt'):  # One pretraining for all five targets.
+      self.assertLen(config.other_targets, 4)
+    if setting == 'disjoint':
+      shared = set(specs[0].legal_actions) & set(specs[1].legal_actions)
+      self.assertEqual(shared, {0})
+
+  @parameterized.parameters(*methods.METHODS)
+  def test_every_method_compiles_in_each_of_its_phases(self, method):
+    for phase in methods.PHASES:
+      if getattr(methods.METHODS[method], phase) is None:
+        continue
+      config = atari.get_config(f'tiny,method={method},phase={phase}')
+      config.init_from = 'somewhere'
+      self.assertGreater(lower(config).compile().cost_analysis()['flops'], 0)
+
+  @parameterized.parameters(*atari.SETTINGS)
+  def test_every_setting_compiles(self, setting):
+    self.assertIsNotNone(lower(atari.get_config(f'tiny,setting={setting}')).compile())
+
+  @parameterized.parameters('pretrain', 'finetune')
+  def test_paper_preset_has_the_paper_s_numbers(self, phase):
+    config = atari.get_config(f'paper,phase={phase}')
+    config.init_from = 'somewhere'
+    self.assertEqual((config.model.num_layers, config.model.d_model, config.model.num_heads,
+                      config.model.patch_size, config.window), (6, 512, 8, 14, 5))
+    self.assertEqual(config.batch_size, {'pretrain': 2048, 'finetune': 256}[phase])
+    lowered = lower(config)
+    state = jax.tree.leaves(lowered.args_info)
+    self.assertGreater(len(state), 100)
+
+  @parameterized.parameters(
+      ('desk,target=Brakout', "target is 'Brakout'; setting 'five' has Asterix, Breakout"),
+      ('desk,setting=six', "setting is 'six'; expected one of"),
+      ('huge', "Unknown preset 'huge'"),
+      ('desk,phase=both', "phase is 'both'; expected one of joint, pretrain, finetune"),
+      ('desk,games=2', "'games': unknown; expected setting, target"),
+  )
+  def test_mistakes_in_the_argument(self, argument, message):
+    with self.assertRaisesRegex(ValueError, message):
+      atari.get_config(argument)
+
+
+class TrainAtariTest(parameterized.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.root = pathlib.Path(tempfile.mkdtemp())
+    cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
+    cls.pretraining = atari_runs.config(cls.root / 'pretrain', phase='pretrain')
+    assert train.train(cls.pretraining, cls.pretraining.workdir) == 0
+
+  def config(self, name, **changes):
+    return atari_runs.config(self.root / name, **changes)
+
+  def finetuning(self, name, **changes):
+    return self.config(name, phase='finetune', init_from=self.pretraining.workdir, **changes)
+
+  def test_one_pretraining_starts_any_finetuning(self):
+    config = self.finetuning('finetune', num_steps=2)
+    self.assertEqual(train.train(config, config.workdir), 0)
+    scores = json.loads(pathlib.Path(train.evaluation_path(config.workdir, 2)).read_text())
+    self.assertLen(scores['sampled']['scores'], 2)
+    self.assertEqual(scores['sampled']['acting_rule'], 'paper')
+    # Step 0 labels as the pretrained IDM did at its end.
+    with np.load(pathlib.Path(config.workdir, 'labels', 'step_0000000.npz')) as first, np.load(
+        pathlib.Path(self.pretraining.workdir, 'labels', 'step_0000004.npz')) as last:
+      np.testing.assert_array_equal(first['actions'], last['actions'])
+
+  def test_pretraining_plays_no_games(self):
+    scores = json.loads(pathlib.Path(
+        train.evaluation_path(self.pretraining.workdir, 4)).read_text())
+    self.assertEqual(scores, {'step': 4})
+
+  def test_checkpoint_of_another_architecture_names_the_first_parameter(self):
+    config = self.finetuning('wide')
+    config.model.d_model = 24
+    with self.assertRaisesRegex(
+        ValueError, r'dt/params/\S+ is float32\[.*16.*\] in the checkpoint and float32\[.*24'):
+      train.train(config, config.workdir)
+
+  def test_stopped_run_goes_on_bit_for_bit(self):
+    stopped = self.config('stopped', num_steps=2)
+    train.train(stopped, stopped.workdir)
+    stopped.num_steps = 4
+    train.train(stopped, stopped.workdir)
+    unbroken = self.config('unbroken')
+    train.train(unbroken, unbroken.workdir)
+    params = []
+    for config in (stopped, unbroken):
+      phase, specs = train.check_run(config)
+      abstract = train.abstract_state(config, specs, phase)
+      params.append(checkpoints.restore_params(
+          pathlib.Path(config.workdir, 'checkpoints'),
+          {'idm': abstract.idm.params, 'dt': abstract.dt.params}))
+    for a, b in zip(*map(jax.tree.leaves, params), strict=True):
+      np.testing.assert_array_equal(a, b)
+
+  def test_several_targets_share_a_pretraining(self):
+    config = self.config('targets', phase='pretrain', sources=(), method='dt1_idm', target='Freeway',
+                         other_targets=('Breakout',), num_steps=2)
+    config.phase = 'joint'
+    self.assertEqual(train.train(config, config.workdir), 0)
+    for name, file in (('Freeway', 'labels.json'), ('Breakout', 'labels-Breakout.json')):
+      choice = labels.read_choice(pathlib.Path(config.workdir, file))
+      self.assertEqual(choice.budget, 50, msg=name)
+
+  def test_labels_are_scored_against_the_truth(self):
+    truth = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
+    accuracy = evaluate.score_labels(self.pretraining.workdir, truth)
+    self.assertEqual(sorted(accuracy), [0, 2, 4])
+    baselines = evaluate.label_baselines(self.pretraining.workdir, truth, num_actions=4)
+    self.assertEqual(baselines['chance_accuracy'], .25)
+    with np.load(pathlib.Path(self.pretraining.workdir, 'labels', 'step_0000004.npz')) as saved:
+      counts = np.zeros(18)
+      for e, s, counted, known in zip(saved['episode'], saved['start'], saved['is_counted'],
+                                      saved['was_labelled'], strict=True):
+        for t in np.flatnonzero(counted & ~known):
+          counts[truth.cut(np.array([e]), np.array([s + t]), 1).actions[0, 0]] += 1
+    self.assertAlmostEqual(baselines['majority_accuracy'], counts.max() / counts.sum())
+
+  def test_environments_have_equal_weight(self):
+    config = self.config('weights')
+    phase, specs = train.check_run(config)
+    streams = train.make_streams(config, phase, train.read_data(config, phase, specs))
+    self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
+                     [('idm', 1, 5), ('idm', 0, 5), ('dt', 1, 5), ('limited', 0, 5)])
+    batches = pipeline.Pipeline(streams, window=5, seed=0, num_shards=1, pool_size=8, start_step=0)
+    self.addCleanup(batches.close)
+    idm = next(batches).idm
+    legal = {0: {0, 1, 3, 4}, 1: {0, 2, 5}}
+    for environment, actions in zip(idm.environment, idm.actions, strict=True):
+      self.assertLessEqual(set(actions.tolist()), legal[environment])
+
+  @parameterized.parameters(
+      (dict(target='Brekout'), "Brekout.*Breakout"),
+      (dict(num_labels=0), 'num_labels of Breakout: budget is 0 labels'),
+      (dict(dataset='atari'), "'atari'"),
+      (dict(runs=()), r'runs is \(\); expected'),
+      (dict(sources=('Breakout',)), 'sources contain the target Breakout'),
+      (dict(sources=('Freeway', 'Freeway')), 'Freeway is named 2 times'),
+      (dict(method='oracle', train_dt=False), 'train_dt is False'),
+      (dict(augmentation='flip'), "augmentation is 'flip'"),
+  )
+  def test_mistakes_in_a_config(self, changes, message):
+    config = self.config('mistake', **changes)
+    with self.assertRaisesRegex(ValueError, message):
+      train.train(config, config.workdir)
+
+  def test_missing_data_says_how_to_get_it(self):
+    config = self.config('missing', runs=(2,))
+    with self.assertRaisesRegex(FileNotFoundError, 'Breakout, run 2.*experiments.collect'):
+      train.train(config, config.workdir)
+
+
+if __name__ == '__main__':
+  absltest.main()
