@@ -7,9 +7,11 @@ ends a game; here it counts.
 
 Every episode has an emulator with a thread of its own, so that an episode that has ended costs
 nothing, and is never begun anew by an emulator that resets itself. (One emulator for the whole
-batch, which goes on with ended episodes, takes a tenth less time while all are running.)
+batch, which goes on with ended episodes, takes a tenth less time while all are running.) The
+episodes form two groups: while the model chooses for one, the emulators of the other run.
 """
 
+import dataclasses
 import pathlib
 import time
 
@@ -26,8 +28,85 @@ from alpt_jax import acting
 from alpt_jax.envs import action_sets, atari, atari_scores
 from alpt_jax.networks import models
 
-ACTING_MODES = ('argmax', 'sampled')
-_MIN_BATCH = 4  # Compiling for smaller ones costs more than it gains.
+_NUM_GROUPS = 2
+_MIN_BATCH = 2  # Compiling for one alone would take longer than it saves.
+
+
+@dataclasses.dataclass
+class _Group:
+  """Episodes that the model chooses for together.
+
+  Attributes:
+    episodes: [B] their indices; some may be over.
+    places: [..] where in the batch those are that are not.
+    key: of the sampling.
+    history: of the batch; None before the first step.
+  """
+  episodes: np.ndarray
+  places: np.ndarray
+  key: jax.Array
+  history: acting.History | None = None
+
+  @property
+  def running(self):
+    """[..] indices of the episodes that are not over."""
+    return self.episodes[self.places]
+
+  def shrink(self):
+    """Halves the batch, keeping the episodes that run, once they fit."""
+    size = len(self.episodes)
+    while size // 2 >= max(len(self.places), _MIN_BATCH):
+      size //= 2
+    if size == len(self.episodes):
+      return
+    kept = np.concatenate([self.places, np.setdiff1d(np.arange(len(self.episodes)), self.places)])
+    kept = kept[:size]
+    self.episodes, self.places = self.episodes[kept], np.arange(len(self.places))
+    self.history = jax.tree.map(lambda x: x[kept] if x.ndim else x, self.history)
+
+
+class _Episodes:
+  """What happens in N episodes, each in an emulator of its own."""
+
+  def __init__(self, emulators, seeds, max_steps):
+    self._emulators = emulators
+    self.observations = np.stack([
+        emulator.reset(seed=np.array([seed]))[0][0, 0]
+        for emulator, seed in zip(emulators, seeds, strict=True)])
+    self.before = self.observations.copy()  # The ones before; any before the first.
+    self.rewards = np.zeros(len(emulators), np.float32)  # Of the last step.
+    self.scores = np.zeros(len(emulators))
+    self.is_over = np.zeros(len(emulators), bool)
+    self.lengths = np.zeros(len(emulators), int)
+    self.actions = np.zeros((len(emulators), max_steps), np.int32)
+
+  def send(self, episodes, actions):
+    """Sets the emulators of some episodes going."""
+    self.actions[episodes, self.lengths[episodes]] = actions
+    self.lengths[episodes] += 1
+    for i, action in zip(episodes, actions, strict=True):
+      self._emulators[i].send(action[None])
+
+  def receive(self, episodes):
+    """Waits until they have done what was sent."""
+    for i in episodes:
+      observation, reward, is_terminal, _, _ = self._emulators[i].recv()
+      self.before[i], self.observations[i] = self.observations[i], observation[0, 0]
+      self.rewards[i] = reward[0]
+      self.is_over[i] = is_terminal[0]
+    self.scores[episodes] += self.rewards[episodes]
+
+
+class _Clock:
+  """Adds the seconds since it was last asked to what they are said to have been spent on."""
+
+  def __init__(self, seconds):
+    self._seconds, self._last = seconds, time.perf_counter()
+
+  def count_as(self, name):
+    now = time.perf_counter()
+    self._seconds[name] += now - self._last
+    self._last = now
 
 
 class AtariEvaluator:
@@ -38,8 +117,8 @@ class AtariEvaluator:
   is played, as all would be equal.
 
   Attributes:
-    seconds: of the last run, {'emulator', 'model', 'host'}: waiting for the emulators, waiting for
-      the model, and all the rest.
+    seconds: of the last run, spent on 'reset' of the emulators, on waiting for an 'emulator' or the
+      'model' to finish, and on the 'host', which is the rest.
     num_agent_steps: actions that were taken in the last run, in all episodes.
   """
 
@@ -111,79 +190,61 @@ class AtariEvaluator:
     Raises:
       ValueError: for an unknown mode or a negative seed.
     """
-    if acting_mode not in ACTING_MODES:
-      raise ValueError(f'acting_mode is {acting_mode!r}; expected one of {ACTING_MODES}.')
+    if acting_mode not in acting.MODES:
+      raise ValueError(f'acting_mode is {acting_mode!r}; expected one of {acting.MODES}.')
     if seed < 0:
       raise ValueError(f'seed is {seed}; expected at least 0.')
     is_greedy = acting_mode == 'argmax'
     is_chance = self._sticky or not is_greedy or self._rule == 'release'
     emulators = self._emulators if is_chance else self._emulators[:1]
     seeds = episode_seeds(seed, len(emulators))
-    scores, lengths, is_over, actions = self._play(params, emulators, seeds, is_greedy, seed)
+    self.seconds = dict.fromkeys(('reset', 'emulator', 'model', 'host'), 0.)
+    clock = _Clock(self.seconds)
+    episodes = _Episodes(emulators, seeds, self._max_steps)
+    clock.count_as('reset')
+    self._play(params, episodes, is_greedy, jax.random.key(seed))
+    self.num_agent_steps = int(episodes.lengths.sum())
+    scores = episodes.scores
     result = {
         'score': float(scores.mean()), 'score_std': float(scores.std()),
         'score_median': float(np.median(scores)),
         'human_normalised': atari_scores.human_normalised(self._game, float(scores.mean())),
-        'scores': scores.tolist(), 'lengths': lengths.tolist(), 'num_cut': int((~is_over).sum()),
+        'scores': scores.tolist(), 'lengths': episodes.lengths.tolist(),
+        'num_cut': int((~episodes.is_over).sum()),
         'game': self._game, 'num_episodes': len(scores), 'max_steps': self._max_steps,
         'sticky': self._sticky, 'acting_rule': self._rule, 'acting_mode': acting_mode,
         'seed': seed}
     best = np.argsort(-scores, kind='stable')[:record_episodes]
     return result, [{'episode': int(i), 'seed': int(seeds[i]),
-                     **self._replay(seeds[i], actions[:lengths[i], i])} for i in best]
+                     **self._replay(seeds[i], episodes.actions[i, :episodes.lengths[i]])}
+                    for i in best]
 
-  def _play(self, params, emulators, seeds, is_greedy, seed):
-    """Returns [E] scores, lengths and whether the game was over, and [T, E] actions."""
-    num_episodes = len(emulators)
-    scores = np.zeros(num_episodes)
-    lengths = np.full(num_episodes, self._max_steps)
-    is_over = np.zeros(num_episodes, bool)
-    actions = np.zeros((self._max_steps, num_episodes), np.int32)
-    observations = np.stack([emulator.reset(seed=np.array([s]))[0][0, 0]
-                             for emulator, s in zip(emulators, seeds, strict=True)])
-    before = observations.copy()  # The first image has none before it; what is there is not used.
-    rewards = np.zeros(num_episodes, np.float32)
-    rows = np.arange(num_episodes)  # Of the batch; some may be of episodes that are over.
-    history, key = None, jax.random.key(seed)
-    self.seconds = dict.fromkeys(('emulator', 'model', 'host'), 0.)
-    begin = time.perf_counter()
-    for t in range(self._max_steps):
-      rows, history = self._shrink(rows, is_over, history)
-      frames = observations[rows]
-      if history is None:
-        history = self._empty_history(params, frames)
-      before_model = time.perf_counter()
-      chosen, history = self._step(
-          params, history, rewards[rows], frames, before[rows], key, is_greedy)
-      actions[t, rows] = chosen  # Waits.
-      after_model = time.perf_counter()
-      running = np.flatnonzero(~is_over)
-      before[running] = observations[running]
-      for i in running:
-        emulators[i].send(actions[t, i:i + 1])
-      for i in running:
-        observation, reward, is_terminal, _, _ = emulators[i].recv()
-        observations[i], rewards[i], is_over[i] = observation[0, 0], reward[0], is_terminal[0]
-      scores[running] += rewards[running]
-      lengths[running[is_over[running]]] = t + 1
-      self.seconds['model'] += after_model - before_model
-      self.seconds['emulator'] += time.perf_counter() - after_model
-      if is_over.all():
-        break
-    total = time.perf_counter() - begin
-    self.seconds['host'] = total - sum(self.seconds.values())
-    self.num_agent_steps = int(lengths.sum())
-    return scores, lengths, is_over, actions
-
-  def _shrink(self, rows, is_over, history):
-    """Halves the batch, keeping the rows of running episodes, once they fit."""
-    size, num_running = len(rows), int((~is_over[rows]).sum())
-    while size // 2 >= max(num_running, _MIN_BATCH):
-      size //= 2
-    if size == len(rows):
-      return rows, history
-    kept = np.argsort(is_over[rows], kind='stable')[:size]  # Running ones first.
-    return rows[kept], jax.tree.map(lambda x: x[kept] if x.ndim else x, history)
+  def _play(self, params, episodes, is_greedy, key):
+    """Plays all episodes to their ends, or to `max_steps`."""
+    groups = [
+        _Group(indices, np.arange(len(indices)), jax.random.fold_in(key, g))
+        for g, indices in enumerate(np.array_split(np.arange(len(episodes.scores)), _NUM_GROUPS))]
+    clock = _Clock(self.seconds)
+    for t in range(self._max_steps + 1):  # The last time only receives.
+      for group in groups:
+        if t:
+          episodes.receive(group.running)
+          clock.count_as('emulator')
+        group.places = group.places[~episodes.is_over[group.running]]
+        if t == self._max_steps or not group.places.size:
+          continue
+        group.shrink()
+        frames = episodes.observations[group.episodes]
+        if group.history is None:
+          group.history = self._empty_history(params, frames)
+        clock.count_as('host')
+        actions, group.history = self._step(
+            params, group.history, episodes.rewards[group.episodes], frames,
+            episodes.before[group.episodes], group.key, is_greedy)
+        actions = np.asarray(actions)  # Waits.
+        clock.count_as('model')
+        episodes.send(group.running, actions[group.places])
+        clock.count_as('host')
 
   def _replay(self, seed, actions):
     """Plays an episode again, keeping what was seen: recording all in a run takes memory."""

@@ -6,6 +6,8 @@ but the benchmark and a test needs it: it knows the emulator, the model's `__cal
 rules, and shares nothing else with `evaluate_atari`.
 """
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,11 @@ from alpt_jax.envs import action_sets, atari
 
 
 class PlainEvaluation:
-  """Plays one game with one agent."""
+  """Plays one game with one agent.
+
+  Attributes:
+    seconds: of the last run, without starting the emulator.
+  """
 
   def __init__(self, dt, game, *, sticky=0., rule='paper'):
     """Compiles nothing yet.
@@ -42,6 +48,7 @@ class PlainEvaluation:
       return acting.choose_action(logits, jnp.asarray(legal), key, rule=rule, is_greedy=is_greedy)
 
     self._choose_return, self._choose_action = choose_return, choose_action
+    self.seconds = 0.
 
   def run(self, params, *, acting_mode='sampled', seed=0, episode_seed=0, max_steps=2500):
     """Plays an episode.
@@ -61,6 +68,7 @@ class PlainEvaluation:
     frames, returns, actions, rewards = [], [], [], []
     key = jax.random.key(seed)
     timestep = environment.reset()
+    begin = time.perf_counter()
     while not timestep.last():
       frames.append(timestep.observation)
       step = min(len(actions), self._window - 1)
@@ -74,6 +82,7 @@ class PlainEvaluation:
       actions.append(int(chosen[0]))
       timestep = environment.step(self._index[actions[-1]])
       rewards.append(int(discretize.encode_reward(timestep.reward)))
+    self.seconds = time.perf_counter() - begin
     return environment.score, np.array(actions)
 
   def _stack(self, items):
