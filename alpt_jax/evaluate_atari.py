@@ -79,6 +79,7 @@ class _Episodes:
     self.is_over = np.zeros(len(emulators), bool)
     self.lengths = np.zeros(len(emulators), int)
     self.actions = np.zeros((len(emulators), max_steps), np.int32)
+    self._is_sent = np.zeros(len(emulators), bool)
 
   def send(self, episodes, actions):
     """Sets the emulators of some episodes going."""
@@ -86,15 +87,21 @@ class _Episodes:
     self.lengths[episodes] += 1
     for i, action in zip(episodes, actions, strict=True):
       self._emulators[i].send(action[None])
+      self._is_sent[i] = True
 
   def receive(self, episodes):
     """Waits until they have done what was sent."""
     for i in episodes:
       observation, reward, is_terminal, _, _ = self._emulators[i].recv()
+      self._is_sent[i] = False
       self.before[i], self.observations[i] = self.observations[i], observation[0, 0]
       self.rewards[i] = reward[0]
       self.is_over[i] = is_terminal[0]
     self.scores[episodes] += self.rewards[episodes]
+
+  def settle(self):
+    """Takes what was not received: it would be the next run's first observation."""
+    self.receive(np.flatnonzero(self._is_sent))
 
 
 class _Clock:
@@ -202,7 +209,10 @@ class AtariEvaluator:
     clock = _Clock(self.seconds)
     episodes = _Episodes(emulators, seeds, self._max_steps)
     clock.count_as('reset')
-    self._play(params, episodes, is_greedy, jax.random.key(seed))
+    try:
+      self._play(params, episodes, is_greedy, jax.random.key(seed))
+    finally:
+      episodes.settle()
     self.num_agent_steps = int(episodes.lengths.sum())
     scores = episodes.scores
     result = {

@@ -156,6 +156,25 @@ class AtariEvaluatorTest(parameterized.TestCase):
     self.assertEqual(first, again)
     self.assertNotEqual((first['scores'], first['lengths']), (other['scores'], other['lengths']))
 
+  def test_a_failed_run_does_not_disturb_the_next(self):
+    evaluator = evaluate_atari.AtariEvaluator(
+        WhimsicalAgent('Breakout'), 'Breakout', num_episodes=2, max_steps=30, sticky=.25)
+    run = lambda: evaluator.run(None, acting_mode='argmax', record_episodes=2)[1]  # noqa: E731
+    expected = run()
+    step, calls = evaluator._step, []
+
+    def fail_later(*args):
+      calls.append(args)
+      if len(calls) == 10:
+        raise RuntimeError('The machine is on fire.')
+      return step(*args)
+
+    with mock.patch.object(evaluator, '_step', fail_later):
+      with self.assertRaisesRegex(RuntimeError, 'on fire'):
+        run()
+    for episode, other in zip(run(), expected, strict=True):
+      jax.tree.map(np.testing.assert_array_equal, episode, other)
+
   def test_shrinking_the_batch_changes_nothing(self):
     evaluator = evaluate_atari.AtariEvaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=4, sticky=.25)
