@@ -152,9 +152,8 @@ class TrainAtariTest(parameterized.TestCase):
       np.testing.assert_array_equal(a, b)
 
   def test_several_targets_share_a_pretraining(self):
-    config = self.config('targets', phase='pretrain', sources=(), method='dt1_idm', target='Freeway',
+    config = self.config('targets', phase='joint', sources=(), method='dt1_idm', target='Freeway',
                          other_targets=('Breakout',), num_steps=2)
-    config.phase = 'joint'
     self.assertEqual(train.train(config, config.workdir), 0)
     for name, file in (('Freeway', 'labels.json'), ('Breakout', 'labels-Breakout.json')):
       choice = labels.read_choice(pathlib.Path(config.workdir, file))

@@ -133,7 +133,7 @@ def get_config(argument=''):
               idm_target=dict(label='Target only', method='dt1_idm', sources=()),
               idm_freeway=dict(label='Freeway', method='alpt', sources=('Freeway',)),
               idm_four=dict(label='4 games', method='alpt', sources=FIVE)),
-          targets=(target,), budgets=(10_000, 1_000), pretrain_steps=400, num_steps=300,
+          targets=(target,), budgets=(10_000, 1_000), pretrain_steps=300, num_steps=300,
           eval_every_steps=50),
       # Agents: the score of the game while they are finetuned.
       score=dict(
@@ -142,7 +142,7 @@ def get_config(argument=''):
               dt1_idm=dict(label='DT1-IDM', method='dt1_idm', sources=()),
               alpt=dict(label='ALPT', method='alpt', sources=FIVE),
               oracle=dict(label='Oracle labels', method='oracle', sources=())),
-          targets=(target,), pretrain_steps=1500, num_steps=2500, eval_every_steps=500),
+          targets=(target,), pretrain_steps=800, num_steps=1200, eval_every_steps=300),
       seeds=(0,), score_seeds=(0,),
       num_workers=0)  # Runs side by side; 0: one per core.
   _PRESETS[preset](config)
@@ -176,6 +176,7 @@ def _study(config):
   config.study.seeds = (0, 1, 2)
   config.study.score_seeds = (0,)  # Agents take long.
   config.study.labels.targets = ('Breakout', 'SpaceInvaders')
+  config.study.score.targets = ('Breakout', 'Freeway')
 
 
 def _paper(config):
