@@ -1,21 +1,29 @@
 """Measures training and evaluation on this machine, as it is.
 
 python -m experiments.benchmark --config=experiments/configs/maze.py:desk --config.method=alpt
+python -m experiments.benchmark --config=experiments/configs/atari.py:desk
 
 Prints a Markdown table and writes benchmark.json into `workdir`. Records the data that is missing.
 What is measured is what `train` runs: the jitted update on real batches, and the evaluator. A plain
 matrix product says what the machine could do at best; a GPT-2 of the same shape in PyTorch, if
 PyTorch and transformers are installed, what the usual tool does with the same cores. They take
 turns, a few seconds each, so that whatever else the machine is doing meets all of them.
+
+On Atari, also how fast windows are read from disk, from one and from four times the data, beside
+what RLDS brings for it; and evaluation beside the plain way, one game at a time and two passes of
+the model a step.
 """
 
 import contextlib
 import datetime
 import importlib.metadata
 import importlib.util
+import json
 import os
+import pathlib
 import platform
 import shlex
+import subprocess
 import sys
 import time
 
@@ -25,15 +33,16 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import (
-  alpt,
-  domains,
-  evaluate,
-  flops,
-  methods,
-  metrics,
-  optimizers,
-  train,
-  whole_files,
+    alpt,
+    augmentation,
+    domains,
+    evaluate,
+    flops,
+    methods,
+    metrics,
+    optimizers,
+    train,
+    whole_files,
 )
 from alpt_jax.data import pipeline
 from alpt_jax.envs import maze
@@ -41,7 +50,12 @@ from experiments import cli
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
 _TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower_bound=1)
+_LOADING_SECONDS = flags.DEFINE_float(
+    'loading_seconds', 10., 'Seconds of each way of reading Atari data.', lower_bound=.1)
 
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_EVALUATION_STEPS = 300  # Agent steps of an Atari episode here.
+_PLAIN_EVALUATION_STEPS = 100
 _MATMUL_SIZE = 1024
 _MATMULS = 10  # In a turn.
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'torch', 'transformers')
@@ -92,7 +106,8 @@ class Update:
         key, self.networks, (optimizer, optimizer), window=config.window,
         with_idm=bool(phase.idm)))(init_key)
     self._update = train.jit_update(alpt.make_update(
-        self.networks, (optimizer, optimizer), specs, unlabelled=phase.unlabelled))
+        self.networks, (optimizer, optimizer), specs, unlabelled=phase.unlabelled,
+        reward_weight=config.reward_weight, augment=augmentation.make(config.augmentation)))
     self.dt_params = jax.tree.map(jnp.copy, self._state.dt.params)  # An update donates its state.
     self._batches = pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=0,
@@ -122,7 +137,7 @@ class Update:
     self._batches.close()
 
 
-class Evaluation:
+class MazeEvaluation:
   """Whole evaluations of an agent, as in training: by arg max, from every start."""
 
   def __init__(self, config, dt, params):
@@ -146,6 +161,89 @@ class Evaluation:
     begin = time.perf_counter()
     self._agent.run(self._params, acting_mode='argmax')
     return time.perf_counter() - begin
+
+  @property
+  def jobs(self):
+    """{name: job}, for `take_turns`."""
+    return {'evaluation': self.run}
+
+  def summary(self, results):
+    """What benchmark.json says, given the results of the jobs."""
+    seconds = np.array(results['evaluation'])
+    return {'num_steps': self.num_steps, 'seconds': spread(seconds),
+            'steps_per_second': spread(self.num_steps / seconds)}
+
+
+class AtariEvaluation:
+  """Evaluations of an agent, as in training but shorter, and the plain way beside them."""
+
+  def __init__(self, config, dt, params):
+    """Runs once, which compiles.
+
+    Args:
+      config: of a run.
+      dt: the `DecisionTransformer`.
+      params: its parameters.
+    """
+    from alpt_jax import evaluate_atari
+    from experiments import plain_atari
+
+    settings = config.evaluation
+    self._agent = evaluate_atari.AtariEvaluator(
+        dt, config.target, num_episodes=settings.num_episodes,
+        max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky,
+        rule=settings.rule)
+    self._plain = plain_atari.PlainEvaluation(
+        dt, config.target, sticky=settings.sticky, rule=settings.rule)
+    self._params, self._mode, self._seconds = params, settings.acting_mode, []
+    self._run()
+    self._run_plainly()
+    self._seconds.clear()
+
+  @property
+  def jobs(self):
+    """{name: job}, for `take_turns`."""
+    return {'evaluation': self._run, 'evaluation_plain': self._run_plainly}
+
+  def _run(self):
+    """Returns agent steps per second, without the resets."""
+    self._agent.run(self._params, acting_mode=self._mode)
+    self._seconds.append(dict(self._agent.seconds))
+    return self._agent.num_agent_steps / sum(
+        s for name, s in self._agent.seconds.items() if name != 'reset')
+
+  def _run_plainly(self):
+    _, actions = self._plain.run(
+        self._params, acting_mode=self._mode, max_steps=_PLAIN_EVALUATION_STEPS)
+    return len(actions) / self._plain.seconds
+
+  def summary(self, results):
+    """What benchmark.json says, given the results of the jobs."""
+    ours, plain = (np.array(results[name]) for name in ('evaluation', 'evaluation_plain'))
+    total = sum(sum(s.values()) for s in self._seconds)
+    return {
+        'num_steps': self._agent.num_agent_steps, 'steps_per_second': spread(ours),
+        'plain_steps_per_second': spread(plain), 'speed_ratio': spread(ours / plain),
+        'percent_waiting': {name: 100 * sum(s[name] for s in self._seconds) / total
+                            for name in self._seconds[0]}}
+
+
+def measure_loading(config):
+  """Reads windows in processes of their own; returns {name: what `loading` printed}."""
+  kinds = {'ours': (), 'ours_4_times': ('--copies=4',), 'naive': ('--naive',)}
+  path = f'{_ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
+  names = ('data_dir', 'dataset', 'runs', 'target', 'sources')
+  command = [sys.executable, '-m', 'experiments.loading', f'--config={path}',
+             *(f'--config.{name}={config[name]}' for name in names),
+             f'--seconds={_LOADING_SECONDS.value}']
+  results = {}
+  for name, flag in kinds.items():
+    process = subprocess.run([*command, *flag], cwd=_ROOT, capture_output=True, text=True,
+                             check=False)
+    if process.returncode:
+      raise ValueError(f'reading data failed: {process.stderr.strip().splitlines()[-1]}')
+    results[name] = json.loads(process.stdout.splitlines()[-1])
+  return results
 
 
 def make_matmul(size):
@@ -211,11 +309,14 @@ def installed_versions():
 
 
 def record_missing(config):
-  """Records the mazes of a run that are not in `data_dir` yet."""
+  """Records the data of a run that is not in `data_dir` yet."""
+  from experiments import collect  # Imports TensorFlow, which training does without.
+  if config.experiment == 'atari':
+    collect.main(config)
+    return
   names = (config.target, *config.sources)
   if all(os.path.isdir(os.path.join(config.data_dir, name)) for name in names):
     return
-  from experiments import collect  # Imports TensorFlow, which training does without.
   config = config.copy_and_resolve_references()
   with config.unlocked():
     config.study.variants, config.study.targets = {}, ()
@@ -268,7 +369,9 @@ def measure(config):
   """
   machine = describe_machine()
   update = Update(config)
-  evaluation = Evaluation(config, update.networks.dt, update.dt_params)
+  loading = measure_loading(config) if config.experiment == 'atari' else None
+  evaluation_of = {'maze': MazeEvaluation, 'atari': AtariEvaluation}[config.experiment]
+  evaluation = evaluation_of(config, update.networks.dt, update.dt_params)
   matmul = make_matmul(_MATMUL_SIZE)
   matmul()
 
@@ -277,7 +380,7 @@ def measure(config):
     return update.run(_TURN_STEPS.value)
 
   jobs = {'matmul': lambda: gflops(matmul), 'update': update_job,
-          **pytorch_jobs(update, config), 'evaluation': evaluation.run}
+          **pytorch_jobs(update, config), **evaluation.jobs}
   with compilations() as compiled:
     results = take_turns(jobs, _TURNS.value)
   update.close()
@@ -299,7 +402,8 @@ def measure(config):
   return {
       'command': 'python -m experiments.benchmark ' + shlex.join(sys.argv[1:]),
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-      'preset': config.preset, 'method': config.method, 'observation': config.observation,
+      'preset': config.preset, 'method': config.method,
+      'environment': config.target,
       'machine': machine, 'versions': installed_versions(),
       'turns': _TURNS.value, 'turn_steps': _TURN_STEPS.value,
       'matmul_gflop_per_second': matmul_gflops,
@@ -316,11 +420,8 @@ def measure(config):
               100 * gflop / np.median(step_seconds) / matmul_gflops['median'],
           'data_wait_percent': spread(100 * wait_fractions),
       },
-      'evaluation': {
-          'num_steps': evaluation.num_steps,
-          'seconds': spread(results['evaluation']),
-          'steps_per_second': spread(evaluation.num_steps / np.array(results['evaluation'])),
-      },
+      'evaluation': evaluation.summary(results),
+      'loading': loading,
       'pytorch': pytorch,
   }
 
@@ -333,6 +434,29 @@ def _row(name, values, unit, digits=3):
     return (f"| {name} | {show(values['median'])} {unit} | "
             f"{show(values['min'])} to {show(values['max'])} |")
   return f'| {name} | {show(values)} {unit} | |'
+
+
+def _evaluation_rows(evaluation):
+  rows = [_row('evaluation', evaluation['steps_per_second'], 'agent steps/s')]
+  if 'seconds' in evaluation:
+    return [*rows, _row(f"a whole evaluation ({evaluation['num_steps']} agent steps, untrained)",
+                        evaluation['seconds'], 's')]
+  shares = ', '.join(f'{name} {share:.0f} %'
+                     for name, share in evaluation['percent_waiting'].items())
+  return [*rows,
+          _row('evaluation the plain way', evaluation['plain_steps_per_second'], 'agent steps/s'),
+          _row('evaluation, speed against the plain way', evaluation['speed_ratio'], 'x'),
+          f'| evaluation waits for: {shares} | | |']
+
+
+def _loading_rows(loading):
+  if loading is None:
+    return []
+  names = {'ours': 'reading', 'ours_4_times': 'reading, 4 times the data',
+           'naive': 'reading by rlds.transformations.batch'}
+  return [f"| {names[name]} | {found['windows_per_second']:,.0f} windows/s | opened in "
+          f"{found['open_seconds']:.1f} s, at most {found['max_memory_bytes'] / 1e9:.2f} GB |"
+          for name, found in loading.items()]
 
 
 def format_table(result):
@@ -360,9 +484,8 @@ def format_table(result):
       _row('compiling the update', update['compile_seconds'], 's'),
       _row('waiting for data', update['data_wait_percent'], '%', digits=2),
       f"| compilations after the first step | {result['compilations_after_first_step']} | |",
-      _row('evaluation', evaluation['steps_per_second'], 'agent steps/s'),
-      _row(f"a whole evaluation ({evaluation['num_steps']} agent steps, untrained)",
-           evaluation['seconds'], 's'),
+      *_evaluation_rows(evaluation),
+      *_loading_rows(result['loading']),
   ]
   if pytorch is not None:
     lines += [

@@ -4,7 +4,8 @@ For experiments/benchmark.py; nothing is learned here. Each GPT-2 is the one of 
 the shape of our networks and with their sequence lengths, in float32 and without compilation.
 Where the two differ, PyTorch has less to do: observations enter by one linear map, the optimizer is
 AdamW (fused; LAMB is not in PyTorch) without clipping, a batch is in memory before the clock
-starts. But as a plain GPT-2 does, it computes all tokens in all layers.
+starts, changes of frames are not embedded and rewards not predicted. But as a plain GPT-2 does, it
+computes all tokens in all layers.
 """
 
 import numpy as np
