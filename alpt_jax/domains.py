@@ -55,11 +55,14 @@ class Maze:
 
   @staticmethod
   def make_evaluation(config, networks):
-    """Returns evaluate(params, is_last) -> {'argmax': scores, ...} of the DT's agent."""
+    """Returns evaluate(params, is_last, video_path='') -> {'argmax': scores, ...} of the agent."""
     agent = evaluate.MazeEvaluator(
         networks.dt, maze.layout_of(config.target), observation=config.observation)
 
-    def run(params, is_last):
+    def run(params, is_last, video_path=''):
+      if video_path:
+        raise ValueError('there are no videos of mazes; paths are drawn in the report. Leave out '
+                         '--video.')
       result = {}
       for mode in ('argmax', 'sampled') if is_last else ('argmax',):
         result[mode], paths = agent.run(
@@ -129,16 +132,19 @@ class Atari:
 
   @staticmethod
   def make_evaluation(config, networks):
-    """Returns evaluate(params, is_last) -> {'sampled': scores} of the DT's agent."""
-    from alpt_jax import evaluate_atari  # The emulator, which only evaluation needs.
+    """Returns evaluate(params, is_last, video_path='') -> {'sampled': scores} of the agent."""
+    from alpt_jax import evaluate_atari, video  # The emulator, which only evaluation needs.
     settings = config.evaluation
     agent = evaluate_atari.AtariEvaluator(
         networks.dt, config.target, num_episodes=settings.num_episodes,
         max_steps=settings.max_steps, sticky=settings.sticky, rule=settings.rule)
 
-    def run(params, is_last):
+    def run(params, is_last, video_path=''):
       del is_last
-      scores, _ = agent.run(params, acting_mode=settings.acting_mode, seed=config.seed)
+      scores, episodes = agent.run(params, acting_mode=settings.acting_mode, seed=config.seed,
+                                   record_episodes=1 if video_path else 0)
+      if video_path:
+        video.write(video_path, episodes[0]['observations'])
       return {settings.acting_mode: scores}
 
     return run

@@ -1,19 +1,24 @@
 """Scores a trained run: its agent in the environment, and its IDM's labels against the truth.
 
 python -m experiments.evaluate --config=experiments/configs/maze.py:desk --config.workdir=runs/alpt
+python -m experiments.evaluate --config=experiments/configs/atari.py:desk \\
+    --config.workdir=runs/breakout --video=breakout.gif
 
 The config must be the run's; another one is refused. Training never opens the hidden actions; this
 binary does. It prints the scores of the newest checkpoint and writes them to eval/final.json in the
-run directory.
+run directory. On Atari, --video saves the best of the episodes as GIF or MP4.
 """
 
 import json
 import os
 
 import jax
+from absl import flags
 
 from alpt_jax import acting, alpt, checkpoints, domains, evaluate, train, whole_files
 from experiments import cli
+
+_VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .mp4 file.')
 
 
 def main(config):
@@ -35,7 +40,7 @@ def main(config):
   train.check_config(config, config.workdir, domains.digests(config))
   result = {'step': step}
   if config.train_dt:
-    scores = domain.make_evaluation(config, networks)(params['dt'], True)
+    scores = domain.make_evaluation(config, networks)(params['dt'], True, _VIDEO.value)
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)

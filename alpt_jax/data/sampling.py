@@ -23,6 +23,8 @@ import numpy as np
 # Epochs are made in blocks of about that many windows: the labelled windows of a shard can be so
 # few that a batch needs several epochs.
 _WINDOWS_PER_BLOCK = 4096
+# And the epochs of large data in several: memory must not grow with the data.
+_MAX_WINDOWS_PER_BLOCK = 1 << 16
 # What a random stream is for.
 _DEAL, _OFFSETS, _ORDER = range(3)
 
@@ -174,14 +176,17 @@ class _Shard:
     self._shard = shard
     per_epoch = int(np.sum(segments.num_transitions // window + 1))
     self._epochs_per_block = max(1, _WINDOWS_PER_BLOCK // per_epoch)
+    self._blocks_per_epoch = -(-per_epoch // _MAX_WINDOWS_PER_BLOCK)
+    self._blocks_per_epoch = min(self._blocks_per_epoch, len(segments.num_transitions))
     self._first_row = [0]  # Of each block so far, and of the next: lengths vary with the offsets.
     self._block = functools.lru_cache(maxsize=2)(self._cut_block)
+    self._visits = functools.lru_cache(maxsize=2)(self._order_visits)
 
   def rows(self, first, count):
     """Rows `first` .. `first + count - 1`: [4, count] episode, start, valid from, valid to."""
     while self._first_row[-1] < first + count:
-      num_windows = self._num_windows(self._offsets(len(self._first_row) - 1))
-      self._first_row.append(self._first_row[-1] + int(num_windows.sum()))
+      _, _, counts = self._visits(len(self._first_row) - 1)
+      self._first_row.append(self._first_row[-1] + int(counts.sum()))
     parts = []
     block = bisect.bisect_right(self._first_row, first) - 1
     while count:
@@ -191,7 +196,7 @@ class _Shard:
       first, count, block = first + part.shape[1], count - part.shape[1], block + 1
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-  def _offsets(self, block):
+  def _offsets(self, number):
     """[epochs, S] where the first full window of each visit starts, in [0, T)."""
     num_transitions = self._segments.num_transitions
     shape = (self._epochs_per_block, len(num_transitions))
@@ -199,22 +204,31 @@ class _Shard:
     is_long = num_transitions > self._window
     if not is_long.any():
       return np.zeros(shape, np.int64)
-    rng = _generator(self._seed, _OFFSETS, self._shard, block)
+    rng = _generator(self._seed, _OFFSETS, self._shard, number)
     return np.where(is_long, rng.integers(self._window, size=shape), 0)
 
-  def _num_windows(self, offsets):
+  def _num_windows(self, offsets, num_transitions):
     """Windows of each visit: the full ones, and the partial ones at both ends."""
-    return (offsets > 0) - (offsets - self._segments.num_transitions) // self._window
+    return (offsets > 0) - (offsets - num_transitions) // self._window
+
+  def _order_visits(self, block):
+    """Segments of a block in the order of their visits, offsets, counts of windows: [epochs, .].
+
+    A block is several epochs, or a part of one.
+    """
+    number, part = divmod(block, self._blocks_per_epoch)
+    rng = _generator(self._seed, _ORDER, self._shard, number)
+    offsets = self._offsets(number)
+    order = np.argsort(rng.random(offsets.shape), axis=1)
+    order = np.array_split(order, self._blocks_per_epoch, axis=1)[part]
+    offsets = np.take_along_axis(offsets, order, axis=1)
+    return order, offsets, self._num_windows(offsets, self._segments.num_transitions[order])
 
   def _cut_block(self, block):
     """All windows of a block in the order in which they are given out: [4, W]."""
-    rng = _generator(self._seed, _ORDER, self._shard, block)
-    offsets = self._offsets(block)
-    num_epochs, num_segments = offsets.shape
-    counts = self._num_windows(offsets)
-    order = np.argsort(rng.random(offsets.shape), axis=1)
-    segment = order.ravel()  # One entry a visit, epoch by epoch.
-    offsets, counts = (np.take_along_axis(a, order, axis=1).ravel() for a in (offsets, counts))
+    order, offsets, counts = self._visits(block)
+    num_epochs, num_segments = order.shape
+    segment, offsets, counts = (a.ravel() for a in (order, offsets, counts))  # Epoch by epoch.
     visit = np.repeat(np.arange(len(counts)), counts)  # One entry a window from here on.
     place = np.arange(len(visit)) - (np.cumsum(counts) - counts)[visit]
     segment, offset = segment[visit], offsets[visit]
@@ -228,4 +242,8 @@ class _Shard:
     # Mixes inside pools of consecutive windows, which do not reach into the next epoch.
     epoch = visit // num_segments
     pool = (np.arange(len(visit)) - np.searchsorted(epoch, np.arange(num_epochs))[epoch])
+    number, part = divmod(block, self._blocks_per_epoch)
+    purpose = (number, part) if self._blocks_per_epoch > 1 else (number,)
+    rng = _generator(self._seed, _ORDER, self._shard, *purpose)
+    rng.random(order.shape)  # Those draws made the order.
     return rows[:, np.lexsort((rng.random(len(visit)), pool // self._pool_size, epoch))]

@@ -1,4 +1,5 @@
 import collections
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
@@ -178,6 +179,22 @@ class WindowSamplerTest(parameterized.TestCase):
   def test_impossible_questions_are_refused(self, arguments, message):
     with self.assertRaisesRegex(ValueError, message):
       _sampler(num_shards=4).windows(*arguments)
+
+
+class LargeDataTest(WindowSamplerTest):
+  """The same of data whose epochs are made in parts."""
+
+  test_pool_mixes_episodes = None  # Not beyond a part, and here a part is one episode.
+
+  def setUp(self):
+    super().setUp()
+    for name in ('_WINDOWS_PER_BLOCK', '_MAX_WINDOWS_PER_BLOCK'):
+      self.enter_context(mock.patch.object(sampling, name, 4))
+
+  def test_parts_are_small(self):
+    shard = _sampler([20] * 50, num_shards=1)._shards[0]
+    for block in range(60):
+      self.assertLess(shard._block(block).shape[1], 8)  # One segment, at least.
 
 
 if __name__ == '__main__':
