@@ -104,11 +104,13 @@ class Atari:
 
   @staticmethod
   def reserve(config, data, num_threads=1):
-    """Makes room for what the pools of all shards span, and two episodes more for each."""
+    """Makes room for the episodes that the pools of all shards span."""
     sampling = config.sampling
-    data.reserve(sampling.num_shards * (
-        sampling.pool_size * config.window + 2 * int(data.num_transitions.max())),
-                 num_threads=num_threads)
+    # A pool's windows fill whole episodes, but for the first and the last.
+    spanned = sampling.pool_size * config.window + 2 * data.num_transitions.mean()
+    # IDM and DT read sources each in their own order. A quarter more, as lengths differ: an episode
+    # too few, and each is read again for every window.
+    data.reserve(int(1.25 * 2 * sampling.num_shards * spanned), num_threads=num_threads)
 
   @staticmethod
   def digest(config, name):
