@@ -1,0 +1,109 @@
+"""The Atari experiment at the tiny size, through the binaries, as `make atari` runs it."""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+
+from experiments import reproduce, runs
+from experiments.configs import atari
+
+_ROOT = pathlib.Path(__file__).parents[1]
+# These programs compile more than they compute.
+_ENVIRONMENT = os.environ | {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+
+
+class PlanTest(absltest.TestCase):
+
+  def test_pretrainings_come_before_what_starts_from_them(self):
+    config = atari.get_config('study')
+    planned = reproduce.plan(config)
+    self.assertLen({run.name for run in planned}, len(planned))
+    for i, run in enumerate(planned):
+      own = runs.run_config(config, run)
+      self.assertEqual(run.after is not None, own.method == 'alpt' and own.phase == 'finetune')
+      if run.after is not None:
+        self.assertIn(run.after, planned[:i])
+        before = runs.run_config(config, run.after)
+        self.assertEqual(before.phase, 'pretrain')
+        self.assertEqual(own.init_from, before.workdir)
+        for key in ('target', 'sources', 'seed', 'label_seed', 'num_labels', 'train_dt'):
+          self.assertEqual(own[key], before[key], msg=key)
+      self.assertNotIn(own.target, own.sources)
+
+  def test_study_is_every_label_variant_with_every_target_budget_and_seed(self):
+    config = atari.get_config('study')
+    found = collections.Counter(
+        (run.variant, run.changes['target'], run.changes['num_labels'], run.changes['seed'])
+        for run in reproduce.plan(config)
+        if run.part == 'labels' and run.changes['phase'] == 'finetune')
+    self.assertEqual(found, {
+        (variant, target, budget, seed): 1
+        for variant in ('idm_target', 'idm_freeway', 'idm_four')
+        for target in ('Breakout', 'SpaceInvaders') for budget in (10_000, 1_000)
+        for seed in (0, 1, 2)})
+
+  def test_who_is_not_pretrained_labels_after_as_many_steps_in_all(self):
+    config = atari.get_config('desk')
+    steps = {}
+    for run in reproduce.plan(config):
+      if run.part == 'labels':
+        chain = (run.after, run) if run.after else (run,)
+        steps[run.name] = sum(r.changes['num_steps'] for r in chain)
+        if run.changes['phase'] == 'finetune':
+          self.assertEqual(steps[run.name], 600, msg=run.name)
+
+
+class ReproduceAtariTest(absltest.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.workdir = pathlib.Path(tempfile.mkdtemp())
+    cls.addClassCleanup(shutil.rmtree, cls.workdir, ignore_errors=True)
+    cls.first = cls.run_binary()
+    assert cls.first.returncode == 0, cls.first.stdout + cls.first.stderr
+
+  @classmethod
+  def run_binary(cls):
+    return subprocess.run(
+        [sys.executable, '-m', 'experiments.reproduce',
+         f'--config={_ROOT}/experiments/configs/atari.py:tiny', f'--config.workdir={cls.workdir}',
+         f'--config.data_dir={cls.workdir}/data',
+         f'--config.compilation_cache_dir={cls.workdir}/cache'],
+        cwd=_ROOT, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+
+  def test_labels_and_scores_are_there(self):
+    results = json.loads((self.workdir / 'results.json').read_text())
+    self.assertEqual({run['status'] for run in results['runs']}, {'done'})
+    self.assertEqual(set(results['games']), set(atari.FIVE))
+    breakout = results['games']['Breakout']
+    self.assertEqual((breakout['role'], breakout['random'], breakout['human']),
+                     ('target', 1.7, 30.5))
+    self.assertEqual(breakout['chance_accuracy'], .25)
+    self.assertIn('NOT DQN replay', breakout['notice'])
+    for row in results['rows']:
+      has_labels = row['method'] not in ('dt1', 'oracle')
+      self.assertEqual(row['label_accuracy'] is not None, has_labels, msg=row)
+      plays = row['part'] == 'score' and row['phase'] == 'finetune'
+      self.assertEqual(row['sampled/score'] is not None, plays, msg=row)
+
+  def test_report_names_what_was_not_measured(self):
+    self.assertIn('labels right', self.first.stdout)
+    self.assertIn('NOT DQN replay', (self.workdir / 'report.html').read_text())
+    self.assertTrue((self.workdir / 'figure.png').exists())
+
+  def test_second_call_trains_nothing(self):
+    second = self.run_binary()
+    self.assertEqual(second.returncode, 0, second.stderr)
+    self.assertIn('10 runs, 10 finished before', second.stdout)
+
+
+if __name__ == '__main__':
+  absltest.main()
