@@ -6,7 +6,7 @@ which domain it is of in `config.experiment`.
 
 import os
 
-from alpt_jax import alpt, evaluate
+from alpt_jax import acting, alpt, evaluate
 from alpt_jax.data import episode_files, rlds, rlu_atari
 from alpt_jax.envs import action_sets, maze
 
@@ -86,8 +86,13 @@ class Atari:
   @staticmethod
   def check(config):
     """Refuses a config that fits no data."""
-    if not config.runs:
-      raise ValueError("runs is (); expected the numbers of the data's runs, e.g. (1,).")
+    if not config.runs or len(set(config.runs)) < len(config.runs):
+      raise ValueError(f'runs is {config.runs}; expected the numbers of the data, each once, e.g. '
+                       '(1,).')
+    settings = config.evaluation
+    for key, known in (('acting_mode', acting.MODES), ('rule', acting.RULES)):
+      if settings[key] not in known:
+        raise ValueError(f'evaluation.{key} is {settings[key]!r}; expected one of {known}.')
 
   @staticmethod
   def directories(config, name):
@@ -103,14 +108,14 @@ class Atari:
     return data
 
   @staticmethod
-  def reserve(config, data, num_threads=1):
+  def reserve(config, data):
     """Makes room for the episodes that the pools of all shards span."""
     sampling = config.sampling
     # A pool's windows fill whole episodes, but for the first and the last.
     spanned = sampling.pool_size * config.window + 2 * data.num_transitions.mean()
     # IDM and DT read sources each in their own order. A quarter more, as lengths differ: an episode
     # too few, and each is read again for every window.
-    data.reserve(int(1.25 * 2 * sampling.num_shards * spanned), num_threads=num_threads)
+    data.reserve(int(1.25 * 2 * sampling.num_shards * spanned), num_threads=sampling.num_threads)
 
   @staticmethod
   def digest(config, name):

@@ -180,5 +180,7 @@ def _hidden_actions(path, truth):
   if not is_there[labels.is_counted].all():
     raise ValueError(f'{path}: labels transitions that the data does not have. Was the data '
                      'recorded again? Train again, too.')
-  true_actions = truth.cut(labels.episode, labels.start, window).actions
+  true_actions = np.concatenate([
+      truth.cut(labels.episode[rows], labels.start[rows], window).actions
+      for rows in np.array_split(np.arange(len(labels.episode)), len(labels.episode) // 256 + 1)])
   return labels.actions, true_actions, labels.is_counted & ~labels.was_labelled

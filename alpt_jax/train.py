@@ -292,13 +292,14 @@ def evaluation_path(workdir, step):
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
 
 
-def check_config(config, workdir, digests):
+def check_config(config, workdir, digests, *, ignored=()):
   """Refuses to go on with a run of another config or other data.
 
   Args:
     config: the run's.
     workdir: the run directory; may be new.
     digests: from `domains.digests`.
+    ignored: groups of keys that may differ beside those that never matter.
 
   Returns:
     What config.json shall hold.
@@ -318,7 +319,8 @@ def check_config(config, workdir, digests):
                        ) from error
     now = _flatten(content)
     keys = sorted(k for k in before.keys() | now.keys()
-                  if k.split('.')[0] not in _FREE_KEYS and before.get(k) != now.get(k))
+                  if k.split('.')[0] not in (*_FREE_KEYS, *ignored)
+                  and before.get(k) != now.get(k))
     if keys:
       changes = ', '.join(f'{k}: {before.get(k)} -> {now.get(k)}' for k in keys)
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
@@ -381,6 +383,8 @@ def train(config, workdir):
     FloatingPointError: if a loss is not finite; the state is not saved.
   """
   phase, specs = check_run(config)
+  if config.init_from:
+    check_pretraining(config)
   data = read_data(config, phase, specs)
   streams = make_streams(config, phase, data)
   config_content = check_config(config, workdir, domains.digests(config))
@@ -457,6 +461,41 @@ def _check_finite(scalars, step, batches):
         f'{wrong[0]} is {scalars[wrong[0]]}, seen at step {step}; the state is not saved, the '
         f'newest checkpoint is good. Windows of that step: {batches.describe(step - 1)}.')
   return scalars
+
+
+def check_pretraining(config):
+  """Refuses to start from a pretraining that does not go with this run.
+
+  Two reasons: it knew hidden actions of the target, as a source or by other labels; or it has other
+  networks in a way that the shapes of parameters do not show, e.g. the number of heads.
+
+  Args:
+    config: the run's, with `init_from`.
+
+  Raises:
+    FileNotFoundError, ValueError: naming the field that differs.
+  """
+  path = os.path.join(config.init_from, 'config.json')
+  if not os.path.exists(path):
+    raise FileNotFoundError(f'{path}: no such file. Give the run directory of a pretraining as '
+                            '--config.init_from.')
+  with open(path) as f:
+    before = json.load(f)
+  now = json.loads(config.to_json())
+  targets = (before['target'], *before.get('other_targets', ()))
+  if config.target not in targets:
+    raise ValueError(
+        f'{path}: target is {" and ".join(targets)}, this run has {config.target}, whose actions '
+        'the pretraining may have seen. Pretrain with that target, or name it in other_targets.')
+  limits = ('window', 'num_labels', 'label_seed', 'experiment', 'observation', 'dataset', 'runs')
+  keys = [key for key in limits if before.get(key) != now.get(key)]
+  keys += [f'model.{key}' for key in now['model'] if not key.endswith('dropout')
+           and before['model'].get(key) != now['model'][key]]
+  for key in keys:
+    group, _, name = key.rpartition('.')
+    there, here = ((tree[group] if group else tree).get(name) for tree in (before, now))
+    raise ValueError(f'{path}: {key} is {there}, this run has {here}. The labels and the networks '
+                     'of a finetuning are those of its pretraining.')
 
 
 def _initialise_from(directory, state):

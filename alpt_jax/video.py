@@ -14,6 +14,14 @@ SUFFIXES = ('.gif', '.mp4')
 FPS = 15  # Agent steps a second of Atari: 60 frames, four to a step.
 
 
+def check_path(path):
+  """Returns the suffix of a video's path; ValueError if it is none that `write` knows."""
+  suffix = pathlib.PurePath(path).suffix.lower()
+  if suffix not in SUFFIXES:
+    raise ValueError(f'{path}: the suffix is {suffix!r}; expected one of {SUFFIXES}.')
+  return suffix
+
+
 def write(path, frames, *, fps=FPS):
   """Writes a video, whole or not at all, replacing one that is there; makes its directory.
 
@@ -26,9 +34,7 @@ def write(path, frames, *, fps=FPS):
   Raises:
     ValueError: if there is nothing to show, it cannot be shown, or not be written to `path`.
   """
-  suffix = pathlib.PurePath(path).suffix.lower()
-  if suffix not in SUFFIXES:
-    raise ValueError(f'{path}: the suffix is {suffix!r}; expected one of {SUFFIXES}.')
+  suffix = check_path(path)
   frames = np.asarray(frames)
   if frames.ndim == 4 and frames.shape[-1] == 1:
     frames = frames[..., 0]

@@ -56,6 +56,10 @@ def _run_main(main):
   except KeyboardInterrupt:
     sys.stderr.write('interrupted\n')
     return _INTERRUPTED
+  except ImportError as error:  # An optional package.
+    if _DEBUG.value or not (error.name or '').startswith(('ale_py', 'gymnasium', 'cv2')):
+      raise
+    _exit_with_error(f'{error}; Atari needs pip install ".[atari]"')
   except OSError as error:  # A path, a permission, a full disk.
     if _DEBUG.value:
       raise

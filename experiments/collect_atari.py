@@ -91,6 +91,10 @@ def _check_found(directory, game, run, config):
   except (ValueError, FileNotFoundError) as error:
     raise ValueError(f'{error} To collect it again, delete {directory} first.') from error
   if config.collect.origin != 'play':
+    if card is not None:
+      raise ValueError(f'{directory}: was recorded here (it has {rlds.CARD}), and collect.origin '
+                       f'is {config.collect.origin}. {remedy}')
+    rlds.open_builder(directory)  # In a format that training reads.
     return
   if card is None:
     raise ValueError(f'{directory}: has no {rlds.CARD}: it was not recorded here, and '

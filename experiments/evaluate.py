@@ -15,7 +15,7 @@ import os
 import jax
 from absl import flags
 
-from alpt_jax import acting, alpt, checkpoints, domains, evaluate, train, whole_files
+from alpt_jax import acting, alpt, checkpoints, domains, evaluate, train, video, whole_files
 from experiments import cli
 
 _VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .mp4 file.')
@@ -25,6 +25,10 @@ def main(config):
   """Evaluates `config.workdir`."""
   if config.compilation_cache_dir:
     jax.config.update('jax_compilation_cache_dir', config.compilation_cache_dir)
+  if _VIDEO.value:
+    video.check_path(_VIDEO.value)  # Not after all games have been played.
+    if not config.train_dt:
+      raise ValueError('--video: the run has no agent (train_dt is False). Leave it out.')
   phase, specs = train.check_run(config)
   networks = train.make_networks(config, specs[0])
   directory = os.path.join(config.workdir, 'checkpoints')
@@ -37,7 +41,9 @@ def main(config):
   params = checkpoints.restore_params(directory, abstract, step=step)
   domain = domains.of(config)
   # After the parameters, whose shapes say more plainly what another config would have changed.
-  train.check_config(config, config.workdir, domains.digests(config))
+  # Another protocol of evaluation is nothing to the run.
+  train.check_config(
+      config, config.workdir, domains.digests(config), ignored=('evaluation',))
   result = {'step': step}
   if config.train_dt:
     scores = domain.make_evaluation(config, networks)(params['dt'], True, _VIDEO.value)

@@ -21,7 +21,6 @@ _COPIES = flags.DEFINE_integer('copies', 1, 'How many times the data is opened a
                                lower_bound=1)
 _NAIVE = flags.DEFINE_bool('naive', False, 'Read with tf.data and rlds instead.')
 _SECONDS = flags.DEFINE_float('seconds', 10., 'How long to read.', lower_bound=.1)
-_THREADS = flags.DEFINE_integer('threads', 2, 'Threads that decode images.', lower_bound=1)
 _BATCH = 256
 _SHUFFLE = 5000  # Windows, of the naive pipeline.
 
@@ -38,7 +37,7 @@ def read(config):
   for i, name in enumerate(names):
     data = episode_files.EpisodeFiles(
         domain.directories(config, name) * _COPIES.value, domain.spec(config, name))
-    domain.reserve(config, data, num_threads=_THREADS.value)
+    domain.reserve(config, data)
     streams.append(pipeline.Stream(
         'dt', data, sampling.whole_episodes(data.num_transitions), i, rows))
   batches = pipeline.Pipeline(

@@ -99,7 +99,7 @@ class _Workers:
       if run.after in self._is_ended:
         self._is_ended[run.after].wait()
         if self._codes[run.after] != 0:
-          return self._codes[run.after]
+          return None  # Not started.
       cores = self._free_cores.get()
       try:
         self._codes[run] = self._train_on(run, cores)
@@ -209,6 +209,9 @@ def main(config):
     print('Interrupted; what was trained is saved. The same command goes on from there.')
     return train.PREEMPTED
   failed = [run for run, code in codes.items() if code not in (0, None, train.PREEMPTED)]
+  for run, code in codes.items():
+    if code is None and run.after in failed:
+      print(f'{run.name}: not started, as {run.after.name} failed')
   results = gather(config, planned, failed)
   whole_files.write_json(workdir / 'results.json', results)
   report.write_report(results, workdir / 'report.html')

@@ -82,7 +82,8 @@ class _DecisionTransformer(_Network):
 
   def loss(self, batch):
     frames = self.embed_observations(batch.observations[:, :-1])
-    returns = batch.returns_to_go.long() - self.return_low
+    high = self.return_low + self.heads[0].out_features - 1
+    returns = batch.returns_to_go.clamp(self.return_low, high).long() - self.return_low
     others = [embedding(ids) for embedding, ids in zip(
         self.embeddings, (returns, batch.actions, (batch.rewards > 0).long()), strict=True)]
     x = torch.cat([frames, torch.stack(others, dim=2)], dim=2)

@@ -4,13 +4,14 @@ import json
 import pathlib
 import shutil
 import tempfile
+from unittest import mock
 
 import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import alpt, checkpoints, domains, evaluate, methods, train, types
-from alpt_jax.data import labels, pipeline
+from alpt_jax.data import episode_files, labels, pipeline
 from experiments.configs import atari
 from tests import atari_runs
 
@@ -72,13 +73,25 @@ class ConfigTest(parameterized.TestCase):
   def test_every_setting_compiles(self, setting):
     self.assertIsNotNone(lower(atari.get_config(f'tiny,setting={setting}')).compile())
 
+  @parameterized.product(preset=('tiny', 'desk', 'paper'), setting=tuple(atari.SETTINGS),
+                         phase=('joint', 'pretrain', 'finetune'))
+  def test_batches_can_be_shared_equally(self, preset, setting, phase):
+    config = atari.get_config(f'{preset},setting={setting},phase={phase}')
+    num_games = 1 if phase == 'finetune' else (
+        len(config.sources) + 1 + len(config.other_targets))
+    for name in ('batch_size', 'idm_batch_size'):
+      rows = train.split_rows(config[name], num_games, config.sampling.num_shards)
+      self.assertLen(set(rows), 1)
+      self.assertLen(rows, num_games)
+
   @parameterized.parameters('pretrain', 'finetune')
   def test_paper_preset_has_the_paper_s_numbers(self, phase):
     config = atari.get_config(f'paper,phase={phase}')
     config.init_from = 'somewhere'
     self.assertEqual((config.model.num_layers, config.model.d_model, config.model.num_heads,
                       config.model.patch_size, config.window), (6, 512, 8, 14, 5))
-    self.assertEqual(config.batch_size, {'pretrain': 2048, 'finetune': 256}[phase])
+    # 2048, as equal shares of five games allow.
+    self.assertEqual(config.batch_size, {'pretrain': 2080, 'finetune': 256}[phase])
     lowered = lower(config)
     state = jax.tree.leaves(lowered.args_info)
     self.assertGreater(len(state), 100)
@@ -130,9 +143,62 @@ class TrainAtariTest(parameterized.TestCase):
   def test_checkpoint_of_another_architecture_names_the_first_parameter(self):
     config = self.finetuning('wide')
     config.model.d_model = 24
-    with self.assertRaisesRegex(
-        ValueError, r'dt/params/\S+ is float32\[.*16.*\] in the checkpoint and float32\[.*24'):
+    with self.assertRaisesRegex(ValueError, 'model.d_model is 16, this run has 24'):
       train.train(config, config.workdir)
+    # And without the config of the pretraining, by the checkpoint itself.
+    with mock.patch.object(train, 'check_pretraining'), self.assertRaisesRegex(
+        ValueError, r'params/\S+ is float32\[.*16.*\] in the checkpoint and float32\[.*24'):
+      train.train(config, config.workdir)
+
+  @parameterized.parameters(
+      (dict(num_labels=40), 'num_labels is 50, this run has 40'),
+      (dict(label_seed=1), 'label_seed is 0, this run has 1'),
+      (dict(target='Freeway', sources=()), 'target is Breakout, this run has Freeway, whose actions'),
+      (dict(heads=1), 'model.num_heads is 2, this run has 1'),
+  )
+  def test_pretraining_that_knew_more_or_is_another_model_is_refused(self, changes, message):
+    config = self.finetuning('other')
+    config.model.num_heads = changes.pop('heads', 2)
+    config.update(changes)
+    with self.assertRaisesRegex(ValueError, message):
+      train.train(config, config.workdir)
+
+  def test_hidden_actions_do_not_matter_to_a_single_bit(self):
+    read = episode_files._read_record
+    choice = labels.read_choice(pathlib.Path(self.pretraining.workdir, 'labels.json'))
+    data = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
+    places = {(f'{data._where[s]}, record {p}'): e for e, (s, p) in enumerate(
+        zip(data._index.split, data._index.place, strict=True))}
+    num_changed = []
+
+    def read_garbage(source, place, where):
+      fields = read(source, place, where)
+      if where in places:
+        kept = np.zeros(len(fields['action']), bool)
+        for episode, start in choice.windows.tolist():
+          if episode == places[where]:
+            kept[start:start + 5] = True
+        garbage = (fields['action'] + 1) % 4
+        num_changed.append((~kept).sum())
+        fields['action'] = np.where(kept, fields['action'], garbage)
+      return fields
+
+    config = self.config('garbage', phase='pretrain')
+    with mock.patch.object(episode_files, '_read_record', read_garbage):
+      train.train(config, config.workdir)
+    self.assertGreater(sum(num_changed), 100)
+    self.assert_same_params(config, self.pretraining)
+
+  def assert_same_params(self, *configs):
+    params = []
+    for config in configs:
+      phase, specs = train.check_run(config)
+      abstract = train.abstract_state(config, specs, phase)
+      params.append(checkpoints.restore_params(
+          pathlib.Path(config.workdir, 'checkpoints'),
+          {'idm': abstract.idm.params, 'dt': abstract.dt.params}))
+    for a, b in zip(*map(jax.tree.leaves, params), strict=True):
+      np.testing.assert_array_equal(a, b)
 
   def test_stopped_run_goes_on_bit_for_bit(self):
     stopped = self.config('stopped', num_steps=2)
@@ -141,15 +207,7 @@ class TrainAtariTest(parameterized.TestCase):
     train.train(stopped, stopped.workdir)
     unbroken = self.config('unbroken')
     train.train(unbroken, unbroken.workdir)
-    params = []
-    for config in (stopped, unbroken):
-      phase, specs = train.check_run(config)
-      abstract = train.abstract_state(config, specs, phase)
-      params.append(checkpoints.restore_params(
-          pathlib.Path(config.workdir, 'checkpoints'),
-          {'idm': abstract.idm.params, 'dt': abstract.dt.params}))
-    for a, b in zip(*map(jax.tree.leaves, params), strict=True):
-      np.testing.assert_array_equal(a, b)
+    self.assert_same_params(stopped, unbroken)
 
   def test_several_targets_share_a_pretraining(self):
     config = self.config('targets', phase='joint', sources=(), method='dt1_idm', target='Freeway',
@@ -200,6 +258,13 @@ class TrainAtariTest(parameterized.TestCase):
     config = self.config('mistake', **changes)
     with self.assertRaisesRegex(ValueError, message):
       train.train(config, config.workdir)
+
+  def test_mistake_in_the_evaluation_is_found_before_the_directory_is_bound(self):
+    config = self.config('rule')
+    config.evaluation.rule = 'release2'
+    with self.assertRaisesRegex(ValueError, "evaluation.rule is 'release2'; expected one of"):
+      train.train(config, config.workdir)
+    self.assertFalse(pathlib.Path(config.workdir).exists())
 
   def test_missing_data_says_how_to_get_it(self):
     config = self.config('missing', runs=(2,))

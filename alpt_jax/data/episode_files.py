@@ -11,6 +11,7 @@ Lengths and checks need one pass over the data. It is made once; its result lies
 """
 
 import collections
+import errno
 import functools
 import hashlib
 import io
@@ -50,7 +51,7 @@ class _Index(NamedTuple):
   split: np.ndarray  # [E] int32; index into the sorted names of the splits.
   place: np.ndarray  # [E] int32; of the record in its split.
   num_transitions: np.ndarray  # [E] int64.
-  digest: np.ndarray  # [E] uint64; of the images and actions.
+  digest: np.ndarray  # [E] uint64; see `EpisodeFiles.episode_digests`.
 
 
 class EpisodeFiles:
@@ -60,7 +61,7 @@ class EpisodeFiles:
 
   Attributes:
     num_transitions: [E] int64; at least 1.
-    digest: of the files' content, 16 hex digits.
+    digest: of all episodes, 16 hex digits, as they were when the data was indexed.
   """
 
   def __init__(self, directories, spec, *, expected_name=None, check_actions=None):
@@ -110,7 +111,7 @@ class EpisodeFiles:
 
   @property
   def episode_digests(self):
-    """[E] uint64; equal for episodes with the same images and actions."""
+    """[E] uint64; equal for episodes with the same encoded images, actions and rewards."""
     return self._index.digest
 
   def hidden(self, hide):
@@ -171,9 +172,11 @@ class EpisodeFiles:
     where = f'{self._where[split]}, record {place}'
     fields = _read_record(self._sources[split], place, where)
     _check_episode(fields, self._spec, self._check_actions, self._where[split], place)
+    for name in ('action', 'reward'):  # Of the last step, which has neither.
+      fields[name] = np.append(fields[name][:-1], fields[name].dtype.type(0))
     actions, rewards = rlds.to_declared(fields['action'], fields['reward'], self._spec)
-    is_labelled = np.ones(len(actions), bool)
-    actions[-1], rewards[-1], is_labelled[-1] = 0, 0., False
+    is_labelled = np.arange(len(actions)) < len(actions) - 1
+    actions = np.where(is_labelled, actions, 0).astype(np.int32)
     if self._hide is not None:
       actions, is_labelled = self._hide(number, actions, is_labelled)
     episode = _Episode(fields['observation'], actions, is_labelled, rewards,
@@ -213,11 +216,11 @@ def check_no_duplicates(datasets):
 
 
 def _decode(encoded, spec):
-  """[H, W, C] uint8 of a PNG."""
+  """[H, W, C] uint8 of a PNG whose header has been checked."""
   image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
   if image is None:
-    raise ValueError(f'an image of {spec.name} is not a PNG; the file is damaged. Copy or record '
-                     'the dataset again.')
+    raise ValueError(f'an image of {spec.name} is not a whole PNG; the file is damaged. Copy or '
+                     'record the dataset again.')
   if image.ndim == 3:
     image = image[..., ::-1]  # OpenCV has blue first.
   return image.reshape(spec.observation_shape)
@@ -243,7 +246,11 @@ def _check_legal(spec, actions, path, episode):
 
 
 def _check_episode(fields, spec, check_actions, path, episode):
-  """Checks one episode, but not every one of its images."""
+  """Checks one episode; of its images the headers.
+
+  What the last step has beside its observation is not looked at: in RLDS it means nothing, and in
+  the published data of RL Unplugged it may hold something after a time-out.
+  """
   where = f'{path}, record {episode}'
   lengths = {name: len(values) for name, values in fields.items()}
   if len(set(lengths.values())) > 1:
@@ -251,13 +258,13 @@ def _check_episode(fields, spec, check_actions, path, episode):
                      'dataset again.')
   rlds.check_flags(where, fields)
   check_actions(fields['action'][:-1], path, episode)
-  wrong = np.flatnonzero(~np.isfinite(fields['reward']))
+  wrong = np.flatnonzero(~np.isfinite(fields['reward'][:-1]))
   if wrong.size:
     raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
                      f'({wrong.size} steps in all); expected a finite number. Record or convert '
                      'the dataset again.')
-  for t in (0, len(fields['action']) - 1):
-    found = _png_shape(fields['observation'][t])
+  for t, encoded in enumerate(fields['observation']):
+    found = _png_shape(encoded)
     if found != tuple(spec.observation_shape):
       raise ValueError(f'{where}: observation at step {t} is {found or "no PNG"}; {spec.name} has '
                        f'{tuple(spec.observation_shape)} images, 8 bit. Convert the dataset.')
@@ -293,8 +300,10 @@ def _read_index(directory, builder, sources, splits, spec, check_actions):
   np.savez_compressed(buffer, about=json.dumps(about | {'digest': digest}), **index._asdict())
   try:
     whole_files.write(path, buffer.getvalue())
-  except PermissionError:
-    pass  # Data of somebody else: indexed again next time.
+  except OSError as error:
+    if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+      raise
+    # Data of somebody else: indexed again next time.
   return index, digest
 
 

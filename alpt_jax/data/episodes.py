@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_WINDOWS_AT_A_TIME = 64
+
 
 class Cut(NamedTuple):
   """The contents of b windows of T transitions.
@@ -106,7 +108,11 @@ class HeldWindows:
     """
     self._place = {tuple(place): i for i, place in enumerate(np.asarray(windows).tolist())}
     self._window = window
-    self._data = episodes.cut(*np.asarray(windows, np.int64).T, window)
+    episode, start = np.asarray(windows, np.int64).reshape(-1, 2).T
+    # Some at a time: while it is cut, a window holds on to its whole episode.
+    parts = [episodes.cut(*(x[i:i + _WINDOWS_AT_A_TIME] for x in (episode, start)), window)
+             for i in range(0, len(episode), _WINDOWS_AT_A_TIME)]
+    self._data = Cut(*map(np.concatenate, zip(*parts, strict=True)))
 
   def cut(self, episode, start, window):
     """As `Episodes.cut`, for the windows that are held.

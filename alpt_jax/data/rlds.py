@@ -154,6 +154,11 @@ def _read_json(path):
 
 def open_builder(directory):
   """Opens the TFDS builder once all files that its manifest names are there, and only they."""
+  if '://' in str(directory):
+    raise ValueError(f'{directory}: array_record files are read from a file system only. Copy the '
+                     'data into a local data_dir with python -m experiments.collect '
+                     '--config.collect.origin=convert --config.collect.from_dir=<its data_dir>, or '
+                     'mount the bucket.')
   if not os.path.isdir(directory):
     raise FileNotFoundError(f'{directory}: no such dataset directory. Record the dataset first '
                             '(python -m experiments.collect), or '
@@ -176,7 +181,9 @@ def open_builder(directory):
   if file_format is None or file_format.value != 'array_record':
     raise ValueError(
         f'{directory}: fileFormat is {file_format and file_format.value}; expected array_record, '
-        'which reads by random access. Convert it with data.record.convert_to_array_record.')
+        'which reads by random access. Convert it into another data_dir with python -m '
+        'experiments.collect --config.collect.origin=convert '
+        '--config.collect.from_dir=<the data_dir of this one>.')
   for split in builder.info.splits.values():
     _check_shards(directory, names, split)
   return builder
@@ -275,13 +282,14 @@ def _read_split(directory, builder, split, feature, spec):
                        f'{encoded.shape} do not fit each other: features.json is of another '
                        'dataset. Copy or record the dataset again.')
     check_flags(f'{directory}: episode {i} of split {split!r}', fields)
+    check_last_reward(f'{directory}: episode {i} of split {split!r}', fields)
     observations = np.stack([feature.decode_example_np(o) for o in encoded])
     read.append((observations.astype(dtype), fields))
   return read
 
 
 def check_flags(where, fields):
-  """Checks that an episode is one episode, and that its rewards sit where RLDS puts them."""
+  """Checks that an episode is one episode: flags at its first and last step only."""
   length = len(fields['is_first'])
   if length < 2:
     raise ValueError(f'{where} has {length} steps; expected at least 2, which make one transition. '
@@ -293,6 +301,10 @@ def check_flags(where, fields):
       raise ValueError(f'{where}: {name} is {bool(fields[name][wrong[0]])} at step {wrong[0]} of '
                        f'{length}; expected True at step {expected_t} only. Episodes were joined '
                        'or cut: record or convert the dataset again.')
+
+
+def check_last_reward(where, fields):
+  """Checks that rewards sit where RLDS puts them: none in the last step."""
   if fields['reward'][-1] != 0:
     raise ValueError(f"{where}: reward is {fields['reward'][-1]} at the last step, which has no "
                      'action; in RLDS a step holds the reward that its own action earned. Move the '

@@ -1,8 +1,9 @@
 """ALPT on Atari (paper sections 5.1 to 5.5, appendices A and B).
 
-python -m experiments.train --config=experiments/configs/atari.py:desk,phase=pretrain
+python -m experiments.train --config=experiments/configs/atari.py:desk,phase=pretrain \\
+    --config.workdir=runs/atari/pretrained
 python -m experiments.train --config=experiments/configs/atari.py:desk,phase=finetune \\
-    --config.init_from=runs/atari/pretrained
+    --config.workdir=runs/atari/finetuned --config.init_from=runs/atari/pretrained
 
 The argument is a preset and, after commas, what is learned from what:
   desk            2 cores: a small model, recorded data. The default.
@@ -26,9 +27,9 @@ MANY_TARGETS = ('Pong', 'SpaceInvaders', 'StarGunner', 'MsPacman', 'Alien')  # S
 NINE = ('Asterix', 'Breakout', 'Freeway', 'Seaquest', 'Atlantis', 'DemonAttack', 'Frostbite',
         'Gopher', 'TimePilot')  # Section 5.4.
 # Section 5.4: "all 41 game datasets [...] minus the 5 target games". RL Unplugged has 46 games, and
-# 41 are what is left without these targets, so the text does not say which 36. Ours: those 41
-# without Carnival and Pooyan (no human score), Gravitar (49 checkpoints instead of 50), Centipede
-# and VideoPinball (run 1 lacks a checkpoint in the original bucket).
+# 41 are what is left without these targets, so the text does not say which 36. Ours leave out five
+# of the 41: Carnival and Pooyan (no human score), Gravitar (49 checkpoints instead of 50), and
+# Centipede and VideoPinball, of four whose run 1 lacks a checkpoint in the original bucket.
 THIRTY_SIX = (
     'Amidar', 'Assault', 'Asterix', 'Atlantis', 'BankHeist', 'BattleZone', 'BeamRider', 'Boxing',
     'Breakout', 'ChopperCommand', 'CrazyClimber', 'DemonAttack', 'DoubleDunk', 'Enduro',
@@ -123,7 +124,8 @@ def get_config(argument=''):
       acting_mode='sampled')
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
-      num_shards=4, pool_size=1024)
+      num_shards=4, pool_size=1024,
+      num_threads=2)  # That decode images.
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
   # is left out of its own sources.
   config.study = dict(
@@ -146,7 +148,16 @@ def get_config(argument=''):
       seeds=(0,), score_seeds=(0,),
       num_workers=0)  # Runs side by side; 0: one per core.
   _PRESETS[preset](config)
+  _share_equally(config)
   return config
+
+
+def _share_equally(config):
+  """Rounds batches to whole shards with as many rows for every game."""
+  num_games = len(config.sources) + 1 + len(config.other_targets)
+  unit = config.sampling.num_shards * (1 if config.phase == 'finetune' else num_games)
+  for name in ('batch_size', 'idm_batch_size'):
+    config[name] = max(round(config[name] / unit), 1) * unit
 
 
 def _parse(argument):
@@ -186,7 +197,7 @@ def _paper(config):
     config.runs = (2, 3)  # Asterix run 1 is suspected to be damaged (google-research/batch_rl#28).
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,  # Table 3.
                       frame_changes=False)
-  config.sampling.update(num_shards=64, pool_size=4096)
+  config.sampling.update(num_shards=16)
   config.evaluation.rule = 'release'  # What the published scores of Lee et al. come from.
   config.collect.origin = 'prepare'
   config.log_every_steps, config.eval_every_steps = 500, 10_000
@@ -195,12 +206,13 @@ def _paper(config):
     config.optimizer.update(idm_learning_rate=1e-4, dt_learning_rate=1e-4, warmup_steps=4000,
                             weight_decay=1e-2)
     config.batch_size = config.idm_batch_size = 256
-    config.num_steps = 100_000  # Appendix A; the curves of the main text go to 1M.
+    config.num_steps = 100_000  # Lee et al. and appendix A; the main text's curves go to 1M.
   else:  # Lee et al., pretraining: section 5.1 leaves it unchanged on Atari.
     config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000,
                             weight_decay=0.)
-    config.batch_size = config.idm_batch_size = 2048
-    config.num_steps = 1_000_000  # Section 5.1 says "1M frames"; see the README.
+    config.batch_size = config.idm_batch_size = 2048  # But see _share_equally.
+    # Section 5.1 says "1M frames", 800 updates of 256 windows of 5; its figures count steps.
+    config.num_steps = 1_000_000
 
 
 def _tiny(config):

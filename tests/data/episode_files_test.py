@@ -181,10 +181,16 @@ class DamageTest(parameterized.TestCase):
   def test_correct_episode_is_read(self):
     self.assertEqual(opened(self._write()).num_transitions.tolist(), [5])
 
+  def test_what_the_last_step_has_beside_its_observation_does_not_matter(self):
+    data = opened(self._write(action=np.array([0, 1, 2, 3, 1, 17]),
+                              reward=np.array([0, 0, 1, 0, 0, 1], np.float32)))
+    cut = data.cut(np.array([0]), np.array([0]), 5)
+    self.assertEqual(cut.returns_to_go[0].tolist(), [1, 1, 1, 0, 0])
+    self.assertEqual(cut.actions[0].tolist(), [0, 1, 3, 4, 1])
+
   @parameterized.parameters(
       (dict(action=np.array([0, 1, 4, 3, 1, 0])), r'action is 4 at step 2 of episode 0'),
       (dict(reward=np.array([0, np.nan, 0, 0, 0, 0], np.float32)), 'reward is nan at step 1'),
-      (dict(reward=np.array([0, 0, 0, 0, 0, 1], np.float32)), 'reward is 1.0 at the last step'),
       (dict(is_last=np.arange(6) == 3), 'is_last is True at step 3 of 6'),
       (dict(observation=[record_atari.encode_png(np.zeros((84, 80, 1), np.uint8))] * 6),
        r'observation at step 0 is \(84, 80, 1\); Breakout has \(84, 84, 1\)'),
