@@ -153,7 +153,7 @@ class TrainAtariTest(parameterized.TestCase):
   @parameterized.parameters(
       (dict(num_labels=40), 'num_labels is 50, this run has 40'),
       (dict(label_seed=1), 'label_seed is 0, this run has 1'),
-      (dict(target='Freeway', sources=()), 'target is Breakout, this run has Freeway, whose actions'),
+      (dict(target='Freeway', sources=()), 'target is Breakout, this run has Freeway, whose'),
       (dict(heads=1), 'model.num_heads is 2, this run has 1'),
   )
   def test_pretraining_that_knew_more_or_is_another_model_is_refused(self, changes, message):

@@ -169,8 +169,7 @@ class DamageTest(parameterized.TestCase):
             name='handmade', version=tfds.core.Version('1.0.0'), data_dir=directory,
             module_name=''),
         features=source.info.features)
-    info.set_file_format('array_record', override=True)
-    writer = tfds.core.SequentialWriter(info, 10)
+    writer = tfds.core.SequentialWriter(info, 10, file_format='array_record')
     writer.initialize_splits(['train'])
     writer.add_examples({'train': [{
         'steps': [{name: values[t] for name, values in fields.items()} for t in range(6)],
