@@ -140,11 +140,15 @@ def score_labels(run_directory, truth):
   Raises:
     ValueError: if a file is of other data.
   """
-  accuracy = {}
+  accuracy, before, true_actions = {}, None, None
   for path in _label_files(run_directory):
-    labels, true_actions, is_hidden = _hidden_actions(path, truth)
+    labels = _read_labels(path, truth)
+    # A run labels the same windows again and again; their truth is read once.
+    if before is None or not all(map(np.array_equal, labels[:2], before[:2])):
+      true_actions = _true_actions(labels, truth)
+    before, is_hidden = labels, labels.is_counted & ~labels.was_labelled
     step = int(re.search(r'\d+', path.stem).group())
-    accuracy[step] = float(np.mean(labels[is_hidden] == true_actions[is_hidden]))
+    accuracy[step] = float(np.mean((labels.actions == true_actions)[is_hidden]))
   return accuracy
 
 
@@ -159,8 +163,9 @@ def label_baselines(run_directory, truth, *, num_actions):
   Returns:
     {'majority_accuracy': of the most frequent hidden action, 'chance_accuracy': of guessing}.
   """
-  _, true_actions, is_hidden = _hidden_actions(_label_files(run_directory)[-1], truth)
-  counts = np.bincount(true_actions[is_hidden])
+  labels = _read_labels(_label_files(run_directory)[-1], truth)
+  is_hidden = labels.is_counted & ~labels.was_labelled
+  counts = np.bincount(_true_actions(labels, truth)[is_hidden])
   return {'majority_accuracy': float(counts.max() / counts.sum()),
           'chance_accuracy': 1. / num_actions}
 
@@ -169,8 +174,8 @@ def _label_files(run_directory):
   return sorted(pathlib.Path(run_directory).glob('labels/step_*.npz'))
 
 
-def _hidden_actions(path, truth):
-  """Returns labels [W, T], true actions [W, T], and which of them count and were hidden."""
+def _read_labels(path, truth):
+  """Returns the `label.Labels` of a file; ValueError if they are of other data."""
   with np.load(path) as saved:
     labels = label.Labels(**saved)
   window = labels.actions.shape[1]
@@ -180,7 +185,12 @@ def _hidden_actions(path, truth):
   if not is_there[labels.is_counted].all():
     raise ValueError(f'{path}: labels transitions that the data does not have. Was the data '
                      'recorded again? Train again, too.')
-  true_actions = np.concatenate([
+  return labels
+
+
+def _true_actions(labels, truth):
+  """[W, T] int32; some windows at a time, as each holds on to its whole episode."""
+  window = labels.actions.shape[1]
+  return np.concatenate([
       truth.cut(labels.episode[rows], labels.start[rows], window).actions
       for rows in np.array_split(np.arange(len(labels.episode)), len(labels.episode) // 256 + 1)])
-  return labels.actions, true_actions, labels.is_counted & ~labels.was_labelled

@@ -101,8 +101,8 @@ def gather(config, planned, failed):
     result['runs'].append(_identity(run, own) | {
         'status': runs.status(config, run, failed), 'seconds': runs.seconds(config, run) or None,
         'num_steps': runs.num_steps(config, run)})
-    if accuracy:
-      # Of the newest labels; the baselines hardly differ between runs.
+    if accuracy and result['games'][target]['chance_accuracy'] is None:
+      # Of the first run with labels; which actions are hidden hardly differs between runs.
       result['games'][target] |= evaluate.label_baselines(
           own.workdir, truths[target], num_actions=len(domains.of(config).spec(
               config, target).legal_actions))
