@@ -32,8 +32,9 @@ class BenchmarkAtariTest(absltest.TestCase):
       self.assertGreater(loading['windows_per_second'], 0)
       self.assertGreater(loading['max_memory_bytes'], 0)
     evaluation = result['evaluation']
-    ratio = evaluation['steps_per_second']['median'] / evaluation['plain_steps_per_second']['median']
-    self.assertAlmostEqual(evaluation['speed_ratio']['median'], ratio)
+    ours, plain = (evaluation[name]['median'] for name in (
+        'steps_per_second', 'plain_steps_per_second'))
+    self.assertAlmostEqual(evaluation['speed_ratio']['median'], ours / plain)
     self.assertAlmostEqual(sum(evaluation['percent_waiting'].values()), 100)
     self.assertEqual(result['environment'], 'Breakout')
     for row in ('reading by rlds.transformations.batch', 'evaluation, speed against the plain way'):
