@@ -39,6 +39,7 @@ PREEMPTED = 75  # Exit code of a run that was stopped, has saved, and can go on.
 # Changing these does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
               'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect')
+_PROTOCOL = ('seed', 'max_steps', 'sticky')  # In eval/, with the scores; no metrics.
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size')
@@ -365,7 +366,8 @@ class _Evaluation:
       result |= self._agent(state.dt.params, step == self._num_steps)
     whole_files.write_json(evaluation_path(self._workdir, step), result)
     return {f'eval/{mode}/{name}': value for mode in acting.MODES if mode in result
-            for name, value in result[mode].items() if isinstance(value, int | float)}
+            for name, value in result[mode].items()
+            if isinstance(value, int | float) and name not in _PROTOCOL}
 
 
 def train(config, workdir):

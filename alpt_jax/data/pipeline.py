@@ -1,4 +1,4 @@
-"""Turns episodes in memory into the batches of a run, ahead of their use.
+"""Turns episodes into the batches of a run, ahead of their use.
 
 A run reads several streams: for each of the update's three parts, one per environment. Every stream
 has its own sampler, so its batches do not depend on which other streams there are.
