@@ -23,7 +23,7 @@ from experiments import cli
 def dataset_names(config):
   """Returns the names of all environments that a config mentions, sorted, without repetition."""
   if config.experiment == 'atari':
-    return sorted({config.target, *config.other_targets, *config.sources})
+    return sorted({config.target, *config.get('other_targets', ()), *config.sources})
   names = {config.target, *config.sources, *config.study.targets}
   for variant in config.study.variants.values():
     names |= set(variant.sources)

@@ -28,16 +28,16 @@ class FlopsTest(parameterized.TestCase):
   def test_idm_by_hand(self):
     # 2 frames of 4 tokens, 1 query: 9 tokens, 1 read.
     first_layer = 9 * 12 * 2 ** 2 + 2 * 9 * 9 * 2
-    last_layer = 9 * 2 * 2 ** 2 + 1 * 10 * 2 ** 2 + 2 * 1 * 9 * 2
+    last_layer = 1 * 12 * 2 ** 2 + 2 * 1 * 9 * 2  # The query attends tokens, not their keys.
     work = flops.idm(self.tiny.idm, window=1)
     self.assertEqual(work, (8 * 4 * 2, first_layer + last_layer + 2 * 3))
-    self.assertEqual(work.forward, 2 * (64 + 910))
-    self.assertEqual(work.training, 4 * 64 + 6 * 910)
+    self.assertEqual(work.forward, 2 * (64 + 846))
+    self.assertEqual(work.training, 4 * 64 + 6 * 846)
 
   def test_dt_by_hand(self):
     # 4 patches and the return; the action and the reward come after the last read-out.
     first_layer = 5 * 12 * 2 ** 2 + 2 * 5 * 5 * 2
-    last_layer = 5 * 2 * 2 ** 2 + 2 * 10 * 2 ** 2 + 2 * 2 * 5 * 2
+    last_layer = 2 * 12 * 2 ** 2 + 2 * 2 * 5 * 2
     heads = 2 * 2 + 2 * 3  # Two returns, three actions.
     self.assertEqual(flops.dt(self.tiny.dt), (4 * 4 * 2, first_layer + last_layer + heads))
 
@@ -60,7 +60,7 @@ class FlopsTest(parameterized.TestCase):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind=kind, observation_shape=shape,
         num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=1)
-    idm, dt = networks(spec, window=5, num_layers=2, num_heads=2, d_model=128, **tokenizer)
+    idm, dt = networks(spec, window=5, num_layers=2, num_heads=2, d_model=256, **tokenizer)
     frames = jnp.zeros((8, 6, *shape), jnp.uint8)
     ids = jnp.zeros((8, 5), jnp.int32)
     for network, inputs, work in ((idm, (frames,), flops.idm(idm, window=5)),

@@ -109,7 +109,7 @@ class ReadTest(parameterized.TestCase):
       ('strange_features', lambda d: _edit_json(os.path.join(d, 'features.json'), featuresDict={}),
        "no dataset 'steps'"),
       ('format', lambda d: _edit_json(os.path.join(d, 'dataset_info.json'), fileFormat='tfrecord'),
-       'fileFormat is tfrecord.*convert_to_array_record'),
+       'fileFormat is tfrecord.*collect.origin=convert'),
       ('no_splits', lambda d: _edit_json(os.path.join(d, 'dataset_info.json'), splits=[]),
        'holds no episodes'),
       ('missing_file', lambda d: os.remove(os.path.join(d, _SECOND_FILE)),
