@@ -223,7 +223,8 @@ class BadInputTest(parameterized.TestCase):
     self.assert_refused('num_shards is 2; there are only 1 segments', num_labels=5)
 
   def test_missing_pretraining(self):
-    self.assert_refused('no checkpoint here', error=FileNotFoundError, init_from='nowhere')
+    self.assert_refused('nowhere/config.json: no such file', error=FileNotFoundError,
+                        init_from='nowhere')
 
   def test_changed_config_of_a_run_names_the_keys(self):
     workdir = self.new_directory()
@@ -245,7 +246,10 @@ class BadInputTest(parameterized.TestCase):
     train.train(pretraining, pretraining.workdir)
     finetuning = maze_data.config(self.new_directory(), phase='finetune',
                                   observation='xy', init_from=pretraining.workdir)
-    with self.assertRaisesRegex(ValueError, 'another observation mode'):
+    with self.assertRaisesRegex(ValueError, 'observation is grid, this run has xy'):
+      train.train(finetuning, finetuning.workdir)
+    with mock.patch.object(train, 'check_pretraining'), self.assertRaisesRegex(
+        ValueError, 'another observation mode'):
       train.train(finetuning, finetuning.workdir)
 
 
