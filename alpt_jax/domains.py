@@ -115,7 +115,7 @@ class Atari:
     spanned = sampling.pool_size * config.window + 2 * data.num_transitions.mean()
     # IDM and DT read sources each in their own order. A quarter more, as lengths differ: an episode
     # too few, and each is read again for every window.
-    data.reserve(int(1.25 * 2 * sampling.num_shards * spanned), num_threads=sampling.num_threads)
+    data.reserve(int(1.25 * 2 * sampling.num_shards * spanned))
 
   @staticmethod
   def digest(config, name):

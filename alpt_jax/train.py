@@ -411,7 +411,8 @@ def train(config, workdir):
     start_step = int(state.step)
     batches = stack.enter_context(contextlib.closing(pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=start_step,
-        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)))
+        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
+        num_threads=config.sampling.num_threads)))
     # Not earlier: a mistake in the config must not bind the directory to that config.
     whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
     for i, (name, choice) in enumerate(data.choices.items()):

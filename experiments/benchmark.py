@@ -111,7 +111,8 @@ class Update:
     self.dt_params = jax.tree.map(jnp.copy, self._state.dt.params)  # An update donates its state.
     self._batches = pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=0,
-        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size)
+        num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
+        num_threads=config.sampling.num_threads)
     self.batches = next(self._batches)
     begin = time.perf_counter()
     compiled = self._update.lower(self._state, self.batches, self._key).compile()

@@ -48,7 +48,8 @@ def read(config):
         'dt', data, sampling.whole_episodes(data.num_transitions), i, rows))
   batches = pipeline.Pipeline(
       streams, window=config.window, seed=0, num_shards=config.sampling.num_shards,
-      pool_size=config.sampling.pool_size, start_step=0)
+      pool_size=config.sampling.pool_size, start_step=0,
+      num_threads=config.sampling.num_threads)
   with contextlib.closing(batches):
     while True:
       yield len(next(batches).dt.actions)
@@ -104,6 +105,14 @@ def _copy_as_tfrecord(directory, target):
     json.dump(info, f)
 
 
+def _max_memory_bytes():
+  """Most memory of this process; `ru_maxrss` would include that of the process that started it."""
+  if not os.path.exists('/proc/self/status'):  # Not on macOS, where `ru_maxrss` is in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  with open('/proc/self/status') as f:
+    return next(1024 * int(line.split()[1]) for line in f if line.startswith('VmHWM:'))
+
+
 def main(config):
   """Reads for a while and prints what came."""
   batches = (read_naively if _NAIVE.value else read)(config)
@@ -121,7 +130,7 @@ def main(config):
       'windows_per_second': num_windows / passed, 'windows': num_windows,
       'first_batch_seconds': first_seconds,
       'longest_wait_seconds': float(np.max(seconds)),
-      'max_memory_bytes': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+      'max_memory_bytes': _max_memory_bytes(),
       'process_seconds': time.process_time()}), flush=True)
   batches.close()
 

@@ -102,7 +102,6 @@ class EpisodeFiles:
     self._held = collections.OrderedDict()  # Episodes by number, the least recently used first.
     self._num_held = 0  # Transitions in them.
     self._lock = threading.Lock()
-    self._threads = None
 
   @property
   def num_episodes(self):
@@ -128,17 +127,14 @@ class EpisodeFiles:
     result._lock = threading.Lock()
     return result
 
-  def reserve(self, num_transitions, *, num_threads=1):
-    """Says how much to keep, and with how many threads to decode.
+  def reserve(self, num_transitions):
+    """Says how much to keep.
 
     Args:
       num_transitions: of the episodes kept in memory, encoded (600 to 900 bytes each for Atari).
         Less than the sampler's pools span makes reading many times slower.
-      num_threads: that decode.
     """
     self._room = max(_MIN_ROOM, num_transitions)
-    self._threads = futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
-    self._num_threads = num_threads
 
   def cut(self, episode, start, window):
     """As `episodes.Episodes.cut`."""
@@ -146,19 +142,11 @@ class EpisodeFiles:
     last = self.num_transitions[episode]
     step = np.minimum(start[:, None] + np.arange(window + 1), last[:, None])
     images = np.zeros((len(read), window + 1, *self._spec.observation_shape), np.uint8)
-
-    def decode(rows):
-      for row in rows:
-        for t, s in enumerate(step[row]):
-          # Padding repeats the last image.
-          images[row, t] = (images[row, t - 1] if t and s == step[row, t - 1] else
-                            _decode(read[row].observations[s], self._spec))
-
-    rows = np.arange(len(read))
-    if self._threads is None:
-      decode(rows)
-    else:
-      list(self._threads.map(decode, np.array_split(rows, self._num_threads)))
+    for row, episode in enumerate(read):
+      for t, s in enumerate(step[row]):
+        # Padding repeats the last image.
+        images[row, t] = (images[row, t - 1] if t and s == step[row, t - 1] else
+                          _decode(episode.observations[s], self._spec))
     fields = [np.stack([field[s] for field, s in zip(values, step[:, :-1], strict=True)])
               for values in list(zip(*read, strict=True))[1:]] if read else []
     return episodes.Cut(images, *fields)

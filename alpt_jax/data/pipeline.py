@@ -62,7 +62,7 @@ class Pipeline:
   """
 
   def __init__(self, streams, *, window, seed, num_shards, pool_size, start_step, host=0,
-               num_hosts=1, prefetch=2):
+               num_hosts=1, prefetch=2, num_threads=1):
     """Starts a thread that makes batches ahead.
 
     Args:
@@ -76,6 +76,7 @@ class Pipeline:
       host: index of this host.
       num_hosts: number of hosts; divides `num_shards`.
       prefetch: batches made ahead, at least 1.
+      num_threads: that read streams side by side; pays where images are decoded.
 
     Raises:
       ValueError: if a number does not fit the data; the message names the stream.
@@ -101,6 +102,7 @@ class Pipeline:
     self._next_step = start_step
     self._wait_seconds = 0.
     self._worker = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix='batches')
+    self._readers = futures.ThreadPoolExecutor(num_threads, thread_name_prefix='windows')
     self._pending = collections.deque()
     for _ in range(prefetch):
       self._submit()
@@ -130,6 +132,7 @@ class Pipeline:
     """Stops the thread. The iterator is at its end."""
     self._pending.clear()
     self._worker.shutdown(wait=True, cancel_futures=True)
+    self._readers.shutdown(wait=True, cancel_futures=True)
 
   def describe(self, step):
     """Names the windows of this host's share of a batch, e.g. of one whose loss is not finite.
@@ -183,8 +186,12 @@ class Pipeline:
 
   def _make(self, step):
     parts = dict.fromkeys(PARTS)
-    for part, group in self._windows(self._samplers, step).items():
-      batches = [gather(s.episodes, w, self._sampling['window'], s.environment) for s, w in group]
+    reading = {
+        part: [self._readers.submit(gather, s.episodes, w, self._sampling['window'], s.environment)
+               for s, w in group]
+        for part, group in self._windows(self._samplers, step).items()}
+    for part, group in reading.items():
+      batches = [future.result() for future in group]
       parts[part] = types.Batch(
           *(_interleave(field, self._num_local_shards) for field in zip(*batches, strict=True)))
     return types.Batches(**parts)

@@ -125,7 +125,7 @@ def get_config(argument=''):
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=4, pool_size=1024,
-      num_threads=2)  # That decode images.
+      num_threads=2)  # That read streams side by side.
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
   # is left out of its own sources.
   config.study = dict(

@@ -75,7 +75,8 @@ def get_config(preset=''):
   config.allow_changed_config = False  # Go on with a run directory of another config.
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
-      num_shards=8, pool_size=1024)
+      num_shards=8, pool_size=1024,
+      num_threads=1)  # That read streams side by side.
 
   # The experiment: every variant with every observation and seed. Seed i has target i.
   config.study = dict(
