@@ -482,10 +482,15 @@ def check_pretraining(config):
   if not os.path.exists(path):
     raise FileNotFoundError(f'{path}: no such file. Give the run directory of a pretraining as '
                             '--config.init_from.')
-  with open(path) as f:
-    before = json.load(f)
   now = json.loads(config.to_json())
-  targets = (before['target'], *before.get('other_targets', ()))
+  try:
+    with open(path) as f:
+      before = json.load(f)
+    targets = (before['target'], *before.get('other_targets', ()))
+    model_before = dict(before['model'])
+  except (ValueError, AttributeError, KeyError, TypeError) as error:
+    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Pretrain '
+                     'again, or choose another --config.init_from.') from error
   if config.target not in targets:
     raise ValueError(
         f'{path}: target is {" and ".join(targets)}, this run has {config.target}, whose actions '
@@ -493,7 +498,7 @@ def check_pretraining(config):
   limits = ('window', 'num_labels', 'label_seed', 'experiment', 'observation', 'dataset', 'runs')
   keys = [key for key in limits if before.get(key) != now.get(key)]
   keys += [f'model.{key}' for key in now['model'] if not key.endswith('dropout')
-           and before['model'].get(key) != now['model'][key]]
+           and model_before.get(key) != now['model'][key]]
   for key in keys:
     group, _, name = key.rpartition('.')
     there, here = ((tree[group] if group else tree).get(name) for tree in (before, now))

@@ -8,7 +8,7 @@ import pathlib
 import re
 from typing import Any
 
-from alpt_jax import domains, train
+from alpt_jax import domains, methods, train
 from experiments import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -64,6 +64,13 @@ def is_finished(config, run):
   train.check_config(own, own.workdir, domains.digests(own))
   return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(
       train.evaluation_path(own.workdir, own.num_steps))
+
+
+def describe(variants):
+  """Returns {name: {'label', 'description'}} of a study's variants, for the results."""
+  return {name: {'label': variant.label,
+                 'description': methods.METHODS[variant.method].description}
+          for name, variant in variants.items()}
 
 
 def num_steps(config, run):

@@ -33,7 +33,7 @@ def _part(config, part, target, seed, **changes):
     common = changes | dict(
         method=variant.method, target=target, other_targets=(), seed=seed, label_seed=seed,
         sources=tuple(s for s in variant.sources if s != target),
-        eval_every_steps=study.eval_every_steps, checkpoint_every_steps=500)
+        eval_every_steps=study.eval_every_steps)
     suffix = f"{target}-{common['num_labels']}-{name}-seed{seed}"
     is_pretrained = methods.METHODS[variant.method].pretrain is not None
     pretraining = None
@@ -48,11 +48,6 @@ def _part(config, part, target, seed, **changes):
                             common | dict(phase='finetune', num_steps=num_steps),
                             after=pretraining, part=part))
   return planned
-
-
-def _variants(config):
-  return {name: variant for part in (config.study.labels, config.study.score)
-          for name, variant in part.variants.items()}
 
 
 def _games(planned):
@@ -81,9 +76,8 @@ def gather(config, planned, failed):
   truths = {game: domains.of(config).read(config, game)
             for game, role in games.items() if role == 'target'}
   result = {
-      'methods': {name: {'label': variant.label,
-                         'description': methods.METHODS[variant.method].description}
-                  for name, variant in _variants(config).items()},
+      'methods': runs.describe(config.study.labels.variants)
+                 | runs.describe(config.study.score.variants),
       'games': {game: _describe_game(config, game, role) for game, role in games.items()},
       'runs': [], 'rows': [],
   }

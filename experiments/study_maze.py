@@ -2,7 +2,7 @@
 
 import os
 
-from alpt_jax import evaluate, methods
+from alpt_jax import evaluate
 from alpt_jax.data import rlds
 from alpt_jax.envs import maze, maze_anchors
 from experiments import collect, runs
@@ -45,9 +45,7 @@ def gather(config, planned, failed):
     roles |= {name: 'source' for name in variant.sources}
   result = {
       'thresholds': list(config.study.thresholds),
-      'methods': {name: {'label': variant.label,
-                         'description': methods.METHODS[variant.method].description}
-                  for name, variant in config.study.variants.items()},
+      'methods': runs.describe(config.study.variants),
       'mazes': {name: _describe_maze(name, role, config) for name, role in roles.items()},
       'runs': [], 'rows': [],
   }

@@ -163,6 +163,15 @@ class TrainAtariTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       train.train(config, config.workdir)
 
+  def test_damaged_config_of_a_pretraining_is_named(self):
+    directory = self.root / 'damaged'
+    directory.mkdir()
+    for content in ('{"target"', '[]', '{"target": "Breakout"}'):
+      (directory / 'config.json').write_text(content)
+      config = self.config('start', phase='finetune', init_from=str(directory))
+      with self.assertRaisesRegex(ValueError, 'config.json: not the config of a run.*damaged'):
+        train.train(config, config.workdir)
+
   def test_hidden_actions_do_not_matter_to_a_single_bit(self):
     read = episode_files._read_record
     choice = labels.read_choice(pathlib.Path(self.pretraining.workdir, 'labels.json'))

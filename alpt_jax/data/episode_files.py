@@ -7,7 +7,8 @@ window is cut. Start-up and memory depend on the number of episodes and on the p
 not on the number of steps.
 
 Lengths and checks need one pass over the data. It is made once; its result lies beside the data
-(INDEX) and is used as long as the files have the same names and sizes.
+(INDEX) and is used as long as the files have the same names and sizes. Files exchanged for others
+of the same size are not noticed.
 """
 
 import collections
@@ -78,9 +79,9 @@ class EpisodeFiles:
       FileNotFoundError, ValueError: as `rlds.read_episodes`.
     """
     self._spec = spec
-    self._check_actions = check_actions or functools.partial(_check_legal, spec)
+    check_actions = check_actions or functools.partial(_check_legal, spec)
     self._sources, indices, digests = [], [], []
-    self._where = []  # (source, its path) by dataset and split.
+    self._where = []  # Of each source, for messages.
     for directory in directories:
       builder = rlds.open_builder(directory)
       rlds.check_name(directory, expected_name, is_card_needed=False)
@@ -89,7 +90,7 @@ class EpisodeFiles:
       sources = [builder.as_data_source(s, decoders={'steps': tfds.decode.SkipDecoding()})
                  for s in splits]
       index, digest = _read_index(
-          directory, builder, sources, splits, spec, self._check_actions)
+          directory, builder, sources, splits, spec, check_actions)
       indices.append(index._replace(split=index.split + len(self._sources)))
       self._sources += sources
       self._where += [f'{directory}: split {s!r}' for s in splits]
@@ -159,7 +160,6 @@ class EpisodeFiles:
     split, place = self._index.split[number], int(self._index.place[number])
     where = f'{self._where[split]}, record {place}'
     fields = _read_record(self._sources[split], place, where)
-    _check_episode(fields, self._spec, self._check_actions, self._where[split], place)
     for name in ('action', 'reward'):  # Of the last step, which has neither.
       fields[name] = np.append(fields[name][:-1], fields[name].dtype.type(0))
     actions, rewards = rlds.to_declared(fields['action'], fields['reward'], self._spec)
