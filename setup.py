@@ -2,8 +2,8 @@
 
 import setuptools
 
-_CORE = ['absl-py', 'array-record', 'chex', 'dm-env', 'flax>=0.12', 'jax>=0.10', 'matplotlib',
-         'ml-collections', 'numpy>=2', 'opencv-python-headless', 'optax',
+_CORE = ['absl-py', 'array-record', 'chex', 'deflate', 'dm-env', 'flax>=0.12', 'jax>=0.10',
+         'matplotlib', 'ml-collections', 'numpy>=2', 'opencv-python-headless', 'optax',
          'orbax-checkpoint>=0.12.8,<0.13', 'protobuf',
          'tensorflow-datasets>=4.9.10', 'importlib_resources']
 

@@ -22,8 +22,8 @@ from absl import flags
 
 from experiments import cli
 
-_COPIES = flags.DEFINE_integer('copies', 1, 'How many times the data is opened as if it were more.',
-                               lower_bound=1)
+_COPIES = flags.DEFINE_integer('copies', 1, 'Reads that many copies of the data, made before the '
+                               'clock starts.', lower_bound=1)
 _NAIVE = flags.DEFINE_bool('naive', False, 'Read with tf.data and rlds instead.')
 _SECONDS = flags.DEFINE_float('seconds', 10., 'How long to read.', lower_bound=.1)
 _BATCH = 256
@@ -35,14 +35,15 @@ def read(config):
   from alpt_jax import domains
   from alpt_jax.data import episode_files, pipeline, sampling
 
-  yield None
   domain = domains.of(config)
   names = (config.target, *config.sources)
+  directories = {name: _copies(config, domain.directories(config, name)) for name in names}
+  yield None
   rows = _BATCH // len(names) // config.sampling.num_shards * config.sampling.num_shards
   streams = []
   for i, name in enumerate(names):
     data = episode_files.EpisodeFiles(
-        domain.directories(config, name) * _COPIES.value, domain.spec(config, name))
+        directories[name], domain.spec(config, name))
     domain.reserve(config, data)
     streams.append(pipeline.Stream(
         'dt', data, sampling.whole_episodes(data.num_transitions), i, rows))
@@ -64,14 +65,13 @@ def read_naively(config):
   from alpt_jax import domains
 
   directories, datasets = [], []
-  copies = tempfile.mkdtemp(dir=config.data_dir)
-  atexit.register(shutil.rmtree, copies, ignore_errors=True)
+  copies = _temporary(config)
   for name in (config.target, *config.sources):
-    for directory in domains.of(config).directories(config, name):
+    for directory in _copies(config, domains.of(config).directories(config, name)):
       directories.append(os.path.join(copies, str(len(directories))))
       _copy_as_tfrecord(directory, directories[-1])  # What tf.data reads.
   yield None
-  for directory in directories * _COPIES.value:
+  for directory in directories:
     episodes = tfds.builder_from_directory(directory).as_dataset(split='all')
     datasets.append(episodes.flat_map(lambda episode: rlds.transformations.batch(
         episode['steps'], size=config.window + 1, shift=1, drop_remainder=True)))
@@ -79,6 +79,23 @@ def read_naively(config):
   windows = windows.shuffle(_SHUFFLE, seed=0).batch(_BATCH).prefetch(2)
   for batch in windows.as_numpy_iterator():
     yield len(batch['action'])
+
+
+def _temporary(config):
+  """A directory beside the data that goes away with the process."""
+  path = tempfile.mkdtemp(dir=config.data_dir)
+  atexit.register(shutil.rmtree, path, ignore_errors=True)
+  return path
+
+
+def _copies(config, directories):
+  """The directories and as many copies of them as make `--copies` in all."""
+  result = list(directories)
+  for _ in range(1, _COPIES.value):
+    for directory in directories:
+      result.append(os.path.join(_temporary(config), 'copy'))
+      shutil.copytree(directory, result[-1])
+  return result
 
 
 def _copy_as_tfrecord(directory, target):

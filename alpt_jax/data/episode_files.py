@@ -22,17 +22,14 @@ import threading
 from concurrent import futures
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
 from alpt_jax import metrics, whole_files
-from alpt_jax.data import episodes, rlds
+from alpt_jax.data import episodes, png, rlds
 
 INDEX = 'episode_index.npz'
 _INDEX_FORMAT = 1  # Of that file; another number makes it anew.
-_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-_PNG_GREY, _PNG_RGB = 0, 2
 _MIN_ROOM = 20_000  # Transitions kept at least.
 _INDEX_THREADS = 2
 _INDEX_BATCH = 64
@@ -143,14 +140,22 @@ class EpisodeFiles:
     last = self.num_transitions[episode]
     step = np.minimum(start[:, None] + np.arange(window + 1), last[:, None])
     images = np.zeros((len(read), window + 1, *self._spec.observation_shape), np.uint8)
-    for row, episode in enumerate(read):
-      for t, s in enumerate(step[row]):
-        # Padding repeats the last image.
-        images[row, t] = (images[row, t - 1] if t and s == step[row, t - 1] else
-                          _decode(episode.observations[s], self._spec))
+    for row, held, steps in zip(images, read, step.tolist(), strict=True):
+      for t, s in enumerate(steps):
+        if t and s == steps[t - 1]:
+          row[t] = row[t - 1]  # Padding repeats the last image.
+        else:
+          self._decode_into(row[t], held, s)
     fields = [np.stack([field[s] for field, s in zip(values, step[:, :-1], strict=True)])
               for values in list(zip(*read, strict=True))[1:]] if read else []
     return episodes.Cut(images, *fields)
+
+  def _decode_into(self, image, held, step):
+    try:
+      png.decode_into(image, held.observations[step])
+    except ValueError as error:
+      raise ValueError(f'step {step} of an episode of {self._spec.name}: {error} Copy or record '
+                       'the dataset again.') from error
 
   def _episode(self, number):
     with self._lock:
@@ -203,17 +208,6 @@ def check_no_duplicates(datasets):
         'from the config, or record it with another seed.')
 
 
-def _decode(encoded, spec):
-  """[H, W, C] uint8 of a PNG whose header has been checked."""
-  image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-  if image is None:
-    raise ValueError(f'an image of {spec.name} is not a whole PNG; the file is damaged. Copy or '
-                     'record the dataset again.')
-  if image.ndim == 3:
-    image = image[..., ::-1]  # OpenCV has blue first.
-  return image.reshape(spec.observation_shape)
-
-
 def _read_record(source, place, where):
   try:
     steps = source[place]['steps']
@@ -252,19 +246,10 @@ def _check_episode(fields, spec, check_actions, path, episode):
                      f'({wrong.size} steps in all); expected a finite number. Record or convert '
                      'the dataset again.')
   for t, encoded in enumerate(fields['observation']):
-    found = _png_shape(encoded)
+    found = png.shape(encoded)
     if found != tuple(spec.observation_shape):
       raise ValueError(f'{where}: observation at step {t} is {found or "no PNG"}; {spec.name} has '
                        f'{tuple(spec.observation_shape)} images, 8 bit. Convert the dataset.')
-
-
-def _png_shape(encoded):
-  """(height, width, channels) from the header, None if it is not an 8 bit grey or RGB PNG."""
-  if encoded[:8] != _PNG_SIGNATURE or len(encoded) < 26 or encoded[24] != 8:
-    return None
-  channels = {_PNG_GREY: 1, _PNG_RGB: 3}.get(encoded[25])
-  width, height = (int.from_bytes(encoded[i:i + 4], 'big') for i in (16, 20))
-  return (height, width, channels) if channels else None
 
 
 def _read_index(directory, builder, sources, splits, spec, check_actions):

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import episode_files, labels, pipeline, record_atari, rlds, sampling
+from alpt_jax.data import episode_files, labels, pipeline, png, record_atari, rlds, sampling
 from alpt_jax.envs import action_sets
 from tests.data import atari_data
 
@@ -85,7 +85,7 @@ class EpisodeFilesTest(parameterized.TestCase):
 
   def test_images_stay_encoded_until_their_window_is_cut(self):
     data = opened()
-    with mock.patch.object(episode_files, '_decode', wraps=episode_files._decode) as decode:
+    with mock.patch.object(png, 'decode_into', wraps=png.decode_into) as decode:
       data.cut(np.array([0, 1]), np.array([3, 8]), 5)
       self.assertEqual(decode.call_count, 12)
 

@@ -1,0 +1,103 @@
+"""Tests of png: every image comes out as an image library would give it, or not at all."""
+
+import itertools
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax.data import png, record_atari
+
+_RNG = np.random.default_rng(0)
+_SHAPES = ((84, 84, 1), (5, 7, 3), (1, 1, 1), (84, 60, 3))
+
+
+def _chunk(kind, data):
+  return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+
+def _make_png(image, *, filters=0, num_chunks=1, size=None):
+  """A PNG written by hand; `filters` are the numbers written before the lines."""
+  height, width, channels = image.shape
+  lines = np.insert(image.reshape(height, -1), 0, filters, axis=1)
+  data = zlib.compress(lines.astype(np.uint8).tobytes())
+  cuts = [len(data) * i // num_chunks for i in range(num_chunks + 1)]
+  colour = 0 if channels == 1 else 2
+  header = struct.pack('>IIBBBBB', *(size or (width, height)), 8, colour, 0, 0, 0)
+  return (b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header) + _chunk(b'tEXt', b'Comment\0IDAT') +
+          b''.join(_chunk(b'IDAT', data[a:b]) for a, b in itertools.pairwise(cuts)) +
+          _chunk(b'IEND', b''))
+
+
+def _random(shape):
+  return _RNG.integers(256, size=shape, dtype=np.uint8)
+
+
+def _decoded(encoded, shape):
+  image = np.zeros(shape, np.uint8)
+  png.decode_into(image, encoded)
+  return image
+
+
+class PngTest(parameterized.TestCase):
+
+  @parameterized.parameters(*_SHAPES)
+  def test_without_filters(self, *shape):
+    image = _random(shape)
+    for num_chunks in (1, 3):
+      encoded = _make_png(image, num_chunks=num_chunks)
+      self.assertEqual(png.shape(encoded), shape)
+      np.testing.assert_array_equal(_decoded(encoded, shape), image)
+
+  @parameterized.parameters(*_SHAPES)
+  def test_with_filters(self, *shape):
+    image = np.cumsum(_random(shape) // 128, axis=1, dtype=np.uint8)  # Smooth: filters pay.
+    encoded = cv2.imencode('.png', image[..., ::-1], [cv2.IMWRITE_PNG_FILTER, 4])[1].tobytes()
+    np.testing.assert_array_equal(_decoded(encoded, shape), image)
+
+  def test_one_filtered_line_is_not_taken_for_pixels(self):
+    image = _random((4, 6, 1))
+    # Filter 1: each byte holds the difference to the one before.
+    encoded = _make_png(image, filters=[0, 1, 0, 0])
+    image[1] = np.cumsum(image[1], axis=0, dtype=np.uint8)
+    np.testing.assert_array_equal(_decoded(encoded, image.shape), image)
+
+  def test_as_recorded(self):
+    image = _random((84, 84, 1))
+    np.testing.assert_array_equal(
+        _decoded(record_atari.encode_png(image), image.shape), image)
+
+  def test_damage_is_an_error_or_harmless(self):
+    image = _random((12, 12, 1))
+    encoded = _make_png(image)
+    for cut in range(0, len(encoded) - 20):
+      with self.assertRaises(ValueError):
+        _decoded(encoded[:cut], image.shape)
+    begin = encoded.index(b'IDAT', encoded.index(b'IDAT') + 4)
+    for place in range(begin + 4, len(encoded) - 16):  # Its data and their checksum.
+      for bit in (1, 128):
+        flipped = bytearray(encoded)
+        flipped[place] ^= bit
+        try:
+          np.testing.assert_array_equal(_decoded(bytes(flipped), image.shape), image)
+        except ValueError:
+          pass
+
+  @parameterized.parameters(
+      (b'',), (b'\x89PNG\r\n\x1a\n',), (b'GIF89a' + bytes(40),),
+      (_make_png(np.zeros((3, 4, 1), np.uint8)),), (_make_png(np.zeros((4, 4, 3), np.uint8)),))
+  def test_of_another_kind_is_refused(self, encoded):
+    with self.assertRaisesRegex(ValueError, r'expected \(4, 4, 1\)'):
+      _decoded(encoded, (4, 4, 1))
+
+  def test_data_of_another_size_than_the_header_says_is_refused(self):
+    for size in ((4, 4), (5, 3)):
+      encoded = _make_png(np.zeros((3, 4, 1), np.uint8), size=size)
+      with self.assertRaises(ValueError):
+        _decoded(encoded, (size[1], size[0], 1))
+
+
+if __name__ == '__main__':
+  absltest.main()
