@@ -5,7 +5,7 @@ Pure: arrays in, arrays out. What data reaches which network is decided by what 
 action that is neither known nor labelled by the IDM.
 """
 
-import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -97,14 +97,14 @@ def predict(idm, params, observations, legal):
   return jax.lax.stop_gradient(jnp.argmax(logits, axis=-1).astype(jnp.int32))
 
 
-def idm_objective(params, idm, batch, key):
+def idm_objective(params, idm, batch, key, *, counts=None):
   """Eq. 4 on the labelled transitions of a batch, with dropout. Returns loss, metrics."""
   logits = idm.apply({'params': params}, batch.observations, deterministic=False,
                      rngs={'dropout': key})
-  return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid)
+  return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid, counts)
 
 
-def dt_objective(params, dt, batch, key, *, reward_weight):
+def dt_objective(params, dt, batch, key, *, reward_weight, counts=None):
   """Eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
 
   Returns loss, metrics.
@@ -118,39 +118,81 @@ def dt_objective(params, dt, batch, key, *, reward_weight):
                     deterministic=False, rngs={'dropout': key})
   return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
                         has_action=batch.is_labelled, is_valid=batch.is_valid,
-                        reward_weight=reward_weight)
+                        reward_weight=reward_weight, counts=counts)
 
 
-def _train(model, optimizer, objective):
-  """One optimizer step on `objective(params) -> (loss, metrics)`."""
-  (_, metrics), grads = jax.value_and_grad(objective, has_aux=True)(model.params)
+def _train(model, optimizer, objective, batches, key, *, accumulate, place):
+  """One optimizer step on `objective(params, batches, key, piece) -> (loss, metrics)`.
+
+  The gradients of `accumulate` pieces of the batches are added up; each piece's loss is its part
+  of the whole's.
+  """
+  gradient = jax.value_and_grad(objective, has_aux=True)
+  if accumulate == 1:
+    (_, metrics), grads = gradient(model.params, batches, key, 0)
+  else:
+    def of_piece(piece):
+      number, batches = piece
+      (_, metrics), grads = gradient(model.params, batches, jax.random.fold_in(key, number), number)
+      return metrics, place(grads)
+
+    pieces = jnp.arange(accumulate), _split(batches, accumulate)
+    shapes = jax.eval_shape(of_piece, jax.tree.map(lambda x: x[0], pieces))
+    (metrics, grads), _ = jax.lax.scan(
+        lambda sums, piece: (jax.tree.map(jnp.add, sums, of_piece(piece)), None),
+        jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), pieces)
+  grads = place(grads)
   updates, opt_state = optimizer.update(grads, model.opt_state, model.params)
   metrics['grad_norm'] = optax.tree.norm(grads)
-  return types.ModelState(optax.apply_updates(model.params, updates), opt_state), metrics
+  params = optax.apply_updates(model.params, place(updates))
+  return types.ModelState(params, opt_state), metrics
 
 
-def _dt_batch(batches, idm_labels):
+def _split(batches, num_pieces):
+  """[B, ...] -> [num_pieces, B / num_pieces, ...] of every array; piece i has rows i, i + n, ...
+
+  Not runs of rows: a device holds a run, and has to have its share of every piece.
+  """
+  return jax.tree.map(
+      lambda x: x.reshape(-1, num_pieces, *x.shape[1:]).swapaxes(0, 1), batches)
+
+
+def _join(first, second):
+  """Joins the rows of two `types.Batch`es, as evenly mixed as their sizes allow.
+
+  Cut into g runs each, where g is the greatest common divisor of their sizes, and joined run by
+  run: devices that hold equal runs of both then hold the result without moving a row.
+  """
+  num_runs = math.gcd(len(first.actions), len(second.actions))
+
+  def join(a, b):
+    a, b = (x.reshape(num_runs, -1, *x.shape[1:]) for x in (a, b))
+    return jnp.concatenate([a, b], axis=1).reshape(-1, *a.shape[2:])
+
+  return jax.tree.map(join, first, second)
+
+
+def _dt_batch(dt, limited, idm_labels):
   """Joins the DT's windows.
 
   Args:
-    batches: `types.Batches`, `dt` and `limited` not both None.
-    idm_labels: [B, T] int32 for `batches.limited`, or None to leave unlabelled what is.
+    dt: `types.Batches.dt`.
+    limited: `types.Batches.limited`; one of both may be None.
+    idm_labels: [B, T] int32 for `limited`, or None to leave unlabelled what is.
 
   Returns:
     A `types.Batch` of all their rows; `is_labelled` includes what the IDM labelled.
   """
-  parts = [] if batches.dt is None else [batches.dt]
-  if batches.limited is not None:
-    limited = batches.limited
-    if idm_labels is not None:  # True labels are never overwritten.
-      actions = jnp.where(limited.is_labelled, limited.actions, idm_labels)
-      limited = limited._replace(actions=actions, is_labelled=jnp.ones_like(limited.is_labelled))
-    parts.append(limited)
-  return jax.tree.map(lambda *xs: jnp.concatenate(xs), *parts)
+  if limited is not None and idm_labels is not None:  # True labels are never overwritten.
+    actions = jnp.where(limited.is_labelled, limited.actions, idm_labels)
+    limited = limited._replace(actions=actions, is_labelled=jnp.ones_like(limited.is_labelled))
+  if dt is None or limited is None:
+    return limited if dt is None else dt
+  return _join(dt, limited)
 
 
 def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
-                reward_weight=0., augment=None):
+                reward_weight=0., augment=None, accumulate=1, place=lambda gradients: gradients):
   """Makes the update of Table 1.
 
   Args:
@@ -161,6 +203,9 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     reward_weight: weight of the DT's reward prediction.
     augment: augment(key, observations [B, T + 1, ...]) -> the same shape, for what the networks
       train on; None for none. The IDM labels what is in the data.
+    accumulate: pieces that the batches are cut into, one after the other, to need less memory. The
+      update is that of the whole batches, but for the random numbers of dropout and augmentation.
+    place: place(gradients) -> the same, where the optimizer shall work on them.
 
   Returns:
     update(state, batches, key) -> (state, metrics): one step of each network that has data in the
@@ -168,32 +213,56 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     step is folded in here. Metrics are a flat dict of scalars, 'idm/loss' and so on.
   """
   legal = legal_actions(specs)
+  is_labelling = unlabelled == methods.LABEL_WITH_IDM
 
   def update(state, batches, key):
     step_key = jax.random.fold_in(key, state.step)
     idm_key, dt_key = jax.random.split(step_key)
     idm, dt, metrics = state.idm, state.dt, {}
 
-    def changed(batch, number):
+    def changed(batch, network, piece):
       if augment is None:
         return batch
       # Keys beside those of the dropout, which stay what they are without augmentation.
-      augment_key = jax.random.fold_in(jax.random.fold_in(step_key, 2), number)
+      augment_key = jax.random.fold_in(jax.random.fold_in(step_key, 2), network)
+      if accumulate > 1:
+        augment_key = jax.random.fold_in(augment_key, piece)
       return batch._replace(observations=augment(augment_key, batch.observations))
 
+    def idm_loss(params, batch, key, piece):
+      return idm_objective(params, networks.idm, changed(batch, 0, piece), key,
+                           counts=_count(batches.idm, None, False) if accumulate > 1 else None)
+
+    def dt_loss(params, parts, key, piece):
+      _, limited = parts
+      idm_labels = None
+      if limited is not None and is_labelling:
+        idm_labels = predict(networks.idm, state.idm.params, limited.observations,
+                             legal[limited.environment])
+      batch = changed(_dt_batch(*parts, idm_labels), 1, piece)
+      counts = _count(batches.dt, batches.limited, is_labelling) if accumulate > 1 else None
+      return dt_objective(
+          params, networks.dt, batch, key, reward_weight=reward_weight, counts=counts)
+
     if batches.idm is not None:
-      idm, idm_metrics = _train(idm, optimizers[0], functools.partial(
-          idm_objective, idm=networks.idm, batch=changed(batches.idm, 0), key=idm_key))
+      idm, idm_metrics = _train(idm, optimizers[0], idm_loss, batches.idm, idm_key,
+                                accumulate=accumulate, place=place)
       metrics |= {f'idm/{k}': v for k, v in idm_metrics.items()}
     if batches.dt is not None or batches.limited is not None:
-      idm_labels = None
-      if batches.limited is not None and unlabelled == methods.LABEL_WITH_IDM:
-        idm_labels = predict(networks.idm, state.idm.params, batches.limited.observations,
-                             legal[batches.limited.environment])
-      dt, dt_metrics = _train(dt, optimizers[1], functools.partial(
-          dt_objective, dt=networks.dt, batch=changed(_dt_batch(batches, idm_labels), 1),
-          key=dt_key, reward_weight=reward_weight))
+      dt, dt_metrics = _train(dt, optimizers[1], dt_loss, (batches.dt, batches.limited), dt_key,
+                              accumulate=accumulate, place=place)
       metrics |= {f'dt/{k}': v for k, v in dt_metrics.items()}
     return types.TrainState(state.step + 1, idm, dt), metrics
 
   return update
+
+
+def _count(batch, limited, is_labelling):
+  """`losses.Counts` of the batches that a network trains on; either may be None."""
+  counts = losses.Counts(0, 0)
+  for part, is_all_labelled in ((batch, False), (limited, is_labelling)):
+    if part is not None:
+      is_target = part.is_valid if is_all_labelled else part.is_valid & part.is_labelled
+      counts = losses.Counts(counts.valid + jnp.sum(part.is_valid),
+                             counts.actions + jnp.sum(is_target))
+  return counts

@@ -1,8 +1,12 @@
 """Labels windows of a dataset with a trained IDM."""
 
+import functools
 from typing import NamedTuple
 
+import jax
 import numpy as np
+
+from alpt_jax import alpt, sharding
 
 _ROWS = 256  # Windows of one call at most; the last one is filled up, so that one program serves.
 
@@ -23,6 +27,30 @@ class Labels(NamedTuple):
   is_counted: np.ndarray
   actions: np.ndarray
   was_labelled: np.ndarray
+
+
+def make_label_fn(idm, spec, mesh):
+  """Compiles what `predict_actions` calls.
+
+  Args:
+    idm: the `InverseDynamicsModel`.
+    spec: the `types.EnvironmentSpec` of what is labelled.
+    mesh: from `sharding.make_mesh`, of this process's devices; they share the windows of a call
+      where their number divides them.
+
+  Returns:
+    label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32.
+  """
+  legal = alpt.legal_actions([spec])
+  predict = jax.jit(functools.partial(alpt.predict, idm))
+
+  def label_fn(params, observations):
+    if len(observations) % mesh.size == 0 and mesh.size > 1:
+      params = jax.device_put(params, sharding.replicated(mesh))
+      observations = jax.device_put(observations, sharding.rows(mesh))
+    return predict(params, observations, legal)
+
+  return label_fn
 
 
 def predict_actions(label_fn, params, episodes, *, window, num_windows=0):

@@ -22,27 +22,32 @@ import numpy as np
 
 from alpt_jax import (
     acting,
-    alpt,
-    augmentation,
     checkpoints,
+    distributed,
     domains,
     label,
     methods,
     metrics,
-    optimizers,
+    program,
+    sharding,
     whole_files,
 )
 from alpt_jax.data import episodes, labels, pipeline, sampling
-from alpt_jax.networks import models
 
-PREEMPTED = 75  # Exit code of a run that was stopped, has saved, and can go on.
+# Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
+DONE = 0
+PREEMPTED = 75  # Stopped by a signal, has saved, can go on.
+POISONED = 77  # A loss is not finite; starting it again would end there again.
 # Changing these does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
-              'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect')
+              'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect', 'sharding',
+              'distributed')
 _PROTOCOL = ('seed', 'max_steps', 'sticky')  # In eval/, with the scores; no metrics.
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
-               'sampling.num_shards', 'sampling.pool_size')
+               'sampling.num_shards', 'sampling.pool_size', 'sharding.fsdp', 'sharding.accumulate',
+               'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
+               'distributed.hang_timeout_seconds')
 
 
 def check_run(config):
@@ -85,54 +90,6 @@ def check_run(config):
     raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
   return phase, domains.specs(config)
-
-
-def make_networks(config, spec):
-  """Makes the modules of a run.
-
-  Args:
-    config: with `model` and `window`.
-    spec: a `types.EnvironmentSpec` of the run.
-
-  Returns:
-    `alpt.Networks`.
-  """
-  model = config.model
-  if model.d_model % model.num_heads:
-    raise ValueError(f'model.d_model is {model.d_model}; expected a multiple of model.num_heads '
-                     f'{model.num_heads}.')
-  shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
-                d_model=model.d_model, patch_size=model.patch_size,
-                vector_bins=model.vector_bins, frame_changes=model.frame_changes)
-  return alpt.Networks(
-      idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
-      dt=models.DecisionTransformer(
-          num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          predict_rewards=config.reward_weight > 0, **shared))
-
-
-def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
-  """Shares the rows of a batch between environments, as equally as whole shards allow.
-
-  Args:
-    batch_size: rows in all.
-    num_environments: at least 1.
-    num_shards: every share is a multiple of it.
-    name: of the config field, for messages.
-
-  Returns:
-    List of ints, larger ones first.
-
-  Raises:
-    ValueError: if a share would be empty, or the shards do not divide the batch.
-  """
-  units, rest = divmod(batch_size, num_shards)
-  if rest or units < num_environments:
-    raise ValueError(f'{name} is {batch_size}; expected a multiple of sampling.num_shards '
-                     f'{num_shards}, of at least {num_environments * num_shards} for '
-                     f'{num_environments} environments.')
-  small, extra = divmod(units, num_environments)
-  return [(small + (i < extra)) * num_shards for i in range(num_environments)]
 
 
 class Data(NamedTuple):
@@ -182,12 +139,13 @@ def read_data(config, phase, specs):
   return data
 
 
-def make_streams(config, phase, data):
+def make_streams(config, phase, specs, data):
   """Decides which windows an update consumes.
 
   Args:
     config: the run's config.
     phase: a `methods.Phase`.
+    specs: from `domains.specs`.
     data: from `read_data`.
 
   Returns:
@@ -196,65 +154,25 @@ def make_streams(config, phase, data):
   Raises:
     ValueError: for a batch size that cannot be shared.
   """
-  kinds = {methods.SOURCES: [], methods.LABELLED: [], methods.TARGET: []}
-  for i, (name, read) in enumerate(data.episodes.items()):
-    whole = (i, read, sampling.whole_episodes(read.num_transitions))
-    if name not in data.choices:
-      kinds[methods.SOURCES].append(whole)
-      continue
-    kinds[methods.TARGET].append(whole)
-    if methods.LABELLED in phase.idm + phase.dt:
-      windows = data.choices[name].windows
-      kinds[methods.LABELLED].append((i, episodes.HeldWindows(read, windows, config.window),
-                                      sampling.labelled_windows(windows, config.window)))
   streams = []
-  for network, names, batch_size in (('idm', phase.idm, 'idm_batch_size'),
-                                     ('dt', phase.dt, 'batch_size')):
-    wanted = [(name, *entry) for name in names for entry in kinds[name]]
-    if not wanted:
-      continue
-    rows = split_rows(config[batch_size], len(wanted), config.sampling.num_shards,
-                      name=batch_size)
-    for (name, environment, read, segments), num_rows in zip(wanted, rows, strict=True):
-      part = 'limited' if name == methods.TARGET else network
-      streams.append(pipeline.Stream(part, read, segments, environment, num_rows))
+  for share in program.shares(config, phase, specs):
+    name = specs[share.environment].name
+    read = data.episodes[name]
+    segments = sampling.whole_episodes(read.num_transitions)
+    if share.data == methods.LABELLED:
+      windows = data.choices[name].windows
+      read = episodes.HeldWindows(read, windows, config.window)
+      segments = sampling.labelled_windows(windows, config.window)
+    streams.append(pipeline.Stream(share.part, read, segments, share.environment, share.rows))
   return streams
-
-
-def _initialiser(config, specs, phase):
-  """Returns init(key) -> `types.TrainState`, and the networks and optimizers it is for."""
-  networks = make_networks(config, specs[0])
-  settings = config.optimizer
-  both_optimizers = tuple(
-      optimizers.make_optimizer(
-          learning_rate=learning_rate, warmup_steps=settings.warmup_steps,
-          weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
-      for learning_rate in (settings.idm_learning_rate, settings.dt_learning_rate))
-  init = lambda key: alpt.init(  # noqa: E731
-      key, networks, both_optimizers, window=config.window, with_idm=bool(phase.idm))
-  return init, networks, both_optimizers
-
-
-def abstract_state(config, specs, phase):
-  """Shapes of the `types.TrainState` of a run, to restore a checkpoint with."""
-  return jax.eval_shape(_initialiser(config, specs, phase)[0], jax.random.key(0))
-
-
-def jit_update(update):
-  """Compiles the update; its state is donated.
-
-  On the CPU, without XLA's concurrency-optimized schedule: with two layers, an update on one core
-  took 93 ms instead of 120.
-  """
-  options = {}
-  if jax.default_backend() == 'cpu':
-    options['xla_cpu_enable_concurrency_optimized_scheduler'] = False
-  return jax.jit(update, donate_argnums=0, compiler_options=options)
 
 
 @contextlib.contextmanager
 def _only_trainer(workdir):
-  """Refuses to train where another process does; the system forgets it with the process."""
+  """Refuses to train where another run does; the system forgets it with the process."""
+  if not distributed.is_main():  # It holds the lock for all.
+    yield
+    return
   os.makedirs(workdir, exist_ok=True)
   directory = os.open(workdir, os.O_RDONLY)  # Its lock needs no file, so none is left behind.
   try:
@@ -338,14 +256,17 @@ def _flatten(tree, prefix=''):
 
 
 class _Evaluation:
-  """Scores the agent and lets the IDM label the target; writes both, returns scalars."""
+  """Scores the agent and lets the IDM label the target; writes both, returns scalars.
+
+  With several processes, each does all of it for itself, on its own devices, and the first writes.
+  """
 
   def __init__(self, config, networks, specs, data, workdir):
-    legal = alpt.legal_actions(specs)
     self._agent = (domains.of(config).make_evaluation(config, networks)
                    if config.phase != 'pretrain' and config.train_dt else None)
-    self._label = jax.jit(lambda params, observations: alpt.predict(
-        networks.idm, params, observations, legal[:1]))
+    self._label = label.make_label_fn(
+        networks.idm, specs[0], sharding.make_mesh(devices=jax.local_devices()[
+            :config.sharding.num_devices or None]))
     self._episodes = data.episodes[config.target]
     self._window, self._workdir = config.window, workdir
     self._num_windows = config.num_label_windows
@@ -355,16 +276,18 @@ class _Evaluation:
     """Evaluates after `step` updates. Returns a flat dict."""
     if state.idm is not None:
       labelled = label.predict_actions(
-          self._label, state.idm.params, self._episodes, window=self._window,
-          num_windows=self._num_windows)
+          self._label, sharding.on_one_device(state.idm.params), self._episodes,
+          window=self._window, num_windows=self._num_windows)
       buffer = io.BytesIO()
       np.savez_compressed(buffer, **labelled._asdict())
-      whole_files.write(
-          os.path.join(self._workdir, 'labels', f'step_{step:07d}.npz'), buffer.getvalue())
+      if distributed.is_main():
+        whole_files.write(
+            os.path.join(self._workdir, 'labels', f'step_{step:07d}.npz'), buffer.getvalue())
     result = {'step': step}
     if self._agent is not None:
-      result |= self._agent(state.dt.params, step == self._num_steps)
-    whole_files.write_json(evaluation_path(self._workdir, step), result)
+      result |= self._agent(sharding.on_one_device(state.dt.params), step == self._num_steps)
+    if distributed.is_main():
+      whole_files.write_json(evaluation_path(self._workdir, step), result)
     return {f'eval/{mode}/{name}': value for mode in acting.MODES if mode in result
             for name, value in result[mode].items()
             if isinstance(value, int | float) and name not in _PROTOCOL}
@@ -378,57 +301,65 @@ def train(config, workdir):
     workdir: the run directory.
 
   Returns:
-    0 when all steps are done, `PREEMPTED` when a signal stopped the run after saving.
+    `DONE` when all steps are done, `PREEMPTED` when a signal stopped the run after saving.
 
   Raises:
     ValueError, FileNotFoundError: for a config or data that cannot be trained on.
     FloatingPointError: if a loss is not finite; the state is not saved.
   """
   phase, specs = check_run(config)
+  mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
+  program.check_rows(config, phase, specs, mesh)
   if config.init_from:
     check_pretraining(config)
   data = read_data(config, phase, specs)
-  streams = make_streams(config, phase, data)
+  streams = make_streams(config, phase, specs, data)
   config_content = check_config(config, workdir, domains.digests(config))
-  init, networks, both_optimizers = _initialiser(config, specs, phase)
+  compiled = program.make_program(config, phase, specs, mesh)
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
-  update = jit_update(
-      alpt.make_update(networks, both_optimizers, specs, unlabelled=phase.unlabelled,
-                       reward_weight=config.reward_weight,
-                       augment=augmentation.make(config.augmentation)))
-  evaluation = _Evaluation(config, networks, specs, data, workdir)
+  evaluation = _Evaluation(config, compiled.networks, specs, data, workdir)
 
   # Signals are remembered until the last save is done, so that a second one does not cut it off.
   with _only_trainer(workdir), _StopSignal() as stop, checkpoints.Checkpoints(
       os.path.join(workdir, 'checkpoints'),
       save_every_steps=config.checkpoint_every_steps) as saved, contextlib.ExitStack() as stack:
+    watch = stack.enter_context(distributed.Watch(config.distributed.hang_timeout_seconds))
     # 1. The run's own newest checkpoint; 2. a pretraining's parameters; 3. scratch.
-    state = saved.restore_latest(abstract_state(config, specs, phase))
+    state = saved.restore_latest(compiled.state)
     if state is None:
-      state = jax.jit(init)(init_key)
+      state = compiled.init(init_key)
       if config.init_from:
         state = _initialise_from(config.init_from, state)
     start_step = int(state.step)
     batches = stack.enter_context(contextlib.closing(pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=start_step,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
-        num_threads=config.sampling.num_threads)))
-    # Not earlier: a mistake in the config must not bind the directory to that config.
-    whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
-    for i, (name, choice) in enumerate(data.choices.items()):
-      labels.write_choice(
-          os.path.join(workdir, f'labels-{name}.json' if i else 'labels.json'), choice)
-    writer = stack.enter_context(metrics.MetricsWriter(
-        os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step))
-    progress = stack.enter_context(metrics.Progress(
-        config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
-    if start_step == 0 and not os.path.exists(evaluation_path(workdir, 0)):
+        num_threads=config.sampling.num_threads, host=jax.process_index(),
+        num_hosts=jax.process_count())))
+    writer = progress = None
+    if distributed.is_main():
+      # Not earlier: a mistake in the config must not bind the directory to that config.
+      whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
+      for i, (name, choice) in enumerate(data.choices.items()):
+        labels.write_choice(
+            os.path.join(workdir, f'labels-{name}.json' if i else 'labels.json'), choice)
+      writer = stack.enter_context(metrics.MetricsWriter(
+          os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step))
+      progress = stack.enter_context(metrics.Progress(
+          config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
+    if start_step == 0:
+      watch.at(0, 'evaluating')
       evaluation.run(0, state)
+    stop_together = distributed.StopTogether(mesh)
     wait_before, step_before, time_before = 0., start_step, time.perf_counter()
     for step in range(start_step + 1, config.num_steps + 1):
-      state, scalars = update(state, next(batches), train_key)
+      watch.at(step, 'reading')
+      batch = sharding.to_devices(mesh, next(batches))
+      watch.at(step, 'computing')
+      state, scalars = compiled.update(state, batch, train_key)
       is_last = step == config.num_steps
-      is_stopping = stop.is_set  # Asked once a step: who stops without having saved loses work.
+      # Asked once a step: who stops without having saved loses work.
+      is_stopping = stop_together.ask(stop.is_set)
       is_logging = step % config.log_every_steps == 0 or is_last
       is_evaluating = step % config.eval_every_steps == 0 or is_last
       is_saving = step % config.checkpoint_every_steps == 0 or is_last or is_stopping
@@ -440,19 +371,22 @@ def train(config, workdir):
             'data/wait_fraction': (batches.wait_seconds - wait_before) / (now - time_before),
             'time/steps_per_second': (step - step_before) / (now - time_before),
         }
-        progress.update(step, **{name: f'{scalars[name]:.3f}' for name in (
-            'idm/accuracy', 'dt/action_loss') if name in scalars})
+        if progress:
+          progress.update(step, **{name: f'{scalars[name]:.3f}' for name in (
+              'idm/accuracy', 'dt/action_loss') if name in scalars})
       if is_evaluating:
+        watch.at(step, 'evaluating')
         scalars |= evaluation.run(step, state)
-      if is_logging or is_evaluating:
+      if writer and (is_logging or is_evaluating):
         writer.write(step, scalars)
       if is_saving:
+        watch.at(step, 'saving')
         saved.save(step, state, force=True)
       if is_logging:
         wait_before, step_before, time_before = batches.wait_seconds, step, time.perf_counter()
       if is_stopping:
         break
-  return PREEMPTED if int(state.step) < config.num_steps else 0
+  return PREEMPTED if int(state.step) < config.num_steps else DONE
 
 
 def _check_finite(scalars, step, batches):

@@ -33,14 +33,13 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import (
-    alpt,
-    augmentation,
     domains,
     evaluate,
     flops,
     methods,
     metrics,
-    optimizers,
+    program,
+    sharding,
     train,
     whole_files,
 )
@@ -94,20 +93,13 @@ class Update:
     """
     phase = methods.phase_of(config.method, config.phase)
     specs = domains.specs(config)
-    streams = train.make_streams(config, phase, train.read_data(config, phase, specs))
-    self.networks = train.make_networks(config, specs[0])
+    streams = train.make_streams(config, phase, specs, train.read_data(config, phase, specs))
+    mesh = sharding.make_mesh(num_devices=1)
+    made = program.make_program(config, phase, specs, mesh)
+    self.networks, self._update = made.networks, made.update
     self.is_labelling = phase.unlabelled == methods.LABEL_WITH_IDM
-    settings = config.optimizer
-    optimizer = optimizers.make_optimizer(  # One for both: learning rates take no time.
-        learning_rate=settings.dt_learning_rate, warmup_steps=settings.warmup_steps,
-        weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
     init_key, self._key = jax.random.split(jax.random.key(config.seed))
-    self._state = jax.jit(lambda key: alpt.init(
-        key, self.networks, (optimizer, optimizer), window=config.window,
-        with_idm=bool(phase.idm)))(init_key)
-    self._update = train.jit_update(alpt.make_update(
-        self.networks, (optimizer, optimizer), specs, unlabelled=phase.unlabelled,
-        reward_weight=config.reward_weight, augment=augmentation.make(config.augmentation)))
+    self._state = made.init(init_key)
     self.dt_params = jax.tree.map(jnp.copy, self._state.dt.params)  # An update donates its state.
     self._batches = pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=0,

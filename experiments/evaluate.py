@@ -15,7 +15,17 @@ import os
 import jax
 from absl import flags
 
-from alpt_jax import acting, alpt, checkpoints, domains, evaluate, train, video, whole_files
+from alpt_jax import (
+    acting,
+    alpt,
+    checkpoints,
+    domains,
+    evaluate,
+    program,
+    train,
+    video,
+    whole_files,
+)
 from experiments import cli
 
 _VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .mp4 file.')
@@ -30,7 +40,7 @@ def main(config):
     if not config.train_dt:
       raise ValueError('--video: the run has no agent (train_dt is False). Leave it out.')
   phase, specs = train.check_run(config)
-  networks = train.make_networks(config, specs[0])
+  networks = program.make_networks(config, specs[0])
   directory = os.path.join(config.workdir, 'checkpoints')
   step = checkpoints.latest_step(directory)
   if step is None:

@@ -3,15 +3,17 @@
 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt \\
     --config.workdir=runs/alpt
 
-Exit codes: 0 done, 75 stopped by SIGTERM or SIGINT after saving (run it again to go on), 1 a
-mistake in the config or the data.
+Exit codes: 0 done; 75 stopped by SIGTERM or SIGINT after saving (run it again to go on); 76 hung,
+the other processes of the run with it (run it again); 77 a loss is not finite (running it again
+would end there again); 1 a mistake in the config or the data.
 """
 
 import os
+import sys
 
 import jax
 
-from alpt_jax import train
+from alpt_jax import distributed, train
 from experiments import cli
 
 
@@ -19,12 +21,20 @@ def main(config):
   """Runs `train.train` in `config.workdir`."""
   if config.compilation_cache_dir:
     jax.config.update('jax_compilation_cache_dir', config.compilation_cache_dir)
+  settings = config.distributed
+  distributed.initialize(init_timeout_seconds=settings.init_timeout_seconds,
+                         heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds)
   if os.path.exists(os.path.join(config.workdir, 'results.json')):
     raise ValueError(f'{config.workdir}: holds a whole experiment (results.json). Give the run a '
                      'directory of its own with --config.workdir.')
-  code = train.train(config, config.workdir)
-  print(f'{config.workdir}: ' + ('stopped and saved; the same command goes on from there.'
-                                 if code == train.PREEMPTED else 'done.'))
+  try:
+    code = train.train(config, config.workdir)
+  except FloatingPointError as error:
+    sys.stderr.write(f'error: {error}\n')
+    return train.POISONED
+  if distributed.is_main():
+    print(f'{config.workdir}: ' + ('stopped and saved; the same command goes on from there.'
+                                   if code == train.PREEMPTED else 'done.'))
   return code
 
 

@@ -105,7 +105,7 @@ class LabelTest(absltest.TestCase):
     def dt_loss(idm_params):
       labels = alpt.predict(
           NETWORKS.idm, idm_params, batch.observations, jnp.ones((1, A), bool))
-      joined = alpt._dt_batch(types.Batches(None, None, batch), labels)
+      joined = alpt._dt_batch(None, batch, labels)
       return alpt.dt_objective(state.dt.params, NETWORKS.dt, joined, KEY, reward_weight=1.)[0]
 
     for gradient in jax.tree.leaves(jax.jit(jax.grad(dt_loss))(state.idm.params)):
@@ -114,19 +114,27 @@ class LabelTest(absltest.TestCase):
   def test_true_labels_stay_and_only_limited_windows_are_labelled(self):
     batches = all_batches()._replace(dt=make_batch(1, SOME))
     labels = jnp.full((B, T), 9)
-    joined = alpt._dt_batch(batches, labels)
-    np.testing.assert_array_equal(joined.actions[:B], batches.dt.actions)
-    np.testing.assert_array_equal(joined.is_labelled[:B], SOME)
-    np.testing.assert_array_equal(joined.actions[B:, 0], batches.limited.actions[:, 0])
-    np.testing.assert_array_equal(joined.actions[B:, 1:], np.full((B, T - 1), 9))
-    self.assertTrue(joined.is_labelled[B:].all())
+    joined = alpt._dt_batch(batches.dt, batches.limited, labels)
+    # Equally many windows of both: they alternate.
+    np.testing.assert_array_equal(joined.actions[::2], batches.dt.actions)
+    np.testing.assert_array_equal(joined.is_labelled[::2], SOME)
+    np.testing.assert_array_equal(joined.actions[1::2, 0], batches.limited.actions[:, 0])
+    np.testing.assert_array_equal(joined.actions[1::2, 1:], np.full((B, T - 1), 9))
+    self.assertTrue(joined.is_labelled[1::2].all())
     for name in ('observations', 'rewards', 'returns_to_go', 'is_valid', 'environment'):
-      np.testing.assert_array_equal(getattr(joined, name), np.concatenate(
-          [getattr(batches.dt, name), getattr(batches.limited, name)]), err_msg=name)
+      for first, part in enumerate((batches.dt, batches.limited)):
+        np.testing.assert_array_equal(
+            getattr(joined, name)[first::2], getattr(part, name), err_msg=name)
+
+  def test_windows_are_mixed_as_evenly_as_their_numbers_allow(self):
+    dt, limited = make_batch(1), rows(make_batch(2), slice(2))
+    actions = np.asarray(alpt._dt_batch(dt, limited, None).actions)
+    np.testing.assert_array_equal(actions[[0, 1, 3, 4]], dt.actions)
+    np.testing.assert_array_equal(actions[[2, 5]], limited.actions)
 
   def test_without_the_idm_unlabelled_steps_stay_unlabelled(self):
     batches = types.Batches(None, None, make_batch(2, SOME))
-    joined = alpt._dt_batch(batches, None)
+    joined = alpt._dt_batch(None, batches.limited, None)
     np.testing.assert_array_equal(joined.is_labelled, SOME)
 
   def test_environments_must_share_an_action_space(self):

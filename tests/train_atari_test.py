@@ -10,36 +10,19 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import alpt, checkpoints, domains, evaluate, methods, train, types
+from alpt_jax import checkpoints, domains, evaluate, methods, program, sharding, train
 from alpt_jax.data import episode_files, labels, pipeline
 from experiments.configs import atari
 from tests import atari_runs
 
 
-def abstract_batches(config, specs, phase):
-  """Shapes of the `types.Batches` of a phase, without data."""
-  def batch(num_rows):
-    b, t = num_rows, config.window
-    return types.Batch(*(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in (
-        ((b, t + 1, *specs[0].observation_shape), np.uint8), ((b, t), np.int32),
-        ((b, t), bool), ((b, t), bool), ((b, t), np.float32), ((b, t), np.float32),
-        ((b,), np.int32))))
-
-  return types.Batches(
-      idm=batch(config.idm_batch_size) if phase.idm else None,
-      dt=batch(config.batch_size) if set(phase.dt) - {methods.TARGET} else None,
-      limited=batch(config.batch_size) if methods.TARGET in phase.dt else None)
-
-
 def lower(config):
   """Traces the update of a config as `train` makes it."""
   phase, specs = train.check_run(config)
-  init, networks, optimizers = train._initialiser(config, specs, phase)
-  update = train.jit_update(alpt.make_update(
-      networks, optimizers, specs, unlabelled=phase.unlabelled,
-      reward_weight=config.reward_weight))
-  state = jax.eval_shape(init, jax.random.key(0))
-  return update.lower(state, abstract_batches(config, specs, phase), jax.random.key(0))
+  mesh = sharding.make_mesh(num_devices=1)
+  made = program.make_program(config, phase, specs, mesh)
+  return made.update.lower(
+      made.state, program.abstract_batches(config, phase, specs, mesh), jax.random.key(0))
 
 
 SETTINGS = [(setting, target) for setting, (targets, _) in atari.SETTINGS.items()
@@ -80,7 +63,7 @@ class ConfigTest(parameterized.TestCase):
     num_games = 1 if phase == 'finetune' else (
         len(config.sources) + 1 + len(config.other_targets))
     for name in ('batch_size', 'idm_batch_size'):
-      rows = train.split_rows(config[name], num_games, config.sampling.num_shards)
+      rows = program.split_rows(config[name], num_games, config.sampling.num_shards)
       self.assertLen(set(rows), 1)
       self.assertLen(rows, num_games)
 
@@ -202,7 +185,8 @@ class TrainAtariTest(parameterized.TestCase):
     params = []
     for config in configs:
       phase, specs = train.check_run(config)
-      abstract = train.abstract_state(config, specs, phase)
+      abstract = program.make_program(
+          config, phase, specs, sharding.make_mesh(num_devices=1)).state
       params.append(checkpoints.restore_params(
           pathlib.Path(config.workdir, 'checkpoints'),
           {'idm': abstract.idm.params, 'dt': abstract.dt.params}))
@@ -243,7 +227,7 @@ class TrainAtariTest(parameterized.TestCase):
   def test_environments_have_equal_weight(self):
     config = self.config('weights')
     phase, specs = train.check_run(config)
-    streams = train.make_streams(config, phase, train.read_data(config, phase, specs))
+    streams = train.make_streams(config, phase, specs, train.read_data(config, phase, specs))
     self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
                      [('idm', 1, 5), ('idm', 0, 5), ('dt', 1, 5), ('limited', 0, 5)])
     batches = pipeline.Pipeline(streams, window=5, seed=0, num_shards=1, pool_size=8, start_step=0)

@@ -13,18 +13,21 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, domains, methods, train
+from alpt_jax import checkpoints, methods, program, sharding, train
 from alpt_jax.data import labels, rlds
 from tests import maze_data
 
 
+def abstract_state(config):
+  """Shapes of a run's state, on one device."""
+  phase, specs = train.check_run(config)
+  return program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1)).state
+
+
 def final_params(config):
   """All parameters of a run's last checkpoint, as one list of numpy arrays."""
-  specs = domains.specs(config)
-  phase = methods.phase_of(config.method, config.phase)
-  abstract = train.abstract_state(config, specs, phase)
   with checkpoints.Checkpoints(f'{config.workdir}/checkpoints', save_every_steps=1) as saved:
-    state = saved.restore_latest(abstract)
+    state = saved.restore_latest(abstract_state(config))
   return [np.asarray(x) for x in jax.tree.leaves(state)]
 
 
@@ -125,9 +128,7 @@ class TrainTest(parameterized.TestCase):
     # A learning rate of 0 leaves the parameters as they came.
     finetuning.optimizer.update(idm_learning_rate=0., dt_learning_rate=0.)
     train.train(finetuning, finetuning.workdir)
-    specs = domains.specs(pretraining)
-    abstract = train.abstract_state(
-        pretraining, specs, methods.phase_of('alpt', 'pretrain'))
+    abstract = abstract_state(pretraining)
     wanted = {'idm': abstract.idm.params, 'dt': abstract.dt.params}
     before, after = (checkpoints.restore_params(f'{c.workdir}/checkpoints', wanted)
                      for c in (pretraining, finetuning))
@@ -256,12 +257,12 @@ class BadInputTest(parameterized.TestCase):
 class SplitRowsTest(absltest.TestCase):
 
   def test_shares_are_whole_shards_and_as_equal_as_can_be(self):
-    self.assertEqual(train.split_rows(64, 2, 8), [32, 32])
-    self.assertEqual(train.split_rows(64, 3, 8), [24, 24, 16])
+    self.assertEqual(program.split_rows(64, 2, 8), [32, 32])
+    self.assertEqual(program.split_rows(64, 3, 8), [24, 24, 16])
 
   def test_too_small_a_batch_is_refused(self):
     with self.assertRaisesRegex(ValueError, 'at least 24'):
-      train.split_rows(16, 3, 8)
+      program.split_rows(16, 3, 8)
 
 
 if __name__ == '__main__':

@@ -128,6 +128,15 @@ def get_config(argument=''):
       # That read streams side by side. Images with PNG's line filters are decoded outside of
       # Python's lock, and more threads help; those of our recordings are read fastest by one.
       num_threads=1)
+  config.sharding = dict(  # Over devices; see alpt_jax/sharding.py. Batches stay what they are.
+      num_devices=0,  # 0: all.
+      fsdp=1,  # Pieces of the parameters.
+      optimizer=False,  # Cut the optimizer's state over the copies.
+      accumulate=1)  # Pieces of a batch, one after the other, to need less memory.
+  config.distributed = dict(  # Runs of several processes; see alpt_jax/distributed.py.
+      init_timeout_seconds=300, heartbeat_timeout_seconds=100,
+      hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
+
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
   # is left out of its own sources.
   config.study = dict(
@@ -218,6 +227,7 @@ def _paper(config):
 
 
 def _tiny(config):
+  config.sharding.num_devices = 1  # Its batches are too small for more.
   config.num_labels = 50
   config.collect.update(num_steps=400, num_checkpoints=2, max_episode_steps=100)
   config.model.update(num_layers=1, num_heads=2, d_model=16, patch_size=42)

@@ -78,6 +78,15 @@ def get_config(preset=''):
       num_shards=8, pool_size=1024,
       num_threads=1)  # That read streams side by side.
 
+  config.sharding = dict(  # Over devices; see alpt_jax/sharding.py. Batches stay what they are.
+      num_devices=0,  # 0: all.
+      fsdp=1,  # Pieces of the parameters.
+      optimizer=False,  # Cut the optimizer's state over the copies.
+      accumulate=1)  # Pieces of a batch, one after the other, to need less memory.
+  config.distributed = dict(  # Runs of several processes; see alpt_jax/distributed.py.
+      init_timeout_seconds=300, heartbeat_timeout_seconds=100,
+      hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
+
   # The experiment: every variant with every observation and seed. Seed i has target i.
   config.study = dict(
       variants=dict(
@@ -128,6 +137,7 @@ def _paper(config):  # Table 3; the number of steps is not stated.
 
 
 def _tiny(config):
+  config.sharding.num_devices = 1  # Its batches are too small for more.
   source, tunnel = 'maze-8-blocks:3-seed100', 'maze-8-tunnel-seed100'
   config.target, config.sources = 'maze-8-blocks:3-seed0', (source,)
   config.num_labels = 50

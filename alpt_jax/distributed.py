@@ -1,0 +1,167 @@
+"""Several processes as one run: how they find each other, stop together, and notice who hangs.
+
+Each process runs the same program on its own devices; JAX makes one machine of them. What starts
+the processes says so in their environment:
+
+  ALPT_DISTRIBUTED=1    on TPU pods, Slurm and GKE, where JAX finds out the rest itself; or
+  ALPT_COORDINATOR      host:port of process 0, anywhere,
+  ALPT_NUM_PROCESSES    how many there are,
+  ALPT_PROCESS_ID       which this one is.
+
+Without them the process is alone.
+"""
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax._src import distributed as jax_distributed  # Its key-value store has no public name.
+
+from alpt_jax import sharding
+
+HUNG = 76  # Exit code of a process that ended itself; nothing was saved, start it again.
+_VARIABLES = ('ALPT_COORDINATOR', 'ALPT_NUM_PROCESSES', 'ALPT_PROCESS_ID')
+_STEPS_IN_FLIGHT = 2  # Of the device, while the host goes on.
+_MAX_POLL_SECONDS = 10.
+
+
+def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
+  """Joins the other processes of the run, if there are any; before anything else of JAX.
+
+  Args:
+    init_timeout_seconds: how long to wait for all of them.
+    heartbeat_timeout_seconds: after so long without a sign of life of one, all end.
+
+  Raises:
+    ValueError: if the environment says only half of it.
+    TimeoutError: if some do not come; names them.
+  """
+  values = {name: os.environ.get(name, '') for name in _VARIABLES}
+  options = {}
+  if any(values.values()):
+    missing = [name for name, value in values.items() if not value]
+    if missing:
+      raise ValueError(f'{missing[0]} is not set, but {_VARIABLES[0]} or another of '
+                       f'{", ".join(_VARIABLES)} is; expected all three, or none.')
+    for name in _VARIABLES[1:]:
+      if not values[name].isdecimal():
+        raise ValueError(f'{name} is {values[name]!r}; expected a number.')
+    address, num_processes, process_id = values.values()
+    if int(process_id) >= int(num_processes):
+      raise ValueError(f'ALPT_PROCESS_ID is {process_id}; expected it below ALPT_NUM_PROCESSES '
+                       f'{num_processes}.')
+    options = dict(coordinator_address=address, num_processes=int(num_processes),
+                   process_id=int(process_id))
+  elif os.environ.get('ALPT_DISTRIBUTED') != '1':
+    return
+  try:
+    jax.distributed.initialize(
+        initialization_timeout=init_timeout_seconds,
+        heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
+  except Exception as error:  # Of several kinds, by version.
+    if 'DEADLINE_EXCEEDED' not in str(error) and 'timed out' not in str(error).lower():
+      raise
+    reason = ' '.join(str(error).split())
+    raise TimeoutError(
+        f'{socket.gethostname()}, process {values["ALPT_PROCESS_ID"] or "?"} of '
+        f'{values["ALPT_NUM_PROCESSES"] or "?"}: not all processes came within '
+        f'{init_timeout_seconds} s (coordinator {values["ALPT_COORDINATOR"] or "found by JAX"}). '
+        f'Look at the logs of those named here; task n is process n: {reason}') from error
+
+
+def is_main():
+  """Whether this process writes what all processes know."""
+  return jax.process_index() == 0
+
+
+class StopTogether:
+  """Lets all processes stop at the same step when one of them is told to."""
+
+  def __init__(self, mesh):
+    """Compiles nothing yet."""
+    self._mesh = mesh
+    self._is_alone = sharding.num_processes(mesh) == 1
+    self._largest = jax.jit(jnp.max, in_shardings=sharding.rows(mesh),
+                            out_shardings=sharding.replicated(mesh))
+    self._asked = []
+
+  def ask(self, is_set):
+    """Asks all processes; once a step.
+
+    Args:
+      is_set: whether this one wants to stop.
+
+    Returns:
+      Whether to stop, the same in all processes. With several, what they wanted some steps ago, so
+      that the host need not wait for the device.
+    """
+    if self._is_alone:
+      return is_set
+    flags = np.full(self._mesh.local_mesh.size, is_set, np.int32)
+    self._asked.append(self._largest(sharding.to_devices(self._mesh, flags)))
+    return len(self._asked) > _STEPS_IN_FLIGHT and bool(self._asked.pop(0))
+
+
+class Watch:
+  """Ends a process of several that makes no progress, and says which host it waits for.
+
+  A context manager. When one host hangs, all the others wait for it inside a collective, where
+  nothing can be raised; so a thread watches.
+  """
+
+  def __init__(self, hang_timeout_seconds):
+    """Starts nothing yet.
+
+    Args:
+      hang_timeout_seconds: longer than the longest of compiling, evaluating and saving.
+    """
+    self._timeout = hang_timeout_seconds
+    self._doing, self._since = 'start', time.monotonic()
+    self._is_over = threading.Event()
+    self._thread = threading.Thread(target=self._run, name='watch', daemon=True)
+
+  def __enter__(self):
+    if jax.process_count() > 1:
+      self._thread.start()
+    return self
+
+  def __exit__(self, *unused):
+    self._is_over.set()
+    if self._thread.is_alive():
+      self._thread.join()
+
+  def at(self, step, doing):
+    """Says what this process does now, e.g. 'reading'."""
+    self._doing, self._since = f'{doing}, step {step}', time.monotonic()
+
+  def _run(self):
+    client = jax_distributed.global_state.client
+    poll = min(self._timeout / 4, _MAX_POLL_SECONDS)
+    while not self._is_over.wait(poll):
+      seconds = time.monotonic() - self._since
+      client.key_value_set(
+          f'alpt_watch/{jax.process_index()}',
+          json.dumps([jax.process_index(), socket.gethostname(), self._doing, round(seconds)]),
+          allow_overwrite=True)
+      if seconds > self._timeout:
+        self._is_over.wait(2 * poll)  # Until the others have said how they are.
+        if time.monotonic() - self._since > self._timeout:
+          _end_hung(client, self._timeout)
+
+
+def _end_hung(client, timeout):
+  found = sorted(json.loads(value) for _, value in client.key_value_dir_get('alpt_watch'))
+  hosts = '; '.join(f'process {process} on {host}: {doing}, for {seconds} s'
+                    for process, host, doing, seconds in found)
+  sys.stderr.write(
+      f'error: process {jax.process_index()} made no step for {timeout} s '
+      f'(distributed.hang_timeout_seconds). Whoever is not "computing" is waited for by the '
+      f'others: {hosts}. Nothing is lost but the work since the last checkpoint; start again.\n')
+  sys.stderr.flush()
+  os._exit(HUNG)

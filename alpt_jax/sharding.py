@@ -1,0 +1,167 @@
+"""Where arrays lie: the mesh of devices and one rule for everything on it.
+
+The only file that names mesh axes. Rows of a batch are cut over both:
+
+  data   holds copies of the parameters. Cutting the optimizer's moments over it as well
+         (`shard_optimizer`) divides their memory and LAMB's work by its size.
+  fsdp   holds pieces of the parameters; 1 unless they do not fit otherwise.
+
+The rule: a tensor is cut along its longest dimension that the axis divides (the last of several),
+and small ones are not cut. Scalars, biases and norms are everywhere.
+"""
+
+import jax
+import numpy as np
+from jax import sharding as jax_sharding
+
+from alpt_jax import types
+
+DATA, FSDP = AXES = ('data', 'fsdp')
+_MIN_SIZE = 1 << 12  # Elements; below, moving a piece takes as long as moving the whole.
+
+
+def make_mesh(*, fsdp=1, num_devices=0, devices=None):
+  """Makes the mesh of a run.
+
+  Args:
+    fsdp: size of the axis of that name.
+    num_devices: how many of the devices; 0 for all.
+    devices: to choose from; those of all processes if None.
+
+  Returns:
+    A `jax.sharding.Mesh` with axes ('data', 'fsdp'). The devices of a process are neighbours, so
+    its part of a batch is one run of rows.
+
+  Raises:
+    ValueError: if there are not as many devices, or `fsdp` does not divide them.
+  """
+  devices = sorted(jax.devices() if devices is None else devices,
+                   key=lambda device: (device.process_index, device.id))
+  if not 0 <= num_devices <= len(devices):
+    raise ValueError(f'sharding.num_devices is {num_devices}; expected at most the {len(devices)} '
+                     'that are there, 0 for all.')
+  devices = devices[:num_devices or None]
+  left_out = set(range(jax.process_count())) - {device.process_index for device in devices}
+  if left_out and jax.process_count() > 1:
+    raise ValueError(f'sharding.num_devices is {num_devices}; process {min(left_out)} of '
+                     f'{jax.process_count()} would have none. Expected 0.')
+  if fsdp < 1 or len(devices) % fsdp:
+    raise ValueError(f'sharding.fsdp is {fsdp}; expected a divisor of the {len(devices)} devices.')
+  return jax_sharding.Mesh(np.array(devices).reshape(-1, fsdp), AXES,
+                           axis_types=(jax_sharding.AxisType.Auto,) * 2)
+
+
+def replicated(mesh):
+  """The sharding of what every device has whole."""
+  return jax.NamedSharding(mesh, jax.P())
+
+
+def rows(mesh):
+  """The sharding of arrays whose first dimension is the rows of a batch."""
+  return jax.NamedSharding(mesh, jax.P(AXES))
+
+
+def of_state(mesh, state, *, shard_optimizer=False):
+  """The shardings of a run's state.
+
+  Args:
+    mesh: from `make_mesh`.
+    state: a `types.TrainState` of anything with a shape.
+    shard_optimizer: cut the optimizer's state over `data`, too.
+
+  Returns:
+    A `types.TrainState` of shardings.
+  """
+  def of_model(model):
+    if model is None:
+      return None
+    return types.ModelState(
+        params=of_params(mesh, model.params),
+        opt_state=jax.tree.map(lambda x: _of_tensor(mesh, x.shape, shard_optimizer),
+                               model.opt_state))
+
+  return types.TrainState(
+      step=replicated(mesh), idm=of_model(state.idm), dt=of_model(state.dt))
+
+
+def of_params(mesh, params, *, shard_optimizer=False):
+  """The shardings of parameters; with `shard_optimizer` those of their moments."""
+  return jax.tree.map(lambda x: _of_tensor(mesh, x.shape, shard_optimizer), params)
+
+
+def _of_tensor(mesh, shape, is_moment):
+  # A moment that cannot be cut over both axes lies at least where its parameter does.
+  for axes in (AXES[::-1], (FSDP,)) if is_moment else ((FSDP,),):
+    num_pieces = np.prod([mesh.shape[axis] for axis in axes])
+    dimensions = [d for d, size in enumerate(shape) if size % num_pieces == 0]
+    if num_pieces > 1 and dimensions and np.prod(shape) >= _MIN_SIZE:
+      longest = max(dimensions, key=lambda d: (shape[d], d))
+      return jax.NamedSharding(mesh, jax.P(*(axes if d == longest else None
+                                             for d in range(len(shape)))))
+  return replicated(mesh)
+
+
+def with_shardings(tree, shardings):
+  """Gives every leaf of a tree of shapes its sharding; `shardings` may be a prefix of the tree."""
+  shardings = jax.tree.broadcast(shardings, tree, is_leaf=lambda x: x is None)
+  return jax.tree.map(
+      lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), tree, shardings)
+
+
+def num_processes(mesh):
+  """How many processes the devices of a mesh belong to."""
+  return len({device.process_index for device in mesh.devices.flat})
+
+
+def check_rows(mesh, num_rows, *, accumulate, name):
+  """Refuses a number of rows that the devices cannot share.
+
+  Args:
+    mesh: from `make_mesh`.
+    num_rows: of one part of the batch, e.g. the windows that the IDM labels.
+    accumulate: pieces that a device makes of its rows; see `alpt.make_update`.
+    name: of the rows, for the message.
+
+  Raises:
+    ValueError: naming the rows, and the next number that would do.
+  """
+  unit = mesh.size * accumulate
+  if num_rows % unit:
+    raise ValueError(
+        f'{name}: {num_rows} rows; expected a multiple of {unit} ({mesh.size} devices, '
+        f'sharding.accumulate {accumulate}), e.g. {-(-num_rows // unit) * unit}. Change the batch '
+        'size, or use fewer devices with --config.sharding.num_devices.')
+
+
+def to_devices(mesh, batches):
+  """Puts a process's share of a global batch on its devices.
+
+  Args:
+    mesh: from `make_mesh`.
+    batches: tree of numpy arrays [rows of this process, ...].
+
+  Returns:
+    The same tree of global `jax.Array`s, cut along their rows.
+  """
+  if mesh.size == 1:
+    return batches  # The compiled update takes them as they are.
+  if num_processes(mesh) == 1:
+    return jax.device_put(batches, rows(mesh))
+  return jax.tree.map(
+      lambda x: jax.make_array_from_process_local_data(rows(mesh), x), batches)
+
+
+def on_one_device(tree):
+  """Copies a tree of global arrays, whole, to this process's first device.
+
+  For what every process does by itself, e.g. playing. All processes call it.
+  """
+  whole = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
+  if whole:
+    tree = jax.jit(_same, out_shardings=replicated(whole[0].sharding.mesh))(tree)
+  device = jax.local_devices()[0]
+  return jax.tree.map(lambda x: jax.device_put(x.addressable_shards[0].data, device), tree)
+
+
+def _same(tree):
+  return tree
