@@ -35,14 +35,15 @@ def make_mesh(*, fsdp=1, num_devices=0, devices=None):
   Raises:
     ValueError: if there are not as many devices, or `fsdp` does not divide them.
   """
-  devices = sorted(jax.devices() if devices is None else devices,
+  is_all = devices is None
+  devices = sorted(jax.devices() if is_all else devices,
                    key=lambda device: (device.process_index, device.id))
   if not 0 <= num_devices <= len(devices):
     raise ValueError(f'sharding.num_devices is {num_devices}; expected at most the {len(devices)} '
                      'that are there, 0 for all.')
   devices = devices[:num_devices or None]
   left_out = set(range(jax.process_count())) - {device.process_index for device in devices}
-  if left_out and jax.process_count() > 1:
+  if left_out and is_all:
     raise ValueError(f'sharding.num_devices is {num_devices}; process {min(left_out)} of '
                      f'{jax.process_count()} would have none. Expected 0.')
   if fsdp < 1 or len(devices) % fsdp:

@@ -1,0 +1,57 @@
+"""Starts the processes of a run, each with some CPU devices, as a launcher would."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import jax
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def free_port():
+  """A port that nobody listens on."""
+  with socket.socket() as s:
+    s.bind(('localhost', 0))
+    return s.getsockname()[1]
+
+
+def environment(process, num_processes, port, *, num_devices=4):
+  """The environment of one of several processes."""
+  variables = {
+      'PYTHONPATH': str(ROOT), 'JAX_NUM_CPU_DEVICES': str(num_devices),
+      'ALPT_COORDINATOR': f'localhost:{port}', 'ALPT_NUM_PROCESSES': str(num_processes),
+      'ALPT_PROCESS_ID': str(process), 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
+      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
+      'JAX_COMPILATION_CACHE_DIR': jax.config.jax_compilation_cache_dir}
+  return os.environ | variables
+
+
+def start(arguments, *, num_processes=2, num_devices=4, started=None):
+  """Starts `python *arguments` in several processes.
+
+  Args:
+    arguments: list of strings.
+    num_processes: how many the run has.
+    num_devices: of each process.
+    started: the ids of those that are started; all if None.
+
+  Returns:
+    A list of `subprocess.Popen` with text pipes.
+  """
+  port = free_port()
+  return [
+      subprocess.Popen(
+          [sys.executable, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+          stderr=subprocess.PIPE,
+          env=environment(i, num_processes, port, num_devices=num_devices))
+      for i in (range(num_processes) if started is None else started)]
+
+
+def finish(processes):
+  """Waits for all; returns [(exit code, standard output, standard error), ..]."""
+  results = [process.communicate() for process in processes]
+  return [(process.returncode, *result)
+          for process, result in zip(processes, results, strict=True)]
