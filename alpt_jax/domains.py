@@ -6,6 +6,8 @@ which domain it is of in `config.experiment`.
 
 import os
 
+import jax
+
 from alpt_jax import acting, alpt, evaluate
 from alpt_jax.data import episode_files, rlds, rlu_atari
 from alpt_jax.envs import action_sets, maze
@@ -115,7 +117,8 @@ class Atari:
     spanned = sampling.pool_size * config.window + 2 * data.num_transitions.mean()
     # IDM and DT read sources each in their own order. A quarter more, as lengths differ: an episode
     # too few, and each is read again for every window.
-    data.reserve(int(1.25 * 2 * sampling.num_shards * spanned))
+    num_shards = -(-sampling.num_shards // jax.process_count())
+    data.reserve(int(1.25 * 2 * num_shards * spanned))
 
   @staticmethod
   def digest(config, name):
@@ -182,10 +185,10 @@ def specs(config):
   return result
 
 
-def digests(config):
-  """Returns {environment: digest of its data} for all environments that a run names."""
+def digests(config, names):
+  """Returns {environment: digest of its data} for some environments of a run."""
   domain = of(config)
-  return {name: domain.digest(config, name) for name in (*targets(config), *config.sources)}
+  return {name: domain.digest(config, name) for name in names}
 
 
 def targets(config):

@@ -103,13 +103,18 @@ class Data(NamedTuple):
   choices: dict
 
 
-def read_data(config, phase, specs):
+def environments(config, phase):
+  """Names of the environments whose data a phase reads: targets first, then sources, if any."""
+  sources = config.sources if methods.SOURCES in phase.idm + phase.dt else ()
+  return (*domains.targets(config), *sources)
+
+
+def read_data(config, phase):
   """Opens the data of a phase; the targets' hidden actions are removed on the way.
 
   Args:
     config: the run's config.
     phase: a `methods.Phase`.
-    specs: from `domains.specs`.
 
   Returns:
     `Data`.
@@ -117,15 +122,13 @@ def read_data(config, phase, specs):
   Raises:
     ValueError, FileNotFoundError: for data that is missing, or does not fit the config.
   """
-  uses_sources = methods.SOURCES in phase.idm + phase.dt
-  if uses_sources and not config.sources:
+  if methods.SOURCES in phase.idm + phase.dt and not config.sources:
     raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
                      'least one with --config.sources.')
-  domain, targets = domains.of(config), domains.targets(config)
-  names = [spec.name for spec in specs if uses_sources or spec.name in targets]
-  data = Data({name: domain.read(config, name) for name in names}, {})
+  domain = domains.of(config)
+  data = Data({name: domain.read(config, name) for name in environments(config, phase)}, {})
   domain.check_data(data.episodes)
-  for name in targets:
+  for name in domains.targets(config):
     try:
       windows = labels.choose_windows(
           data.episodes[name].num_transitions, budget=config.num_labels, window=config.window,
@@ -217,7 +220,7 @@ def check_config(config, workdir, digests, *, ignored=()):
   Args:
     config: the run's.
     workdir: the run directory; may be new.
-    digests: from `domains.digests`.
+    digests: from `domains.digests`, of the phase's `environments`.
     ignored: groups of keys that may differ beside those that never matter.
 
   Returns:
@@ -312,9 +315,9 @@ def train(config, workdir):
   program.check_rows(config, phase, specs, mesh)
   if config.init_from:
     check_pretraining(config)
-  data = read_data(config, phase, specs)
+  data = read_data(config, phase)
   streams = make_streams(config, phase, specs, data)
-  config_content = check_config(config, workdir, domains.digests(config))
+  config_content = check_config(config, workdir, domains.digests(config, data.episodes))
   compiled = program.make_program(config, phase, specs, mesh)
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   evaluation = _Evaluation(config, compiled.networks, specs, data, workdir)

@@ -93,7 +93,7 @@ class Update:
     """
     phase = methods.phase_of(config.method, config.phase)
     specs = domains.specs(config)
-    streams = train.make_streams(config, phase, specs, train.read_data(config, phase, specs))
+    streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)
     self.networks, self._update = made.networks, made.update

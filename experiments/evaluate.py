@@ -53,7 +53,8 @@ def main(config):
   # After the parameters, whose shapes say more plainly what another config would have changed.
   # Another protocol of evaluation is nothing to the run.
   train.check_config(
-      config, config.workdir, domains.digests(config), ignored=('evaluation',))
+      config, config.workdir, domains.digests(config, train.environments(config, phase)),
+      ignored=('evaluation',))
   result = {'step': step}
   if config.train_dt:
     scores = domain.make_evaluation(config, networks)(params['dt'], True, _VIDEO.value)

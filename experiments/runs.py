@@ -61,7 +61,8 @@ def command(config, run):
 def is_finished(config, run):
   """Whether a run has been trained to its last step; refuses one of another config or data."""
   own = run_config(config, run)
-  train.check_config(own, own.workdir, domains.digests(own))
+  phase = methods.phase_of(own.method, own.phase)
+  train.check_config(own, own.workdir, domains.digests(own, train.environments(own, phase)))
   return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(
       train.evaluation_path(own.workdir, own.num_steps))
 

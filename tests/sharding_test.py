@@ -4,6 +4,10 @@ Devices here are eight of the CPU in one process; tests of several processes are
 `distributed_test.py`.
 """
 
+import json
+import pathlib
+import shutil
+import tempfile
 
 import jax
 import jax.numpy as jnp
@@ -94,7 +98,7 @@ def first_updates(num_updates=3, **settings):
   phase, specs = train.check_run(config)
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   made = program.make_program(config, phase, specs, mesh)
-  streams = train.make_streams(config, phase, specs, train.read_data(config, phase, specs))
+  streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
   batches = pipeline.Pipeline(streams, window=config.window, seed=0, num_shards=2, pool_size=64,
                               start_step=0)
   state, scalars = made.init(jax.random.key(0)), []
@@ -144,6 +148,28 @@ class UpdateTest(parameterized.TestCase):
     for there, here in zip(whole, pieces, strict=True):
       for name in there:
         np.testing.assert_allclose(here[name], there[name], rtol=_RTOL, err_msg=name)
+
+
+class RunTest(absltest.TestCase):
+
+  def test_run_is_the_same_on_any_number_of_devices(self):
+    root = pathlib.Path(tempfile.mkdtemp())
+    self.addCleanup(shutil.rmtree, root, ignore_errors=True)
+    lines, labels = {}, {}
+    for num_devices in (1, 2, 4, 8):
+      config = make_config(root / str(num_devices), num_devices=num_devices)
+      self.assertEqual(train.train(config, config.workdir), train.DONE)
+      lines[num_devices] = [json.loads(line) for line in pathlib.Path(
+          config.workdir, 'metrics.jsonl').read_text().splitlines()]
+      with np.load(pathlib.Path(config.workdir, 'labels', 'step_0000006.npz')) as saved:
+        labels[num_devices] = saved['actions']
+    for num_devices in (2, 4, 8):
+      np.testing.assert_array_equal(labels[num_devices], labels[1])
+      for here, there in zip(lines[num_devices], lines[1], strict=True):
+        self.assertEqual(here.keys(), there.keys())
+        for name in there.keys() - {'time/steps_per_second', 'data/wait_fraction'}:
+          np.testing.assert_allclose(here[name], there[name], rtol=_RTOL, err_msg=name)
+    self.assertIn('eval/argmax/success_500', lines[1][-1])
 
 
 if __name__ == '__main__':

@@ -227,7 +227,7 @@ class TrainAtariTest(parameterized.TestCase):
   def test_environments_have_equal_weight(self):
     config = self.config('weights')
     phase, specs = train.check_run(config)
-    streams = train.make_streams(config, phase, specs, train.read_data(config, phase, specs))
+    streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
     self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
                      [('idm', 1, 5), ('idm', 0, 5), ('dt', 1, 5), ('limited', 0, 5)])
     batches = pipeline.Pipeline(streams, window=5, seed=0, num_shards=1, pool_size=8, start_step=0)

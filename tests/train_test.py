@@ -159,6 +159,13 @@ class BadInputTest(parameterized.TestCase):
       train.train(config, config.workdir)
     self.assertFalse(workdir.exists())
 
+  def test_sources_that_a_method_does_not_read_need_not_be_there(self):
+    config = maze_data.config(pathlib.Path(self.new_directory(), 'run'), method='dt1',
+                              sources=('maze-8-blocks:3-seed55',))
+    self.assertEqual(train.train(config, config.workdir), 0)
+    digests = json.loads(pathlib.Path(config.workdir, 'config.json').read_text())['data_digests']
+    self.assertEqual(list(digests), [config.target])
+
   def test_no_sources_for_alpt(self):
     self.assert_refused("sources is empty, but method 'alpt'", sources=())
 
