@@ -38,9 +38,10 @@ def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
     init_timeout_seconds: how long to wait for all of them.
     heartbeat_timeout_seconds: after so long without a sign of life of one, all end.
 
+  Ends the process with exit code `HUNG` if some do not come; process 0 names them.
+
   Raises:
     ValueError: if the environment says only half of it.
-    TimeoutError: if some do not come; names them.
   """
   values = {name: os.environ.get(name, '') for name in _VARIABLES}
   options = {}
@@ -60,19 +61,81 @@ def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
                    process_id=int(process_id))
   elif os.environ.get('ALPT_DISTRIBUTED') != '1':
     return
-  try:
+  with _RollCall(init_timeout_seconds, **options):
     jax.distributed.initialize(
-        initialization_timeout=init_timeout_seconds,
+        # Longer than ours: when it is over, JAX aborts without saying who is missing.
+        initialization_timeout=init_timeout_seconds + 60,
         heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
-  except Exception as error:  # Of several kinds, by version.
-    if 'DEADLINE_EXCEEDED' not in str(error) and 'timed out' not in str(error).lower():
-      raise
-    reason = ' '.join(str(error).split())
-    raise TimeoutError(
-        f'{socket.gethostname()}, process {values["ALPT_PROCESS_ID"] or "?"} of '
-        f'{values["ALPT_NUM_PROCESSES"] or "?"}: not all processes came within '
-        f'{init_timeout_seconds} s (coordinator {values["ALPT_COORDINATOR"] or "found by JAX"}). '
-        f'Look at the logs of those named here; task n is process n: {reason}') from error
+
+
+class _RollCall:
+  """Ends a process whose run does not become complete in time, and says who is missing.
+
+  A context manager around the waiting. Process 0 listens at the port after the coordinator's, the
+  others tell it that they are there.
+  """
+
+  def __init__(self, timeout, *, coordinator_address='', num_processes=0, process_id=None):
+    self._timeout, self._num_processes, self._process = timeout, num_processes, process_id
+    self._host, _, port = coordinator_address.rpartition(':')
+    self._port = int(port) + 1 if port.isdecimal() else 0
+    self._there = {0}  # As process 0 knows.
+    self._is_over = threading.Event()
+    self._threads = [threading.Thread(target=target, daemon=True)
+                     for target in (self._wait, self._listen if process_id == 0 else self._answer)]
+
+  def __enter__(self):
+    for thread in self._threads[:1 if self._process is None else 2]:
+      thread.start()
+    return self
+
+  def __exit__(self, *unused):
+    self._is_over.set()
+
+  def _listen(self):
+    try:
+      with socket.create_server(('', self._port)) as server:
+        server.settimeout(.2)
+        while not self._is_over.is_set():
+          try:
+            connection, _ = server.accept()
+          except TimeoutError:
+            continue
+          with connection:
+            connection.settimeout(1)
+            text = connection.recv(16)
+          if text.isdigit():
+            self._there.add(int(text))
+    except OSError as error:  # The port is somebody else's.
+      self._there = error
+
+  def _answer(self):
+    while not self._is_over.wait(.2):
+      try:
+        with socket.create_connection((self._host, self._port), 1) as connection:
+          connection.sendall(str(self._process).encode())
+          return
+      except OSError:
+        continue  # Not there yet.
+
+  def _wait(self):
+    if self._is_over.wait(self._timeout):
+      return
+    if self._process is None:
+      who, missing = '', 'Look at the log of each host for the first that lacks this line'
+    else:
+      who = f', process {self._process} of {self._num_processes}'
+      missing = f'Process 0 ({self._host}) says who is missing'
+    if isinstance(self._there, OSError):
+      missing = f'Who is missing is not known ({self._there}, port {self._port})'
+    elif self._process == 0:
+      ids = sorted(set(range(self._num_processes)) - self._there)
+      missing = f'Missing: process {", ".join(map(str, ids))}'
+    sys.stderr.write(
+        f'error: {socket.gethostname()}{who}: not all processes came within {self._timeout} s '
+        f'(distributed.init_timeout_seconds). {missing}. Start the run again.\n')
+    sys.stderr.flush()
+    os._exit(HUNG)
 
 
 def is_main():
