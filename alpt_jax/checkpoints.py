@@ -2,20 +2,24 @@
 
 Orbax makes a save atomic, but restores flipped bytes as wrong numbers and takes a half-copied
 directory for a checkpoint. So a step here is a directory whose MANIFEST.json lists the size and
-SHA-256 of each of its files:
+CRC-32 of each of its files; libdeflate computes it at the speed of memory, so that reading a state
+costs hardly more for being verified. (Steps saved by earlier versions have SHA-256.)
 
   checkpoints/1000/MANIFEST.json, checkpoints/1000/state/...   a step
   checkpoints/2000.saving...                                   a save in progress, or a killed one
 
 The manifest is written before the directory gets its name, so a kill at any moment leaves whole
-steps only. A step that doesn't match its manifest was damaged later and is never loaded.
+steps only. A step that doesn't match its manifest was damaged later and is never loaded, and does
+not count when old steps are deleted.
 """
 
 import concurrent.futures
 import hashlib
 import json
+import os
 import re
 
+import deflate
 import jax
 import numpy as np
 from absl import logging
@@ -41,7 +45,7 @@ class Checkpoints:
     Args:
       directory: holds one directory per step; local or in a bucket.
       save_every_steps: `save` skips steps that are no multiple of it.
-      keep: how many of the newest steps stay.
+      keep: how many of the newest undamaged steps stay.
 
     Raises:
       ValueError: if `save_every_steps` or `keep` is below 1.
@@ -55,6 +59,7 @@ class Checkpoints:
     self._newest = None  # Step last restored or saved. Whatever is newer on disk is damaged.
     self._executor = concurrent.futures.ThreadPoolExecutor(1, 'checkpoints')
     self._saving = None  # Step and future of the save in progress.
+    self._damaged = set()  # Steps that have been warned of.
 
   def __enter__(self):
     return self
@@ -111,18 +116,30 @@ class Checkpoints:
         if path.exists():
           _remove_step(path)
         unnamed.rename(path)
+        _flush(self._directory)
         self._remove_old(step)
     except Exception as error:  # Orbax raises any kind.
       logging.error('%s: saving failed.', path)  # At once; the exception waits for the next call.
+      if jax.process_count() == 1:  # Others may still be writing.
+        _remove_killed_saves(self._directory)  # The disk may be full.
       raise OSError(f'{path}: saving failed; the steps before it are unharmed. {error}') from error
 
   def _remove_old(self, newest):
-    """Keeps the newest steps; those beyond `newest` are damaged and don't count."""
-    steps = [s for s in _steps(self._directory) if s <= newest]
-    good = [s for s in steps if (self._directory / str(s) / MANIFEST).exists()]
-    for step in steps:
-      if step < good[-self._keep:][0]:
-        _remove_step(self._directory / str(step))
+    """Keeps the newest steps that are undamaged now; those beyond `newest` are damaged."""
+    num_good = 0
+    for step in sorted((s for s in _steps(self._directory) if s <= newest), reverse=True):
+      path = self._directory / str(step)
+      if num_good == self._keep:
+        _remove_step(path)
+      elif step == newest or self._is_good(step):
+        num_good += 1
+
+  def _is_good(self, step):
+    damage = None if step in self._damaged else _damage(self._directory / str(step))
+    if damage:
+      logging.warning('%s; older steps are kept instead.', damage)
+      self._damaged.add(step)
+    return step not in self._damaged
 
   def restore_latest(self, abstract_state):
     """Restores the newest undamaged step.
@@ -232,14 +249,18 @@ def _agree(step):
   return int(multihost_utils.broadcast_one_to_all(np.int64(0 if step is None else step)))
 
 
-def _digest(path):
-  digest = hashlib.sha256()
-  size = 0
+def _checksums(path, names):
+  """Size and checksums of a file, as the manifest has them; `names` says which checksums."""
+  crc32, sha256, size = 0, hashlib.sha256(), 0
   with path.open('rb') as f:
     while block := f.read(1 << 20):
-      digest.update(block)
       size += len(block)
-  return {'size': size, 'sha256': digest.hexdigest()}
+      if 'crc32' in names:
+        crc32 = deflate.crc32(block, crc32)
+      if 'sha256' in names:
+        sha256.update(block)
+  found = {'size': size, 'crc32': f'{crc32:08x}', 'sha256': sha256.hexdigest()}
+  return {name: found[name] for name in names}
 
 
 def _files(path):
@@ -250,9 +271,33 @@ def _files(path):
   return sorted(files)
 
 
+def _manifest_crc32(manifest):
+  """Of what a manifest says: damage to it must not be taken for damage to a file that it lists."""
+  return f"{deflate.crc32(json.dumps([manifest['step'], manifest['files']]).encode()):08x}"
+
+
 def _write_manifest(path, step):
-  manifest = {'step': step, 'files': {name: _digest(path / name) for name in _files(path)}}
+  names = _files(path)
+  manifest = {'step': step,
+              'files': {name: _checksums(path / name, ('size', 'crc32')) for name in names}}
+  manifest['crc32'] = _manifest_crc32(manifest)
   (path / MANIFEST).write_text(json.dumps(manifest, indent=1))
+  for name in (*names, MANIFEST, *{os.path.dirname(name) or '.' for name in (*names, MANIFEST)}):
+    _flush(path / name)
+
+
+def _flush(path):
+  """Waits until a file or directory is on the disk; buckets need no waiting.
+
+  A machine that loses its power must not find the name of a step without the content.
+  """
+  if '://' in str(path):
+    return
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
 
 
 def _damage(path):
@@ -263,18 +308,25 @@ def _damage(path):
   try:
     manifest = json.loads(manifest_path.read_bytes())
     step, files = manifest['step'], dict(manifest['files'])
-  except (ValueError, KeyError, TypeError) as error:
+    if manifest.get('crc32', '') != _manifest_crc32(manifest) and not _is_of_sha256(files):
+      return f'{manifest_path} is damaged (its CRC-32 is another)'
+    for name, expected in files.items():
+      try:
+        found = _checksums(path / name, expected)
+      except OSError as error:
+        return f'{path / name} is unreadable ({error.strerror or error})'
+      if found != expected:
+        return f'{path / name} is damaged: its size or checksum is not that of {MANIFEST}'
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
     return f'{manifest_path} is damaged ({error})'
   if str(step) != path.name:
     return f'{manifest_path} is of step {step}'
-  for name, expected in files.items():
-    try:
-      actual = _digest(path / name)
-    except OSError as error:
-      return f'{path / name} is unreadable ({error.strerror or error})'
-    if actual != expected:
-      return f'{path / name} is damaged: its size or SHA-256 differs from {MANIFEST}'
   return None
+
+
+def _is_of_sha256(files):
+  """Whether a manifest is of an earlier version, which had no checksum of its own."""
+  return all(set(expected) == {'size', 'sha256'} for expected in files.values())
 
 
 def _remove_step(path):

@@ -1,13 +1,19 @@
 """Tests of the checkpoints: what is saved comes back, and damage is seen."""
 
+import hashlib
+import json
 import pathlib
+import resource
+import shutil
 import tempfile
+import zlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from absl.testing import absltest, parameterized
+from etils import epath
 
 from alpt_jax import checkpoints, types
 
@@ -107,25 +113,81 @@ class CheckpointsTest(parameterized.TestCase):
     self.assert_state(state, 1)
     self.assertIn(str(damaged), logs.output[0])
 
-  @parameterized.parameters('flip', 'cut', 'delete')
-  def test_damage_to_any_file_is_seen(self, kind):
-    self.save(1)
-    contents = {path: path.read_bytes() for path in self.directory.rglob('*') if path.is_file()}
+  @parameterized.parameters('flip', 'cut', 'empty', 'delete')
+  def test_damage_to_any_file_is_named_and_the_step_before_is_used(self, kind):
+    self.save(1, 2)
+    contents = {path: path.read_bytes() for path in (self.directory / '2').rglob('*')
+                if path.is_file()}
     for path, content in contents.items():
-      if not content:
-        continue  # A marker of Orbax, without bytes to damage.
-      if kind == 'flip':
-        self.flip_byte(path)
-      elif kind == 'cut':
-        path.write_bytes(content[:-1])
-      else:
+      if kind == 'delete':
         path.unlink()
+      elif not content:
+        continue  # A marker of Orbax, without bytes to damage.
+      elif kind == 'flip':
+        self.flip_byte(path)
+      else:
+        path.write_bytes(content[:-1] if kind == 'cut' else b'')
       with self.subTest(path.name), self.assertLogs(level='WARNING') as logs:
-        with self.assertRaisesRegex(ValueError, 'all steps are damaged'):
-          checkpoints.latest_step(self.directory)
-        self.assertIn(str(path), logs.output[0])
+        self.assertEqual(checkpoints.latest_step(self.directory), 1)
+        self.assertIn(f'{path} is ', logs.output[0])
       path.write_bytes(content)
-    self.assertEqual(checkpoints.latest_step(self.directory), 1)
+    self.assertEqual(checkpoints.latest_step(self.directory), 2)
+    self.flip_byte(self.largest_file(2))
+    with self.assertLogs(level='WARNING'):
+      self.assert_state(self.restore(), 1)
+
+  def test_flipped_bits_all_over_a_manifest_are_named_or_harmless(self):
+    self.save(1, 2)
+    path = self.directory / '2' / checkpoints.MANIFEST
+    content = path.read_bytes()
+    num_named = 0
+    for position in range(len(content)):
+      damaged = bytearray(content)
+      damaged[position] ^= 1 << position % 8
+      path.write_bytes(damaged)
+      if checkpoints._damage(epath.Path(path.parent)) is not None:
+        with self.assertLogs(level='WARNING') as logs:
+          self.assertEqual(checkpoints.latest_step(self.directory), 1)
+        self.assertIn(f'{path} is damaged', logs.output[0])
+        num_named += 1
+    # The rest is blanks between the items that became other blanks.
+    self.assertGreater(num_named, .8 * len(content))
+
+  def test_half_copied_step_is_passed_over(self):
+    self.save(1, 2)
+    step = self.directory / '2'
+    contents = sorted((path, path.read_bytes()) for path in step.rglob('*') if path.is_file())
+    for num_whole, (half, content) in enumerate(contents):
+      shutil.rmtree(step)
+      for path, whole in [*contents[:num_whole], (half, content[:len(content) // 2])]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(whole)
+      with self.assertLogs(level='WARNING'):
+        self.assertEqual(checkpoints.latest_step(self.directory), 1)
+
+  def test_manifest_holds_the_crc32_of_every_file(self):
+    self.save(1)
+    manifest = json.loads((self.directory / '1' / checkpoints.MANIFEST).read_text())
+    self.assertGreater(len(manifest['files']), 5)
+    for name, expected in manifest['files'].items():
+      content = (self.directory / '1' / name).read_bytes()
+      self.assertEqual(expected, {'size': len(content), 'crc32': f'{zlib.crc32(content):08x}'})
+
+  def test_steps_with_sha256_are_verified_as_before(self):
+    self.save(1, 2)
+    for step in ('1', '2'):
+      path = self.directory / step / checkpoints.MANIFEST
+      files = {}
+      for name in json.loads(path.read_text())['files']:
+        content = (self.directory / step / name).read_bytes()
+        files[name] = {'size': len(content), 'sha256': hashlib.sha256(content).hexdigest()}
+      path.write_text(json.dumps({'step': int(step), 'files': files}))
+    self.assertEqual(checkpoints.latest_step(self.directory), 2)
+    damaged = self.largest_file(2)
+    self.flip_byte(damaged)
+    with self.assertLogs(level='WARNING') as logs:
+      self.assert_state(self.restore(), 1)
+    self.assertIn(str(damaged), logs.output[0])
 
   def test_all_damaged_is_an_error_not_a_fresh_start(self):
     self.save(1, 2)
@@ -174,6 +236,54 @@ class CheckpointsTest(parameterized.TestCase):
         ckpt.restore_latest(abstract_state())
       ckpt.save(2, train_state(2))
     self.assertEqual(self.names(), ['1', '2', '9'])
+
+  def test_last_undamaged_step_outlives_any_number_of_damaged_ones(self):
+    with self.open(keep=2) as ckpt:
+      for step in (1, 2, 3):
+        ckpt.save(step, train_state(step))
+      ckpt.wait()
+      self.assertEqual(self.names(), ['2', '3'])
+      self.flip_byte(self.largest_file(3))  # A disk goes bad.
+      with self.assertLogs(level='WARNING') as logs:
+        ckpt.save(4, train_state(4))
+        ckpt.wait()
+      self.assertIn('older steps are kept', logs.output[0])
+      self.assertEqual(self.names(), ['2', '3', '4'])
+      self.flip_byte(self.largest_file(4))
+      with self.assertLogs(level='WARNING') as logs:
+        ckpt.save(5, train_state(5))
+        ckpt.wait()
+      self.assertLen(logs.output, 1)  # Of step 3 it has been said.
+      self.assertEqual(self.names(), ['2', '3', '4', '5'])
+      self.flip_byte(self.largest_file(5))
+    with self.assertLogs(level='WARNING'):
+      self.assert_state(self.restore(), 2)
+    with self.open(keep=2) as ckpt:  # The next two good steps let go of all that.
+      with self.assertLogs(level='WARNING'):
+        ckpt.restore_latest(abstract_state())
+        for step in (3, 4, 5):
+          ckpt.save(step, train_state(step))
+        ckpt.wait()
+    self.assertEqual(self.names(), ['4', '5'])
+
+  def test_full_disk_is_reported_at_once_and_leaves_the_steps_before(self):
+    # Of random numbers, which take more room than a file may have here.
+    with self.open() as ckpt:
+      ckpt.save(1, train_state(1, width=1 << 14))
+      ckpt.wait()
+      limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+      resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, limits[1]))
+      self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+      with self.assertLogs(level='ERROR') as logs, self.assertRaisesRegex(
+          OSError, '2: saving failed; the steps before it are unharmed.*File too large'):
+        ckpt.save(2, train_state(2, width=1 << 14))
+        ckpt.wait()
+      self.assertIn(f'{self.directory / "2"}: saving failed', logs.output[-1])
+      self.assertEqual(self.names(), ['1'])  # Half a state would only fill the disk.
+      resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+      ckpt.save(3, train_state(3, width=1 << 14))
+    self.assertEqual(self.names(), ['1', '3'])
+    self.assert_state(self.restore(width=1 << 14), 3, width=1 << 14)
 
   def test_another_runs_step_is_never_overwritten(self):
     self.save(1)
