@@ -100,8 +100,8 @@ class Checkpoints:
       raise FileExistsError(f'{path}: this step was saved by another run; restore it, or choose '
                             'another directory.')
     if jax.process_index() == 0:
-      self._directory.mkdir(parents=True, exist_ok=True)
       _remove_killed_saves(self._directory)
+      self._directory.mkdir(parents=True, exist_ok=True)
     unnamed = self._directory / f'{step}.saving'
     response = ocp.save_async(unnamed, state)
     self._saving = step, self._executor.submit(self._finish, step, unnamed, path, response)
@@ -142,7 +142,7 @@ class Checkpoints:
     return step not in self._damaged
 
   def restore_latest(self, abstract_state):
-    """Restores the newest undamaged step.
+    """Restores the newest undamaged step, and removes what killed saves have left.
 
     Args:
       abstract_state: a `types.TrainState` of arrays or `jax.ShapeDtypeStruct`s; their shardings
@@ -155,6 +155,8 @@ class Checkpoints:
       ValueError: if there are steps but all are damaged, or if the state has other parameters.
     """
     self.wait()
+    if jax.process_index() == 0:
+      _remove_killed_saves(self._directory)
     step = latest_step(self._directory)
     if step is None:
       return None
@@ -335,7 +337,7 @@ def _remove_step(path):
 
 
 def _remove_killed_saves(directory):
-  for path in directory.iterdir():
+  for path in directory.iterdir() if directory.exists() else ():
     if re.fullmatch(r'\d+\.saving.*', path.name):
       path.rmtree()
 

@@ -211,13 +211,19 @@ class CheckpointsTest(parameterized.TestCase):
       self.assert_state(self.restore(), 1)
     self.assertIn('is of step 2', logs.output[0])
 
-  def test_killed_save_is_ignored_and_removed_by_the_next(self):
+  def test_killed_save_is_ignored_and_removed(self):
+    def leave_killed_saves():
+      shutil.copytree(self.directory / '1', self.directory / '3.saving')
+      (self.directory / '2.saving.orbax-checkpoint-tmp').mkdir()
+
     self.save(1)
-    (self.directory / '1').rename(self.directory / '3.saving')
-    (self.directory / '2.saving.orbax-checkpoint-tmp').mkdir()
-    self.assertIsNone(self.restore())
+    leave_killed_saves()
+    self.assertEqual(checkpoints.latest_step(self.directory), 1)
+    self.assert_state(self.restore(), 1)
+    self.assertEqual(self.names(), ['1'])
+    leave_killed_saves()
     self.save(4)
-    self.assertEqual(self.names(), ['4'])
+    self.assertEqual(self.names(), ['1', '4'])
 
   def test_damaged_step_is_replaced_when_training_reaches_it_again(self):
     self.save(1, 2)
