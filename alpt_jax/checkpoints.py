@@ -27,6 +27,8 @@ from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
+from alpt_jax import whole_files
+
 MANIFEST = 'MANIFEST.json'
 
 _NO_STEP = -1
@@ -252,16 +254,13 @@ def _agree(step):
 
 
 def _checksums(path, names):
-  """Size and checksums of a file, as the manifest has them; `names` says which checksums."""
-  crc32, sha256, size = 0, hashlib.sha256(), 0
+  """Size and checksum of a file, as the manifest has them; `names` says which."""
+  found = {}
   with path.open('rb') as f:
-    while block := f.read(1 << 20):
-      size += len(block)
-      if 'crc32' in names:
-        crc32 = deflate.crc32(block, crc32)
-      if 'sha256' in names:
-        sha256.update(block)
-  found = {'size': size, 'crc32': f'{crc32:08x}', 'sha256': sha256.hexdigest()}
+    found['size'], found['crc32'] = whole_files.crc32(f)
+    if 'sha256' in names:
+      f.seek(0)
+      found['sha256'] = hashlib.sha256(f.read()).hexdigest()
   return {name: found[name] for name in names}
 
 

@@ -1,4 +1,6 @@
 """Files that are whole or not there: a kill, or a reader at the wrong moment, meets no half of one.
+
+And checksums, to see whether they still are what was written.
 """
 
 import contextlib
@@ -6,6 +8,10 @@ import json
 import os
 import shutil
 import uuid
+
+import deflate
+
+_BLOCK = 1 << 20  # Bytes that stay in the processor's cache.
 
 
 def write(path, data):
@@ -30,6 +36,21 @@ def write(path, data):
 def write_json(path, content, *, indent=1):
   """Writes JSON as `write` does; nothing is touched if `content` is not JSON."""
   write(path, json.dumps(content, indent=indent).encode())
+
+
+def crc32(file):
+  """Reads an open file to its end.
+
+  Args:
+    file: opened for reading bytes.
+
+  Returns:
+    Number of bytes; their CRC-32 in 8 hex digits, by libdeflate, at about 10 GB/s.
+  """
+  size, value = 0, 0
+  while block := file.read(_BLOCK):
+    size, value = size + len(block), deflate.crc32(block, value)
+  return size, f'{value:08x}'
 
 
 @contextlib.contextmanager

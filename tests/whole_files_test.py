@@ -1,9 +1,11 @@
 """Tests that a file is never half written."""
 
+import io
 import json
 import os
 import pathlib
 import tempfile
+import zlib
 from unittest import mock
 
 from absl.testing import absltest
@@ -37,6 +39,12 @@ class WholeFilesTest(absltest.TestCase):
     plain = self.path.with_name('plain')
     plain.touch()
     self.assertEqual(self.path.stat().st_mode, plain.stat().st_mode)
+
+  def test_crc32_is_that_of_everybody(self):
+    for size in (0, 1, (1 << 20) + 7):
+      content = os.urandom(size)
+      self.assertEqual(whole_files.crc32(io.BytesIO(content)),
+                       (size, f'{zlib.crc32(content):08x}'))
 
   def test_directory_appears_whole(self):
     path = self.path.parent

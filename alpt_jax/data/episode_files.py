@@ -7,8 +7,9 @@ window is cut. Start-up and memory depend on the number of episodes and on the p
 not on the number of steps.
 
 Lengths and checks need one pass over the data. It is made once; its result lies beside the data
-(INDEX) and is used as long as the files have the same names and sizes. Files exchanged for others
-of the same size are not noticed.
+(INDEX) and is used as long as the files have the same content: the same names and sizes, and the
+time of their last change or, if that differs, their checksum. What happens to a file behind the
+back of the file system is seen when it is read: array_record has checksums of its own.
 """
 
 import collections
@@ -29,7 +30,7 @@ from alpt_jax import metrics, whole_files
 from alpt_jax.data import episodes, png, rlds
 
 INDEX = 'episode_index.npz'
-_INDEX_FORMAT = 1  # Of that file; another number makes it anew.
+_INDEX_FORMAT = 2  # Of that file; another number makes it anew.
 _MIN_ROOM = 20_000  # Transitions kept at least.
 _INDEX_THREADS = 2
 _INDEX_BATCH = 64
@@ -78,19 +79,20 @@ class EpisodeFiles:
     self._spec = spec
     check_actions = check_actions or functools.partial(_check_legal, spec)
     self._sources, indices, digests = [], [], []
-    self._where = []  # Of each source, for messages.
+    self._splits = []  # Of each source, for messages.
     for directory in directories:
       builder = rlds.open_builder(directory)
-      rlds.check_name(directory, expected_name, is_card_needed=False)
+      card = rlds.check_name(directory, expected_name, is_card_needed=False)
       rlds.check_features(directory, builder.info.features, spec)
       splits = sorted(builder.info.splits)
       sources = [builder.as_data_source(s, decoders={'steps': tfds.decode.SkipDecoding()})
                  for s in splits]
       index, digest = _read_index(
           directory, builder, sources, splits, spec, check_actions)
+      rlds.check_total(directory, card, int(index.num_transitions.sum()))
       indices.append(index._replace(split=index.split + len(self._sources)))
       self._sources += sources
-      self._where += [f'{directory}: split {s!r}' for s in splits]
+      self._splits += [builder.info.splits[s] for s in splits]
       digests.append(digest)
     self._index = _Index(*map(np.concatenate, zip(*indices, strict=True)))
     self.num_transitions = self._index.num_transitions
@@ -163,8 +165,7 @@ class EpisodeFiles:
         self._held.move_to_end(number)
         return self._held[number]
     split, place = self._index.split[number], int(self._index.place[number])
-    where = f'{self._where[split]}, record {place}'
-    fields = _read_record(self._sources[split], place, where)
+    fields = _read_record(self._sources[split], place, self._splits[split])
     for name in ('action', 'reward'):  # Of the last step, which has neither.
       fields[name] = np.append(fields[name][:-1], fields[name].dtype.type(0))
     actions, rewards = rlds.to_declared(fields['action'], fields['reward'], self._spec)
@@ -208,11 +209,21 @@ def check_no_duplicates(datasets):
         'from the config, or record it with another seed.')
 
 
-def _read_record(source, place, where):
+def _where(split, place):
+  """Path of the file that holds a record of a split, and the record's number there."""
+  shard, first = 0, 0
+  while place >= first + split.shard_lengths[shard]:
+    first += split.shard_lengths[shard]
+    shard += 1
+  return os.fspath(split.filepaths[shard]), place - first
+
+
+def _read_record(source, place, split):
   try:
     steps = source[place]['steps']
   except (RuntimeError, rlds.DecodeError) as error:
-    raise rlds.damaged(where, error) from error
+    path, record = _where(split, place)
+    raise rlds.damaged(f'{path}, record {record}', error) from error
   return {name: np.asarray(steps[name]) for name in (*rlds.STEP_FIELDS, 'observation')}
 
 
@@ -255,8 +266,7 @@ def _check_episode(fields, spec, check_actions, path, episode):
 def _read_index(directory, builder, sources, splits, spec, check_actions):
   """Returns the `_Index` of a dataset and its digest."""
   paths = sorted(os.fspath(p) for s in builder.info.splits.values() for p in s.filepaths)
-  about = {'format': _INDEX_FORMAT, 'splits': splits, 'environment': spec.name,
-           'sizes': {os.path.basename(p): os.path.getsize(p) for p in paths}}
+  about = {'format': _INDEX_FORMAT, 'splits': splits, 'environment': spec.name}
   path = os.path.join(directory, INDEX)
   if os.path.exists(path):
     try:
@@ -266,21 +276,47 @@ def _read_index(directory, builder, sources, splits, spec, check_actions):
     except (ValueError, KeyError, OSError, EOFError) as error:
       raise ValueError(f'{path}: damaged ({error}). Delete this file; it is made again.') from error
     if {key: found.get(key) for key in about} == about:
-      return index, found['digest']
-  index = _make_index(directory, sources, splits, spec, check_actions)
+      files = _describe_files(paths, found['files'])
+      if _contents(files) == _contents(found['files']):
+        if files != found['files']:  # Copied: compared once.
+          _write_index(path, found | {'files': files}, index)
+        return index, found['digest']
+  files = _describe_files(paths, {})
+  index = _make_index(directory, builder, sources, splits, spec, check_actions)
   digest = hashlib.sha256(index.digest.tobytes()).hexdigest()[:16]
+  _write_index(path, about | {'files': files, 'digest': digest}, index)
+  return index, digest
+
+
+def _describe_files(paths, known):
+  """{name: size, time of change in ns and CRC-32}; without reading what is still as `known`."""
+  files = {}
+  for path in paths:
+    name, stat = os.path.basename(path), os.stat(path)
+    same_time = {'size': stat.st_size, 'changed_ns': stat.st_mtime_ns}
+    files[name] = known.get(name, {})
+    if {key: files[name].get(key) for key in same_time} != same_time:
+      with open(path, 'rb') as f:
+        files[name] = same_time | {'crc32': whole_files.crc32(f)[1]}
+  return files
+
+
+def _contents(files):
+  return {name: (file['size'], file['crc32']) for name, file in files.items()}
+
+
+def _write_index(path, about, index):
   buffer = io.BytesIO()
-  np.savez_compressed(buffer, about=json.dumps(about | {'digest': digest}), **index._asdict())
+  np.savez_compressed(buffer, about=json.dumps(about), **index._asdict())
   try:
     whole_files.write(path, buffer.getvalue())
   except OSError as error:
     if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
       raise
-    # Data of somebody else: indexed again next time.
-  return index, digest
+    # Data of somebody else: read again next time.
 
 
-def _make_index(directory, sources, splits, spec, check_actions):
+def _make_index(directory, builder, sources, splits, spec, check_actions):
   """Reads and checks every episode."""
   work = [(i, place) for i, source in enumerate(sources) for place in range(len(source))]
   if not work:
@@ -288,9 +324,9 @@ def _make_index(directory, sources, splits, spec, check_actions):
 
   def read(item):
     split, place = item
-    path = f'{directory}: split {splits[split]!r}'
-    fields = _read_record(sources[split], place, f'{path}, record {place}')
-    _check_episode(fields, spec, check_actions, path, place)
+    info = builder.info.splits[splits[split]]
+    fields = _read_record(sources[split], place, info)
+    _check_episode(fields, spec, check_actions, *_where(info, place))
     digest = hashlib.sha256(b''.join(fields['observation']))
     digest.update(fields['action'].astype(np.int64).tobytes())
     digest.update(fields['reward'].astype(np.float32).tobytes())

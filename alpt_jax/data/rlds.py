@@ -67,10 +67,7 @@ def read_episodes(directory, spec, *, expected_name=None):
     raise ValueError(f'{directory}: holds no episodes. Record the dataset again.')
   result = _concatenate(read)
   _check_values(directory, result, spec)
-  num_transitions = int(result.num_transitions.sum())
-  if card is not None and card.get('num_transitions', num_transitions) != num_transitions:
-    raise ValueError(f"{directory}: {CARD} says {card['num_transitions']} transitions; the files "
-                     f'hold {num_transitions}. Files were changed: record the dataset again.')
+  check_total(directory, card, int(result.num_transitions.sum()))
   return dataclasses.replace(result, actions=result.actions.astype(np.int32))
 
 
@@ -97,6 +94,14 @@ def check_name(directory, expected_name, *, is_card_needed=True):
         f'{directory}: {CARD} says name {found!r}; expected {expected_name!r}: this is the data '
         'of another environment. Correct the path, or record the dataset again.')
   return card
+
+
+def check_total(directory, card, num_transitions):
+  """Raises ValueError if a dataset card, or None, says another number of transitions."""
+  if card is not None and card.get('num_transitions', num_transitions) != num_transitions:
+    raise ValueError(f"{directory}: {CARD} says {card['num_transitions']} transitions; the files "
+                     f'hold {num_transitions}. Files were changed: copy or record the dataset '
+                     'again.')
 
 
 def to_declared(actions, rewards, spec):

@@ -9,7 +9,9 @@ from unittest import mock
 import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
+from array_record.python import array_record_module
 
+from alpt_jax import whole_files
 from alpt_jax.data import episode_files, labels, pipeline, png, record_atari, rlds, sampling
 from alpt_jax.envs import action_sets
 from tests.data import atari_data
@@ -25,6 +27,21 @@ def played():
 def opened(directory=None, **changes):
   directory = directory or atari_data.recorded()[1]
   return episode_files.EpisodeFiles([directory], SPEC, **changes)
+
+
+def fewer_records(path):
+  """Content of a whole file with all records of `path` but the last."""
+  reader = array_record_module.ArrayRecordReader(str(path))
+  records = reader.read_all()
+  reader.close()
+  copy = path.with_name('copy')
+  writer = array_record_module.ArrayRecordWriter(str(copy), 'group_size:1')
+  for record in records[:-1]:
+    writer.write(record)
+  writer.close()
+  content = copy.read_bytes()
+  copy.unlink()
+  return content
 
 
 class EpisodeFilesTest(parameterized.TestCase):
@@ -98,12 +115,73 @@ class EpisodeFilesTest(parameterized.TestCase):
     self.assertEqual(first.digest, second.digest)
     np.testing.assert_array_equal(first.num_transitions, second.num_transitions)
 
+  def test_copied_files_are_compared_once_and_not_read_again(self):
+    directory = self._copy()
+    first = opened(directory)
+    for path in pathlib.Path(directory).glob('*array_record*'):
+      os.utime(path, (1, 1))
+    with mock.patch.object(episode_files, '_read_record', side_effect=AssertionError):
+      self.assertEqual(opened(directory).digest, first.digest)
+      with mock.patch.object(whole_files, 'crc32', side_effect=AssertionError):
+        self.assertEqual(opened(directory).digest, first.digest)
+
+  @parameterized.named_parameters(
+      ('flipped', lambda path, content: content[:30_000] + b'x' + content[30_001:],
+       '{path}, record 0: the file is damaged'),
+      ('truncated', lambda path, content: content[:len(content) // 2 + 1], '{path}: '),
+      ('truncated_at_a_block', lambda path, content: content[:1 << 16],
+       '{path}: holds 0 episodes; dataset_info.json says 2'),
+      ('emptied', lambda path, content: b'', '{path}: '),
+      ('missing', lambda path, content: None, '{path}: the file is missing'),
+      ('cut_between_records', lambda path, content: fewer_records(path),
+       '{path}: holds 1 episodes; dataset_info.json says 2'),
+      ('of_another_checkpoint', lambda path, content: next(
+          path.parent.glob('*checkpoint_00*')).read_bytes(),
+       '{path.parent}: dataset_card.json says .* transitions; the files hold'),
+  )
+  def test_damaged_file_is_refused_at_the_door(self, damage, message):
+    directory = self._copy()
+    opened(directory)  # It was good when it was indexed.
+    path, = pathlib.Path(directory).glob('*checkpoint_01*')
+    content = damage(path, path.read_bytes())
+    path.unlink()
+    if content is not None:
+      path.write_bytes(content)
+    with self.assertRaisesRegex((ValueError, FileNotFoundError),
+                                f'^{message.format(path=path)}.*opy or record'):
+      opened(directory)
+
+  def test_flipped_bits_all_over_the_files_are_named_when_read_or_harmless(self):
+    directory = self._copy()
+    expected = [opened(directory)._episode(e) for e in range(opened(directory).num_episodes)]
+    rng = np.random.default_rng(0)
+    paths = sorted(pathlib.Path(directory).glob('*array_record*'))
+    num_refused = 0
+    for path in [paths[i] for i in rng.integers(len(paths), size=60)]:
+      content, times = path.read_bytes(), path.stat()
+      flipped = bytearray(content)
+      flipped[rng.integers(len(content))] ^= 1 << rng.integers(8)
+      path.write_bytes(flipped)
+      # Not seen by the file system, as when a disk goes bad.
+      os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+      try:
+        data = opened(directory)
+        for e, episode in enumerate(expected):
+          for a, b in zip(data._episode(e), episode, strict=True):
+            self.assertEqual(list(a), list(b))
+      except ValueError as error:
+        self.assertStartsWith(str(error), str(path))
+        num_refused += 1
+      path.write_bytes(content)
+      os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    self.assertGreater(num_refused, 20)  # The rest is padding.
+
   def test_other_files_are_indexed_anew(self):
     directory = self._copy()
     opened(directory)
     with np.load(os.path.join(directory, episode_files.INDEX)) as saved:
       fields = dict(saved)
-    fields['about'] = np.array(str(fields['about']).replace('"format": 1', '"format": 0'))
+    fields['about'] = np.array(str(fields['about']).replace('"format": 2', '"format": 1'))
     fields['num_transitions'] = fields['num_transitions'] + 1
     np.savez(os.path.join(directory, episode_files.INDEX), **fields)
     np.testing.assert_array_equal(opened(directory).num_transitions, opened().num_transitions)
