@@ -1,8 +1,6 @@
 """Runs that are stopped at any moment, as machines do it, and started again by the same command."""
 
 import concurrent.futures
-import itertools
-import os
 import pathlib
 import random
 import shutil
@@ -12,7 +10,6 @@ import tempfile
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import train
 from tests import maze_data, train_processes, train_test
 
 
