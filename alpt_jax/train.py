@@ -3,7 +3,8 @@
 A run directory holds config.json, labels.json (which target transitions keep their action),
 metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
 IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are
-not in this process). Running `train` on it again goes on where it stopped.
+not in this process). Running `train` on it again goes on where it stopped; unevaluated.json says
+that it stopped in the middle of an evaluation, which comes first then.
 """
 
 import contextlib
@@ -191,11 +192,15 @@ def _only_trainer(workdir):
       os.rmdir(workdir)
 
 
+class _Stopped(BaseException):
+  """A signal came where it need not wait; not an error, so nothing that handles errors takes it."""
+
+
 class _StopSignal:
   """Remembers SIGTERM or SIGINT; a second SIGINT interrupts at once."""
 
   def __enter__(self):
-    self.is_set = False
+    self.is_set, self._is_raising = False, False
     self._previous = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
     return self
 
@@ -207,6 +212,22 @@ class _StopSignal:
     if self.is_set and number == signal.SIGINT:
       raise KeyboardInterrupt
     self.is_set = True
+    if self._is_raising:
+      raise _Stopped
+
+  @contextlib.contextmanager
+  def raising(self):
+    """Raises `_Stopped` if the signal has come, or as soon as it comes: the block takes long.
+
+    With several processes it waits: all stop at the same step.
+    """
+    self._is_raising = jax.process_count() == 1
+    try:
+      if self.is_set and self._is_raising:
+        raise _Stopped
+      yield
+    finally:
+      self._is_raising = False
 
 
 def evaluation_path(workdir, step):
@@ -256,6 +277,30 @@ def _flatten(tree, prefix=''):
   for key, value in tree.items():
     flat |= _flatten(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
   return flat
+
+
+class _Postponed:
+  """The metrics of a step whose evaluation was stopped, for the process that goes on."""
+
+  def __init__(self, workdir):
+    self._path = os.path.join(workdir, 'unevaluated.json')
+
+  def write(self, step, scalars):
+    """Takes note of a step; before its state is saved."""
+    whole_files.write_json(self._path, {'step': step, 'metrics': scalars})
+
+  def read(self, step):
+    """Returns the metrics of a step, or None if it is not the one."""
+    if not os.path.exists(self._path):
+      return None
+    with open(self._path) as f:
+      content = json.load(f)
+    return content['metrics'] if content['step'] == step else None
+
+  def remove(self):
+    """Forgets the step."""
+    if os.path.exists(self._path):
+      os.remove(self._path)
 
 
 class _Evaluation:
@@ -334,6 +379,8 @@ def train(config, workdir):
       if config.init_from:
         state = _initialise_from(config.init_from, state)
     start_step = int(state.step)
+    postponed = _Postponed(workdir)
+    unevaluated = postponed.read(start_step) if distributed.is_main() else None
     batches = stack.enter_context(contextlib.closing(pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=start_step,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
@@ -347,12 +394,21 @@ def train(config, workdir):
         labels.write_choice(
             os.path.join(workdir, f'labels-{name}.json' if i else 'labels.json'), choice)
       writer = stack.enter_context(metrics.MetricsWriter(
-          os.path.join(workdir, 'metrics.jsonl'), resume_step=start_step))
+          os.path.join(workdir, 'metrics.jsonl'),
+          resume_step=start_step - (unevaluated is not None)))
       progress = stack.enter_context(metrics.Progress(
           config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
-    if start_step == 0:
-      watch.at(0, 'evaluating')
-      evaluation.run(0, state)
+    try:
+      with stop.raising():
+        if start_step == 0 or unevaluated is not None:
+          watch.at(start_step, 'evaluating')
+          scalars = evaluation.run(start_step, state)
+    except _Stopped:  # Nothing is new since the last process.
+      return PREEMPTED
+    if unevaluated is not None:
+      writer.write(start_step, unevaluated | scalars)
+    if distributed.is_main():
+      postponed.remove()
     stop_together = distributed.StopTogether(mesh)
     wait_before, step_before, time_before = 0., start_step, time.perf_counter()
     for step in range(start_step + 1, config.num_steps + 1):
@@ -379,7 +435,13 @@ def train(config, workdir):
               'idm/accuracy', 'dt/action_loss') if name in scalars})
       if is_evaluating:
         watch.at(step, 'evaluating')
-        scalars |= evaluation.run(step, state)
+        try:
+          with stop.raising():
+            scalars |= evaluation.run(step, state)
+        except _Stopped:
+          postponed.write(step, scalars)
+          saved.save(step, state, force=True)
+          return PREEMPTED
       if writer and (is_logging or is_evaluating):
         writer.write(step, scalars)
       if is_saving:

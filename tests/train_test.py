@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, methods, program, sharding, train
+from alpt_jax import checkpoints, methods, metrics, program, sharding, train
 from alpt_jax.data import labels, rlds
 from tests import maze_data
 
@@ -75,21 +75,44 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual(kept, [{k: v for k, v in line.items() if not k.startswith('eval/')}
                             for line in metrics_lines(self.unbroken)])
 
-  def test_run_told_to_stop_while_it_evaluates_saves_and_goes_on_bit_for_bit(self):
-    config = self.config('signalled', checkpoint_every_steps=100)
-    evaluate = train._Evaluation.run
+  @parameterized.parameters((0, signal.SIGTERM), (3, signal.SIGINT), (6, signal.SIGTERM))
+  def test_run_told_to_stop_while_it_evaluates_goes_on_there_bit_for_bit(self, stop_step, number):
+    config = self.config(f'signalled_{stop_step}', checkpoint_every_steps=100)
+    evaluate, done = train._Evaluation.run, []
 
     def evaluate_and_stop(evaluation, step, state):
-      if step == 3:
-        os.kill(os.getpid(), signal.SIGTERM)
+      if step == stop_step:
+        os.kill(os.getpid(), number)
+      done.append(step)
       return evaluate(evaluation, step, state)
 
-    with mock.patch.object(train._Evaluation, 'run', evaluate_and_stop):
-      self.assertEqual(train.train(config, config.workdir), train.PREEMPTED)
-    self.assertEqual(checkpoints.latest_step(f'{config.workdir}/checkpoints'), 4)
+    for _ in range(2):  # Being told once more, before anything is done, loses nothing.
+      with mock.patch.object(train._Evaluation, 'run', evaluate_and_stop):
+        self.assertEqual(train.train(config, config.workdir), train.PREEMPTED)
+      self.assertNotIn(stop_step, done)  # An evaluation can take longer than one is given.
+      saved = checkpoints.latest_step(f'{config.workdir}/checkpoints')
+      self.assertEqual(saved, stop_step or None)
     self.assertEqual(train.train(config, config.workdir), 0)
     for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
       np.testing.assert_array_equal(a, b)
+    self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
+
+  def test_second_interrupt_stops_at_once(self):
+    config = self.config('interrupted')
+    write = metrics.MetricsWriter.write
+
+    def write_and_interrupt(writer, step, scalars):
+      write(writer, step, scalars)
+      if step == 3:
+        os.kill(os.getpid(), signal.SIGINT)  # Remembered.
+        os.kill(os.getpid(), signal.SIGINT)
+        self.fail('still there')
+
+    with mock.patch.object(metrics.MetricsWriter, 'write', write_and_interrupt):
+      with self.assertRaises(KeyboardInterrupt):
+        train.train(config, config.workdir)
+    self.assertEqual(checkpoints.latest_step(f'{config.workdir}/checkpoints'), 2)
+    self.assertEqual(train.train(config, config.workdir), 0)
     self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
 
   def test_finished_run_is_left_alone(self):
