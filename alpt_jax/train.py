@@ -380,7 +380,7 @@ def train(config, workdir):
         state = _initialise_from(config.init_from, state)
     start_step = int(state.step)
     postponed = _Postponed(workdir)
-    unevaluated = postponed.read(start_step) if distributed.is_main() else None
+    unevaluated = postponed.read(start_step)
     batches = stack.enter_context(contextlib.closing(pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=start_step,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
@@ -405,7 +405,7 @@ def train(config, workdir):
           scalars = evaluation.run(start_step, state)
     except _Stopped:  # Nothing is new since the last process.
       return PREEMPTED
-    if unevaluated is not None:
+    if writer and unevaluated is not None:
       writer.write(start_step, unevaluated | scalars)
     if distributed.is_main():
       postponed.remove()
