@@ -92,6 +92,7 @@ class Checkpoints:
 
     Raises:
       FileExistsError: if the directory holds this step of another run.
+      FloatingPointError: if a number is infinite or NaN; such a state is not saved.
       OSError: if the previous save failed.
     """
     self.wait()
@@ -101,6 +102,7 @@ class Checkpoints:
     if (self._newest is None or step < self._newest) and (path / MANIFEST).exists():
       raise FileExistsError(f'{path}: this step was saved by another run; restore it, or choose '
                             'another directory.')
+    _check_finite(path, state)
     if jax.process_index() == 0:
       _remove_killed_saves(self._directory)
       self._directory.mkdir(parents=True, exist_ok=True)
@@ -348,6 +350,25 @@ def _flatten(tree):
 
   leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
   return {'/'.join(name(key) for key in path): leaf for path, leaf in leaves}
+
+
+def _check_finite(path, state):
+  """Raises FloatingPointError in all processes if one of them holds a number that is not finite."""
+  wrong = [name for name, leaf in _flatten(state).items()
+           if np.issubdtype(leaf.dtype, np.inexact) and not _is_finite(leaf)]
+  is_wrong = bool(wrong)
+  if jax.process_count() > 1:
+    is_wrong = np.any(multihost_utils.process_allgather(np.array(is_wrong)))
+  if is_wrong:
+    raise FloatingPointError(f'{path}: {wrong[0] if wrong else "a number of another process"} is '
+                             'not finite; the state is not saved, the steps before it are good.')
+
+
+def _is_finite(array):
+  if not isinstance(array, jax.Array):
+    return np.isfinite(array).all()
+  shards = {str(shard.index): shard.data for shard in array.addressable_shards}  # No copies.
+  return all(np.isfinite(shard).all() for shard in shards.values())
 
 
 def _describe(leaf):

@@ -296,6 +296,19 @@ class CheckpointsTest(parameterized.TestCase):
     with self.assertRaisesRegex(FileExistsError, 'another run'):
       self.save(1)
 
+  @parameterized.parameters(np.nan, -np.inf)
+  def test_state_that_is_not_finite_is_not_saved(self, value):
+    mesh = jax.make_mesh((8,), ('data',), axis_types=(jax.sharding.AxisType.Auto,))
+    with self.open() as ckpt:
+      for spec in (jax.P(), jax.P(None, 'data')):  # On all devices; on the last of eight only.
+        sharding = jax.NamedSharding(mesh, spec)
+        state = train_state(1)
+        kernel = state.dt.params['embed']['kernel']
+        state.dt.params['embed']['kernel'] = jax.device_put(kernel.at[-1, -1].set(value), sharding)
+        with self.assertRaisesRegex(FloatingPointError, 'dt/params/embed/kernel is not finite'):
+          ckpt.save(1, state)
+    self.assertFalse(self.directory.exists())
+
   def test_error_of_a_save_is_raised_at_the_next_call(self):
     with self.open() as ckpt:
       ckpt.save(1, train_state(1))
