@@ -2,11 +2,13 @@
 
 metrics.jsonl holds one JSON object a line, {"step": 100, "idm/loss": 1.25}. It can be read while a
 run goes on. A killed run's file, opened again at the step it resumes from, ends up equal to that of
-an unbroken run, if a step's line is written before the step's checkpoint.
+an unbroken run, if a step's line is written before the step's checkpoint. If the machine may lose
+its power, the line must be on the disk before, too.
 """
 
 import json
 import math
+import os
 import pathlib
 import shutil
 import sys
@@ -37,7 +39,8 @@ class MetricsWriter:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
       _truncate(path, resume_step)
-    self._file = path.open('a', encoding='utf-8')
+    self._path = path
+    self._file = path.open('ab', buffering=0)  # A kill loses no line.
 
   def __enter__(self):
     return self
@@ -51,13 +54,25 @@ class MetricsWriter:
     Args:
       step: updates made so far.
       metrics: dict of names to numbers or scalar arrays. What is not finite becomes null.
+
+    Raises:
+      OSError: naming the file, e.g. if the disk is full.
     """
     line = {'step': int(step)}
     for name, value in metrics.items():
       value = float(value)
       line[name] = value if math.isfinite(value) else None
-    self._file.write(json.dumps(line) + '\n')
-    self._file.flush()  # A kill loses no line.
+    data = (json.dumps(line) + '\n').encode()
+    try:
+      num_written = self._file.write(data)
+      if num_written < len(data):
+        self._file.write(data[num_written:])  # Says why.
+    except OSError as error:
+      raise OSError(error.errno, error.strerror, str(self._path)) from error
+
+  def sync(self):
+    """Waits until all lines are on the disk; before a checkpoint of the last line's step."""
+    os.fsync(self._file.fileno())
 
   def close(self):
     """Closes the file."""

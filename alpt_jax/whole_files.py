@@ -6,6 +6,7 @@ And checksums, to see whether they still are what was written.
 import contextlib
 import json
 import os
+import re
 import shutil
 import uuid
 
@@ -20,17 +21,42 @@ def write(path, data):
   Args:
     path: of the file.
     data: bytes.
+
+  Raises:
+    OSError: naming the file, e.g. if the disk is full.
   """
   os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
   unfinished = f'{path}.unfinished-{os.getpid()}'  # Two processes do not share a half.
   try:
-    with open(unfinished, 'wb') as f:
-      f.write(data)
+    with open(unfinished, 'wb', buffering=0) as f:
+      view = memoryview(data)
+      while view:
+        view = view[f.write(view):]
     os.replace(unfinished, path)
-  except BaseException:
+  except BaseException as error:
     if os.path.exists(unfinished):
       os.remove(unfinished)
+    if isinstance(error, OSError) and error.filename is None:
+      raise OSError(error.errno, error.strerror, str(path)) from error
     raise
+
+
+def remove_unfinished(directory):
+  """Removes what killed processes have left in a directory, not below it."""
+  for name in os.listdir(directory) if os.path.isdir(directory) else ():
+    writer = re.search(r'\.unfinished-(\d+)$', name)
+    if writer and not _is_alive(int(writer[1])):
+      os.remove(os.path.join(directory, name))
+
+
+def _is_alive(process):
+  try:
+    os.kill(process, 0)
+  except ProcessLookupError:
+    return False
+  except PermissionError:
+    pass
+  return True
 
 
 def write_json(path, content, *, indent=1):

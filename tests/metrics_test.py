@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+import resource
 import tempfile
 from unittest import mock
 
@@ -51,6 +52,20 @@ class MetricsWriterTest(absltest.TestCase):
       steps = (20, 30, 40) if resume_step else (10, 20, 30, 40)
       self.write(*steps, resume_step=resume_step)
       self.assertEqual(self.path.read_bytes(), unbroken)
+
+  def test_full_disk_names_the_file_and_leaves_the_lines_before(self):
+    self.write(1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with metrics.MetricsWriter(self.path, resume_step=1) as writer:
+      resource.setrlimit(resource.RLIMIT_FSIZE, (self.path.stat().st_size + 5, limits[1]))
+      self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+      with self.assertRaisesRegex(OSError, f'File too large: .*{self.path.name}'):
+        writer.write(2, {'idm/loss': .25})
+      resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    self.assertEqual(self.path.read_text(), '{"step": 1, "idm/loss": 0.125}\n{"ste')
+    self.write(2, resume_step=1)
+    self.assertEqual(self.path.read_text().count('\n'), 2)
+    self.assertEndsWith(self.path.read_text(), '{"step": 2, "idm/loss": 0.25}\n')
 
   def test_resuming_at_the_last_line_keeps_all(self):
     self.write(10, 20)

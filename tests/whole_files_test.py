@@ -4,6 +4,10 @@ import io
 import json
 import os
 import pathlib
+import resource
+import signal
+import subprocess
+import sys
 import tempfile
 import zlib
 from unittest import mock
@@ -33,6 +37,32 @@ class WholeFilesTest(absltest.TestCase):
       whole_files.write_json(self.path, object())
     self.assertEqual(self.path.read_bytes(), b'old')
     self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_full_disk_names_the_file_and_leaves_the_old_one(self):
+    whole_files.write(self.path, b'old')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    with self.assertRaisesRegex(OSError, f'File too large: .*{self.path.name}'):
+      whole_files.write(self.path, bytes(2 << 20))
+    self.assertEqual(self.path.read_bytes(), b'old')
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_what_killed_writers_left_is_removed(self):
+    killed = subprocess.Popen([sys.executable, '-c', f"""
+import os, signal
+from alpt_jax import whole_files
+os.replace = lambda *unused: os.kill(os.getpid(), signal.SIGKILL)
+whole_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).parents[1])
+    self.assertEqual(killed.wait(), -signal.SIGKILL)
+    left, = os.listdir(self.path.parent)
+    self.assertEqual(left, f'file.json.unfinished-{killed.pid}')
+    others = [f'file.json.unfinished-{os.getpid()}', f'{left}.txt', 'file.json']
+    for name in others:
+      self.path.with_name(name).touch()
+    whole_files.remove_unfinished(self.path.parent)
+    self.assertCountEqual(os.listdir(self.path.parent), others)
+    whole_files.remove_unfinished(self.path.parent / 'nowhere')
 
   def test_others_may_read_it_as_any_new_file(self):
     whole_files.write(self.path, b'')
