@@ -21,6 +21,7 @@ import re
 
 import deflate
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from etils import epath
@@ -353,22 +354,20 @@ def _flatten(tree):
 
 
 def _check_finite(path, state):
-  """Raises FloatingPointError in all processes if one of them holds a number that is not finite."""
-  wrong = [name for name, leaf in _flatten(state).items()
-           if np.issubdtype(leaf.dtype, np.inexact) and not _is_finite(leaf)]
-  is_wrong = bool(wrong)
-  if jax.process_count() > 1:
-    is_wrong = np.any(multihost_utils.process_allgather(np.array(is_wrong)))
-  if is_wrong:
-    raise FloatingPointError(f'{path}: {wrong[0] if wrong else "a number of another process"} is '
-                             'not finite; the state is not saved, the steps before it are good.')
+  """Raises FloatingPointError, in all processes, if a number of the state is not finite."""
+  numbers = {name: leaf for name, leaf in _flatten(state).items()
+             if np.issubdtype(leaf.dtype, np.inexact)}
+  is_finite = dict(zip(numbers, np.asarray(_are_finite(list(numbers.values()))), strict=True))
+  wrong = [name for name in numbers if not is_finite[name]]
+  if wrong:
+    raise FloatingPointError(f'{path}: {wrong[0]} is not finite; the state is not saved, the steps '
+                             'before it are good.')
 
 
-def _is_finite(array):
-  if not isinstance(array, jax.Array):
-    return np.isfinite(array).all()
-  shards = {str(shard.index): shard.data for shard in array.addressable_shards}  # No copies.
-  return all(np.isfinite(shard).all() for shard in shards.values())
+@jax.jit
+def _are_finite(arrays):
+  """[n] bool; on the devices, which copies nothing and is the same in all processes."""
+  return jnp.array([jnp.isfinite(x).all() for x in arrays])
 
 
 def _describe(leaf):
