@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 
 from alpt_jax import (
     acting,
@@ -279,6 +280,26 @@ def _flatten(tree, prefix=''):
   return flat
 
 
+def _check_not_lost(workdir, config):
+  """Refuses to start from scratch where checkpoints were saved that are no longer there.
+
+  The lines of metrics show it: before a line beyond the second checkpoint is written, the first one
+  is complete.
+  """
+  path = os.path.join(workdir, 'metrics.jsonl')
+  step = metrics.last_step(path)
+  every = config.checkpoint_every_steps
+  with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with open(os.path.join(workdir, 'config.json')) as f:  # Of the process before.
+      every = max(every, json.load(f)['checkpoint_every_steps'])
+  if step > 2 * every:
+    raise ValueError(f"{os.path.join(workdir, 'checkpoints')}: no checkpoint, but {path} goes to "
+                     f'step {step}. Restore the checkpoints from a copy; or delete {path} to '
+                     'start from scratch.')
+  if step:
+    logging.warning('%s: killed before its first checkpoint; starts from scratch.', workdir)
+
+
 class _Postponed:
   """The metrics of a step whose evaluation was stopped, for the process that goes on."""
 
@@ -293,9 +314,13 @@ class _Postponed:
     """Returns the metrics of a step, or None if it is not the one."""
     if not os.path.exists(self._path):
       return None
-    with open(self._path) as f:
-      content = json.load(f)
-    return content['metrics'] if content['step'] == step else None
+    try:
+      with open(self._path) as f:
+        content = json.load(f)
+      return dict(content['metrics']) if content['step'] == step else None
+    except (ValueError, KeyError, TypeError) as error:
+      raise ValueError(f'{self._path}: damaged ({error!r}). Delete it; the metrics of the step '
+                       'that was not evaluated are lost.') from error
 
   def remove(self):
     """Forgets the step."""
@@ -375,6 +400,7 @@ def train(config, workdir):
     # 1. The run's own newest checkpoint; 2. a pretraining's parameters; 3. scratch.
     state = saved.restore_latest(compiled.state)
     if state is None:
+      _check_not_lost(workdir, config)
       state = compiled.init(init_key)
       if config.init_from:
         state = _initialise_from(config.init_from, state)
@@ -388,6 +414,8 @@ def train(config, workdir):
         num_hosts=jax.process_count())))
     writer = progress = None
     if distributed.is_main():
+      for name in ('', 'eval', 'labels'):
+        whole_files.remove_unfinished(os.path.join(workdir, name))
       # Not earlier: a mistake in the config must not bind the directory to that config.
       whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
       for i, (name, choice) in enumerate(data.choices.items()):
@@ -446,6 +474,8 @@ def train(config, workdir):
         writer.write(step, scalars)
       if is_saving:
         watch.at(step, 'saving')
+        if writer:
+          writer.sync()
         saved.save(step, state, force=True)
       if is_logging:
         wait_before, step_before, time_before = batches.wait_seconds, step, time.perf_counter()

@@ -266,6 +266,28 @@ class BadInputTest(parameterized.TestCase):
       train.train(maze_data.config(workdir, num_steps=2, seed=1), workdir)
     self.assertEqual(sorted(p.stat().st_mtime_ns for p in pathlib.Path(workdir).rglob('*')), before)
 
+  def test_lost_checkpoints_are_no_fresh_start(self):
+    workdir = pathlib.Path(self.new_directory())
+    config = maze_data.config(workdir, num_steps=5, checkpoint_every_steps=1, log_every_steps=1)
+    train.train(config, config.workdir)
+    shutil.rmtree(workdir / 'checkpoints')
+    before = (workdir / 'metrics.jsonl').read_bytes()
+    with self.assertRaisesRegex(ValueError, 'checkpoints: no checkpoint, but .*metrics.jsonl goes '
+                                'to step 5. Restore the checkpoints'):
+      train.train(config, config.workdir)
+    self.assertEqual((workdir / 'metrics.jsonl').read_bytes(), before)
+    # Lines up to step 2 may be of a run that was killed while it saved for the first time.
+    (workdir / 'metrics.jsonl').write_bytes(b''.join(before.splitlines(keepends=True)[:2]))
+    with self.assertLogs(level='WARNING') as logs:
+      train.train(config, config.workdir)
+    self.assertIn('killed before its first checkpoint', logs.output[0])
+
+  def test_damaged_note_of_an_evaluation(self):
+    workdir = self.new_directory()
+    pathlib.Path(workdir, 'unevaluated.json').write_text('[1]')
+    with self.assertRaisesRegex(ValueError, 'unevaluated.json: damaged .* Delete it'):
+      train.train(maze_data.config(workdir), workdir)
+
   def test_second_trainer_in_a_directory(self):
     workdir = self.new_directory()
     with train._only_trainer(workdir), self.assertRaisesRegex(
