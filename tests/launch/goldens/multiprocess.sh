@@ -1,0 +1,6 @@
+# run alpt-seed0, in /repository
+env 'ALPT_COORDINATOR=127.0.0.1:<free port>' ALPT_NUM_PROCESSES=2 ALPT_PROCESS_ID=0 JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=4 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=dt1 --config.seed=0 --config.workdir=runs/alpt-seed0
+env 'ALPT_COORDINATOR=127.0.0.1:<free port>' ALPT_NUM_PROCESSES=2 ALPT_PROCESS_ID=1 JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=4 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=dt1 --config.seed=0 --config.workdir=runs/alpt-seed0
+# run alpt-seed1, in /repository
+env 'ALPT_COORDINATOR=127.0.0.1:<free port>' ALPT_NUM_PROCESSES=2 ALPT_PROCESS_ID=0 JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=4 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=dt1 --config.seed=1 --config.workdir=runs/alpt-seed1
+env 'ALPT_COORDINATOR=127.0.0.1:<free port>' ALPT_NUM_PROCESSES=2 ALPT_PROCESS_ID=1 JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=4 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=dt1 --config.seed=1 --config.workdir=runs/alpt-seed1

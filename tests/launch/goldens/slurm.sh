@@ -1,0 +1,60 @@
+# run alpt: experiments.train on 1 nodes
+squeue --me --name=alpt --noheader '--format=%i %T'
+mkdir -p /shared/runs/code-c0dec0dec0de
+tar -xzf runs/launch/alpt/alpt-c0dec0dec0de.tar.gz -C /shared/runs/code-c0dec0dec0de
+cat > runs/launch/alpt/job.sbatch <<'END_OF_FILE'
+#!/usr/bin/env bash
+#SBATCH --job-name=alpt
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --time=24:00:00
+#SBATCH --partition=long
+#SBATCH --requeue
+#SBATCH --signal=TERM@120
+#SBATCH --open-mode=append
+#SBATCH --output=/shared/runs/alpt/logs/batch.out
+#SBATCH --chdir=/shared/runs/code-c0dec0dec0de
+#SBATCH --export=PATH,HOME,USER
+
+# Run alpt of commit abad1deaabad1deaabad1deaabad1deaabad1dea; written by launch.submit.
+set -uo pipefail
+trap : TERM  # Slurm signals the program; this script outlives it, to decide what comes next.
+
+ends=/shared/runs/alpt/logs/ends
+mkdir -p "$ends"
+rm -f "$ends"/*
+export ALPT_RUN_ID=alpt
+:  # Nothing to set up.
+
+srun --kill-on-bad-exit=1 --export=ALL \
+  bash launch/entrypoint.sh --log=/shared/runs/alpt/logs/ --end="$ends/" -- \
+  python3 -m experiments.train --config=experiments/configs/maze.py:paper --config.workdir=/shared/runs/alpt --config.compilation_cache_dir=/shared/runs/compilation_cache
+code=$?
+
+# The first task to fail decides: Slurm ends the others, whose codes say nothing.
+first=$(cat "$ends"/* 2> /dev/null | awk '$2 != 0' | LC_ALL=C sort -n | awk 'NR == 1 { print $2 }')
+if ((code != 0)); then
+  code=${first:-$code}
+fi
+case $code in
+  0|1|77) exit "$code" ;;  # Done, or a failure that would come back.
+esac
+
+restarts=${SLURM_RESTART_COUNT:-0}
+if ((restarts >= 20)); then
+  echo "exit code $code, and the budget of restarts is spent (20)"
+  exit "$code"
+fi
+if ((code != 75)); then  # A failure: wait, twice as long each time.
+  pause=10
+  for ((i = 0; i < restarts && pause < 600; i++)); do
+    pause=$((2 * pause))
+  done
+  sleep $((pause < 600 ? pause : 600)) &
+  wait $!  # So that a signal ends it.
+fi
+echo "exit code $code: back into the queue"
+scontrol requeue "$SLURM_JOB_ID"
+END_OF_FILE
+mkdir -p /shared/runs/alpt/logs
+sbatch --parsable runs/launch/alpt/job.sbatch
