@@ -19,6 +19,7 @@ from alpt_jax import (
     acting,
     alpt,
     checkpoints,
+    compilation_cache,
     domains,
     evaluate,
     program,
@@ -33,8 +34,7 @@ _VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .
 
 def main(config):
   """Evaluates `config.workdir`."""
-  if config.compilation_cache_dir:
-    jax.config.update('jax_compilation_cache_dir', config.compilation_cache_dir)
+  compilation_cache.use(config.compilation_cache_dir)
   if _VIDEO.value:
     video.check_path(_VIDEO.value)  # Not after all games have been played.
     if not config.train_dt:

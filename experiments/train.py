@@ -11,16 +11,13 @@ would end there again); 1 a mistake in the config or the data.
 import os
 import sys
 
-import jax
-
-from alpt_jax import distributed, train
+from alpt_jax import compilation_cache, distributed, train
 from experiments import cli
 
 
 def main(config):
   """Runs `train.train` in `config.workdir`."""
-  if config.compilation_cache_dir:
-    jax.config.update('jax_compilation_cache_dir', config.compilation_cache_dir)
+  compilation_cache.use(config.compilation_cache_dir)
   settings = config.distributed
   distributed.initialize(init_timeout_seconds=settings.init_timeout_seconds,
                          heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds)
