@@ -14,6 +14,7 @@ not count when old steps are deleted.
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -126,7 +127,8 @@ class Checkpoints:
     except Exception as error:  # Orbax raises any kind.
       logging.error('%s: saving failed.', path)  # At once; the exception waits for the next call.
       if jax.process_count() == 1:  # Others may still be writing.
-        _remove_killed_saves(self._directory)  # The disk may be full.
+        with contextlib.suppress(OSError):  # And threads of Orbax; what they leave goes later.
+          _remove_killed_saves(self._directory)  # The disk may be full.
       raise OSError(f'{path}: saving failed; the steps before it are unharmed. {error}') from error
 
   def _remove_old(self, newest):
