@@ -1,6 +1,12 @@
-"""Runs that are stopped at any moment, as machines do it, and started again by the same command."""
+"""Runs that are stopped at any moment, as machines do it, and started again by the same command.
+
+Processes here are real, and stopped in every phase of a run: while they start, compile for the
+first time, train, evaluate and save. Whatever happened, the metrics, the scores, the labels and
+every bit of the parameters are those of a run that nobody stopped.
+"""
 
 import concurrent.futures
+import os
 import pathlib
 import random
 import shutil
@@ -8,59 +14,132 @@ import signal
 import tempfile
 
 import numpy as np
-from absl.testing import absltest, parameterized
+from absl.testing import absltest
 
-from tests import maze_data, train_processes, train_test
-
-
-def same_run(test, config, unbroken):
-  """Asserts that two run directories hold the same metrics, scores, labels and parameters."""
-  test.assertEqual(train_test.metrics_lines(config), train_test.metrics_lines(unbroken))
-  for kind in ('eval', 'labels'):
-    expected = {p.name: p.read_bytes() for p in pathlib.Path(unbroken.workdir, kind).iterdir()}
-    found = {p.name: p.read_bytes() for p in pathlib.Path(config.workdir, kind).iterdir()}
-    test.assertEqual(found, expected)
-  for a, b in zip(train_test.final_params(config), train_test.final_params(unbroken), strict=True):
-    np.testing.assert_array_equal(a, b)
+from alpt_jax import checkpoints, metrics, train
+from tests import atari_runs, maze_data, train_processes, train_test
 
 
-class SurvivalTest(parameterized.TestCase):
+class SurvivalTest(absltest.TestCase):
 
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
     cls.root = pathlib.Path(tempfile.mkdtemp())
     cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
-    # Long enough to be stopped many times.
-    cls.changes = dict(num_steps=40, checkpoint_every_steps=4, eval_every_steps=6,
-                       compilation_cache_dir=str(cls.root / 'cache'))
-    cls.first_compile = maze_data.config(cls.root / 'run0', **cls.changes)
+    cls.cache = cls.root / 'cache'
     # Killed while it compiles for the first time: others find what it left in the cache.
-    process = train_processes.Trainer(cls.first_compile)
+    process = train_processes.Trainer(cls.config('killed_0'))
     process.stop_in('compiling', signal.SIGKILL, random.Random(0))
     cls.first_code, _ = process.wait()
-    cls.unbroken = maze_data.config(cls.root / 'unbroken', **cls.changes)
-    code, output = train_processes.Trainer(cls.unbroken).wait()
-    assert code == 0, output
+    cls.unbroken = cls.config('unbroken')
+    cls.finish(cls.unbroken)
+    cls.programs = {path.name for path in cls.cache.glob('*-cache')}
+    # Most of the time processes start, on one core: the tests' runs go on side by side.
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    cls.addClassCleanup(pool.shutdown)
+    cls.killed = [pool.submit(cls.kill_in_every_phase, seed) for seed in range(4)]
+    cls.told = pool.submit(cls.tell_to_stop)
 
-  def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(self):
-    self.assertEqual(self.first_code, -signal.SIGKILL)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-      configs = list(pool.map(self.kill_in_every_phase, range(4)))
-    for config in configs:
-      same_run(self, config, self.unbroken)
+  @classmethod
+  def config(cls, name, data=maze_data, **changes):
+    # Long enough to be stopped many times.
+    return data.config(cls.root / name, compilation_cache_dir=str(cls.cache), **{
+        'num_steps': 40, 'checkpoint_every_steps': 4, 'eval_every_steps': 6} | changes)
 
-  def kill_in_every_phase(self, seed):
-    """Kills a run once in every phase, in an order of its own, and lets it finish."""
-    config = maze_data.config(self.root / f'run{seed}', **self.changes)
-    rng = random.Random(seed)
-    for phase in rng.sample(train_processes.PHASES, len(train_processes.PHASES)):
-      process = train_processes.Trainer(config)
-      process.stop_in(phase, signal.SIGKILL, rng)
-      self.assertEqual(process.wait()[0], -signal.SIGKILL)
+  @classmethod
+  def finish(cls, config):
+    """Lets a run finish; returns config."""
     code, output = train_processes.Trainer(config).wait()
-    self.assertEqual(code, 0, output)
+    assert code == train.DONE, output
     return config
+
+  @classmethod
+  def stop_in(cls, config, phase, number, rng):
+    """Starts a run and sends a signal in a phase; returns the exit code and what was printed."""
+    process = train_processes.Trainer(config)
+    process.stop_in(phase, number, rng)
+    return process.wait()
+
+  @classmethod
+  def kill_in_every_phase(cls, seed):
+    """Kills a run in every phase, in an order of its own, and lets it finish."""
+    config, rng = cls.config(f'killed_{seed}'), random.Random(seed)
+    codes = [cls.stop_in(config, phase, signal.SIGKILL, rng)[0]
+             for phase in rng.sample(train_processes.PHASES, len(train_processes.PHASES))]
+    return cls.finish(config), codes
+
+  @classmethod
+  def tell_to_stop(cls):
+    """Stops a run in every phase as schedulers and people do, and lets it finish."""
+    config, rng, results = cls.config('told'), random.Random(0), []
+    for phase, number in (
+        ('starting', signal.SIGTERM), ('evaluating', signal.SIGINT), ('training', signal.SIGTERM),
+        ('saving', signal.SIGINT), ('compiling', signal.SIGTERM), ('evaluating', signal.SIGTERM)):
+      code, output = cls.stop_in(config, phase, number, rng)
+      saved = checkpoints.latest_step(f'{config.workdir}/checkpoints') or 0
+      known = metrics.last_step(f'{config.workdir}/metrics.jsonl')
+      results.append((phase, code, saved, known, output))
+    return cls.finish(config), results
+
+  def assert_same(self, config, unbroken):
+    self.assertEqual(train_test.metrics_lines(config), train_test.metrics_lines(unbroken))
+    for kind in ('eval', 'labels'):
+      found, expected = ({path.name: path.read_bytes() for path in
+                          pathlib.Path(c.workdir, kind).iterdir()} for c in (config, unbroken))
+      self.assertEqual(found, expected)
+    for a, b in zip(train_test.final_params(config), train_test.final_params(unbroken),
+                    strict=True):
+      np.testing.assert_array_equal(a, b)
+
+  def test_killed_twenty_times_runs_go_on_bit_for_bit(self):
+    self.assertEqual(self.first_code, -signal.SIGKILL)
+    for future in self.killed:
+      config, codes = future.result()
+      self.assertEqual(codes, [-signal.SIGKILL] * 5)
+      self.assert_same(config, self.unbroken)
+    # What a process has compiled, none after it compiles again.
+    self.assertEqual({path.name for path in self.cache.glob('*-cache')}, self.programs)
+
+  def test_told_to_stop_in_any_phase_a_run_saves_and_goes_on_bit_for_bit(self):
+    config, results = self.told.result()
+    phase, code, *_, output = results[0]
+    # There is nothing to save yet; the signal may end the process as it ends any other.
+    self.assertIn(code, (train.PREEMPTED, -signal.SIGTERM), output)
+    for phase, code, saved_step, known_step, output in results[1:]:
+      self.assertEqual(code, train.PREEMPTED, f'{phase}: {output}')
+      self.assertGreaterEqual(saved_step, known_step, phase)
+    self.assert_same(config, self.unbroken)
+
+  def test_same_run_started_twice_is_refused_and_left_alone(self):
+    config = self.config('twice')
+    first = train_processes.Trainer(config)
+    self.assertTrue(first.reach('training'))  # And frozen there.
+    code, output = train_processes.Trainer(config).wait()
+    self.assertEqual(code, 1)
+    self.assertRegex(output, '^error: .*twice: another process is training here. Wait for it')
+    first.signal(signal.SIGCONT)
+    self.assertEqual(first.wait()[0], train.DONE)
+    self.assert_same(config, self.unbroken)
+
+  def test_full_disk_stops_a_run_that_goes_on_when_there_is_room(self):
+    config = self.config('full')
+    # No file beyond 64 kB: the state has more.
+    code, output = train_processes.Trainer(
+        config, prefix=('sh', '-c', 'ulimit -f 128; exec "$@"', 'sh')).wait()
+    self.assertEqual(code, 1)
+    self.assertRegex(output.splitlines()[-1],
+                     '^error: .*full/checkpoints/4: saving failed; the steps before')
+    self.assert_same(self.finish(config), self.unbroken)
+    self.assertEqual(sorted(os.listdir(f'{config.workdir}/checkpoints')), ['36', '40'])
+
+  def test_killed_while_atari_is_played(self):
+    changes = dict(num_steps=8, eval_every_steps=4)
+    unbroken = self.finish(self.config('atari_unbroken', atari_runs, **changes))
+    config, rng = self.config('atari', atari_runs, **changes), random.Random(0)
+    for phase in ('evaluating', 'saving'):
+      self.assertEqual(self.stop_in(config, phase, signal.SIGKILL, rng)[0], -signal.SIGKILL)
+    self.assert_same(self.finish(config), unbroken)
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 from experiments import runs
@@ -38,7 +39,7 @@ class Trainer:
     self.workdir = pathlib.Path(config.workdir)
     config.workdir = os.path.dirname(config.workdir)
     self._resume_step = max(self._steps(), default=0)
-    self._output = (self.workdir.parent / f'{self.workdir.name}.log').open('w+')
+    self._output = tempfile.TemporaryFile('w+')
     self._start_time = time.time_ns()
     self._process = subprocess.Popen(
         [*prefix, sys.executable, *runs.command(config, run)], cwd=runs.ROOT,
