@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the program of one host: environment before, signals and log lines meanwhile, exit code after.
+# Runs the program of one host: environment before, signals and log lines meanwhile, then its exit
+# code.
 #
 # bash launch/entrypoint.sh [--log=FILE] [--end=FILE] [--secrets=NAME,...] -- COMMAND...
 #

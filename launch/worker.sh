@@ -3,7 +3,7 @@
 # at, stopped. Called over ssh by launch/targets/tpu_vm.py.
 #
 # bash worker.sh start DIRECTORY [options of entrypoint.sh] -- COMMAND...
-# bash worker.sh poll DIRECTORY    One line: "alpt HOST running|ended|absent SECONDS CODE | last line".
+# bash worker.sh poll DIRECTORY    Prints "alpt HOST running|ended|absent SECONDS CODE | last line".
 # bash worker.sh stop DIRECTORY    SIGTERM: it saves and ends.
 # bash worker.sh kill DIRECTORY    SIGKILL, to it and what it has started.
 set -uo pipefail

@@ -38,7 +38,7 @@ srun --kill-on-bad-exit=1 --export=ALL \
 code=$?
 
 # The first task to fail decides: Slurm ends the others, whose codes say nothing.
-first=$(cat "$ends"/* 2> /dev/null | awk '$2 != 0' | LC_ALL=C sort -n | awk 'NR == 1 { print $2 }')
+first=$(cat "$ends"/* 2> /dev/null | LC_ALL=C sort -n | awk '$2 != 0 { print $2; exit }')
 if ((code != 0)); then
   code=${first:-$code}
 fi
@@ -102,7 +102,7 @@ srun --kill-on-bad-exit=1 --export=ALL \
 code=$?
 
 # The first task to fail decides: Slurm ends the others, whose codes say nothing.
-first=$(cat "$ends"/* 2> /dev/null | awk '$2 != 0' | LC_ALL=C sort -n | awk 'NR == 1 { print $2 }')
+first=$(cat "$ends"/* 2> /dev/null | LC_ALL=C sort -n | awk '$2 != 0 { print $2; exit }')
 if ((code != 0)); then
   code=${first:-$code}
 fi
