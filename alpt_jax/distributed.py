@@ -66,6 +66,18 @@ def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
         # Longer than ours: when it is over, JAX aborts without saying who is missing.
         initialization_timeout=init_timeout_seconds + 60,
         heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
+  _say_hosts(init_timeout_seconds)
+
+
+def _say_hosts(timeout):
+  """Says which process is on which host: JAX names one that is lost later by its number only."""
+  found = jax_distributed.global_state
+  found.client.key_value_set(f'alpt_host/{found.process_id}', socket.gethostname())
+  if found.process_id == 0:
+    hosts = [found.client.blocking_key_value_get(f'alpt_host/{i}', timeout * 1000)
+             for i in range(found.num_processes)]
+    sys.stderr.write(
+        f"hosts of the processes: {', '.join(f'{i} on {host}' for i, host in enumerate(hosts))}\n")
 
 
 class _RollCall:
