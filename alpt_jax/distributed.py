@@ -25,7 +25,7 @@ from jax._src import distributed as jax_distributed  # Its key-value store has n
 
 from alpt_jax import sharding
 
-HUNG = 76  # Exit code of a process that ended itself; nothing was saved, start it again.
+HUNG = 76  # Exit code of a process that could not go on; nothing was saved, start it again.
 _VARIABLES = ('ALPT_COORDINATOR', 'ALPT_NUM_PROCESSES', 'ALPT_PROCESS_ID')
 _STEPS_IN_FLIGHT = 2  # Of the device, while the host goes on.
 _MAX_POLL_SECONDS = 10.

@@ -4,12 +4,15 @@ python -m experiments.train --config=experiments/configs/maze.py:desk --config.m
     --config.workdir=runs/alpt
 
 Exit codes: 0 done; 75 stopped by SIGTERM or SIGINT after saving (run it again to go on); 76 hung,
-the other processes of the run with it (run it again); 77 a loss is not finite (running it again
+or a device or another process of the run has failed (run it again); 77 a loss is not finite (running it again
 would end there again); 1 a mistake in the config or the data.
 """
 
 import os
 import sys
+import traceback
+
+import jax
 
 from alpt_jax import compilation_cache, distributed, train
 from experiments import cli
@@ -29,6 +32,13 @@ def main(config):
   except FloatingPointError as error:
     sys.stderr.write(f'error: {error}\n')
     return train.POISONED
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' in str(error):  # Too large for the memory: it would be again.
+      raise
+    traceback.print_exc()
+    sys.stderr.write('error: a device, or another process of the run, has failed. Nothing is lost '
+                     'but the work since the last checkpoint; start again.\n')
+    return distributed.HUNG
   if distributed.is_main():
     print(f'{config.workdir}: ' + ('stopped and saved; the same command goes on from there.'
                                    if code == train.PREEMPTED else 'done.'))
