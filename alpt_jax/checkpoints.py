@@ -58,6 +58,8 @@ class Checkpoints:
       raise ValueError(f'save_every_steps is {save_every_steps} and keep is {keep}; expected '
                        'both to be at least 1.')
     self._directory = epath.Path(directory).absolute()
+    # Beside the directory: shows that there was one, should it get lost.
+    self._began = self._directory.parent / f'{self._directory.name}-began'
     self._save_every_steps = save_every_steps
     self._keep = keep
     self._newest = None  # Step last restored or saved. Whatever is newer on disk is damaged.
@@ -123,6 +125,9 @@ class Checkpoints:
           _remove_step(path)
         unnamed.rename(path)
         _flush(self._directory)
+        if not self._began.exists():
+          self._began.write_text(f'{step}\n')
+          _flush(self._began)
         self._remove_old(step)
     except Exception as error:  # Orbax raises any kind.
       logging.error('%s: saving failed.', path)  # At once; the exception waits for the next call.
@@ -156,16 +161,21 @@ class Checkpoints:
         decide where the arrays go, one device if there are none.
 
     Returns:
-      The state, or None if the directory has no steps at all.
+      The state, or None if the directory never had a step.
 
     Raises:
-      ValueError: if there are steps but all are damaged, or if the state has other parameters.
+      ValueError: if there are steps but all are damaged, if there were some and there are none, or
+        if the state has other parameters.
     """
     self.wait()
     if jax.process_index() == 0:
       _remove_killed_saves(self._directory)
     step = latest_step(self._directory)
     if step is None:
+      if self._began.exists():
+        raise ValueError(f'{self._directory}: no checkpoint, but {self._began} says that there '
+                         'were some. Restore them from a copy; or delete that file to start from '
+                         'scratch.')
       return None
     state = _load(self._directory / str(step), abstract_state)
     self._newest = step
@@ -332,7 +342,8 @@ def _damage(path):
 
 def _is_of_sha256(files):
   """Whether a manifest is of an earlier version, which had no checksum of its own."""
-  return all(set(expected) == {'size', 'sha256'} for expected in files.values())
+  return bool(files) and all(
+      set(expected) == {'size', 'sha256'} for expected in files.values())
 
 
 def _remove_step(path):

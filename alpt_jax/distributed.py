@@ -11,6 +11,9 @@ the processes says so in their environment:
 Without them the process is alone.
 """
 
+import atexit
+import contextlib
+import functools
 import json
 import os
 import socket
@@ -22,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax._src import distributed as jax_distributed  # Its key-value store has no public name.
+from jax.experimental import multihost_utils
 
 from alpt_jax import sharding
 
@@ -29,6 +33,7 @@ HUNG = 76  # Exit code of a process that could not go on; nothing was saved, sta
 _VARIABLES = ('ALPT_COORDINATOR', 'ALPT_NUM_PROCESSES', 'ALPT_PROCESS_ID')
 _STEPS_IN_FLIGHT = 2  # Of the device, while the host goes on.
 _MAX_POLL_SECONDS = 10.
+_READING_SECONDS = 24 * 3600  # Indexing all of RL Unplugged takes hours.
 
 
 def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
@@ -59,13 +64,20 @@ def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
                        f'{num_processes}.')
     options = dict(coordinator_address=address, num_processes=int(num_processes),
                    process_id=int(process_id))
-  elif os.environ.get('ALPT_DISTRIBUTED') != '1':
+    host, _, port = address.rpartition(':')
+    if not host or not port.isdecimal():
+      raise ValueError(f'ALPT_COORDINATOR is {address!r}; expected host:port of process 0.')
+  elif os.environ.get('ALPT_DISTRIBUTED', '') in ('', '0'):
     return
+  elif os.environ['ALPT_DISTRIBUTED'] != '1':
+    raise ValueError(f"ALPT_DISTRIBUTED is {os.environ['ALPT_DISTRIBUTED']!r}; expected 0 or 1.")
+  jax.config.update('jax_enable_preemption_service', False)  # It would take our SIGTERM.
   with _RollCall(init_timeout_seconds, **options):
     jax.distributed.initialize(
         # Longer than ours: when it is over, JAX aborts without saying who is missing.
         initialization_timeout=init_timeout_seconds + 60,
         heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
+  atexit.register(_leave)  # Before JAX's own: what was registered last is called first.
   _say_hosts(init_timeout_seconds)
 
 
@@ -91,7 +103,7 @@ class _RollCall:
     self._timeout, self._num_processes, self._process = timeout, num_processes, process_id
     self._host, _, port = coordinator_address.rpartition(':')
     self._port = int(port) + 1 if port.isdecimal() else 0
-    self._there = {0}  # As process 0 knows.
+    self._there, self._error = {0}, None  # As process 0 knows.
     self._is_over = threading.Event()
     self._threads = [threading.Thread(target=target, daemon=True)
                      for target in (self._wait, self._listen if process_id == 0 else self._answer)]
@@ -113,13 +125,13 @@ class _RollCall:
             connection, _ = server.accept()
           except TimeoutError:
             continue
-          with connection:
+          with connection, contextlib.suppress(OSError):  # Somebody else, who says nothing.
             connection.settimeout(1)
             text = connection.recv(16)
-          if text.isdigit():
-            self._there.add(int(text))
+            if text.isdigit():
+              self._there.add(int(text))
     except OSError as error:  # The port is somebody else's.
-      self._there = error
+      self._error = error
 
   def _answer(self):
     while not self._is_over.wait(.2):
@@ -138,8 +150,8 @@ class _RollCall:
     else:
       who = f', process {self._process} of {self._num_processes}'
       missing = f'Process 0 ({self._host}) says who is missing'
-    if isinstance(self._there, OSError):
-      missing = f'Who is missing is not known ({self._there}, port {self._port})'
+    if self._error is not None:
+      missing = f'Who is missing is not known ({self._error}, port {self._port})'
     elif self._process == 0:
       ids = sorted(set(range(self._num_processes)) - self._there)
       missing = f'Missing: process {", ".join(map(str, ids))}'
@@ -150,9 +162,56 @@ class _RollCall:
     os._exit(HUNG)
 
 
+_has_finished = False
+
+
+def finish():
+  """Says that this process ends as all the others do; without it, it leaves them at once."""
+  global _has_finished
+  _has_finished = True
+
+
+def leave(code):
+  """Ends a process of several without waiting for the others; does nothing to one that is alone.
+
+  JAX would wait for them, minutes, and they for it; and then end with another exit code.
+  """
+  if jax.process_count() > 1:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _leave():
+  if not _has_finished:  # An error has been reported.
+    leave(1)
+
+
 def is_main():
   """Whether this process writes what all processes know."""
   return jax.process_index() == 0
+
+
+def agree(value):
+  """Returns what the first process gives, a bool, in all processes."""
+  if jax.process_count() == 1:
+    return value
+  return bool(multihost_utils.broadcast_one_to_all(np.int32(value)))
+
+
+@contextlib.contextmanager
+def main_first(timeout_seconds=_READING_SECONDS):
+  """Lets the first process go through a block before the others; once in a process."""
+  if jax.process_count() == 1:
+    yield
+    return
+  wait = functools.partial(jax_distributed.global_state.client.wait_at_barrier, 'alpt_main_first',
+                           timeout_seconds * 1000)
+  if not is_main():
+    wait()
+  yield
+  if is_main():
+    wait()
 
 
 class StopTogether:
@@ -227,16 +286,21 @@ class Watch:
       if seconds > self._timeout:
         self._is_over.wait(2 * poll)  # Until the others have said how they are.
         if time.monotonic() - self._since > self._timeout:
-          _end_hung(client, self._timeout)
+          _end_hung(client, self._timeout, 3 * poll)
 
 
-def _end_hung(client, timeout):
+def _end_hung(client, timeout, poll):
   found = sorted(json.loads(value) for _, value in client.key_value_dir_get('alpt_watch'))
-  hosts = '; '.join(f'process {process} on {host}: {doing}, for {seconds} s'
-                    for process, host, doing, seconds in found)
+  missing = sorted(set(range(jax.process_count())) - {process for process, *_ in found})
+  hosts = '; '.join([
+      *(f'process {process} on {host}: {doing}, for {seconds} s'
+        for process, host, doing, seconds in found),
+      *(f'process {process}: has said nothing yet' for process in missing)])
   sys.stderr.write(
       f'error: process {jax.process_index()} made no step for {timeout} s '
       f'(distributed.hang_timeout_seconds). Whoever is not "computing" is waited for by the '
       f'others: {hosts}. Nothing is lost but the work since the last checkpoint; start again.\n')
   sys.stderr.flush()
+  if is_main():  # The others speak through it.
+    time.sleep(poll)
   os._exit(HUNG)

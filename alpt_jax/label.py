@@ -39,14 +39,14 @@ def make_label_fn(idm, spec, mesh):
       where their number divides them.
 
   Returns:
-    label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32.
+    label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32; `params` on all devices of the
+    mesh.
   """
   legal = alpt.legal_actions([spec])
   predict = jax.jit(functools.partial(alpt.predict, idm))
 
   def label_fn(params, observations):
     if len(observations) % mesh.size == 0 and mesh.size > 1:
-      params = jax.device_put(params, sharding.replicated(mesh))
       observations = jax.device_put(observations, sharding.rows(mesh))
     return predict(params, observations, legal)
 

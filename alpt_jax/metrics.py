@@ -6,7 +6,6 @@ an unbroken run, if a step's line is written before the step's checkpoint. If th
 its power, the line must be on the disk before, too.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -78,19 +77,6 @@ class MetricsWriter:
   def close(self):
     """Closes the file."""
     self._file.close()
-
-
-def last_step(path):
-  """Returns the largest step of a file of metrics; 0 if there is no such file, or no whole line."""
-  try:
-    lines = pathlib.Path(path).read_bytes().splitlines(keepends=True)
-  except FileNotFoundError:
-    return 0
-  steps = [0]
-  for line in lines:
-    with contextlib.suppress(ValueError, KeyError, TypeError):  # `MetricsWriter` complains.
-      steps.append(int(json.loads(line)['step']) if line.endswith(b'\n') else 0)
-  return max(steps)
 
 
 def _truncate(path, resume_step):

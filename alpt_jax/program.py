@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from alpt_jax import alpt, augmentation, methods, optimizers, sharding, types
-from alpt_jax.data import pipeline
 from alpt_jax.networks import models
 
 
@@ -141,7 +140,7 @@ class Share(NamedTuple):
   """The windows that one environment gives to one part of the update.
 
   Attributes:
-    part: one of `pipeline.PARTS`.
+    part: a field of `types.Batches`.
     environment: index into the specs.
     data: one of the names in `methods`: which of its windows.
     rows: windows in the global batch.
@@ -191,12 +190,36 @@ def part_rows(config, phase, specs):
 
 
 def check_rows(config, phase, specs, mesh):
-  """Refuses batches that the devices of a mesh cannot share; ValueError naming the part."""
-  for part, num_rows in part_rows(config, phase, specs).items():
-    what = {'idm': 'windows that the IDM trains on (idm_batch_size)',
-            'dt': 'windows of sources or labels that the DT trains on (batch_size)',
-            'limited': "windows of the whole target's data that the DT trains on (batch_size)"}
-    sharding.check_rows(mesh, num_rows, accumulate=config.sharding.accumulate, name=what[part])
+  """Refuses batches that the devices and hosts of a mesh cannot share.
+
+  Raises:
+    ValueError: naming the field, and the next value that would do.
+  """
+  num_shards, num_hosts = config.sampling.num_shards, sharding.num_processes(mesh)
+  if num_shards % num_hosts:
+    raise ValueError(f'sampling.num_shards is {num_shards}; expected a multiple of the {num_hosts} '
+                     f'hosts, e.g. {-(-num_shards // num_hosts) * num_hosts}.')
+  for field, parts in (('idm_batch_size', ('idm',)), ('batch_size', ('dt', 'limited'))):
+    rows = part_rows(config, phase, specs)
+    if all(rows.get(part, 0) % (mesh.size * config.sharding.accumulate) == 0 for part in parts):
+      continue
+    for_each = ', '.join(f'{part} {rows[part]}' for part in parts if part in rows)
+    raise ValueError(
+        f'{field} is {config[field]}, windows of {for_each}; expected multiples of {mesh.size} '
+        f'devices times sharding.accumulate {config.sharding.accumulate}. Use '
+        f'{_next_batch_size(config, phase, specs, mesh, field, parts)}, or fewer devices with '
+        '--config.sharding.num_devices.')
+
+
+def _next_batch_size(config, phase, specs, mesh, field, parts):
+  """The smallest larger value of a field that the devices can share."""
+  changed = config.copy_and_resolve_references()
+  unit = mesh.size * config.sharding.accumulate
+  while True:
+    changed[field] += config.sampling.num_shards
+    rows = part_rows(changed, phase, specs)
+    if all(rows.get(part, 0) % unit == 0 for part in parts):
+      return changed[field]
 
 
 def abstract_batches(config, phase, specs, mesh):
@@ -213,4 +236,5 @@ def abstract_batches(config, phase, specs, mesh):
         returns_to_go=shard((b, window), np.float32), environment=shard((b,), np.int32))
 
   rows = part_rows(config, phase, specs)
-  return types.Batches(*(batch(rows[part]) if part in rows else None for part in pipeline.PARTS))
+  return types.Batches(*(batch(rows[part]) if part in rows else None
+                         for part in types.Batches._fields))

@@ -10,6 +10,8 @@ The rule: a tensor is cut along its longest dimension that the axis divides (the
 and small ones are not cut. Scalars, biases and norms are everywhere.
 """
 
+import collections
+
 import jax
 import numpy as np
 from jax import sharding as jax_sharding
@@ -42,10 +44,11 @@ def make_mesh(*, fsdp=1, num_devices=0, devices=None):
     raise ValueError(f'sharding.num_devices is {num_devices}; expected at most the {len(devices)} '
                      'that are there, 0 for all.')
   devices = devices[:num_devices or None]
-  left_out = set(range(jax.process_count())) - {device.process_index for device in devices}
-  if left_out and is_all:
-    raise ValueError(f'sharding.num_devices is {num_devices}; process {min(left_out)} of '
-                     f'{jax.process_count()} would have none. Expected 0.')
+  counts = collections.Counter(device.process_index for device in devices)
+  if is_all and len({counts[i] for i in range(jax.process_count())}) > 1:
+    raise ValueError(f'sharding.num_devices is {num_devices}: the {jax.process_count()} processes '
+                     f'would have {[counts[i] for i in range(jax.process_count())]} devices; '
+                     'expected equally many. Use 0.')
   if fsdp < 1 or len(devices) % fsdp:
     raise ValueError(f'sharding.fsdp is {fsdp}; expected a divisor of the {len(devices)} devices.')
   return jax_sharding.Mesh(np.array(devices).reshape(-1, fsdp), AXES,
@@ -91,15 +94,25 @@ def of_params(mesh, params, *, shard_optimizer=False):
 
 
 def _of_tensor(mesh, shape, is_moment):
-  # A moment that cannot be cut over both axes lies at least where its parameter does.
-  for axes in (AXES[::-1], (FSDP,)) if is_moment else ((FSDP,),):
-    num_pieces = np.prod([mesh.shape[axis] for axis in axes])
+  def longest(num_pieces):
     dimensions = [d for d, size in enumerate(shape) if size % num_pieces == 0]
-    if num_pieces > 1 and dimensions and np.prod(shape) >= _MIN_SIZE:
-      longest = max(dimensions, key=lambda d: (shape[d], d))
-      return jax.NamedSharding(mesh, jax.P(*(axes if d == longest else None
-                                             for d in range(len(shape)))))
-  return replicated(mesh)
+    return max(dimensions, key=lambda d: (shape[d], d), default=None)
+
+  fsdp, data = mesh.shape[FSDP], mesh.shape[DATA] if is_moment else 1
+  if np.prod(shape) < _MIN_SIZE or fsdp * data == 1:
+    return replicated(mesh)
+  # A moment is cut where its parameter is, and further if that divides.
+  dimension, axes = longest(fsdp), (FSDP,)
+  if fsdp == 1:
+    dimension = longest(data)
+  if dimension is None:
+    return replicated(mesh)
+  if is_moment and shape[dimension] % (fsdp * data) == 0:
+    axes = (FSDP, DATA)
+  elif fsdp == 1:
+    return replicated(mesh)
+  return jax.NamedSharding(mesh, jax.P(*(axes if d == dimension else None
+                                         for d in range(len(shape)))))
 
 
 def with_shardings(tree, shardings):
@@ -112,26 +125,6 @@ def with_shardings(tree, shardings):
 def num_processes(mesh):
   """How many processes the devices of a mesh belong to."""
   return len({device.process_index for device in mesh.devices.flat})
-
-
-def check_rows(mesh, num_rows, *, accumulate, name):
-  """Refuses a number of rows that the devices cannot share.
-
-  Args:
-    mesh: from `make_mesh`.
-    num_rows: of one part of the batch, e.g. the windows that the IDM labels.
-    accumulate: pieces that a device makes of its rows; see `alpt.make_update`.
-    name: of the rows, for the message.
-
-  Raises:
-    ValueError: naming the rows, and the next number that would do.
-  """
-  unit = mesh.size * accumulate
-  if num_rows % unit:
-    raise ValueError(
-        f'{name}: {num_rows} rows; expected a multiple of {unit} ({mesh.size} devices, '
-        f'sharding.accumulate {accumulate}), e.g. {-(-num_rows // unit) * unit}. Change the batch '
-        'size, or use fewer devices with --config.sharding.num_devices.')
 
 
 def to_devices(mesh, batches):
@@ -155,7 +148,8 @@ def to_devices(mesh, batches):
 def on_one_device(tree):
   """Copies a tree of global arrays, whole, to this process's first device.
 
-  For what every process does by itself, e.g. playing. All processes call it.
+  For what every process does by itself, e.g. playing. All processes call it. Only good until the
+  next update: nothing is copied that is there already, and an update takes the memory of its state.
   """
   whole = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
   if whole:

@@ -12,15 +12,14 @@ import dataclasses
 import fcntl
 import io
 import json
+import math
 import operator
 import os
-import signal
 import time
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from absl import logging
 
 from alpt_jax import (
     acting,
@@ -32,6 +31,7 @@ from alpt_jax import (
     metrics,
     program,
     sharding,
+    stopping,
     whole_files,
 )
 from alpt_jax.data import episodes, labels, pipeline, sampling
@@ -40,16 +40,20 @@ from alpt_jax.data import episodes, labels, pipeline, sampling
 DONE = 0
 PREEMPTED = 75  # Stopped by a signal, has saved, can go on.
 POISONED = 77  # A loss is not finite; starting it again would end there again.
-# Changing these does not change what a run computes up to a step.
+# Changing these, or all of a group, does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
-              'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect', 'sharding',
-              'distributed')
+              'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect',
+              'distributed', 'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp',
+              'sharding.optimizer')
+_NEW_KEYS = {'sharding.accumulate': 1}  # What runs did before there were these.
 _PROTOCOL = ('seed', 'max_steps', 'sticky')  # In eval/, with the scores; no metrics.
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
-               'sampling.num_shards', 'sampling.pool_size', 'sharding.fsdp', 'sharding.accumulate',
+               'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
+               'sharding.fsdp', 'sharding.accumulate',
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
 
 
 def check_run(config):
@@ -64,14 +68,18 @@ def check_run(config):
   Raises:
     ValueError: naming the field.
   """
-  for keys, least in ((_AT_LEAST_1, 1), (('seed', 'label_seed'), 0)):
+  for keys, least in ((_AT_LEAST_1, 1), (_AT_LEAST_0, 0)):
     for key in keys:
       value = operator.attrgetter(key)(config)
       if value < least:
         raise ValueError(f'{key} is {value}; expected at least {least}.')
-  for key, value in config.optimizer.items():
-    if value < 0:
-      raise ValueError(f'optimizer.{key} is {value}; expected at least 0.')
+  for key in (*(f'optimizer.{name}' for name in config.optimizer), 'reward_weight'):
+    value = operator.attrgetter(key)(config)
+    if not (value >= 0 and math.isfinite(value)):  # Nor is NaN.
+      raise ValueError(f'{key} is {value}; expected a number of at least 0.')
+  for key in ('idm_dropout', 'dt_dropout'):
+    if not 0 <= config.model[key] < 1:
+      raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
   phase = methods.phase_of(config.method, config.phase)
   if not config.train_dt:
     if not phase.idm:
@@ -193,44 +201,6 @@ def _only_trainer(workdir):
       os.rmdir(workdir)
 
 
-class _Stopped(BaseException):
-  """A signal came where it need not wait; not an error, so nothing that handles errors takes it."""
-
-
-class _StopSignal:
-  """Remembers SIGTERM or SIGINT; a second SIGINT interrupts at once."""
-
-  def __enter__(self):
-    self.is_set, self._is_raising = False, False
-    self._previous = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
-    return self
-
-  def __exit__(self, *unused):
-    for number, handler in self._previous.items():
-      signal.signal(number, handler)
-
-  def _handle(self, number, unused_frame):
-    if self.is_set and number == signal.SIGINT:
-      raise KeyboardInterrupt
-    self.is_set = True
-    if self._is_raising:
-      raise _Stopped
-
-  @contextlib.contextmanager
-  def raising(self):
-    """Raises `_Stopped` if the signal has come, or as soon as it comes: the block takes long.
-
-    With several processes it waits: all stop at the same step.
-    """
-    self._is_raising = jax.process_count() == 1
-    try:
-      if self.is_set and self._is_raising:
-        raise _Stopped
-      yield
-    finally:
-      self._is_raising = False
-
-
 def evaluation_path(workdir, step):
   """Where the scores after `step` updates are written."""
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
@@ -256,15 +226,17 @@ def check_config(config, workdir, digests, *, ignored=()):
   if os.path.exists(path) and not config.allow_changed_config:
     try:
       with open(path) as f:
-        before = _flatten(json.load(f))
+        before = _NEW_KEYS | _flatten(json.load(f))
     except (ValueError, AttributeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error
     now = _flatten(content)
     keys = sorted(k for k in before.keys() | now.keys()
-                  if k.split('.')[0] not in (*_FREE_KEYS, *ignored)
-                  and before.get(k) != now.get(k))
+                  if not {k, k.split('.')[0]} & {*_FREE_KEYS, *ignored}
+                  and before.get(k) != now.get(k)
+                  # Data that this phase does not read.
+                  and (k in now or not k.startswith('data_digests.')))
     if keys:
       changes = ', '.join(f'{k}: {before.get(k)} -> {now.get(k)}' for k in keys)
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
@@ -280,54 +252,6 @@ def _flatten(tree, prefix=''):
   return flat
 
 
-def _check_not_lost(workdir, config):
-  """Refuses to start from scratch where checkpoints were saved that are no longer there.
-
-  The lines of metrics show it: before a line beyond the second checkpoint is written, the first one
-  is complete.
-  """
-  path = os.path.join(workdir, 'metrics.jsonl')
-  step = metrics.last_step(path)
-  every = config.checkpoint_every_steps
-  with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-    with open(os.path.join(workdir, 'config.json')) as f:  # Of the process before.
-      every = max(every, json.load(f)['checkpoint_every_steps'])
-  if step > 2 * every:
-    raise ValueError(f"{os.path.join(workdir, 'checkpoints')}: no checkpoint, but {path} goes to "
-                     f'step {step}. Restore the checkpoints from a copy; or delete {path} to '
-                     'start from scratch.')
-  if step:
-    logging.warning('%s: killed before its first checkpoint; starts from scratch.', workdir)
-
-
-class _Postponed:
-  """The metrics of a step whose evaluation was stopped, for the process that goes on."""
-
-  def __init__(self, workdir):
-    self._path = os.path.join(workdir, 'unevaluated.json')
-
-  def write(self, step, scalars):
-    """Takes note of a step; before its state is saved."""
-    whole_files.write_json(self._path, {'step': step, 'metrics': scalars})
-
-  def read(self, step):
-    """Returns the metrics of a step, or None if it is not the one."""
-    if not os.path.exists(self._path):
-      return None
-    try:
-      with open(self._path) as f:
-        content = json.load(f)
-      return dict(content['metrics']) if content['step'] == step else None
-    except (ValueError, KeyError, TypeError) as error:
-      raise ValueError(f'{self._path}: damaged ({error!r}). Delete it; the metrics of the step '
-                       'that was not evaluated are lost.') from error
-
-  def remove(self):
-    """Forgets the step."""
-    if os.path.exists(self._path):
-      os.remove(self._path)
-
-
 class _Evaluation:
   """Scores the agent and lets the IDM label the target; writes both, returns scalars.
 
@@ -337,9 +261,9 @@ class _Evaluation:
   def __init__(self, config, networks, specs, data, workdir):
     self._agent = (domains.of(config).make_evaluation(config, networks)
                    if config.phase != 'pretrain' and config.train_dt else None)
-    self._label = label.make_label_fn(
-        networks.idm, specs[0], sharding.make_mesh(devices=jax.local_devices()[
-            :config.sharding.num_devices or None]))
+    self._mesh = sharding.make_mesh(
+        devices=jax.local_devices()[:config.sharding.num_devices or None])
+    self._label = label.make_label_fn(networks.idm, specs[0], self._mesh)
     self._episodes = data.episodes[config.target]
     self._window, self._workdir = config.window, workdir
     self._num_windows = config.num_label_windows
@@ -348,9 +272,10 @@ class _Evaluation:
   def run(self, step, state):
     """Evaluates after `step` updates. Returns a flat dict."""
     if state.idm is not None:
-      labelled = label.predict_actions(
-          self._label, sharding.on_one_device(state.idm.params), self._episodes,
-          window=self._window, num_windows=self._num_windows)
+      params = jax.device_put(
+          sharding.on_one_device(state.idm.params), sharding.replicated(self._mesh))
+      labelled = label.predict_actions(self._label, params, self._episodes, window=self._window,
+                                       num_windows=self._num_windows)
       buffer = io.BytesIO()
       np.savez_compressed(buffer, **labelled._asdict())
       if distributed.is_main():
@@ -380,33 +305,63 @@ def train(config, workdir):
     ValueError, FileNotFoundError: for a config or data that cannot be trained on.
     FloatingPointError: if a loss is not finite; the state is not saved.
   """
+  with stopping.StopSignal() as stop:
+    try:
+      with stop.raising():
+        run = _prepare(config, workdir)
+    except stopping.Stopped:
+      return PREEMPTED
+    return _run(config, workdir, run, stop)
+
+
+def _prepare(config, workdir):
+  """Reads the data of a run and makes its program; what takes long and writes nothing."""
+  if '://' in workdir:
+    raise ValueError(f'workdir is {workdir}; expected a directory of the file system. Mount the '
+                     'bucket.')
   phase, specs = check_run(config)
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   program.check_rows(config, phase, specs, mesh)
   if config.init_from:
     check_pretraining(config)
-  data = read_data(config, phase)
+  with distributed.main_first():  # It indexes data that is new, for all.
+    data = read_data(config, phase)
   streams = make_streams(config, phase, specs, data)
-  config_content = check_config(config, workdir, domains.digests(config, data.episodes))
+  content = check_config(config, workdir, domains.digests(config, data.episodes))
   compiled = program.make_program(config, phase, specs, mesh)
-  init_key, train_key = jax.random.split(jax.random.key(config.seed))
   evaluation = _Evaluation(config, compiled.networks, specs, data, workdir)
+  return _Prepared(mesh, data, streams, content, compiled, evaluation)
 
+
+class _Prepared(NamedTuple):
+  """What `_prepare` makes."""
+  mesh: jax.sharding.Mesh
+  data: Data
+  streams: list
+  config_content: dict
+  compiled: program.Program
+  evaluation: _Evaluation
+
+
+def _run(config, workdir, prepared, stop):
+  """The loop; see `train`."""
+  mesh, data, streams, config_content, compiled, evaluation = prepared
+  init_key, train_key = jax.random.split(jax.random.key(config.seed))
   # Signals are remembered until the last save is done, so that a second one does not cut it off.
-  with _only_trainer(workdir), _StopSignal() as stop, checkpoints.Checkpoints(
-      os.path.join(workdir, 'checkpoints'),
-      save_every_steps=config.checkpoint_every_steps) as saved, contextlib.ExitStack() as stack:
-    watch = stack.enter_context(distributed.Watch(config.distributed.hang_timeout_seconds))
+  with _only_trainer(workdir), distributed.Watch(
+      config.distributed.hang_timeout_seconds) as watch, checkpoints.Checkpoints(
+          os.path.join(workdir, 'checkpoints'),
+          save_every_steps=config.checkpoint_every_steps) as saved, contextlib.ExitStack() as stack:
     # 1. The run's own newest checkpoint; 2. a pretraining's parameters; 3. scratch.
     state = saved.restore_latest(compiled.state)
     if state is None:
-      _check_not_lost(workdir, config)
       state = compiled.init(init_key)
       if config.init_from:
         state = _initialise_from(config.init_from, state)
     start_step = int(state.step)
-    postponed = _Postponed(workdir)
-    unevaluated = postponed.read(start_step)
+    postponed = stopping.Postponed(workdir)
+    unevaluated = postponed.read(start_step) if distributed.is_main() else None
+    is_evaluating = distributed.agree(start_step == 0 or unevaluated is not None)
     batches = stack.enter_context(contextlib.closing(pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=start_step,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
@@ -428,10 +383,10 @@ def train(config, workdir):
           config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
     try:
       with stop.raising():
-        if start_step == 0 or unevaluated is not None:
+        if is_evaluating:
           watch.at(start_step, 'evaluating')
           scalars = evaluation.run(start_step, state)
-    except _Stopped:  # Nothing is new since the last process.
+    except stopping.Stopped:  # Nothing is new since the last process.
       return PREEMPTED
     if writer and unevaluated is not None:
       writer.write(start_step, unevaluated | scalars)
@@ -464,10 +419,13 @@ def train(config, workdir):
       if is_evaluating:
         watch.at(step, 'evaluating')
         try:
+          if is_stopping:  # All of them; it would take too long.
+            raise stopping.Stopped
           with stop.raising():
             scalars |= evaluation.run(step, state)
-        except _Stopped:
-          postponed.write(step, scalars)
+        except stopping.Stopped:
+          if distributed.is_main():
+            postponed.write(step, scalars)
           saved.save(step, state, force=True)
           return PREEMPTED
       if writer and (is_logging or is_evaluating):
@@ -490,8 +448,8 @@ def _check_finite(scalars, step, batches):
   wrong = [name for name, value in scalars.items() if not np.isfinite(value)]
   if wrong:
     raise FloatingPointError(
-        f'{wrong[0]} is {scalars[wrong[0]]}, seen at step {step}; the state is not saved, the '
-        f'newest checkpoint is good. Windows of that step: {batches.describe(step - 1)}.')
+        f'{wrong[0]} is {scalars[wrong[0]]}, seen at step {step}; the state is not saved, '
+        f'older checkpoints are good. Windows of that step: {batches.describe(step - 1)}.')
   return scalars
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import uuid
 
 import deflate
@@ -26,13 +27,16 @@ def write(path, data):
     OSError: naming the file, e.g. if the disk is full.
   """
   os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  unfinished = f'{path}.unfinished-{os.getpid()}'  # Two processes do not share a half.
+  # Two processes do not share a half; in containers, all have the same number.
+  unfinished = f'{path}.unfinished-{socket.gethostname()}-{os.getpid()}'
   try:
     with open(unfinished, 'wb', buffering=0) as f:
       view = memoryview(data)
       while view:
         view = view[f.write(view):]
+      os.fsync(f.fileno())  # A machine that loses its power must not find the name alone.
     os.replace(unfinished, path)
+    flush_directory(os.path.dirname(os.path.abspath(path)))
   except BaseException as error:
     if os.path.exists(unfinished):
       os.remove(unfinished)
@@ -41,10 +45,19 @@ def write(path, data):
     raise
 
 
+def flush_directory(path):
+  """Waits until the names in a directory are on the disk."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
 def remove_unfinished(directory):
-  """Removes what killed processes have left in a directory, not below it."""
+  """Removes what killed processes of this host have left in a directory, not below it."""
   for name in os.listdir(directory) if os.path.isdir(directory) else ():
-    writer = re.search(r'\.unfinished-(\d+)$', name)
+    writer = re.search(rf'\.unfinished-{re.escape(socket.gethostname())}-(\d+)$', name)
     if writer and not _is_alive(int(writer[1])):
       os.remove(os.path.join(directory, name))
 

@@ -31,17 +31,19 @@ def main(config):
     code = train.train(config, config.workdir)
   except FloatingPointError as error:
     sys.stderr.write(f'error: {error}\n')
-    return train.POISONED
+    code = train.POISONED  # In all processes: they have the same loss.
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' in str(error):  # Too large for the memory: it would be again.
       raise
     traceback.print_exc()
     sys.stderr.write('error: a device, or another process of the run, has failed. Nothing is lost '
                      'but the work since the last checkpoint; start again.\n')
+    distributed.leave(distributed.HUNG)
     return distributed.HUNG
-  if distributed.is_main():
-    print(f'{config.workdir}: ' + ('stopped and saved; the same command goes on from there.'
+  if distributed.is_main() and code != train.POISONED:
+    print(f'{config.workdir}: ' + ('stopped; the same command goes on from there.'
                                    if code == train.PREEMPTED else 'done.'))
+  distributed.finish()
   return code
 
 

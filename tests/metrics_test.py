@@ -73,13 +73,6 @@ class MetricsWriterTest(absltest.TestCase):
     self.write(resume_step=20)
     self.assertEqual(self.path.read_bytes(), before)
 
-  def test_last_step_is_that_of_the_last_whole_line(self):
-    self.assertEqual(metrics.last_step(self.path), 0)
-    self.write(10, 20)
-    with self.path.open('a') as f:
-      f.write('{"step": 30')
-    self.assertEqual(metrics.last_step(self.path), 20)
-
   def test_foreign_line_is_an_error(self):
     self.path.parent.mkdir()
     for line in ('nonsense\n', '[1]\n', '{"loss": 1}\n'):

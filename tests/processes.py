@@ -1,14 +1,18 @@
 """Starts the processes of a run, each with some CPU devices, as a launcher would."""
 
+import contextlib
 import os
 import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 
 import jax
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+_TIMEOUT_SECONDS = 900.  # A run that hangs shall fail its test, not stop all tests.
 
 
 def free_port():
@@ -39,19 +43,40 @@ def start(arguments, *, num_processes=2, num_devices=4, started=None):
     started: the ids of those that are started; all if None.
 
   Returns:
-    A list of `subprocess.Popen` with text pipes.
+    A list of `subprocess.Popen`; what they write goes to files, `finish` reads it.
   """
-  port = free_port()
-  return [
-      subprocess.Popen(
-          [sys.executable, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-          stderr=subprocess.PIPE,
-          env=environment(i, num_processes, port, num_devices=num_devices))
-      for i in (range(num_processes) if started is None else started)]
+  port, result = free_port(), []
+  for i in range(num_processes) if started is None else started:
+    files = tempfile.TemporaryFile('w+'), tempfile.TemporaryFile('w+')
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, text=True, stdout=files[0], stderr=files[1],
+        env=environment(i, num_processes, port, num_devices=num_devices))
+    process.files = files
+    result.append(process)
+  return result
+
+
+def kill(processes):
+  """Ends what is still there of them, e.g. after a failed test."""
+  for process in processes:
+    with contextlib.suppress(ProcessLookupError):
+      process.kill()
+    process.wait()
 
 
 def finish(processes):
   """Waits for all; returns [(exit code, standard output, standard error), ..]."""
-  results = [process.communicate() for process in processes]
-  return [(process.returncode, *result)
-          for process, result in zip(processes, results, strict=True)]
+  deadline, results = time.monotonic() + _TIMEOUT_SECONDS, []
+  try:
+    for process in processes:
+      process.wait(max(0., deadline - time.monotonic()))
+  finally:
+    kill(processes)
+  for process in processes:
+    texts = []
+    for file in process.files:
+      file.seek(0)
+      texts.append(file.read())
+      file.close()
+    results.append((process.returncode, *texts))
+  return results

@@ -46,6 +46,8 @@ class RuleTest(parameterized.TestCase):
     self.assertEqual(self.spec((64, 256), fsdp=2, is_moment=True), (None, ('fsdp', 'data')))
     self.assertEqual(self.spec((64, 256), fsdp=1, is_moment=True), (None, ('fsdp', 'data')))
     self.assertEqual(self.spec((4, 2050), fsdp=2, is_moment=True), (None, 'fsdp'))
+    # Where the parameter is, though the other dimension would divide.
+    self.assertEqual(self.spec((250, 64), fsdp=2, is_moment=True), ('fsdp', None))
     self.assertEqual(self.spec((128,), fsdp=1, is_moment=True), ())
 
   def test_state_has_a_sharding_for_every_leaf(self):
@@ -71,8 +73,14 @@ class RuleTest(parameterized.TestCase):
     config = maze_data.config('unused', batch_size=24)
     phase, specs = train.check_run(config)
     with self.assertRaisesRegex(
-        ValueError, r'IDM trains on \(idm_batch_size\): 12 rows; expected a multiple of 8.* 16'):
+        ValueError, r'^idm_batch_size is 12, windows of idm 12; expected multiples of 8 .* Use 16'):
       program.check_rows(config, phase, specs, sharding.make_mesh())
+    config.idm_batch_size = 16
+    with self.assertRaisesRegex(  # 12 of the source and 12 of the target.
+        ValueError, '^batch_size is 24, windows of dt 12, limited 12; .* Use 32'):
+      program.check_rows(config, phase, specs, sharding.make_mesh())
+    config.batch_size = 32
+    program.check_rows(config, phase, specs, sharding.make_mesh())
 
   def test_batches_are_cut_along_their_rows(self):
     mesh = sharding.make_mesh(fsdp=2)
@@ -116,6 +124,7 @@ class UpdateTest(parameterized.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     cls.alone, cls.alone_state = first_updates(num_devices=1)
+    cls.start_params = first_updates(num_updates=0, num_devices=1)[1]
 
   @parameterized.parameters(
       dict(num_devices=2), dict(num_devices=4), dict(num_devices=8),
@@ -127,6 +136,11 @@ class UpdateTest(parameterized.TestCase):
       self.assertEqual(there.keys(), here.keys())
       for name in there:
         np.testing.assert_allclose(here[name], there[name], rtol=_RTOL, err_msg=name)
+    for before, one, several in zip(*(jax.tree.leaves((x.idm.params, x.dt.params)) for x in (
+        self.start_params, self.alone_state, state)), strict=True):
+      # What moved by rounding alone, e.g. the bias of keys, LAMB moves at random.
+      moved = np.abs(np.asarray(one) - before).max()
+      np.testing.assert_allclose(several, one, rtol=1e-3, atol=.02 * moved + 1e-5)
     cut = [x for x in jax.tree.leaves(state) if not x.is_fully_replicated]
     self.assertEqual(bool(cut), len(settings) > 1)
 

@@ -16,7 +16,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import checkpoints, metrics, train
+from alpt_jax import checkpoints, train
 from tests import atari_runs, maze_data, train_processes, train_test
 
 
@@ -69,6 +69,11 @@ class SurvivalTest(absltest.TestCase):
              for phase in rng.sample(train_processes.PHASES, len(train_processes.PHASES))]
     return cls.finish(config), codes
 
+  @staticmethod
+  def metrics_so_far(config):
+    return (train_test.metrics_lines(config)
+            if pathlib.Path(config.workdir, 'metrics.jsonl').exists() else [])
+
   @classmethod
   def tell_to_stop(cls):
     """Stops a run in every phase as schedulers and people do, and lets it finish."""
@@ -78,7 +83,7 @@ class SurvivalTest(absltest.TestCase):
         ('saving', signal.SIGINT), ('compiling', signal.SIGTERM), ('evaluating', signal.SIGTERM)):
       code, output = cls.stop_in(config, phase, number, rng)
       saved = checkpoints.latest_step(f'{config.workdir}/checkpoints') or 0
-      known = metrics.last_step(f'{config.workdir}/metrics.jsonl')
+      known = max((line['step'] for line in cls.metrics_so_far(config)), default=0)
       results.append((phase, code, saved, known, output))
     return cls.finish(config), results
 

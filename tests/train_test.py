@@ -222,12 +222,13 @@ class BadInputTest(parameterized.TestCase):
   def test_finetuning_of_nothing(self):
     self.assert_refused('init_from is empty', phase='finetune')
 
-  def test_negative_learning_rate(self):
-    workdir = self.new_directory()
-    config = maze_data.config(workdir)
-    config.optimizer.dt_learning_rate = -1.
-    with self.assertRaisesRegex(ValueError, 'optimizer.dt_learning_rate is -1.0'):
-      train.train(config, workdir)
+  @parameterized.parameters(
+      ('optimizer', 'dt_learning_rate', -1.), ('optimizer', 'idm_learning_rate', float('nan')),
+      ('optimizer', 'max_grad_norm', float('inf')), ('optimizer', 'weight_decay', float('nan')),
+      ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
+      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0))
+  def test_nested_number_out_of_range(self, group, key, value):
+    self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})
 
   def test_damaged_config_of_a_run(self):
     workdir = self.new_directory()
@@ -239,9 +240,13 @@ class BadInputTest(parameterized.TestCase):
     self.assert_refused("Unknown method 'bc'", method='bc')
 
   @parameterized.parameters(('window', 0), ('eval_every_steps', 0), ('log_every_steps', -1),
-                            ('seed', -1), ('label_seed', -1))
+                            ('seed', -1), ('label_seed', -1), ('num_label_windows', -1))
   def test_number_out_of_range(self, key, value):
     self.assert_refused(f'{key} is {value}; expected at least', **{key: value})
+
+  @parameterized.parameters(-1., float('nan'))
+  def test_weight_that_is_none(self, value):
+    self.assert_refused(f'reward_weight is {value}; expected', reward_weight=value)
 
   def test_source_of_another_size(self):
     self.assert_refused('sources has maze-9-.* expected mazes of one size',
@@ -272,15 +277,12 @@ class BadInputTest(parameterized.TestCase):
     train.train(config, config.workdir)
     shutil.rmtree(workdir / 'checkpoints')
     before = (workdir / 'metrics.jsonl').read_bytes()
-    with self.assertRaisesRegex(ValueError, 'checkpoints: no checkpoint, but .*metrics.jsonl goes '
-                                'to step 5. Restore the checkpoints'):
+    with self.assertRaisesRegex(ValueError, 'checkpoints: no checkpoint, but .*checkpoints-began '
+                                'says that there were some. Restore them'):
       train.train(config, config.workdir)
     self.assertEqual((workdir / 'metrics.jsonl').read_bytes(), before)
-    # Lines up to step 2 may be of a run that was killed while it saved for the first time.
-    (workdir / 'metrics.jsonl').write_bytes(b''.join(before.splitlines(keepends=True)[:2]))
-    with self.assertLogs(level='WARNING') as logs:
-      train.train(config, config.workdir)
-    self.assertIn('killed before its first checkpoint', logs.output[0])
+    (workdir / 'checkpoints-began').unlink()
+    self.assertEqual(train.train(config, config.workdir), train.DONE)
 
   def test_damaged_note_of_an_evaluation(self):
     workdir = self.new_directory()

@@ -6,6 +6,7 @@ import os
 import pathlib
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,8 +57,9 @@ os.replace = lambda *unused: os.kill(os.getpid(), signal.SIGKILL)
 whole_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).parents[1])
     self.assertEqual(killed.wait(), -signal.SIGKILL)
     left, = os.listdir(self.path.parent)
-    self.assertEqual(left, f'file.json.unfinished-{killed.pid}')
-    others = [f'file.json.unfinished-{os.getpid()}', f'{left}.txt', 'file.json']
+    self.assertEqual(left, f'file.json.unfinished-{socket.gethostname()}-{killed.pid}')
+    alive = f'file.json.unfinished-{socket.gethostname()}-{os.getpid()}'
+    others = [alive, 'file.json.unfinished-elsewhere-1', f'{left}.txt', 'file.json']
     for name in others:
       self.path.with_name(name).touch()
     whole_files.remove_unfinished(self.path.parent)
