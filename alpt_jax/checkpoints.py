@@ -111,7 +111,8 @@ class Checkpoints:
       _remove_killed_saves(self._directory)
       self._directory.mkdir(parents=True, exist_ok=True)
     unnamed = self._directory / f'{step}.saving'
-    response = ocp.save_async(unnamed, state)
+    with _saving_context():
+      response = ocp.save_async(unnamed, state)
     self._saving = step, self._executor.submit(self._finish, step, unnamed, path, response)
     return True
 
@@ -401,6 +402,14 @@ def _check_same(path, saved, wanted):
                'observation mode, environment or model size')
       raise ValueError(f'{path}: {name} is {there} in the checkpoint and {here} in this run; was '
                        f'it trained with another {cause}? Use the config it was trained with.')
+
+
+def _saving_context():
+  """How Orbax saves: cheaply, while the same cores train."""
+  context = ocp.Context()
+  context.array.saving.use_compression = False  # Floats hardly get smaller.
+  context.array.saving.enable_write_sharding_file = False  # `_load` says where arrays go.
+  return context
 
 
 def _load(path, abstract, *, partial=False):
