@@ -8,10 +8,13 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from alpt_jax import alpt, augmentation, methods, optimizers, sharding, types
 from alpt_jax.networks import models
+
+COMPUTE_DTYPES = ('float32', 'bfloat16')
 
 
 class Program(NamedTuple):
@@ -44,9 +47,13 @@ def make_networks(config, spec):
   if model.d_model % model.num_heads:
     raise ValueError(f'model.d_model is {model.d_model}; expected a multiple of model.num_heads '
                      f'{model.num_heads}.')
+  if model.compute_dtype not in COMPUTE_DTYPES:
+    raise ValueError(f'model.compute_dtype is {model.compute_dtype!r}; expected one of '
+                     f'{COMPUTE_DTYPES}.')
   shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
                 d_model=model.d_model, patch_size=model.patch_size,
-                vector_bins=model.vector_bins, frame_changes=model.frame_changes)
+                vector_bins=model.vector_bins, frame_changes=model.frame_changes,
+                dtype=jnp.dtype(model.compute_dtype))
   return alpt.Networks(
       idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
       dt=models.DecisionTransformer(

@@ -41,6 +41,7 @@ class InverseDynamicsModel(nn.Module):
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
     frame_changes: of images; see `tokens.PatchTokenizer`.
+    dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.
   """
@@ -52,6 +53,7 @@ class InverseDynamicsModel(nn.Module):
   patch_size: int = 0
   vector_bins: int = 0
   frame_changes: bool = False
+  dtype: jnp.dtype = jnp.float32
   is_causal: bool = False
 
   @nn.compact
@@ -67,11 +69,12 @@ class InverseDynamicsModel(nn.Module):
     """
     x_BTPD = tokens.make_tokenizer(
         self.spec, d_model=self.d_model, patch_size=self.patch_size,
-        vector_bins=self.vector_bins, frame_changes=self.frame_changes)(observations)
+        vector_bins=self.vector_bins, frame_changes=self.frame_changes, dtype=self.dtype)(
+            observations)
     b, num_frames, p, d = x_BTPD.shape
     num_actions = num_frames - 1
     query_D = self.param('query', _EMBEDDING_INIT, (d,))
-    queries_BTD = jnp.broadcast_to(query_D, (b, num_actions, d))
+    queries_BTD = jnp.broadcast_to(query_D.astype(x_BTPD.dtype), (b, num_actions, d))
     x_BSD = jnp.concatenate([x_BTPD.reshape(b, num_frames * p, d), queries_BTD], axis=1)
     num_tokens = num_frames * p + num_actions
     x_BSD = tokens.Position(num_tokens, name='position')(x_BSD)
@@ -81,7 +84,7 @@ class InverseDynamicsModel(nn.Module):
       mask_SS = mask_SS & (time[None, :] <= time[:, None])
     read = np.arange(num_frames * p, num_tokens)
     out_BTD, _ = transformer.Transformer(
-        self.num_layers, self.num_heads, self.dropout, name='transformer')(
+        self.num_layers, self.num_heads, self.dropout, self.dtype, name='transformer')(
             x_BSD, mask_SS, deterministic=deterministic, read=read)
     return nn.Dense(self.spec.num_actions, name='action_head')(out_BTD)
 
@@ -96,6 +99,7 @@ class DecisionTransformer(nn.Module):
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
     frame_changes: of images; see `tokens.PatchTokenizer`.
+    dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
   """
@@ -108,6 +112,7 @@ class DecisionTransformer(nn.Module):
   patch_size: int = 0
   vector_bins: int = 0
   frame_changes: bool = False
+  dtype: jnp.dtype = jnp.float32
   return_tokens: str = 'current'
   predict_rewards: bool = False
 
@@ -116,7 +121,7 @@ class DecisionTransformer(nn.Module):
     self.num_returns = discretize.num_return_bins(spec.return_low, spec.return_high)
     self.tokenizer = tokens.make_tokenizer(
         spec, d_model=d, patch_size=self.patch_size, vector_bins=self.vector_bins,
-        frame_changes=self.frame_changes, name='tokenizer')
+        frame_changes=self.frame_changes, dtype=self.dtype, name='tokenizer')
     embed = lambda n: nn.Embed(n, d, embedding_init=_EMBEDDING_INIT)  # noqa: E731
     self.return_embedding = embed(self.num_returns)
     self.action_embedding = embed(spec.num_actions + 1)  # The last row: action not known.
@@ -126,7 +131,8 @@ class DecisionTransformer(nn.Module):
     self.is_used_S = np.diag(self.mask_SS)  # See `masks.block_causal`: others start from zero.
     self.num_observation_tokens = p
     self.position = tokens.Position(len(self.mask_SS))
-    self.transformer = transformer.Transformer(self.num_layers, self.num_heads, self.dropout)
+    self.transformer = transformer.Transformer(
+        self.num_layers, self.num_heads, self.dropout, self.dtype)
     self.return_head = nn.Dense(self.num_returns)
     self.action_head = nn.Dense(spec.num_actions)
     if self.predict_rewards:
@@ -138,7 +144,7 @@ class DecisionTransformer(nn.Module):
     x_BSD = self.position(tokens.interleave(
         tokens_BTPD, self.return_embedding(returns),
         self.action_embedding(actions), self.reward_embedding(rewards)))
-    return jnp.where(self.is_used_S[None, :, None], x_BSD, 0.)
+    return jnp.where(self.is_used_S[None, :, None], x_BSD, 0)
 
   def __call__(self, observations, returns, actions, rewards, *, deterministic=True):
     """Predicts every step of a window from what comes before it.
@@ -218,7 +224,7 @@ class DecisionTransformer(nn.Module):
     """
     place = step * (self.num_observation_tokens + 3) + self.num_observation_tokens
     x_B1D = self.position(self.return_embedding(returns)[:, None], place)
-    x_B1D = jnp.where(jnp.asarray(self.is_used_S)[place], x_B1D, 0.)
+    x_B1D = jnp.where(jnp.asarray(self.is_used_S)[place], x_B1D, 0)
     out_B1D, _ = self.transformer(
         x_B1D, jnp.asarray(self.mask_SS)[place][None], caches=caches, position=place)
     return self.action_head(out_B1D[:, 0])

@@ -27,11 +27,13 @@ class PatchTokenizer(nn.Module):
     frame_changes: embed also how a patch differs from the frame before it in the window. What
       moves is a few pixels before a background that never changes: without this, the 2-core models
       need thousands of updates to see it at all. Not in Lee et al. (2022).
+    dtype: of the tokens and of what is computed in.
   """
   d_model: int
   patch_size: int
   scale: float
   frame_changes: bool = False
+  dtype: jnp.dtype = jnp.float32
 
   def __call__(self, observations):
     before = jnp.concatenate([observations[:, :1], observations[:, :-1]], axis=1)
@@ -49,13 +51,14 @@ class PatchTokenizer(nn.Module):
       [B, T, P, D], or [B, T, 2, P, D] with the embedded change second, for `join`.
     """
     frames = self._patches(observations)
-    x_BTPD = transformer.Dense(self.d_model, name='embed')(frames)
+    x_BTPD = transformer.Dense(self.d_model, dtype=self.dtype, name='embed')(frames)
     position = self.param('position', _EMBEDDING_INIT, x_BTPD.shape[2:])
-    x_BTPD += position[None, None]
+    x_BTPD = (x_BTPD + position[None, None]).astype(self.dtype)
     if not self.frame_changes:
       return x_BTPD
-    changes_BTPD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
-        frames - self._patches(before))
+    changes_BTPD = transformer.Dense(
+        self.d_model, use_bias=False, dtype=self.dtype, name='changes')(
+            frames - self._patches(before))
     return jnp.stack([x_BTPD, changes_BTPD], axis=2)
 
   def join(self, parts):
@@ -63,7 +66,7 @@ class PatchTokenizer(nn.Module):
     if not self.frame_changes:
       return parts
     is_first = jnp.arange(parts.shape[1]) == 0
-    return parts[:, :, 0] + jnp.where(is_first[None, :, None, None], 0., parts[:, :, 1])
+    return parts[:, :, 0] + jnp.where(is_first[None, :, None, None], 0, parts[:, :, 1])
 
   def _patches(self, observations):
     """[B, T, P, p * p * C] float32."""
@@ -133,7 +136,7 @@ class VectorTokenizer(nn.Module):
 
 
 def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, frame_changes=False,
-                   name='tokenizer'):
+                   dtype=jnp.float32, name='tokenizer'):
   """Makes the tokenizer that an environment declares.
 
   Args:
@@ -142,6 +145,7 @@ def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, frame_changes=Fa
     patch_size: side of a patch of an image or grid; 0 for one token per grid. Unused for vectors.
     vector_bins: see `VectorTokenizer`; unused for the others.
     frame_changes: see `PatchTokenizer`; unused for the others.
+    dtype: see `PatchTokenizer`; unused for the others, which are small.
     name: name of the module.
 
   Returns:
@@ -155,7 +159,7 @@ def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, frame_changes=Fa
         d_model, spec.observation_low, spec.observation_high, vector_bins, name=name)
   if patch_size:
     scale = {'grid': 1., 'image': 255.}[spec.observation_kind]
-    return PatchTokenizer(d_model, patch_size, scale, frame_changes, name=name)
+    return PatchTokenizer(d_model, patch_size, scale, frame_changes, dtype, name=name)
   if spec.observation_kind == 'image':
     raise ValueError(f'patch_size is 0 for the image observations of {spec.name}; expected a '
                      f'divisor of {spec.observation_shape[:2]}.')
@@ -174,7 +178,7 @@ def interleave(observation_BTPD, return_BTD, action_BTD, reward_BTD):
   """Orders the DT's tokens: observation, return, action, reward per step. [B, T * (P + 3), D]."""
   b, t, p, d = observation_BTPD.shape
   chex.assert_shape([return_BTD, action_BTD, reward_BTD], (b, t, d))
-  others = jnp.stack([return_BTD, action_BTD, reward_BTD], axis=2)
+  others = jnp.stack([return_BTD, action_BTD, reward_BTD], axis=2).astype(observation_BTPD.dtype)
   return jnp.concatenate([observation_BTPD, others], axis=2).reshape(b, t * (p + 3), d)
 
 
@@ -192,5 +196,5 @@ class Position(nn.Module):
     embedding_SD = self.param('embedding', _EMBEDDING_INIT, (self.num_tokens, x_BSD.shape[-1]))
     if place is None:
       chex.assert_axis_dimension(x_BSD, 1, self.num_tokens)
-      return x_BSD + embedding_SD[None]
-    return x_BSD + embedding_SD[place][None, None]
+      return (x_BSD + embedding_SD[None]).astype(x_BSD.dtype)
+    return (x_BSD + embedding_SD[place][None, None]).astype(x_BSD.dtype)

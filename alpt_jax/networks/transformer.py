@@ -8,6 +8,10 @@ becomes is decided by the mask it is called with. Ways to do less work for the s
   sampled return is a token).
 * A few queries need no keys and values of all tokens, see `Attention`.
 * `chunk` skips most of the pairs that a causal mask hides.
+
+What is computed in: float32, or bfloat16 for TPUs. Then matrix products, and what lies between
+them, are bfloat16; parameters, sums inside of products, the softmax and the statistics of
+LayerNorm stay float32.
 """
 
 import chex
@@ -18,15 +22,36 @@ from flax import linen as nn
 
 
 class Dense(nn.Dense):
-  """`nn.Dense` of tokens [..., D], computed as one matrix product.
+  """`nn.Dense` of tokens [..., D], in float32 computed as one matrix product.
 
   Flattened first, the gradient of the kernel is one plain product as well, which XLA on the CPU
-  computes faster.
+  computes faster. Not in bfloat16: for a TPU, tokens of windows that are no whole tiles would have
+  to move (with 221 of them, attention and its projections took 13 % longer).
   """
 
   def __call__(self, inputs):
+    if self.dtype == jnp.bfloat16:
+      return super().__call__(inputs)
     out = super().__call__(inputs.reshape(-1, inputs.shape[-1]))
     return out.reshape(*inputs.shape[:-1], self.features)
+
+
+def drop(x_BSD, key, rate):
+  """Dropout from half as many random bits as `nn.Dropout` takes; they are a tenth of its update.
+
+  Args:
+    x_BSD: [B, S, D].
+    key: PRNG key.
+    rate: of elements set to 0, in [0, 1); rounded to 1 / 65536. The others are scaled up.
+
+  Returns:
+    [B, S, D].
+  """
+  b, s, d = x_BSD.shape
+  bits = jax.random.bits(key, (b, s, -(-d // 2)), jnp.uint32)
+  threshold = round(rate * 65536)
+  is_kept = jnp.concatenate([bits >> 16, bits & 65535], axis=-1)[..., :d] >= threshold
+  return jnp.where(is_kept, x_BSD * (65536 / (65536 - threshold)), 0).astype(x_BSD.dtype)
 
 
 class Attention(nn.Module):
@@ -36,6 +61,7 @@ class Attention(nn.Module):
   """
   num_heads: int
   kernel_init: nn.initializers.Initializer
+  dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, queries_BQD, tokens_BSD, mask_QS, chunk=0):
@@ -54,7 +80,7 @@ class Attention(nn.Module):
     b, num_queries, d_model = queries_BQD.shape
 
     def heads(name, x_BSD):  # Heads first: the products below are then plain batched ones.
-      x_BSD = Dense(d_model, kernel_init=self.kernel_init, name=name)(x_BSD)
+      x_BSD = Dense(d_model, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x_BSD)
       return x_BSD.reshape(b, -1, self.num_heads, d_model // self.num_heads).swapaxes(1, 2)
 
     query_BNQK = heads('query', queries_BQD)
@@ -68,18 +94,18 @@ class Attention(nn.Module):
       for first in range(0, num_queries, chunk or num_queries):
         rows = slice(first, first + (chunk or num_queries))
         end = np.flatnonzero(mask_QS[rows].any(axis=0))[-1] + 1 if chunk else None
-        scores_BNQS = jnp.einsum(
-            'BNQK,BNSK->BNQS', query_BNQK[:, :, rows], keys_BNSK[:, :, :end])
+        scores_BNQS = jnp.einsum('BNQK,BNSK->BNQS', query_BNQK[:, :, rows], keys_BNSK[:, :, :end],
+                                 preferred_element_type=jnp.float32)
         weights_BNQS = self._weights(scores_BNQS, mask_QS[rows, :end], d_model)
         outs.append(jnp.einsum('BNQS,BNSK->BNQK', weights_BNQS, values_BNSK[:, :, :end]))
       out_BNQK = jnp.concatenate(outs, axis=2)
-    return Dense(d_model, kernel_init=self.kernel_init, name='out')(
+    return Dense(d_model, dtype=self.dtype, kernel_init=self.kernel_init, name='out')(
         out_BNQK.swapaxes(1, 2).reshape(b, -1, d_model))
 
   def _weights(self, scores_BNQS, mask_QS, d_model):
     scores_BNQS /= (d_model // self.num_heads) ** .5
     scores_BNQS = jnp.where(mask_QS[None, None], scores_BNQS, jnp.finfo(scores_BNQS.dtype).min)
-    return jax.nn.softmax(scores_BNQS)
+    return jax.nn.softmax(scores_BNQS).astype(self.dtype)
 
   def _attend_tokens(self, query_BNQK, tokens_BSD, mask_QS):
     """Attends with the tokens themselves, which takes less than keys and values of all of them.
@@ -88,11 +114,12 @@ class Attention(nn.Module):
     And the mean of values is the value of the mean.
     """
     d_model = tokens_BSD.shape[-1]
-    params = self.variables['params']
+    params = jax.tree.map(lambda x: x.astype(self.dtype), self.variables['params'])
     kernel = lambda name: params[name]['kernel'].reshape(  # noqa: E731
         d_model, self.num_heads, -1)
     query_BNQD = jnp.einsum('BNQK,DNK->BNQD', query_BNQK, kernel('key'))
-    scores_BNQS = jnp.einsum('BNQD,BSD->BNQS', query_BNQD, tokens_BSD)
+    scores_BNQS = jnp.einsum('BNQD,BSD->BNQS', query_BNQD, tokens_BSD,
+                             preferred_element_type=jnp.float32)
     weights_BNQS = self._weights(scores_BNQS, mask_QS, d_model)
     mean_BNQD = jnp.einsum('BNQS,BSD->BNQD', weights_BNQS, tokens_BSD)
     bias_NK = params['value']['bias'].reshape(self.num_heads, -1)
@@ -104,12 +131,18 @@ class Block(nn.Module):
   num_heads: int
   dropout: float
   kernel_init: nn.initializers.Initializer
+  dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x_BSD, mask_SS, *, deterministic, read=None, cache=None, position=None,
-               chunk=0):
-    """Returns the tokens at `read` (all if None) as [B, Q, D], and the layer's cache."""
-    normed_BSD = nn.LayerNorm(name='ln_1')(x_BSD)
+  def __call__(self, x_BSD, mask_SS, *, keys=None, read=None, cache=None, position=None, chunk=0):
+    """Returns the tokens at `read` (all if None) as [B, Q, D], and the layer's cache.
+
+    `keys` [2] are those of the dropout; None for no dropout.
+    """
+    def dropped(x_BQD, number):
+      return x_BQD if keys is None else drop(x_BQD, keys[number], self.dropout)
+
+    normed_BSD = nn.LayerNorm(dtype=self.dtype, name='ln_1')(x_BSD)
     if cache is None:
       cache = normed_BSD
     else:
@@ -119,14 +152,14 @@ class Block(nn.Module):
     else:
       x_BQD, queries_BQD = x_BSD[:, read], normed_BSD[:, read]
       mask_QS, chunk = jnp.asarray(mask_SS)[read], 0  # `read` may be known at run time only.
-    attended_BQD = Attention(self.num_heads, self.kernel_init, name='attention')(
+    attended_BQD = Attention(self.num_heads, self.kernel_init, self.dtype, name='attention')(
         queries_BQD, cache, mask_QS, chunk)
-    x_BQD += nn.Dropout(self.dropout)(attended_BQD, deterministic=deterministic)
-    h_BQF = Dense(4 * x_BQD.shape[-1], kernel_init=self.kernel_init, name='mlp_in')(
-        nn.LayerNorm(name='ln_2')(x_BQD))
-    h_BQD = Dense(x_BQD.shape[-1], kernel_init=self.kernel_init, name='mlp_out')(
-        jax.nn.gelu(h_BQF))
-    return x_BQD + nn.Dropout(self.dropout)(h_BQD, deterministic=deterministic), cache
+    x_BQD += dropped(attended_BQD, 0)
+    h_BQF = Dense(4 * x_BQD.shape[-1], dtype=self.dtype, kernel_init=self.kernel_init,
+                  name='mlp_in')(nn.LayerNorm(dtype=self.dtype, name='ln_2')(x_BQD))
+    h_BQD = Dense(x_BQD.shape[-1], dtype=self.dtype, kernel_init=self.kernel_init,
+                  name='mlp_out')(jax.nn.gelu(h_BQF))
+    return x_BQD + dropped(h_BQD, 1), cache
 
 
 class Transformer(nn.Module):
@@ -136,10 +169,12 @@ class Transformer(nn.Module):
     num_layers: layers; Table 3 of the paper: 6.
     num_heads: attention heads, a divisor of the model width; Table 3: 8.
     dropout: rate on the outputs of attention and MLP, as the multi-game DT (0.1); nowhere else.
+    dtype: what is computed in, float32 or bfloat16.
   """
   num_layers: int
   num_heads: int
   dropout: float = 0.
+  dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x_BSD, mask_SS, *, deterministic=True, read=None, caches=None, position=None,
@@ -158,17 +193,22 @@ class Transformer(nn.Module):
         causal and long.
 
     Returns:
-      [B, Q, D] after the final LayerNorm, and a cache per layer: [B, S, D], its normed tokens.
+      [B, Q, D] float32 after the final LayerNorm, and a cache per layer: [B, S, D], its normed
+      tokens.
     """
     chex.assert_rank([x_BSD, mask_SS], [3, 2])
     # The multi-game DT's scale: residual branches shrink as the stack grows.
     kernel_init = nn.initializers.variance_scaling(
         2. / self.num_layers, 'fan_in', 'truncated_normal')
-    new_caches = []
+    keys = [None] * self.num_layers
+    if self.dropout and not deterministic:  # All at once: on TPUs, each takes hundreds of steps.
+      keys = jax.random.split(self.make_rng('dropout'), (self.num_layers, 2))
+    x_BSD, new_caches = x_BSD.astype(self.dtype), []
     for i in range(self.num_layers):  # Unrolled: LAMB's trust ratio is per tensor.
       is_last = i == self.num_layers - 1
-      x_BSD, cache = Block(self.num_heads, self.dropout, kernel_init, name=f'block_{i}')(
-          x_BSD, mask_SS, deterministic=deterministic, read=read if is_last else None,
-          cache=caches[i] if caches is not None else None, position=position, chunk=chunk)
+      x_BSD, cache = Block(
+          self.num_heads, self.dropout, kernel_init, self.dtype, name=f'block_{i}')(
+              x_BSD, mask_SS, keys=keys[i], read=read if is_last else None,
+              cache=caches[i] if caches is not None else None, position=position, chunk=chunk)
       new_caches.append(cache)
     return nn.LayerNorm(name='ln_f')(x_BSD), tuple(new_caches)

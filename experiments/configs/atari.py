@@ -103,6 +103,7 @@ def get_config(argument=''):
       frame_changes=True,  # Not in Lee et al.; see alpt_jax/networks/tokens.py.
       vector_bins=0,
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
+      compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_dropout=0., dt_dropout=.1)  # Lee et al.: 0.1.
   config.reward_weight = 1.  # Lee et al. predict rewards, eq. 3 does not; 0 leaves it out.
   config.augmentation = 'none'  # Or 'shift'.
@@ -207,8 +208,9 @@ def _paper(config):
   if 'Asterix' in (config.target, *config.sources):
     config.runs = (2, 3)  # Asterix run 1 is suspected to be damaged (google-research/batch_rl#28).
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,  # Table 3.
-                      frame_changes=False)
+                      frame_changes=False, compute_dtype='bfloat16')
   config.sampling.update(num_shards=16)
+  config.sharding.optimizer = True
   config.evaluation.rule = 'release'  # What the published scores of Lee et al. come from.
   config.collect.origin = 'prepare'
   config.log_every_steps, config.eval_every_steps = 500, 10_000

@@ -56,6 +56,7 @@ def get_config(preset=''):
       frame_changes=False,  # Of images.
       vector_bins=32,  # Of `xy`; 32 tell 20 rows and columns apart.
       return_tokens='current',  # Eq. 3.
+      compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_dropout=0.,  # The labels transfer sooner without.
       dt_dropout=.1,  # Lee et al. (2022).
   )

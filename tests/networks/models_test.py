@@ -4,6 +4,7 @@ What may influence an answer is read from the paper (eq. 3 and 4) and tested by 
 rows of one batch are the same window, each with one input at one step changed.
 """
 
+import functools
 import inspect
 
 import jax
@@ -172,3 +173,23 @@ class DecisionTransformerTest(parameterized.TestCase):
     self.assertEqual(
         count(idm.init, jax.random.key(0), frames),
         body + patches + (6 * 36 + 5) * d + d + 18 * (d + 1))
+
+
+class PrecisionTest(parameterized.TestCase):
+
+  @parameterized.product(name=('idm', 'dt'), frame_changes=(False, True))
+  def test_logits_of_bfloat16_are_float32_and_close(self, name, frame_changes):
+    frames = random_frames(4, T + 1)
+    if name == 'idm':
+      make, inputs = models.InverseDynamicsModel, (frames,)
+    else:
+      make = functools.partial(models.DecisionTransformer, num_steps=T, predict_rewards=True)
+      inputs = (frames[:, :T], *random_ids(4))
+    exact, half = (make(SPEC, **SIZES, frame_changes=frame_changes, dtype=dtype)
+                   for dtype in (jnp.float32, jnp.bfloat16))
+    params = random_params(exact, *inputs)
+    for expected, out in zip(*(jax.tree.leaves(jax.jit(network.apply)(params, *inputs))
+                               for network in (exact, half)), strict=True):
+      self.assertEqual(out.dtype, jnp.float32)
+      error = np.linalg.norm(out - expected) / np.linalg.norm(expected)
+      self.assertBetween(error, 1e-5, .05)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
+from jax.extend import core
 
 from alpt_jax.networks import masks, transformer
 
@@ -135,6 +136,55 @@ class TransformerTest(parameterized.TestCase):
     np.testing.assert_array_equal(drop(jax.random.key(0)), drop(jax.random.key(0)))
     without, _ = make(num_layers=1, dropout=0.)
     np.testing.assert_array_equal(jax.jit(apply)(x, mask)[0], jax.jit(without)(x, mask)[0])
+
+  @parameterized.parameters((.1, 64), (.5, 64), (.25, 7))
+  def test_dropout_drops_at_its_rate_and_keeps_the_mean(self, rate, width):
+    x = jnp.ones((40, 50, width))
+    dropped = np.asarray(jax.jit(transformer.drop)(x, jax.random.key(0), rate))
+    is_kept = dropped != 0.
+    np.testing.assert_allclose(dropped[is_kept], 1. / (1. - rate), rtol=1e-4)
+    deviation = math.sqrt(rate * (1. - rate) / x.size)
+    self.assertAlmostEqual(is_kept.mean(), 1. - rate, delta=5 * deviation)
+    # Two numbers come from the halves of one: they must not go together.
+    half = -(-width // 2)
+    both = np.mean(is_kept[..., :width - half] & is_kept[..., half:])
+    self.assertAlmostEqual(both, (1. - rate) ** 2, delta=8 * deviation)
+
+  def test_dropout_of_nothing_changes_nothing(self):
+    x = tokens()
+    np.testing.assert_array_equal(transformer.drop(x, jax.random.key(0), 0.), x)
+
+  @parameterized.parameters(None, [[1, 3]])
+  def test_bfloat16_agrees_to_its_precision(self, read):
+    read = read and np.array(read)
+    x, mask = tokens(), masks.causal(S)
+    (exact, params), (half, half_params) = make(), make(dtype=jnp.bfloat16)
+    self.assertEqual(jax.tree.map(jnp.shape, half_params), jax.tree.map(jnp.shape, params))
+    expected, _ = exact(x, mask, read=read)
+    out, caches = half(x, mask, read=read)
+    self.assertEqual((out.dtype, caches[0].dtype), (jnp.float32, jnp.bfloat16))
+    # 8 bits of mantissa, two layers.
+    error = np.linalg.norm(out - expected) / np.linalg.norm(expected)
+    self.assertBetween(error, 1e-5, .03)
+
+  def test_bfloat16_multiplies_but_does_not_normalise(self):
+    """Sums inside of products, softmax and the statistics of LayerNorm are float32."""
+    network = transformer.Transformer(1, HEADS, dtype=jnp.bfloat16)
+    params = jax.eval_shape(network.init, jax.random.key(0), tokens(), masks.all_ones(S))
+    jaxpr = jax.make_jaxpr(network.apply)(params, tokens(), masks.all_ones(S))
+    inputs = {}
+
+    def visit(jaxpr):
+      for equation in jaxpr.eqns:
+        inputs.setdefault(equation.primitive.name, set()).update(
+            str(v.aval.dtype) for v in equation.invars)
+        for inner in core.jaxprs_in_params(equation.params):
+          visit(inner)
+
+    visit(jaxpr.jaxpr)
+    self.assertEqual(inputs['dot_general'], {'bfloat16'})
+    for name in ('exp', 'rsqrt', 'reduce_sum', 'reduce_max'):
+      self.assertEqual(inputs[name], {'float32'}, msg=name)
 
   @parameterized.parameters(1, 3)
   def test_kernels_start_with_variance_2_over_layers_and_fan_in(self, num_layers):
