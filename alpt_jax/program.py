@@ -110,12 +110,17 @@ def make_program(config, phase, specs, mesh):
 
 
 def _compiler_options(mesh):
-  """On the CPU, without XLA's concurrency-optimized schedule.
+  """Options of XLA that make the update faster; they change no result.
 
-  With two layers, an update on one core took 93 ms instead of 120.
+  On the CPU, without the concurrency-optimized schedule: with two layers, an update on one core
+  took 93 ms instead of 120. On TPUs, gradients that the devices share out are not computed piece by
+  piece: of a matrix of 512 columns, a piece for one of eight devices fills half a matrix unit.
   """
-  if mesh.devices.flat[0].platform == 'cpu':
+  platform = mesh.devices.flat[0].platform
+  if platform == 'cpu':
     return {'xla_cpu_enable_concurrency_optimized_scheduler': False}
+  if platform == 'tpu':
+    return {'xla_tpu_enable_windowed_einsum_for_reduce_scatter': False}
   return {}
 
 

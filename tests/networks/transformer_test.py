@@ -167,6 +167,15 @@ class TransformerTest(parameterized.TestCase):
     error = np.linalg.norm(out - expected) / np.linalg.norm(expected)
     self.assertBetween(error, 1e-5, .03)
 
+  def test_gradients_of_bfloat16_are_not_rounded(self):
+    """The sum of 257 ones; bfloat16 has 256 and 258."""
+    dense = transformer.Dense(1, use_bias=False, dtype=jnp.bfloat16)
+    params = {'params': {'kernel': jnp.ones((1, 1))}}
+    x = jnp.ones((1, 257, 1))
+    gradient = jax.grad(lambda params: jnp.sum(dense.apply(params, x).astype(jnp.float32)))(params)
+    self.assertEqual(gradient['params']['kernel'].dtype, jnp.float32)
+    self.assertEqual(gradient['params']['kernel'][0, 0], 257.)
+
   def test_bfloat16_multiplies_but_does_not_normalise(self):
     """Sums inside of products, softmax and the statistics of LayerNorm are float32."""
     network = transformer.Transformer(1, HEADS, dtype=jnp.bfloat16)
