@@ -1,10 +1,10 @@
 # make maze: the paper's navigation experiment, from data to report; make atari: the one on Atari.
-# make test: all tests.
+# make test: all tests; make libtpu: the compiler for TPUs, for launch/preflight.py.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: maze study atari atari_study test lint benchmark clean
+.PHONY: maze study atari atari_study test lint benchmark libtpu clean
 
 maze: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:desk
@@ -18,7 +18,7 @@ atari: .venv/installed
 atari_study: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/atari.py:study
 
-test: .venv/installed
+test: .venv/installed .libtpu/installed
 	$(BIN)/python -m pytest
 
 lint: .venv/installed
@@ -35,5 +35,16 @@ benchmark: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
+libtpu: .libtpu/installed
+
+# The compiler for TPUs, of the version that jax[tpu] of requirements.txt wants; for
+# launch/preflight.py, 213 MB. Not in .venv: every JAX program there would look for TPUs first.
+.libtpu/installed: Makefile .venv/installed
+	@echo 'Getting libtpu (213 MB) ...'
+	rm -rf .libtpu
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target=.libtpu \
+	  libtpu==0.0.42.1
+	touch $@
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .libtpu runs

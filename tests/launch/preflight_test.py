@@ -71,7 +71,7 @@ class PreflightTest(parameterized.TestCase):
   def test_a_batch_that_the_chips_cannot_share_is_refused_before_compiling(self):
     result = preflight(MAZE, '--topology=v5e:2x2', '--config.batch_size=10')
     self.assertEqual(result.returncode, 1)
-    self.assertRegex(result.stderr, '^error: .*batch_size.* expected a multiple of 4 ')
+    self.assertRegex(result.stderr, '^error: .*batch_size.* expected multiples of 4 ')
 
   def test_compiling_for_tpus_leaves_the_cpu_as_it_is(self):
     devices = jax.devices()
