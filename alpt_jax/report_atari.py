@@ -247,8 +247,9 @@ def _games(results):
     parts.append(report_page.bullets(
         f'{_e(report_page.listed(games))}: <span class="muted">{_e(notice)}</span>'
         for notice, games in notices.items()))
-  parts.append('<p>Scores are raw points of whole games, mean ± population standard deviation over '
-               'the episodes of a checkpoint. “Random actions” is the share of actions drawn '
+  parts.append('<p>Scores are raw points of an episode: a game, or as much of it as the limit of '
+               'steps allows; mean ± population standard deviation over the episodes of a '
+               'checkpoint. “Random actions” is the share of actions drawn '
                'uniformly.</p>')
   return '\n'.join([*parts, '<div class="grid">',
                     *(_game_card(*item) for item in results['games'].items()), '</div>'])
@@ -317,6 +318,16 @@ def _entries(table, setting):
           == (setting.part, setting.target, setting.bounds.get(m, setting.num_labels), m)]
 
 
+def _steps_cell(results, entry, part):
+  """Steps of the last evaluation, and of the pretraining before them."""
+  before = {run.get('num_steps') for run in results['runs'] if run['phase'] == 'pretrain'
+            and (run.get('part'), run['method']) == (part, entry['method'])} - {None}
+  text = report_page.count(entry['step'])
+  if before:
+    text += f' <span class="muted">after {report_page.count(max(before))} of pretraining</span>'
+  return text
+
+
 def _labels(results):
   settings = findings_atari.settings(results, findings_atari.LABELS)
   if not settings:
@@ -331,13 +342,14 @@ def _labels(results):
       if entry['num_labels'] != setting.num_labels:
         name += f' <span class="muted">({entry["num_labels"]:,} labels)</span>'
       body.append([name, _sources_cell(entry), _share_cell(entry, findings_atari.ACCURACY),
-                   report_page.count(entry['step']), _runs_cell(entry)])
+                   _steps_cell(results, entry, findings_atari.LABELS), _runs_cell(entry)])
     body += _absent_rows(results, setting, len(header))
     body += _anchor_rows(results, setting, len(header))
   return '\n'.join([
       '<p>The IDM alone: the share of the target’s hidden actions that its labels get right, while '
-      'it trains. Lines are means over seeds, bands one population standard deviation. Where some '
-      'runs have ended the line is thin; where a number is missing it has a gap. Dashed: always '
+      'it trains on the target’s labels; those with sources have been pretrained before step 0. '
+      'Lines are means over seeds, bands one population standard deviation. Where some runs '
+      'have ended the line is thin; where a number is missing it has a gap. Dashed: always '
       'saying the most frequent action, and guessing among the game’s actions.</p>',
       _figures(results, settings), '<h3>In the end</h3>',
       '<p>The last evaluation of the runs that are done: mean ± population standard deviation over '
@@ -369,7 +381,7 @@ def _scores(results):
       body.append([
           _e(findings.label(results, entry['method'])), _sources_cell(entry), _score_cell(entry),
           _share_cell(entry, 'human_normalised'), _share_cell(entry, findings_atari.ACCURACY),
-          report_page.count(entry['step']), _runs_cell(entry)])
+          _steps_cell(results, entry, findings_atari.SCORE), _runs_cell(entry)])
     body += _absent_rows(results, setting, len(header))
     body += _anchor_rows(results, setting, len(header))
   acting = findings_atari.score_metric(results).split('/')[0]

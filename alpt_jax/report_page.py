@@ -88,12 +88,13 @@ def what_was_run(results, places):
   """
   runs = results['runs']
   seconds = [run['seconds'] for run in runs if run.get('seconds') is not None]
+  num_seeds = len({run['seed'] for run in runs})
   facts = [
       ('Preset', results['preset']), ('Written', results['created']),
       ('Config digest', results['config_digest']),
       ('Runs', f'{sum(run["status"] == "done" for run in runs)} of {len(runs)} done, on '
                f'{len({run["target"] for run in runs})} {places} with '
-               f'{len({run["seed"] for run in runs})} seeds'),
+               f'{num_seeds} seed{"s" * (num_seeds != 1)}'),
       ('Time', f'{sum(seconds) / 3600:.1f} hours, all runs together' if seconds else '–'),
       ('Versions', ', '.join(f'{name} {version}' for name, version in results['versions'].items())),
   ]
