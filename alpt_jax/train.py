@@ -45,7 +45,8 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allo
               'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect',
               'distributed', 'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp',
               'sharding.optimizer')
-_NEW_KEYS = {'sharding.accumulate': 1}  # What runs did before there were these.
+# What runs did before there were these.
+_NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
 _PROTOCOL = ('seed', 'max_steps', 'sticky')  # In eval/, with the scores; no metrics.
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -484,7 +485,8 @@ def check_pretraining(config):
         'the pretraining may have seen. Pretrain with that target, or name it in other_targets.')
   limits = ('window', 'num_labels', 'label_seed', 'experiment', 'observation', 'dataset', 'runs')
   keys = [key for key in limits if before.get(key) != now.get(key)]
-  keys += [f'model.{key}' for key in now['model'] if not key.endswith('dropout')
+  # The same parameters can be trained with other dropout, and computed with in another type.
+  keys += [f'model.{key}' for key in now['model'] if not key.endswith(('dropout', 'dtype'))
            and model_before.get(key) != now['model'][key]]
   for key in keys:
     group, _, name = key.rpartition('.')
