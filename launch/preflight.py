@@ -130,8 +130,8 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
       collective_ms=sum(exposed),
       compute_ms=compute_ms,
       estimated_ms=estimated_ms,
-      mfu_estimate=model_flops / (estimated_ms * 1e-3 * chip.flops),
-      mfu_without_collectives=model_flops / (compute_ms * 1e-3 * chip.flops),
+      mfu_estimate=model_flops / (compute_ms * 1e-3 * chip.flops),
+      mfu_with_collectives=model_flops / (estimated_ms * 1e-3 * chip.flops),
       operations=_expensive(costs, chip),
       num_operations=sum(cost.count for cost in costs),
       num_operations_without_estimate=sum(
@@ -179,8 +179,8 @@ def table(result):
   lines += [
       f'  estimated        {result["estimated_ms"]:.2f} ms, {result["compute_ms"]:.2f} of them '
       'computing',
-      f'  estimated MFU    {result["mfu_estimate"]:.1%} '
-      f'({result["mfu_without_collectives"]:.1%} while computing)',
+      f'  estimated MFU    {result["mfu_estimate"]:.1%} while computing, '
+      f'{result["mfu_with_collectives"]:.1%} of the whole',
       '',
       f'The slice: {result["frames_per_second"]:,.0f} frames/s; {result["num_steps"]:,} updates in '
       f'{result["hours"]:.1f} hours',

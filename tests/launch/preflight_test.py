@@ -54,7 +54,8 @@ class PreflightTest(parameterized.TestCase):
     self.assertGreater(found['estimated_ms'], found['compute_ms'])
     self.assertAlmostEqual(found['estimated_ms'], found['compute_ms'] + found['collective_ms'])
     self.assertAlmostEqual(
-        found['mfu_estimate'], found['model_flops'] / (found['estimated_ms'] * 1e-3) / 197e12)
+        found['mfu_estimate'], found['model_flops'] / (found['compute_ms'] * 1e-3) / 197e12)
+    self.assertLess(found['mfu_with_collectives'], found['mfu_estimate'])
     self.assertAlmostEqual(found['hours'], found['num_steps'] * found['estimated_ms'] / 3.6e6)
     self.assertLen(found['operations'], 10)
     # Every gradient is summed over the devices, in float32.
