@@ -62,7 +62,7 @@ class Instruction(NamedTuple):
     trip_count: how often a loop runs; None if the compiler does not know.
     cycles: what the compiler expects it to take; None if it says nothing.
     op_name: where it comes from in the traced program.
-    place: of a parameter, which one it is; -1 for others.
+    number: of a parameter, which one it is; of a whole constant, its value; -1 for others.
     target: of a custom call, what is called.
     num_peers: devices that take part in a collective operation; 0 for others or if all do.
   """
@@ -74,7 +74,7 @@ class Instruction(NamedTuple):
   trip_count: int | None
   cycles: int | None
   op_name: str
-  place: int
+  number: int
   target: str
   num_peers: int
 
@@ -158,7 +158,8 @@ def _instruction(name, line):
       name, opcode[1], tuple(_arrays(line[:result_end])),
       tuple(_NAME.findall(inside)), tuple(called),
       int(trip_count[1]) if trip_count else None, int(cycles[1]) if cycles else None,
-      op_name[1] if op_name else '', int(inside) if kind == 'parameter' else -1,
+      op_name[1] if op_name else '',
+      int(inside) if kind in ('parameter', 'constant') and inside.isdigit() else -1,
       target[1] if target else '', _num_peers(rest) if kind in _COLLECTIVES else 0)
 
 
@@ -221,7 +222,7 @@ def costs(module):
     A list of `Cost`; of a loop or a branch its inner operations, not itself.
 
   Raises:
-    ValueError: for a loop of which the compiler does not know how often it runs.
+    ValueError: for a loop that says nowhere how often it runs.
   """
   return _costs(module, module.entry, 1)
 
@@ -232,11 +233,8 @@ def _costs(module, name, count):
   result = []
   for instruction in instructions:
     if instruction.opcode == 'while':
-      if instruction.trip_count is None:
-        raise ValueError(f'{instruction.name}: the compiler does not know how often this loop '
-                         'runs, so it cannot be counted.')
       for part in instruction.called:
-        result += _costs(module, part, count * instruction.trip_count)
+        result += _costs(module, part, count * _trip_count(module, instruction))
     elif instruction.opcode == 'conditional':
       branches = [_costs(module, part, count) for part in instruction.called]
       result += max(branches, key=lambda branch: sum(cost.cycles for cost in branch))
@@ -246,6 +244,22 @@ def _costs(module, name, count):
       result.append(Cost(instruction, count, count * max(instruction.cycles or 0, 0),
                          count * _hbm_bytes(module, instruction, by_name)))
   return result
+
+
+def _trip_count(module, loop):
+  """How often a loop runs; if the compiler does not say, what it counts to, which is no less."""
+  if loop.trip_count is not None:
+    return loop.trip_count
+  for part in loop.called:
+    instructions = {i.name: i for i in module.computations[part]}
+    last = module.computations[part][-1]
+    if last.opcode == 'compare':
+      limits = [instructions[name].number for name in last.operands
+                if instructions[name].opcode == 'constant']
+      if limits:
+        return limits[0]
+  raise ValueError(f'{loop.name}: the compiler does not know how often this loop runs, so it '
+                   'cannot be counted.')
 
 
 def _hbm_bytes(module, instruction, by_name):
@@ -269,7 +283,7 @@ def _read_by_fusion(module, fusion, operand):
   """Bytes that a fusion reads of an operand: if it takes slices of it, only those."""
   body, num_bytes = module.computations[fusion.called[0]], 0
   for parameter in body:
-    if parameter.opcode == 'parameter' and fusion.operands[parameter.place] == operand:
+    if parameter.opcode == 'parameter' and fusion.operands[parameter.number] == operand:
       users = [i for i in body if parameter.name in i.operands]
       parts = users if users and all(
           user.opcode in ('slice', 'dynamic-slice', 'gather') and
@@ -341,7 +355,8 @@ def _transfers(module, name, count, num_devices):
   for i, instruction in enumerate(instructions):
     if instruction.opcode in ('while', 'call', 'conditional'):
       for part in instruction.called:
-        result += _transfers(module, part, count * (instruction.trip_count or 1), num_devices)
+        times = _trip_count(module, instruction) if instruction.opcode == 'while' else 1
+        result += _transfers(module, part, count * times, num_devices)
     inner = _collective_in(module, instruction)
     if inner is None:
       continue

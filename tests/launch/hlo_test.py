@@ -111,6 +111,15 @@ class HloTest(parameterized.TestCase):
   def test_operations_say_where_they_come_from(self):
     self.assertEqual(self.costs['layer'].instruction.op_name, 'jit(update)/block_0/dot_general')
 
+  def test_a_loop_counts_to_its_limit_if_the_compiler_says_nothing(self):
+    text = MODULE.replace('backend_config={"known_trip_count":{"n":"3"}}', '').replace(
+        '  ROOT %constant.9 = pred[]{:T(1024)} constant(true)', """
+  %get-tuple-element.9 = s32[]{:T(128)} get-tuple-element(%arg.1), index=0
+  %constant.9 = s32[]{:T(128)} constant(5)
+  ROOT %compare.9 = pred[]{:T(1024)} compare(%get-tuple-element.9, %constant.9), direction=LT""")
+    costs = {cost.instruction.name: cost for cost in hlo.costs(hlo.parse(text))}
+    self.assertEqual(costs['layer'].count, 5)
+
   def test_a_loop_of_unknown_length_is_refused(self):
     text = MODULE.replace('backend_config={"known_trip_count":{"n":"3"}}', '')
     with self.assertRaisesRegex(ValueError, 'while.1: the compiler does not know how often'):
