@@ -19,7 +19,7 @@ from absl import flags
 from alpt_jax import train
 from experiments import cli
 
-_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=2)
+_SEEDS = flags.DEFINE_integer('num_seeds', 3, 'Runs of each.', lower_bound=2)
 
 _METRICS = ('idm/loss', 'dt/return_loss', 'dt/action_loss')
 _MAX_DEVIATIONS = 2.

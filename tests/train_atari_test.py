@@ -159,12 +159,13 @@ class TrainAtariTest(parameterized.TestCase):
     read = episode_files._read_record
     choice = labels.read_choice(pathlib.Path(self.pretraining.workdir, 'labels.json'))
     data = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
-    places = {(f'{data._where[s]}, record {p}'): e for e, (s, p) in enumerate(
-        zip(data._index.split, data._index.place, strict=True))}
+    places = {(str(data._splits[s].filepaths[0]), p): e for e, (s, p) in enumerate(
+        zip(data._index.split.tolist(), data._index.place.tolist(), strict=True))}
     num_changed = []
 
-    def read_garbage(source, place, where):
-      fields = read(source, place, where)
+    def read_garbage(source, place, split):
+      fields = read(source, place, split)
+      where = str(split.filepaths[0]), place
       if where in places:
         kept = np.zeros(len(fields['action']), bool)
         for episode, start in choice.windows.tolist():
