@@ -26,10 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from etils import epath
-from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from alpt_jax import whole_files
+from alpt_jax import distributed, whole_files
 
 MANIFEST = 'MANIFEST.json'
 
@@ -203,7 +202,7 @@ def latest_step(directory):
     ValueError: if there are steps but all are damaged.
   """
   directory = epath.Path(directory).absolute()
-  step = _agree(_latest_step(directory) if jax.process_index() == 0 else None)
+  step = distributed.agree(_latest_step(directory) if distributed.is_main() else _NO_STEP)
   if step == _NO_GOOD_STEP:
     raise ValueError(f'{directory}: all steps are damaged; restore them from a copy, or start '
                      'again in another directory.')
@@ -262,13 +261,6 @@ def _latest_step(directory):
   return _NO_GOOD_STEP if steps else _NO_STEP
 
 
-def _agree(step):
-  """Process 0's step, in all processes."""
-  if jax.process_count() == 1:
-    return step
-  return int(multihost_utils.broadcast_one_to_all(np.int64(0 if step is None else step)))
-
-
 def _checksums(path, names):
   """Size and checksum of a file, as the manifest has them; `names` says which."""
   found = {}
@@ -308,13 +300,8 @@ def _flush(path):
 
   A machine that loses its power must not find the name of a step without the content.
   """
-  if '://' in str(path):
-    return
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
+  if '://' not in str(path):
+    whole_files.flush(path)
 
 
 def _damage(path):

@@ -193,10 +193,10 @@ def is_main():
 
 
 def agree(value):
-  """Returns what the first process gives, a bool, in all processes."""
+  """Returns what the first process gives, an int below 2**31, in all processes; all call it."""
   if jax.process_count() == 1:
     return value
-  return bool(multihost_utils.broadcast_one_to_all(np.int32(value)))
+  return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def write(path, data):
         view = view[f.write(view):]
       os.fsync(f.fileno())  # A machine that loses its power must not find the name alone.
     os.replace(unfinished, path)
-    flush_directory(os.path.dirname(os.path.abspath(path)))
+    flush(os.path.dirname(os.path.abspath(path)))
   except BaseException as error:
     if os.path.exists(unfinished):
       os.remove(unfinished)
@@ -45,8 +45,8 @@ def write(path, data):
     raise
 
 
-def flush_directory(path):
-  """Waits until the names in a directory are on the disk."""
+def flush(path):
+  """Waits until a file, or the names in a directory, are on the disk."""
   descriptor = os.open(path, os.O_RDONLY)
   try:
     os.fsync(descriptor)
