@@ -7,11 +7,16 @@ from absl.testing import parameterized
 
 from alpt_jax import optimizers
 
-START = {'w': np.array([[1., -2.], [.5, 3.]]), 'b': np.array([.1, -.4, .2])}
+# Two vectors of one length, and one of another.
+START = {'w': np.array([[1., -2.], [.5, 3.]]), 'b': np.array([.1, -.4, .2]),
+         'v': np.array([2., .3, -1.]), 'c': np.array([.5, 1.])}
 GRADIENTS = (  # Global norms of about 0.5, 5 and 0.02: only the second is clipped at 1.
-    {'w': np.array([[.1, -.2], [.3, .2]]), 'b': np.array([.1, .2, -.1])},
-    {'w': np.array([[3., 1.], [-2., 1.]]), 'b': np.array([-2., 1., 2.])},
-    {'w': np.array([[.01, .0], [-.01, .01]]), 'b': np.array([.0, .01, .01])})
+    {'w': np.array([[.1, -.2], [.3, .2]]), 'b': np.array([.1, .2, -.1]),
+     'v': np.array([.1, .0, .1]), 'c': np.array([.1, -.1])},
+    {'w': np.array([[3., 1.], [-2., 1.]]), 'b': np.array([-2., 1., 2.]),
+     'v': np.array([1., .0, -.5]), 'c': np.array([.5, 1.])},
+    {'w': np.array([[.01, .0], [-.01, .01]]), 'b': np.array([.0, .01, .01]),
+     'v': np.array([.0, .0, .01]), 'c': np.array([.01, .0])})
 
 
 def numpy_lamb(gradients, *, learning_rate, warmup_steps, weight_decay, max_grad_norm):
@@ -50,6 +55,14 @@ class OptimizerTest(parameterized.TestCase):
     params, expected = run(GRADIENTS, **config), numpy_lamb(GRADIENTS, **config)
     for name in START:
       np.testing.assert_allclose(params[name], expected[name], rtol=1e-5, err_msg=name)
+
+  def test_vectors_of_one_length_share_an_array(self):
+    optimizer = optimizers.make_optimizer(
+        learning_rate=.1, warmup_steps=0, weight_decay=0., max_grad_norm=1.)
+    state = optimizer.init({'layer': jax.tree.map(jnp.float32, START)})
+    shapes = {jax.tree_util.keystr(path[-1:], simple=True): x.shape
+              for path, x in jax.tree_util.tree_leaves_with_path(state) if x.ndim}
+    self.assertEqual(shapes, {'layer/w': (2, 2), 'vectors_3': (2, 3), 'vectors_2': (1, 2)})
 
   def test_warm_up_starts_at_zero(self):
     config = dict(learning_rate=.1, warmup_steps=4, weight_decay=0., max_grad_norm=1.)
