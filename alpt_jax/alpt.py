@@ -142,7 +142,8 @@ def _train(model, optimizer, objective, batches, key, *, accumulate, place):
         lambda sums, piece: (jax.tree.map(jnp.add, sums, of_piece(piece)), None),
         jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), pieces)
   grads = place(grads)
-  updates, opt_state = optimizer.update(grads, model.opt_state, model.params)
+  # Norms of parameters, too, are added up from the pieces that the optimizer works on.
+  updates, opt_state = optimizer.update(grads, model.opt_state, place(model.params))
   metrics['grad_norm'] = optax.tree.norm(grads)
   params = optax.apply_updates(model.params, place(updates))
   return types.ModelState(params, opt_state), metrics
@@ -205,7 +206,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
       train on; None for none. The IDM labels what is in the data.
     accumulate: pieces that the batches are cut into, one after the other, to need less memory. The
       update is that of the whole batches, but for the random numbers of dropout and augmentation.
-    place: place(gradients) -> the same, where the optimizer shall work on them.
+    place: place(gradients or parameters) -> the same, where the optimizer shall work on them.
 
   Returns:
     update(state, batches, key) -> (state, metrics): one step of each network that has data in the

@@ -30,24 +30,22 @@ class RuleTest(parameterized.TestCase):
         mesh, {'x': jax.ShapeDtypeStruct(shape, jnp.float32)}, shard_optimizer=is_moment)
     return tuple(tree['x'].spec)
 
-  def test_longest_dimension_that_divides_is_cut(self):
-    self.assertEqual(self.spec((64, 256), fsdp=2), (None, 'fsdp'))
-    self.assertEqual(self.spec((256, 64), fsdp=2), ('fsdp', None))
-    self.assertEqual(self.spec((128, 128), fsdp=2), (None, 'fsdp'))  # The last of equals.
-    self.assertEqual(self.spec((64, 255), fsdp=2), ('fsdp', None))
+  def test_first_dimension_is_cut_if_it_divides(self):
+    self.assertEqual(self.spec((64, 256), fsdp=2), ('fsdp',))
+    self.assertEqual(self.spec((256, 64), fsdp=2), ('fsdp',))
+    self.assertEqual(self.spec((255, 256), fsdp=2), ())
 
   def test_small_ones_and_copies_are_whole(self):
     self.assertEqual(self.spec((128,), fsdp=2), ())
     self.assertEqual(self.spec((), fsdp=2), ())
-    self.assertEqual(self.spec((255, 255), fsdp=2), ())
     self.assertEqual(self.spec((512, 512), fsdp=1), ())
 
   def test_moments_are_cut_over_both_axes_if_they_can_be(self):
-    self.assertEqual(self.spec((64, 256), fsdp=2, is_moment=True), (None, ('fsdp', 'data')))
-    self.assertEqual(self.spec((64, 256), fsdp=1, is_moment=True), (None, ('fsdp', 'data')))
-    self.assertEqual(self.spec((4, 2050), fsdp=2, is_moment=True), (None, 'fsdp'))
-    # Where the parameter is, though the other dimension would divide.
-    self.assertEqual(self.spec((250, 64), fsdp=2, is_moment=True), ('fsdp', None))
+    self.assertEqual(self.spec((64, 256), fsdp=2, is_moment=True), (('fsdp', 'data'),))
+    self.assertEqual(self.spec((64, 256), fsdp=1, is_moment=True), (('fsdp', 'data'),))
+    # Where the parameter is, if over both does not go.
+    self.assertEqual(self.spec((250, 64), fsdp=2, is_moment=True), ('fsdp',))
+    self.assertEqual(self.spec((250, 64), fsdp=1, is_moment=True), ())
     self.assertEqual(self.spec((128,), fsdp=1, is_moment=True), ())
 
   def test_state_has_a_sharding_for_every_leaf(self):
@@ -58,9 +56,9 @@ class RuleTest(parameterized.TestCase):
     state = program.make_program(config, phase, specs, sharding.make_mesh(fsdp=2)).state
     self.assertIsInstance(state, types.TrainState)
     kernel = state.dt.params['transformer']['block_0']['mlp_in']['kernel']
-    self.assertEqual(tuple(kernel.sharding.spec), (None, 'fsdp'))
+    self.assertEqual(tuple(kernel.sharding.spec), ('fsdp',))
     specs = {tuple(x.sharding.spec) for x in jax.tree.leaves(state.dt.opt_state)}
-    self.assertIn((None, ('fsdp', 'data')), specs)
+    self.assertIn((('fsdp', 'data'),), specs)
     self.assertIn((), specs)
 
   def test_devices_that_do_not_fit_are_refused(self):
