@@ -51,9 +51,13 @@ class PatchTokenizer(nn.Module):
       [B, T, P, D], or [B, T, 2, P, D] with the embedded change second, for `join`.
     """
     frames = self._patches(observations)
-    x_BTPD = transformer.Dense(self.d_model, dtype=self.dtype, name='embed')(frames)
-    position = self.param('position', _EMBEDDING_INIT, x_BTPD.shape[2:])
-    x_BTPD = (x_BTPD + position[None, None]).astype(self.dtype)
+    b, t, p, _ = frames.shape
+    # All patches of a window in one dimension, as the transformer wants them: 36 a frame are no
+    # whole tiles of a TPU, and would be moved.
+    x_BMD = transformer.Dense(self.d_model, dtype=self.dtype, name='embed')(
+        frames.reshape(b, t * p, -1))
+    position = self.param('position', _EMBEDDING_INIT, (p, self.d_model))
+    x_BTPD = (x_BMD + jnp.tile(position, (t, 1))[None]).astype(self.dtype).reshape(b, t, p, -1)
     if not self.frame_changes:
       return x_BTPD
     changes_BTPD = transformer.Dense(
