@@ -145,10 +145,39 @@ class TransformerTest(parameterized.TestCase):
     np.testing.assert_allclose(dropped[is_kept], 1. / (1. - rate), rtol=1e-4)
     deviation = math.sqrt(rate * (1. - rate) / x.size)
     self.assertAlmostEqual(is_kept.mean(), 1. - rate, delta=5 * deviation)
-    # Two numbers come from the halves of one: they must not go together.
-    half = -(-width // 2)
-    both = np.mean(is_kept[..., :width - half] & is_kept[..., half:])
-    self.assertAlmostEqual(both, (1. - rate) ** 2, delta=8 * deviation)
+    # Four rows draw from one word, neighbours from a byte in common: a drop makes another one more
+    # probable by less than 1 / 256.
+    rows = is_kept.reshape(10, 4, 50, width)
+    for distance in (1, 2, 3):
+      both = np.mean(~rows & ~np.roll(rows, distance, axis=1))
+      self.assertAlmostEqual(both, rate ** 2, delta=rate / 256 + 8 * deviation)
+
+  def test_dropout_draws_16_bits_of_each_row(self):
+    """At a rate of 1 / 65536 times n, exactly those draws are dropped that are below n."""
+    key, rate = jax.random.key(3), .37
+    dropped = transformer.drop(jnp.ones((4, 3, 5)), key, rate)
+    words = np.asarray(jax.random.bits(key, (1, 3, 5), jnp.uint32)).astype(np.uint64)[0]
+    twice = words | words << np.uint64(32)  # Round and round.
+    for row in range(4):
+      draws = (twice >> np.uint64(8 * row)) & np.uint64(65535)
+      np.testing.assert_array_equal(dropped[row] != 0, draws >= round(rate * 65536))
+
+  def test_means_of_tokens_have_the_gradient_of_their_definition(self):
+    """Against autodiff through attention whose keys and values are the tokens."""
+    queries, x, out = (jax.random.normal(jax.random.key(i), shape)
+                       for i, shape in enumerate([(2, 3, 8), (2, S, 8), (2, 3, 8)]))
+    mask = np.arange(S)[None] <= np.array([1, 4, S])[:, None]
+
+    def plain(queries, x):
+      scores = jnp.where(mask[None], .4 * queries @ x.swapaxes(1, 2), -jnp.inf)
+      return jnp.sum(out * (jax.nn.softmax(scores) @ x))
+
+    def ours(queries, x):
+      return jnp.sum(out * transformer._mean_tokens(queries, x, mask, .4))
+
+    expected, result = (jax.value_and_grad(f, argnums=(0, 1))(queries, x) for f in (plain, ours))
+    for a, b in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
   def test_dropout_of_nothing_changes_nothing(self):
     x = tokens()
