@@ -7,7 +7,8 @@ Prints a Markdown table and writes benchmark.json into `workdir`. Records the da
 What is measured is what `train` runs: the jitted update on real batches, and the evaluator. A plain
 matrix product says what the machine could do at best; a GPT-2 of the same shape in PyTorch, if
 PyTorch and transformers are installed, what the usual tool does with the same cores. They take
-turns, a few seconds each, so that whatever else the machine is doing meets all of them.
+turns, a few seconds each, so that whatever else the machine is doing meets all of them. What saving
+costs the updates, and how soon a run goes on from a checkpoint, is measured in `saving`.
 
 On Atari, also how fast windows are read from disk, from one and from four times the data, beside
 what RLDS brings for it; and evaluation beside the plain way, one game at a time and two passes of
@@ -25,6 +26,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 
 import jax
@@ -33,7 +35,6 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import (
-    domains,
     evaluate,
     flops,
     methods,
@@ -45,12 +46,15 @@ from alpt_jax import (
 )
 from alpt_jax.data import pipeline
 from alpt_jax.envs import maze
-from experiments import cli
+from experiments import cli, saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
 _TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower_bound=1)
 _LOADING_SECONDS = flags.DEFINE_float(
     'loading_seconds', 10., 'Seconds of each way of reading Atari data.', lower_bound=.1)
+_SAVING_STEPS = flags.DEFINE_integer('saving_steps', 100, 'Updates for each save.', lower_bound=1)
+_RESUMES = flags.DEFINE_integer('resumes', 3, 'How often a run goes on from a checkpoint.',
+                                lower_bound=1)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _EVALUATION_STEPS = 300  # Agent steps of an Atari episode here.
@@ -91,23 +95,22 @@ class Update:
     Args:
       config: of a run.
     """
-    phase = methods.phase_of(config.method, config.phase)
-    specs = domains.specs(config)
+    phase, specs = train.check_run(config)
     streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)
     self.networks, self._update = made.networks, made.update
     self.is_labelling = phase.unlabelled == methods.LABEL_WITH_IDM
     init_key, self._key = jax.random.split(jax.random.key(config.seed))
-    self._state = made.init(init_key)
-    self.dt_params = jax.tree.map(jnp.copy, self._state.dt.params)  # An update donates its state.
+    self.state = made.init(init_key)
+    self.dt_params = jax.tree.map(jnp.copy, self.state.dt.params)  # An update donates its state.
     self._batches = pipeline.Pipeline(
         streams, window=config.window, seed=config.seed, start_step=0,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
         num_threads=config.sampling.num_threads)
     self.batches = next(self._batches)
     begin = time.perf_counter()
-    compiled = self._update.lower(self._state, self.batches, self._key).compile()
+    compiled = self._update.lower(self.state, self.batches, self._key).compile()
     self.compile_seconds = time.perf_counter() - begin
     self.xla_flops = compiled.cost_analysis()['flops']
     self.run(1)  # Uses what was just compiled.
@@ -117,11 +120,11 @@ class Update:
     begin, wait_before = time.perf_counter(), self._batches.wait_seconds
     before = None
     for _ in range(num_steps):
-      self._state, scalars = self._update(self._state, next(self._batches), self._key)
+      self.state, scalars = self._update(self.state, next(self._batches), self._key)
       # One step ahead of the device and no further: when the host waits for data, so does it.
       jax.block_until_ready(before)
       before = scalars
-    jax.block_until_ready(self._state)
+    jax.block_until_ready(self.state)
     seconds = time.perf_counter() - begin
     return seconds / num_steps, (self._batches.wait_seconds - wait_before) / seconds
 
@@ -351,11 +354,12 @@ def take_turns(jobs, num_turns):
   return results
 
 
-def measure(config):
+def measure(config, directory):
   """Measures everything.
 
   Args:
     config: of a run.
+    directory: an empty one, for what is saved.
 
   Returns:
     The content of benchmark.json.
@@ -367,16 +371,20 @@ def measure(config):
   evaluation = evaluation_of(config, update.networks.dt, update.dt_params)
   matmul = make_matmul(_MATMUL_SIZE)
   matmul()
+  saved = saving.Saving(update, directory, every_steps=_SAVING_STEPS.value)
 
   def update_job():
     update.run(1)
     return update.run(_TURN_STEPS.value)
 
   jobs = {'matmul': lambda: gflops(matmul), 'update': update_job,
-          **pytorch_jobs(update, config), **evaluation.jobs}
+          **pytorch_jobs(update, config), **evaluation.jobs, 'saving': saved.run}
   with compilations() as compiled:
     results = take_turns(jobs, _TURNS.value)
   update.close()
+  saved.close()
+  saving_summary = saved.summary(results['saving'])
+  resume = saving.measure_resume(config, directory, num_times=_RESUMES.value)
 
   step_seconds, wait_fractions = np.transpose(results['update'])
   work = flops.update(update.networks, update.batches, window=config.window,
@@ -414,6 +422,9 @@ def measure(config):
           'data_wait_percent': spread(100 * wait_fractions),
       },
       'evaluation': evaluation.summary(results),
+      'saving': saving_summary | {name: spread(saving_summary[name]) for name in (
+          'slowdown_percent', 'stopped_ms', 'late_ms')},
+      'resume': resume | {name: spread(resume[name]) for name in ('seconds', 'programs_seconds')},
       'loading': loading,
       'pytorch': pytorch,
   }
@@ -453,6 +464,20 @@ def _loading_rows(loading):
           for name, found in loading.items()]
 
 
+def _saving_rows(saved, resume):
+  num_times, without_cache = len(resume['from_steps']) - 1, resume['without_cache']
+  return [
+      _row(f"updates, slowed by a save every {saved['every_steps']} steps",
+           saved['slowdown_percent'], '%'),
+      _row(f"a save of {saved['state_bytes'] / 1e6:.3g} MB stops the updates for",
+           saved['stopped_ms'], 'ms'),
+      _row(f"going on: from the start of the process to its first update, {num_times} times",
+           resume['seconds'], 's'),
+      _row('of it, reading compiled programs from the cache', resume['programs_seconds'], 's'),
+      _row('the same with an empty cache', without_cache['seconds'], 's'),
+      _row('of it, compiling', without_cache['programs_seconds'], 's')]
+
+
 def format_table(result):
   """Returns the result of `measure` as Markdown, with what it was measured on and how."""
   machine, update = result['machine'], result['update']
@@ -479,6 +504,7 @@ def format_table(result):
       _row('waiting for data', update['data_wait_percent'], '%', digits=2),
       f"| compilations after the first step | {result['compilations_after_first_step']} | |",
       *_evaluation_rows(evaluation),
+      *_saving_rows(result['saving'], result['resume']),
       *_loading_rows(result['loading']),
   ]
   if pytorch is not None:
@@ -500,7 +526,9 @@ def main(config):
   """Measures `config` and reports."""
   jax.config.update('jax_enable_compilation_cache', False)  # Compilation is timed, too.
   record_missing(config)
-  result = measure(config)
+  os.makedirs(config.workdir, exist_ok=True)
+  with tempfile.TemporaryDirectory(prefix='benchmark-', dir=config.workdir) as directory:
+    result = measure(config, os.path.abspath(directory))
   path = os.path.join(config.workdir, 'benchmark.json')
   whole_files.write_json(path, result)
   print(format_table(result))

@@ -23,7 +23,7 @@ class BenchmarkAtariTest(absltest.TestCase):
         [sys.executable, '-m', 'experiments.benchmark',
          f'--config={_ROOT}/experiments/configs/atari.py:tiny,setting=disjoint',
          f'--config.workdir={workdir}', f'--config.data_dir={atari_runs.recorded()}', '--turns=1',
-         '--turn_steps=2', '--loading_seconds=.5'],
+         '--turn_steps=2', '--loading_seconds=.5', '--saving_steps=2', '--resumes=1'],
         cwd=_ROOT, capture_output=True, text=True, check=False)
     self.assertEqual(process.returncode, 0, process.stderr)
     result = json.loads(pathlib.Path(workdir, 'benchmark.json').read_text())
@@ -37,6 +37,8 @@ class BenchmarkAtariTest(absltest.TestCase):
     self.assertAlmostEqual(evaluation['speed_ratio']['median'], ours / plain)
     self.assertAlmostEqual(sum(evaluation['percent_waiting'].values()), 100)
     self.assertEqual(result['environment'], 'Breakout')
+    self.assertEqual(result['saving']['num_saves'], 1)
+    self.assertGreater(result['resume']['seconds']['median'], 0)
     for row in ('reading by rlds.transformations.batch', 'evaluation, speed against the plain way'):
       self.assertIn(f'| {row} |', process.stdout)
 

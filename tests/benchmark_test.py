@@ -29,7 +29,8 @@ class BinaryTest(absltest.TestCase):
     process = subprocess.run(
         [sys.executable, '-m', 'experiments.benchmark',
          f'--config={_ROOT}/experiments/configs/maze.py:tiny', f'--config.workdir={cls.workdir}',
-         f'--config.data_dir={maze_data.recorded()}', '--turns=2', '--turn_steps=3'],
+         f'--config.data_dir={maze_data.recorded()}', '--turns=2', '--turn_steps=3',
+         '--saving_steps=2', '--resumes=1'],
         cwd=_ROOT, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     cls.stdout = process.stdout
@@ -61,6 +62,25 @@ class BinaryTest(absltest.TestCase):
     self.assertAlmostEqual(work.pop('all'), sum(work.values()))
     for part in work.values():
       self.assertGreater(part, 0)
+
+  def test_saving_is_measured_in_every_turn(self):
+    saved = self.result['saving']
+    self.assertEqual((saved['every_steps'], saved['num_saves']), (2, 2))
+    self.assert_measured(saved['stopped_ms'])
+    self.assertGreater(saved['state_bytes'], 0)
+    self.assertIn('| updates, slowed by a save every 2 steps |', self.stdout)
+
+  def test_processes_go_on_from_one_anothers_checkpoints(self):
+    resume = self.result['resume']
+    without_cache, with_cache = resume['from_steps']
+    self.assertGreater(without_cache, 0)
+    self.assertGreater(with_cache, without_cache)
+    self.assert_measured(resume['seconds'])
+    self.assert_measured(resume['programs_seconds'])
+    self.assertGreater(resume['seconds']['min'], resume['programs_seconds']['max'])
+    self.assertGreater(resume['without_cache']['seconds'],
+                       resume['without_cache']['programs_seconds'])
+    self.assertIn('to its first update, 1 times |', self.stdout)
 
   def test_says_what_was_measured_where(self):
     self.assertGreater(self.result['machine']['cores'], 0)
