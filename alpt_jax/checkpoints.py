@@ -3,7 +3,8 @@
 Orbax makes a save atomic, but restores flipped bytes as wrong numbers and takes a half-copied
 directory for a checkpoint. So a step here is a directory whose MANIFEST.json lists the size and
 CRC-32 of each of its files; libdeflate computes it at the speed of memory, so that reading a state
-costs hardly more for being verified. (Steps saved by earlier versions have SHA-256.)
+costs hardly more for being verified. (Steps saved by earlier versions have SHA-256.) Small arrays
+are saved together, see `packing`. (Earlier versions saved the state as it is.)
 
   checkpoints/1000/MANIFEST.json, checkpoints/1000/state/...   a step
   checkpoints/2000.saving...                                   a save in progress, or a killed one
@@ -28,7 +29,7 @@ from absl import logging
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from alpt_jax import distributed, whole_files
+from alpt_jax import distributed, packing, whole_files
 
 MANIFEST = 'MANIFEST.json'
 
@@ -110,8 +111,9 @@ class Checkpoints:
       _remove_killed_saves(self._directory)
       self._directory.mkdir(parents=True, exist_ok=True)
     unnamed = self._directory / f'{step}.saving'
+    packed, index = packing.pack(_flatten(state))
     with _saving_context():
-      response = ocp.save_async(unnamed, state)
+      response = ocp.save_async(unnamed, packed, custom_metadata={'index': index})
     self._saving = step, self._executor.submit(self._finish, step, unnamed, path, response)
     return True
 
@@ -376,8 +378,7 @@ def _describe(leaf):
 
 
 def _check_same(path, saved, wanted):
-  """Raises ValueError naming the first parameter that differs."""
-  saved, wanted = _flatten(saved), _flatten(wanted)
+  """Raises ValueError naming the first parameter that differs; both are dicts by name."""
   saved_models, wanted_models = ({name.split('/')[0] for name in tree} for tree in (saved, wanted))
   if saved_models != wanted_models:
     raise ValueError(f'{path}: the checkpoint holds {sorted(saved_models)} and this run needs '
@@ -396,20 +397,29 @@ def _saving_context():
   context = ocp.Context()
   context.array.saving.use_compression = False  # Floats hardly get smaller.
   context.array.saving.enable_write_sharding_file = False  # `_load` says where arrays go.
+  context.memory.deepcopy_host_arrays = False  # `packing` has copied them.
   return context
 
 
 def _load(path, abstract, *, partial=False):
   """Loads a step, or the part of it that `abstract` names, after comparing all shapes."""
-  saved = ocp.metadata(path).metadata
-  if partial:
-    saved = {model: {'params': saved[model]['params']} for model in abstract if saved.get(model)}
-  _check_same(path, saved, abstract)
+  metadata = ocp.metadata(path)
+  index = (metadata.custom_metadata or {}).get('index')
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   abstract = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype,
                                      sharding=getattr(x, 'sharding', None) or device), abstract)
+  wanted = _flatten(abstract)
+  saved = packing.abstract(index) if index else _flatten(metadata.metadata)
+  if partial:
+    saved = {name: leaf for name, leaf in saved.items()
+             if any(name.startswith(f'{model}/params/') for model in abstract)}
+  _check_same(path, saved, wanted)
   context = ocp.Context()
   context.pytree.loading.partial_load = partial
   with context:
-    return ocp.load(path, abstract)
+    if not index:  # Of an earlier version.
+      return ocp.load(path, abstract)
+    packed = ocp.load(path, packing.select(wanted, index, metadata.metadata))
+  leaves = packing.unpack(wanted, index, packed)
+  return jax.tree.unflatten(jax.tree.structure(abstract), leaves.values())

@@ -75,10 +75,10 @@ class CheckpointsTest(parameterized.TestCase):
       self.assertEqual(actual.dtype, leaf.dtype)
       self.assertEqual(np.asarray(actual).tobytes(), np.asarray(leaf).tobytes())
 
-  @parameterized.parameters(True, False)
-  def test_what_is_saved_comes_back_bit_for_bit(self, with_idm):
-    self.save(3, with_idm=with_idm)
-    self.assert_state(self.restore(with_idm=with_idm), 3, with_idm=with_idm)
+  @parameterized.product(with_idm=(True, False), width=(8, 1 << 17))  # With large arrays, too.
+  def test_what_is_saved_comes_back_bit_for_bit(self, **kwargs):
+    self.save(3, **kwargs)
+    self.assert_state(self.restore(**kwargs), 3, **kwargs)
 
   def test_no_step_restores_none(self):
     self.assertIsNone(self.restore())
@@ -95,14 +95,15 @@ class CheckpointsTest(parameterized.TestCase):
     self.save(8, 9, 10, 11)
     self.assertEqual(self.names(), ['10', '11'])
 
-  def test_donated_buffers_do_not_change_what_is_saved(self):
-    state = jax.tree.map(jnp.copy, train_state(1))
+  @parameterized.parameters(8, 1 << 17)
+  def test_donated_buffers_do_not_change_what_is_saved(self, width):
+    state = jax.tree.map(jnp.copy, train_state(1, width=width))
     add_one = jax.jit(lambda x: jax.tree.map(lambda y: y + 1, x), donate_argnums=0)
     with self.open() as ckpt:
       ckpt.save(1, state)
       for _ in range(3):
         state = add_one(state)
-    self.assert_state(self.restore(), 1)
+    self.assert_state(self.restore(width=width), 1, width=width)
 
   def test_flipped_byte_falls_back_to_the_step_before(self):
     self.save(1, 2)
@@ -188,6 +189,19 @@ class CheckpointsTest(parameterized.TestCase):
     with self.assertLogs(level='WARNING') as logs:
       self.assert_state(self.restore(), 1)
     self.assertIn(str(damaged), logs.output[0])
+
+  def test_state_that_an_earlier_version_saved_as_it_is_comes_back(self):
+    path = epath.Path(self.directory) / '1'
+    checkpoints.ocp.save(path, train_state(1))
+    checkpoints._write_manifest(path, 1)
+    self.assert_state(self.restore(), 1)
+    params = {'dt': abstract_state().dt.params}
+    restored = checkpoints.restore_params(self.directory, params)
+    expected = train_state(1).dt.params
+    self.assertEqual(list(restored), ['dt'])
+    jax.tree.map(np.testing.assert_array_equal, restored['dt'], expected)
+    with self.assertRaisesRegex(ValueError, r'embed/kernel is float32\[3, 8\] in the checkpoint'):
+      self.restore(width=5)
 
   def test_all_damaged_is_an_error_not_a_fresh_start(self):
     self.save(1, 2)
