@@ -96,6 +96,8 @@ class Batch(NamedTuple):
       episode.
     environment: [B] int32; index into the run's EnvironmentSpecs. Selects the legal actions; it is
       never an input of a network (the paper's models have no task id).
+    is_terminal: [B, T] bool; the episode ended with this transition, and was not merely cut. None
+      where nobody asks (all but Q-learning).
   """
   observations: Array
   actions: Array
@@ -104,6 +106,7 @@ class Batch(NamedTuple):
   rewards: Array
   returns_to_go: Array
   environment: Array
+  is_terminal: Array = None
 
 
 class Batches(NamedTuple):
@@ -114,10 +117,12 @@ class Batches(NamedTuple):
     dt: windows the DT trains on with the actions they carry.
     limited: windows of the action-limited target whose unlabelled actions are dealt with as
       `methods.Phase.unlabelled` says before the DT trains on them: by default the IDM labels them.
+    q: labelled transitions that a Q-network trains on.
   """
   idm: Batch | None
   dt: Batch | None
   limited: Batch | None
+  q: Batch | None = None
 
 
 class ModelState(flax.struct.PyTreeNode):
@@ -137,3 +142,16 @@ class TrainState(flax.struct.PyTreeNode):
   step: jax.Array
   idm: ModelState | None
   dt: ModelState
+
+
+class QState(flax.struct.PyTreeNode):
+  """As `TrainState`, of a run that trains a Q-network.
+
+  Attributes:
+    step: [] int32; updates made so far.
+    q: the network.
+    target_params: of the target network.
+  """
+  step: jax.Array
+  q: ModelState
+  target_params: Any
