@@ -34,6 +34,7 @@ _INDEX_FORMAT = 2  # Of that file; another number makes it anew.
 _MIN_ROOM = 20_000  # Transitions kept at least.
 _INDEX_THREADS = 2
 _INDEX_BATCH = 64
+_TERMINAL = 'is_terminal'  # A step field that only Q-learning needs.
 
 
 class _Episode(NamedTuple):
@@ -43,6 +44,7 @@ class _Episode(NamedTuple):
   is_labelled: np.ndarray  # [L] bool.
   rewards: np.ndarray  # [L] float32.
   returns_to_go: np.ndarray  # [L] float32.
+  is_terminal: np.ndarray | None  # [L] bool; None if the data has no such field.
 
 
 class _Index(NamedTuple):
@@ -149,8 +151,21 @@ class EpisodeFiles:
         else:
           self._decode_into(row[t], held, s)
     fields = [np.stack([field[s] for field, s in zip(values, step[:, :-1], strict=True)])
-              for values in list(zip(*read, strict=True))[1:]] if read else []
+              for values in list(zip(*read, strict=True))[1:-1]] if read else []
     return episodes.Cut(images, *fields)
+
+  def is_terminal(self, episode):
+    """Says whether episodes [b] ended, [b] bool; others were cut, e.g. at a limit of steps.
+
+    Raises:
+      ValueError: if the data does not say.
+    """
+    flags = [self._episode(e).is_terminal for e in episode.tolist()]
+    if any(flag is None for flag in flags):
+      raise ValueError(f'the data of {self._spec.name} has no step field {_TERMINAL!r}; expected '
+                       'it, to tell episodes that ended from those that were cut. Convert or '
+                       'record the dataset again.')
+    return np.array([flag[-1] for flag in flags], bool)
 
   def _decode_into(self, image, held, step):
     try:
@@ -174,7 +189,7 @@ class EpisodeFiles:
     if self._hide is not None:
       actions, is_labelled = self._hide(number, actions, is_labelled)
     episode = _Episode(fields['observation'], actions, is_labelled, rewards,
-                       episodes.sums_to_end(rewards))
+                       episodes.sums_to_end(rewards), fields.get(_TERMINAL))
     with self._lock:
       if number not in self._held:
         self._held[number] = episode
@@ -224,7 +239,8 @@ def _read_record(source, place, split):
   except (RuntimeError, rlds.DecodeError) as error:
     path, record = _where(split, place)
     raise rlds.damaged(f'{path}, record {record}', error) from error
-  return {name: np.asarray(steps[name]) for name in (*rlds.STEP_FIELDS, 'observation')}
+  names = (*rlds.STEP_FIELDS, 'observation', *({_TERMINAL} & steps.keys()))
+  return {name: np.asarray(steps[name]) for name in names}
 
 
 def _check_legal(spec, actions, path, episode):

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 _WINDOWS_AT_A_TIME = 64
@@ -25,12 +26,14 @@ class Cut(NamedTuple):
     rewards: [b, T] float32; 0 past the end.
     returns_to_go: [b, T] float32; undiscounted sum of rewards from t, inclusive, to the end of the
       episode.
+    is_terminal: [b, T] bool; the episode ended with this transition. None but for `transitions`.
   """
   observations: np.ndarray
   actions: np.ndarray
   is_labelled: np.ndarray
   rewards: np.ndarray
   returns_to_go: np.ndarray
+  is_terminal: np.ndarray | None = None
 
 
 def sums_to_end(rewards):
@@ -112,7 +115,7 @@ class HeldWindows:
     # Some at a time: while it is cut, a window holds on to its whole episode.
     parts = [episodes.cut(*(x[i:i + _WINDOWS_AT_A_TIME] for x in (episode, start)), window)
              for i in range(0, len(episode), _WINDOWS_AT_A_TIME)]
-    self._data = Cut(*map(np.concatenate, zip(*parts, strict=True)))
+    self._data = jax.tree.map(lambda *fields: np.concatenate(fields), *parts)
 
   def cut(self, episode, start, window):
     """As `Episodes.cut`, for the windows that are held.
@@ -123,4 +126,4 @@ class HeldWindows:
     if window != self._window:
       raise KeyError(f'window is {window}; {self._window} are held.')
     rows = [self._place[place] for place in zip(episode.tolist(), start.tolist(), strict=True)]
-    return Cut(*(field[rows] for field in self._data))
+    return jax.tree.map(lambda field: field[rows], self._data)

@@ -9,6 +9,7 @@ import time
 from concurrent import futures
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from alpt_jax import types
@@ -21,7 +22,7 @@ class Stream(NamedTuple):
   """The windows of one environment for one part of the update.
 
   Attributes:
-    part: which batch the windows are for: 'idm', 'dt' or 'limited'.
+    part: which batch the windows are for: 'idm', 'dt', 'limited' or 'q'.
     episodes: the data, hidden actions already removed; anything with `cut`, see `episodes`.
     segments: what windows are cut from.
     environment: index into the run's EnvironmentSpecs.
@@ -51,7 +52,8 @@ def gather(stream_episodes, windows, window, environment):
   return types.Batch(
       observations=cut.observations, actions=cut.actions, is_labelled=cut.is_labelled,
       is_valid=windows.is_valid, rewards=cut.rewards, returns_to_go=cut.returns_to_go,
-      environment=np.full(len(windows.episode), environment, np.int32))
+      environment=np.full(len(windows.episode), environment, np.int32),
+      is_terminal=cut.is_terminal)
 
 
 class Pipeline:
@@ -192,8 +194,8 @@ class Pipeline:
         for part, group in self._windows(self._samplers, step).items()}
     for part, group in reading.items():
       batches = [future.result() for future in group]
-      parts[part] = types.Batch(
-          *(_interleave(field, self._num_local_shards) for field in zip(*batches, strict=True)))
+      parts[part] = jax.tree.map(
+          lambda *fields: _interleave(fields, self._num_local_shards), *batches)
     return types.Batches(**parts)
 
 

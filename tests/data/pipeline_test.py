@@ -38,7 +38,7 @@ def _streams():
 def _fields(batches):
   """All arrays of a `types.Batches`, by name."""
   return {f'{part}/{name}': array for part, batch in batches._asdict().items() if batch is not None
-          for name, array in batch._asdict().items()}
+          for name, array in batch._asdict().items() if array is not None}
 
 
 class GatherTest(absltest.TestCase):
@@ -69,8 +69,9 @@ class GatherTest(absltest.TestCase):
     windows = sampling.Windows(np.array([0]), np.array([0]), np.ones((1, 2), bool))
     batch = pipeline.gather(_episodes([4]), windows, 2, environment=0)
     self.assertEqual(
-        [array.dtype for array in batch],
+        [array.dtype for array in batch[:-1]],
         [np.float32, np.int32, bool, bool, np.float32, np.float32, np.int32])
+    self.assertIsNone(batch.is_terminal)
     image = dataclasses.replace(_episodes([4]), observations=np.zeros((5, 2, 2, 3), np.uint8))
     batch = pipeline.gather(image, windows, 2, environment=0)
     self.assertEqual((batch.observations.dtype, batch.observations.shape),
