@@ -143,11 +143,16 @@ class Atari:
   @staticmethod
   def make_evaluation(config, networks):
     """Returns evaluate(params, is_last, video_path='') -> {'sampled': scores} of the agent."""
-    from alpt_jax import evaluate_atari, video  # The emulator, which only evaluation needs.
+    from alpt_jax import cql, evaluate_atari, video  # The emulator, which only evaluation needs.
     settings = config.evaluation
-    agent = evaluate_atari.AtariEvaluator(
-        networks.dt, config.target, num_episodes=settings.num_episodes,
-        max_steps=settings.max_steps, sticky=settings.sticky, rule=settings.rule)
+    protocol = dict(num_episodes=settings.num_episodes, max_steps=settings.max_steps,
+                    sticky=settings.sticky)
+    if isinstance(networks, cql.Networks):
+      agent = evaluate_atari.AtariEvaluator(
+          networks.q, config.target, rule='epsilon-greedy', epsilon=config.cql.epsilon, **protocol)
+    else:
+      agent = evaluate_atari.AtariEvaluator(
+          networks.dt, config.target, rule=settings.rule, **protocol)
 
     def run(params, is_last, video_path=''):
       del is_last

@@ -14,8 +14,10 @@ episodes form two groups: while the model chooses for one, the emulators of the 
 import dataclasses
 import pathlib
 import time
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 try:
@@ -24,10 +26,11 @@ except ImportError as error:
   raise ImportError(f'Evaluating on Atari needs ale-py and gymnasium ({error}): '
                     'pip install ".[atari]"') from error
 
-from alpt_jax import acting
+from alpt_jax import acting, cql
 from alpt_jax.envs import action_sets, atari, atari_scores
-from alpt_jax.networks import models
+from alpt_jax.networks import models, q_network
 
+EPSILON_GREEDY = 'epsilon-greedy'  # The acting rule of Q-networks.
 _NUM_GROUPS = 2
 _MIN_BATCH = 2  # Compiling for one alone would take longer than it saves.
 
@@ -45,7 +48,7 @@ class _Group:
   episodes: np.ndarray
   places: np.ndarray
   key: jax.Array
-  history: acting.History | None = None
+  history: Any = None
 
   @property
   def running(self):
@@ -116,12 +119,67 @@ class _Clock:
     self._last = now
 
 
+class _Transformer:
+  """How a DT plays: `AtariEvaluator` knows of an agent no more than what is here."""
+
+  def __init__(self, dt, legal, rule):
+    self._dt = dt
+    self._act = acting.make_act(dt, legal, rule=rule, is_tokenized=True)
+
+  def _tokenize(self, params, frames, before):
+    frames, before = (x[:, None, :, :, None] for x in (frames, before))
+    return self._dt.apply({'params': params}, frames, before,
+                          method=models.DecisionTransformer.tokenize)[:, 0]
+
+  def empty_history(self, params, frames):
+    """What is kept of B episodes; `frames` [B, 84, 84] are the first."""
+    return acting.empty_history(
+        jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps)
+
+  def step(self, params, history, rewards, frames, before, key, is_greedy):
+    """Chooses [B] actions after `rewards` [B] and `frames`; returns them and the new history."""
+    history = acting.observe_reward(history, rewards)
+    return self._act(params, history, self._tokenize(params, frames, before),
+                     jax.random.fold_in(key, history.num_steps), is_greedy)
+
+
+class _Frames(NamedTuple):
+  """The last frames of B episodes, and the number of steps taken.
+
+  Attributes:
+    frames: [B, 84, 84, stack] uint8, the newest last; zeros from before the episode.
+    num_steps: [] int32.
+  """
+  frames: jax.Array
+  num_steps: jax.Array
+
+
+class _QLearner:
+  """How a Q-network plays; functions as those of `_Transformer`."""
+
+  def __init__(self, network, legal, epsilon):
+    self._network, self._legal, self._epsilon = network, jnp.asarray(legal), epsilon
+
+  def empty_history(self, params, frames):
+    del params
+    return _Frames(jnp.zeros((*frames.shape, self._network.stack), jnp.uint8),
+                   jnp.zeros((), jnp.int32))
+
+  def step(self, params, history, rewards, frames, before, key, is_greedy):
+    del rewards, before
+    seen = jnp.concatenate([history.frames[..., 1:], frames[..., None]], axis=-1)
+    actions = cql.act(self._network, params, seen, self._legal,
+                      jax.random.fold_in(key, history.num_steps),
+                      epsilon=jnp.where(is_greedy, 0., self._epsilon))
+    return actions, _Frames(seen, history.num_steps + 1)
+
+
 class AtariEvaluator:
   """Plays episodes of one game, with one compiled program per batch size.
 
   The batch shrinks as episodes end. Without sticky actions a game has no chance in it: the episodes
-  differ by what the agent samples, and if it samples nothing (arg max under the 'paper' rule), one
-  is played, as all would be equal.
+  differ by what the agent samples, and if it samples nothing (arg max, but for the 'release' rule),
+  one is played, as all would be equal.
 
   Attributes:
     seconds: of the last run, spent on 'reset' of the emulators, on waiting for an 'emulator' or the
@@ -129,16 +187,19 @@ class AtariEvaluator:
     num_agent_steps: actions that were taken in the last run, in all episodes.
   """
 
-  def __init__(self, dt, game, *, num_episodes=16, max_steps=2500, sticky=0., rule='paper'):
+  def __init__(self, network, game, *, num_episodes=16, max_steps=2500, sticky=0., rule='paper',
+               epsilon=None):
     """Starts the emulators; compiles nothing yet.
 
     Args:
-      dt: the `DecisionTransformer`; of the full action set, for 84 x 84 grey images.
+      network: a `DecisionTransformer` or `QNetwork`; of the full action set, for 84 x 84 grey
+        images.
       game: one of `action_sets.GAMES`.
       num_episodes: episodes in a run.
       max_steps: agent steps (four frames each) after which an episode is cut.
       sticky: probability that a frame repeats the last frame's action; .25 in the data.
-      rule: the acting rule; see `acting`.
+      rule: the acting rule, see `acting`; of a `QNetwork`, EPSILON_GREEDY.
+      epsilon: of that rule, in mode 'sampled'. (Mode 'argmax' explores nothing.)
 
     Raises:
       ValueError: for a model that cannot play the game, an unknown game, or a value out of range.
@@ -146,41 +207,36 @@ class AtariEvaluator:
     """
     spec = action_sets.spec(game)
     for name in ('observation_kind', 'observation_shape', 'num_actions'):
-      ours, needed = getattr(dt.spec, name), getattr(spec, name)
+      ours, needed = getattr(network.spec, name), getattr(spec, name)
       if ours != needed:
-        raise ValueError(f'{name} of the model ({dt.spec.name}) is {ours}; {game} has {needed}.')
+        raise ValueError(f'{name} of the model ({network.spec.name}) is {ours}; {game} has '
+                         f'{needed}.')
     for name, value in (('num_episodes', num_episodes), ('max_steps', max_steps)):
       if value < 1:
         raise ValueError(f'{name} is {value}; expected at least 1.')
     if not 0. <= sticky < 1.:
       raise ValueError(f'sticky is {sticky}; expected a probability in [0, 1).')
-    if rule not in acting.RULES:
-      raise ValueError(f'rule is {rule!r}; expected one of {acting.RULES}.')
+    is_q = isinstance(network, q_network.QNetwork)
+    rules = (EPSILON_GREEDY,) if is_q else acting.RULES
+    if rule not in rules:
+      raise ValueError(f'rule is {rule!r}; expected one of {rules}.')
+    if (epsilon is not None) != is_q or is_q and not 0. <= epsilon <= 1.:
+      raise ValueError(f'epsilon is {epsilon} for rule {rule!r}; expected a probability for '
+                       f'{EPSILON_GREEDY!r}, None for others.')
     self._game, self._max_steps, self._sticky, self._rule = game, max_steps, sticky, rule
     self._emulators = [_make_emulator(game, max_steps, sticky) for _ in range(num_episodes)]
     legal = np.isin(np.arange(spec.num_actions), spec.legal_actions)
-    act = acting.make_act(dt, legal, rule=rule, is_tokenized=True)
-
-    def tokenize(params, frames, before):
-      frames, before = (x[:, None, :, :, None] for x in (frames, before))
-      return dt.apply({'params': params}, frames, before,
-                      method=models.DecisionTransformer.tokenize)[:, 0]
-
-    def step(params, history, rewards, frames, before, key, is_greedy):
-      history = acting.observe_reward(history, rewards)
-      return act(params, history, tokenize(params, frames, before),
-                 jax.random.fold_in(key, history.num_steps), is_greedy)
-
-    self._empty_history = lambda params, frames: acting.empty_history(
-        jax.eval_shape(tokenize, params, frames, frames), dt.num_steps)
-    self._step = jax.jit(step, donate_argnums=1)
+    agent = _QLearner(network, legal, epsilon) if is_q else _Transformer(network, legal, rule)
+    self._about_agent = {'acting_rule': rule} | ({'epsilon': epsilon} if is_q else {})
+    self._empty_history = agent.empty_history
+    self._step = jax.jit(agent.step, donate_argnums=1)
     self.seconds, self.num_agent_steps = {}, 0
 
   def run(self, params, *, acting_mode='sampled', seed=0, record_episodes=0):
     """Plays all episodes. The same arguments give the same scores.
 
     Args:
-      params: of the DT.
+      params: of the network.
       acting_mode: 'sampled' or 'argmax'.
       seed: of the sampling and the sticky actions; at least 0.
       record_episodes: how many episodes to return, those of the highest scores.
@@ -190,9 +246,9 @@ class AtariEvaluator:
       `score_median`; `human_normalised`, 0 for random and 1 for human play, None where no human
       score is known; `lengths` in agent steps, `num_cut`, episodes that were cut at `max_steps`;
       and how it was done: `game`, `num_episodes`, `max_steps`, `sticky`, `acting_rule`,
-      `acting_mode`, `seed`. And a list, best first, of {'episode', its index; 'seed' of its
-      emulator; 'score'; 'actions' [L] int32, ids of the full set; 'observations' [L, 84, 84] uint8,
-      what was seen before each action}.
+      `epsilon` (of a `QNetwork`), `acting_mode`, `seed`. And a list, best first, of {'episode', its
+      index; 'seed' of its emulator; 'score'; 'actions' [L] int32, ids of the full set;
+      'observations' [L, 84, 84] uint8, what was seen before each action}.
 
     Raises:
       ValueError: for an unknown mode or a negative seed.
@@ -222,8 +278,7 @@ class AtariEvaluator:
         'scores': scores.tolist(), 'lengths': episodes.lengths.tolist(),
         'num_cut': int((~episodes.is_over).sum()),
         'game': self._game, 'num_episodes': len(scores), 'max_steps': self._max_steps,
-        'sticky': self._sticky, 'acting_rule': self._rule, 'acting_mode': acting_mode,
-        'seed': seed}
+        'sticky': self._sticky, **self._about_agent, 'acting_mode': acting_mode, 'seed': seed}
     best = np.argsort(-scores, kind='stable')[:record_episodes]
     return result, [{'episode': int(i), 'seed': int(seeds[i]),
                      **self._replay(seeds[i], episodes.actions[i, :episodes.lengths[i]])}

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
-from alpt_jax import discretize
+from alpt_jax import alpt, discretize
 from alpt_jax.networks import tokens
 
 
@@ -112,7 +112,13 @@ def update(networks, batches, *, window, is_labelling):
 
   Returns:
     {'idm': operations of training the IDM, 'labelling': .., 'dt': ..}.
+
+  Raises:
+    ValueError: for the networks of another method.
   """
+  if not isinstance(networks, alpt.Networks):
+    raise ValueError('method is one that trains neither IDM nor DT; the work of an update is '
+                     'counted for those only. Leave out --config.method, or choose another.')
   rows = {part: 0 if batch is None else len(batch.actions)
           for part, batch in batches._asdict().items()}
   idm_work, dt_work = idm(networks.idm, window), dt(networks.dt)

@@ -9,6 +9,9 @@ The data sets have the paper's names (section 3.3):
 Atari runs `pretrain`, then `finetune` on the target; the maze runs `joint` (section 5.6: the paper
 trains "all at the same time (no separate finetuning stage)"). Where a method has no pretraining,
 `pretrain` is None. A row is all there is to a method: `alpt.py` and `train.py` know no names.
+
+CQL, of appendix C, trains neither IDM nor DT but a Q-network: another program (see `program.py`),
+on the data that `Phase.q` says.
 """
 
 import dataclasses
@@ -33,10 +36,17 @@ class Phase:
     idm: what the IDM trains on; empty if it does not train.
     dt: what the DT trains on; empty if it does not train.
     unlabelled: what happens to TARGET's unlabelled transitions.
+    q: what a Q-network trains on, instead of IDM and DT.
   """
   idm: tuple[str, ...] = ()
   dt: tuple[str, ...] = ()
   unlabelled: str = LABEL_WITH_IDM
+  q: tuple[str, ...] = ()
+
+  @property
+  def agent(self):
+    """Name of the network that acts: of its parameters in the state, and of its module."""
+    return 'q' if self.q else 'dt'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +90,7 @@ def phase_of(method_name, phase_name):
 
 _LABELLED_DT = Phase(dt=(LABELLED,))
 _TARGET_WITH_IDM = Phase(idm=(LABELLED,), dt=(TARGET,))
+_CQL = Phase(q=(LABELLED,))
 _ORACLE = Phase(dt=(TARGET,), unlabelled=TRUE_ACTIONS)
 
 METHODS = {
@@ -110,4 +121,7 @@ METHODS = {
     'oracle': Method(
         'DT on the target with every true action: what labels can at most achieve.',
         joint=_ORACLE, finetune=_ORACLE),
+    'cql': Method(
+        'Appendix C: conservative Q-learning on the labelled part of the target.',
+        joint=_CQL, finetune=_CQL),
 }

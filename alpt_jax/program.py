@@ -4,37 +4,48 @@ The same for one core and for a pod: where arrays lie is decided by a mesh, see 
 here reads data, so a program can be compiled for devices that are not there (launch/preflight.py).
 """
 
+import dataclasses
 import functools
+import operator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import alpt, augmentation, methods, optimizers, sharding, types
-from alpt_jax.networks import models
+from alpt_jax import alpt, augmentation, cql, methods, optimizers, sharding, types
+from alpt_jax.networks import models, q_network
 
 COMPUTE_DTYPES = ('float32', 'bfloat16')
+_BATCH_SIZES = {'idm': 'idm_batch_size', 'dt': 'batch_size', 'limited': 'batch_size',
+                'q': 'cql.batch_size'}  # Part of `types.Batches`: the config field it is cut from.
 
 
 class Program(NamedTuple):
   """The compiled functions of a run.
 
   Attributes:
-    networks: `alpt.Networks`.
-    state: a `types.TrainState` of `jax.ShapeDtypeStruct`s with shardings, to restore into.
+    networks: `alpt.Networks`, or `cql.Networks`.
+    state: a `types.TrainState`, or `types.QState`, of `jax.ShapeDtypeStruct`s with shardings, to
+      restore into.
     init: init(key) -> state.
-    update: update(state, batches, key) -> (state, metrics), see `alpt.make_update`; the state is
-      donated.
+    update: update(state, batches, key) -> (state, metrics), see `alpt.make_update` or
+      `cql.make_update`; the state is donated.
   """
-  networks: alpt.Networks
-  state: types.TrainState
+  networks: alpt.Networks | cql.Networks
+  state: types.TrainState | types.QState
   init: Any
   update: Any
 
 
-def make_networks(config, spec):
-  """Makes the modules of a run.
+def network_params(state):
+  """The parameters that a run is about: {'idm': .., 'dt': ..}, {'dt': ..} or {'q': ..}."""
+  parts = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+  return {name: part.params for name, part in parts.items() if isinstance(part, types.ModelState)}
+
+
+def _make_networks(config, spec):
+  """Makes the modules of a run of IDM and DT.
 
   Args:
     config: with `model` and `window`.
@@ -66,14 +77,38 @@ def make_program(config, phase, specs, mesh):
 
   Args:
     config: the run's.
-    phase: a `methods.Phase`.
+    phase: a `methods.Phase`; decides which program it is.
     specs: from `domains.specs`.
     mesh: from `sharding.make_mesh`, of devices of one kind, which need not be there.
 
   Returns:
     `Program`.
   """
-  networks = make_networks(config, specs[0])
+  is_cut = config.sharding.optimizer
+
+  def place(gradients):
+    if mesh.size == 1:
+      return gradients
+    return jax.lax.with_sharding_constraint(
+        gradients, sharding.of_params(mesh, gradients, shard_optimizer=is_cut))
+
+  make = _cql if phase.q else _alpt
+  networks, init, update = make(config, phase, specs, place)
+  state = jax.eval_shape(init, jax.random.key(0))
+  shardings = sharding.of_state(mesh, state, shard_optimizer=is_cut)
+  everywhere = sharding.replicated(mesh)
+  return Program(
+      networks=networks,
+      state=sharding.with_shardings(state, shardings),
+      init=jax.jit(init, out_shardings=shardings),
+      update=jax.jit(
+          update, donate_argnums=0, in_shardings=(shardings, sharding.rows(mesh), everywhere),
+          out_shardings=(shardings, everywhere), compiler_options=_compiler_options(mesh)))
+
+
+def _alpt(config, phase, specs, place):
+  """Returns networks, init and update of a run that trains IDM and DT."""
+  networks = _make_networks(config, specs[0])
   settings = config.optimizer
   both_optimizers = tuple(
       optimizers.make_optimizer(
@@ -85,28 +120,26 @@ def make_program(config, phase, specs, mesh):
     return alpt.init(key, networks, both_optimizers, window=config.window,
                      with_idm=bool(phase.idm))
 
-  state = jax.eval_shape(init, jax.random.key(0))
-  is_cut = config.sharding.optimizer
-  shardings = sharding.of_state(mesh, state, shard_optimizer=is_cut)
-
-  def place(gradients):
-    if mesh.size == 1:
-      return gradients
-    return jax.lax.with_sharding_constraint(
-        gradients, sharding.of_params(mesh, gradients, shard_optimizer=is_cut))
-
-  update = alpt.make_update(
+  return networks, init, alpt.make_update(
       networks, both_optimizers, specs, unlabelled=phase.unlabelled,
       reward_weight=config.reward_weight, augment=augmentation.make(config.augmentation),
       accumulate=config.sharding.accumulate, place=place)
-  everywhere = sharding.replicated(mesh)
-  return Program(
-      networks=networks,
-      state=sharding.with_shardings(state, shardings),
-      init=jax.jit(init, out_shardings=shardings),
-      update=jax.jit(
-          update, donate_argnums=0, in_shardings=(shardings, sharding.rows(mesh), everywhere),
-          out_shardings=(shardings, everywhere), compiler_options=_compiler_options(mesh)))
+
+
+def _cql(config, phase, specs, place):
+  """Returns networks, init and update of a run that trains a Q-network."""
+  del phase
+  settings = config.cql
+  network = q_network.QNetwork(
+      specs[0], num_quantiles=settings.num_quantiles, stack=settings.stack, hidden=settings.hidden)
+  optimizer = cql.make_optimizer(
+      learning_rate=settings.learning_rate, epsilon=settings.adam_epsilon)
+  init = functools.partial(cql.init, network=network, optimizer=optimizer,
+                           observation_shape=_observation_shape(config, specs[0], 'q'))
+  return cql.Networks(network), init, cql.make_update(
+      network, optimizer, specs, cql.Settings(
+          discount=settings.discount, kappa=settings.kappa, min_q_weight=settings.min_q_weight,
+          target_update_steps=settings.target_update_steps), place=place)
 
 
 def _compiler_options(mesh):
@@ -181,13 +214,13 @@ def shares(config, phase, specs):
   environments = {methods.SOURCES: range(num_targets, len(specs)),
                   methods.LABELLED: range(num_targets), methods.TARGET: range(num_targets)}
   result = []
-  for network, names, batch_size in (('idm', phase.idm, 'idm_batch_size'),
-                                     ('dt', phase.dt, 'batch_size')):
+  for network, names in (('idm', phase.idm), ('dt', phase.dt), ('q', phase.q)):
     wanted = [(name, environment) for name in names for environment in environments[name]]
     if not wanted:
       continue
-    rows = split_rows(config[batch_size], len(wanted), config.sampling.num_shards,
-                      name=batch_size)
+    field = _BATCH_SIZES[network]
+    rows = split_rows(operator.attrgetter(field)(config), len(wanted), config.sampling.num_shards,
+                      name=field)
     result += [Share('limited' if name == methods.TARGET else network, environment, name, num_rows)
                for (name, environment), num_rows in zip(wanted, rows, strict=True)]
   return result
@@ -211,14 +244,16 @@ def check_rows(config, phase, specs, mesh):
   if num_shards % num_hosts:
     raise ValueError(f'sampling.num_shards is {num_shards}; expected a multiple of the {num_hosts} '
                      f'hosts, e.g. {-(-num_shards // num_hosts) * num_hosts}.')
-  for field, parts in (('idm_batch_size', ('idm',)), ('batch_size', ('dt', 'limited'))):
+  for field in dict.fromkeys(_BATCH_SIZES.values()):
+    parts = [part for part, name in _BATCH_SIZES.items() if name == field]
     rows = part_rows(config, phase, specs)
     if all(rows.get(part, 0) % (mesh.size * config.sharding.accumulate) == 0 for part in parts):
       continue
     for_each = ', '.join(f'{part} {rows[part]}' for part in parts if part in rows)
     raise ValueError(
-        f'{field} is {config[field]}, windows of {for_each}; expected multiples of {mesh.size} '
-        f'devices times sharding.accumulate {config.sharding.accumulate}. Use '
+        f'{field} is {operator.attrgetter(field)(config)}, windows of {for_each}; expected '
+        f'multiples of {mesh.size} devices times sharding.accumulate '
+        f'{config.sharding.accumulate}. Use '
         f'{_next_batch_size(config, phase, specs, mesh, field, parts)}, or fewer devices with '
         '--config.sharding.num_devices.')
 
@@ -227,26 +262,40 @@ def _next_batch_size(config, phase, specs, mesh, field, parts):
   """The smallest larger value of a field that the devices can share."""
   changed = config.copy_and_resolve_references()
   unit = mesh.size * config.sharding.accumulate
+  value = operator.attrgetter(field)(config)
   while True:
-    changed[field] += config.sampling.num_shards
+    value += config.sampling.num_shards
+    changed.update_from_flattened_dict({field: value})
     rows = part_rows(changed, phase, specs)
     if all(rows.get(part, 0) % unit == 0 for part in parts):
-      return changed[field]
+      return value
+
+
+def window_of(config, phase):
+  """Transitions in the windows that the updates of a phase consume."""
+  return 1 if phase.q else config.window
+
+
+def _observation_shape(config, spec, part):
+  """Shape of an observation in a part of the batches; Q-learning's are stacks of frames."""
+  *size, channels = spec.observation_shape
+  return (*size, channels * config.cql.stack) if part == 'q' else spec.observation_shape
 
 
 def abstract_batches(config, phase, specs, mesh):
   """Shapes and shardings of the `types.Batches` of an update, without data."""
-  window, spec = config.window, specs[0]
+  window, spec = window_of(config, phase), specs[0]
   dtype = np.float32 if spec.observation_kind == 'vector' else np.uint8
   shard = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.rows(mesh))
 
-  def batch(b):
+  def batch(part, b):
     return types.Batch(
-        observations=shard((b, window + 1, *spec.observation_shape), dtype),
+        observations=shard((b, window + 1, *_observation_shape(config, spec, part)), dtype),
         actions=shard((b, window), np.int32), is_labelled=shard((b, window), bool),
         is_valid=shard((b, window), bool), rewards=shard((b, window), np.float32),
-        returns_to_go=shard((b, window), np.float32), environment=shard((b,), np.int32))
+        returns_to_go=shard((b, window), np.float32), environment=shard((b,), np.int32),
+        is_terminal=shard((b, window), bool) if part == 'q' else None)
 
   rows = part_rows(config, phase, specs)
-  return types.Batches(*(batch(rows[part]) if part in rows else None
+  return types.Batches(*(batch(part, rows[part]) if part in rows else None
                          for part in types.Batches._fields))

@@ -71,22 +71,20 @@ def of_state(mesh, state, *, shard_optimizer=False):
 
   Args:
     mesh: from `make_mesh`.
-    state: a `types.TrainState` of anything with a shape.
+    state: a `types.TrainState` or `types.QState` of anything with a shape.
     shard_optimizer: cut the optimizer's state over `data`, too.
 
   Returns:
-    A `types.TrainState` of shardings.
+    The same tree of shardings.
   """
-  def of_model(model):
-    if model is None:
-      return None
+  def of_part(part):
+    if not isinstance(part, types.ModelState):  # A step, or parameters that no optimizer changes.
+      return of_params(mesh, part)
     return types.ModelState(
-        params=of_params(mesh, model.params),
-        opt_state=jax.tree.map(lambda x: _of_tensor(mesh, x.shape, shard_optimizer),
-                               model.opt_state))
+        params=of_params(mesh, part.params),
+        opt_state=of_params(mesh, part.opt_state, shard_optimizer=shard_optimizer))
 
-  return types.TrainState(
-      step=replicated(mesh), idm=of_model(state.idm), dt=of_model(state.dt))
+  return jax.tree.map(of_part, state, is_leaf=lambda x: isinstance(x, types.ModelState))
 
 
 def of_params(mesh, params, *, shard_optimizer=False):

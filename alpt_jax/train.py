@@ -1,4 +1,4 @@
-"""Trains a method: the data, the networks, and the loop around `alpt.make_update`.
+"""Trains a method: the data, the networks, and the loop around the update of its program.
 
 A run directory holds config.json, labels.json (which target transitions keep their action),
 metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
@@ -34,7 +34,7 @@ from alpt_jax import (
     stopping,
     whole_files,
 )
-from alpt_jax.data import episodes, labels, pipeline, sampling
+from alpt_jax.data import episodes, labels, pipeline, sampling, transitions
 
 # Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
 DONE = 0
@@ -47,7 +47,7 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allo
               'sharding.optimizer')
 # What runs did before there were these.
 _NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
-_PROTOCOL = ('seed', 'max_steps', 'sticky')  # In eval/, with the scores; no metrics.
+_PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
@@ -55,6 +55,7 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
 _AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
+_CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
 
 def check_run(config):
@@ -82,6 +83,8 @@ def check_run(config):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
   phase = methods.phase_of(config.method, config.phase)
+  if phase.q:
+    _check_cql(config)
   if not config.train_dt:
     if not phase.idm:
       raise ValueError(f'train_dt is False, and method {config.method!r} trains no IDM in phase '
@@ -101,6 +104,31 @@ def check_run(config):
     raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
   return phase, domains.specs(config)
+
+
+def _check_cql(config):
+  """Refuses what `check_run` is to refuse of a run that trains a Q-network."""
+  settings = config.get('cql')
+  if settings is None:
+    raise ValueError(f'method is {config.method!r}, which experiment {config.experiment!r} does '
+                     'not have; expected another, or experiments/configs/atari.py.')
+  for key in _CQL_AT_LEAST_1:
+    if settings[key] < 1:
+      raise ValueError(f'cql.{key} is {settings[key]}; expected at least 1.')
+  for key in ('kappa', 'min_q_weight', 'learning_rate', 'adam_epsilon'):
+    if not (settings[key] >= 0 and math.isfinite(settings[key])):
+      raise ValueError(f'cql.{key} is {settings[key]}; expected a number of at least 0.')
+  for key in ('discount', 'epsilon'):
+    if not 0 <= settings[key] <= 1:
+      raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
+  if config.init_from:
+    raise ValueError(f'init_from is {config.init_from}; method {config.method!r} starts from '
+                     'scratch. Leave it empty.')
+  if config.augmentation != 'none':
+    raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
+  if config.sharding.accumulate != 1:
+    raise ValueError(f'sharding.accumulate is {config.sharding.accumulate}; method '
+                     f'{config.method!r} computes its batch in one piece. Use 1.')
 
 
 class Data(NamedTuple):
@@ -173,7 +201,11 @@ def make_streams(config, phase, specs, data):
     name = specs[share.environment].name
     read = data.episodes[name]
     segments = sampling.whole_episodes(read.num_transitions)
-    if share.data == methods.LABELLED:
+    if share.part == 'q':
+      read = transitions.LabelledTransitions(
+          read, data.choices[name].windows, config.window, stack=config.cql.stack)
+      segments = sampling.labelled_windows(read.places, 1)
+    elif share.data == methods.LABELLED:
       windows = data.choices[name].windows
       read = episodes.HeldWindows(read, windows, config.window)
       segments = sampling.labelled_windows(windows, config.window)
@@ -233,6 +265,8 @@ def check_config(config, workdir, digests, *, ignored=()):
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error
     now = _flatten(content)
+    if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
+      ignored = (*ignored, 'cql')
     keys = sorted(k for k in before.keys() | now.keys()
                   if not {k, k.split('.')[0]} & {*_FREE_KEYS, *ignored}
                   and before.get(k) != now.get(k)
@@ -259,12 +293,13 @@ class _Evaluation:
   With several processes, each does all of it for itself, on its own devices, and the first writes.
   """
 
-  def __init__(self, config, networks, specs, data, workdir):
+  def __init__(self, config, phase, networks, specs, data, workdir):
     self._agent = (domains.of(config).make_evaluation(config, networks)
                    if config.phase != 'pretrain' and config.train_dt else None)
+    self._acts = phase.agent
     self._mesh = sharding.make_mesh(
         devices=jax.local_devices()[:config.sharding.num_devices or None])
-    self._label = label.make_label_fn(networks.idm, specs[0], self._mesh)
+    self._label = label.make_label_fn(networks.idm, specs[0], self._mesh) if phase.idm else None
     self._episodes = data.episodes[config.target]
     self._window, self._workdir = config.window, workdir
     self._num_windows = config.num_label_windows
@@ -272,9 +307,10 @@ class _Evaluation:
 
   def run(self, step, state):
     """Evaluates after `step` updates. Returns a flat dict."""
-    if state.idm is not None:
+    networks = program.network_params(state)
+    if self._label is not None:
       params = jax.device_put(
-          sharding.on_one_device(state.idm.params), sharding.replicated(self._mesh))
+          sharding.on_one_device(networks['idm']), sharding.replicated(self._mesh))
       labelled = label.predict_actions(self._label, params, self._episodes, window=self._window,
                                        num_windows=self._num_windows)
       buffer = io.BytesIO()
@@ -284,7 +320,8 @@ class _Evaluation:
             os.path.join(self._workdir, 'labels', f'step_{step:07d}.npz'), buffer.getvalue())
     result = {'step': step}
     if self._agent is not None:
-      result |= self._agent(sharding.on_one_device(state.dt.params), step == self._num_steps)
+      result |= self._agent(
+          sharding.on_one_device(networks[self._acts]), step == self._num_steps)
     if distributed.is_main():
       whole_files.write_json(evaluation_path(self._workdir, step), result)
     return {f'eval/{mode}/{name}': value for mode in acting.MODES if mode in result
@@ -330,8 +367,9 @@ def _prepare(config, workdir):
   streams = make_streams(config, phase, specs, data)
   content = check_config(config, workdir, domains.digests(config, data.episodes))
   compiled = program.make_program(config, phase, specs, mesh)
-  evaluation = _Evaluation(config, compiled.networks, specs, data, workdir)
-  return _Prepared(mesh, data, streams, content, compiled, evaluation)
+  evaluation = _Evaluation(config, phase, compiled.networks, specs, data, workdir)
+  return _Prepared(mesh, data, streams, program.window_of(config, phase), content, compiled,
+                   evaluation)
 
 
 class _Prepared(NamedTuple):
@@ -339,6 +377,7 @@ class _Prepared(NamedTuple):
   mesh: jax.sharding.Mesh
   data: Data
   streams: list
+  window: int
   config_content: dict
   compiled: program.Program
   evaluation: _Evaluation
@@ -346,7 +385,7 @@ class _Prepared(NamedTuple):
 
 def _run(config, workdir, prepared, stop):
   """The loop; see `train`."""
-  mesh, data, streams, config_content, compiled, evaluation = prepared
+  mesh, data, streams, window, config_content, compiled, evaluation = prepared
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   # Signals are remembered until the last save is done, so that a second one does not cut it off.
   with _only_trainer(workdir), distributed.Watch(
@@ -364,7 +403,7 @@ def _run(config, workdir, prepared, stop):
     unevaluated = postponed.read(start_step) if distributed.is_main() else None
     is_evaluating = distributed.agree(start_step == 0 or unevaluated is not None)
     batches = stack.enter_context(contextlib.closing(pipeline.Pipeline(
-        streams, window=config.window, seed=config.seed, start_step=start_step,
+        streams, window=window, seed=config.seed, start_step=start_step,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size,
         num_threads=config.sampling.num_threads, host=jax.process_index(),
         num_hosts=jax.process_count())))
@@ -416,7 +455,7 @@ def _run(config, workdir, prepared, stop):
         }
         if progress:
           progress.update(step, **{name: f'{scalars[name]:.3f}' for name in (
-              'idm/accuracy', 'dt/action_loss') if name in scalars})
+              'idm/accuracy', 'dt/action_loss', 'q/loss') if name in scalars})
       if is_evaluating:
         watch.at(step, 'evaluating')
         try:
@@ -497,9 +536,7 @@ def check_pretraining(config):
 
 def _initialise_from(directory, state):
   """Takes the parameters of a pretraining; optimizers and step start anew (decision 9)."""
-  abstract = {'dt': state.dt.params}
-  if state.idm is not None:
-    abstract['idm'] = state.idm.params
-  params = checkpoints.restore_params(os.path.join(directory, 'checkpoints'), abstract)
-  idm = state.idm if state.idm is None else state.idm.replace(params=params['idm'])
-  return state.replace(idm=idm, dt=state.dt.replace(params=params['dt']))
+  params = checkpoints.restore_params(
+      os.path.join(directory, 'checkpoints'), program.network_params(state))
+  return state.replace(**{name: getattr(state, name).replace(params=tree)
+                          for name, tree in params.items()})

@@ -12,17 +12,16 @@ run directory. On Atari, --video saves the best of the episodes as GIF or MP4.
 import json
 import os
 
-import jax
 from absl import flags
 
 from alpt_jax import (
     acting,
-    alpt,
     checkpoints,
     compilation_cache,
     domains,
     evaluate,
     program,
+    sharding,
     train,
     video,
     whole_files,
@@ -40,15 +39,13 @@ def main(config):
     if not config.train_dt:
       raise ValueError('--video: the run has no agent (train_dt is False). Leave it out.')
   phase, specs = train.check_run(config)
-  networks = program.make_networks(config, specs[0])
+  made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
   directory = os.path.join(config.workdir, 'checkpoints')
   step = checkpoints.latest_step(directory)
   if step is None:
     raise FileNotFoundError(f'{directory}: no checkpoint here. Train first, or correct '
                             '--config.workdir.')
-  abstract = jax.eval_shape(lambda key: alpt.init_params(
-      key, networks, window=config.window, with_idm=bool(phase.idm)), jax.random.key(0))
-  params = checkpoints.restore_params(directory, abstract, step=step)
+  params = checkpoints.restore_params(directory, program.network_params(made.state), step=step)
   domain = domains.of(config)
   # After the parameters, whose shapes say more plainly what another config would have changed.
   # Another protocol of evaluation is nothing to the run.
@@ -57,7 +54,8 @@ def main(config):
       ignored=('evaluation',))
   result = {'step': step}
   if config.train_dt:
-    scores = domain.make_evaluation(config, networks)(params['dt'], True, _VIDEO.value)
+    play = domain.make_evaluation(config, made.networks)
+    scores = play(params[phase.agent], True, _VIDEO.value)
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)

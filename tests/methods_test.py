@@ -33,6 +33,13 @@ class MethodsTest(parameterized.TestCase):
         self.assertTrue(phase.idm)
       self.assertNotIn(methods.TARGET, phase.idm)  # The IDM trains on labels only.
 
+  def test_cql_sees_the_labels_of_dt1(self):
+    for phase in ('joint', 'finetune'):
+      ours, theirs = (methods.phase_of(method, phase) for method in ('cql', 'dt1'))
+      self.assertEqual((ours.q, ours.idm, ours.dt), (theirs.dt, (), ()))
+      self.assertEqual((ours.agent, theirs.agent), ('q', 'dt'))
+    self.assertNotEqual(methods.phase_of('cql', 'joint').unlabelled, methods.TRUE_ACTIONS)
+
   def test_which_methods_use_sources(self):
     users = {name for name, method in methods.METHODS.items() if method.uses_sources}
     self.assertEqual(users, {'dt5', 'dt5_ret', 'alpt', 'alpt_idm_only'})

@@ -16,8 +16,16 @@ The argument is a preset and, after commas, what is learned from what:
   setting=alpt36    (section 5.4) 36 sources, the same targets.
   setting=disjoint  (section 5.5) Freeway is the only source.
   target=Breakout   any game that the setting knows as target.
-  method=alpt       see alpt_jax/methods.py.
+  method=alpt       see alpt_jax/methods.py. cql (appendix C) has a group of its own, `config.cql`,
+                    and its own numbers of updates.
   phase=finetune    pretrain, finetune, or joint (both at once, as the mazes do).
+
+Appendix C says of CQL that "all implementation details are consistent with the original
+implementation" of Kumar et al. (2020). Sources of the numbers:
+  [release]         github.com/aviralkumar2907/CQL: README.md, and atari/batch_rl/fixed_replay/
+                    configs/quantile.gin, multi_head/quantile_agent.py.
+  [Dopamine]        github.com/google/dopamine, which it runs on: dopamine/agents/dqn/dqn_agent.py.
+  [Mnih et al.]     Human-level control through deep reinforcement learning, Nature, 2015.
 """
 
 import ml_collections
@@ -119,6 +127,20 @@ def get_config(argument=''):
   config.allow_changed_config = False  # Go on with a run directory of another config.
   config.num_label_windows = 400  # Of the target, that the IDM labels at evaluations; 0: all.
 
+  config.cql = dict(  # Method cql, appendix C. Sources: see the module's docstring.
+      batch_size=32,  # Transitions; [release].
+      stack=4,  # Frames; [Dopamine].
+      num_quantiles=200,  # [release]
+      hidden=512,  # [Mnih et al.]
+      kappa=1.,  # [release]
+      discount=.99,  # [release]
+      # [release] "For 1% data, use minq_weight=4.0 and for 10% data, use minq_weight=1.0": 10,000
+      # transitions are fewer still.
+      min_q_weight=4.,
+      learning_rate=5e-5, adam_epsilon=.0003125,  # [release]
+      target_update_steps=2000,  # [release] Every 8000 agent steps, of which 4 make an update.
+      epsilon=.001)  # Of random actions when playing; [release].
+
   config.evaluation = dict(  # Section 5.3: 16 episodes of 2500 steps, following Lee et al.
       num_episodes=16, max_steps=2500, sticky=0.,
       rule='paper',  # Or 'release'; see alpt_jax/acting.py.
@@ -160,6 +182,8 @@ def get_config(argument=''):
       seeds=(0,), score_seeds=(0,),
       num_workers=0)  # Runs side by side; 0: one per core.
   _PRESETS[preset](config)
+  if config.method == 'cql':
+    _CQL_PRESETS[preset](config)
   _share_equally(config)
   return config
 
@@ -244,3 +268,26 @@ def _tiny(config):
 
 
 _PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}
+
+
+def _cql_desk(config):
+  # 100 iterations as in appendix C, but of 20 updates instead of 62,500: 6.4 times over the data.
+  # So few updates need larger steps and an earlier target; the network is narrower to be quick.
+  config.num_steps = 100 * 20
+  config.eval_every_steps = config.checkpoint_every_steps = 1000
+  config.log_every_steps = 20
+  config.cql.update(num_quantiles=50, hidden=128, learning_rate=3e-4, target_update_steps=100)
+
+
+def _cql_paper(config):
+  # An iteration is 250,000 agent steps of which 4 make an update [release]; 100 in appendix C.
+  config.eval_every_steps = config.checkpoint_every_steps = 250_000 // 4
+  config.num_steps = 100 * config.eval_every_steps
+
+
+def _cql_tiny(config):
+  config.cql.update(batch_size=4, num_quantiles=5, hidden=8, learning_rate=1e-3,
+                    target_update_steps=2)
+
+
+_CQL_PRESETS = {'desk': _cql_desk, 'study': _cql_desk, 'paper': _cql_paper, 'tiny': _cql_tiny}
