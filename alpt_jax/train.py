@@ -121,9 +121,6 @@ def _check_cql(config):
   for key in ('discount', 'epsilon'):
     if not 0 <= settings[key] <= 1:
       raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
-  if config.init_from:
-    raise ValueError(f'init_from is {config.init_from}; method {config.method!r} starts from '
-                     'scratch. Leave it empty.')
   if config.augmentation != 'none':
     raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
   if config.sharding.accumulate != 1:
@@ -361,6 +358,9 @@ def _prepare(config, workdir):
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   program.check_rows(config, phase, specs, mesh)
   if config.init_from:
+    if phase.q:
+      raise ValueError(f'init_from is {config.init_from}; method {config.method!r} starts from '
+                       'scratch. Leave it empty.')
     check_pretraining(config)
   with distributed.main_first():  # It indexes data that is new, for all.
     data = read_data(config, phase)

@@ -15,7 +15,7 @@ from ale_py import vector_env
 
 from alpt_jax import acting, evaluate_atari
 from alpt_jax.envs import action_sets, atari
-from alpt_jax.networks import models
+from alpt_jax.networks import models, q_network
 from experiments import plain_atari
 
 SURE = 1e4  # A logit that leaves no doubt.
@@ -259,3 +259,61 @@ class AtariEvaluatorTest(parameterized.TestCase):
         [sys.executable, '-c', program], capture_output=True, text=True, check=False)
     self.assertRegex(result.stderr.strip().splitlines()[-1],
                      f'ImportError: .* needs ale-py and gymnasium .*{missing}.*: pip install')
+
+
+class QNetworkTest(parameterized.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.network = q_network.QNetwork(action_sets.spec('Breakout'), num_quantiles=3, hidden=8)
+    shapes = jax.eval_shape(
+        cls.network.init, jax.random.key(0), np.zeros((1, 84, 84, 4), np.uint8))['params']
+    rng = np.random.default_rng(0)  # Far from 0, so that the order of frames matters.
+    cls.params = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes)
+
+  def play(self, epsilon=0., seed=0, acting_mode='sampled', num_episodes=3, max_steps=30):
+    agent = evaluate_atari.AtariEvaluator(
+        self.network, 'Breakout', num_episodes=num_episodes, max_steps=max_steps,
+        rule=evaluate_atari.EPSILON_GREEDY, epsilon=epsilon)
+    return agent.run(self.params, acting_mode=acting_mode, seed=seed, record_episodes=num_episodes)
+
+  def test_takes_the_best_legal_action_of_the_last_four_frames(self):
+    _, (episode, *_) = self.play()
+    legal = list(self.network.spec.legal_actions)
+    frames = np.concatenate([np.zeros((3, 84, 84), np.uint8), episode['observations']])
+    stacks = np.stack([np.moveaxis(frames[t:t + 4], 0, -1) for t in range(30)])
+
+    def best(stacks):
+      values = np.asarray(self.network.apply({'params': self.params}, stacks)).mean(axis=-1)
+      return np.array(legal)[values[:, legal].argmax(axis=1)]
+
+    np.testing.assert_array_equal(episode['actions'], best(stacks))
+    self.assertTrue((best(stacks[..., ::-1]) != best(stacks)).any())
+    self.assertTrue((best(stacks[..., -1:].repeat(4, axis=-1)) != best(stacks)).any())
+
+  def test_explores_legal_actions_differently_in_every_episode_and_by_the_seed_only(self):
+    (scores, episodes), (again, same), (_, others) = (
+        self.play(epsilon=1., seed=seed) for seed in (3, 3, 4))
+    self.assertEqual(scores, again)
+    taken = [e['actions'].tolist() for e in sorted(episodes, key=lambda e: e['episode'])]
+    self.assertEqual(taken, [
+        e['actions'].tolist() for e in sorted(same, key=lambda e: e['episode'])])
+    self.assertEqual({a for actions in taken for a in actions}, {0, 1, 3, 4})
+    all_taken = [*taken, *(e['actions'].tolist() for e in others)]
+    self.assertLen({tuple(actions) for actions in all_taken}, 6)
+    self.assertEqual((scores['epsilon'], scores['acting_rule']), (1., 'epsilon-greedy'))
+
+  def test_arg_max_explores_nothing_and_plays_one_episode(self):
+    (scores, (episode,)), (_, (greedy, *_)) = (
+        self.play(epsilon=1., acting_mode='argmax'), self.play(epsilon=0.))
+    self.assertEqual(scores['num_episodes'], 1)
+    np.testing.assert_array_equal(episode['actions'], greedy['actions'])
+
+  @parameterized.parameters(
+      (dict(rule='paper', epsilon=.1), "rule is 'paper'; expected one of"),
+      (dict(rule='epsilon-greedy'), 'epsilon is None'),
+      (dict(rule='epsilon-greedy', epsilon=2.), 'epsilon is 2.0'))
+  def test_mistakes(self, settings, message):
+    with self.assertRaisesRegex(ValueError, message):
+      evaluate_atari.AtariEvaluator(self.network, 'Breakout', **settings)

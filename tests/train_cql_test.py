@@ -179,7 +179,7 @@ class TrainCqlTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, "'cql' has no phase 'pretrain'"):
       train.check_run(self.config('phase', phase='pretrain'))
     with self.assertRaisesRegex(ValueError, 'init_from is there; .*Leave it empty'):
-      train.check_run(self.config('start', init_from='there'))
+      train.train(self.config('start', init_from='there'), str(self.root / 'start'))
     with self.assertRaisesRegex(ValueError, "augmentation is 'shift'; method 'cql' has none"):
       train.check_run(self.config('shift', augmentation='shift'))
     maze_config = maze.get_config('tiny')

@@ -271,12 +271,13 @@ _PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}
 
 
 def _cql_desk(config):
-  # 100 iterations as in appendix C, but of 20 updates instead of 62,500: 6.4 times over the data.
-  # So few updates need larger steps and an earlier target; the network is narrower to be quick.
-  config.num_steps = 100 * 20
-  config.eval_every_steps = config.checkpoint_every_steps = 1000
-  config.log_every_steps = 20
-  config.cql.update(num_quantiles=50, hidden=128, learning_rate=3e-4, target_update_steps=100)
+  # 100 iterations as in appendix C, but of 16 updates instead of 62,500, a 3,900th: about 5 times
+  # over the data, where an agent still prefers an action more than it looks at the image. So few
+  # updates need larger steps and an earlier target; the last hidden layer is narrower to be quick.
+  # The objective keeps its numbers.
+  config.num_steps = config.eval_every_steps = 100 * 16
+  config.checkpoint_every_steps, config.log_every_steps = 400, 16
+  config.cql.update(hidden=128, learning_rate=3e-4, target_update_steps=100)
 
 
 def _cql_paper(config):
