@@ -19,7 +19,7 @@ atari_study: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/atari.py:study
 
 test: .venv/installed .libtpu/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .
