@@ -166,18 +166,18 @@ class UpdateTest(parameterized.TestCase):
     batches = all_batches()._replace(idm=make_batch(0, SOME), dt=make_batch(1, SOME))
     changed = types.Batches(*(batch._replace(
         actions=np.where(batch.is_labelled, batch.actions, (batch.actions + 1 + i) % A))
-                              for i, batch in enumerate(batches)))
+                              for i, batch in enumerate(batches[:3])))
     self.assertTrue(are_equal(self.run_update(batches), self.run_update(changed)))
 
   def test_invalid_steps_are_no_targets(self):
     # They come last in their windows here, so they are no input of what counts either.
     is_valid = np.array([[True, True, False]] * B)
-    batches = types.Batches(*(x._replace(is_valid=is_valid) for x in all_batches()))
+    batches = types.Batches(*(x._replace(is_valid=is_valid) for x in all_batches()[:3]))
     changed = types.Batches(*(x._replace(
         actions=np.where(is_valid, x.actions, (x.actions + 1) % A),
         rewards=np.where(is_valid, x.rewards, -x.rewards),
         returns_to_go=np.where(is_valid, x.returns_to_go, 3. - x.returns_to_go))
-                              for x in batches))
+                              for x in batches[:3]))
     self.assertTrue(are_equal(self.run_update(batches), self.run_update(changed)))
 
   def test_idm_learns_nothing_from_rewards_and_returns(self):

@@ -59,7 +59,8 @@ class CheckpointsTest(parameterized.TestCase):
     return sorted(path.name for path in self.directory.iterdir())
 
   def largest_file(self, step):
-    files = [path for path in (self.directory / str(step)).rglob('*') if path.is_file()]
+    files = [path for path in (self.directory / str(step)).rglob('*')
+             if path.is_file() and path.name != checkpoints.MANIFEST]
     return max(files, key=lambda path: path.stat().st_size)
 
   def flip_byte(self, path):
