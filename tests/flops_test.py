@@ -72,9 +72,8 @@ class FlopsTest(parameterized.TestCase):
 
       for function, wanted in ((network.apply, work.forward), (jax.grad(loss), work.training)):
         cost = jax.jit(function).lower(params, *inputs).cost_analysis()
-        # XLA counts additions, exponentials and the like as well, and the products with one-hot
-        # rows that pick the read-outs: a few percent.
-        self.assertBetween(cost['flops'] / 8 / wanted, 1., 1.04)
+        # XLA counts additions, exponentials and the like as well: a few percent.
+        self.assertBetween(cost['flops'] / 8 / wanted, 1., 1.03)
 
 
 if __name__ == '__main__':

@@ -105,9 +105,11 @@ _with_one_gradient.defvjp(
 
 
 def _select(x_BSD, read):
-  """x_BSD[:, read] as a product: for indexing, a TPU moves the whole array, and its gradient."""
+  """x_BSD[:, read]; on a TPU as a product, as indexing moves all of x there, and its gradient."""
+  if x_BSD.dtype != jnp.bfloat16:
+    return x_BSD[:, read]
   one_hot_QS = jax.nn.one_hot(read, x_BSD.shape[1], dtype=x_BSD.dtype)
-  return jnp.einsum('QS,BSD->BQD', one_hot_QS, x_BSD, precision=jax.lax.Precision.HIGHEST)
+  return jnp.einsum('QS,BSD->BQD', one_hot_QS, x_BSD)
 
 
 def _softmax(scores, mask, factor, dtype):
@@ -298,9 +300,11 @@ class Transformer(nn.Module):
     x_BSD, new_caches = x_BSD.astype(self.dtype), []
     for i in range(self.num_layers):  # Unrolled: LAMB's trust ratio is per tensor.
       is_last = i == self.num_layers - 1
+      if self.dtype == jnp.bfloat16:  # On the CPU, the barrier costs more than it saves.
+        x_BSD = _with_one_gradient(x_BSD)
       x_BSD, cache = Block(
           self.num_heads, self.dropout, kernel_init, self.dtype, name=f'block_{i}')(
-              _with_one_gradient(x_BSD), mask_SS, keys=keys[i], read=read if is_last else None,
+              x_BSD, mask_SS, keys=keys[i], read=read if is_last else None,
               cache=caches[i] if caches is not None else None, position=position, chunk=chunk)
       new_caches.append(cache)
     return nn.LayerNorm(name='ln_f')(x_BSD), tuple(new_caches)
