@@ -142,10 +142,11 @@ def _train(model, optimizer, objective, batches, key, *, accumulate, place):
         lambda sums, piece: (jax.tree.map(jnp.add, sums, of_piece(piece)), None),
         jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), pieces)
   grads = place(grads)
-  # Norms of parameters, too, are added up from the pieces that the optimizer works on.
-  updates, opt_state = optimizer.update(grads, model.opt_state, place(model.params))
+  # Also norms of parameters are added up, and parameters changed, in the optimizer's pieces.
+  params = place(model.params)
+  updates, opt_state = optimizer.update(grads, model.opt_state, params)
   metrics['grad_norm'] = optax.tree.norm(grads)
-  params = optax.apply_updates(model.params, place(updates))
+  params = place(optax.apply_updates(params, place(updates)))
   return types.ModelState(params, opt_state), metrics
 
 
