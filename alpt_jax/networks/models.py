@@ -167,6 +167,8 @@ class DecisionTransformer(nn.Module):
       read.append(first_slots + p + 1)  # Action token.
     read = np.concatenate(read)
     num_used = read.max() + 1  # Nothing attends what follows the last read-out.
+    if self.dtype == jnp.bfloat16:  # TPUs fill up their tiles anyway.
+      num_used = len(self.mask_SS)
     out_BSD, _ = self.transformer(
         x_BSD[:, :num_used], self.mask_SS[:num_used, :num_used], deterministic=deterministic,
         read=read)

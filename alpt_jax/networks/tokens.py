@@ -52,16 +52,20 @@ class PatchTokenizer(nn.Module):
     """
     frames = self._patches(observations)
     b, t, p, _ = frames.shape
+    channels = observations.shape[-1]
+    swapped = ()
+    if self.dtype == jnp.bfloat16:  # See `_patches`.
+      swapped = self.patch_size, self.patch_size * channels
     # All patches of a window in one dimension, as the transformer wants them: 36 a frame are no
     # whole tiles of a TPU, and would be moved.
-    x_BMD = transformer.Dense(self.d_model, dtype=self.dtype, name='embed')(
+    x_BMD = transformer.Dense(self.d_model, swapped=swapped, dtype=self.dtype, name='embed')(
         frames.reshape(b, t * p, -1))
     position = self.param('position', _EMBEDDING_INIT, (p, self.d_model))
     x_BTPD = (x_BMD + jnp.tile(position, (t, 1))[None]).astype(self.dtype).reshape(b, t, p, -1)
     if not self.frame_changes:
       return x_BTPD
     changes_BTPD = transformer.Dense(
-        self.d_model, use_bias=False, dtype=self.dtype, name='changes')(
+        self.d_model, use_bias=False, swapped=swapped, dtype=self.dtype, name='changes')(
             frames - self._patches(before))
     return jnp.stack([x_BTPD, changes_BTPD], axis=2)
 
@@ -73,7 +77,11 @@ class PatchTokenizer(nn.Module):
     return parts[:, :, 0] + jnp.where(is_first[None, :, None, None], 0, parts[:, :, 1])
 
   def _patches(self, observations):
-    """[B, T, P, p * p * C] float32."""
+    """[B, T, P, p * p * C] float32: of each patch, row after row.
+
+    In bfloat16, column after column: that is one dimension moved behind another, which takes a TPU
+    a tenth of the time.
+    """
     chex.assert_rank(observations, 5)
     *_, height, width, channels = observations.shape
     b, t = observations.shape[:2]
@@ -81,8 +89,11 @@ class PatchTokenizer(nn.Module):
     if height % p or width % p:
       raise ValueError(f'patch_size {p} must divide the observation, {height} x {width}.')
     x = observations.astype(jnp.float32) / self.scale
-    x = x.reshape(b, t, height // p, p, width // p, p, channels)
-    return x.transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, t, -1, p * p * channels)
+    if self.dtype == jnp.bfloat16:
+      x = x.reshape(b, t, height // p, p, width * channels).swapaxes(3, 4)
+    else:
+      x = x.reshape(b, t, height // p, p, width // p, p, channels).transpose(0, 1, 2, 4, 3, 5, 6)
+    return x.reshape(b, t, -1, p * p * channels)
 
 
 class GridTokenizer(nn.Module):

@@ -22,6 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from alpt_jax.networks import self_attention
+
+_TILE_ROWS = 8  # A TPU works on so many rows at once.
+
 
 @jax.custom_vjp
 def _multiply(x, kernel):
@@ -50,15 +54,26 @@ class Dense(nn.Module):
   Flattened first, the gradient of the kernel is one plain product as well, which XLA on the CPU
   computes faster. Not in bfloat16: for a TPU, tokens of windows that are no whole tiles would have
   to move (with 221 of them, attention and its projections took 15 % longer).
+
+  Attributes:
+    features: of the result.
+    use_bias: add one.
+    swapped: (m, n): a token is [n, m, ..] where the rows of the kernel are [m, n, ..]; () if both
+      have one order.
+    kernel_init: of the kernel.
+    dtype: what is computed in, float32 or bfloat16.
   """
   features: int
   use_bias: bool = True
+  swapped: tuple[int, ...] = ()
   kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, inputs):
     kernel = self.param('kernel', self.kernel_init, (inputs.shape[-1], self.features))
+    if self.swapped:
+      kernel = kernel.reshape(*self.swapped, -1, self.features).swapaxes(0, 1).reshape(kernel.shape)
     if self.dtype == jnp.bfloat16:
       out = _multiply(inputs.astype(self.dtype), kernel)
     else:
@@ -71,11 +86,13 @@ class Dense(nn.Module):
 
 
 def drop(x_BSD, key, rate):
-  """Dropout from a quarter of the random bits of `nn.Dropout`, which are a tenth of its update.
+  """Dropout from fewer or cheaper random bits than `nn.Dropout`, which are a tenth of its update.
 
-  Four rows share a word: each draws its 16 bits from another byte on, so that neighbours share
-  eight. That leaves the rate of each exact to 1 / 65536, and makes a pair of neighbours drop
-  together with a probability of 0.0102 instead of 0.01, at a rate of 0.1.
+  In float32, from a quarter of the bits. Four rows share a word: each draws its 16 bits from
+  another byte on, so that neighbours share eight. That leaves the rate of each exact to 1 / 65536,
+  and makes a pair of neighbours drop together with a probability of 0.0102 instead of 0.01, at a
+  rate of 0.1. In bfloat16, from 16 bits each of the generator that a TPU has built in. How many
+  devices share the rows then decides the bits, see `program`.
 
   Args:
     x_BSD: [B, S, D].
@@ -86,12 +103,30 @@ def drop(x_BSD, key, rate):
     [B, S, D].
   """
   b, s, d = x_BSD.shape
+  threshold = round(rate * 65536)
+  if x_BSD.dtype == jnp.bfloat16:
+    words = jax.random.key_data(key)
+    key = jax.random.wrap_key_data(jnp.concatenate([words, words]), impl='rbg')
+    return _keep(x_BSD, jax.random.bits(key, (b, s, d), jnp.uint16), threshold)
   words = jax.random.bits(key, (-(-b // 4), 1, s, d), jnp.uint32)
   shift = jnp.arange(4, dtype=jnp.uint32).reshape(1, 4, 1, 1) * 8
   draws = ((words >> shift) | (words << (32 - shift))) & 65535  # The last one goes round.
-  threshold = round(rate * 65536)
   is_kept = draws.reshape(-1, s, d)[:b] >= threshold
   return jnp.where(is_kept, x_BSD * (65536 / (65536 - threshold)), 0).astype(x_BSD.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _keep(x, draws, threshold):
+  """x, scaled up, where draws >= threshold, else 0. Its gradient needs the draws and no mask.
+
+  Nor is anything compared: a TPU's compiler would pack what is true into bits, and unpack it again.
+  """
+  is_kept = jnp.clip(draws.astype(jnp.int32) - (threshold - 1), 0, 1).astype(jnp.float32)
+  return (x * (is_kept * (65536 / (65536 - threshold)))).astype(x.dtype)
+
+
+_keep.defvjp(lambda x, draws, threshold: (_keep(x, draws, threshold), draws),
+             lambda threshold, draws, gradient: (_keep(gradient, draws, threshold), None))
 
 
 @jax.custom_vjp
@@ -152,6 +187,14 @@ def _mean_tokens_backward(factor, saved, gradient_BMD):
 _mean_tokens.defvjp(_mean_tokens_forward, _mean_tokens_backward)
 
 
+def _fill_tiles(x_BSD, mask_SS):
+  """Adds tokens that no other attends, until they are whole tiles of a TPU."""
+  num_more = -x_BSD.shape[1] % _TILE_ROWS
+  numpy = np if isinstance(mask_SS, np.ndarray) else jnp
+  return (jnp.pad(x_BSD, ((0, 0), (0, num_more), (0, 0))),
+          numpy.pad(mask_SS, ((0, num_more), (0, num_more))))
+
+
 class Attention(nn.Module):
   """Multi-head attention of some tokens (queries) over all tokens.
 
@@ -176,6 +219,9 @@ class Attention(nn.Module):
       [B, Q, D].
     """
     b, num_queries, d_model = queries_BQD.shape
+    is_for_tpu = self.dtype == jnp.bfloat16 and not self.is_initializing()
+    if is_for_tpu and queries_BQD is tokens_BSD and not chunk:
+      return self._attend_all(tokens_BSD, mask_QS)
 
     def heads(name, x_BSD):  # Heads first: the products below are then plain batched ones.
       x_BSD = Dense(d_model, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x_BSD)
@@ -200,6 +246,16 @@ class Attention(nn.Module):
       out_BNQK = jnp.concatenate(outs, axis=2)
     return Dense(d_model, dtype=self.dtype, kernel_init=self.kernel_init, name='out')(
         out_BNQK.swapaxes(1, 2).reshape(b, -1, d_model))
+
+  def _attend_all(self, x_BSD, mask_SS):
+    """Every token attends, see `self_attention`."""
+    params = self.variables['params']
+    if isinstance(mask_SS, np.ndarray) and mask_SS.all():
+      mask_SS = None
+    out_BSD = self_attention.self_attention(
+        x_BSD, {name: param['kernel'] for name, param in params.items()},
+        {name: params[name]['bias'] for name in ('query', 'key', 'value')}, mask_SS, self.num_heads)
+    return (out_BSD + params['out']['bias'][None, None]).astype(self.dtype)
 
   def _attend_tokens(self, query_BNQK, tokens_BSD, mask_QS):
     """Attends with the tokens themselves, which takes less than keys and values of all of them.
@@ -297,7 +353,10 @@ class Transformer(nn.Module):
     keys = [None] * self.num_layers
     if self.dropout and not deterministic:  # All at once: on TPUs, each takes hundreds of steps.
       keys = jax.random.split(self.make_rng('dropout'), (self.num_layers, 2))
-    x_BSD, new_caches = x_BSD.astype(self.dtype), []
+    x_BSD, new_caches, num_tokens = x_BSD.astype(self.dtype), [], None
+    if self.dtype == jnp.bfloat16 and caches is None:
+      num_tokens = x_BSD.shape[1]
+      x_BSD, mask_SS = _fill_tiles(x_BSD, mask_SS)
     for i in range(self.num_layers):  # Unrolled: LAMB's trust ratio is per tensor.
       is_last = i == self.num_layers - 1
       if self.dtype == jnp.bfloat16:  # On the CPU, the barrier costs more than it saves.
@@ -306,5 +365,5 @@ class Transformer(nn.Module):
           self.num_heads, self.dropout, kernel_init, self.dtype, name=f'block_{i}')(
               x_BSD, mask_SS, keys=keys[i], read=read if is_last else None,
               cache=caches[i] if caches is not None else None, position=position, chunk=chunk)
-      new_caches.append(cache)
-    return nn.LayerNorm(name='ln_f')(x_BSD), tuple(new_caches)
+      new_caches.append(cache[:, :num_tokens])
+    return nn.LayerNorm(name='ln_f')(x_BSD[:, :num_tokens]), tuple(new_caches)

@@ -151,3 +151,12 @@ class OrderTest(parameterized.TestCase):
     for place in range(4):
       one = position.apply(params, x[:, place:place + 1], jnp.int32(place))
       np.testing.assert_array_equal(one[:, 0], whole[:, place])
+
+  @parameterized.parameters(1, 3)
+  def test_patches_of_bfloat16_are_embedded_by_the_same_kernel(self, channels):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 6, channels), np.uint8)
+    exact, half = (tokens.PatchTokenizer(8, patch_size=2, scale=255., dtype=dtype)
+                   for dtype in (jnp.float32, jnp.bfloat16))
+    params = exact.init(jax.random.key(0), frames)
+    np.testing.assert_allclose(
+        half.apply(params, frames).astype(np.float32), exact.apply(params, frames), atol=.03)

@@ -162,6 +162,30 @@ class TransformerTest(parameterized.TestCase):
       draws = (twice >> np.uint64(8 * row)) & np.uint64(65535)
       np.testing.assert_array_equal(dropped[row] != 0, draws >= round(rate * 65536))
 
+  @parameterized.parameters(.1, .5)
+  def test_dropout_of_bfloat16_has_the_same_rate_and_its_own_gradient(self, rate):
+    x = jnp.ones((40, 50, 64), jnp.bfloat16)
+    dropped, backward = jax.vjp(
+        lambda x: transformer.drop(x, jax.random.key(0), rate), x)
+    is_kept = np.asarray(dropped) != 0.
+    np.testing.assert_array_equal(dropped[is_kept], jnp.bfloat16(1. / (1. - rate)))
+    self.assertAlmostEqual(
+        is_kept.mean(), 1. - rate, delta=5 * math.sqrt(rate * (1. - rate) / x.size))
+    np.testing.assert_array_equal(backward(x)[0], dropped)
+    again = transformer.drop(x, jax.random.key(1), rate)
+    self.assertFalse(np.array_equal(dropped, again))
+
+  @parameterized.parameters(jnp.float32, jnp.bfloat16)
+  def test_swapped_kernels_take_what_is_transposed(self, dtype):
+    dense = transformer.Dense(5, dtype=dtype)
+    x = jax.random.normal(jax.random.key(0), (2, 7, 2, 3, 4)).astype(dtype)
+    params = dense.init(jax.random.key(1), x.reshape(2, 7, 24))
+    swapped = transformer.Dense(5, swapped=(2, 3), dtype=dtype)
+    np.testing.assert_allclose(
+        swapped.apply(params, x.swapaxes(2, 3).reshape(2, 7, 24)).astype(np.float32),
+        dense.apply(params, x.reshape(2, 7, 24)).astype(np.float32),
+        atol=1e-5 if dtype == jnp.float32 else 2e-2)
+
   def test_means_of_tokens_have_the_gradient_of_their_definition(self):
     """Against autodiff through attention whose keys and values are the tokens."""
     queries, x, out = (jax.random.normal(jax.random.key(i), shape)
