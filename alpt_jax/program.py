@@ -143,13 +143,14 @@ def _cql(config, phase, specs, place):
 
 
 def _compiler_options(mesh):
-  """Options of XLA that make the update faster; they change no result.
+  """Options of XLA that make the update faster.
 
   On the CPU, without the concurrency-optimized schedule: with two layers, an update on one core
   took 93 ms instead of 120. On TPUs, gradients that the devices share out are not computed piece by
-  piece: of a matrix of 512 columns, a piece for one of eight devices fills half a matrix unit. And
-  each device draws the random bits of its own rows only ("unsafe": they are others on another
-  number of devices), instead of all bits.
+  piece: of a matrix of 512 columns, a piece for one of eight devices fills half a matrix unit.
+
+  None changes a result but the last: on TPUs each device draws the random bits of its own rows,
+  instead of all bits, so that dropout in bfloat16 is another one on another number of devices.
   """
   platform = mesh.devices.flat[0].platform
   if platform == 'cpu':

@@ -105,8 +105,7 @@ def drop(x_BSD, key, rate):
   b, s, d = x_BSD.shape
   threshold = round(rate * 65536)
   if x_BSD.dtype == jnp.bfloat16:
-    words = jax.random.key_data(key)
-    key = jax.random.wrap_key_data(jnp.concatenate([words, words]), impl='rbg')
+    key = jax.random.wrap_key_data(jnp.resize(jax.random.key_data(key), 4), impl='rbg')
     return _keep(x_BSD, jax.random.bits(key, (b, s, d), jnp.uint16), threshold)
   words = jax.random.bits(key, (-(-b // 4), 1, s, d), jnp.uint32)
   shift = jnp.arange(4, dtype=jnp.uint32).reshape(1, 4, 1, 1) * 8
