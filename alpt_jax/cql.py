@@ -164,7 +164,7 @@ def make_update(network, optimizer, specs, settings, *, place=lambda gradients: 
     optimizer: `optax.GradientTransformation`.
     specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
     settings: `Settings`.
-    place: place(gradients) -> the same, where the optimizer shall work on them.
+    place: place(gradients or parameters) -> the same, where the optimizer shall work on them.
 
   Returns:
     update(state, batches, key) -> (state, metrics): one step on `batches.q`; `key` is not used.
@@ -179,9 +179,10 @@ def make_update(network, optimizer, specs, settings, *, place=lambda gradients: 
     (_, metrics), grads = gradient(
         state.q.params, state.target_params, network, batch, legal[batch.environment], settings)
     grads = place(grads)
-    updates, opt_state = optimizer.update(grads, state.q.opt_state, state.q.params)
+    params = place(state.q.params)
+    updates, opt_state = optimizer.update(grads, state.q.opt_state, params)
     metrics['grad_norm'] = optax.tree.norm(grads)
-    params = optax.apply_updates(state.q.params, place(updates))
+    params = place(optax.apply_updates(params, place(updates)))
     step = state.step + 1
     target_params = optax.periodic_update(
         params, state.target_params, step, settings.target_update_steps)

@@ -166,9 +166,8 @@ class DecisionTransformer(nn.Module):
     if self.predict_rewards:
       read.append(first_slots + p + 1)  # Action token.
     read = np.concatenate(read)
-    num_used = read.max() + 1  # Nothing attends what follows the last read-out.
-    if self.dtype == jnp.bfloat16:  # TPUs fill up their tiles anyway.
-      num_used = len(self.mask_SS)
+    # Nothing attends what follows the last read-out; but with it or not, tiles are filled up.
+    num_used = len(self.mask_SS) if self.dtype == jnp.bfloat16 else read.max() + 1
     out_BSD, _ = self.transformer(
         x_BSD[:, :num_used], self.mask_SS[:num_used, :num_used], deterministic=deterministic,
         read=read)

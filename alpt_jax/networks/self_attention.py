@@ -34,7 +34,7 @@ def _factor(x_BSD, num_heads):
 
 
 def _product(equation, a, b):
-  """`einsum`, in float32 whatever its factors are."""
+  """`einsum` whose sums and result are float32."""
   return jnp.einsum(equation, a, b, preferred_element_type=jnp.float32)
 
 
@@ -47,7 +47,8 @@ def self_attention(x_BSD, kernels, biases, mask_SS, num_heads):
     kernels: {'query': .., 'key': .., 'value': .., 'out': ..}, each [D, D] float32.
     biases: {'query': .., 'key': .., 'value': ..}, each [D] float32. That of the output is left to
       the caller.
-    mask_SS: bool [S, S]; `mask[q, k]`: q may attend k. None for all ones.
+    mask_SS: bool [S, S]; `mask[q, k]`: q may attend k. A query that may attend nothing attends all
+      alike, and must have no gradient.
     num_heads: N, a divisor of D.
 
   Returns:
@@ -63,9 +64,10 @@ def _forward(x_BSD, kernels, biases, mask_SS, num_heads):
   query_BNSK, keys_BNSK, values_BNSK = (
       _heads(((x_BSD @ kernels[name] + biases[name][None, None]) * by).astype(dtype), num_heads)
       for name, by in (('query', factor), ('key', 1.), ('value', 1.)))
+  # Keys before queries, as the compiler lays them out: sums over keys then are sums of rows.
   scores_BNSQ = _product('BNQK,BNSK->BNSQ', query_BNSK, keys_BNSK)
-  if mask_SS is not None:
-    scores_BNSQ = jnp.where(mask_SS.T, scores_BNSQ, jnp.finfo(scores_BNSQ.dtype).min)
+  scores_BNSQ = jnp.where(
+      jnp.asarray(mask_SS).T, scores_BNSQ, jnp.finfo(scores_BNSQ.dtype).min)
   # Softmax, but what its gradient needs is kept before the division.
   exps_BNSQ = jnp.exp(scores_BNSQ - jnp.max(scores_BNSQ, axis=2, keepdims=True))
   sums_BNQ = jnp.sum(exps_BNSQ, axis=2)
@@ -103,8 +105,9 @@ def _backward(num_heads, saved, gradient_BSD):
   bias_gradients = {
       'query': jnp.sum(gradients_BSD['query'].astype(jnp.float32), axis=(0, 1)),
       'key': jnp.zeros(d_model),
-      'value': jnp.sum(gradient_BSD.astype(jnp.float32), axis=(0, 1)) @ kernels['out'].T.astype(
-          jnp.float32)}
+      'value': jnp.matmul(jnp.sum(gradient_BSD.astype(jnp.float32), axis=(0, 1)),
+                          kernels['out'].T.astype(jnp.float32),
+                          precision=jax.lax.Precision.HIGHEST)}
   return x_gradient_BSD, kernel_gradients, bias_gradients, None
 
 

@@ -11,7 +11,9 @@ becomes is decided by the mask it is called with. Ways to do less work for the s
 
 What is computed in: float32, or bfloat16 for TPUs. Then matrix products, and what lies between
 them, are bfloat16; parameters, sums inside of products, the softmax and the statistics of
-LayerNorm stay float32.
+LayerNorm stay float32. In bfloat16, forms of the same function are used that suit a TPU: attention
+of all tokens has a gradient of its own (`self_attention`), and tokens are filled up to whole tiles.
+Dropout is then another one than in float32, see `drop`.
 """
 
 import functools
@@ -52,14 +54,14 @@ class Dense(nn.Module):
   """`nn.Dense` of tokens [..., D], in float32 computed as one matrix product.
 
   Flattened first, the gradient of the kernel is one plain product as well, which XLA on the CPU
-  computes faster. Not in bfloat16: for a TPU, tokens of windows that are no whole tiles would have
-  to move (with 221 of them, attention and its projections took 15 % longer).
+  computes faster. Not in bfloat16: for a TPU, windows whose tokens are no whole tiles would have to
+  move.
 
   Attributes:
     features: of the result.
     use_bias: add one.
-    swapped: (m, n): a token is [n, m, ..] where the rows of the kernel are [m, n, ..]; () if both
-      have one order.
+    swapped: (m, n): a token is [n * m] where the rows of the kernel are [m * n]; () if both have
+      one order.
     kernel_init: of the kernel.
     dtype: what is computed in, float32 or bfloat16.
   """
@@ -73,7 +75,7 @@ class Dense(nn.Module):
   def __call__(self, inputs):
     kernel = self.param('kernel', self.kernel_init, (inputs.shape[-1], self.features))
     if self.swapped:
-      kernel = kernel.reshape(*self.swapped, -1, self.features).swapaxes(0, 1).reshape(kernel.shape)
+      kernel = kernel.reshape(*self.swapped, self.features).swapaxes(0, 1).reshape(kernel.shape)
     if self.dtype == jnp.bfloat16:
       out = _multiply(inputs.astype(self.dtype), kernel)
     else:
@@ -187,11 +189,13 @@ _mean_tokens.defvjp(_mean_tokens_forward, _mean_tokens_backward)
 
 
 def _fill_tiles(x_BSD, mask_SS):
-  """Adds tokens that no other attends, until they are whole tiles of a TPU."""
+  """Adds tokens that no other attends, until they are whole tiles of a TPU.
+
+  They themselves attend all alike. Nothing reads them, so they have no gradient.
+  """
   num_more = -x_BSD.shape[1] % _TILE_ROWS
-  numpy = np if isinstance(mask_SS, np.ndarray) else jnp
   return (jnp.pad(x_BSD, ((0, 0), (0, num_more), (0, 0))),
-          numpy.pad(mask_SS, ((0, num_more), (0, num_more))))
+          jnp.pad(mask_SS, ((0, num_more), (0, num_more))))
 
 
 class Attention(nn.Module):
@@ -208,7 +212,7 @@ class Attention(nn.Module):
     """Attends.
 
     Args:
-      queries_BQD: [B, Q, D]; the tokens that ask.
+      queries_BQD: [B, Q, D]; the tokens that ask; None for all of `tokens_BSD`.
       tokens_BSD: [B, S, D]; the tokens that are asked.
       mask_QS: bool [Q, S]; a numpy array if there are chunks.
       chunk: how many queries are computed at a time, with the tokens up to the last that one of
@@ -217,10 +221,11 @@ class Attention(nn.Module):
     Returns:
       [B, Q, D].
     """
+    if queries_BQD is None:
+      if self.dtype == jnp.bfloat16 and not chunk and not self.is_initializing():
+        return self._attend_all(tokens_BSD, mask_QS)
+      queries_BQD = tokens_BSD
     b, num_queries, d_model = queries_BQD.shape
-    is_for_tpu = self.dtype == jnp.bfloat16 and not self.is_initializing()
-    if is_for_tpu and queries_BQD is tokens_BSD and not chunk:
-      return self._attend_all(tokens_BSD, mask_QS)
 
     def heads(name, x_BSD):  # Heads first: the products below are then plain batched ones.
       x_BSD = Dense(d_model, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x_BSD)
@@ -249,8 +254,6 @@ class Attention(nn.Module):
   def _attend_all(self, x_BSD, mask_SS):
     """Every token attends, see `self_attention`."""
     params = self.variables['params']
-    if isinstance(mask_SS, np.ndarray) and mask_SS.all():
-      mask_SS = None
     out_BSD = self_attention.self_attention(
         x_BSD, {name: param['kernel'] for name, param in params.items()},
         {name: params[name]['bias'] for name in ('query', 'key', 'value')}, mask_SS, self.num_heads)
@@ -292,15 +295,16 @@ class Block(nn.Module):
       return x_BQD if keys is None else drop(x_BQD, keys[number], self.dropout)
 
     normed_BSD = nn.LayerNorm(dtype=self.dtype, name='ln_1')(x_BSD)
+    x_BQD, queries_BQD, mask_QS = x_BSD, normed_BSD, mask_SS
+    if read is not None:
+      x_BQD, queries_BQD = _select(x_BSD, read), _select(normed_BSD, read)
+      mask_QS, chunk = jnp.asarray(mask_SS)[read], 0  # `read` may be known at run time only.
+    elif cache is None:
+      queries_BQD = None
     if cache is None:
       cache = normed_BSD
     else:
       cache = jax.lax.dynamic_update_slice_in_dim(cache, normed_BSD, position, axis=1)
-    if read is None:
-      x_BQD, queries_BQD, mask_QS = x_BSD, normed_BSD, mask_SS
-    else:
-      x_BQD, queries_BQD = _select(x_BSD, read), _select(normed_BSD, read)
-      mask_QS, chunk = jnp.asarray(mask_SS)[read], 0  # `read` may be known at run time only.
     attended_BQD = Attention(self.num_heads, self.kernel_init, self.dtype, name='attention')(
         queries_BQD, cache, mask_QS, chunk)
     x_BQD += dropped(attended_BQD, 0)
@@ -352,9 +356,9 @@ class Transformer(nn.Module):
     keys = [None] * self.num_layers
     if self.dropout and not deterministic:  # All at once: on TPUs, each takes hundreds of steps.
       keys = jax.random.split(self.make_rng('dropout'), (self.num_layers, 2))
-    x_BSD, new_caches, num_tokens = x_BSD.astype(self.dtype), [], None
-    if self.dtype == jnp.bfloat16 and caches is None:
-      num_tokens = x_BSD.shape[1]
+    x_BSD, new_caches, num_tokens = x_BSD.astype(self.dtype), [], x_BSD.shape[1]
+    is_filled = self.dtype == jnp.bfloat16 and caches is None and not chunk
+    if is_filled:
       x_BSD, mask_SS = _fill_tiles(x_BSD, mask_SS)
     for i in range(self.num_layers):  # Unrolled: LAMB's trust ratio is per tensor.
       is_last = i == self.num_layers - 1
@@ -364,5 +368,7 @@ class Transformer(nn.Module):
           self.num_heads, self.dropout, kernel_init, self.dtype, name=f'block_{i}')(
               x_BSD, mask_SS, keys=keys[i], read=read if is_last else None,
               cache=caches[i] if caches is not None else None, position=position, chunk=chunk)
-      new_caches.append(cache[:, :num_tokens])
-    return nn.LayerNorm(name='ln_f')(x_BSD[:, :num_tokens]), tuple(new_caches)
+      new_caches.append(cache[:, :num_tokens] if is_filled else cache)
+    if is_filled and read is None:
+      x_BSD = x_BSD[:, :num_tokens]
+    return nn.LayerNorm(name='ln_f')(x_BSD), tuple(new_caches)

@@ -35,17 +35,20 @@ def by_definition(x, kernels, biases, mask, num_heads):
 
 class SelfAttentionTest(parameterized.TestCase):
 
+  def setUp(self):
+    super().setUp()
+    self.all_ones = masks.all_ones(S)
+
   @parameterized.product(num_heads=[1, 2, 3, 4], mask=['all_ones', 'causal'])
   def test_value_and_all_gradients_are_those_of_the_definition(self, num_heads, mask):
-    mask_SS = {'all_ones': np.ones((S, S), bool), 'causal': np.asarray(masks.causal(S))}[mask]
-    given = None if mask == 'all_ones' else mask_SS
+    mask_SS = {'all_ones': masks.all_ones, 'causal': masks.causal}[mask](S)
     weights = jnp.asarray(np.random.default_rng(1).normal(size=(B, S, D)), jnp.float32)
 
     def loss(x, kernels, biases, attend, mask):
       return jnp.sum(weights * attend(x, kernels, biases, mask, num_heads))
 
     ours, our_gradients = jax.value_and_grad(loss, argnums=(0, 1, 2))(
-        *arguments(), self_attention.self_attention, given)
+        *arguments(), self_attention.self_attention, mask_SS)
     expected, gradients = jax.value_and_grad(loss, argnums=(0, 1, 2))(
         *arguments(), by_definition, mask_SS)
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
@@ -54,21 +57,22 @@ class SelfAttentionTest(parameterized.TestCase):
 
   def test_bias_of_the_keys_changes_nothing(self):
     x, kernels, biases = arguments()
-    before = self_attention.self_attention(x, kernels, biases, None, 2)
-    after = self_attention.self_attention(x, kernels, biases | {'key': biases['key'] + 5.}, None, 2)
+    before = self_attention.self_attention(x, kernels, biases, self.all_ones, 2)
+    moved = biases | {'key': biases['key'] + 5.}
+    after = self_attention.self_attention(x, kernels, moved, self.all_ones, 2)
     np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-5)
 
   def test_scores_far_apart_give_no_overflow(self):
     x, kernels, biases = arguments()
-    value, gradient = jax.value_and_grad(
-        lambda x: jnp.sum(self_attention.self_attention(x, kernels, biases, None, 2)))(x * 1e4)
+    value, gradient = jax.value_and_grad(lambda x: jnp.sum(
+        self_attention.self_attention(x, kernels, biases, self.all_ones, 2)))(x * 1e4)
     self.assertTrue(np.isfinite(value))
     self.assertTrue(np.isfinite(gradient).all())
 
   def test_kernels_get_gradients_that_were_never_rounded_to_bfloat16(self):
     x, kernels, biases = arguments()
     gradients = jax.grad(lambda kernels: jnp.sum(self_attention.self_attention(
-        x.astype(jnp.bfloat16), kernels, biases, None, 2).astype(jnp.float32)))(kernels)
+        x.astype(jnp.bfloat16), kernels, biases, self.all_ones, 2).astype(jnp.float32)))(kernels)
     for name, gradient in gradients.items():
       self.assertEqual(gradient.dtype, jnp.float32, name)
       self.assertTrue((gradient != gradient.astype(jnp.bfloat16)).any(), name)

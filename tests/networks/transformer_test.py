@@ -111,6 +111,16 @@ class TransformerTest(parameterized.TestCase):
     out, _ = jax.jit(lambda x: apply(x, mask, read=read, chunk=chunk))(x)
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
+  @parameterized.product(chunk=(1, 2, 5), read=(None, (1, 4)))
+  def test_chunks_and_whole_tiles_agree_in_bfloat16(self, chunk, read):
+    apply, _ = make(dtype=jnp.bfloat16)
+    x, mask, read = tokens(), masks.causal(S), read and np.array(read)
+    expected, caches = apply(x, mask, read=read)
+    out, chunk_caches = apply(x, mask, read=read, chunk=chunk)
+    for a, b in zip((out, *chunk_caches), (expected, *caches), strict=True):
+      self.assertEqual(a.shape, b.shape)
+      self.assertLess(jnp.linalg.norm(a - b) / jnp.linalg.norm(b), .02)
+
   @parameterized.parameters(0, 2, 4)
   def test_replacing_one_token_in_the_caches_equals_computing_all(self, place):
     apply, _ = make()
@@ -178,12 +188,12 @@ class TransformerTest(parameterized.TestCase):
   @parameterized.parameters(jnp.float32, jnp.bfloat16)
   def test_swapped_kernels_take_what_is_transposed(self, dtype):
     dense = transformer.Dense(5, dtype=dtype)
-    x = jax.random.normal(jax.random.key(0), (2, 7, 2, 3, 4)).astype(dtype)
-    params = dense.init(jax.random.key(1), x.reshape(2, 7, 24))
+    x = jax.random.normal(jax.random.key(0), (2, 7, 2, 3)).astype(dtype)
+    params = dense.init(jax.random.key(1), x.reshape(2, 7, 6))
     swapped = transformer.Dense(5, swapped=(2, 3), dtype=dtype)
     np.testing.assert_allclose(
-        swapped.apply(params, x.swapaxes(2, 3).reshape(2, 7, 24)).astype(np.float32),
-        dense.apply(params, x.reshape(2, 7, 24)).astype(np.float32),
+        swapped.apply(params, x.swapaxes(2, 3).reshape(2, 7, 6)).astype(np.float32),
+        dense.apply(params, x.reshape(2, 7, 6)).astype(np.float32),
         atol=1e-5 if dtype == jnp.float32 else 2e-2)
 
   def test_means_of_tokens_have_the_gradient_of_their_definition(self):
@@ -219,6 +229,34 @@ class TransformerTest(parameterized.TestCase):
     # 8 bits of mantissa, two layers.
     error = np.linalg.norm(out - expected) / np.linalg.norm(expected)
     self.assertBetween(error, 1e-5, .03)
+
+  @parameterized.product(mask=('causal', 'all_ones'), read=(None, (2, 5, 2)))
+  def test_gradients_of_bfloat16_agree_to_its_precision(self, mask, read):
+    """Of 13 tokens, which whole tiles make 16."""
+    x = jax.random.normal(jax.random.key(0), (3, 13, D))
+    mask = {'causal': masks.causal, 'all_ones': masks.all_ones}[mask](13)
+    weights = jax.random.normal(jax.random.key(1), x.shape)
+    gradients = []
+    for dtype in (jnp.float32, jnp.bfloat16):
+      network = transformer.Transformer(2, HEADS, dtype=dtype)
+      _, params = make()
+
+      def loss(params, network=network):
+        out, _ = network.apply(params, x, mask, read=read and np.array(read))
+        return jnp.sum(out * weights[:, :out.shape[1]])
+
+      self.assertEqual(
+          'self_attention' in str(jax.make_jaxpr(loss)(params)), dtype == jnp.bfloat16)
+      gradients.append(jax.grad(loss)(params))
+    exact, half = map(jax.tree_util.tree_leaves_with_path, gradients)
+    for (path, a), (_, b) in zip(exact, half, strict=True):
+      name = jax.tree_util.keystr(path)
+      self.assertEqual(b.dtype, jnp.float32, name)
+      if "['key']['bias']" in name:  # 0, but for rounding.
+        self.assertLess(max(jnp.abs(a).max(), jnp.abs(b).max()), 1e-4, name)
+      else:
+        self.assertLess(  # A term that is wrong or missing makes some of them differ by half.
+            jnp.linalg.norm(a - b) / jnp.linalg.norm(a), .08, name)
 
   def test_gradients_of_bfloat16_are_not_rounded(self):
     """The sum of 257 ones; bfloat16 has 256 and 258."""
