@@ -34,7 +34,7 @@ def run(main, default_config):
   try:
     argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
     config = load(_config_path(argv, default_config))
-    _check_keys(argv, config)
+    check_keys(argv[1:], config)
   except (ValueError, flags.Error) as error:
     if '--debug' in sys.argv:
       raise
@@ -132,10 +132,18 @@ def flatten(config, prefix=''):
   return values
 
 
-def _check_keys(argv, config):
-  """Raises ValueError if an override names no value of the config."""
+def check_keys(args, config):
+  """Checks flags that change a config.
+
+  Args:
+    args: flags; those that do not begin with --config. are passed over.
+    config: a `ConfigDict`.
+
+  Raises:
+    ValueError: for the first that names no value of the config, with the nearest one that there is.
+  """
   keys = list(flatten(config))
-  for arg in argv[1:]:
+  for arg in args:
     match = re.match(r'--?(?:no)?config\.([^=]*)', arg)
     if not match or match[1] in keys:
       continue

@@ -29,11 +29,13 @@ class Run:
     program: module.
     args: its flags, with --config.workdir.
     workdir: {run_root}/{id}.
+    data_dir: where it looks for its data; '' if its config does not say.
   """
   id: str
   program: str
   args: tuple[str, ...]
   workdir: str
+  data_dir: str = ''
 
   def command(self, python):
     """The command line, as a list."""
@@ -93,9 +95,12 @@ def plan(settings, *, run_id, job='', program='', args=(), seeds=(), targets=())
   if job and job not in jobs.JOBS:
     raise ValueError(f'--job={job}: unknown; expected one of {", ".join(jobs.JOBS)}')
   entry = jobs.JOBS[job] if job else jobs.Job(jobs.DEFAULT_PROGRAM, ())
-  program = program or entry.program
-  if not re.fullmatch(_MODULE, program):
+  if program and not re.fullmatch(_MODULE, program):
     raise ValueError(f'--program={program}: expected a module, e.g. experiments.train')
+  if program and not (settings_.ROOT / program.replace('.', '/')).with_suffix('.py').is_file():
+    raise ValueError(f'--program={program}: no such module in {settings_.ROOT}; expected e.g. '
+                     'experiments.train')
+  program = program or entry.program
   redaction.check_names(settings.secrets)
   redaction.check_arguments(args, settings.secrets)
   args = _merge(entry.args, args)
@@ -120,11 +125,14 @@ def plan(settings, *, run_id, job='', program='', args=(), seeds=(), targets=())
     own.append(f'--config.workdir={workdir}')
     if settings.data_dir and '--config.data_dir' not in names:
       own.append(f'--config.data_dir={settings.data_dir}')
-    keys = _check_config(own)
+    config = _check_config(own)
     # Beside the runs, where hosts come and go; a run that resumes does not compile again.
-    if (settings.run_root.startswith('/') and _CACHE in keys and f'--config.{_CACHE}' not in names):
+    if (settings.run_root.startswith('/') and _CACHE in config
+        and f'--config.{_CACHE}' not in names):
       own.append(f'--config.{_CACHE}={settings.run_root}/{_CACHE.removesuffix("_dir")}')
-    result.append(Run(id_, program, tuple(own), workdir))
+    given = [arg.partition('=')[2] for arg in own if arg.startswith('--config.data_dir=')]
+    result.append(Run(id_, program, tuple(own), workdir,
+                      data_dir=given[-1] if given else config.get('data_dir', '')))
   return result
 
 
@@ -152,10 +160,14 @@ def _with_target(args, target):
 
 
 def _check_config(args):
-  """Finds a mistyped key now, and not when the machines have been waited for; returns all keys."""
+  """Finds a mistyped key now, and not when the machines have been waited for.
+
+  Returns:
+    {key: value} of the config file; {} if there is none.
+  """
   path = next((arg.removeprefix('--config=') for arg in args if arg.startswith('--config=')), '')
   if not path:
-    return ()  # The program's default, which only it knows.
+    return {}  # The program's default, which only it knows.
   file, *argument = path.split(':', 1)
   full = settings_.ROOT / file
   if not full.resolve().is_relative_to(settings_.ROOT):
@@ -164,13 +176,19 @@ def _check_config(args):
   if not full.is_file():
     raise ValueError(f'--config={path}: no such file in {settings_.ROOT}; expected e.g. '
                      'experiments/configs/maze.py')
-  known = cli.flatten(cli.load(':'.join([str(full), *argument])))
-  for arg in args:
-    match = re.match(r'--(?:no)?config\.([^=]*)', arg)
-    if match and match[1] not in known:
-      raise ValueError(f'--config.{match[1]}: {path} has no such key; expected one of '
-                       f'{", ".join(known)}')
-  return tuple(known)
+  config = cli.load(':'.join([str(full), *argument]))
+  cli.check_keys(args, config)
+  return cli.flatten(config)
+
+
+def data_warning(planned):
+  """Says so if a run would look for its data in the code that it is sent with; '' if none would."""
+  relative = [run for run in planned if run.data_dir and not run.data_dir.startswith('/')]
+  if not relative:
+    return ''
+  return (f'{relative[0].id}: data_dir is {relative[0].data_dir!r}, a directory of the code that '
+          'the hosts get, where no data is. Give --settings.data_dir, a directory that they see, '
+          'e.g. --settings.data_dir=/mnt/alpt/data')
 
 
 def relative_config(args):

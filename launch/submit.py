@@ -58,6 +58,8 @@ def main(line):
       bundle.check_config(context.code, runs.relative_config(run.args))
     if warning:
       context.shell.say(warning)
+    if warning := runs.data_warning(planned):
+      context.shell.say(warning)
   if warning := settings_.grace_warning(settings):
     context.shell.say(warning)
   return line.target.submit(planned, context)

@@ -152,6 +152,8 @@ class _Pod:
     """A state in capitals, `_ABSENT` or `_UNKNOWN`."""
     result = self._shell.run(command, quiet=True)
     if result.code:
+      if self._state is None and 'gcloud auth login' in result.errors:
+        raise ValueError('gcloud is not logged in; run `gcloud auth login` first')
       return _ABSENT if 'NOT_FOUND' in result.errors else _UNKNOWN
     return result.output.strip().upper() or _UNKNOWN
 

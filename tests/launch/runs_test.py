@@ -51,6 +51,11 @@ class RunsTest(parameterized.TestCase):
     self.assertEqual([arg for arg in run.args if arg.startswith('--config=')],
                      ['--config=experiments/configs/maze.py:tiny'])
 
+  def test_data_within_the_code_is_warned_of(self):
+    self.assertIn("data_dir is 'runs/maze/data'", runs.data_warning(self.plan(job='maze')))
+    there = self.plan('--config.data_dir=x', '--config.data_dir=/mnt/data', job='maze')
+    self.assertEqual(runs.data_warning(there), '')
+
   def test_data_directory_of_the_settings_is_passed_on_unless_given(self):
     given = settings(data_dir='/data')
     run, = runs.plan(given, run_id='a', job='maze')
@@ -74,12 +79,13 @@ class RunsTest(parameterized.TestCase):
       (dict(job='mazes'), 'expected one of maze,'),
       (dict(job='atari_finetune'), 'needs --config.init_from'),
       (dict(program='train'), 'expected a module'),
+      (dict(program='experiments.trian'), 'no such module'),
       (dict(args=['--config.workdir=x']), 'run id decides it'),
       (dict(args=['--config.seed=1'], seeds=('0',)), '--seeds decides it'),
       (dict(args=['--config', 'x']), 'written --name=value'),
       (dict(args=['--config=experiments/configs/mazes.py']), 'no such file'),
       (dict(args=['--config=../elsewhere.py']), 'outside of the repository'),
-      (dict(job='maze', args=['--config.model.width=3']), 'has no such key'),
+      (dict(job='maze', args=['--config.bach_size=3']), 'did you mean --config.batch_size?'),
       (dict(args=['--config=experiments/configs/maze.py:huge']), 'Unknown preset'),
       (dict(args=['--config=experiments/configs/atari.py:desk,target=Breakout'],
             targets=('Freeway',)), 'has a target'),

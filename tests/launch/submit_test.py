@@ -55,7 +55,7 @@ class SubmitTest(parameterized.TestCase):
       (dict(own=['--max_restarts=-1']), 'max_restarts is -1'),
       (dict(own=['--settings.tpu=v9']), "tpu is 'v9'"),
       (dict(args=['--config=experiments/configs/probe.py', '--config.num_step=3']),
-       '--config.num_step: experiments/configs/probe.py has no such key'),
+       '--config.num_step: unknown key; did you mean --config.num_steps'),
       (dict(args=['--config.api_key=12345']), '--config.api_key: holds a secret'))
   def test_mistakes_are_one_line(self, arguments, text):
     arguments = dict(arguments)

@@ -57,6 +57,13 @@ class TpuVmTest(parameterized.TestCase):
     for state in _WAITING:
       self.assertEqual(done.stdout.count(f'alpt: {state}\n'), 2)
 
+  def test_who_is_not_logged_in_is_told_at_once(self):
+    self.repository.scenario(requests=[], is_logged_out=True)
+    done = self.submit()
+    self.assertEqual(done.returncode, 1)
+    self.assertIn('gcloud auth login', done.stderr)
+    self.assertEqual(self.verbs(), [])
+
   def test_lost_node_is_noticed_though_its_request_is_called_active(self):
     self.repository.scenario(requests=[
         {'states': ['ACTIVE'], 'lose_when': self.held(), 'lost_state': 'ACTIVE',
