@@ -127,6 +127,10 @@ def run(main):
     main: function of a `CommandLine`; returns an exit code.
   """
   end = sys.argv.index('--') if '--' in sys.argv else len(sys.argv)
+  if '--help' in sys.argv[:end]:
+    print(sys.modules['__main__'].__doc__)
+    print(flags.FLAGS.module_help(__name__), flags.FLAGS.main_module_help(), sep='\n')
+    sys.exit(0)
   own, given = settings_.take_flags(sys.argv[:end])
   try:
     try:

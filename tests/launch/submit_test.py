@@ -96,6 +96,12 @@ class SubmitTest(parameterized.TestCase):
     done = self.submit('gke', '--dry_run', '--settings.save_seconds=30')
     self.assertIn('# warning: grace_seconds is 5, and a save took 30 s', done.stdout)
 
+  @parameterized.parameters('submit', 'status', 'logs', 'cleanup')
+  def test_help_lists_the_flags(self, program):
+    done = self.repository.run(program, '--help')
+    self.assertEqual(done.returncode, 0, done.stderr)
+    self.assertIn('--run_id', done.stdout)
+
   def test_home_that_cannot_be_written_does_not_matter(self):
     # No HOME, no terminal and LANG=C are what all tests have.
     home = self.repository.directory / 'home'
