@@ -6,6 +6,7 @@ from them: submitting again is resuming, on whatever target.
 
 import dataclasses
 import itertools
+import json
 import pathlib
 import re
 
@@ -189,6 +190,24 @@ def data_warning(planned):
   return (f'{relative[0].id}: data_dir is {relative[0].data_dir!r}, a directory of the code that '
           'the hosts get, where no data is. Give --settings.data_dir, a directory that they see, '
           'e.g. --settings.data_dir=/mnt/alpt/data')
+
+
+def directory_state(workdir):
+  """What `launch.status` says of a run directory on this computer.
+
+  Args:
+    workdir: `pathlib.Path`.
+
+  Returns:
+    'absent', or 'kept' and how far its metrics go, if there are any.
+  """
+  if not workdir.is_dir():
+    return 'absent'
+  try:
+    *_, last = (workdir / 'metrics.jsonl').read_text().splitlines()
+    return f'kept, metrics up to step {json.loads(last)["step"]}'
+  except (FileNotFoundError, ValueError, KeyError):  # None yet, or the last line is half-written.
+    return 'kept'
 
 
 def relative_config(args):

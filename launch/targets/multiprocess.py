@@ -16,6 +16,7 @@ import threading
 import time
 
 from launch import log_lines, restarts
+from launch import runs as runs_
 from launch import settings as settings_
 
 _POLL_SECONDS = .05
@@ -251,7 +252,7 @@ def inventory(run_id, context):
   for pid in pids['processes']:
     if _is_process(pid, lambda word: word.endswith(f'/{run_id}')):
       found.append(('process', str(pid), 'running', None if has_launcher else make_end(pid)))
-  found.append(('run directory', str(workdir), 'kept' if workdir.is_dir() else 'absent', None))
+  found.append(('run directory', str(workdir), runs_.directory_state(workdir), None))
   return found
 
 

@@ -10,6 +10,7 @@ import shlex
 import string
 
 from launch import log_lines, restarts
+from launch import runs as runs_
 
 _TEMPLATE = pathlib.Path(__file__).with_name('job.sbatch')
 
@@ -101,7 +102,7 @@ def inventory(run_id, context):
   if not found:
     found.append(('job', run_id, 'absent', None))
   workdir = pathlib.Path(context.settings.run_root, run_id)
-  found.append(('run directory', str(workdir), 'kept' if workdir.is_dir() else 'absent', None))
+  found.append(('run directory', str(workdir), runs_.directory_state(workdir), None))
   return found
 
 

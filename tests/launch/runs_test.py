@@ -51,6 +51,13 @@ class RunsTest(parameterized.TestCase):
     self.assertEqual([arg for arg in run.args if arg.startswith('--config=')],
                      ['--config=experiments/configs/maze.py:tiny'])
 
+  def test_state_of_a_run_directory_says_how_far_it_is(self):
+    directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.assertEqual(runs.directory_state(directory / 'x'), 'absent')
+    self.assertEqual(runs.directory_state(directory), 'kept')
+    (directory / 'metrics.jsonl').write_text('{"step": 2}\n{"step": 40, "idm/loss": 1}\n')
+    self.assertEqual(runs.directory_state(directory), 'kept, metrics up to step 40')
+
   def test_data_within_the_code_is_warned_of(self):
     self.assertIn("data_dir is 'runs/maze/data'", runs.data_warning(self.plan(job='maze')))
     there = self.plan('--config.data_dir=x', '--config.data_dir=/mnt/data', job='maze')
