@@ -191,11 +191,13 @@ _mean_tokens.defvjp(_mean_tokens_forward, _mean_tokens_backward)
 def _fill_tiles(x_BSD, mask_SS):
   """Adds tokens that no other attends, until they are whole tiles of a TPU.
 
-  They themselves attend all alike. Nothing reads them, so they have no gradient.
+  They themselves attend all alike. Nothing reads them, so they have no gradient. A mask of numpy
+  stays one: computed on the device, it made the paper's update take 6 % more cycles.
   """
   num_more = -x_BSD.shape[1] % _TILE_ROWS
+  pad = np.pad if isinstance(mask_SS, np.ndarray) else jnp.pad
   return (jnp.pad(x_BSD, ((0, 0), (0, num_more), (0, 0))),
-          jnp.pad(mask_SS, ((0, num_more), (0, num_more))))
+          pad(mask_SS, ((0, num_more), (0, num_more))))
 
 
 class Attention(nn.Module):
