@@ -92,9 +92,30 @@ def predict(idm, params, observations, legal):
   Returns:
     [B, T] int32; no gradient flows through it.
   """
-  logits = idm.apply({'params': params}, observations)
-  logits = jnp.where(legal[:, None], logits, -jnp.inf)
+  logits = _legal_logits(idm, params, observations, legal)
   return jax.lax.stop_gradient(jnp.argmax(logits, axis=-1).astype(jnp.int32))
+
+
+def predict_with_confidence(idm, params, observations, legal):
+  """As `predict`, and how probable the IDM finds its labels.
+
+  Args:
+    idm: the `InverseDynamicsModel`.
+    params: its parameters.
+    observations: [B, T + 1, ...].
+    legal: [B, A] or [1, A] bool; the actions the window's environment knows.
+
+  Returns:
+    [B, T] int32, the labels; [B, T] float32, their probabilities, at least 1 / (legal actions).
+  """
+  logits = _legal_logits(idm, params, observations, legal).astype(jnp.float32)
+  probabilities = jax.nn.softmax(logits, axis=-1)
+  return jnp.argmax(logits, axis=-1).astype(jnp.int32), jnp.max(probabilities, axis=-1)
+
+
+def _legal_logits(idm, params, observations, legal):
+  logits = idm.apply({'params': params}, observations)
+  return jnp.where(legal[:, None], logits, -jnp.inf)
 
 
 def idm_objective(params, idm, batch, key, *, counts=None):

@@ -13,6 +13,7 @@ from alpt_jax.data import episode_files, rlds, rlu_atari
 from alpt_jax.envs import action_sets, maze
 
 _NUM_PATHS = 6  # Maze episodes of the last evaluation whose paths are kept, for the report.
+_MAX_SHOWN_FRAMES = 300  # Of the Atari episode that is kept for the report.
 
 
 class Maze:
@@ -57,11 +58,21 @@ class Maze:
 
   @staticmethod
   def make_evaluation(config, networks):
-    """Returns evaluate(params, is_last, video_path='') -> {'argmax': scores, ...} of the agent."""
+    """Makes the evaluation of the agent.
+
+    Args:
+      config: the run's.
+      networks: `alpt.Networks`.
+
+    Returns:
+      evaluate(params, is_last, video_path='', short_path='') -> {'argmax': scores, ...}; the last
+      one has 'paths' of a few episodes.
+    """
     agent = evaluate.MazeEvaluator(
         networks.dt, maze.layout_of(config.target), observation=config.observation)
 
-    def run(params, is_last, video_path=''):
+    def run(params, is_last, video_path='', short_path=''):
+      del short_path
       if video_path:
         raise ValueError('there are no videos of mazes; paths are drawn in the report. Leave out '
                          '--video.')
@@ -142,7 +153,17 @@ class Atari:
 
   @staticmethod
   def make_evaluation(config, networks):
-    """Returns evaluate(params, is_last, video_path='') -> {'sampled': scores} of the agent."""
+    """Makes the evaluation of the agent.
+
+    Args:
+      config: the run's.
+      networks: `alpt.Networks` or `cql.Networks`.
+
+    Returns:
+      evaluate(params, is_last, video_path='', short_path='') -> {'sampled': scores}; `video_path`
+      is where the best episode is written, `short_path` where every n-th frame of it is. The last
+      evaluation writes the short one and has 'episode', which says what is in it.
+    """
     from alpt_jax import cql, evaluate_atari, video  # The emulator, which only evaluation needs.
     settings = config.evaluation
     protocol = dict(num_episodes=settings.num_episodes, max_steps=settings.max_steps,
@@ -154,13 +175,20 @@ class Atari:
       agent = evaluate_atari.AtariEvaluator(
           networks.dt, config.target, rule=settings.rule, **protocol)
 
-    def run(params, is_last, video_path=''):
-      del is_last
+    def run(params, is_last, video_path='', short_path=''):
+      is_kept = bool(is_last and short_path)
       scores, episodes = agent.run(params, acting_mode=settings.acting_mode, seed=config.seed,
-                                   record_episodes=1 if video_path else 0)
+                                   record_episodes=1 if video_path or is_kept else 0)
+      result = {settings.acting_mode: scores}
       if video_path:
         video.write(video_path, episodes[0]['observations'])
-      return {settings.acting_mode: scores}
+      if is_kept:
+        best, = episodes
+        every = -(-len(best['observations']) // _MAX_SHOWN_FRAMES)
+        video.write(short_path, best['observations'][::every])
+        result['episode'] = {'file': os.path.basename(short_path), 'score': best['score'],
+                             'num_steps': len(best['actions']), 'every': every}
+      return result
 
     return run
 

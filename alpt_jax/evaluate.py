@@ -177,7 +177,10 @@ def _label_files(run_directory):
 def _read_labels(path, truth):
   """Returns the `label.Labels` of a file; ValueError if they are of other data."""
   with np.load(path) as saved:
-    labels = label.Labels(**saved)
+    fields = dict(saved)
+  # Runs did not write it once.
+  fields.setdefault('confidence', np.full(fields['actions'].shape, np.nan, np.float16))
+  labels = label.Labels(**fields)
   window = labels.actions.shape[1]
   is_known = labels.episode < truth.num_episodes
   lengths = np.where(is_known, truth.num_transitions[np.where(is_known, labels.episode, 0)], 0)

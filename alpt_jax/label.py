@@ -21,12 +21,14 @@ class Labels(NamedTuple):
       label from another window.
     actions: [W, T] int8; the labels.
     was_labelled: [W, T] bool; the true action was known to whoever trained the IDM.
+    confidence: [W, T] float16; the probability that the IDM gives its label.
   """
   episode: np.ndarray
   start: np.ndarray
   is_counted: np.ndarray
   actions: np.ndarray
   was_labelled: np.ndarray
+  confidence: np.ndarray
 
 
 def make_label_fn(idm, spec, mesh):
@@ -39,11 +41,11 @@ def make_label_fn(idm, spec, mesh):
       where their number divides them.
 
   Returns:
-    label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32; `params` on all devices of the
-    mesh.
+    label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32 labels, [B, T] float32
+    probabilities of them; `params` on all devices of the mesh.
   """
   legal = alpt.legal_actions([spec])
-  predict = jax.jit(functools.partial(alpt.predict, idm))
+  predict = jax.jit(functools.partial(alpt.predict_with_confidence, idm))
 
   def label_fn(params, observations):
     if len(observations) % mesh.size == 0 and mesh.size > 1:
@@ -57,7 +59,7 @@ def predict_actions(label_fn, params, episodes, *, window, num_windows=0):
   """Labels transitions of a dataset, each at most once, from the windows that tile its episode.
 
   Args:
-    label_fn: label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32.
+    label_fn: from `make_label_fn`, or the like.
     params: of the IDM.
     episodes: `episodes.Episodes`, or anything else with its `cut` and `num_transitions`.
     window: T.
@@ -74,12 +76,13 @@ def predict_actions(label_fn, params, episodes, *, window, num_windows=0):
   num_rows = min(_ROWS, len(episode))
   actions = np.zeros(is_counted.shape, np.int8)
   was_labelled = np.zeros(is_counted.shape, bool)
+  confidence = np.zeros(is_counted.shape, np.float16)
   for begin in range(0, len(episode), num_rows):
     rows = np.arange(begin, begin + num_rows) % len(episode)
     cut = episodes.cut(episode[rows], start[rows], window)
-    actions[rows] = np.asarray(label_fn(params, cut.observations))
+    actions[rows], confidence[rows] = map(np.asarray, label_fn(params, cut.observations))
     was_labelled[rows] = cut.is_labelled
-  return Labels(episode, start, is_counted, actions, was_labelled)
+  return Labels(episode, start, is_counted, actions, was_labelled, confidence)
 
 
 def tile(num_transitions, window):

@@ -195,8 +195,8 @@ def main(config):
     0; 1 if a run failed; `train.PREEMPTED` if it was stopped and can go on.
   """
   start = time.time()
-  workdir = pathlib.Path(config.workdir)
-  _check_results(workdir / 'results.json', config)
+  workdir, directory = pathlib.Path(config.workdir), runs.results_directory(config)
+  _check_results(directory / 'results.json', config)
   planned = plan(config)
   for run in planned:  # Mistakes in a config show before anything is recorded or trained.
     train.check_run(runs.run_config(config, run))
@@ -213,16 +213,16 @@ def main(config):
     if code is None and run.after in failed:
       print(f'{run.name}: not started, as {run.after.name} failed')
   results = gather(config, planned, failed)
-  whole_files.write_json(workdir / 'results.json', results)
-  report.write_report(results, workdir / 'report.html')
-  report.write_csv(results, workdir / 'results.csv')
-  report.figure_png(results, workdir / 'figure.png')
+  whole_files.write_json(directory / 'results.json', results)
+  report.write_report(results, directory / 'report.html')
+  report.write_csv(results, directory / 'results.csv')
+  report.figure_png(results, directory / 'figure.png')
   for run in failed:
     log = workdir / run.name / 'train.log'
     print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
-  print(f'Took {metrics.format_duration(time.time() - start)}. Open {workdir / "report.html"}; '
-        f'the numbers are in {workdir / "results.json"}.')
+  print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
+        f'the numbers are in {directory / "results.json"}.')
   if failed:
     return 1
   return train.PREEMPTED if any(codes.values()) or None in codes.values() else 0

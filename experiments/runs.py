@@ -47,6 +47,13 @@ def run_config(config, run):
   return result
 
 
+def results_directory(config):
+  """Where results.json and the report of an experiment are written."""
+  figure = config.study.get('figure')
+  return pathlib.Path(config.workdir, f'figure{figure}' if figure and figure.isdigit() else
+                      figure or '')
+
+
 def command(config, run):
   """Returns the command line that trains one run, as a list."""
   path = f'{ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'

@@ -4,6 +4,7 @@ Two parts. 'labels' trains IDMs alone and asks how well they label the target's 
 'score' trains agents, pretraining first where the method has it, and plays the game.
 """
 
+import dataclasses
 import os
 
 from alpt_jax import domains, evaluate, methods
@@ -23,37 +24,59 @@ def plan(config):
       for budget in config.study.labels.budgets:
         planned += _part(config, 'labels', target, seed, num_labels=budget, train_dt=False)
   # The longest chains first: nobody waits for them in the end.
-  return sorted(planned, key=lambda run: run.part == 'labels')
+  return sorted(_once(planned), key=lambda run: run.part == 'labels')
 
 
 def _part(config, part, target, seed, **changes):
   """The runs of all variants of one part of the study."""
   study, planned = config.study[part], []
   for name, variant in study.variants.items():
-    common = changes | dict(
-        method=variant.method, target=target, other_targets=(), seed=seed, label_seed=seed,
-        sources=tuple(s for s in variant.sources if s != target),
-        eval_every_steps=study.eval_every_steps)
-    suffix = f"{target}-{common['num_labels']}-{name}-seed{seed}"
     is_pretrained = methods.METHODS[variant.method].pretrain is not None
+    common = changes | dict(
+        method=variant.method, seed=seed, label_seed=seed, eval_every_steps=study.eval_every_steps)
+    own = dict(target=target, other_targets=(),
+               sources=tuple(s for s in variant.sources if s != target))
     pretraining = None
     if is_pretrained:
+      before, where = own, target
+      if variant.get('shared'):  # Section 5.4: one pretraining for all targets.
+        first, *others = study.targets
+        before, where = dict(target=first, other_targets=tuple(others), sources=tuple(
+            s for s in variant.sources if s not in study.targets)), 'all'
       pretraining = runs.Run(
-          f'{part}-pretrain-{suffix}', name,
-          common | dict(phase='pretrain', num_steps=study.pretrain_steps), part=part)
+          f"{part}-pretrain-{where}-{common['num_labels']}-{name}-seed{seed}", name,
+          common | before | _of_phase(config, 'pretrain')
+          | dict(phase='pretrain', num_steps=study.pretrain_steps), part=part)
       planned.append(pretraining)
     # Who is not pretrained gets the steps of both, to be compared after as many of either kind.
     num_steps = study.num_steps + (0 if is_pretrained or part == 'score' else study.pretrain_steps)
-    planned.append(runs.Run(f'{part}-{suffix}', name,
-                            common | dict(phase='finetune', num_steps=num_steps),
-                            after=pretraining, part=part))
+    planned.append(runs.Run(
+        f"{part}-{target}-{common['num_labels']}-{name}-seed{seed}", name,
+        common | own | _of_phase(config, 'finetune') | dict(phase='finetune', num_steps=num_steps),
+        after=pretraining, part=part))
   return planned
+
+
+def _of_phase(config, phase):
+  """Fields that the experiment's config gives to the runs of a phase only."""
+  phases = config.study.get('phases')
+  return phases[phase].to_dict() if phases else {}
+
+
+def _once(planned):
+  """Keeps one of the runs that have the same name: a pretraining that targets share."""
+  first = {}
+  for run in planned:
+    first.setdefault(run.name, run)
+  return [run if run.after is None else dataclasses.replace(run, after=first[run.after.name])
+          for run in first.values()]
 
 
 def _games(planned):
   """{game: 'target' or 'source'}; what is a target anywhere is one."""
   sources = {name: 'source' for run in planned for name in run.changes['sources']}
-  return sources | {run.changes['target']: 'target' for run in planned}
+  return sources | {name: 'target' for run in planned
+                    for name in (run.changes['target'], *run.changes['other_targets'])}
 
 
 def collect_data(config, planned):

@@ -99,6 +99,18 @@ class LabelTest(absltest.TestCase):
     labels = self.predict(params, make_batch(0))
     np.testing.assert_array_equal(labels, [[1] * T, [0] * T] * 2)
 
+  def test_confidence_is_the_share_of_the_label_among_legal_actions(self):
+    batch, params = make_batch(3), start().idm.params
+    legal = jnp.array([[True, True, False, True]])
+    labels, confidence = alpt.predict_with_confidence(
+        NETWORKS.idm, params, batch.observations, legal)
+    logits = np.asarray(NETWORKS.idm.apply({'params': params}, batch.observations), np.float64)
+    odds = np.exp(logits)[..., [0, 1, 3]]
+    np.testing.assert_allclose(confidence, odds.max(-1) / odds.sum(-1), rtol=1e-5)
+    np.testing.assert_array_equal(labels, np.array([0, 1, 3])[odds.argmax(-1)])
+    np.testing.assert_array_equal(
+        labels, alpt.predict(NETWORKS.idm, params, batch.observations, legal))
+
   def test_no_gradient_flows_through(self):
     batch, state = make_batch(2, SOME), start()
 

@@ -25,9 +25,13 @@ def walk(lengths):
 
 
 def difference(params, observations):
-  """Labels as a perfect IDM would; 0 where a window is filled up with the last observation."""
+  """Labels as a perfect IDM would; 0 where a window is filled up with the last observation.
+
+  Its confidence in an action is a hundredth of it, so that one tells whose it is.
+  """
   del params
-  return np.diff(observations[..., 0], axis=1).astype(np.int32)
+  actions = np.diff(observations[..., 0], axis=1).astype(np.int32)
+  return actions, actions / 100
 
 
 class LabelTest(parameterized.TestCase):
@@ -42,6 +46,7 @@ class LabelTest(parameterized.TestCase):
       place = episodes.first_step[e] + start + np.flatnonzero(counted)
       self.assertTrue((found[place] == -1).all())
       found[place] = actions[counted]
+    np.testing.assert_allclose(labels.confidence, labels.actions / 100, atol=1e-4)
     np.testing.assert_array_equal(found, np.where(episodes.is_labelled, episodes.actions, -1))
 
   def test_all_calls_have_one_shape(self):
