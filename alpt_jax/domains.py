@@ -19,6 +19,8 @@ _MAX_SHOWN_FRAMES = 300  # Of the Atari episode that is kept for the report.
 class Maze:
   """20 x 20 mazes (paper section 5.6): every start once, by arg max."""
 
+  ACTION_NAMES = maze.ACTION_NAMES
+
   @staticmethod
   def spec(config, name):
     """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
@@ -89,6 +91,8 @@ class Maze:
 
 class Atari:
   """Atari games (paper sections 5.1 to 5.5): RL Unplugged data, the Arcade Learning Environment."""
+
+  ACTION_NAMES = action_sets.ACTION_NAMES
 
   @staticmethod
   def spec(config, name):

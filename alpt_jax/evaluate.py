@@ -1,13 +1,10 @@
-"""Scores of trained models: agents in their environments, and labels against the truth."""
-
-import pathlib
-import re
+"""Scores of agents in mazes."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import acting, alpt, label
+from alpt_jax import acting, alpt
 from alpt_jax.envs import maze
 
 SHORT_HORIZON = 50  # Steps; success within it tells good agents apart (random: 7 %).
@@ -125,75 +122,3 @@ class MazeEvaluator:
     rows = np.argsort(~is_active[active], kind='stable')[:size]  # Active ones first.
     take = lambda x: x[rows] if x.ndim else x  # noqa: E731
     return active[rows], jax.tree.map(take, history)
-
-
-def score_labels(run_directory, truth):
-  """Compares the labels that a run's IDM gave with the truth, apart from training.
-
-  Args:
-    run_directory: with labels/step_*.npz, as `train` writes them.
-    truth: `episodes.Episodes` of the target, or anything else with its `cut`, with all actions.
-
-  Returns:
-    {step: share of the hidden actions that were labelled right}.
-
-  Raises:
-    ValueError: if a file is of other data.
-  """
-  accuracy, before, true_actions = {}, None, None
-  for path in _label_files(run_directory):
-    labels = _read_labels(path, truth)
-    # A run labels the same windows again and again; their truth is read once.
-    if before is None or not all(map(np.array_equal, labels[:2], before[:2])):
-      true_actions = _true_actions(labels, truth)
-    before, is_hidden = labels, labels.is_counted & ~labels.was_labelled
-    step = int(re.search(r'\d+', path.stem).group())
-    accuracy[step] = float(np.mean((labels.actions == true_actions)[is_hidden]))
-  return accuracy
-
-
-def label_baselines(run_directory, truth, *, num_actions):
-  """Scores labels that look at nothing, on the hidden actions that a run's IDM labelled.
-
-  Args:
-    run_directory: with labels/step_*.npz, at least one.
-    truth: as in `score_labels`.
-    num_actions: legal actions of the environment.
-
-  Returns:
-    {'majority_accuracy': of the most frequent hidden action, 'chance_accuracy': of guessing}.
-  """
-  labels = _read_labels(_label_files(run_directory)[-1], truth)
-  is_hidden = labels.is_counted & ~labels.was_labelled
-  counts = np.bincount(_true_actions(labels, truth)[is_hidden])
-  return {'majority_accuracy': float(counts.max() / counts.sum()),
-          'chance_accuracy': 1. / num_actions}
-
-
-def _label_files(run_directory):
-  return sorted(pathlib.Path(run_directory).glob('labels/step_*.npz'))
-
-
-def _read_labels(path, truth):
-  """Returns the `label.Labels` of a file; ValueError if they are of other data."""
-  with np.load(path) as saved:
-    fields = dict(saved)
-  # Runs did not write it once.
-  fields.setdefault('confidence', np.full(fields['actions'].shape, np.nan, np.float16))
-  labels = label.Labels(**fields)
-  window = labels.actions.shape[1]
-  is_known = labels.episode < truth.num_episodes
-  lengths = np.where(is_known, truth.num_transitions[np.where(is_known, labels.episode, 0)], 0)
-  is_there = labels.start[:, None] + np.arange(window) < lengths[:, None]
-  if not is_there[labels.is_counted].all():
-    raise ValueError(f'{path}: labels transitions that the data does not have. Was the data '
-                     'recorded again? Train again, too.')
-  return labels
-
-
-def _true_actions(labels, truth):
-  """[W, T] int32; some windows at a time, as each holds on to its whole episode."""
-  window = labels.actions.shape[1]
-  return np.concatenate([
-      truth.cut(labels.episode[rows], labels.start[rows], window).actions
-      for rows in np.array_split(np.arange(len(labels.episode)), len(labels.episode) // 256 + 1)])

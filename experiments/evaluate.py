@@ -19,7 +19,7 @@ from alpt_jax import (
     checkpoints,
     compilation_cache,
     domains,
-    evaluate,
+    label_quality,
     program,
     sharding,
     train,
@@ -59,7 +59,7 @@ def main(config):
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)
-    result['label_accuracy'] = evaluate.score_labels(config.workdir, truth)
+    result['label_accuracy'] = label_quality.score_labels(config.workdir, truth)
   whole_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
   print(json.dumps(result, indent=1))
 

@@ -1,5 +1,6 @@
 """The training runs of an experiment: what each is, how it is started, and where it stands."""
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -8,12 +9,13 @@ import pathlib
 import re
 from typing import Any
 
-from alpt_jax import domains, methods, train
+from alpt_jax import domains, label_quality, methods, train, whole_files
 from experiments import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where and how fast results are made, not what they are.
 _PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir')
+_SCORES_FORMAT = 1  # Of label_scores.json.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,6 +122,76 @@ def evaluations(config, run):
     if step <= num_steps(config, run):  # Later ones are of a longer run before.
       found[step] = json.loads(path.read_text())
   return found
+
+
+class Truths:
+  """The data of an experiment's targets with all its actions, each read when first asked for."""
+
+  def __init__(self, config):
+    self._config, self._read, self._digests = config, {}, {}
+
+  def __getitem__(self, target):
+    if target not in self._read:
+      self._read[target] = domains.of(self._config).read(self._config, target)
+    return self._read[target]
+
+  def digest(self, target):
+    """Names the content of a target's data."""
+    if target not in self._digests:
+      self._digests[target] = domains.of(self._config).digest(self._config, target)
+    return self._digests[target]
+
+
+def label_scores(config, run, truths):
+  """Says what the labels of a run's IDM are worth.
+
+  Reading the truth takes long, so what was found is kept in the run's directory until labels or
+  data change.
+
+  Args:
+    config: of the experiment.
+    run: a `Run`.
+    truths: `Truths`.
+
+  Returns:
+    A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
+    `label_quality.describe`. None if the run has not labelled anything.
+  """
+  own = run_config(config, run)
+  files = sorted(pathlib.Path(own.workdir).glob('labels/step_*.npz'))
+  if not files:
+    return None
+  key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
+         'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
+  path = pathlib.Path(own.workdir, 'label_scores.json')
+  try:
+    kept = json.loads(path.read_text())
+  except (FileNotFoundError, ValueError):  # None yet; or it can be made again.
+    kept = {}
+  if kept.get('key') != key:
+    truth, domain = truths[own.target], domains.of(own)
+    accuracy = label_quality.score_labels(own.workdir, truth)
+    kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': label_quality.describe(
+        own.workdir, truth, domain.spec(own, own.target), domain.ACTION_NAMES)}
+    whole_files.write_json(path, kept)
+  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling']}
+
+
+def shown_labelling(run, own, scores):
+  """The entry of a run in the `labellings` of the results."""
+  return {'run': run.name, 'method': run.variant, 'target': own.target, 'seed': own.seed,
+          **scores['labelling']}
+
+
+def shown_episode(config, run, own):
+  """The entry of a run in the `episodes` of the results; None if it has no pictures of one."""
+  about = evaluations(config, run).get(num_steps(config, run), {}).get('episode')
+  path = pathlib.Path(train.episode_path(own.workdir))
+  if about is None or not path.exists():
+    return None
+  return {'run': run.name, 'method': run.variant, 'target': own.target, 'seed': own.seed,
+          **{key: about[key] for key in ('score', 'num_steps', 'every')},
+          'gif': base64.b64encode(path.read_bytes()).decode()}
 
 
 def status(config, run, failed):

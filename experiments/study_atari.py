@@ -7,7 +7,7 @@ Two parts. 'labels' trains IDMs alone and asks how well they label the target's 
 import dataclasses
 import os
 
-from alpt_jax import domains, evaluate, methods
+from alpt_jax import domains, label_quality, methods
 from alpt_jax.data import rlds
 from alpt_jax.envs import atari_scores
 from experiments import collect_atari, runs
@@ -96,18 +96,19 @@ def gather(config, planned, failed):
     The part of results.json that is about games; see `results_file`.
   """
   games = _games(planned)
-  truths = {game: domains.of(config).read(config, game)
-            for game, role in games.items() if role == 'target'}
+  truths = runs.Truths(config)
   result = {
       'methods': runs.describe(config.study.labels.variants)
                  | runs.describe(config.study.score.variants),
       'games': {game: _describe_game(config, game, role) for game, role in games.items()},
-      'runs': [], 'rows': [],
+      'runs': [], 'rows': [], 'labellings': [], 'episodes': [],
   }
+  is_shown = set()
   for run in planned:
     target = run.changes['target']
     own = runs.run_config(config, run)
-    accuracy = evaluate.score_labels(own.workdir, truths[target])
+    scores = runs.label_scores(config, run, truths)
+    accuracy = scores['accuracy'] if scores else {}
     for step, scores in runs.evaluations(config, run).items():
       played = scores.get(own.evaluation.acting_mode, {})
       result['rows'].append(_identity(run, own) | {
@@ -115,14 +116,22 @@ def gather(config, planned, failed):
           'label_accuracy': accuracy.get(step),
           **{f'sampled/{name}': played.get(name) for name in (
               'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes')}})
+    status = runs.status(config, run, failed)
     result['runs'].append(_identity(run, own) | {
-        'status': runs.status(config, run, failed), 'seconds': runs.seconds(config, run) or None,
+        'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': runs.num_steps(config, run)})
-    if accuracy and result['games'][target]['chance_accuracy'] is None:
+    if scores and result['games'][target]['chance_accuracy'] is None:
       # Of the first run with labels; which actions are hidden hardly differs between runs.
-      result['games'][target] |= evaluate.label_baselines(
-          own.workdir, truths[target], num_actions=len(domains.of(config).spec(
-              config, target).legal_actions))
+      result['games'][target] |= label_quality.baselines(scores['labelling']['confusion'])
+    # The first seed that is done stands for the others.
+    setting = run.part, run.variant, target, own.num_labels
+    if status == 'done' and own.phase == 'finetune' and setting not in is_shown:
+      is_shown.add(setting)
+      if scores:
+        result['labellings'].append(runs.shown_labelling(run, own, scores))
+      episode = runs.shown_episode(config, run, own)
+      if episode:
+        result['episodes'].append(episode)
   return result
 
 

@@ -2,7 +2,6 @@
 
 import os
 
-from alpt_jax import evaluate
 from alpt_jax.data import rlds
 from alpt_jax.envs import maze, maze_anchors
 from experiments import collect, runs
@@ -47,19 +46,24 @@ def gather(config, planned, failed):
       'thresholds': list(config.study.thresholds),
       'methods': runs.describe(config.study.variants),
       'mazes': {name: _describe_maze(name, role, config) for name, role in roles.items()},
-      'runs': [], 'rows': [],
+      'runs': [], 'rows': [], 'labellings': [],
   }
-  truths = {}
+  truths, is_shown = {}, set()
   for run in planned:
-    target = run.changes['target']
-    if target not in truths:  # Whatever the observation, the actions are the same.
-      truths[target] = rlds.read_episodes(
-          os.path.join(config.data_dir, target),
-          maze.spec(maze.layout_of(target), run.changes['observation']), expected_name=target)
-    rows, rollout = _read_rows(config, run, truths[target])
+    observation = run.changes['observation']
+    if observation not in truths:
+      truths[observation] = runs.Truths(runs.run_config(config, run))
+    scores = runs.label_scores(config, run, truths[observation])
+    rows, rollout = _read_rows(config, run, scores['accuracy'] if scores else {})
     result['rows'] += rows
+    status = runs.status(config, run, failed)
+    # The first target that is done stands for the others.
+    if status == 'done' and scores and (observation, run.variant) not in is_shown:
+      is_shown.add((observation, run.variant))
+      result['labellings'].append(
+          runs.shown_labelling(run, runs.run_config(config, run), scores))
     result['runs'].append(_identity(run) | {
-        'status': runs.status(config, run, failed), 'seconds': runs.seconds(config, run) or None,
+        'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': config.num_steps, 'rollout': rollout})
   return result
 
@@ -82,10 +86,9 @@ def _describe_maze(name, role, config):
   }
 
 
-def _read_rows(config, run, truth):
+def _read_rows(config, run, accuracy):
   """Returns the rows of a run, one an evaluation, and the paths of its last one."""
   own = runs.run_config(config, run)
-  accuracy = evaluate.score_labels(own.workdir, truth)
   rows, rollout = [], None
   for step, scores in runs.evaluations(config, run).items():
     row = _identity(run) | {'step': step, 'frames': step * own.batch_size * own.window,

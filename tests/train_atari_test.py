@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, domains, evaluate, methods, program, sharding, train
+from alpt_jax import checkpoints, domains, label_quality, methods, program, sharding, train
 from alpt_jax.data import episode_files, labels, pipeline
 from experiments.configs import atari
 from tests import atari_runs
@@ -213,9 +213,15 @@ class TrainAtariTest(parameterized.TestCase):
 
   def test_labels_are_scored_against_the_truth(self):
     truth = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
-    accuracy = evaluate.score_labels(self.pretraining.workdir, truth)
+    accuracy = label_quality.score_labels(self.pretraining.workdir, truth)
     self.assertEqual(sorted(accuracy), [0, 2, 4])
-    baselines = evaluate.label_baselines(self.pretraining.workdir, truth, num_actions=4)
+    described = label_quality.describe(
+        self.pretraining.workdir, truth, domains.of(self.pretraining).spec(
+            self.pretraining, 'Breakout'), domains.of(self.pretraining).ACTION_NAMES)
+    self.assertEqual(described['actions'], ['NOOP', 'FIRE', 'RIGHT', 'LEFT'])
+    confusion = np.array(described['confusion'])
+    self.assertAlmostEqual(np.trace(confusion) / described['num_hidden'], accuracy[4])
+    baselines = label_quality.baselines(confusion)
     self.assertEqual(baselines['chance_accuracy'], .25)
     with np.load(pathlib.Path(self.pretraining.workdir, 'labels', 'step_0000004.npz')) as saved:
       counts = np.zeros(18)

@@ -21,7 +21,8 @@ from dm_env import specs
 from alpt_jax import types
 
 DOWN, RIGHT, UP, LEFT = range(4)  # The order of dice_rl; the paper lists names without ids.
-NUM_ACTIONS = 4
+ACTION_NAMES = ('DOWN', 'RIGHT', 'UP', 'LEFT')  # By id.
+NUM_ACTIONS = len(ACTION_NAMES)
 MOVES = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.int32)  # (row, column), by action.
 
 WALLS_PLANE, GOAL_PLANE, AGENT_PLANE = range(3)  # Channels of the grid observation.

@@ -1,0 +1,173 @@
+"""How well an IDM labels: what a run wrote in labels/step_*.npz, compared with the truth.
+
+Training does not see the actions that are hidden from it, and writes its labels down instead. Who
+has all actions compares them here: by number, by kind of mistake, and as pictures of windows.
+"""
+
+import base64
+import pathlib
+import re
+
+import cv2
+import numpy as np
+
+from alpt_jax import label
+
+_NUM_EXAMPLES = {'wrong': 6, 'unsure': 3, 'drawn': 3}
+_SMALLEST_FRAME = 84  # Pixels; smaller ones are shown enlarged.
+_PLANE_COLOURS = np.array([  # Of a grid, drawn over each other on white: e.g. walls, goal, agent.
+    [74, 82, 92], [0, 158, 115], [213, 94, 0], [0, 114, 178], [204, 121, 167]], np.uint8)
+_WHITE = np.uint8(255)
+
+
+def score_labels(run_directory, truth):
+  """Compares the labels that a run's IDM gave with the truth, apart from training.
+
+  Args:
+    run_directory: with labels/step_*.npz, as `train` writes them.
+    truth: `episodes.Episodes` of the target, or anything else with its `cut`, with all actions.
+
+  Returns:
+    {step: share of the hidden actions that were labelled right}.
+
+  Raises:
+    ValueError: if a file is of other data.
+  """
+  accuracy, before, true_actions = {}, None, None
+  for path in _label_files(run_directory):
+    labels = _read_labels(path, truth)
+    # A run labels the same windows again and again; their truth is read once.
+    if before is None or not all(map(np.array_equal, labels[:2], before[:2])):
+      true_actions = _true_actions(labels, truth)
+    before, is_hidden = labels, labels.is_counted & ~labels.was_labelled
+    accuracy[_step(path)] = float(np.mean((labels.actions == true_actions)[is_hidden]))
+  return accuracy
+
+
+def baselines(confusion):
+  """Scores labels that look at nothing.
+
+  Args:
+    confusion: [A][A] counts as in `describe`.
+
+  Returns:
+    {'majority_accuracy': of the most frequent true action, 'chance_accuracy': of guessing}.
+  """
+  counts = np.sum(confusion, axis=1)
+  return {'majority_accuracy': float(counts.max() / counts.sum()),
+          'chance_accuracy': 1. / len(counts)}
+
+
+def _label_files(run_directory):
+  return sorted(pathlib.Path(run_directory).glob('labels/step_*.npz'))
+
+
+def _read_labels(path, truth):
+  """Returns the `label.Labels` of a file; ValueError if they are of other data."""
+  with np.load(path) as saved:
+    fields = dict(saved)
+  # Runs did not write it once.
+  fields.setdefault('confidence', np.full(fields['actions'].shape, np.nan, np.float16))
+  labels = label.Labels(**fields)
+  window = labels.actions.shape[1]
+  is_known = labels.episode < truth.num_episodes
+  lengths = np.where(is_known, truth.num_transitions[np.where(is_known, labels.episode, 0)], 0)
+  is_there = labels.start[:, None] + np.arange(window) < lengths[:, None]
+  if not is_there[labels.is_counted].all():
+    raise ValueError(f'{path}: labels transitions that the data does not have. Was the data '
+                     'recorded again? Train again, too.')
+  return labels
+
+
+def _true_actions(labels, truth):
+  """[W, T] int32; some windows at a time, as each holds on to its whole episode."""
+  window = labels.actions.shape[1]
+  return np.concatenate([
+      truth.cut(labels.episode[rows], labels.start[rows], window).actions
+      for rows in np.array_split(np.arange(len(labels.episode)), len(labels.episode) // 256 + 1)])
+
+
+def describe(run_directory, truth, spec, action_names):
+  """Describes the last labels of a run's IDM, for a report.
+
+  Args:
+    run_directory: with labels/step_*.npz, at least one.
+    truth: as in `score_labels`.
+    spec: the `types.EnvironmentSpec` of the target.
+    action_names: of all ids in [0, spec.num_actions).
+
+  Returns:
+    A dict that JSON can hold: `step`; `num_hidden`, of the hidden actions that were labelled;
+    `actions`, the names of the legal ones; `confusion`, [A][A] counts, a row for each true action
+    and a column for each label; `examples`, windows with pictures: those with most wrong labels,
+    those of which the IDM was least sure, and some drawn at random. An example is of `kind`
+    'wrong', 'unsure' or 'drawn' and has `episode`, `start`, `strip` (T + 1 frames beside each
+    other, PNG in base64), `frame_width`, `frame_height`, and by step `true` and `predicted`
+    (indices into `actions`), `confidence` (None if the run did not write
+    it), `was_labelled` and `return_to_go` (in clipped reward). There are no examples of
+    observations that are no pictures.
+  """
+  path = _label_files(run_directory)[-1]
+  labels = _read_labels(path, truth)
+  is_hidden = labels.is_counted & ~labels.was_labelled
+  index = np.full(spec.num_actions, -1)
+  index[list(spec.legal_actions)] = np.arange(len(spec.legal_actions))
+  true, predicted = index[_true_actions(labels, truth)], index[labels.actions]
+  num_actions = len(spec.legal_actions)
+  counts = np.bincount(true[is_hidden] * num_actions + predicted[is_hidden],
+                       minlength=num_actions ** 2)
+  examples = []
+  if spec.observation_kind != 'vector':
+    for kind, window in _choose_examples(labels, is_hidden, true != predicted):
+      examples.append({'kind': kind} | _example(window, labels, truth, true, predicted, spec))
+  return {'step': _step(path), 'num_hidden': int(is_hidden.sum()),
+          'actions': [action_names[a] for a in spec.legal_actions],
+          'confusion': counts.reshape(num_actions, num_actions).tolist(), 'examples': examples}
+
+
+def _choose_examples(labels, is_hidden, is_wrong):
+  """Returns (kind, window) pairs, no window twice; only windows whose every label counts."""
+  whole = np.flatnonzero(is_hidden.all(axis=1))
+  num_wrong = (is_wrong & is_hidden).sum(axis=1)[whole]
+  confidence = np.nan_to_num(labels.confidence.astype(np.float32), nan=1.).min(axis=1)[whole]
+  drawn = np.random.default_rng(0).permutation(len(whole))
+  orders = {'wrong': np.lexsort((confidence, -num_wrong)), 'unsure': np.argsort(confidence),
+            'drawn': drawn}
+  chosen = {}
+  for kind, order in orders.items():
+    fresh = [int(whole[i]) for i in order if int(whole[i]) not in chosen
+             and (kind != 'wrong' or num_wrong[i])]
+    chosen |= dict.fromkeys(fresh[:_NUM_EXAMPLES[kind]], kind)
+  return [(kind, window) for window, kind in chosen.items()]
+
+
+def _example(window, labels, truth, true, predicted, spec):
+  episode, start = labels.episode[window], labels.start[window]
+  cut = truth.cut(np.array([episode]), np.array([start]), labels.actions.shape[1])
+  frames = [_frame(observation, spec) for observation in cut.observations[0]]
+  is_encoded, data = cv2.imencode('.png', np.concatenate(frames, axis=1)[..., ::-1])
+  assert is_encoded
+  confidence = labels.confidence[window].astype(float)
+  return {
+      'episode': int(episode), 'start': int(start),
+      'strip': base64.b64encode(data.tobytes()).decode(),
+      'frame_width': frames[0].shape[1], 'frame_height': frames[0].shape[0],
+      'true': true[window].tolist(), 'predicted': predicted[window].tolist(),
+      'confidence': (None if np.isnan(confidence).any() else confidence.round(4).tolist()),
+      'was_labelled': labels.was_labelled[window].tolist(),
+      'return_to_go': cut.returns_to_go[0].astype(float).tolist()}
+
+
+def _frame(observation, spec):
+  """Draws an observation, an image or 0/1 planes: [height, width, 1 or 3] uint8, RGB."""
+  image = observation
+  if spec.observation_kind == 'grid':
+    image = np.full((*observation.shape[:2], 3), _WHITE)
+    for plane, colour in zip(np.moveaxis(observation, -1, 0), _PLANE_COLOURS, strict=False):
+      image[plane > 0] = colour
+  times = -(-_SMALLEST_FRAME // min(image.shape[:2]))
+  return image.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _step(path):
+  return int(re.search(r'\d+', path.stem).group())

@@ -1,0 +1,92 @@
+"""What is said of labels: counts by hand, and pictures of the windows that they are about."""
+
+import base64
+import pathlib
+import tempfile
+
+import cv2
+import numpy as np
+from absl.testing import absltest
+
+from alpt_jax import label_quality, types
+from alpt_jax.data import episodes as episodes_lib
+
+WINDOW = 3
+SPEC = types.EnvironmentSpec(
+    name='toy', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
+    num_actions=5, legal_actions=(0, 2, 4), return_low=0, return_high=10)
+NAMES = ('A', 'B', 'C', 'D', 'E')
+TRUE = np.array([[0, 2, 4], [2, 2, 2], [4, 4, 0], [0, 0, 0]])
+
+
+def make_truth():
+  """An episode of 12 transitions; frame t is of brightness 10 t."""
+  frames = np.broadcast_to(10 * np.arange(13)[:, None, None, None], (13, 8, 8, 1))
+  is_labelled = np.arange(13) < 12
+  return episodes_lib.Episodes(
+      frames.astype(np.uint8), np.append(TRUE.ravel(), 0).astype(np.int32),
+      is_labelled.astype(np.float32), is_labelled, np.array([0]), np.array([12]))
+
+
+class LabelQualityTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    (self.directory / 'labels').mkdir()
+
+  def write(self, step, actions, **changes):
+    fields = dict(
+        episode=np.zeros(4, int), start=3 * np.arange(4), is_counted=np.ones((4, 3), bool),
+        actions=np.array(actions, np.int8), was_labelled=np.zeros((4, 3), bool),
+        confidence=np.array([[.9, .8, .7], [.6, .5, .9], [.9, .9, .9], [.4, .9, .9]], np.float16))
+    fields = {k: v for k, v in (fields | changes).items() if v is not None}
+    np.savez(self.directory / 'labels' / f'step_{step:07d}.npz', **fields)
+
+  def describe(self):
+    return label_quality.describe(self.directory, make_truth(), SPEC, NAMES)
+
+  def test_counts_by_hand(self):
+    was_labelled = np.zeros((4, 3), bool)
+    was_labelled[0, 0] = True
+    self.write(5, np.full((4, 3), 2))
+    self.write(9, [[4, 2, 2], [2, 0, 2], [4, 4, 0], [0, 0, 0]], was_labelled=was_labelled)
+    self.assertEqual(label_quality.score_labels(self.directory, make_truth()),
+                     {5: 4 / 12, 9: 9 / 11})
+    found = self.describe()
+    self.assertEqual(found['step'], 9)
+    self.assertEqual(found['num_hidden'], 11)
+    self.assertEqual(found['actions'], ['A', 'C', 'E'])
+    # The first transition was known, so that calling it E counts for nothing.
+    self.assertEqual(found['confusion'], [[4, 0, 0], [1, 3, 0], [0, 1, 2]])
+    self.assertEqual(label_quality.baselines(found['confusion']),
+                     {'majority_accuracy': 4 / 11, 'chance_accuracy': 1 / 3})
+
+  def test_most_wrong_windows_come_first_then_least_sure_ones(self):
+    self.write(1, [[0, 2, 2], [0, 0, 2], [4, 4, 0], [0, 0, 0]])
+    examples = self.describe()['examples']
+    self.assertEqual([(e['kind'], e['start']) for e in examples],
+                     [('wrong', 3), ('wrong', 0), ('unsure', 9), ('unsure', 6)])
+    first = examples[0]
+    self.assertEqual((first['true'], first['predicted']), ([1, 1, 1], [0, 0, 1]))
+    np.testing.assert_allclose(first['confidence'], [.6, .5, .9], atol=1e-3)
+    self.assertEqual(first['return_to_go'], [9., 8., 7.])
+    strip = cv2.imdecode(
+        np.frombuffer(base64.b64decode(first['strip']), np.uint8), cv2.IMREAD_GRAYSCALE)
+    self.assertEqual(strip.shape, (first['frame_height'], 4 * first['frame_width']))
+    np.testing.assert_array_equal(strip[0, ::first['frame_width']], [30, 40, 50, 60])
+
+  def test_runs_that_wrote_no_confidence_have_none(self):
+    self.write(1, TRUE, confidence=None)
+    examples = self.describe()['examples']
+    self.assertEqual([e['confidence'] for e in examples], [None] * 4)
+    self.assertNotIn('wrong', [e['kind'] for e in examples])
+
+  def test_labels_of_other_data_are_refused(self):
+    self.write(1, TRUE, start=10 * np.arange(4))
+    with self.assertRaisesRegex(ValueError, 'labels transitions that the data does not have'):
+      self.describe()
+
+
+if __name__ == '__main__':
+  absltest.main()
