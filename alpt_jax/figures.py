@@ -126,9 +126,14 @@ def _draw(ax, panel):
   ax.set_ylim(*panel.limits)
   ax.set_xlim(left=0)
   _draw_anchors(ax, panel)
-  ax.set_title(panel.title, loc='left', fontsize=10, color=_INK, fontweight='bold')
-  ax.set_xlabel('gradient steps', color=_INK)
-  ax.set_ylabel(panel.y_label, color=_INK)
+  _decorate(ax, panel.title, 'gradient steps', panel.y_label)
+
+
+def _decorate(ax, title, x_label, y_label):
+  """Writes titles and draws axes alike in all pictures."""
+  ax.set_title(title, loc='left', fontsize=10, color=_INK, fontweight='bold')
+  ax.set_xlabel(x_label, color=_INK)
+  ax.set_ylabel(y_label, color=_INK)
   ax.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
   ax.xaxis.set_major_formatter(lambda x, _: f'{x / 1000:g}k' if abs(x) >= 1000 else f'{x:g}')
   ax.grid(color=_FAINT, lw=.6)
@@ -173,6 +178,30 @@ def curves_svg(panel, name):
   svg = _inline(buffer.getvalue(), name)
   label = html.escape(panel.title)
   return svg.replace('<svg', f'<svg class="plot" role="img" aria-label="{label}"', 1)
+
+
+def profiles_svg(profiles, name):
+  """Draws performance profiles for a page.
+
+  Args:
+    profiles: pairs of a Style and an `aggregates.Profile`.
+    name: unique on the page.
+
+  Returns:
+    An `<svg>` element; it uses the page's CSS variables --line and --muted.
+  """
+  buffer = io.StringIO()
+  with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name, 'font.size': 9}):
+    fig = figure.Figure(figsize=(4.4, 3.1), layout='constrained')
+    ax = fig.add_subplot()
+    for style, profile in profiles:
+      ax.step(profile.thresholds, profile.share, color=style.colour, lw=1.8, where='post')
+    _decorate(ax, 'Performance profile', 'human-normalised score', 'share of runs above')
+    ax.set_ylim(-.03, 1.03)
+    fig.savefig(buffer, format='svg', transparent=True,
+                metadata=dict(Date=None, Creator=None, Format=None, Type=None))
+  return _inline(buffer.getvalue(), name).replace(
+      '<svg', '<svg class="plot" role="img" aria-label="Performance profile"', 1)
 
 
 def curves_png(rows_of_panels):

@@ -2,8 +2,33 @@
 
 import collections
 import math
+from typing import NamedTuple
 
 from alpt_jax import statistics
+
+VERDICTS = {  # For readers.
+    'reproduced': 'Reproduces',
+    'partly': 'Reproduces in part',
+    'not shown': 'Does not reproduce',
+    'contradicted': 'Does not reproduce',
+    'undecided': 'Not testable at this size',
+    'not measured': 'Not made',
+}
+
+
+class ClaimRow(NamedTuple):
+  """A claim of the paper in a list of all.
+
+  Attributes:
+    section: of the paper, and what it says there.
+    paper: the claim.
+    measured: numbers.
+    verdict: a key of VERDICTS.
+  """
+  section: str
+  paper: str
+  measured: str
+  verdict: str
 
 
 def label(results, method):
@@ -48,6 +73,19 @@ def unfinished(run, rows):
   if steps is None or (run.get('num_steps') is not None and steps < run['num_steps']):
     return [f'{run["run"]}: done, but {where}.']
   return []
+
+
+def mixed_versions(results):
+  """Says in a list of at most one sentence that runs were trained with different versions."""
+  groups = {}
+  for run in results['runs']:
+    for versions in run.get('versions') or ():
+      groups.setdefault(versions, []).append(run['run'])
+  if len(groups) < 2:
+    return []
+  return ['Runs were trained with different versions: ' + '; '.join(
+      f'{versions} ({len(names)} runs, e.g. {names[0]})' for versions, names in groups.items())
+      + '.']
 
 
 def gaps(run, rows, metric, name):

@@ -194,11 +194,13 @@ class Claim:
     section: of the paper.
     part: by what it is measured.
     pairs: of (results, setting), the (method, baseline) pairs to compare.
+    figure: of the paper, that shows it; the results of another one say nothing about it.
   """
   text: str
   section: str
   part: str
   pairs: Callable
+  figure: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,28 +267,28 @@ CLAIMS = (
     Claim('Training the IDM on source games, too, gives better labels of the target than training '
           'it on the target only', 'Section 5.3: “most generalization benefits are occurring due '
           'to the IDM pretraining”; the paper shows scores, not labels', LABELS,
-          _most_sources_over_none),
+          _most_sources_over_none, '2'),
     Claim('A single source whose actions are disjoint from the target’s (Freeway) gives better '
           'labels', f'Section 5.5, there by scores; {_ONLY_DISJOINT}', LABELS,
-          _one_disjoint_source_over_none),
+          _one_disjoint_source_over_none, '4'),
     Claim('A single source whose actions are disjoint from the target’s (Freeway) gives higher '
           'scores', f'Section 5.5: “significant benefits”; {_ONLY_DISJOINT}', SCORE,
-          _one_disjoint_source_over_none),
+          _one_disjoint_source_over_none, '4'),
     Claim('More sources give better labels', 'Section 5.4, there by scores', LABELS,
-          _more_sources_over_fewer),
+          _more_sources_over_fewer, '3'),
     Claim('More sources give higher scores', 'Section 5.4: “target game performance improves with '
-          'more source games”', SCORE, _more_sources_over_fewer),
+          'more source games”', SCORE, _more_sources_over_fewer, '3'),
     Claim('ALPT scores higher than DT1-IDM, which knows the target only', 'Section 5.3: “up to '
-          '≈500% higher”', SCORE, _alpt_over('dt1_idm')),
+          '≈500% higher”', SCORE, _alpt_over('dt1_idm'), '2'),
     Claim('ALPT scores higher than DT1, which trains on the labelled part alone', 'Section 5.3: '
-          'DT1 “is poor”', SCORE, _alpt_over('dt1')),
+          'DT1 “is poor”', SCORE, _alpt_over('dt1'), '2'),
     Claim('ALPT scores higher than DT5, which pretrains the DT but has no IDM', 'Section 5.3: '
           '“performance is not recovered under pretraining only the sequence model”', SCORE,
-          _alpt_over('dt5')),
+          _alpt_over('dt5'), '2'),
     Claim('ALPT scores higher than DT5-RET, which trains returns on unlabelled data', 'Section '
-          '5.3: “is poor”', SCORE, _alpt_over('dt5_ret')),
+          '5.3: “is poor”', SCORE, _alpt_over('dt5_ret'), '2'),
     Claim('Pretraining the IDM alone already scores higher than DT1-IDM', 'Appendix A', SCORE,
-          _idm_only_over_dt1_idm),
+          _idm_only_over_dt1_idm, '6'),
 )
 
 
@@ -297,9 +299,8 @@ def is_disjoint(target, source):
           and set(known[target]) & set(known[source]) <= {action_sets.ACTION_NAMES.index('NOOP')})
 
 
-def _final_by_seed(results, setting, method):
+def _final_by_seed(results, setting, method, metric):
   rows = findings.final_rows(results, rows_of(results, setting, method)).values()
-  metric = metric_of(results, setting.part)
   return {row['seed']: statistics.value(row, metric) for row in rows}
 
 
@@ -312,13 +313,17 @@ def claims(results):
   Returns:
     A `Finding` per claim.
   """
-  found = []
+  found, figure = [], results.get('figure')
   for claim in CLAIMS:
-    comparisons = []
-    for setting in settings(results, claim.part):
+    if figure and claim.figure != figure:
+      continue
+    comparisons, metric = [], metric_of(results, claim.part)
+    # Agents have IDMs, too: where none was trained alone, those are compared.
+    for setting in settings(results, claim.part) or settings(results, SCORE):
       for method, baseline in claim.pairs(results, setting):
-        pairs = statistics.paired_difference(_final_by_seed(results, setting, method),
-                                             _final_by_seed(results, setting, baseline))
+        pairs = statistics.paired_difference(
+            _final_by_seed(results, setting, method, metric),
+            _final_by_seed(results, setting, baseline, metric))
         comparisons.append(
             Comparison(setting, method, baseline, pairs, *statistics.outcome(pairs)))
     found.append(Finding(claim, tuple(comparisons),
@@ -343,7 +348,7 @@ def run_problems(results):
   Returns:
     A list of sentences.
   """
-  problems, rows = [], findings.rows_by_run(results['rows'])
+  problems, rows = findings.mixed_versions(results), findings.rows_by_run(results['rows'])
   names = {LABELS: 'label accuracy', SCORE: 'score'}
   for run in results['runs']:
     if run['phase'] != 'pretrain' or run['status'] != 'done':  # Pretraining need not be scored.

@@ -196,7 +196,7 @@ def run_problems(results):
   Returns:
     A list of sentences.
   """
-  runs, problems = results['runs'], []
+  runs, problems = results['runs'], findings.mixed_versions(results)
   rows = findings.rows_by_run(results['rows'])
   for run in runs:
     problems += findings.unfinished(run, rows[run['run']])

@@ -8,17 +8,20 @@ import math
 
 import numpy as np
 
-from alpt_jax import figures, findings, findings_atari, report_page, statistics
+from alpt_jax import (
+    figures,
+    findings,
+    findings_atari,
+    findings_cql,
+    report_aggregates,
+    report_page,
+    statistics,
+)
 
 _e = report_page.escape
 
-_VERDICTS = {
-    'reproduced': 'Reproduces',
-    'partly': 'Reproduces in part',
-    'contradicted': 'Does not reproduce',
-    'undecided': 'Cannot tell at this size',
-    'not measured': 'Not measured',
-}
+_VERDICTS = findings.VERDICTS | {'undecided': 'Cannot tell at this size',
+                                 'not measured': 'Not measured'}
 _STATES = ('done', 'running', 'failed')
 _MAX_CHECKPOINTS = 12  # Longer tables are folded.
 
@@ -143,17 +146,17 @@ def _outcomes(finding):
                     *(f'{o} in {k}' for o, k in rest)])
 
 
-def _comparison_row(comparison):
+def _comparison_row(comparison, part):
   setting, pairs = comparison.setting, comparison.pairs
   difference = ('–' if not math.isfinite(pairs.difference) else
                 ('+' if pairs.difference > 0 else '')
-                + _amount(setting.part, pairs.difference).replace('-', '−'))
+                + _amount(part, pairs.difference).replace('-', '−'))
   reason = (f'<br><span class="muted">{_e(comparison.reason)}</span>'
             if comparison.outcome == 'cannot tell' else '')
   return [f'<div class="wrap">{_e(_name(setting))}</div>',
-          f'<b>{_e(comparison.outcome)}</b>{reason}', _amount(setting.part, pairs.mean),
-          _amount(setting.part, pairs.baseline_mean), difference,
-          _amount(setting.part, pairs.spread), str(pairs.num_pairs)]
+          f'<b>{_e(comparison.outcome)}</b>{reason}', _amount(part, pairs.mean),
+          _amount(part, pairs.baseline_mean), difference, _amount(part, pairs.spread),
+          str(pairs.num_pairs)]
 
 
 def _claim_text(claim):
@@ -170,7 +173,7 @@ def _claim_card(results, finding):
       last = comparison.method, comparison.baseline
       method, baseline = (_e(findings.label(results, m)) for m in last)
       body.append(f'{method} against {baseline}')
-    body.append(_comparison_row(comparison))
+    body.append(_comparison_row(comparison, claim.part))
   what = 'labels right' if claim.part == findings_atari.LABELS else 'score'
   header = [what, 'outcome', 'method', 'against', 'difference', 'spread', 'seeds']
   return '\n'.join([*parts, report_page.table(header, body), '</div>'])
@@ -394,7 +397,35 @@ def _scores(results):
       _figures(results, settings), '<h3>In the end</h3>',
       '<p>The last evaluation of the runs that are done: mean ± population standard deviation. '
       'Human-normalised is 0 for random and 1 for human play. “Labels right” is the accuracy of '
-      'the IDM that labels for the agent.</p>', report_page.table(header, body)])
+      'the IDM that labels for the agent.</p>', report_page.table(header, body),
+      _table_4(results)])
+
+
+def problems(results):
+  """Runs that failed, are missing, lack numbers or differ in versions: a list of sentences."""
+  return findings_atari.run_problems(results)
+
+
+def claim_rows(results):
+  """The claims that were measured, as a list of `findings.ClaimRow`."""
+  rows = []
+  for finding in findings_atari.claims(results):
+    if finding.comparisons:
+      rows.append(findings.ClaimRow(
+          finding.claim.section, finding.claim.text,
+          '; '.join(_in_words(results, c, finding.claim.part) for c in finding.comparisons),
+          finding.verdict))
+  table_4 = findings_cql.claim_row(results)
+  return rows + ([table_4] if table_4 else [])
+
+
+def _in_words(results, comparison, part):
+  """E.g. 'Breakout, 10,000 labels: ALPT 9.0, DT1 4.0, n = 2: cannot tell (within the spread)'."""
+  pairs = comparison.pairs
+  return (f'{_name(comparison.setting)}: {findings.label(results, comparison.method)} '
+          f'{_amount(part, pairs.mean)}, {findings.label(results, comparison.baseline)} '
+          f'{_amount(part, pairs.baseline_mean)}, spread {_amount(part, pairs.spread)}, '
+          f'n = {pairs.num_pairs}: {comparison.outcome} ({comparison.reason})')
 
 
 def _problems(results):
@@ -422,6 +453,27 @@ def _flat(results):
           difference=pairs.difference, **pairs._asdict())
 
 
+def _table_4(results):
+  """CQL beside Table 4, HTML; '' if it was not run."""
+  rows = findings_cql.rows(results)
+  if not rows:
+    return ''
+  body = [[_e(row.game), f'{row.paper:,.1f}', _points(row.mean, row.std), str(row.num_seeds),
+           _points(row.random), _points(row.human),
+           *(f'{(x - row.random) / (row.human - row.random):.3f}' if math.isfinite(x) else '–'
+             for x in (row.paper, row.mean))] for row in rows]
+  note = '' if findings_cql.is_comparable(results) else (
+      '<p>Not the same experiment: the paper trains for 100 iterations of 62,500 updates on 10,000 '
+      'frames of DQN replay; “after steps” above says how many were made here, and the section '
+      'on data on what.</p>')
+  return '\n'.join([
+      '<h3>Table 4</h3>', '<p>Conservative Q-learning on 10,000 labelled transitions: points of the '
+      'paper, which gives no spread, and here, mean ± population standard deviation over seeds.'
+      '</p>', note, report_page.table(
+          ['', 'paper', 'here', 'seeds', 'random', 'human', 'paper, normalised',
+           'here, normalised'], body)])
+
+
 def _downloads(results):
   return report_page.downloads(results, {
       'final.csv': (findings_atari.final_metrics(results), 'the final metrics'),
@@ -429,12 +481,13 @@ def _downloads(results):
   }, 'config, games, runs and rows')
 
 
-_SECTIONS = {  # Id: title, content.
+SECTIONS = {  # Id: title, content.
     'found': ('The paper’s claims', _found),
     'run': ('What was run', _what_was_run),
     'games': ('The games’ data', _games),
     'labels': ('Labels of hidden actions', _labels),
     'scores': ('Game scores', _scores),
+    'aggregates': ('Across games', report_aggregates.section),
     'problems': ('Failed and missing runs', _problems),
     'data': ('Data', _downloads),
 }
@@ -446,7 +499,7 @@ def page(results):
   return report_page.page(
       results, 'Do source games help where few actions are known?',
       'Action-limited pretraining (ALPT; Venuto et al., 2023) on Atari: sections 5.3 to 5.5, run '
-      f'again{recorded}.{_size(results)}', len(findings_atari.run_problems(results)), _SECTIONS)
+      f'again{recorded}.{_size(results)}', len(findings_atari.run_problems(results)), SECTIONS)
 
 
 def _size(results):

@@ -319,7 +319,7 @@ def _downloads(results):
   }, 'config, mazes, anchors, runs, episodes and rows')
 
 
-_SECTIONS = {  # Id: title, content.
+SECTIONS = {  # Id: title, content.
     'found': ('What was found', _found),
     'run': ('What was run', lambda results: report_page.what_was_run(results, 'target mazes')),
     'mazes': ('Mazes', _mazes),
@@ -337,7 +337,27 @@ def page(results):
   return report_page.page(
       results, 'Does a source maze make learning from few labels faster?',
       'Action-limited pretraining (ALPT; Venuto et al., 2023) on maze navigation: section 5.6 '
-      'and Figure 5(b), run again.', len(findings_maze.run_problems(results)), _SECTIONS)
+      'and Figure 5(b), run again.', len(findings_maze.run_problems(results)), SECTIONS)
+
+
+def problems(results):
+  """Runs that failed, are missing, lack numbers or differ in versions: a list of sentences."""
+  return findings_maze.run_problems(results)
+
+
+def claim_rows(results):
+  """The paper's claims as a list of `findings.ClaimRow`."""
+  rows = []
+  for finding in findings_maze.claims(results):
+    levels = '; '.join(
+        f'{_ratio(ratio)} times the steps to {threshold:g} '
+        f'({_interval(ratio.interval)}, {ratio.num_counted} of {ratio.num_pairs} pairs)'
+        for threshold, ratio, _ in finding.levels)
+    rows.append(findings.ClaimRow(
+        f'Section 5.6, observation {finding.observation}', finding.text,
+        levels or 'one of the two was not run',
+        finding.verdict if finding.levels else 'not measured'))
+  return rows
 
 
 def panels(results):

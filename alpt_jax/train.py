@@ -1,10 +1,11 @@
 """Trains a method: the data, the networks, and the loop around the update of its program.
 
 A run directory holds config.json, labels.json (which target transitions keep their action),
-metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
-IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are
-not in this process). Running `train` on it again goes on where it stopped; unevaluated.json says
-that it stopped in the middle of an evaluation, which comes first then.
+sessions.jsonl (which versions trained from which step on), metrics.jsonl, checkpoints/,
+eval/step_*.json (scores of the agent) and labels/step_*.npz (what the IDM says of the target's
+data, to be compared with the truth by somebody else: hidden actions are not in this process).
+Running `train` on it again goes on where it stopped; unevaluated.json says that it stopped in the
+middle of an evaluation, which comes first then.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from alpt_jax import (
     program,
     sharding,
     stopping,
+    versions,
     whole_files,
 )
 from alpt_jax.data import episodes, labels, pipeline, sampling, transitions
@@ -419,6 +421,7 @@ def _run(config, workdir, prepared, stop):
         whole_files.remove_unfinished(os.path.join(workdir, name))
       # Not earlier: a mistake in the config must not bind the directory to that config.
       whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
+      versions.record_session(workdir, start_step)
       for i, (name, choice) in enumerate(data.choices.items()):
         labels.write_choice(
             os.path.join(workdir, f'labels-{name}.json' if i else 'labels.json'), choice)

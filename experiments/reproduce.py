@@ -2,15 +2,17 @@
 
 python -m experiments.reproduce --config=experiments/configs/maze.py:desk
 python -m experiments.reproduce --config=experiments/configs/atari.py:desk
+python -m experiments.reproduce --config=experiments/configs/paper.py:figure=2,preset=desk --dry_run
 
-Every run is a process of its own (experiments/train.py) with a directory of its own under
-`workdir`; what is finished is not done again, what was interrupted goes on. Writes results.json,
-results.csv, figure.png and report.html.
+First says what it is going to do and about how long that takes; --dry_run ends there. Every run is
+a process of its own (experiments/train.py) with a directory of its own under `workdir`; what is
+finished is not done again, what was interrupted goes on. Writes results.json, results.csv,
+figure.png and report.html; of a figure of the paper into a directory of its own, and into `workdir`
+the report on all figures that are there.
 """
 
 import concurrent.futures
 import datetime
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -22,13 +24,16 @@ import sys
 import threading
 import time
 
-from alpt_jax import metrics, report, train, whole_files
-from experiments import cli, runs
+from absl import flags
+
+from alpt_jax import metrics, report, suite, train, versions, whole_files
+from experiments import cli, estimates, runs
+
+_DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
 
 _POLL_SECONDS = 1.
 _ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT)
 _CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time there.
-_VERSIONS = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
 def _study(config):
@@ -159,12 +164,13 @@ def gather(config, planned, failed):
     planned: list of `runs.Run`.
     failed: the runs that failed in this session.
   """
-  return {
+  figure = config.study.get('figure')
+  return ({'figure': figure} if figure else {}) | {
       'experiment': config.experiment, 'preset': config.preset,
       'command': 'python -m experiments.reproduce ' + shlex.join(sys.argv[1:]),
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'config': json.loads(config.to_json()), 'config_digest': runs.config_digest(config),
-      'versions': {name: importlib.metadata.version(name) for name in _VERSIONS},
+      'versions': versions.current(),
   } | _study(config).gather(config, planned, failed)
 
 
@@ -188,6 +194,12 @@ def _last_line(path):
   return (path.read_text().strip().splitlines() or [''])[-1]
 
 
+def _finished(config, planned, missing):
+  """The runs that are trained to their ends; refuses runs of another config or other data."""
+  return [run for run in planned
+          if not set(missing) & set(runs.environments([run])) and runs.is_finished(config, run)]
+
+
 def main(config):
   """Runs the experiment.
 
@@ -200,9 +212,15 @@ def main(config):
   planned = plan(config)
   for run in planned:  # Mistakes in a config show before anything is recorded or trained.
     train.check_run(runs.run_config(config, run))
+  missing = estimates.missing_data(config, runs.environments(planned))
+  finished = _finished(config, planned, missing)
+  print('\n'.join(estimates.lines(config, planned, finished, missing)), flush=True)
+  if _DRY_RUN.value:
+    return 0
   _study(config).collect_data(config, planned)
-  todo = [run for run in planned if not runs.is_finished(config, run)]
-  print(f'{len(planned)} runs, {len(planned) - len(todo)} finished before', flush=True)
+  if missing:
+    finished = _finished(config, planned, ())
+  todo = [run for run in planned if run not in finished]
   try:
     codes = _Workers(config, todo).train_all() if todo else {}
   except KeyboardInterrupt:
@@ -217,12 +235,16 @@ def main(config):
   report.write_report(results, directory / 'report.html')
   report.write_csv(results, directory / 'results.csv')
   report.figure_png(results, directory / 'figure.png')
+  if config.study.get('figure'):
+    suite.write(workdir)
   for run in failed:
     log = workdir / run.name / 'train.log'
     print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
   print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
+  if config.study.get('figure'):
+    print(f'On all figures that are there: {workdir / "report.html"}.')
   if failed:
     return 1
   return train.PREEMPTED if any(codes.values()) or None in codes.values() else 0

@@ -49,11 +49,21 @@ def run_config(config, run):
   return result
 
 
+def figure_name(figure):
+  """E.g. 'Figure 2', 'Table 4' of 'table4'."""
+  return f'Table {figure.removeprefix("table")}' if 'table' in figure else f'Figure {figure}'
+
+
 def results_directory(config):
   """Where results.json and the report of an experiment are written."""
-  figure = config.study.get('figure')
-  return pathlib.Path(config.workdir, f'figure{figure}' if figure and figure.isdigit() else
-                      figure or '')
+  figure = config.study.get('figure', '')
+  name = figure_name(figure).replace(' ', '').lower() if figure else ''
+  return pathlib.Path(config.workdir, name)
+
+
+def num_cores():
+  """Cores that this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1
 
 
 def command(config, run):
@@ -83,6 +93,12 @@ def describe(variants):
           for name, variant in variants.items()}
 
 
+def environments(planned):
+  """Names of the environments whose data some runs read."""
+  return sorted({name for run in planned for name in (
+      run.changes['target'], *run.changes.get('other_targets', ()), *run.changes['sources'])})
+
+
 def num_steps(config, run):
   """How many updates a run makes."""
   return run.changes.get('num_steps', config.num_steps)
@@ -93,7 +109,8 @@ def config_digest(config):
   content = json.loads(config.to_json())
   for key in _PLACE_KEYS:
     content.pop(key)
-  content['study'].pop('num_workers')
+  for key in ('num_workers', 'rates'):
+    content['study'].pop(key, None)
   return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -7,7 +7,7 @@ Two parts. 'labels' trains IDMs alone and asks how well they label the target's 
 import dataclasses
 import os
 
-from alpt_jax import domains, label_quality, methods
+from alpt_jax import domains, label_quality, methods, versions
 from alpt_jax.data import rlds
 from alpt_jax.envs import atari_scores
 from experiments import collect_atari, runs
@@ -119,7 +119,7 @@ def gather(config, planned, failed):
     status = runs.status(config, run, failed)
     result['runs'].append(_identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
-        'num_steps': runs.num_steps(config, run)})
+        'num_steps': runs.num_steps(config, run), 'versions': versions.of_run(own.workdir)})
     if scores and result['games'][target]['chance_accuracy'] is None:
       # Of the first run with labels; which actions are hidden hardly differs between runs.
       result['games'][target] |= label_quality.baselines(scores['labelling']['confusion'])

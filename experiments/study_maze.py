@@ -2,6 +2,7 @@
 
 import os
 
+from alpt_jax import versions
 from alpt_jax.data import rlds
 from alpt_jax.envs import maze, maze_anchors
 from experiments import collect, runs
@@ -64,7 +65,8 @@ def gather(config, planned, failed):
           runs.shown_labelling(run, runs.run_config(config, run), scores))
     result['runs'].append(_identity(run) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
-        'num_steps': config.num_steps, 'rollout': rollout})
+        'num_steps': config.num_steps, 'rollout': rollout,
+        'versions': versions.of_run(os.path.join(config.workdir, run.name))})
   return result
 
 

@@ -180,7 +180,13 @@ def get_config(argument=''):
               oracle=dict(label='Oracle labels', method='oracle', sources=())),
           targets=(target,), pretrain_steps=800, num_steps=1200, eval_every_steps=300),
       seeds=(0,), score_seeds=(0,),
-      num_workers=0)  # Runs side by side; 0: one per core.
+      num_workers=0,  # Runs side by side; 0: one per core.
+      # For the estimate before a study: seconds of an update, by phase and networks that train; of
+      # an evaluation; and from the start of a process to its first update.
+      rates=dict(
+          source='one core of an Intel Xeon, with a second run on the other',
+          start=30., evaluation=25., joint=dict(both=.35, idm=.2, dt=.2, q=.1),
+          pretrain=dict(both=.35, idm=.2, dt=.2), finetune=dict(both=.35, idm=.2, dt=.2, q=.1)))
   _PRESETS[preset](config)
   if config.method == 'cql':
     _CQL_PRESETS[preset](config)

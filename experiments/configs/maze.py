@@ -104,6 +104,10 @@ def get_config(preset=''):
       seeds=(0,),
       targets=(target(0),),
       num_workers=0,  # Runs side by side; 0: one per core.
+      # For the estimate before a study: seconds of an update, by networks that train; of an
+      # evaluation; and from the start of a process to its first update.
+      rates=dict(source='one core of an Intel Xeon, with a second run on the other', start=20.,
+                 evaluation=1., joint=dict(both=.07, idm=.04, dt=.03)),
       thresholds=(.5, .75, .9),  # Of success, for "steps to reach".
   )
   _PRESETS[preset](config)

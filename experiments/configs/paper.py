@@ -111,6 +111,13 @@ def _paper(config, figure):
       pretrain_steps=config.num_steps,
       num_steps=1_000_000,  # Figure 6 shows the first 100k of as many.
       eval_every_steps=20_000)
+  config.study.num_workers = 1  # A slice.
+  # launch/README.md. The update of both networks, which the others do not exceed; nobody knows what
+  # starting and playing take there.
+  config.study.rates = dict(
+      source="a v5e-8, by its compiler's estimate; evaluations not counted", start=0., evaluation=0.,
+      pretrain=dict(both=.1757, idm=.1757, dt=.1757),
+      finetune=dict(both=.0201, idm=.0201, dt=.0201, q=.0201))
   # What a phase has of its own, e.g. its batch.
   config.study.phases = {
       phase: _differences(atari.get_config('paper'), atari.get_config(f'paper,phase={phase}'))

@@ -1,0 +1,67 @@
+"""Which versions made a result: of the packages that numbers depend on, and of this code."""
+
+import functools
+import importlib.metadata
+import json
+import pathlib
+import subprocess
+import time
+
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+SESSIONS = 'sessions.jsonl'  # In a run directory: a line for every process that trained there.
+
+
+@functools.cache
+def current():
+  """{package: version}; of alpt_jax the commit, with '+' if files differ, where git knows."""
+  found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  commit = _git('rev-parse', '--short=10', 'HEAD') if (_ROOT / '.git').exists() else ''
+  if commit:
+    is_changed = _git('status', '--porcelain', '--untracked-files=no')
+    found['alpt_jax'] = commit + '+' * bool(is_changed)
+  return found
+
+
+def _git(*args):
+  """Output of git about this code; '' if there is no git, or no repository."""
+  try:
+    return subprocess.run(['git', '-C', _ROOT, *args], capture_output=True, text=True, check=True,
+                          timeout=10).stdout.strip()
+  except (OSError, subprocess.SubprocessError):
+    return ''
+
+
+def record_session(directory, start_step):
+  """Writes down that a process of these versions begins to train in a run directory.
+
+  Args:
+    directory: of the run.
+    start_step: updates made before.
+  """
+  line = {'step': start_step, 'time': time.time(), 'versions': current()}
+  with open(pathlib.Path(directory, SESSIONS), 'a', encoding='utf-8') as f:
+    f.write(json.dumps(line) + '\n')
+
+
+def of_run(directory):
+  """The versions that trained a run, each as text, in order; [] if that was not written down."""
+  found = []
+  try:
+    lines = pathlib.Path(directory, SESSIONS).read_text(encoding='utf-8').splitlines()
+  except FileNotFoundError:
+    return []
+  for line in lines:
+    try:
+      versions = json.loads(line)['versions']
+    except (ValueError, KeyError, TypeError):  # Cut off by a kill.
+      continue
+    text = as_text(versions)
+    if text not in found:
+      found.append(text)
+  return found
+
+
+def as_text(versions):
+  """E.g. 'flax 0.12.8, jax 0.10.2'."""
+  return ', '.join(f'{name} {version}' for name, version in sorted(versions.items()))
