@@ -22,7 +22,7 @@ setuptools.setup(
         # The emulator is GPL-2.0.
         'atari': ['ale-py', 'gymnasium'],
         'tpu': ['jax[tpu]'],
-        'test': ['pytest', 'pytest-xdist', 'ruff'],
+        'test': ['pytest', 'pytest-xdist', 'ruff', 'selenium'],
         # A GPT-2 to compare speed with, in experiments/benchmark.py.
         'benchmark': ['torch==2.13.0', 'transformers==5.23.0'],
     })

@@ -1,6 +1,7 @@
 """What the pages of all experiments are made of: text, tables, downloads, and the page around them.
 
-Pages need no network and no script. Missing numbers are dashes, never zeros.
+Pages need no network. A script may order and hide what is there; without it all of
+it can be read. Missing numbers are dashes, never zeros.
 """
 
 import base64

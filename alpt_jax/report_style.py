@@ -2,9 +2,10 @@
 
 CSS = """
 :root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--ink:#1b1f24;--muted:#5d656e;--line:#d9dde2;
---wall:#4a525c;--good:#00704f;--part:#8a5a00;--bad:#a8401a}
+--wall:#4a525c;--good:#00704f;--part:#8a5a00;--bad:#a8401a;--shade:86 180 233}
 @media (prefers-color-scheme:dark){:root{--bg:#14171a;--card:#1c2024;--ink:#e6e9ec;--muted:#9aa3ad;
---line:#363c43;--wall:#79828c;--good:#43c59e;--part:#e6ab3c;--bad:#f08a5d}}
+--line:#363c43;--wall:#79828c;--good:#43c59e;--part:#e6ab3c;--bad:#f08a5d;
+--shade:10 92 143}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,
 "Segoe UI",Roboto,"Liberation Sans",sans-serif;overflow-wrap:break-word}
@@ -46,10 +47,32 @@ vertical-align:top;white-space:nowrap}
 th{font-weight:600}thead th{vertical-align:bottom;white-space:normal;min-width:4.5rem}
 th:first-child,#claims~.scroll td,#claims~.scroll th{text-align:left}
 tbody th,thead th:first-child{position:sticky;left:0;background:var(--bg)}
-.card tbody th,.card thead th:first-child{background:var(--card)}
+.card tbody th,.card thead th:first-child,
+figure tbody th,figure thead th:first-child{background:var(--card)}
 .wrap{white-space:normal;min-width:13rem;max-width:26rem;font-weight:400}
 .card table{width:auto}.card td,.card th{padding-right:1.4rem}
 tbody .group th{padding-top:.9rem;color:var(--muted);font-weight:600}
+.confusion,.strip{width:auto;font-size:.78rem}
+.confusion th,.confusion td{padding:.3rem .5rem;min-width:2.8rem}
+.confusion td{background:rgb(var(--shade)/var(--share,0))}
+.confusion .right{box-shadow:inset 0 0 0 1.5px var(--muted);font-weight:600}
+.confusion [colspan]{text-align:left}
+.examples{display:flex;flex-wrap:wrap;gap:1rem}.example{max-width:100%}
+.example .scroll{margin:.5rem 0 0}
+.strip{table-layout:fixed;width:calc(var(--frames)*var(--frame) + 5.4rem)}
+.strip .name{width:5.4rem}.strip .half{width:calc(var(--frame)/2)}
+.strip th,.strip td{padding:.2rem .15rem;text-align:center;white-space:normal;line-height:1.3;
+overflow-wrap:anywhere}
+.strip th:first-child{text-align:left}.strip [colspan]{padding:0}
+.strip img{display:block;width:100%;height:auto;image-rendering:pixelated}
+.wrong{color:var(--bad);font-weight:700;border-bottom:2px solid}
+.bar{display:block;height:.4rem;margin:.2rem 15%;background:linear-gradient(90deg,currentColor
+calc(var(--share)*100%),var(--line) 0)}
+.controls{display:flex;flex-wrap:wrap;gap:.4rem;align-items:center;margin:1rem 0 .6rem;
+font-size:.86rem}.controls[hidden]{display:none}
+button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--muted);
+border-radius:1rem;padding:.3rem .8rem;cursor:pointer}
+button[aria-pressed=true]{background:var(--ink);color:var(--card);border-color:var(--ink)}
 pre,code{font:.86rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem .9rem;
 overflow-x:auto;margin:.6rem 0}

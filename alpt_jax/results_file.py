@@ -11,11 +11,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from alpt_jax import methods
-
-_REMEDY = 'Delete the file and write it again with experiments.reproduce.'
-_TYPES = {str: 'a string', dict: 'an object', list: 'a list', numbers.Real: 'a number',
-          bool: 'true or false'}
+from alpt_jax import fields, methods
 
 _TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
         'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
@@ -28,65 +24,46 @@ STATUSES = ('done', 'failed', 'running')
 PARTS = ('labels', 'score')  # The IDM alone, or agents.
 
 
-def _fail(where, found, expected):
-  raise ValueError(f'{where} {found}; expected {expected}. {_REMEDY}')
-
-
-def _check_fields(record, fields, where):
-  if not isinstance(record, dict):
-    _fail(where, f'is {str(record)[:40]!r}', 'an object')
-  for name, kind in fields.items():
-    if name not in record:
-      _fail(f'{where}.{name}', 'is missing', _TYPES[kind])
-    if not isinstance(record[name], kind):
-      _fail(f'{where}.{name}', f'is {str(record[name])[:40]!r}', _TYPES[kind])
-
-
-def _check_numbers(record, where):
-  for name, number in record.items():
-    if number is not None and not isinstance(number, numbers.Real):
-      _fail(f'{where}.{name}', f'is {str(number)[:40]!r}', 'a number or null')
-
-
 def _is_cell(cell):
   return (isinstance(cell, list | tuple) and len(cell) == 2
           and all(isinstance(x, numbers.Real) for x in cell))
 
 
 def _check_maze(maze, where):
-  _check_fields(maze, _MAZE, where)
+  fields.check(maze, _MAZE, where)
   rows = maze['walls']
   if not rows or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-    _fail(f'{where}.walls', 'is not rectangular', 'rows of 0 and 1, equally long')
+    fields.fail(f'{where}.walls', 'is not rectangular', 'rows of 0 and 1, equally long')
   if not _is_cell(maze['goal']):
-    _fail(f'{where}.goal', f'is {str(maze["goal"])[:40]!r}', '[row, column]')
-  _check_fields(maze['anchors'], {'policies': dict, 'idm': dict}, f'{where}.anchors')
+    fields.fail(f'{where}.goal', f'is {str(maze["goal"])[:40]!r}', '[row, column]')
+  fields.check(maze['anchors'], {'policies': dict, 'idm': dict}, f'{where}.anchors')
   for name, metrics in maze['anchors']['policies'].items():
-    _check_fields(metrics, {}, f'{where}.anchors.policies.{name}')
-    _check_numbers(metrics, f'{where}.anchors.policies.{name}')
-  _check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
+    fields.check(metrics, {}, f'{where}.anchors.policies.{name}')
+    fields.check_numbers(metrics, f'{where}.anchors.policies.{name}')
+  fields.check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
 
 
 def _check_game(game, where):
-  _check_fields(game, {'role': str, 'checkpoints': list}, where)
+  fields.check(game, {'role': str, 'checkpoints': list}, where)
   for name in ('behaviour', 'notice'):
     if not isinstance(game.get(name, ''), str | None):
-      _fail(f'{where}.{name}', f'is {str(game[name])[:40]!r}', 'a string or null')
-  _check_numbers({name: game.get(name) for name in _GAME_NUMBERS}, where)
+      fields.fail(f'{where}.{name}', f'is {str(game[name])[:40]!r}', 'a string or null')
+  fields.check_numbers({name: game.get(name) for name in _GAME_NUMBERS}, where)
   for i, checkpoint in enumerate(game['checkpoints']):
-    _check_fields(checkpoint, {}, f'{where}.checkpoints[{i}]')
-    _check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
+    fields.check(checkpoint, {}, f'{where}.checkpoints[{i}]')
+    fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
 
 
 def _check_rollout(rollout, mazes, where):
-  _check_fields(rollout, {'target': str, 'acting': str, 'episodes': list}, where)
+  fields.check(rollout, {'target': str, 'acting': str, 'episodes': list}, where)
   if rollout['target'] not in mazes:
-    _fail(f'{where}.target', f'is {rollout["target"]!r}', f'one of {sorted(mazes)}')
+    fields.fail(f'{where}.target', f'is {rollout["target"]!r}', f'one of {sorted(mazes)}')
   for i, episode in enumerate(rollout['episodes']):
-    _check_fields(episode, {'start': list, 'path': list, 'reached': bool},
-                  f'{where}.episodes[{i}]')
+    fields.check(episode, {'start': list, 'path': list, 'reached': bool},
+                 f'{where}.episodes[{i}]')
     if not all(map(_is_cell, [episode['start'], *episode['path']])):
-      _fail(f'{where}.episodes[{i}]', 'has a start or path of other things', '[row, column] cells')
+      fields.fail(f'{where}.episodes[{i}]', 'has a start or path of other things',
+                  '[row, column] cells')
 
 
 class _Experiment(NamedTuple):
@@ -117,7 +94,7 @@ _EXPERIMENTS = {
 def _check_choices(record, choices, where):
   for field, known in choices.items():
     if record[field] not in known:
-      _fail(f'{where}.{field}', f'is {record[field]!r}', f'one of {sorted(known)}')
+      fields.fail(f'{where}.{field}', f'is {record[field]!r}', f'one of {sorted(known)}')
 
 
 def check(results, name='results'):
@@ -130,51 +107,53 @@ def check(results, name='results'):
   Raises:
     ValueError: naming the first bad field, what it holds and what was expected.
   """
-  _check_fields(results, _TOP, name)
+  fields.check(results, _TOP, name)
   _check_choices(results, {'experiment': _EXPERIMENTS}, name)
   experiment = _EXPERIMENTS[results['experiment']]
-  _check_fields(results, experiment.top | {experiment.places: dict}, name)
+  fields.check(results, experiment.top | {experiment.places: dict}, name)
   places = results[experiment.places]
   identity = _IDENTITY | experiment.identity
   choices = {'method': results['methods'], 'target': places} | experiment.choices
   one_of_a_kind = ('method', *experiment.identity, 'target', 'seed')
   for i, threshold in enumerate(results.get('thresholds', [])):
     if not isinstance(threshold, numbers.Real):
-      _fail(f'{name}.thresholds[{i}]', f'is {threshold!r}', 'a number')
+      fields.fail(f'{name}.thresholds[{i}]', f'is {threshold!r}', 'a number')
   for method, record in results['methods'].items():
-    _check_fields(record, {'label': str}, f'{name}.methods.{method}')
+    fields.check(record, {'label': str}, f'{name}.methods.{method}')
   for place, record in places.items():
     experiment.check_place(record, f'{name}.{experiment.places}.{place}')
   runs, settings = {}, set()
   for i, run in enumerate(results['runs']):
     where = f'{name}.runs[{i}]'
-    _check_fields(run, identity | {'status': str}, where)
+    fields.check(run, identity | {'status': str}, where)
     _check_choices(run, choices | {'status': STATUSES}, where)
     for j, source in enumerate(run['sources']):
       if source not in places:
-        _fail(f'{where}.sources[{j}]', f'is {source!r}', f'one of {sorted(places)}')
-    _check_numbers({key: run.get(key) for key in ('seconds', 'num_steps')}, where)
+        fields.fail(f'{where}.sources[{j}]', f'is {source!r}', f'one of {sorted(places)}')
+    fields.check_numbers({key: run.get(key) for key in ('seconds', 'num_steps')}, where)
     if run.get('rollout') is not None:
       _check_rollout(run['rollout'], places, f'{where}.rollout')
     setting = tuple(run[key] for key in one_of_a_kind)
     if run['run'] in runs or setting in settings:
       *most, last = one_of_a_kind
-      _fail(where, f'repeats {run["run"]!r}', f'one run per {", ".join(most)} and {last}')
+      fields.fail(where, f'repeats {run["run"]!r}', f'one run per {", ".join(most)} and {last}')
     runs[run['run']] = run
     settings.add(setting)
   seen = set()
   for i, row in enumerate(results['rows']):
     where = f'{name}.rows[{i}]'
-    _check_fields(row, identity | {'step': numbers.Real}, where)
-    _check_numbers({key: x for key, x in row.items() if '/' in key or key == 'label_accuracy'},
-                   where)
+    fields.check(row, identity | {'step': numbers.Real}, where)
+    fields.check_numbers(
+        {key: x for key, x in row.items() if '/' in key or key == 'label_accuracy'}, where)
     if row['run'] not in runs:
-      _fail(f'{where}.run', f'is {row["run"]!r}', 'the name of one of the runs')
+      fields.fail(f'{where}.run', f'is {row["run"]!r}', 'the name of one of the runs')
     for key in one_of_a_kind:
       if row[key] != runs[row['run']][key]:
-        _fail(f'{where}.{key}', f'is {row[key]!r}', f'{runs[row["run"]][key]!r}, as its run says')
+        fields.fail(f'{where}.{key}', f'is {row[key]!r}',
+                    f'{runs[row["run"]][key]!r}, as its run says')
     if (row['run'], row['step']) in seen:
-      _fail(where, f'repeats step {row["step"]} of {row["run"]!r}', 'one row per run and step')
+      fields.fail(where, f'repeats step {row["step"]} of {row["run"]!r}',
+                  'one row per run and step')
     seen.add((row['run'], row['step']))
 
 
@@ -198,7 +177,7 @@ def read(path):
     try:
       results = json.load(file)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-      raise ValueError(f'{path} is not whole JSON ({error}); was its writing cut off? {_REMEDY}'
-                       ) from error
+      raise ValueError(f'{path} is not whole JSON ({error}); was its writing cut off? '
+                       f'{fields.REMEDY}') from error
   check(results, path)
   return results

@@ -28,7 +28,7 @@ class Curve(NamedTuple):
 
 
 class Interval(NamedTuple):
-  """A bootstrap interval, or why there is none (`low` and `high` are None then)."""
+  """A confidence interval, or why there is none (`low` and `high` are None then)."""
   low: float | None
   high: float | None
   n: int
@@ -197,6 +197,25 @@ def bootstrap_interval(values, *, statistic=np.mean, num_resamples=10_000, seed=
   statistics = statistic(values[draws], axis=1)
   low, high = np.quantile(statistics, [(1 - level) / 2, (1 + level) / 2])
   return Interval(float(low), float(high), n)
+
+
+def wilson_interval(num_right, n):
+  """95 % interval of a share by Wilson (1927); it holds for few and extreme ones, too.
+
+  Args:
+    num_right: how many of them are right.
+    n: how many independent trials there are.
+
+  Returns:
+    An `Interval`; without numbers and with the reason if n is 0.
+  """
+  if not n:
+    return Interval(None, None, n, f'no interval (n = {n})')
+  z = 1.959964  # 97.5 % of a normal distribution are below it.
+  share, shrink = num_right / n, 1 + z**2 / n
+  centre = (share + z**2 / (2 * n)) / shrink
+  half = z / shrink * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+  return Interval(max(0., centre - half), min(1., centre + half), n)
 
 
 def paired_ratio(rows, baseline_rows, metric, threshold, *, num_resamples=10_000, seed=0,

@@ -7,7 +7,7 @@ import html.parser
 class Page(html.parser.HTMLParser):
   """Collects a page's text, references and ids; knows whether its elements are balanced."""
 
-  _VOID = {'meta', 'br', 'wbr'}
+  _VOID = {'meta', 'br', 'wbr', 'img', 'col'}
 
   def __init__(self, text):
     super().__init__()
@@ -34,5 +34,5 @@ class Page(html.parser.HTMLParser):
       raise AssertionError(f'</{tag}> closes nothing')
 
   def handle_data(self, data):
-    if self.open and self.open[-1] != 'style':
+    if self.open and self.open[-1] not in ('style', 'script'):
       self.text += data
