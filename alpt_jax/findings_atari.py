@@ -166,6 +166,19 @@ def final_metrics(results):
   return table
 
 
+def final_accuracies(results):
+  """The last label accuracy of each run that is done, of its last phase: pairs of run and share."""
+  found = []
+  for part in (LABELS, SCORE):
+    for setting in settings(results, part):
+      for method in (*setting.methods, *setting.bounds):
+        last = findings.final_rows(results, rows_of(results, setting, method))
+        found += [(run, last[run['run']][ACCURACY]) for run in runs_of(results, setting, method)
+                  if run['run'] in last and last[run['run']].get(ACCURACY) is not None]
+  # A method that is shown beside every setting of its target counts once.
+  return list({(run['part'], run['run']): (run, x) for run, x in found}.values())
+
+
 class Comparison(NamedTuple):
   """Two methods in one setting.
 

@@ -14,6 +14,7 @@ from alpt_jax import (
     findings_atari,
     findings_cql,
     report_aggregates,
+    report_labels,
     report_page,
     statistics,
 )
@@ -453,6 +454,37 @@ def _flat(results):
           difference=pairs.difference, **pairs._asdict())
 
 
+def _mistakes(results):
+  """What the IDMs mix up: of every method and target, the first seed."""
+  final = [dict(target=run['target'] if len({r['num_labels'] for r in results['runs']}) == 1 else
+                f'{run["target"]}, {run["num_labels"]:,} labels',
+                method=findings.label(results, run['method']), seed=run['seed'], accuracy=accuracy)
+           for run, accuracy in findings_atari.final_accuracies(results)]
+  return '\n'.join([
+      '<h3>Label accuracy per game</h3>', report_labels.accuracy_table(final),
+      '<h3>Confusion and examples</h3>', report_labels.section(results.get('labellings', []))])
+
+
+def _episodes(results):
+  """The best episode of the first seed of each agent, as moving pictures."""
+  shown = results.get('episodes', [])
+  if not shown:
+    return '<p>None was kept.</p>'
+  pictures = []
+  for episode in shown:
+    name = f'{findings.label(results, episode["method"])} plays {episode["target"]}'
+    every = ('' if episode['every'] == 1 else
+             f', every {report_page.count(episode["every"])}th frame of what it saw')
+    pictures.append(
+        f'<figure><img class="episode" alt="{_e(name)}" '
+        f'src="data:image/gif;base64,{episode["gif"]}"><figcaption><b>{_e(name)}</b><br>'
+        f'{_points(episode["score"])} points in {report_page.count(episode["num_steps"])} steps'
+        f'{every}; seed {_e(str(episode["seed"]))}</figcaption></figure>')
+  return ('<p>Of the last evaluation, the episode with the highest score: better than the mean, '
+          'which is in the table of scores.</p><div class="mazes">' + '\n'.join(pictures)
+          + '</div>')
+
+
 def _table_4(results):
   """CQL beside Table 4, HTML; '' if it was not run."""
   rows = findings_cql.rows(results)
@@ -463,9 +495,8 @@ def _table_4(results):
            *(f'{(x - row.random) / (row.human - row.random):.3f}' if math.isfinite(x) else '–'
              for x in (row.paper, row.mean))] for row in rows]
   note = '' if findings_cql.is_comparable(results) else (
-      '<p>Not the same experiment: the paper trains for 100 iterations of 62,500 updates on 10,000 '
-      'frames of DQN replay; “after steps” above says how many were made here, and the section '
-      'on data on what.</p>')
+      '<p>Not the same experiment: the paper trains for 100 iterations of 62,500 updates, on '
+      '10,000 frames of DQN replay. “After steps” above says how many were made here.</p>')
   return '\n'.join([
       '<h3>Table 4</h3>', '<p>Conservative Q-learning on 10,000 labelled transitions: points of the '
       'paper, which gives no spread, and here, mean ± population standard deviation over seeds.'
@@ -488,6 +519,8 @@ SECTIONS = {  # Id: title, content.
     'labels': ('Labels of hidden actions', _labels),
     'scores': ('Game scores', _scores),
     'aggregates': ('Across games', report_aggregates.section),
+    'mistakes': ('What the IDM mixes up', _mistakes),
+    'episodes': ('Episodes to watch', _episodes),
     'problems': ('Failed and missing runs', _problems),
     'data': ('Data', _downloads),
 }

@@ -201,10 +201,12 @@ def section(labelled):
       '<p>What the IDM says about the target’s hidden actions. The interval is Wilson’s; it takes '
       'every action for a trial of its own, and is too narrow, as steps of one episode are alike. '
       'The baseline always says the most frequent of these actions.</p>',
-      '<p>Examples are windows of the target, the most wrong ones first, then those of which the '
-      'IDM is least sure (mean confidence over the hidden actions). An action stands between the '
-      'frame before and the frame after it. A cross marks a wrong one; what training was given '
-      'counts nowhere. Confidence is the probability that the IDM gives to what it says.</p>',
+      '<p>Examples are windows of the target: some with the most mistakes, some of which the IDM '
+      'was least sure, and some drawn at random; so they are worse than the average. The most '
+      'wrong ones come first. Least sure is the lowest mean confidence over the hidden actions. '
+      'An action stands between the frame before and the frame after it. A cross marks a wrong '
+      'one; what training was given counts nowhere. Confidence is the probability that the IDM '
+      'gives to what it says.</p>',
       *(_labelling(labelling, i == 0) for i, labelling in enumerate(labelled)), _SCRIPT])
 
 

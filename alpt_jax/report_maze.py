@@ -7,7 +7,7 @@ from `figures`; here they become sentences and tables.
 import itertools
 import math
 
-from alpt_jax import figures, findings, findings_maze, report_page, statistics
+from alpt_jax import figures, findings, findings_maze, report_labels, report_page, statistics
 
 _e = report_page.escape
 
@@ -327,6 +327,8 @@ SECTIONS = {  # Id: title, content.
     'final': ('Final metrics', _final),
     'steps': ('Steps to a level', _steps),
     'claims': ('The paper’s claims', _claims),
+    'mistakes': ('What the IDM mixes up', lambda results: report_labels.section(
+        results.get('labellings', []))),
     'problems': ('Failed and missing runs', _problems),
     'data': ('Data', _downloads),
 }

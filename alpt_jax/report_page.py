@@ -130,6 +130,20 @@ def _finite(tree):
   return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
+def _without_pictures(results):
+  """The page shows them; once is enough."""
+  changes = {}
+  if 'labellings' in results:
+    changes['labellings'] = [
+        labelling | {'examples': [{k: v for k, v in example.items() if k != 'strip'}
+                                  for example in labelling['examples']]}
+        for labelling in results['labellings']]
+  if 'episodes' in results:
+    changes['episodes'] = [{k: v for k, v in episode.items() if k != 'gif'}
+                           for episode in results['episodes']]
+  return results | changes
+
+
 def downloads(results, tables, everything):
   """Links to the numbers, which are in the page itself.
 
@@ -138,7 +152,7 @@ def downloads(results, tables, everything):
     tables: {file name: (rows as for `csv_bytes`, what they are)}.
     everything: what results.json holds, for readers.
   """
-  whole = json.dumps(_finite(results), default=str).encode()
+  whole = json.dumps(_finite(_without_pictures(results)), default=str).encode()
   files = [
       ('results.csv.gz', 'application/gzip', gzip.compress(csv_bytes(results['rows']), mtime=0),
        'a row per run and evaluation'),

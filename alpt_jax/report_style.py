@@ -38,7 +38,7 @@ svg.plot *{stroke-linejoin:round;stroke-linecap:butt}
 .maze .path{fill:none;stroke-width:.2;stroke-linejoin:round;stroke-linecap:round}
 .maze .start{fill:var(--card);stroke-width:.18}
 .maze .lost{fill:none;stroke-width:.26;stroke-linecap:round}
-.maze{background:var(--bg)}
+.maze{background:var(--bg)}img.episode{width:100%;image-rendering:pixelated;border-radius:4px}
 .scroll{overflow-x:auto;margin:.8rem 0}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums;width:100%}
 caption{text-align:left;padding-bottom:.4rem}

@@ -2,16 +2,18 @@
 
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
-missing (absent, null or NaN).
+missing (absent, null or NaN). There may be `labellings` (see `labellings.py`) and, of games,
+`episodes` to watch.
 """
 
+import base64
 import json
 import numbers
 import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from alpt_jax import fields, methods
+from alpt_jax import fields, labellings, methods
 
 _TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
         'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
@@ -52,6 +54,18 @@ def _check_game(game, where):
   for i, checkpoint in enumerate(game['checkpoints']):
     fields.check(checkpoint, {}, f'{where}.checkpoints[{i}]')
     fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
+
+
+def _check_episode(episode, where):
+  fields.check(episode, {'run': str, 'method': str, 'target': str, 'gif': str}, where)
+  names = ('seed', 'score', 'num_steps', 'every')
+  fields.check(episode, dict.fromkeys(names, numbers.Real), where)
+  try:
+    start = base64.b64decode(episode['gif'], validate=True)[:6]
+  except ValueError:
+    fields.fail(f'{where}.gif', fields.shown(episode['gif']), 'base64 of a GIF')
+  if start not in (b'GIF87a', b'GIF89a'):
+    fields.fail(f'{where}.gif', f'begins with {start!r}', 'base64 of a GIF')
 
 
 def _check_rollout(rollout, mazes, where):
@@ -122,6 +136,12 @@ def check(results, name='results'):
     fields.check(record, {'label': str}, f'{name}.methods.{method}')
   for place, record in places.items():
     experiment.check_place(record, f'{name}.{experiment.places}.{place}')
+  for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode)):
+    shown = results.get(part, [])
+    if not isinstance(shown, list):
+      fields.fail(f'{name}.{part}', fields.shown(shown), 'a list')
+    for i, record in enumerate(shown):
+      check_one(record, f'{name}.{part}[{i}]')
   runs, settings = {}, set()
   for i, run in enumerate(results['runs']):
     where = f'{name}.runs[{i}]'
@@ -131,6 +151,9 @@ def check(results, name='results'):
       if source not in places:
         fields.fail(f'{where}.sources[{j}]', f'is {source!r}', f'one of {sorted(places)}')
     fields.check_numbers({key: run.get(key) for key in ('seconds', 'num_steps')}, where)
+    versions = run.get('versions') or []
+    if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
+      fields.fail(f'{where}.versions', fields.shown(versions), 'a list of strings')
     if run.get('rollout') is not None:
       _check_rollout(run['rollout'], places, f'{where}.rollout')
     setting = tuple(run[key] for key in one_of_a_kind)

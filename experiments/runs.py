@@ -194,10 +194,10 @@ def label_scores(config, run, truths):
   return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling']}
 
 
-def shown_labelling(run, own, scores):
-  """The entry of a run in the `labellings` of the results."""
-  return {'run': run.name, 'method': run.variant, 'target': own.target, 'seed': own.seed,
-          **scores['labelling']}
+def shown_labelling(run, own, label, scores):
+  """The entry of a run in the `labellings` of the results; `label` is the method's for readers."""
+  return {'run': run.name, 'method': run.variant, 'label': label, 'target': own.target,
+          'seed': own.seed, **scores['labelling']}
 
 
 def shown_episode(config, run, own):

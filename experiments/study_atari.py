@@ -109,8 +109,8 @@ def gather(config, planned, failed):
     own = runs.run_config(config, run)
     scores = runs.label_scores(config, run, truths)
     accuracy = scores['accuracy'] if scores else {}
-    for step, scores in runs.evaluations(config, run).items():
-      played = scores.get(own.evaluation.acting_mode, {})
+    for step, evaluation in runs.evaluations(config, run).items():
+      played = evaluation.get(own.evaluation.acting_mode, {})
       result['rows'].append(_identity(run, own) | {
           'step': step, 'frames': step * own.batch_size * own.window,
           'label_accuracy': accuracy.get(step),
@@ -128,7 +128,8 @@ def gather(config, planned, failed):
     if status == 'done' and own.phase == 'finetune' and setting not in is_shown:
       is_shown.add(setting)
       if scores:
-        result['labellings'].append(runs.shown_labelling(run, own, scores))
+        result['labellings'].append(runs.shown_labelling(
+            run, own, result['methods'][run.variant]['label'], scores))
       episode = runs.shown_episode(config, run, own)
       if episode:
         result['episodes'].append(episode)

@@ -62,7 +62,9 @@ def gather(config, planned, failed):
     if status == 'done' and scores and (observation, run.variant) not in is_shown:
       is_shown.add((observation, run.variant))
       result['labellings'].append(
-          runs.shown_labelling(run, runs.run_config(config, run), scores))
+          runs.shown_labelling(
+              run, runs.run_config(config, run),
+              f"{result['methods'][run.variant]['label']} ({observation})", scores))
     result['runs'].append(_identity(run) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': config.num_steps, 'rollout': rollout,

@@ -115,7 +115,8 @@ def _paper(config, figure):
   # launch/README.md. The update of both networks, which the others do not exceed; nobody knows what
   # starting and playing take there.
   config.study.rates = dict(
-      source="a v5e-8, by its compiler's estimate; evaluations not counted", start=0., evaluation=0.,
+      source="a v5e-8, by its compiler's estimate; evaluations not counted",
+      start=0., evaluation=0.,
       pretrain=dict(both=.1757, idm=.1757, dt=.1757),
       finetune=dict(both=.0201, idm=.0201, dt=.0201, q=.0201))
   # What a phase has of its own, e.g. its batch.
