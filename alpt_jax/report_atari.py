@@ -496,11 +496,11 @@ def _table_4(results):
              for x in (row.paper, row.mean))] for row in rows]
   note = '' if findings_cql.is_comparable(results) else (
       '<p>Not the same experiment: the paper trains for 100 iterations of 62,500 updates, on '
-      '10,000 frames of DQN replay. “After steps” above says how many were made here.</p>')
+      '10,000 frames of DQN replay. “After steps” above says how many are made here.</p>')
   return '\n'.join([
-      '<h3>Table 4</h3>', '<p>Conservative Q-learning on 10,000 labelled transitions: points of the '
-      'paper, which gives no spread, and here, mean ± population standard deviation over seeds.'
-      '</p>', note, report_page.table(
+      '<h3>Table 4</h3>', '<p>Conservative Q-learning on 10,000 labelled transitions: points of '
+      'the paper, which gives no spread, and here, mean ± population standard deviation over '
+      'seeds.</p>', note, report_page.table(
           ['', 'paper', 'here', 'seeds', 'random', 'human', 'paper, normalised',
            'here, normalised'], body)])
 

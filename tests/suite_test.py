@@ -1,0 +1,172 @@
+"""The report on all figures: every claim is there once, and what cannot be trusted is said."""
+
+import json
+import pathlib
+import re
+import tempfile
+
+from absl.testing import absltest, parameterized
+
+from alpt_jax import findings, findings_cql, report_suite, suite
+from tests import html_page, report_atari_test
+
+
+def results_of(figure):
+  """Results of two seeds of ALPT and its baselines on Breakout, as of a figure."""
+  results = report_atari_test.make_results()
+  for part in ('runs', 'rows'):
+    results[part] = [record for record in results[part] if record['part'] == 'score']
+  report_atari_test._add_seed_1_of_scores(results, dict(dt1=2.5, dt1_idm=4.5, alpt=9.5))
+  return results | {'figure': figure}
+
+
+class SuiteTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.workdir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def write(self, figure, results):
+    directory = self.workdir / {f.name: f for f in suite.FIGURES}[figure].directory
+    directory.mkdir()
+    text = results if isinstance(results, str) else json.dumps(results)
+    (directory / 'results.json').write_text(text)
+
+  def summary(self):
+    suite.write(self.workdir)
+    return json.loads((self.workdir / 'results.json').read_text())
+
+  def page(self):
+    suite.write(self.workdir)
+    source = (self.workdir / 'report.html').read_text()
+    return source, html_page.Page(source)
+
+  def test_what_was_not_made_is_listed_with_its_command(self):
+    summary = self.summary()
+    self.assertEqual({claim['figure'] for claim in summary['claims']},
+                     {'Figure 2', 'Figure 3', 'Figure 4', 'Figure 5', 'Figure 6', 'Table 4'})
+    self.assertEqual({claim['verdict'] for claim in summary['claims']}, {'not measured'})
+    for figure in summary['figures'].values():
+      self.assertEqual(figure['status'], 'not made')
+      self.assertRegex(figure['command'], r'paper.py:figure=\w+,preset=desk$')
+
+  def test_claims_have_numbers_and_verdicts(self):
+    self.write('2', results_of('2'))
+    claims = {claim['paper']: claim for claim in self.summary()['claims']
+              if claim['figure'] == 'Figure 2'}
+    claim = claims['ALPT scores higher than DT1-IDM, which knows the target only']
+    self.assertEqual(claim['verdict'], 'reproduced')
+    self.assertIn('ALPT 9.2, DT1-IDM 4.2, spread 0.2, n = 2', claim['measured'])
+    self.assertNotIn('More sources give higher scores', claims)  # Of Figure 3.
+
+  def test_page_is_whole_and_its_ids_are_unique_although_figures_repeat_pictures(self):
+    self.write('2', results_of('2'))
+    self.write('4', results_of('4'))
+    source, page = self.page()
+    self.assertEmpty(page.open)
+    self.assertLen(set(page.ids), len(page.ids))
+    for reference in page.references:
+      self.assertRegex(reference, '^(#|data:)')
+    for fragment in re.findall(r'(?:href="|url\()#([^")]+)', source):
+      self.assertIn(fragment, page.ids)
+
+  @parameterized.parameters(
+      ('{"experiment": "atari", "pre', 'is not whole JSON'),
+      (json.dumps(results_of('4')), "figure is '4'; expected '2'"),
+      (json.dumps(results_of('2') | {'experiment': 'chess'}), "experiment is 'chess'"),
+  )
+  def test_results_that_cannot_be_read_are_said_and_not_counted(self, text, problem):
+    self.write('2', text)
+    summary = self.summary()
+    self.assertEqual(summary['figures']['Figure 2']['status'], 'damaged')
+    self.assertRegex(' '.join(summary['problems']), problem)
+    self.assertNotIn('reproduced', {claim['verdict'] for claim in summary['claims']})
+    self.assertIn('cannot be read', self.page()[1].text)
+
+  def test_a_row_without_its_seed_is_damage(self):
+    results = results_of('2')
+    del results['rows'][0]['seed']
+    self.write('2', results)
+    self.assertRegex(' '.join(self.summary()['problems']), r'rows\[0\].seed is missing')
+
+  def test_a_missing_seed_and_a_crashed_run_are_named_and_in_no_mean(self):
+    results = results_of('2')
+    for run in results['runs']:
+      if run['method'] == 'alpt' and run['seed'] == 1:
+        run['status'] = 'failed'
+    gone = next(r['run'] for r in results['runs'] if r['method'] == 'dt1' and r['seed'] == 1)
+    for part in ('runs', 'rows'):
+      results[part] = [record for record in results[part] if record['run'] != gone]
+    self.write('2', results)
+    summary = self.summary()
+    problems = ' '.join(summary['problems'])
+    self.assertRegex(problems, 'Figure 2: .*alpt.*failed')
+    self.assertIn('DT1, Breakout, 500 labels, seed 1: missing.', problems)
+    measured = [c['measured'] for c in summary['claims'] if 'than DT1-IDM' in c['paper']]
+    self.assertIn('ALPT 9.0, DT1-IDM 4.0', measured[0])  # The common seed only.
+    self.assertIn('n = 1: cannot tell (one seed to compare)', measured[0])
+
+  def test_different_versions_are_named_between_figures_and_between_runs(self):
+    results = results_of('2')
+    for run in results['runs']:
+      run['versions'] = [f'jax 0.{run["seed"]}']
+    self.write('2', results)
+    self.write('4', results_of('4') | {'versions': {'jax': '0.11'}})
+    problems = ' '.join(self.summary()['problems'])
+    self.assertIn('Different versions: jax 0.10.2 (Figure 2); jax 0.11 (Figure 4).', problems)
+    self.assertRegex(problems, r'Figure 2: Runs were trained with different versions: jax 0.0 '
+                               r'\(\d runs, e.g. [\w-]+\); jax 0.1 ')
+
+  def test_different_presets_are_named(self):
+    self.write('2', results_of('2'))
+    self.write('4', results_of('4') | {'preset': 'desk'})
+    self.assertIn('Different preset: tiny (Figure 2); desk (Figure 4).',
+                  self.summary()['problems'])
+
+
+class Table4Test(absltest.TestCase):
+
+  def results(self, scores, num_steps, behaviour=None):
+    results = report_atari_test.make_results()
+    identity = dict(method='cql', target='Breakout', sources=[], num_labels=10_000,
+                    phase='finetune', part='score')
+    results['methods']['cql'] = {'label': 'CQL'}
+    results['runs'], results['rows'] = [], []
+    for seed, score in enumerate(scores):
+      own = identity | {'run': f'cql{seed}', 'seed': seed}
+      results['runs'].append(own | {'status': 'done', 'num_steps': num_steps})
+      results['rows'].append(own | {'step': num_steps, 'sampled/score': score,
+                                    'sampled/human_normalised': 0.})
+    for game in results['games'].values():
+      game['behaviour'] = behaviour
+    return results
+
+  def test_papers_number_is_beside_ours(self):
+    row, = findings_cql.rows(self.results([10., 14.], findings_cql.NUM_STEPS))
+    self.assertEqual((row.paper, row.mean, row.std, row.num_seeds), (12.3, 12., 2., 2))
+
+  def test_verdict_needs_the_papers_training_and_two_seeds(self):
+    steps = findings_cql.NUM_STEPS
+    for scores, num_steps, behaviour, verdict in (
+        ([10., 14.], steps, None, 'reproduced'),  # 12.3 is within 12 +- 4.
+        ([2., 3.], steps, None, 'contradicted'),
+        ([12.], steps, None, 'undecided'),
+        ([10., 14.], 1600, None, 'undecided'),
+        ([10., 14.], steps, 'scripted', 'undecided')):
+      claim = findings_cql.claim_row(self.results(scores, num_steps, behaviour))
+      self.assertEqual(claim.verdict, verdict, msg=(scores, num_steps, behaviour))
+      self.assertIn(claim.verdict, findings.VERDICTS)
+
+  def test_without_cql_there_is_no_claim(self):
+    self.assertIsNone(findings_cql.claim_row(report_atari_test.make_results()))
+
+
+class WordsTest(absltest.TestCase):
+
+  def test_every_verdict_has_words_in_the_page(self):
+    for verdict in findings.VERDICTS:
+      self.assertIn(findings.VERDICTS[verdict], report_suite._badge(verdict))
+
+
+if __name__ == '__main__':
+  absltest.main()
