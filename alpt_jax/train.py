@@ -1,10 +1,11 @@
 """Trains a method: the data, the networks, and the loop around the update of its program.
 
 A run directory holds config.json, labels.json (which target transitions keep their action),
-metrics.jsonl, checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
-IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are
-not in this process). Running `train` on it again goes on where it stopped; unevaluated.json says
-that it stopped in the middle of an evaluation, which comes first then.
+metrics.jsonl, events/ (the same for TensorBoard), checkpoints/, eval/step_*.json (scores of the
+agent) and labels/step_*.npz (what the IDM says of the target's data, to be compared with the truth
+by somebody else: hidden actions are not in this process). Running `train` on it again goes on where
+it stopped; unevaluated.json says that it stopped in the middle of an evaluation, which comes first
+then.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from alpt_jax import (
     checkpoints,
     distributed,
     domains,
+    events,
     label,
     methods,
     metrics,
@@ -419,6 +421,8 @@ def _run(config, workdir, prepared, stop):
       writer = stack.enter_context(metrics.MetricsWriter(
           os.path.join(workdir, 'metrics.jsonl'),
           resume_step=start_step - (unevaluated is not None)))
+      writer.add(stack.enter_context(
+          events.EventWriter(os.path.join(workdir, 'events'), writer.lines)))
       progress = stack.enter_context(metrics.Progress(
           config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
     try:
