@@ -5,7 +5,8 @@ run goes on. A killed run's file, opened again at the step it resumes from, ends
 an unbroken run, if a step's line is written before the step's checkpoint. If the machine may lose
 its power, the line must be on the disk before, too.
 
-What shows metrics elsewhere (events.py) gets its lines from here, after the file has them.
+What shows metrics elsewhere (events.py, wandb_run.py) gets its lines from here, after the file has
+them.
 """
 
 import json

@@ -34,6 +34,7 @@ from alpt_jax import (
     program,
     sharding,
     stopping,
+    wandb_run,
     whole_files,
 )
 from alpt_jax.data import episodes, labels, pipeline, sampling, transitions
@@ -43,10 +44,10 @@ DONE = 0
 PREEMPTED = 75  # Stopped by a signal, has saved, can go on.
 POISONED = 77  # A loss is not finite; starting it again would end there again.
 # Changing these, or all of a group, does not change what a run computes up to a step.
-_FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
-              'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect',
-              'distributed', 'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp',
-              'sharding.optimizer')
+_FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
+              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
+              'preset', 'collect', 'distributed', 'sampling.num_threads', 'sharding.num_devices',
+              'sharding.fsdp', 'sharding.optimizer')
 # What runs did before there were these.
 _NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
@@ -357,6 +358,8 @@ def _prepare(config, workdir):
     raise ValueError(f'workdir is {workdir}; expected a directory of the file system. Mount the '
                      'bucket.')
   phase, specs = check_run(config)
+  if config.wandb_project:
+    wandb_run.check_installed()
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   program.check_rows(config, phase, specs, mesh)
   if config.init_from:
@@ -390,7 +393,8 @@ def _run(config, workdir, prepared, stop):
   mesh, data, streams, window, config_content, compiled, evaluation = prepared
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   # Signals are remembered until the last save is done, so that a second one does not cut it off.
-  with _only_trainer(workdir), distributed.Watch(
+  # What may wait for a network ends after the last save.
+  with _only_trainer(workdir), contextlib.ExitStack() as outer, distributed.Watch(
       config.distributed.hang_timeout_seconds) as watch, checkpoints.Checkpoints(
           os.path.join(workdir, 'checkpoints'),
           save_every_steps=config.checkpoint_every_steps) as saved, contextlib.ExitStack() as stack:
@@ -423,6 +427,8 @@ def _run(config, workdir, prepared, stop):
           resume_step=start_step - (unevaluated is not None)))
       writer.add(stack.enter_context(
           events.EventWriter(os.path.join(workdir, 'events'), writer.lines)))
+      if config.wandb_project:
+        writer.add(outer.enter_context(wandb_run.WandbRun(config, workdir, writer.lines)))
       progress = stack.enter_context(metrics.Progress(
           config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
     try:

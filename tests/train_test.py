@@ -17,7 +17,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import checkpoints, methods, metrics, program, sharding, train
 from alpt_jax.data import labels, rlds
-from tests import events_test, maze_data
+from tests import events_test, maze_data, wandb_run_test
 
 
 def abstract_state(config):
@@ -124,16 +124,25 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual(train.train(self.unbroken, self.unbroken.workdir), 0)
     self.assertEqual(pathlib.Path(self.unbroken.workdir, 'metrics.jsonl').read_bytes(), before)
 
-  def test_run_of_before_there_were_event_files_goes_on_with_them(self):
+  def test_run_of_before_there_were_viewers_goes_on_with_them(self):
     config = self.config('before', num_steps=4)
     train.train(config, config.workdir)
     workdir = pathlib.Path(config.workdir)
+    content = json.loads((workdir / 'config.json').read_text())
+    del content['wandb_project']
+    (workdir / 'config.json').write_text(json.dumps(content))
     shutil.rmtree(workdir / 'events')
-    config = self.config('before')
-    self.assertEqual(train.train(config, config.workdir), 0)
+    config = self.config('before', wandb_project='mazes')
+    stand_in = wandb_run_test.StandIn()
+    with mock.patch.dict(sys.modules, wandb=stand_in):
+      self.assertEqual(train.train(config, config.workdir), 0)
     expected = events_test.expected(workdir / 'metrics.jsonl')
     self.assertEqual([line['step'] for line in expected], [2, 3, 4, 6])
     self.assertEqual(events_test.read(workdir / 'events')[0], expected)
+    rows, = stand_in.rows.values()
+    self.assertEqual(list(rows), [2, 3, 4, 6])
+    self.assertEqual([sorted(row) for row in rows.values()],
+                     [sorted({*line} - {'step'}) for line in expected])
 
   def test_training_imports_no_viewer_and_no_tensorflow(self):
     config = self.config('imports')
@@ -265,6 +274,10 @@ class BadInputTest(parameterized.TestCase):
     pathlib.Path(workdir, 'config.json').write_text('{"seed": ')
     with self.assertRaisesRegex(ValueError, 'config.json: not a config'):
       train.train(maze_data.config(workdir), workdir)
+
+  def test_missing_package_of_a_viewer(self):
+    with mock.patch.dict(sys.modules, wandb=None):
+      self.assert_refused(r'wandb_project: .* \(pip install wandb\)', wandb_project='mazes')
 
   def test_unknown_method(self):
     self.assert_refused("Unknown method 'bc'", method='bc')
