@@ -22,6 +22,8 @@ setuptools.setup(
         # The emulator is GPL-2.0.
         'atari': ['ale-py', 'gymnasium'],
         'tpu': ['jax[tpu]'],
+        # For --config.wandb_project only. No earlier version was tried; login() must know `prompt`.
+        'wandb': ['wandb>=0.31'],
         'test': ['pytest', 'pytest-xdist', 'ruff', 'selenium'],
         # A GPT-2 to compare speed with, in experiments/benchmark.py.
         'benchmark': ['torch==2.13.0', 'transformers==5.23.0'],

@@ -4,6 +4,9 @@ metrics.jsonl holds one JSON object a line, {"step": 100, "idm/loss": 1.25}. It 
 run goes on. A killed run's file, opened again at the step it resumes from, ends up equal to that of
 an unbroken run, if a step's line is written before the step's checkpoint. If the machine may lose
 its power, the line must be on the disk before, too.
+
+What shows metrics elsewhere (events.py, wandb_run.py) gets its lines from here, after the file has
+them.
 """
 
 import json
@@ -22,7 +25,11 @@ _TERMINAL_INTERVAL = .1  # Seconds between changes of a line on a terminal.
 
 
 class MetricsWriter:
-  """Appends metrics to a file, one JSON object a line."""
+  """Appends metrics to a file, one JSON object a line.
+
+  Attributes:
+    lines: list of dicts, what the file held when it was opened, without what was dropped.
+  """
 
   def __init__(self, path, *, resume_step):
     """Opens a file and drops what the resumed run will write again.
@@ -37,9 +44,9 @@ class MetricsWriter:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-      _truncate(path, resume_step)
+    self.lines = _truncate(path, resume_step) if path.exists() else []
     self._path = path
+    self._viewers = []
     self._file = path.open('ab', buffering=0)  # A kill loses no line.
 
   def __enter__(self):
@@ -47,6 +54,10 @@ class MetricsWriter:
 
   def __exit__(self, *unused):
     self.close()
+
+  def add(self, viewer):
+    """Shows a viewer every line from now on, by its `write`; `lines` are what it has missed."""
+    self._viewers.append(viewer)
 
   def write(self, step, metrics):
     """Appends a line.
@@ -62,13 +73,12 @@ class MetricsWriter:
     for name, value in metrics.items():
       value = float(value)
       line[name] = value if math.isfinite(value) else None
-    data = (json.dumps(line) + '\n').encode()
     try:
-      num_written = self._file.write(data)
-      if num_written < len(data):
-        self._file.write(data[num_written:])  # Says why.
+      whole_files.append(self._file, (json.dumps(line) + '\n').encode())
     except OSError as error:
       raise OSError(error.errno, error.strerror, str(self._path)) from error
+    for viewer in self._viewers:
+      viewer.write(line)
 
   def sync(self):
     """Waits until all lines are on the disk; before a checkpoint of the last line's step."""
@@ -80,21 +90,24 @@ class MetricsWriter:
 
 
 def _truncate(path, resume_step):
-  """Cuts a file down to the lines of steps up to `resume_step`."""
-  kept = []
+  """Cuts a file down to the lines of steps up to `resume_step`, and returns these as dicts."""
+  kept, contents = [], []
   lines = path.read_bytes().splitlines(keepends=True)
   for number, line in enumerate(lines, 1):
     if not line.endswith(b'\n'):  # Only the last line can lack it: the run was killed.
       break
     try:
-      step = json.loads(line)['step']
+      content = json.loads(line)
+      step = content['step']
     except (ValueError, KeyError, TypeError) as error:
       raise ValueError(f'{path}:{number}: {line!r} is no line of metrics; expected a JSON object '
                        'with a step. Move the file away.') from error
     if step <= resume_step:
       kept.append(line)
+      contents.append(content)
   if len(kept) < len(lines):
     whole_files.write(path, b''.join(kept))
+  return contents
 
 
 def format_duration(seconds):

@@ -1,11 +1,11 @@
 """Trains a method: the data, the networks, and the loop around the update of its program.
 
 A run directory holds config.json, labels.json (which target transitions keep their action),
-sessions.jsonl (which versions trained from which step on), metrics.jsonl, checkpoints/,
-eval/step_*.json (scores of the agent) and labels/step_*.npz (what the IDM says of the target's
-data, to be compared with the truth by somebody else: hidden actions are not in this process).
-Running `train` on it again goes on where it stopped; unevaluated.json says that it stopped in the
-middle of an evaluation, which comes first then.
+sessions.jsonl (which versions trained from which step on), metrics.jsonl, events/ (the same for
+TensorBoard), checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
+IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are
+not in this process). Running `train` on it again goes on where it stopped; unevaluated.json says
+that it stopped in the middle of an evaluation, which comes first then.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from alpt_jax import (
     checkpoints,
     distributed,
     domains,
+    events,
     label,
     methods,
     metrics,
@@ -34,6 +35,7 @@ from alpt_jax import (
     sharding,
     stopping,
     versions,
+    wandb_run,
     whole_files,
 )
 from alpt_jax.data import episodes, labels, pipeline, sampling, transitions
@@ -43,10 +45,10 @@ DONE = 0
 PREEMPTED = 75  # Stopped by a signal, has saved, can go on.
 POISONED = 77  # A loss is not finite; starting it again would end there again.
 # Changing these, or all of a group, does not change what a run computes up to a step.
-_FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'num_steps', 'allow_changed_config',
-              'checkpoint_every_steps', 'log_every_steps', 'study', 'preset', 'collect',
-              'distributed', 'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp',
-              'sharding.optimizer')
+_FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
+              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
+              'preset', 'collect', 'distributed', 'sampling.num_threads', 'sharding.num_devices',
+              'sharding.fsdp', 'sharding.optimizer')
 # What runs did before there were these.
 _NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
@@ -363,6 +365,8 @@ def _prepare(config, workdir):
     raise ValueError(f'workdir is {workdir}; expected a directory of the file system. Mount the '
                      'bucket.')
   phase, specs = check_run(config)
+  if config.wandb_project:
+    wandb_run.check_installed()
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   program.check_rows(config, phase, specs, mesh)
   if config.init_from:
@@ -396,7 +400,8 @@ def _run(config, workdir, prepared, stop):
   mesh, data, streams, window, config_content, compiled, evaluation = prepared
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   # Signals are remembered until the last save is done, so that a second one does not cut it off.
-  with _only_trainer(workdir), distributed.Watch(
+  # What may wait for a network ends after the last save.
+  with _only_trainer(workdir), contextlib.ExitStack() as outer, distributed.Watch(
       config.distributed.hang_timeout_seconds) as watch, checkpoints.Checkpoints(
           os.path.join(workdir, 'checkpoints'),
           save_every_steps=config.checkpoint_every_steps) as saved, contextlib.ExitStack() as stack:
@@ -428,6 +433,10 @@ def _run(config, workdir, prepared, stop):
       writer = stack.enter_context(metrics.MetricsWriter(
           os.path.join(workdir, 'metrics.jsonl'),
           resume_step=start_step - (unevaluated is not None)))
+      writer.add(stack.enter_context(
+          events.EventWriter(os.path.join(workdir, 'events'), writer.lines)))
+      if config.wandb_project:
+        writer.add(outer.enter_context(wandb_run.WandbRun(config, workdir, writer.lines)))
       progress = stack.enter_context(metrics.Progress(
           config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
     try:

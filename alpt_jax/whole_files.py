@@ -31,9 +31,7 @@ def write(path, data):
   unfinished = f'{path}.unfinished-{socket.gethostname()}-{os.getpid()}'
   try:
     with open(unfinished, 'wb', buffering=0) as f:
-      view = memoryview(data)
-      while view:
-        view = view[f.write(view):]
+      append(f, data)
       os.fsync(f.fileno())  # A machine that loses its power must not find the name alone.
     os.replace(unfinished, path)
     flush(os.path.dirname(os.path.abspath(path)))
@@ -43,6 +41,16 @@ def write(path, data):
     if isinstance(error, OSError) and error.filename is None:
       raise OSError(error.errno, error.strerror, str(path)) from error
     raise
+
+
+def append(file, data):
+  """Writes all of `data` to an unbuffered file.
+
+  A disk that gets full takes a part; the next write says why.
+  """
+  view = memoryview(data)
+  while view:
+    view = view[file.write(view):]
 
 
 def flush(path):

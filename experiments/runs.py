@@ -14,7 +14,7 @@ from experiments import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where and how fast results are made, not what they are.
-_PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir')
+_PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')
 _SCORES_FORMAT = 1  # Of label_scores.json.
 
 

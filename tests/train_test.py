@@ -6,6 +6,8 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from unittest import mock
 
@@ -15,7 +17,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import checkpoints, methods, metrics, program, sharding, train
 from alpt_jax.data import labels, rlds
-from tests import maze_data
+from tests import events_test, maze_data, wandb_run_test
 
 
 def abstract_state(config):
@@ -69,6 +71,8 @@ class TrainTest(parameterized.TestCase):
     train.train(config, config.workdir)
     for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
       np.testing.assert_array_equal(a, b)
+    self.assertEqual(events_test.read(f'{config.workdir}/events')[0],
+                     events_test.expected(f'{config.workdir}/metrics.jsonl'))
     # The stopped run took step 4 for its last and also scored it by sampling.
     kept = [{k: v for k, v in line.items() if not k.startswith('eval/')}
             for line in metrics_lines(config)]
@@ -119,6 +123,41 @@ class TrainTest(parameterized.TestCase):
     before = pathlib.Path(self.unbroken.workdir, 'metrics.jsonl').read_bytes()
     self.assertEqual(train.train(self.unbroken, self.unbroken.workdir), 0)
     self.assertEqual(pathlib.Path(self.unbroken.workdir, 'metrics.jsonl').read_bytes(), before)
+
+  def test_run_of_before_there_were_viewers_goes_on_with_them(self):
+    config = self.config('before', num_steps=4)
+    train.train(config, config.workdir)
+    workdir = pathlib.Path(config.workdir)
+    content = json.loads((workdir / 'config.json').read_text())
+    del content['wandb_project']
+    (workdir / 'config.json').write_text(json.dumps(content))
+    shutil.rmtree(workdir / 'events')
+    config = self.config('before', wandb_project='mazes')
+    stand_in = wandb_run_test.StandIn()
+    with mock.patch.dict(sys.modules, wandb=stand_in):
+      self.assertEqual(train.train(config, config.workdir), 0)
+    expected = events_test.expected(workdir / 'metrics.jsonl')
+    self.assertEqual([line['step'] for line in expected], [2, 3, 4, 6])
+    self.assertEqual(events_test.read(workdir / 'events')[0], expected)
+    rows, = stand_in.rows.values()
+    self.assertEqual(list(rows), [2, 3, 4, 6])
+    self.assertEqual([sorted(row) for row in rows.values()],
+                     [sorted({*line} - {'step'}) for line in expected])
+
+  def test_training_imports_no_viewer_and_no_tensorflow(self):
+    config = self.config('imports')
+    program = ('import sys; from alpt_jax import train; from experiments.configs import maze; '
+               f'config = maze.get_config("tiny"); config.data_dir = {config.data_dir!r}; '
+               f'train.train(config, {config.workdir!r}); '
+               'print({"tensorflow", "tensorboard", "tensorboardX", "wandb"} & set(sys.modules))')
+    result = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, check=False,
+        env=os.environ | {  # As in conftest.py, so that nothing is compiled again.
+            'JAX_NUM_CPU_DEVICES': '8', 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
+            'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '.5',
+            'JAX_COMPILATION_CACHE_DIR': jax.config.jax_compilation_cache_dir})
+    self.assertEqual((result.stdout.strip(), result.returncode), ('set()', 0), msg=result.stderr)
+    self.assertTrue(events_test.read(f'{config.workdir}/events')[0])
 
   def test_hidden_actions_do_not_matter_to_a_single_bit(self):
     config = self.config('garbage')
@@ -235,6 +274,10 @@ class BadInputTest(parameterized.TestCase):
     pathlib.Path(workdir, 'config.json').write_text('{"seed": ')
     with self.assertRaisesRegex(ValueError, 'config.json: not a config'):
       train.train(maze_data.config(workdir), workdir)
+
+  def test_missing_package_of_a_viewer(self):
+    with mock.patch.dict(sys.modules, wandb=None):
+      self.assert_refused(r'wandb_project: .* \(pip install wandb\)', wandb_project='mazes')
 
   def test_unknown_method(self):
     self.assert_refused("Unknown method 'bc'", method='bc')

@@ -77,6 +77,7 @@ def get_config(argument=''):
   config.seed = 0  # Of initialisation, dropout and the order of the data.
   config.workdir = 'runs/atari'  # A run of its own, or all runs of `reproduce`.
   config.compilation_cache_dir = 'runs/compilation_cache'  # '' to compile at every start.
+  config.wandb_project = ''  # '' for none; else also logs to Weights & Biases (pip install wandb).
 
   # The data: data_dir/dataset/<Game>_run_<n>/<version>, as RL Unplugged has it.
   config.data_dir = 'runs/atari/data'

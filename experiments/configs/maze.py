@@ -34,6 +34,7 @@ def get_config(preset=''):
   config.workdir = 'runs/maze'  # A run of its own, or all runs of `reproduce`.
   config.data_dir = 'runs/maze/data'  # One TFDS directory per maze, named after it.
   config.compilation_cache_dir = 'runs/compilation_cache'  # '' to compile at every start.
+  config.wandb_project = ''  # '' for none; else also logs to Weights & Biases (pip install wandb).
 
   # What is learned from what; see alpt_jax/methods.py.
   config.method = 'alpt'
