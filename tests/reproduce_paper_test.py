@@ -101,7 +101,7 @@ class EstimateTest(absltest.TestCase):
     config.study.num_workers = 2
     config.study.rates = dict(source='here', start=10., evaluation=5.,
                               pretrain=dict(both=1.), finetune=dict(both=2.))
-    config.workdir = self.create_tempdir().full_path
+    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
     works, seconds, source = estimates.plan(config, planned, [])
     # 3 seeds: a pretraining of 300 steps, two finetunings of 600 with evaluations at 0, 300, 600.
     self.assertEqual({(w.label, w.phase): w.seconds for w in works}, {
@@ -113,7 +113,7 @@ class EstimateTest(absltest.TestCase):
 
   def test_finished_runs_are_left_out_and_tell_the_rate_of_their_kind(self):
     config, planned = plan('4', 'desk')
-    config.workdir = self.create_tempdir().full_path
+    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
     done = next(run for run in planned if run.variant == 'dt1_idm')
     pathlib.Path(config.workdir, done.name).mkdir()
     pathlib.Path(config.workdir, done.name, 'seconds.json').write_text('60')
