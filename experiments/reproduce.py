@@ -140,8 +140,6 @@ class _Workers:
         workdir / 'seconds.json', runs.seconds(self._config, run) + time.time() - start)
     if self._is_stopping and code in _ENDED_BY_SIGNAL:
       return train.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
-    if code == 0:
-      whole_files.write_json(workdir / 'finished.json', {})
     return code
 
   def _stop(self):
