@@ -14,7 +14,8 @@ setuptools.setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=setuptools.find_packages(include=['alpt_jax', 'alpt_jax.*', 'experiments',
-                                               'experiments.*']),
+                                               'experiments.*', 'launch', 'launch.*']),
+    package_data={'launch': ['*.sh'], 'launch.targets': ['*.sbatch']},
     install_requires=_CORE,
     extras_require={
         # Writing datasets; see requirements.txt for why these versions.

@@ -22,17 +22,19 @@ _OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
 _INTERRUPTED = 130  # What shells report of a process ended by SIGINT.
 
 
-def run(main, default_config):
+def run(main, default_config, *, rewrite=None):
   """Parses the command line, runs `main` and exits.
 
   Args:
     main: function of the locked `ml_collections.ConfigDict`; returns an exit code or None.
     default_config: value of --config if none is given, e.g. 'experiments/configs/maze.py'; relative
       to the repository.
+    rewrite: function of the command line that returns one of flags that absl knows.
   """
   default_config = str(_ROOT / default_config)
   try:
     argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+    argv = rewrite(argv) if rewrite else argv
     config = load(_config_path(argv, default_config))
     check_keys(argv[1:], config)
   except (ValueError, flags.Error) as error:
@@ -45,7 +47,7 @@ def run(main, default_config):
       help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
   for name in ('config', 'debug'):  # Listed by --help, which knows the flags of the binary only.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-  app.run(lambda _: _run_main(main), flags_parser=lambda argv: _parse(argv, config))
+  app.run(lambda _: _run_main(main), argv, flags_parser=lambda argv: _parse(argv, config))
 
 
 def _run_main(main):

@@ -27,9 +27,10 @@ import time
 from absl import flags
 
 from alpt_jax import metrics, report, suite, train, versions, whole_files
-from experiments import cli, estimates, runs
+from experiments import cli, estimates, runs, submission
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
+flags.adopt_module_key_flags(submission)
 
 _POLL_SECONDS = 1.
 _ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT)
@@ -140,8 +141,6 @@ class _Workers:
         workdir / 'seconds.json', runs.seconds(self._config, run) + time.time() - start)
     if self._is_stopping and code in _ENDED_BY_SIGNAL:
       return train.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
-    if code == 0:
-      whole_files.write_json(workdir / 'finished.json', {})
     return code
 
   def _stop(self):
@@ -212,15 +211,22 @@ def main(config):
   planned = plan(config)
   for run in planned:  # Mistakes in a config show before anything is recorded or trained.
     train.check_run(runs.run_config(config, run))
+  submission.check(config)
   missing = estimates.missing_data(config, runs.environments(planned))
   finished = _finished(config, planned, missing)
   print('\n'.join(estimates.lines(config, planned, finished, missing)), flush=True)
+  if not _DRY_RUN.value:
+    _study(config).collect_data(config, planned)
+    if missing:
+      finished = _finished(config, planned, ())
+  todo = [run for run in planned if run not in finished]
+  if submission.target_name():
+    code = submission.submit(config, todo, submission.target_name(), is_dry_run=_DRY_RUN.value)
+    if code is not None:
+      return code
+    todo = []
   if _DRY_RUN.value:
     return 0
-  _study(config).collect_data(config, planned)
-  if missing:
-    finished = _finished(config, planned, ())
-  todo = [run for run in planned if run not in finished]
   try:
     codes = _Workers(config, todo).train_all() if todo else {}
   except KeyboardInterrupt:
@@ -251,4 +257,4 @@ def main(config):
 
 
 if __name__ == '__main__':
-  cli.run(main, 'experiments/configs/maze.py')
+  cli.run(main, 'experiments/configs/maze.py', rewrite=submission.settings_as_flags)

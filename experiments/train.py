@@ -1,4 +1,4 @@
-"""Trains one run, or goes on with it.
+"""Trains one run, or goes on with it; writes finished.json in the end.
 
 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt \\
     --config.workdir=runs/alpt
@@ -14,7 +14,7 @@ import traceback
 
 import jax
 
-from alpt_jax import compilation_cache, distributed, train
+from alpt_jax import compilation_cache, distributed, train, whole_files
 from experiments import cli
 
 
@@ -40,6 +40,8 @@ def main(config):
                      'but the work since the last checkpoint; start again.\n')
     distributed.leave(distributed.HUNG)
     return distributed.HUNG
+  if distributed.is_main() and code == train.DONE:
+    whole_files.write_json(os.path.join(config.workdir, 'finished.json'), {})
   if distributed.is_main() and code != train.POISONED:
     print(f'{config.workdir}: ' + ('stopped; the same command goes on from there.'
                                    if code == train.PREEMPTED else 'done.'))

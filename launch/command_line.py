@@ -4,52 +4,24 @@ A user's mistake ends in one line that names it, as with the programs that are s
 """
 
 import dataclasses
-import importlib
 import os
-import pathlib
 import signal
 import sys
 
-import ml_collections
 from absl import flags
 
-from launch import bundle, redaction, runs, shell
+from launch import context as context_
+from launch import redaction, runs, shell, targets
 from launch import settings as settings_
 
-TARGETS = ('local', 'multiprocess', 'tpu_vm', 'gke', 'slurm')
-ON_THIS_MACHINE = ('local', 'multiprocess')
-
-_TARGET = flags.DEFINE_enum('target', 'local', TARGETS, 'Where to run; see launch/README.md.')
+_TARGET = flags.DEFINE_enum('target', 'local', targets.NAMES, 'Where to run; see launch/README.md.')
 _RUN_ID = flags.DEFINE_string(
     'run_id', '', 'Name of the run and of its directory under run_root. The same id resumes.')
 _SEEDS = flags.DEFINE_list(
     'seeds', [], 'One run for each seed, e.g. 0,1,2; -seed<n> is appended to the id.')
 _TARGETS = flags.DEFINE_list(
     'targets', [], 'One run for each target environment, e.g. Breakout,Pong; -<name> is appended.')
-_SETTINGS_FILE = flags.DEFINE_string(
-    'settings_file', '', 'Settings; launch/user.py if empty. --settings.<key>=<value> changes one.')
-
-
-@dataclasses.dataclass
-class Context:
-  """What a target is given beside the runs.
-
-  Attributes:
-    settings: checked.
-    shell: that runs commands, or shows them.
-    code: packed; None where it is not sent anywhere.
-    keep: leave machines when a run is over.
-    signalled_process: index of the process that gets signals; None for all.
-  """
-  settings: ml_collections.ConfigDict
-  shell: shell.Shell
-  code: bundle.Bundle | None = None
-  keep: bool = False
-  signalled_process: int | None = None
-
-  def directory(self, run_id):
-    """Where files of this computer about a run are kept: rendered ones, the code, logs."""
-    return pathlib.Path('runs', 'launch', run_id)
+flags.adopt_module_key_flags(context_)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +43,7 @@ class CommandLine:
   @property
   def target(self):
     """The module of the target."""
-    return importlib.import_module(f'launch.targets.{_TARGET.value}')
+    return targets.module(_TARGET.value)
 
   @property
   def run_id(self):
@@ -96,25 +68,17 @@ class CommandLine:
     return [entry[0] for entry in runs.ids(self.run_id, **self.fan_out)]
 
   def context(self, changes=(), *, dry_run=False):
-    """Returns a `Context` with checked settings.
+    """Returns a `context.Context` with checked settings.
 
     Args:
       changes: (key, value) of flags that have a name of their own; None is left out.
       dry_run: of the shell.
     """
-    settings = settings_.load(_SETTINGS_FILE.value)
-    for key, text in self.given_settings:
-      settings_.set_from_text(settings, key, text)
-    for key, value in changes:
-      if value is not None:
-        settings_.set_from_text(settings, key, str(value))
-    with settings.unlocked():
-      settings_.check(settings, _TARGET.value)
-    redaction.check_names(settings.secrets)
-    return Context(settings, shell.Shell(dry_run, redaction.make_redact(settings.secrets)))
+    own = tuple((key, str(value)) for key, value in changes if value is not None)
+    return context_.make(_TARGET.value, self.given_settings + own, dry_run=dry_run)
 
   def context_without_args(self):
-    """Returns a `Context` for a command that starts no program."""
+    """Returns a `context.Context` for a command that starts no program."""
     if self.args:
       raise ValueError(f'{self.args[0]}: unexpected argument')
     return self.context()

@@ -16,7 +16,7 @@ from launch import settings as settings_
 
 # Also the name of a TPU, a JobSet and a Slurm job; JobSet appends up to 20 characters.
 _ID = r'[a-z]([a-z0-9-]*[a-z0-9])?'
-_MAX_ID_LENGTH = 40
+MAX_ID_LENGTH = 40
 _CACHE = 'compilation_cache_dir'
 _MODULE = r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+'
 
@@ -29,7 +29,7 @@ class Run:
     id: of the run.
     program: module.
     args: its flags, with --config.workdir.
-    workdir: {run_root}/{id}.
+    workdir: {run_root}/{id}, or a directory that somebody else has chosen.
     data_dir: where it looks for its data; '' if its config does not say.
   """
   id: str
@@ -41,6 +41,11 @@ class Run:
   def command(self, python):
     """The command line, as a list."""
     return [python, '-m', self.program, *self.args]
+
+
+def is_id(text):
+  """Whether all platforms take this as the id of a run."""
+  return bool(re.fullmatch(_ID, text)) and len(text) <= MAX_ID_LENGTH
 
 
 def ids(run_id, seeds=(), targets=()):
@@ -64,9 +69,9 @@ def ids(run_id, seeds=(), targets=()):
         raise ValueError(f'--seeds: {seed!r} is no seed; expected e.g. --seeds=0,1,2')
       parts.append(f'seed{seed}')
     full = '-'.join(parts)
-    if not re.fullmatch(_ID, full) or len(full) > _MAX_ID_LENGTH:
+    if not is_id(full):
       raise ValueError(f'--run_id: {full!r} is no run id; expected lower-case letters, digits and '
-                       f'dashes, a letter first, at most {_MAX_ID_LENGTH} in all, e.g. '
+                       f'dashes, a letter first, at most {MAX_ID_LENGTH} in all, e.g. '
                        'breakout-alpt')
     result.append((full, seed, target))
   names = [entry[0] for entry in result]
@@ -124,17 +129,37 @@ def plan(settings, *, run_id, job='', program='', args=(), seeds=(), targets=())
       own.append(f'--config.seed={seed}')
     workdir = f'{settings.run_root}/{id_}'
     own.append(f'--config.workdir={workdir}')
-    if settings.data_dir and '--config.data_dir' not in names:
-      own.append(f'--config.data_dir={settings.data_dir}')
-    config = _check_config(own)
-    # Beside the runs, where hosts come and go; a run that resumes does not compile again.
-    if (settings.run_root.startswith('/') and _CACHE in config
-        and f'--config.{_CACHE}' not in names):
-      own.append(f'--config.{_CACHE}={settings.run_root}/{_CACHE.removesuffix("_dir")}')
-    given = [arg.partition('=')[2] for arg in own if arg.startswith('--config.data_dir=')]
-    result.append(Run(id_, program, tuple(own), workdir,
-                      data_dir=given[-1] if given else config.get('data_dir', '')))
+    result.append(make_run(settings, id_, program, own, workdir))
   return result
+
+
+def make_run(settings, id_, program, args, workdir):
+  """Completes the arguments of a run by what the settings say of places.
+
+  Args:
+    settings: checked.
+    id_: of the run.
+    program: module.
+    args: its flags, with --config.workdir.
+    workdir: the directory of the run.
+
+  Returns:
+    A `Run`.
+
+  Raises:
+    ValueError: for a config that is not there, or an unknown key of it.
+  """
+  args, names = list(args), {arg.split('=')[0] for arg in args}
+  if settings.data_dir and '--config.data_dir' not in names:
+    args.append(f'--config.data_dir={settings.data_dir}')
+  config = _check_config(args)
+  # Beside the runs, where hosts come and go; a run that resumes does not compile again.
+  if (settings.run_root.startswith('/') and _CACHE in config
+      and f'--config.{_CACHE}' not in names):
+    args.append(f'--config.{_CACHE}={settings.run_root}/{_CACHE.removesuffix("_dir")}')
+  given = [arg.partition('=')[2] for arg in args if arg.startswith('--config.data_dir=')]
+  return Run(id_, program, tuple(args), workdir,
+             data_dir=given[-1] if given else config.get('data_dir', ''))
 
 
 def _merge(first, second):

@@ -11,12 +11,9 @@ Exit codes: that of the program where it is waited for (local, multiprocess, tpu
 cluster has the job (gke, slurm), 1 for a mistake.
 """
 
-import os
-
 from absl import flags
 
-from launch import bundle, command_line, runs
-from launch import settings as settings_
+from launch import command_line, preparation, runs
 
 _JOB = flags.DEFINE_string('job', '', 'What to run: a name in launch/jobs.py.')
 _PROGRAM = flags.DEFINE_string(
@@ -30,9 +27,7 @@ _NUM_PROCESSES = flags.DEFINE_integer('num_processes', None, 'Of target multipro
 _DEVICES = flags.DEFINE_integer('devices_per_process', None, 'CPU devices, of multiprocess.')
 _SIGNALLED = flags.DEFINE_integer(
     'signalled_process', None, 'Of multiprocess: pass signals on to this process only.')
-_ALLOW_UNCOMMITTED = flags.DEFINE_bool(
-    'allow_uncommitted', False, 'Send the newest commit although there are changes after it.')
-_KEEP = flags.DEFINE_bool('keep', False, 'Of tpu_vm: keep the machines when the run is over.')
+flags.adopt_module_key_flags(preparation)
 
 
 def main(line):
@@ -42,26 +37,10 @@ def main(line):
       ('max_restarts', _MAX_RESTARTS.value),
       ('multiprocess.num_processes', _NUM_PROCESSES.value),
       ('multiprocess.devices_per_process', _DEVICES.value)), dry_run=_DRY_RUN.value)
-  context.keep, context.signalled_process = _KEEP.value, _SIGNALLED.value
-  settings = context.settings
-  planned = runs.plan(settings, run_id=line.run_id, job=_JOB.value, program=_PROGRAM.value,
-                      args=line.args, **line.fan_out)
-  is_here = line.target_name in command_line.ON_THIS_MACHINE
-  if is_here or line.target_name == 'slurm':  # Elsewhere, others hold them.
-    for name in settings.secrets:
-      if not os.environ.get(name):
-        raise ValueError(f'secrets: {name} is not in the environment. Export it first.')
-  if not is_here:
-    context.code, warning = bundle.make(
-        settings_.ROOT, allow_uncommitted=_ALLOW_UNCOMMITTED.value)
-    for run in planned:
-      bundle.check_config(context.code, runs.relative_config(run.args))
-    if warning:
-      context.shell.say(warning)
-    if warning := runs.data_warning(planned):
-      context.shell.say(warning)
-  if warning := settings_.grace_warning(settings):
-    context.shell.say(warning)
+  context.signalled_process = _SIGNALLED.value
+  planned = runs.plan(context.settings, run_id=line.run_id, job=_JOB.value,
+                      program=_PROGRAM.value, args=line.args, **line.fan_out)
+  preparation.prepare(planned, context, line.target_name)
   return line.target.submit(planned, context)
 
 

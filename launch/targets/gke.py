@@ -189,6 +189,12 @@ def _state(commands, shell):
   return tuple(output.split(',')[1:3]) if output else None
 
 
+def activity(run_id, context):
+  """What is said of a JobSet that is not finished; '' if there is none, or it is."""
+  state = _state(_Commands(run_id, context), context.shell)
+  return 'in the cluster and not finished' if state and not state[0] else ''
+
+
 def submit(runs, context):
   """Makes the JobSets; returns 0 at once: what happens then is Kubernetes' business."""
   shell = context.shell
@@ -197,11 +203,10 @@ def submit(runs, context):
     text = jobset(run, context.settings, context.code)
     directory = context.directory(run.id)
     shell.say(f'run {run.id}: {run.program} on {context.settings.tpu}')
-    state = _state(commands, shell)
-    if state and not state[0]:
-      raise ValueError(f'{run.id}: is in the cluster and not finished. Wait for it, or delete it '
-                       f'with python -m launch.cleanup --target=gke --run_id={run.id} --yes; it '
-                       'goes on from its checkpoints when it is submitted again.')
+    if state := activity(run.id, context):
+      raise ValueError(f'{run.id}: is {state}. Wait for it, or delete it with python -m '
+                       f'launch.cleanup --target=gke --run_id={run.id} --yes; it goes on from its '
+                       'checkpoints when it is submitted again.')
     shell.write(directory / 'jobset.yaml', text)
     if not shell.dry_run:
       (directory / context.code.name).write_bytes(context.code.data)
@@ -227,8 +232,8 @@ def inventory(run_id, context):
   has_code = bool(shell.require(commands.has_code(), quiet=True))
   found.append(('ConfigMap', commands.config_map, 'present' if has_code else 'absent',
                 (lambda: shell.run(commands.delete_code())) if has_code else None))
-  found.append(('run directory', f'{context.settings.run_root}/{run_id} on '
-                f'{context.settings.storage}', 'kept', None))
+  found.append(('run directory', f'{context.workdir(run_id)} on {context.settings.storage}',
+                'kept', None))
   return found
 
 

@@ -8,5 +8,6 @@ def submit(runs, context):
   return multiprocess.submit_with(runs, context, lambda: [{}])
 
 
+activity = multiprocess.activity
 inventory = multiprocess.inventory
 read_logs = multiprocess.read_logs

@@ -20,6 +20,7 @@ from launch import runs as runs_
 from launch import settings as settings_
 
 _POLL_SECONDS = .05
+_LAUNCHERS = ('launch.submit', 'experiments.reproduce')  # As `ps` shows them.
 _DEVICES_FLAG = '--xla_force_host_platform_device_count'
 
 
@@ -233,9 +234,15 @@ def submit(runs, context):
       context.settings, os.environ, port() if port else '<free port>'))
 
 
+def activity(run_id, context):
+  """The first process of a run on this machine; '' if there is none."""
+  return next((f'{kind} {name}, {state}' for kind, name, state, remove in inventory(
+      run_id, context) if remove), '')
+
+
 def inventory(run_id, context):
   """What a run has on this machine: [(kind, name, state, function that removes it or None)]."""
-  workdir = pathlib.Path(settings_.ROOT, context.settings.run_root, run_id)
+  workdir = pathlib.Path(settings_.ROOT, context.workdir(run_id))
   found = []
   try:
     pids = json.loads((workdir / 'logs' / 'processes.json').read_text())
@@ -246,11 +253,11 @@ def inventory(run_id, context):
     return lambda: context.shell.run(['kill', '-TERM', str(pid)])
 
   # The launcher passes the signal on; without its doing, the run would be started again.
-  has_launcher = _is_process(pids['launcher'], lambda word: word == 'launch.submit')
+  has_launcher = _is_process(pids['launcher'], lambda word: word in _LAUNCHERS)
   if has_launcher:
     found.append(('launcher', str(pids['launcher']), 'running', make_end(pids['launcher'])))
   for pid in pids['processes']:
-    if _is_process(pid, lambda word: word.endswith(f'/{run_id}')):
+    if _is_process(pid, lambda word: word.endswith(f'/{workdir.name}')):
       found.append(('process', str(pid), 'running', None if has_launcher else make_end(pid)))
   found.append(('run directory', str(workdir), runs_.directory_state(workdir), None))
   return found
@@ -265,6 +272,6 @@ def _is_process(pid, is_sign):
 
 def read_logs(run_id, context):
   """The logs of a run: lists of `log_lines.Line`."""
-  directory = pathlib.Path(settings_.ROOT, context.settings.run_root, run_id, 'logs')
+  directory = pathlib.Path(settings_.ROOT, context.workdir(run_id), 'logs')
   return [log_lines.parse(path.read_text(errors='replace'))
           for path in sorted(directory.glob('*.log'))]

@@ -65,15 +65,20 @@ def _queued(run_id):
   return ['squeue', '--me', f'--name={run_id}', '--noheader', '--format=%i %T']
 
 
+def activity(run_id, context):
+  """The job of a run that is in the queue or running; '' if there is none of this user's."""
+  words = context.shell.require(_queued(run_id), quiet=True).split()
+  return f'job {words[0]}, {words[1]}' if words else ''
+
+
 def submit(runs, context):
   """Hands the jobs in; returns 0 at once."""
   shell, settings, bundle = context.shell, context.settings, context.code
   code = _code_directory(settings, bundle)
   for i, run in enumerate(runs):
     shell.say(f'run {run.id}: {run.program} on {settings.slurm.nodes} nodes')
-    queued = shell.require(_queued(run.id)).split()
-    if queued:
-      raise ValueError(f'{run.id}: is job {queued[0]}, {queued[1]}. Wait for it, or cancel it with '
+    if queued := activity(run.id, context):
+      raise ValueError(f'{run.id}: is {queued}. Wait for it, or cancel it with '
                        f'python -m launch.cleanup --target=slurm --run_id={run.id} --yes; it goes '
                        'on from its checkpoints when it is submitted again.')
     if not i:
@@ -101,12 +106,12 @@ def inventory(run_id, context):
     found.append(('job', job, state, lambda job=job: shell.run(['scancel', job])))
   if not found:
     found.append(('job', run_id, 'absent', None))
-  workdir = pathlib.Path(context.settings.run_root, run_id)
+  workdir = pathlib.Path(context.workdir(run_id))
   found.append(('run directory', str(workdir), runs_.directory_state(workdir), None))
   return found
 
 
 def read_logs(run_id, context):
   """The logs of a run: lists of `log_lines.Line`."""
-  logs = pathlib.Path(context.settings.run_root, run_id, 'logs')
+  logs = pathlib.Path(context.workdir(run_id), 'logs')
   return [log_lines.parse(path.read_text(errors='replace')) for path in sorted(logs.glob('*.log'))]

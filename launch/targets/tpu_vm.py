@@ -290,6 +290,12 @@ def _log_path(run_id, context):
   return context.directory(run_id) / 'pod.log'
 
 
+def activity(run_id, context):
+  """Nothing that forbids submitting: `submit` looks, and watches what is running already."""
+  del run_id, context
+  return ''
+
+
 def submit(runs, context):
   """Runs all, side by side; returns the first bad exit code."""
   tpus.parse(context.settings.tpu)
@@ -368,8 +374,8 @@ def inventory(run_id, context):
     if kind == 'queued resource' and not absent:
       remove = lambda: shell.run(commands.delete())  # noqa: E731
     found.append((kind, run_id, state, remove))
-  found.append(('run directory', f'{context.settings.run_root}/{run_id} on '
-                f'{context.settings.storage}', 'kept', None))
+  found.append(('run directory', f'{context.workdir(run_id)} on {context.settings.storage}',
+                'kept', None))
   log = _log_path(run_id, context)
   found.append(('log', str(log), 'kept' if log.exists() else _ABSENT, None))
   return found

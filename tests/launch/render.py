@@ -8,7 +8,8 @@ import io
 import pathlib
 import sys
 
-from launch import bundle, command_line, redaction, runs, shell
+from launch import bundle, redaction, runs, shell
+from launch import context as context_
 from launch import settings as settings_
 from launch.targets import gke, local, multiprocess, slurm, tpu_vm
 
@@ -59,7 +60,7 @@ def render(name):
     settings_.set_from_text(settings, key, text)
   with settings.unlocked():
     settings_.check(settings, target)
-  context = command_line.Context(
+  context = context_.Context(
       settings, shell.Shell(True, redaction.make_redact(environment={})), _CODE)
   output = io.StringIO()
   with contextlib.redirect_stdout(output):

@@ -86,19 +86,27 @@ class Repository:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def make(test):
-  """Makes a `Repository` for a test, after which nothing of it is left, nor runs."""
+def make(test, *, is_whole=False):
+  """Makes a `Repository` for a test, after which nothing of it is left, nor runs.
+
+  Args:
+    test: an `absltest.TestCase`.
+    is_whole: with all programs, beside the one to launch.
+  """
   directory = pathlib.Path(test.enter_context(tempfile.TemporaryDirectory()))
   path, stand_ins = directory / 'repository', directory / 'stand_ins'
   test.addCleanup(_kill_all, stand_ins)
   ignored = shutil.ignore_patterns('__pycache__', 'user.py')
   shutil.copytree(ROOT / 'launch', path / 'launch', ignore=ignored)
-  (path / 'experiments' / 'configs').mkdir(parents=True)
+  if is_whole:
+    for name in ('alpt_jax', 'experiments'):
+      shutil.copytree(ROOT / name, path / name, ignore=ignored)
+  (path / 'experiments' / 'configs').mkdir(parents=True, exist_ok=True)
   for name in ('__init__.py', 'cli.py', 'configs/__init__.py', 'configs/maze.py',
                'configs/atari.py'):
     shutil.copy(ROOT / 'experiments' / name, path / 'experiments' / name)
-  (path / 'alpt_jax').mkdir()
-  (path / 'alpt_jax' / '__init__.py').write_text('')
+  (path / 'alpt_jax').mkdir(exist_ok=True)
+  (path / 'alpt_jax' / '__init__.py').touch()
   here = pathlib.Path(__file__).parent
   shutil.copy(here / 'probe.py', path / 'experiments' / 'probe.py')
   shutil.copy(here / 'probe_config.py', path / 'experiments' / 'configs' / 'probe.py')
