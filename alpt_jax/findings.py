@@ -60,12 +60,14 @@ def rows_by_run(rows):
 
 
 def unfinished(run, rows):
-  """Says in a list of at most one sentence that a run failed, is not finished, or ended early.
+  """Says in a list of at most one sentence that a run failed, is not finished, or lacks something.
 
   Args:
     run: of the results.
     rows: of the run.
   """
+  if run.get('damaged'):
+    return [f'{run["run"]}: cannot be read and is not counted: {", ".join(run["damaged"])}.']
   steps = max((row['step'] for row in rows), default=None)
   where = 'without an evaluation' if steps is None else f'last evaluation at step {steps:,}'
   if run['status'] != 'done':

@@ -364,7 +364,8 @@ def run_problems(results):
   problems, rows = findings.mixed_versions(results), findings.rows_by_run(results['rows'])
   names = {LABELS: 'label accuracy', SCORE: 'score'}
   for run in results['runs']:
-    if run['phase'] != 'pretrain' or run['status'] != 'done':  # Pretraining need not be scored.
+    # Pretraining need not be scored.
+    if run['phase'] != 'pretrain' or run['status'] != 'done' or run.get('damaged'):
       problems += findings.unfinished(run, rows[run['run']])
   for part, name in names.items():
     for setting in settings(results, part):

@@ -7,6 +7,7 @@ has all actions compares them here: by number, by kind of mistake, and as pictur
 import base64
 import pathlib
 import re
+import zipfile
 
 import cv2
 import numpy as np
@@ -64,8 +65,12 @@ def _label_files(run_directory):
 
 def _read_labels(path, truth):
   """Returns the `label.Labels` of a file; ValueError if they are of other data."""
-  with np.load(path) as saved:
-    fields = dict(saved)
+  try:
+    with np.load(path) as saved:
+      fields = dict(saved)
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    raise ValueError(f'{path}: cannot be read ({error}). Delete the file: its labels are left out '
+                     'then.') from error
   # Runs did not write it once.
   fields.setdefault('confidence', np.full(fields['actions'].shape, np.nan, np.float16))
   labels = label.Labels(**fields)

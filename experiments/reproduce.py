@@ -199,6 +199,19 @@ def _finished(config, planned, missing):
           if not set(missing) & set(runs.environments([run])) and runs.is_finished(config, run)]
 
 
+def _write(config, planned, failed):
+  """Writes results and report of what there is; returns a summary in lines of text."""
+  directory = runs.results_directory(config)
+  results = gather(config, planned, failed)
+  whole_files.write_json(directory / 'results.json', results)
+  report.write_report(results, directory / 'report.html')
+  report.write_csv(results, directory / 'results.csv')
+  report.figure_png(results, directory / 'figure.png')
+  if config.study.get('figure'):
+    suite.write(config.workdir)
+  return report.summary_lines(results)
+
+
 def main(config):
   """Runs the experiment.
 
@@ -223,6 +236,8 @@ def main(config):
   if submission.target_name():
     code = submission.submit(config, todo, submission.target_name(), is_dry_run=_DRY_RUN.value)
     if code is not None:
+      if not _DRY_RUN.value:
+        print('\n'.join(_write(config, planned, [])))  # Of what there is so far.
       return code
     todo = []
   if _DRY_RUN.value:
@@ -236,17 +251,11 @@ def main(config):
   for run, code in codes.items():
     if code is None and run.after in failed:
       print(f'{run.name}: not started, as {run.after.name} failed')
-  results = gather(config, planned, failed)
-  whole_files.write_json(directory / 'results.json', results)
-  report.write_report(results, directory / 'report.html')
-  report.write_csv(results, directory / 'results.csv')
-  report.figure_png(results, directory / 'figure.png')
-  if config.study.get('figure'):
-    suite.write(workdir)
+  lines = _write(config, planned, failed)
   for run in failed:
     log = workdir / run.name / 'train.log'
     print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')
-  print('\n'.join(report.summary_lines(results)))
+  print('\n'.join(lines))
   print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):

@@ -132,13 +132,28 @@ def last_step(config, run):
 
 
 def evaluations(config, run):
-  """Returns {step: content of eval/step_*.json} of a run, up to its last step."""
-  found = {}
+  """Returns {step: content of eval/step_*.json} of a run, up to its last step.
+
+  Files that cannot be read are left out; `damaged` names them.
+  """
+  return _read_evaluations(config, run)[0]
+
+
+def damaged(config, run):
+  """Names of the evaluations of a run that cannot be read, e.g. as they are half-written."""
+  return _read_evaluations(config, run)[1]
+
+
+def _read_evaluations(config, run):
+  found, unread = {}, []
   for path in sorted(pathlib.Path(config.workdir, run.name, 'eval').glob('step_*.json')):
     step = int(re.search(r'\d+', path.stem).group())
     if step <= num_steps(config, run):  # Later ones are of a longer run before.
-      found[step] = json.loads(path.read_text())
-  return found
+      try:
+        found[step] = dict(json.loads(path.read_text()))
+      except (ValueError, TypeError):
+        unread.append(f'eval/{path.name}')
+  return found, unread
 
 
 class Truths:
@@ -172,12 +187,13 @@ def label_scores(config, run, truths):
 
   Returns:
     A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
-    `label_quality.describe`. None if the run has not labelled anything.
+    `label_quality.describe`, None if the run has not labelled anything; `problem`, a list of at
+    most one sentence on labels that cannot be read or are of other data, and are not counted.
   """
   own = run_config(config, run)
   files = sorted(pathlib.Path(own.workdir).glob('labels/step_*.npz'))
   if not files:
-    return None
+    return {'accuracy': {}, 'labelling': None, 'problem': []}
   key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
          'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
   path = pathlib.Path(own.workdir, 'label_scores.json')
@@ -187,17 +203,21 @@ def label_scores(config, run, truths):
     kept = {}
   if kept.get('key') != key:
     truth, domain = truths[own.target], domains.of(own)
-    accuracy = label_quality.score_labels(own.workdir, truth)
-    kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': label_quality.describe(
-        own.workdir, truth, domain.spec(own, own.target), domain.ACTION_NAMES)}
+    try:
+      accuracy = label_quality.score_labels(own.workdir, truth)
+      labelling = label_quality.describe(
+          own.workdir, truth, domain.spec(own, own.target), domain.ACTION_NAMES)
+    except ValueError as error:
+      return {'accuracy': {}, 'labelling': None, 'problem': [str(error)]}
+    kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': labelling}
     whole_files.write_json(path, kept)
-  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling']}
+  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling'], 'problem': []}
 
 
-def shown_labelling(run, own, label, scores):
+def shown_labelling(run, own, label, labelling):
   """The entry of a run in the `labellings` of the results; `label` is the method's for readers."""
   return {'run': run.name, 'method': run.variant, 'label': label, 'target': own.target,
-          'seed': own.seed, **scores['labelling']}
+          'seed': own.seed, **labelling}
 
 
 def shown_episode(config, run, own):

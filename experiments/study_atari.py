@@ -108,28 +108,30 @@ def gather(config, planned, failed):
     target = run.changes['target']
     own = runs.run_config(config, run)
     scores = runs.label_scores(config, run, truths)
-    accuracy = scores['accuracy'] if scores else {}
     for step, evaluation in runs.evaluations(config, run).items():
       played = evaluation.get(own.evaluation.acting_mode, {})
       result['rows'].append(_identity(run, own) | {
           'step': step, 'frames': step * own.batch_size * own.window,
-          'label_accuracy': accuracy.get(step),
+          'label_accuracy': scores['accuracy'].get(step),
           **{f'sampled/{name}': played.get(name) for name in (
               'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes')}})
     status = runs.status(config, run, failed)
     result['runs'].append(_identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
-        'num_steps': runs.num_steps(config, run), 'versions': versions.of_run(own.workdir)})
-    if scores and result['games'][target]['chance_accuracy'] is None:
+        'num_steps': runs.num_steps(config, run),
+        'damaged': runs.damaged(config, run) + scores['problem'],
+        'versions': versions.of_run(own.workdir)})
+    labelling = scores['labelling']
+    if labelling and result['games'][target]['chance_accuracy'] is None:
       # Of the first run with labels; which actions are hidden hardly differs between runs.
-      result['games'][target] |= label_quality.baselines(scores['labelling']['confusion'])
+      result['games'][target] |= label_quality.baselines(labelling['confusion'])
     # The first seed that is done stands for the others.
     setting = run.part, run.variant, target, own.num_labels
     if status == 'done' and own.phase == 'finetune' and setting not in is_shown:
       is_shown.add(setting)
-      if scores:
+      if labelling:
         result['labellings'].append(runs.shown_labelling(
-            run, own, result['methods'][run.variant]['label'], scores))
+            run, own, result['methods'][run.variant]['label'], labelling))
       episode = runs.shown_episode(config, run, own)
       if episode:
         result['episodes'].append(episode)

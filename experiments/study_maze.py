@@ -55,19 +55,20 @@ def gather(config, planned, failed):
     if observation not in truths:
       truths[observation] = runs.Truths(runs.run_config(config, run))
     scores = runs.label_scores(config, run, truths[observation])
-    rows, rollout = _read_rows(config, run, scores['accuracy'] if scores else {})
+    rows, rollout = _read_rows(config, run, scores['accuracy'])
     result['rows'] += rows
     status = runs.status(config, run, failed)
     # The first target that is done stands for the others.
-    if status == 'done' and scores and (observation, run.variant) not in is_shown:
+    if status == 'done' and scores['labelling'] and (observation, run.variant) not in is_shown:
       is_shown.add((observation, run.variant))
       result['labellings'].append(
           runs.shown_labelling(
               run, runs.run_config(config, run),
-              f"{result['methods'][run.variant]['label']} ({observation})", scores))
+              f"{result['methods'][run.variant]['label']} ({observation})", scores['labelling']))
     result['runs'].append(_identity(run) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': config.num_steps, 'rollout': rollout,
+        'damaged': runs.damaged(config, run) + scores['problem'],
         'versions': versions.of_run(os.path.join(config.workdir, run.name))})
   return result
 

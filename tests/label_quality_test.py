@@ -82,6 +82,13 @@ class LabelQualityTest(absltest.TestCase):
     self.assertEqual([e['confidence'] for e in examples], [None] * 4)
     self.assertNotIn('wrong', [e['kind'] for e in examples])
 
+  def test_a_damaged_file_is_named(self):
+    self.write(1, TRUE)
+    path = self.directory / 'labels' / 'step_0000001.npz'
+    path.write_bytes(path.read_bytes()[:100])
+    with self.assertRaisesRegex(ValueError, 'step_0000001.npz: cannot be read'):
+      self.describe()
+
   def test_labels_of_other_data_are_refused(self):
     self.write(1, TRUE, start=10 * np.arange(4))
     with self.assertRaisesRegex(ValueError, 'labels transitions that the data does not have'):

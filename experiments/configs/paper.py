@@ -103,6 +103,7 @@ def _desk(config, figure):
     config.study.score.variants.alpt36.update(label='ALPT-4', sources=atari.NINE[:4])
   elif figure == '4':
     config.study.score.targets = ('Breakout',)
+    config.study.score.num_steps = 300
 
 
 def _paper(config, figure):
