@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: maze study atari atari_study test lint benchmark libtpu clean
+.PHONY: maze study atari atari_study figures test lint benchmark libtpu clean
 
 maze: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:desk
@@ -17,6 +17,15 @@ atari: .venv/installed
 
 atari_study: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/atari.py:study
+
+# All figures and tables of the paper; PRESET=tiny takes minutes, desk hours, Figure 3 most of them.
+PRESET ?= desk
+
+figures: .venv/installed
+	set -e; for figure in 5 table4 6 4 2 3; do \
+	  $(BIN)/python -m experiments.reproduce \
+	    --config=experiments/configs/paper.py:figure=$$figure,preset=$(PRESET); \
+	done
 
 test: .venv/installed .libtpu/installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile

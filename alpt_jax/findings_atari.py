@@ -42,9 +42,10 @@ class Setting(NamedTuple):
 
 def score_metric(results):
   """The score's column: 'sampled/score', or 'argmax/score' if agents acted so."""
-  has_sampled = any(row.get('sampled/score') is not None for row in results['rows'])
-  has_argmax = any(row.get('argmax/score') is not None for row in results['rows'])
-  return 'argmax/score' if has_argmax and not has_sampled else 'sampled/score'
+  for metric in ('sampled/score', 'argmax/score'):
+    if any(row.get(metric) is not None for row in results['rows']):
+      return metric
+  return 'sampled/score'
 
 
 def metric_of(results, part):

@@ -1,0 +1,34 @@
+"""The measurement of report building runs on results that a report accepts."""
+
+import json
+import subprocess
+import sys
+
+from absl.testing import absltest
+
+from alpt_jax import findings_atari, report_aggregates, results_file
+from experiments import reporting
+
+
+class ReportingTest(absltest.TestCase):
+
+  def test_results_are_whole_and_every_method_meets_every_game(self):
+    results = reporting.make_results(3, 2, 4, 2)
+    results_file.check(results)
+    self.assertLen(results['runs'], 24)
+    self.assertLen(findings_atari.settings(results, 'score'), 2)
+    games, by_method = report_aggregates.common(report_aggregates.scores(results)[10_000])
+    self.assertLen(games, 2)
+    self.assertEqual({len(x) for by_game in by_method.values() for x in by_game.values()}, {4})
+
+  def test_binary_says_how_long_it_took(self):
+    done = subprocess.run(
+        [sys.executable, '-m', 'experiments.reporting', '--methods=2', '--games=1', '--seeds=2',
+         '--turns=2'], capture_output=True, text=True, check=True)
+    measured = json.loads(done.stdout)
+    self.assertLen(measured['seconds'], 2)
+    self.assertEqual((measured['runs'], measured['rows']), (4, 44))
+
+
+if __name__ == '__main__':
+  absltest.main()
