@@ -466,7 +466,7 @@ def _mistakes(results):
 
 
 def _episodes(results):
-  """The best episode of the first seed of each agent, as moving pictures."""
+  """The best episode that was kept of each game, as moving pictures."""
   shown = results.get('episodes', [])
   if not shown:
     return '<p>None was kept.</p>'
@@ -480,8 +480,8 @@ def _episodes(results):
         f'src="data:image/gif;base64,{episode["gif"]}"><figcaption><b>{_e(name)}</b><br>'
         f'{_points(episode["score"])} points in {report_page.count(episode["num_steps"])} steps'
         f'{every}; seed {_e(str(episode["seed"]))}</figcaption></figure>')
-  return ('<p>Of the last evaluation, the episode with the highest score: better than the mean, '
-          'which is in the table of scores.</p><div class="mazes">' + '\n'.join(pictures)
+  return ('<p>Of each game the best episode of the last evaluation, of the first seeds of all '
+          'agents: better than the mean, which is in the table of scores.</p><div class="mazes">' + '\n'.join(pictures)
           + '</div>')
 
 

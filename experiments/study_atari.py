@@ -101,9 +101,9 @@ def gather(config, planned, failed):
       'methods': runs.describe(config.study.labels.variants)
                  | runs.describe(config.study.score.variants),
       'games': {game: _describe_game(config, game, role) for game, role in games.items()},
-      'runs': [], 'rows': [], 'labellings': [], 'episodes': [],
+      'runs': [], 'rows': [], 'labellings': [],
   }
-  is_shown = set()
+  is_shown, episodes = set(), {}
   for run in planned:
     target = run.changes['target']
     own = runs.run_config(config, run)
@@ -134,7 +134,9 @@ def gather(config, planned, failed):
             run, own, result['methods'][run.variant]['label'], labelling))
       episode = runs.shown_episode(config, run, own)
       if episode:
-        result['episodes'].append(episode)
+        episodes.setdefault((target, own.num_labels), []).append(episode)
+  # Moving pictures are large: of each game, one.
+  result['episodes'] = [max(of_game, key=lambda e: e['score']) for of_game in episodes.values()]
   return result
 
 
