@@ -480,9 +480,10 @@ def _episodes(results):
         f'src="data:image/gif;base64,{episode["gif"]}"><figcaption><b>{_e(name)}</b><br>'
         f'{_points(episode["score"])} points in {report_page.count(episode["num_steps"])} steps'
         f'{every}; seed {_e(str(episode["seed"]))}</figcaption></figure>')
-  return ('<p>Of each game the best episode of the last evaluation, of the first seeds of all '
-          'agents: better than the mean, which is in the table of scores.</p><div class="mazes">' + '\n'.join(pictures)
-          + '</div>')
+  return '\n'.join([
+      '<p>Of each game the best episode of the last evaluation, of the first seeds of all agents: '
+      'better than the mean, which is in the table of scores.</p><div class="mazes">', *pictures,
+      '</div>'])
 
 
 def _table_4(results):

@@ -33,7 +33,7 @@ padding:.05rem .6rem;border:1.5px solid currentColor;border-radius:1rem}
 font-size:.92rem}
 .swatch{width:28px;height:10px;margin-right:.4rem;vertical-align:baseline}
 svg.plot,svg.maze{display:block;width:100%;height:auto}
-svg.plot *{stroke-linejoin:round;stroke-linecap:butt}
+svg.plot{max-width:640px;margin:auto}svg.plot *{stroke-linejoin:round;stroke-linecap:butt}
 .maze .wall{fill:var(--wall)}.maze .goal{fill:#009E73}
 .maze .path{fill:none;stroke-width:.2;stroke-linejoin:round;stroke-linecap:round}
 .maze .start{fill:var(--card);stroke-width:.18}

@@ -3,22 +3,26 @@
 Needs Chromium and its driver: apt-get install chromium chromium-driver.
 """
 
+import base64
+import json
 import os
+import pathlib
 import shutil
 import tempfile
 from unittest import mock
 
+import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import report, report_labels, report_page
-from tests import browser, labelling_data, report_atari_test, report_test
+from alpt_jax import report, report_labels, report_page, suite, video
+from tests import browser, labelling_data, report_atari_test, report_test, suite_test
 
 _WIDTHS = (360, 768, 1280)  # A phone, a tablet, a desk.
 _ALL_ACTIONS = (  # The 18 actions of the Atari console.
     'NOOP', 'FIRE', 'UP', 'RIGHT', 'LEFT', 'DOWN', 'UPRIGHT', 'UPLEFT', 'DOWNRIGHT', 'DOWNLEFT',
     'UPFIRE', 'RIGHTFIRE', 'LEFTFIRE', 'DOWNFIRE', 'UPRIGHTFIRE', 'UPLEFTFIRE', 'DOWNRIGHTFIRE',
     'DOWNLEFTFIRE')
-_PAGES = ('maze', 'atari', 'labels')
+_PAGES = ('maze', 'atari', 'labels', 'suite')
 
 # The examples of a labelling: how many actions are wrong, and the first step.
 _MOST_WRONG = [(2, 40), (1, 11), (1, 90), (0, 7)]
@@ -41,6 +45,29 @@ def _labels_page():
        'labels': ('Labels', lambda _: report_labels.section(labelled))})
 
 
+def _suite_page():
+  """Two figures that were made, one that is damaged, others that were not made."""
+  workdir = pathlib.Path(_directory, 'figures')
+  gif = workdir / 'episode.gif'
+  frames = np.random.default_rng(0).integers(256, size=(4, 84, 84), dtype=np.uint8)
+  video.write(gif, frames)
+  episode = dict(run='score-alpt-500-finetune-seed0', method='alpt', target='Breakout', seed=0,
+                 score=9., num_steps=4, every=1,
+                 gif=base64.b64encode(gif.read_bytes()).decode())
+  figures = {
+      'figure2': suite_test.results_of('2') | {
+          'labellings': [labelling_data.make_labelling()], 'episodes': [episode]},
+      'figure5': report_test.make_results() | {
+          'figure': '5', 'labellings': [labelling_data.make_labelling()]}}
+  for name, results in figures.items():
+    (workdir / name).mkdir()
+    (workdir / name / 'results.json').write_text(json.dumps(results))
+  (workdir / 'figure4').mkdir()
+  (workdir / 'figure4' / 'results.json').write_text('{"experiment": ')
+  suite.write(workdir)
+  return (workdir / 'report.html').read_text()
+
+
 def setUpModule():
   global _browser, _directory
   _browser = browser.Browser()
@@ -48,6 +75,7 @@ def setUpModule():
   report.write_report(report_test.make_results(), _path('maze'))
   report.write_report(report_atari_test.make_results(), _path('atari'))
   _write('labels', _labels_page())
+  _write('suite', _suite_page())
 
 
 def tearDownModule():
