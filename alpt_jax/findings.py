@@ -60,21 +60,21 @@ def rows_by_run(rows):
 
 
 def unfinished(run, rows):
-  """Says in a list of at most one sentence that a run failed, is not finished, or lacks something.
+  """Says in a list of sentences that a run failed, is not finished, or lacks something.
 
   Args:
     run: of the results.
     rows: of the run.
   """
-  if run.get('damaged'):
-    return [f'{run["run"]}: cannot be read and is not counted: {", ".join(run["damaged"])}.']
+  found = [f'{run["run"]}: cannot be read and is not counted: {text}'
+           + ('' if text.endswith('.') else '.') for text in run.get('damaged') or ()]
   steps = max((row['step'] for row in rows), default=None)
   where = 'without an evaluation' if steps is None else f'last evaluation at step {steps:,}'
   if run['status'] != 'done':
-    return [f'{run["run"]}: {run["status"]}, {where}.']
+    return [*found, f'{run["run"]}: {run["status"]}, {where}.']
   if steps is None or (run.get('num_steps') is not None and steps < run['num_steps']):
-    return [f'{run["run"]}: done, but {where}.']
-  return []
+    return [*found, f'{run["run"]}: done, but {where}.']
+  return found
 
 
 def mixed_versions(results):

@@ -8,6 +8,7 @@ import base64
 import pathlib
 import re
 import zipfile
+import zlib
 
 import cv2
 import numpy as np
@@ -21,11 +22,25 @@ _PLANE_COLOURS = np.array([  # Of a grid, drawn over each other on white: e.g. w
 _WHITE = np.uint8(255)
 
 
-def score_labels(run_directory, truth):
-  """Compares the labels that a run's IDM gave with the truth, apart from training.
+def files(run_directory, last_step=None):
+  """The label files of a run, by step: those of a longer run than was asked for are left out.
 
   Args:
     run_directory: with labels/step_*.npz, as `train` writes them.
+    last_step: of the files; None for all.
+
+  Returns:
+    A list of `pathlib.Path`.
+  """
+  found = sorted(pathlib.Path(run_directory).glob('labels/step_*.npz'))
+  return [path for path in found if last_step is None or _step(path) <= last_step]
+
+
+def score_labels(paths, truth):
+  """Compares the labels that a run's IDM gave with the truth, apart from training.
+
+  Args:
+    paths: from `files`.
     truth: `episodes.Episodes` of the target, or anything else with its `cut`, with all actions.
 
   Returns:
@@ -35,7 +50,7 @@ def score_labels(run_directory, truth):
     ValueError: if a file is of other data.
   """
   accuracy, before, true_actions = {}, None, None
-  for path in _label_files(run_directory):
+  for path in paths:
     labels = _read_labels(path, truth)
     # A run labels the same windows again and again; their truth is read once.
     if before is None or not all(map(np.array_equal, labels[:2], before[:2])):
@@ -59,21 +74,17 @@ def baselines(confusion):
           'chance_accuracy': 1. / len(counts)}
 
 
-def _label_files(run_directory):
-  return sorted(pathlib.Path(run_directory).glob('labels/step_*.npz'))
-
-
 def _read_labels(path, truth):
   """Returns the `label.Labels` of a file; ValueError if they are of other data."""
   try:
     with np.load(path) as saved:
       fields = dict(saved)
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    labels = label.Labels(**{'confidence': np.full(fields['actions'].shape, np.nan, np.float16)}
+                          | fields)  # Runs did not write it once.
+  except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, zlib.error,
+          zipfile.BadZipFile) as error:  # What damage of any byte leads to.
     raise ValueError(f'{path}: cannot be read ({error}). Delete the file: its labels are left out '
                      'then.') from error
-  # Runs did not write it once.
-  fields.setdefault('confidence', np.full(fields['actions'].shape, np.nan, np.float16))
-  labels = label.Labels(**fields)
   window = labels.actions.shape[1]
   is_known = labels.episode < truth.num_episodes
   lengths = np.where(is_known, truth.num_transitions[np.where(is_known, labels.episode, 0)], 0)
@@ -92,11 +103,11 @@ def _true_actions(labels, truth):
       for rows in np.array_split(np.arange(len(labels.episode)), len(labels.episode) // 256 + 1)])
 
 
-def describe(run_directory, truth, spec, action_names):
-  """Describes the last labels of a run's IDM, for a report.
+def describe(path, truth, spec, action_names):
+  """Describes labels of a run's IDM, for a report.
 
   Args:
-    run_directory: with labels/step_*.npz, at least one.
+    path: one of `files`.
     truth: as in `score_labels`.
     spec: the `types.EnvironmentSpec` of the target.
     action_names: of all ids in [0, spec.num_actions).
@@ -112,7 +123,6 @@ def describe(run_directory, truth, spec, action_names):
     it), `was_labelled` and `return_to_go` (in clipped reward). There are no examples of
     observations that are no pictures.
   """
-  path = _label_files(run_directory)[-1]
   labels = _read_labels(path, truth)
   is_hidden = labels.is_counted & ~labels.was_labelled
   index = np.full(spec.num_actions, -1)

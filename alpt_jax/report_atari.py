@@ -23,7 +23,7 @@ _e = report_page.escape
 
 _VERDICTS = findings.VERDICTS | {'undecided': 'Cannot tell at this size',
                                  'not measured': 'Not measured'}
-_STATES = ('done', 'running', 'failed')
+_STATES = ('done', 'unfinished', 'running', 'failed')
 _MAX_CHECKPOINTS = 12  # Longer tables are folded.
 
 

@@ -22,7 +22,7 @@ _MAZE = {'role': str, 'kind': str, 'size': numbers.Real, 'walls': list, 'goal': 
 _GAME_NUMBERS = ('num_transitions', 'num_episodes', 'random', 'human', 'majority_accuracy',
                  'chance_accuracy')
 _IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real}
-STATUSES = ('done', 'failed', 'running')
+STATUSES = ('done', 'failed', 'unfinished', 'running')  # The last of older files.
 PARTS = ('labels', 'score')  # The IDM alone, or agents.
 
 

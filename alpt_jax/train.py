@@ -240,9 +240,9 @@ def evaluation_path(workdir, step):
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
 
 
-def episode_path(workdir):
+def episode_path(workdir, step):
   """Where an episode of the last evaluation is shown, where there are pictures of it."""
-  return os.path.join(workdir, 'eval', 'episode.gif')
+  return os.path.join(workdir, 'eval', f'episode_{step:07d}.gif')
 
 
 def check_config(config, workdir, digests, *, ignored=()):
@@ -328,7 +328,7 @@ class _Evaluation:
     if self._agent is not None:
       result |= self._agent(
           sharding.on_one_device(networks[self._acts]), step == self._num_steps,
-          short_path=episode_path(self._workdir) if distributed.is_main() else '')
+          short_path=episode_path(self._workdir, step) if distributed.is_main() else '')
     if distributed.is_main():
       whole_files.write_json(evaluation_path(self._workdir, step), result)
     return {f'eval/{mode}/{name}': value for mode in acting.MODES if mode in result

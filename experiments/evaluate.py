@@ -59,7 +59,8 @@ def main(config):
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)
-    result['label_accuracy'] = label_quality.score_labels(config.workdir, truth)
+    result['label_accuracy'] = label_quality.score_labels(
+        label_quality.files(config.workdir), truth)
   whole_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
   print(json.dumps(result, indent=1))
 

@@ -15,7 +15,7 @@ from experiments import cli
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where and how fast results are made, not what they are.
 _PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')
-_SCORES_FORMAT = 1  # Of label_scores.json.
+_SCORES_FORMAT = 2  # Of label_scores.json.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,12 +78,16 @@ def command(config, run):
 
 
 def is_finished(config, run):
-  """Whether a run has been trained to its last step; refuses one of another config or data."""
+  """Whether a run has been trained and scored to its last step.
+
+  Raises:
+    ValueError: if it is of another config or other data.
+  """
   own = run_config(config, run)
   phase = methods.phase_of(own.method, own.phase)
   train.check_config(own, own.workdir, domains.digests(own, train.environments(own, phase)))
-  return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(
-      train.evaluation_path(own.workdir, own.num_steps))
+  path = train.evaluation_path(own.workdir, own.num_steps)
+  return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(path)
 
 
 def describe(variants):
@@ -191,7 +195,7 @@ def label_scores(config, run, truths):
     most one sentence on labels that cannot be read or are of other data, and are not counted.
   """
   own = run_config(config, run)
-  files = sorted(pathlib.Path(own.workdir).glob('labels/step_*.npz'))
+  files = label_quality.files(own.workdir, last_step=own.num_steps)
   if not files:
     return {'accuracy': {}, 'labelling': None, 'problem': []}
   key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
@@ -204,9 +208,9 @@ def label_scores(config, run, truths):
   if kept.get('key') != key:
     truth, domain = truths[own.target], domains.of(own)
     try:
-      accuracy = label_quality.score_labels(own.workdir, truth)
+      accuracy = label_quality.score_labels(files, truth)
       labelling = label_quality.describe(
-          own.workdir, truth, domain.spec(own, own.target), domain.ACTION_NAMES)
+          files[-1], truth, domain.spec(own, own.target), domain.ACTION_NAMES)
     except ValueError as error:
       return {'accuracy': {}, 'labelling': None, 'problem': [str(error)]}
     kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': labelling}
@@ -223,8 +227,10 @@ def shown_labelling(run, own, label, labelling):
 def shown_episode(config, run, own):
   """The entry of a run in the `episodes` of the results; None if it has no pictures of one."""
   about = evaluations(config, run).get(num_steps(config, run), {}).get('episode')
-  path = pathlib.Path(train.episode_path(own.workdir))
-  if about is None or not path.exists():
+  if about is None:
+    return None
+  path = pathlib.Path(own.workdir, 'eval', about['file'])
+  if not path.exists():
     return None
   return {'run': run.name, 'method': run.variant, 'target': own.target, 'seed': own.seed,
           **{key: about[key] for key in ('score', 'num_steps', 'every')},
@@ -232,6 +238,6 @@ def shown_episode(config, run, own):
 
 
 def status(config, run, failed):
-  """'done', 'failed' or 'running', for the results."""
+  """'done', 'failed' or 'unfinished', for the results."""
   is_done = max(evaluations(config, run), default=-1) >= num_steps(config, run)
-  return 'done' if is_done else 'failed' if run in failed else 'running'
+  return 'done' if is_done else 'failed' if run in failed else 'unfinished'

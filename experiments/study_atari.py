@@ -45,8 +45,8 @@ def _part(config, part, target, seed, **changes):
             s for s in variant.sources if s not in study.targets)), 'all'
       pretraining = runs.Run(
           f"{part}-pretrain-{where}-{common['num_labels']}-{name}-seed{seed}", name,
-          common | before | _of_phase(config, 'pretrain')
-          | dict(phase='pretrain', num_steps=study.pretrain_steps), part=part)
+          _with_equal_shares(config, common | before | _of_phase(config, 'pretrain')
+                             | dict(phase='pretrain', num_steps=study.pretrain_steps)), part=part)
       planned.append(pretraining)
     # Who is not pretrained gets the steps of both, to be compared after as many of either kind.
     num_steps = study.num_steps + (0 if is_pretrained or part == 'score' else study.pretrain_steps)
@@ -55,6 +55,14 @@ def _part(config, part, target, seed, **changes):
         common | own | _of_phase(config, 'finetune') | dict(phase='finetune', num_steps=num_steps),
         after=pretraining, part=part))
   return planned
+
+
+def _with_equal_shares(config, changes):
+  """Rounds the batches of a pretraining to as many rows for each of its games."""
+  num_games = 1 + len(changes['other_targets']) + len(changes['sources'])
+  unit = config.sampling.num_shards * num_games
+  return changes | {name: max(round(changes.get(name, config[name]) / unit), 1) * unit
+                    for name in ('batch_size', 'idm_batch_size')}
 
 
 def _of_phase(config, phase):

@@ -44,14 +44,16 @@ class LabelQualityTest(absltest.TestCase):
     np.savez(self.directory / 'labels' / f'step_{step:07d}.npz', **fields)
 
   def describe(self):
-    return label_quality.describe(self.directory, make_truth(), SPEC, NAMES)
+    return label_quality.describe(
+        label_quality.files(self.directory)[-1], make_truth(), SPEC, NAMES)
 
   def test_counts_by_hand(self):
     was_labelled = np.zeros((4, 3), bool)
     was_labelled[0, 0] = True
     self.write(5, np.full((4, 3), 2))
     self.write(9, [[4, 2, 2], [2, 0, 2], [4, 4, 0], [0, 0, 0]], was_labelled=was_labelled)
-    self.assertEqual(label_quality.score_labels(self.directory, make_truth()),
+    self.assertEqual(label_quality.score_labels(
+        label_quality.files(self.directory), make_truth()),
                      {5: 4 / 12, 9: 9 / 11})
     found = self.describe()
     self.assertEqual(found['step'], 9)
@@ -88,6 +90,28 @@ class LabelQualityTest(absltest.TestCase):
     path.write_bytes(path.read_bytes()[:100])
     with self.assertRaisesRegex(ValueError, 'step_0000001.npz: cannot be read'):
       self.describe()
+
+  def test_whatever_byte_is_damaged_is_no_crash(self):
+    self.write(1, TRUE)
+    path = self.directory / 'labels' / 'step_0000001.npz'
+    with np.load(path) as saved:
+      np.savez_compressed(path, **saved)
+    whole = path.read_bytes()
+    num_refused = 0
+    for place in range(0, len(whole), 3):
+      path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xff]) + whole[place + 1:])
+      try:
+        label_quality.score_labels(label_quality.files(self.directory), make_truth())
+      except ValueError as error:
+        num_refused += 1
+        self.assertIn('step_0000001.npz', str(error))
+    self.assertGreater(num_refused, len(whole) // 6)
+
+  def test_labels_of_a_longer_run_are_left_out(self):
+    self.write(1, TRUE)
+    self.write(5, TRUE)
+    self.assertEqual([f.stem for f in label_quality.files(self.directory, last_step=3)],
+                     ['step_0000001'])
 
   def test_labels_of_other_data_are_refused(self):
     self.write(1, TRUE, start=10 * np.arange(4))

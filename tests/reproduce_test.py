@@ -135,7 +135,7 @@ class ReproduceTest(absltest.TestCase):
     stopped_at = int(os.listdir(workdir / 'grid-alpt_blocked-seed0' / 'checkpoints')[0])
     self.assertBetween(stopped_at, 4, 2999)
     results = json.loads((workdir / 'results.json').read_text())
-    self.assertEqual({r['status'] for r in results['runs']}, {'running'})
+    self.assertEqual({r['status'] for r in results['runs']}, {'unfinished'})
     finished = run('train', workdir / 'grid-alpt_blocked-seed0',
                    f'--config.num_steps={stopped_at + 1}', *flags[1:])
     self.assertEqual(finished.returncode, 0, finished.stderr)

@@ -213,10 +213,11 @@ class TrainAtariTest(parameterized.TestCase):
 
   def test_labels_are_scored_against_the_truth(self):
     truth = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
-    accuracy = label_quality.score_labels(self.pretraining.workdir, truth)
+    accuracy = label_quality.score_labels(
+        label_quality.files(self.pretraining.workdir), truth)
     self.assertEqual(sorted(accuracy), [0, 2, 4])
     described = label_quality.describe(
-        self.pretraining.workdir, truth, domains.of(self.pretraining).spec(
+        label_quality.files(self.pretraining.workdir)[-1], truth, domains.of(self.pretraining).spec(
             self.pretraining, 'Breakout'), domains.of(self.pretraining).ACTION_NAMES)
     self.assertEqual(described['actions'], ['NOOP', 'FIRE', 'RIGHT', 'LEFT'])
     confusion = np.array(described['confusion'])
