@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from alpt_jax import statistics
 
-VERDICTS = {  # For readers.
+VERDICTS = {  # For readers; but see `verdict_text`.
     'reproduced': 'Reproduces',
     'partly': 'Reproduces in part',
     'not shown': 'Does not reproduce',
@@ -14,6 +14,13 @@ VERDICTS = {  # For readers.
     'undecided': 'Not testable at this size',
     'not measured': 'Not made',
 }
+
+
+def verdict_text(verdict, preset):
+  """A verdict in words; at the paper's size, what cannot be told is not the size's fault."""
+  if verdict == 'undecided' and preset == 'paper':
+    return 'Cannot tell: no clear difference, or one seed'
+  return VERDICTS[verdict]
 
 
 class ClaimRow(NamedTuple):

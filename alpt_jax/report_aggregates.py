@@ -124,6 +124,12 @@ def section(results):
     svg = _profile(results, shown, f'profile-{num_labels}')
     parts.append(f'<div class="grid"><figure>{svg}<figcaption>Share of the runs above a score, '
                  'mean over games.</figcaption></figure></div>')
+  unfinished = [findings.label(results, m) for m in dict.fromkeys(
+      run['method'] for run in results['runs'] if run['part'] == findings_atari.SCORE)
+                if not any(m in by_method for by_method in found.values())]
+  if found and unfinished:
+    parts.append(f'<p>Without a finished run, and so not counted: '
+                 f'{_e(report_page.listed(unfinished))}.</p>')
   unknown = sorted(game for game, about in results['games'].items()
                    if about['role'] == 'target' and not math.isfinite(
                        statistics.value(about, 'human')))

@@ -18,9 +18,9 @@ def _prefixed(text, name):
                 rf'\g<1>{name}-', text)
 
 
-def _badge(verdict):
+def _badge(verdict, preset):
   return (f'<span class="badge {verdict.replace(" ", "-")}">'
-          f'{_e(findings.VERDICTS[verdict])}</span>')
+          f'{_e(findings.verdict_text(verdict, preset))}</span>')
 
 
 def _claims(parts):
@@ -29,10 +29,11 @@ def _claims(parts):
     if figure is not last:
       last = figure
       rows.append(f'{_e(figure.title)}, {_e(figure.section)}: {_e(figure.about)}')
-    measured = (f'<code>{_e(row.measured)}</code>' if row.verdict == 'not measured' else
+    measured = (f'<code>{_e(row.measured)}</code>' if row.measured.startswith('python ') else
                 '<br>'.join(map(_e, row.measured.split('; '))))
     rows.append([f'<div class="wrap">{_e(row.paper)}<br><span class="muted">{_e(row.section)}'
-                 f'</span></div>', _badge(row.verdict), f'<div class="wrap">{measured}</div>'])
+                 f'</span></div>', _badge(row.verdict, suite.preset_of(parts)),
+                 f'<div class="wrap">{measured}</div>'])
   return ('<p>What the paper says, what was measured, and whether that agrees, by rules that were '
           'fixed before any number (each figure’s own report says them). “Not testable at this '
           'size”: the runs are too few, too short or of other data to tell.</p>'

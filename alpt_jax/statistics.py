@@ -369,11 +369,15 @@ def verdict_of_outcomes(outcomes):
     outcomes: list of OUTCOMES.
 
   Returns:
-    'reproduced' if all are better, 'partly' if some are, 'contradicted' if none is and some are
-    worse, 'undecided' if nothing can be told of any, 'not measured' if there are none.
+    'reproduced' if all are better, 'partly' if some are and no more are worse, 'contradicted' if
+    more are worse than better, 'undecided' if nothing can be told of any, 'not measured' if there
+    are none.
   """
   if not outcomes:
     return 'not measured'
-  if 'better' in outcomes:
-    return 'reproduced' if set(outcomes) == {'better'} else 'partly'
-  return 'contradicted' if 'worse' in outcomes else 'undecided'
+  num_better, num_worse = outcomes.count('better'), outcomes.count('worse')
+  if num_better == len(outcomes):
+    return 'reproduced'
+  if num_worse > num_better:
+    return 'contradicted'
+  return 'partly' if num_better else 'undecided'

@@ -12,8 +12,18 @@ import pathlib
 
 from alpt_jax import findings, report, results_file, versions, whole_files
 
+PAGE, NUMBERS = 'figures.html', 'figures.json'  # A study beside them has its own names.
 _COMMAND = ('python -m experiments.reproduce '
             '--config=experiments/configs/paper.py:figure={},preset={}')
+
+
+# Fields of a study that figures should have in common, and others that they need not: CQL has its
+# own size, a figure its own methods and games, and where results lie does not matter.
+_COMPARED_IN_STUDY = ('study.score.pretrain_steps', 'study.score.num_steps', 'study.score_seeds')
+_FREE_IN_SUITE = (
+    'workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'method', 'target', 'sources',
+    'num_steps', 'eval_every_steps', 'checkpoint_every_steps', 'log_every_steps', 'cql.hidden',
+    'cql.learning_rate', 'cql.target_update_steps', 'cql.batch_size', 'cql.num_quantiles')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +66,7 @@ FIGURES = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Part:
   """What is there of a figure.
 
@@ -132,26 +142,57 @@ def problems(parts):
   """What a reader must know before comparing figures: a list of sentences."""
   found = [f'{part.figure.title}: {part.problem}' for part in parts if part.problem]
   made = [part for part in parts if part.results]
-  for what, of in (
-      ('preset', lambda r: r['preset']),
-      ('versions', lambda r: versions.as_text(r['versions']))):
-    values = {}
-    for part in made:
-      values.setdefault((part.results['experiment'] if what == 'preset' else '', of(part.results)),
-                        []).append(part.figure.title)
-    groups = {}
-    for (experiment, value), titles in values.items():
-      groups.setdefault(experiment, []).append(f'{value} ({", ".join(titles)})')
-    found += [f'Different {what}: {"; ".join(group)}.' for group in groups.values()
-              if len(group) > 1]
+  found += _differing('preset', {part: part.results['preset'] for part in made})
+  found += _differing('versions when gathered',
+                      {part: versions.as_text(part.results['versions']) for part in made})
+  trained = {}
+  for part in made:
+    for run in part.results['runs']:
+      for text in run.get('versions') or ['not written down']:
+        trained.setdefault(text, {}).setdefault(part.figure.title, None)
+  if len(trained) > 1:
+    found.append('Different versions that trained: ' + '; '.join(
+        f'{text} (runs of {", ".join(titles)})' for text, titles in trained.items()) + '.')
+  for experiment in dict.fromkeys(part.results['experiment'] for part in made):
+    found += _differing_settings([part for part in made
+                                  if part.results['experiment'] == experiment])
   for part in made:
     in_part = report.of(part.results).problems(part.results)
     found += [f'{part.figure.title}: {sentence}' for sentence in in_part]
   return found
 
 
+def _differing(what, values):
+  """Says in a list of at most one sentence that {part: value} are not all the same."""
+  titles = {}
+  for part, value in values.items():
+    titles.setdefault(value, []).append(part.figure.title)
+  return [f'Different {what}: ' + '; '.join(
+      f'{value} ({", ".join(names)})' for value, names in titles.items()) + '.'
+  ] if len(titles) > 1 else []
+
+
+def _differing_settings(parts):
+  """Says which fields of the config differ between figures, beside those that make a figure."""
+  flat = {part: _flatten(part.results['config']) for part in parts}
+  sentences = []
+  for key in sorted({key for config in flat.values() for key in config}):
+    if key.startswith('study.') and key not in _COMPARED_IN_STUDY or key in _FREE_IN_SUITE:
+      continue
+    values = {part: json.dumps(config[key]) for part, config in flat.items() if key in config}
+    sentences += _differing(key, values)
+  return sentences
+
+
+def _flatten(tree, prefix=''):
+  flat = {}
+  for key, value in tree.items():
+    flat |= _flatten(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
+  return flat
+
+
 def summary(parts):
-  """What results.json of the whole holds.
+  """What figures.json holds.
 
   Returns:
     A dict: `claims`, each with figure, section, paper, measured and verdict; `figures`, {title:
@@ -174,7 +215,7 @@ def summary(parts):
 
 
 def write(workdir):
-  """Writes report.html and results.json on all figures of a directory.
+  """Writes figures.html and figures.json on all figures of a directory.
 
   Args:
     workdir: see `read`.
@@ -182,6 +223,6 @@ def write(workdir):
   from alpt_jax import report_suite  # It reads this module.
 
   parts = read(workdir)
-  whole_files.write(os.path.join(workdir, 'report.html'), report_suite.page(parts).encode())
-  whole_files.write(os.path.join(workdir, 'results.json'),
+  whole_files.write(os.path.join(workdir, PAGE), report_suite.page(parts).encode())
+  whole_files.write(os.path.join(workdir, NUMBERS),
                     json.dumps(summary(parts), indent=1).encode())

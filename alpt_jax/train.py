@@ -235,6 +235,21 @@ def _only_trainer(workdir):
       os.rmdir(workdir)
 
 
+def is_taken(workdir):
+  """Whether another process is training in a run directory on this machine."""
+  try:
+    directory = os.open(workdir, os.O_RDONLY)
+  except FileNotFoundError:
+    return False
+  try:
+    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return True
+  finally:
+    os.close(directory)
+  return False
+
+
 def evaluation_path(workdir, step):
   """Where the scores after `step` updates are written."""
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')

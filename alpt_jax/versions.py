@@ -1,5 +1,6 @@
 """Which versions made a result: of the packages that numbers depend on, and of this code."""
 
+import contextlib
 import functools
 import importlib.metadata
 import json
@@ -7,7 +8,8 @@ import pathlib
 import subprocess
 import time
 
-_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'array-record',
+             'opencv-python-headless', 'ale-py')
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 SESSIONS = 'sessions.jsonl'  # In a run directory: a line for every process that trained there.
 
@@ -15,7 +17,10 @@ SESSIONS = 'sessions.jsonl'  # In a run directory: a line for every process that
 @functools.cache
 def current():
   """{package: version}; of alpt_jax the commit, with '+' if files differ, where git knows."""
-  found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  found = {}
+  for name in _PACKAGES:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # Some are optional.
+      found[name] = importlib.metadata.version(name)
   commit = _git('rev-parse', '--short=10', 'HEAD') if (_ROOT / '.git').exists() else ''
   if commit:
     is_changed = _git('status', '--porcelain', '--untracked-files=no')

@@ -8,7 +8,8 @@ First says what it is going to do and about how long that takes; --dry_run ends 
 a process of its own (experiments/train.py) with a directory of its own under `workdir`; what is
 finished is not done again, what was interrupted goes on. Writes results.json, results.csv,
 figure.png and report.html; of a figure of the paper into a directory of its own, and into `workdir`
-the report on all figures that are there.
+figures.html and figures.json on all figures that are there. Two figures can be made side by side:
+what one trains, the other waits for.
 """
 
 import concurrent.futures
@@ -122,6 +123,12 @@ class _Workers:
         return None
     workdir = pathlib.Path(self._config.workdir, run.name)
     workdir.mkdir(parents=True, exist_ok=True)
+    while train.is_taken(workdir):  # By the experiment of another figure.
+      if self._is_stopping:
+        return None
+      time.sleep(_POLL_SECONDS)
+    if runs.is_finished(self._config, run):
+      return 0
     start = time.time()
     with open(workdir / 'train.log', 'a') as log:
       arguments = runs.command(self._config, run)
@@ -259,8 +266,12 @@ def main(config):
   print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):
-    print(f'On all figures that are there: {workdir / "report.html"}.')
-  if failed:
+    print(f'On all figures that are there: {workdir / suite.PAGE}.')
+  damaged = [run for run in planned if runs.damaged(config, run)]
+  for run in damaged:
+    print(f'{run.name}: {", ".join(runs.damaged(config, run))} cannot be read. To make the run '
+          f'again, delete {workdir / run.name}.')
+  if failed or damaged:
     return 1
   return train.PREEMPTED if any(codes.values()) or None in codes.values() else 0
 

@@ -16,6 +16,9 @@ from experiments import collect_atari, runs
 def plan(config):
   """Returns the `runs.Run`s of the experiment; a pretraining comes before what starts from it."""
   planned = []
+  for name in ('seeds', 'score_seeds'):
+    if not config.study[name]:
+      raise ValueError(f'study.{name} is empty; expected at least one seed, e.g. (0,).')
   for seed in config.study.score_seeds:
     for target in config.study.score.targets:
       planned += _part(config, 'score', target, seed, num_labels=config.num_labels)
@@ -119,7 +122,8 @@ def gather(config, planned, failed):
     for step, evaluation in runs.evaluations(config, run).items():
       played = evaluation.get(own.evaluation.acting_mode, {})
       result['rows'].append(_identity(run, own) | {
-          'step': step, 'frames': step * own.batch_size * own.window,
+          'step': step, 'frames': step * (
+              own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
           'label_accuracy': scores['accuracy'].get(step),
           **{f'sampled/{name}': played.get(name) for name in (
               'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes')}})

@@ -65,7 +65,7 @@ def _suite_page():
   (workdir / 'figure4').mkdir()
   (workdir / 'figure4' / 'results.json').write_text('{"experiment": ')
   suite.write(workdir)
-  return (workdir / 'report.html').read_text()
+  return (workdir / suite.PAGE).read_text()
 
 
 def setUpModule():

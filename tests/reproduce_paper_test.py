@@ -154,12 +154,12 @@ class SuiteTest(absltest.TestCase):
     self.assertEmpty(self.are_there_after_the_plan)
 
   def test_every_figure_is_made_and_in_one_report(self):
-    summary = json.loads((self.workdir / 'results.json').read_text())
+    summary = json.loads((self.workdir / suite.NUMBERS).read_text())
     for title, figure in summary['figures'].items():
       self.assertEqual((figure['status'], figure['runs_done']), ('made', figure['runs']), title)
     self.assertEmpty(summary['problems'])
     self.assertLen({claim['figure'] for claim in summary['claims']}, 6)
-    page = (self.workdir / 'report.html').read_text()
+    page = (self.workdir / suite.PAGE).read_text()
     for figure in suite.FIGURES:
       self.assertIn(f'id="{figure.directory}"', page)
 

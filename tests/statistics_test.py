@@ -225,6 +225,7 @@ class PairedDifferenceTest(parameterized.TestCase):
     self.assertEqual(verdict([]), 'not measured')
     self.assertEqual(verdict(['better', 'better']), 'reproduced')
     self.assertEqual(verdict(['better', 'cannot tell', 'worse']), 'partly')
+    self.assertEqual(verdict(['better', 'worse', 'worse']), 'contradicted')
     self.assertEqual(verdict(['cannot tell', 'worse']), 'contradicted')
     self.assertEqual(verdict(['cannot tell']), 'undecided')
 
