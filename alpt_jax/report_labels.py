@@ -193,7 +193,7 @@ def section(labelled):
     labelled: list of labellings that `labellings.check` accepts.
 
   Returns:
-    HTML for one section of a page, with its script; a page holds one of them.
+    HTML for one section of a page, with its script, which may be on a page more than once.
   """
   if not labelled:
     return '<p>Not part of this experiment.</p>'

@@ -24,7 +24,7 @@ class Work:
     num_runs: all of them.
     num_finished: of them.
     num_steps: updates of a run.
-    seconds: of all that is left, on one worker.
+    seconds: of the runs that are not finished, on one worker; what they have done counts for none.
   """
   label: str
   phase: str

@@ -10,7 +10,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import suite, train
+from alpt_jax import program, suite, train
 from experiments import estimates, reproduce, runs
 from experiments.configs import atari, paper
 from tests import maze_data
@@ -58,8 +58,32 @@ class PlanTest(parameterized.TestCase):
     for run in planned:
       own = runs.run_config(config, run)
       expected = atari.get_config(f'paper,phase={own.phase}')
-      self.assertEqual(own.batch_size, expected.batch_size)
       self.assertEqual(own.optimizer.to_dict(), expected.optimizer.to_dict())
+      self.assertEqual(own.batch_size, {'pretrain': 1920, 'finetune': 256}[own.phase])
+
+  @parameterized.product(figure=('2', '3', '4', '6'), preset=('desk', 'paper'))
+  def test_games_have_equal_weight_in_pretraining(self, figure, preset):
+    config, planned = plan(figure, preset)
+    for run in planned:
+      own = runs.run_config(config, run)
+      if own.phase == 'pretrain':
+        phase, specs = train.check_run(own)
+        shares = program.shares(own, phase, specs)
+        for network in ({'idm'}, {'dt', 'limited'}):
+          self.assertLessEqual(
+              len({share.rows for share in shares if share.part in network}), 1, msg=run.name)
+
+  @parameterized.product(figure=('2', '3', '4', '6', 'table4'), chips=(8, 64))
+  def test_batches_of_the_papers_size_can_be_shared_by_a_slice(self, figure, chips):
+    config, planned = plan(figure, 'paper')
+    for run in planned:
+      own = runs.run_config(config, run)
+      phase, specs = train.check_run(own)
+      if not phase.q:  # 32 transitions of CQL are for one chip, or 8, or 32.
+        for rows in program.part_rows(own, phase, specs).values():
+          self.assertEqual(rows % chips, 0, msg=run.name)
+          if chips == 8:  # accumulate=4
+            self.assertEqual(rows % 32, 0, msg=run.name)
 
   def test_targets_of_figure_3_share_one_pretraining(self):
     config, planned = plan('3', 'paper')
@@ -81,7 +105,8 @@ class PlanTest(parameterized.TestCase):
       config, planned = plan(figure, preset)
       for run in planned:
         own = runs.run_config(config, run).to_dict()
-        del own['study']
+        for key in ('study', 'num_steps'):  # Figure 6 ends earlier at the paper's size.
+          del own[key]
         self.assertEqual(known.setdefault(run.name, own), own, msg=run.name)
     self.assertIn('score-Breakout-10000-dt1_idm-seed0', known)
 

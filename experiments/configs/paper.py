@@ -6,14 +6,15 @@ python -m experiments.reproduce --config=experiments/configs/paper.py:figure=2,p
   figure=3         Section 5.4: more source games; pretrained once for all targets.
   figure=4         Section 5.5: Freeway, whose actions the targets lack, is the only source.
   figure=5         Section 5.6: mazes.
-  figure=6         Appendix A: the IDM alone is pretrained.
+  figure=6         Section 5.3, appendix A: the IDM alone is pretrained.
   figure=table4    Appendix C: conservative Q-learning on the labelled transitions.
   preset=desk      2 cores: fewer targets and steps, small models, recorded data. The default.
   preset=paper     As the paper has it, for a pod.
   preset=tiny      Minutes; for tests.
 
-Figures of one preset share their `workdir`, and with it data and runs: DT1-IDM of figures 2, 3, 4
-and 6 is trained once. Results of figure N lie in workdir/figureN, the report on all in workdir.
+Figures of one preset share their `workdir`, and with it data and runs: the same method with the
+same target, sources and seed is trained once. Results of figure N lie in workdir/figureN, and on
+all of them in workdir/figures.html.
 """
 
 from experiments.configs import atari, maze
@@ -75,6 +76,12 @@ def _parse(argument):
 def _maze(preset):
   """Figure 5: three target mazes, each with a seed."""
   config = maze.get_config(preset)
+  if preset == 'paper':
+    config.study.num_workers = 1
+    # python -m launch.preflight --config=experiments/configs/maze.py:paper --topology=v5e:2x4
+    config.study.rates = dict(
+        source="a v5e-8, by its compiler's estimate; evaluations not counted", start=0.,
+        evaluation=0., joint=dict(both=.01025, idm=.01025, dt=.01025))
   if preset == 'desk':
     config.study.update(seeds=(0, 1, 2), targets=tuple(maze.target(i) for i in range(3)))
   config.data_dir = f'runs/figures_{preset}/mazes' if preset == 'tiny' else 'runs/maze/data'
@@ -107,14 +114,17 @@ def _desk(config, figure):
 
 
 def _paper(config, figure):
-  del figure
   config.study.score.update(
       pretrain_steps=config.num_steps,
-      num_steps=1_000_000,  # Figure 6 shows the first 100k of as many.
+      num_steps=100_000 if figure == '6' else 1_000_000,  # As the figures show.
       eval_every_steps=20_000)
+  # Every part of every batch is a multiple of 64 rows, for slices of up to 64 chips, or 8 with
+  # `sharding.accumulate` of up to 8. As many windows are mixed as by 16 shards of 1024.
+  config.sampling.update(num_shards=64, pool_size=256)
   config.study.num_workers = 1  # A slice.
-  # launch/README.md. The update of both networks, which the others do not exceed; nobody knows what
-  # starting and playing take there.
+  # launch/README.md, a v5e-8 with --config.sharding.accumulate=4. The update of both networks on
+  # 2080 windows, more than any figure trains on; Figure 4 labels 1024 of them instead of 416, which
+  # may take a tenth longer. Nobody knows what starting and playing take there.
   config.study.rates = dict(
       source="a v5e-8, by its compiler's estimate; evaluations not counted",
       start=0., evaluation=0.,
