@@ -1,0 +1,298 @@
+"""How far an IDM's labels can be trusted: measured on transitions whose true actions are known.
+
+All functions take what the IDM said of M transitions that no training saw, `probabilities` [M, A],
+and the truth, `actions` [M]. An IDM's label is its most probable action, the first of equals; the
+confidence in it is its probability. Transitions of one episode are alike, so what has an interval
+also takes `episodes` [M]: intervals are about other episodes, not about other steps of these.
+
+Nothing here knows files, networks or environments: arrays in, numbers out.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from alpt_jax import statistics
+
+PROBABILITY_FLOOR = 1e-12  # `negative_log_likelihood` takes none as lower: 27.6 nats at most.
+_SUM_TOLERANCE = 1e-4  # Of float32 probabilities to sum to 1.
+_DRAWS_AT_ONCE = 2**22  # Of a bootstrap; 32 MB.
+
+
+class Accuracy(NamedTuple):
+  """The share of labels that are right.
+
+  Attributes:
+    value: in [0, 1], over transitions.
+    interval: `statistics.Interval` of it by resampling episodes; its n counts episodes.
+    num_transitions: M.
+  """
+  value: float
+  interval: statistics.Interval
+  num_transitions: int
+
+
+class Baselines(NamedTuple):
+  """What labels score that look at nothing.
+
+  Attributes:
+    majority: the most frequent true action, the first of equals.
+    majority_accuracy: of saying that always. It knows the truth that it is scored on, so it is a
+      little too good.
+    no_op_accuracy: of always saying that nothing was done; None if the environment has no such
+      action.
+    chance_accuracy: of guessing all actions alike, 1 / A.
+  """
+  majority: int
+  majority_accuracy: float
+  no_op_accuracy: float | None
+  chance_accuracy: float
+
+
+def _check_probabilities(probabilities):
+  """Returns [M, A] float64; refuses what is no distribution per transition."""
+  probabilities = np.asarray(probabilities, np.float64)
+  if probabilities.ndim != 2:
+    raise ValueError(f'probabilities have shape {probabilities.shape}; expected '
+                     '[transitions, actions].')
+  if not probabilities.size:
+    raise ValueError(f'probabilities have shape {probabilities.shape}; expected at least one '
+                     'transition and one action.')
+  # Not (>= 0), so that NaN is found, too; what is above 1 has a wrong sum.
+  _refuse(probabilities, ~(probabilities >= 0), 'probabilities', 'a number in [0, 1]')
+  sums = probabilities.sum(axis=1)
+  is_wrong = ~(np.abs(sums - 1) <= _SUM_TOLERANCE)
+  if is_wrong.any():
+    i = int(is_wrong.argmax())
+    raise ValueError(f'probabilities[{i}] sum to {sums[i]:.6g}; expected 1 within '
+                     f'{_SUM_TOLERANCE}.')
+  return probabilities
+
+
+def _refuse(values, is_wrong, name, expected):
+  """Raises a ValueError that names the first wrong entry."""
+  if is_wrong.any():
+    index = tuple(int(i) for i in np.argwhere(is_wrong)[0])
+    raise ValueError(f'{name}{list(index)} is {values[index]}; expected {expected}.')
+
+
+def _check_integers(values, num_transitions, name):
+  """Returns [M] integers."""
+  values = np.asarray(values)
+  if values.shape != (num_transitions,):
+    raise ValueError(f'{name} have shape {values.shape}; expected ({num_transitions},), one for '
+                     'each transition that was predicted.')
+  if not np.issubdtype(values.dtype, np.integer):
+    raise ValueError(f'{name} are of type {values.dtype}; expected integers.')
+  return values.astype(np.int64)
+
+
+def _check_actions(actions, num_transitions, num_actions):
+  actions = _check_integers(actions, num_transitions, 'actions')
+  _refuse(actions, (actions < 0) | (actions >= num_actions), 'actions',
+          f'an id in [0, {num_actions}), the actions that have a probability')
+  return actions
+
+
+def _check(probabilities, actions):
+  probabilities = _check_probabilities(probabilities)
+  return probabilities, _check_actions(actions, *probabilities.shape)
+
+
+def _true_probabilities(probabilities, actions):
+  return probabilities[np.arange(len(actions)), actions]
+
+
+def _is_right(probabilities, actions):
+  return probabilities.argmax(axis=1) == actions
+
+
+def check_legal(probabilities, legal_actions):
+  """Refuses probability outside the actions that the environment knows.
+
+  An IDM masks those before its softmax, so they have probability 0 exactly. Anything else means a
+  wrong mask, or labels of another environment.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    legal_actions: ids in [0, A), as in `types.EnvironmentSpec`.
+
+  Raises:
+    ValueError: naming the transition and the action of the first such probability; or if an
+      argument is not as said above.
+  """
+  probabilities = _check_probabilities(probabilities)
+  num_actions = probabilities.shape[1]
+  if not len(legal_actions):
+    raise ValueError(f'legal_actions are {legal_actions}; expected at least one.')
+  legal = _check_integers(legal_actions, len(legal_actions), 'legal_actions')
+  _refuse(legal, (legal < 0) | (legal >= num_actions), 'legal_actions',
+          f'an id in [0, {num_actions}), the actions that have a probability')
+  is_legal = np.zeros(num_actions, bool)
+  is_legal[legal] = True
+  _refuse(probabilities, (probabilities != 0) & ~is_legal, 'probabilities',
+          f'0: the legal actions are {sorted(set(legal.tolist()))}')
+
+
+def accuracy(probabilities, actions, episodes, *, level=.95, num_resamples=10_000, seed=0):
+  """Share of right labels, with an interval by a cluster bootstrap over episodes.
+
+  Whole episodes are drawn again, with all their transitions (Davison & Hinkley, 1997, section 3.8),
+  and the percentiles of the share taken. With a handful of episodes such intervals are too narrow,
+  and if all labels are right, or none, it has no width: read the number of episodes beside it.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+    episodes: [M] int; equal for the transitions of an episode, two different ones at least.
+    level: coverage asked for, in (0, 1).
+    num_resamples: how many resamples.
+    seed: of the resampling, so that a report can be made again.
+
+  Returns:
+    An `Accuracy`.
+
+  Raises:
+    ValueError: if there is one episode only, which says nothing about others; or naming the
+      argument that is not as said above.
+  """
+  probabilities, actions = _check(probabilities, actions)
+  episodes = _check_integers(episodes, len(actions), 'episodes')
+  if not 0 < level < 1:
+    raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
+  if num_resamples < 1:
+    raise ValueError(f'num_resamples is {num_resamples}; expected at least 1.')
+  ids, index = np.unique(episodes, return_inverse=True)
+  if len(ids) < 2:
+    raise ValueError(f'episodes are all {ids[0]}; expected two different ones or more: one says '
+                     'nothing about others.')
+  is_right = _is_right(probabilities, actions)
+  return Accuracy(float(is_right.mean()),
+                  _bootstrap_mean(is_right, index, level, num_resamples, seed), len(actions))
+
+
+def _bootstrap_mean(values, index, level, num_resamples, seed):
+  """Interval of the mean of `values` [M]; `index` [M] are their episodes, 0 .. E - 1, E >= 2."""
+  counts = np.bincount(index)
+  sums = np.bincount(index, weights=values)
+  num_episodes = len(counts)
+  generator = np.random.default_rng(seed)
+  means = []
+  rows_at_once = max(1, _DRAWS_AT_ONCE // num_episodes)
+  for begin in range(0, num_resamples, rows_at_once):
+    rows = min(rows_at_once, num_resamples - begin)
+    draws = generator.integers(num_episodes, size=(rows, num_episodes))
+    means.append(sums[draws].sum(axis=1) / counts[draws].sum(axis=1))
+  low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+  return statistics.Interval(float(low), float(high), num_episodes)
+
+
+def confusion(probabilities, actions):
+  """Counts labels by true action.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+
+  Returns:
+    [A, A] int64; a row for each true action, a column for each label.
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  probabilities, actions = _check(probabilities, actions)
+  num_actions = probabilities.shape[1]
+  cells = actions * num_actions + probabilities.argmax(axis=1)
+  return np.bincount(cells, minlength=num_actions**2).reshape(num_actions, num_actions)
+
+
+def balanced_accuracy(probabilities, actions):
+  """Mean, over the actions that occur, of the share of each that is labelled right.
+
+  Rare actions weigh as much as frequent ones; always saying the same scores one over the number of
+  actions that occur.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+
+  Returns:
+    A float in [0, 1].
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  counts = confusion(probabilities, actions)
+  occurring = counts.sum(axis=1)
+  return float(np.mean(np.diagonal(counts)[occurring > 0] / occurring[occurring > 0]))
+
+
+def baselines(actions, num_actions, *, no_op=None):
+  """Scores labels that look at nothing: whoever does no better has learned nothing.
+
+  Args:
+    actions: [M] int in [0, num_actions); the truth.
+    num_actions: A.
+    no_op: the action that does nothing, 0 in the ALE; None if there is none.
+
+  Returns:
+    `Baselines`.
+
+  Raises:
+    ValueError: naming the argument that is not as said above, or if there is no transition.
+  """
+  actions = _check_actions(actions, np.size(actions), num_actions)
+  if not actions.size:
+    raise ValueError('actions have no transition; expected at least one.')
+  if no_op is not None and not 0 <= no_op < num_actions:
+    raise ValueError(f'no_op is {no_op}; expected an id in [0, {num_actions}) or None.')
+  shares = np.bincount(actions, minlength=num_actions) / len(actions)
+  return Baselines(int(shares.argmax()), float(shares.max()),
+                   None if no_op is None else float(shares[no_op]), 1 / num_actions)
+
+
+def top_k_accuracy(probabilities, actions, k):
+  """Share of transitions whose true action is among the k most probable ones.
+
+  Of equally probable actions the first counts as more probable, as for the label, so that k = 1 is
+  the accuracy.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+    k: in [1, A].
+
+  Returns:
+    A float in [0, 1].
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  probabilities, actions = _check(probabilities, actions)
+  num_actions = probabilities.shape[1]
+  if not 1 <= k <= num_actions:
+    raise ValueError(f'k is {k}; expected a number in [1, {num_actions}].')
+  true = _true_probabilities(probabilities, actions)[:, None]
+  is_earlier = np.arange(num_actions) < actions[:, None]
+  is_before = (probabilities > true) | (probabilities == true) & is_earlier
+  return float(np.mean(is_before.sum(axis=1) < k))
+
+
+def negative_log_likelihood(probabilities, actions):
+  """Mean of -log p of the true action: a proper score, worse for each false certainty.
+
+  Probabilities below PROBABILITY_FLOOR count as that, so that one impossible truth, e.g. an illegal
+  action in the data, costs 27.6 nats and does not make the mean infinite.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+
+  Returns:
+    A float in nats (natural logarithm); log(A) if all actions are held equally probable.
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  true = _true_probabilities(*_check(probabilities, actions))
+  return float(-np.mean(np.log(np.maximum(true, PROBABILITY_FLOOR))))
