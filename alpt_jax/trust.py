@@ -49,6 +49,45 @@ class Baselines(NamedTuple):
   chance_accuracy: float
 
 
+class Calibration(NamedTuple):
+  """How far confidence and accuracy are apart, and where.
+
+  Bins without a transition are absent. Bins are in rising order of confidence.
+
+  Attributes:
+    error: expected calibration error in [0, 1]: mean over transitions of |confidence - accuracy| of
+      their bin.
+    low: [K] float64; lower edges.
+    high: [K] float64; upper edges.
+    count: [K] int64 > 0; transitions.
+    confidence: [K] float64; mean over the bin.
+    accuracy: [K] float64; share of right labels in the bin.
+  """
+  error: float
+  low: np.ndarray
+  high: np.ndarray
+  count: np.ndarray
+  confidence: np.ndarray
+  accuracy: np.ndarray
+
+
+class Coverage(NamedTuple):
+  """Accuracy of the labels that are left if the least confident ones are dropped.
+
+  Attributes:
+    threshold: [K] float64, falling; labels with at least this confidence are kept. These are the
+      confidences that occur, so equal ones are kept or dropped together.
+    coverage: [K] float64 in (0, 1], rising to 1; share of labels that are kept.
+    accuracy: [K] float64; share of right labels among the kept.
+    area: under `accuracy` over `coverage`, in [0, 1]. It is the accuracy if the confidence says
+      nothing, and what it is above that, confidence is good for.
+  """
+  threshold: np.ndarray
+  coverage: np.ndarray
+  accuracy: np.ndarray
+  area: float
+
+
 def _check_probabilities(probabilities):
   """Returns [M, A] float64; refuses what is no distribution per transition."""
   probabilities = np.asarray(probabilities, np.float64)
@@ -296,3 +335,106 @@ def negative_log_likelihood(probabilities, actions):
   """
   true = _true_probabilities(*_check(probabilities, actions))
   return float(-np.mean(np.log(np.maximum(true, PROBABILITY_FLOOR))))
+
+
+def _confidence(probabilities):
+  return np.minimum(probabilities.max(axis=1), 1)  # Rounding can put it above 1.
+
+
+def _calibration(confidence, is_right, bins, edges):
+  """Sums up `bins` [M]; `edges` gives the [K] lower and upper edges of those [K] that are there."""
+  there, index, count = np.unique(bins, return_inverse=True, return_counts=True)
+  mean_confidence = np.bincount(index, weights=confidence) / count
+  accuracy = np.bincount(index, weights=is_right) / count
+  error = np.sum(count * np.abs(mean_confidence - accuracy)) / len(bins)
+  return Calibration(float(error), *edges(there), count, mean_confidence, accuracy)
+
+
+def _check_num_bins(num_bins):
+  if num_bins < 1:
+    raise ValueError(f'num_bins is {num_bins}; expected at least 1.')
+
+
+def equal_width_calibration(probabilities, actions, *, num_bins=15):
+  """Expected calibration error with bins of equal width (Guo et al., 2017, equation 3).
+
+  As there, a bin is (low, high] and 15 of them divide [0, 1]. The error is never below 0, so that
+  it is above 0 even for perfect probabilities, the more the fewer transitions a bin has.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+    num_bins: how many bins, at least 1.
+
+  Returns:
+    A `Calibration`; its edges are multiples of 1 / num_bins.
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  probabilities, actions = _check(probabilities, actions)
+  _check_num_bins(num_bins)
+  edges = np.arange(num_bins + 1) / num_bins
+  confidence = _confidence(probabilities)  # At least 1 / A, so none is below the first bin.
+  bins = np.searchsorted(edges, confidence, side='left') - 1
+  return _calibration(confidence, _is_right(probabilities, actions), bins,
+                      lambda there: (edges[there], edges[there + 1]))
+
+
+def equal_mass_calibration(probabilities, actions, *, num_bins=15):
+  """Expected calibration error with bins of equally many transitions (Nguyen & O'Connor, 2015).
+
+  A good IDM is almost certain of most labels: one bin of equal width holds nearly all of them,
+  whereas these bins tell them apart. Equal confidences share a bin, the one in which the first of
+  them falls, so that the order of transitions does not matter; where many are equal, bins differ in
+  size and are fewer than num_bins.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+    num_bins: how many bins at most, at least 1.
+
+  Returns:
+    A `Calibration`; its edges are the smallest and the largest confidence of the bin.
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  probabilities, actions = _check(probabilities, actions)
+  _check_num_bins(num_bins)
+  confidence = _confidence(probabilities)
+  ranked = np.sort(confidence)
+  bins = np.searchsorted(ranked, confidence, side='left') * num_bins // len(ranked)
+  ranked_bins = np.sort(bins)  # Bins rise with confidence.
+  return _calibration(confidence, _is_right(probabilities, actions), bins, lambda there: (
+      ranked[np.searchsorted(ranked_bins, there, side='left')],
+      ranked[np.searchsorted(ranked_bins, there, side='right') - 1]))
+
+
+def coverage_curve(probabilities, actions):
+  """How accurate labels are if only those of some confidence are kept.
+
+  The area is that under steps: between two thresholds there is nothing to choose, so the accuracy
+  at the end of a step holds for all of it. Where all confidences differ it is 1 minus the area
+  under the risk-coverage curve of Geifman et al. (2019, "Bias-reduced uncertainty estimation for
+  deep neural classifiers").
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth.
+
+  Returns:
+    `Coverage`; its last point is the accuracy of all labels.
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  probabilities, actions = _check(probabilities, actions)
+  confidence = _confidence(probabilities)
+  order = np.argsort(-confidence)
+  confidence, num_right = confidence[order], np.cumsum(_is_right(probabilities, actions)[order])
+  last = np.append(np.flatnonzero(np.diff(confidence)), len(order) - 1)  # Of equal ones.
+  num_kept = last + 1
+  accuracy = num_right[last] / num_kept
+  area = np.sum(accuracy * np.diff(num_kept, prepend=0)) / len(order)
+  return Coverage(confidence[last], num_kept / len(order), accuracy, float(area))

@@ -25,6 +25,9 @@ SCORES = {
     'balanced_accuracy': trust.balanced_accuracy,
     'top_k_accuracy': lambda p, a: trust.top_k_accuracy(p, a, 1),
     'negative_log_likelihood': trust.negative_log_likelihood,
+    'equal_width_calibration': trust.equal_width_calibration,
+    'equal_mass_calibration': trust.equal_mass_calibration,
+    'coverage_curve': trust.coverage_curve,
 }
 
 
@@ -266,6 +269,163 @@ class LikelihoodTest(absltest.TestCase):
   def test_impossible_truth_costs_what_the_floor_says(self):
     self.assertAlmostEqual(trust.negative_log_likelihood([[1., 0.], [1., 0.]], [0, 1]),
                            12 * math.log(10) / 2)
+
+
+def _two_actions(confidences, is_right):
+  """Label 0 with these confidences, at least 1/2, and a truth that makes it right or wrong."""
+  confidences = np.array(confidences)
+  return np.stack([confidences, 1 - confidences], axis=1), np.where(is_right, 0, 1)
+
+
+def _slow_calibration(groups):
+  """Error and rows (count, mean confidence, accuracy) of lists of (confidence, is right)."""
+  rows = [(len(group), math.fsum(c for c, _ in group) / len(group),
+           sum(right for _, right in group) / len(group)) for group in groups if group]
+  total = sum(n for n, _, _ in rows)
+  return math.fsum(n * abs(c - a) for n, c, a in rows) / total, rows
+
+
+def _pairs(probabilities, actions):
+  return [(max(row), _slow_label(row) == a)
+          for row, a in zip(probabilities.tolist(), actions.tolist(), strict=True)]
+
+
+class CalibrationTest(parameterized.TestCase):
+
+  def test_equal_width_by_hand(self):
+    # .55 and .6 are in (.5, .75], of which one is right; .9 and 1 in (.75, 1], both right.
+    result = trust.equal_width_calibration(
+        *_two_actions([.55, 1., .6, .9], [True, True, False, True]), num_bins=4)
+    np.testing.assert_array_equal(result.low, [.5, .75])
+    np.testing.assert_array_equal(result.high, [.75, 1.])
+    np.testing.assert_array_equal(result.count, [2, 2])
+    np.testing.assert_allclose(result.confidence, [.575, .95])
+    np.testing.assert_allclose(result.accuracy, [.5, 1.])
+    self.assertAlmostEqual(result.error, (.075 + .05) / 2)
+
+  def test_a_confidence_at_an_edge_is_in_the_bin_below(self):
+    result = trust.equal_width_calibration(*_two_actions([.5, .75, .8], [True] * 3), num_bins=4)
+    np.testing.assert_array_equal(result.high, [.5, .75, 1.])
+
+  def test_confidence_that_rounding_put_above_one_is_in_the_last_bin(self):
+    result = trust.equal_width_calibration([[1.00005, 0.]], [0])
+    self.assertEqual((result.high[0], result.confidence[0], result.error), (1., 1., 0.))
+
+  def test_equal_mass_by_hand(self):
+    result = trust.equal_mass_calibration(
+        *_two_actions([.99, .9, .98, .6, .97, .7], [True, True, True, False, True, True]),
+        num_bins=3)
+    np.testing.assert_array_equal(result.low, [.6, .9, .98])
+    np.testing.assert_array_equal(result.high, [.7, .97, .99])
+    np.testing.assert_array_equal(result.count, [2, 2, 2])
+    np.testing.assert_allclose(result.accuracy, [.5, 1., 1.])
+    self.assertAlmostEqual(result.error, (.15 + .065 + .015) / 3)
+
+  def test_equal_confidences_share_a_bin_of_equal_mass(self):
+    result = trust.equal_mass_calibration(
+        *_two_actions([.6, 1., 1., 1., 1.], [False, True, True, False, True]), num_bins=5)
+    np.testing.assert_array_equal(result.count, [1, 4])
+    np.testing.assert_array_equal(result.low, [.6, 1.])
+    np.testing.assert_array_equal(result.high, [.6, 1.])
+    self.assertAlmostEqual(result.error, (.6 + 4 * .25) / 5)
+
+  @parameterized.parameters(1, 7, 15)
+  def test_equal_width_is_that_of_a_loop_over_bins(self, num_bins):
+    probabilities, actions = _random_case(seed=5)
+    pairs = _pairs(probabilities, actions)
+    error, rows = _slow_calibration([
+        [pair for pair in pairs if i / num_bins < pair[0] <= (i + 1) / num_bins]
+        for i in range(num_bins)])
+    result = trust.equal_width_calibration(probabilities, actions, num_bins=num_bins)
+    self.assertAlmostEqual(result.error, error)
+    np.testing.assert_allclose(np.stack(result[3:], axis=1), rows)
+
+  @parameterized.parameters(1, 7, 15, 1000)
+  def test_equal_mass_is_that_of_dealing_out_sorted_transitions(self, num_bins):
+    probabilities, actions = _random_case(seed=5)
+    pairs = sorted(_pairs(probabilities, actions))
+    groups = [[] for _ in range(num_bins)]
+    for rank, pair in enumerate(pairs):
+      groups[math.floor(Fraction(rank, len(pairs)) * num_bins)].append(pair)
+    error, rows = _slow_calibration(groups)
+    result = trust.equal_mass_calibration(probabilities, actions, num_bins=num_bins)
+    self.assertAlmostEqual(result.error, error)
+    np.testing.assert_allclose(np.stack(result[3:], axis=1), rows)
+    kept = [group for group in groups if group]
+    np.testing.assert_array_equal(result.low, [group[0][0] for group in kept])
+    np.testing.assert_array_equal(result.high, [group[-1][0] for group in kept])
+
+  @parameterized.parameters(trust.equal_width_calibration, trust.equal_mass_calibration)
+  def test_error_is_near_zero_if_the_truth_follows_the_probabilities(self, calibration):
+    probabilities, actions = _random_case(50_000)
+    self.assertLess(calibration(probabilities, actions).error, .01)
+    sharper = _softmax(np.log(probabilities) * 3)
+    self.assertGreater(calibration(sharper, actions).error, .1)
+
+  @parameterized.parameters(trust.equal_width_calibration, trust.equal_mass_calibration)
+  def test_order_of_transitions_does_not_matter(self, calibration):
+    probabilities, actions = _random_case()
+    probabilities[::2] = [1., 0., 0., 0.]
+    order = np.random.default_rng(0).permutation(200)
+    for x, y in zip(calibration(probabilities, actions),
+                    calibration(probabilities[order], actions[order]), strict=True):
+      np.testing.assert_allclose(x, y, rtol=1e-12)
+
+  @parameterized.parameters(trust.equal_width_calibration, trust.equal_mass_calibration)
+  def test_no_bins_are_refused(self, calibration):
+    with self.assertRaisesRegex(ValueError, 'num_bins is 0; expected at least 1'):
+      calibration(PROBABILITIES, ACTIONS, num_bins=0)
+
+
+class CoverageTest(absltest.TestCase):
+
+  def test_by_hand(self):
+    curve = trust.coverage_curve(
+        *_two_actions([.6, .9, .8, .8], [False, True, True, False]))
+    np.testing.assert_array_equal(curve.threshold, [.9, .8, .6])
+    np.testing.assert_array_equal(curve.coverage, [.25, .75, 1.])
+    np.testing.assert_allclose(curve.accuracy, [1., 2 / 3, .5])
+    self.assertAlmostEqual(curve.area, .25 * 1 + .5 * 2 / 3 + .25 * .5)
+
+  def test_is_that_of_trying_every_threshold(self):
+    probabilities, actions = _random_case()
+    probabilities[::3] = [.7, .3, 0., 0.]
+    pairs = _pairs(probabilities, actions)
+    curve = trust.coverage_curve(probabilities, actions)
+    thresholds = sorted({c for c, _ in pairs}, reverse=True)
+    np.testing.assert_array_equal(curve.threshold, thresholds)
+    area, before = 0., 0.
+    for i, threshold in enumerate(thresholds):
+      kept = [right for c, right in pairs if c >= threshold]
+      coverage, accuracy = len(kept) / len(pairs), sum(kept) / len(kept)
+      self.assertAlmostEqual(curve.coverage[i], coverage)
+      self.assertAlmostEqual(curve.accuracy[i], accuracy)
+      area, before = area + (coverage - before) * accuracy, coverage
+    self.assertAlmostEqual(curve.area, area)
+
+  def test_area_is_the_mean_accuracy_of_the_most_confident_if_all_confidences_differ(self):
+    probabilities, actions = _random_case()
+    ranked = [right for _, right in sorted(_pairs(probabilities, actions), reverse=True)]
+    expected = sum(sum(ranked[:n]) / n for n in range(1, 201)) / 200
+    self.assertAlmostEqual(trust.coverage_curve(probabilities, actions).area, expected)
+
+  def test_accuracy_only_falls_with_coverage_if_confidence_knows_what_is_right(self):
+    is_right = np.random.default_rng(0).random(100) < .7
+    confidences = np.where(is_right, .8, .5) + np.linspace(0, .19, 100)
+    curve = trust.coverage_curve(*_two_actions(confidences, is_right))
+    self.assertTrue(np.all(np.diff(curve.accuracy) <= 0))
+    self.assertEqual(curve.accuracy[0], 1.)
+    self.assertEqual(curve.accuracy[-1], is_right.mean())
+
+  def test_area_is_the_accuracy_if_confidence_is_always_the_same(self):
+    curve = trust.coverage_curve(*_two_actions([.8] * 10, [True] * 7 + [False] * 3))
+    self.assertEqual((len(curve.threshold), curve.accuracy[0], curve.area), (1, .7, .7))
+
+  def test_area_is_near_the_accuracy_if_confidence_is_chance(self):
+    rng = np.random.default_rng(0)
+    curve = trust.coverage_curve(
+        *_two_actions(.5 + rng.random(50_000) / 2, rng.random(50_000) < .7))
+    self.assertAlmostEqual(curve.area, .7, delta=.01)
 
 
 if __name__ == '__main__':
