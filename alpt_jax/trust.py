@@ -15,6 +15,8 @@ import numpy as np
 from alpt_jax import statistics
 
 PROBABILITY_FLOOR = 1e-12  # `negative_log_likelihood` takes none as lower: 27.6 nats at most.
+TEMPERATURE_BOUNDS = (.01, 100.)
+_NUM_HALVINGS = 50  # Of those bounds: to a relative error of 1e-14.
 _SUM_TOLERANCE = 1e-4  # Of float32 probabilities to sum to 1.
 _DRAWS_AT_ONCE = 2**22  # Of a bootstrap; 32 MB.
 
@@ -86,6 +88,21 @@ class Coverage(NamedTuple):
   coverage: np.ndarray
   accuracy: np.ndarray
   area: float
+
+
+class Temperature(NamedTuple):
+  """A temperature T: the probabilities are softmax(logits / T).
+
+  Attributes:
+    value: T, in TEMPERATURE_BOUNDS; above 1 the IDM was too sure of itself.
+    before: negative log-likelihood at T = 1, in nats.
+    after: the same at `value`.
+    is_at_bound: no T within the bounds is best, so `value` is only the better end of them.
+  """
+  value: float
+  before: float
+  after: float
+  is_at_bound: bool
 
 
 def _check_probabilities(probabilities):
@@ -438,3 +455,92 @@ def coverage_curve(probabilities, actions):
   accuracy = num_right[last] / num_kept
   area = np.sum(accuracy * np.diff(num_kept, prepend=0)) / len(order)
   return Coverage(confidence[last], num_kept / len(order), accuracy, float(area))
+
+
+def _check_logits(logits):
+  """Returns [M, A] float64, shifted so that the largest of each row is 0."""
+  logits = np.asarray(logits, np.float64)
+  if logits.ndim != 2 or not logits.size:
+    raise ValueError(f'logits have shape {logits.shape}; expected [transitions, actions], at least '
+                     'one of each.')
+  _refuse(logits, np.isnan(logits) | (logits == np.inf), 'logits',
+          'a finite number, or -inf for an illegal action')
+  largest = logits.max(axis=1, keepdims=True)
+  if np.isneginf(largest).any():
+    raise ValueError(f'logits[{int(np.isneginf(largest[:, 0]).argmax())}] are all -inf; expected '
+                     'at least one finite number.')
+  return logits - largest
+
+
+def _softmax(shifted):
+  weights = np.exp(shifted)
+  return weights / weights.sum(axis=1, keepdims=True)
+
+
+def fit_temperature(logits, actions):
+  """Finds the temperature under which held-out actions are most likely.
+
+  One number for all actions: labels stay the same, only the confidence in them changes (Guo et al.,
+  2017, section 4.2). Judge the result on other episodes than those it was fitted on.
+
+  In b = 1 / T the negative log-likelihood is convex, so its slope has at most one zero. It is found
+  by halving TEMPERATURE_BOUNDS in log T. If all labels are right, colder is always better and T is
+  the lower bound; if the logits are worse than none, it is the upper bound. If they say nothing
+  (each row is the same number throughout), T is 1.
+
+  Args:
+    logits: [M, A] float, before the softmax; -inf for illegal actions.
+    actions: [M] int in [0, A); the truth, with finite logits.
+
+  Returns:
+    A `Temperature`.
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  logits = _check_logits(logits)
+  actions = _check_actions(actions, *logits.shape)
+  true = _true_probabilities(logits, actions)
+  if np.isneginf(true).any():
+    i = int(np.isneginf(true).argmax())
+    raise ValueError(f'actions[{i}] is {actions[i]}, whose logit is -inf; expected a legal action.')
+  finite = np.where(np.isneginf(logits), 0, logits)  # Their probability is 0, and 0 * -inf is NaN.
+
+  def loss(temperature):
+    return np.mean(np.log(np.exp(logits / temperature).sum(axis=1)) - true / temperature)
+
+  def slope(temperature):  # Of the loss, in b.
+    return np.mean((_softmax(logits / temperature) * finite).sum(axis=1) - true)
+
+  cold, hot = TEMPERATURE_BOUNDS
+  is_at_bound = True
+  if not finite.any():
+    value, is_at_bound = 1., False
+  elif slope(cold) <= 0:
+    value = cold
+  elif slope(hot) >= 0:
+    value = hot
+  else:
+    for _ in range(_NUM_HALVINGS):
+      value = np.sqrt(cold * hot)
+      cold, hot = (cold, value) if slope(value) < 0 else (value, hot)
+    is_at_bound = False
+  return Temperature(float(value), float(loss(1.)), float(loss(value)), is_at_bound)
+
+
+def apply_temperature(logits, temperature):
+  """Turns logits into probabilities at a temperature.
+
+  Args:
+    logits: [M, A] float; -inf for illegal actions.
+    temperature: above 0; 1 for the probabilities as they were.
+
+  Returns:
+    [M, A] float64; exactly 0 for illegal actions.
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  if not 0 < temperature < np.inf:
+    raise ValueError(f'temperature is {temperature}; expected a finite number above 0.')
+  return _softmax(_check_logits(logits) / temperature)

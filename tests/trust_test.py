@@ -428,5 +428,121 @@ class CoverageTest(absltest.TestCase):
     self.assertAlmostEqual(curve.area, .7, delta=.01)
 
 
+def _slow_loss(logits, actions, temperature):
+  total = 0.
+  for row, action in zip(logits.tolist(), actions.tolist(), strict=True):
+    total += math.log(math.fsum(math.exp((x - row[action]) / temperature) for x in row))
+  return total / len(actions)
+
+
+class TemperatureTest(parameterized.TestCase):
+
+  def test_by_hand(self):
+    # Of two actions 4 / 5 times the likelier one, by a logit of 1: it must get 4 / 5, and
+    # 1 / (1 + exp(-1 / T)) = 4 / 5 for T = 1 / log(4).
+    result = trust.fit_temperature(np.tile([1., 0.], (5, 1)), [0, 0, 1, 0, 0])
+    self.assertAlmostEqual(result.value, 1 / math.log(4), places=12)
+    self.assertAlmostEqual(result.before, math.log(1 + math.exp(-1)) + .2)
+    self.assertAlmostEqual(result.after, -.8 * math.log(.8) - .2 * math.log(.2))
+    self.assertFalse(result.is_at_bound)
+
+  def test_no_temperature_of_a_slow_search_is_better(self):
+    logits = _random_logits(100)
+    actions = _draw_actions(_softmax(logits / 3))
+    result = trust.fit_temperature(logits, actions)
+    self.assertAlmostEqual(result.before, _slow_loss(logits, actions, 1.))
+    self.assertAlmostEqual(result.after, _slow_loss(logits, actions, result.value))
+    losses = {t: _slow_loss(logits, actions, t) for t in np.geomspace(.1, 20, 500)}
+    best = min(losses, key=losses.get)
+    self.assertLess(result.after, losses[best])
+    self.assertAlmostEqual(result.value, best, delta=.02 * best)
+
+  @parameterized.parameters(.05, .3, 1., 4., 30.)
+  def test_logits_times_c_have_c_times_the_temperature(self, c):
+    logits = _random_logits(20_000)
+    actions = _draw_actions(_softmax(logits))
+    once = trust.fit_temperature(logits, actions)
+    self.assertAlmostEqual(once.value, 1., delta=.03)
+    scaled = trust.fit_temperature(c * logits, actions)
+    self.assertAlmostEqual(scaled.value, c * once.value, delta=1e-9 * c)
+    self.assertAlmostEqual(scaled.after, once.after)
+
+  def test_adding_to_a_row_changes_nothing(self):
+    logits = _random_logits(50)
+    actions = _draw_actions(_softmax(logits))
+    offsets = 1000 * np.random.default_rng(0).normal(size=(50, 1))
+    self.assertAlmostEqual(trust.fit_temperature(logits, actions).value,
+                           trust.fit_temperature(logits + offsets, actions).value)
+
+  @parameterized.parameters(1e-3, 1., 1e4)
+  def test_labels_that_are_all_right_end_at_the_lower_bound(self, scale):
+    logits = scale * _random_logits(50)
+    result = trust.fit_temperature(logits, logits.argmax(axis=1))
+    self.assertEqual((result.value, result.is_at_bound), (.01, True))
+    self.assertTrue(0 <= result.after <= result.before)
+
+  @parameterized.parameters(1e-3, 1., 1e4)
+  def test_labels_that_are_all_wrong_end_at_the_upper_bound(self, scale):
+    logits = scale * _random_logits(50)
+    result = trust.fit_temperature(logits, logits.argmin(axis=1))
+    self.assertEqual((result.value, result.is_at_bound), (100., True))
+    self.assertLess(result.after, result.before)
+
+  def test_logits_that_say_nothing_keep_their_temperature(self):
+    result = trust.fit_temperature([[3., 3.], [0., 0.], [5., -math.inf]], [0, 1, 0])
+    self.assertEqual((result.value, result.is_at_bound), (1., False))
+    self.assertAlmostEqual(result.after, 2 / 3 * math.log(2))
+
+  def test_illegal_actions_do_not_matter_and_get_nothing(self):
+    logits = _random_logits(100, num_actions=3)
+    actions = _draw_actions(_softmax(logits))
+    masked = np.insert(logits, 1, -math.inf, axis=1)
+    result = trust.fit_temperature(masked, actions + (actions > 0))
+    self.assertEqual(result, trust.fit_temperature(logits, actions))
+    probabilities = trust.apply_temperature(masked, result.value)
+    trust.check_legal(probabilities, (0, 2, 3))
+
+  def test_applied_by_hand(self):
+    np.testing.assert_allclose(
+        trust.apply_temperature([[2 * math.log(3), 0., -math.inf]], 2.), [[.75, .25, 0.]])
+
+  @parameterized.parameters(.01, 1., 100.)
+  def test_applied_keeps_labels_and_sums_to_one(self, temperature):
+    logits = _random_logits(100, spread=50.)
+    probabilities = trust.apply_temperature(logits, temperature)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1., rtol=1e-12)
+    self.assertTrue(np.all(np.take_along_axis(
+        probabilities, logits.argmax(axis=1)[:, None], 1)[:, 0] == probabilities.max(axis=1)))
+
+  def test_fitted_temperature_calibrates(self):
+    logits = _random_logits(20_000)
+    actions = _draw_actions(_softmax(logits))
+    overconfident = 3 * logits
+    value = trust.fit_temperature(overconfident[:10_000], actions[:10_000]).value
+    before, after = (trust.equal_mass_calibration(
+        trust.apply_temperature(overconfident[10_000:], t), actions[10_000:]).error
+                     for t in (1., value))
+    self.assertGreater(before, .1)
+    self.assertLess(after, .02)
+
+  @parameterized.parameters(
+      ([1., 2.], [0], r'logits have shape \(2,\); expected'),
+      (np.zeros((0, 3)), [], r'logits have shape \(0, 3\); expected'),
+      ([[1., math.nan]], [0], r'logits\[0, 1\] is nan; expected a finite number, or -inf'),
+      ([[1., math.inf]], [0], r'logits\[0, 1\] is inf; expected a finite number, or -inf'),
+      ([[1., 0.], [-math.inf, -math.inf]], [0, 0], r'logits\[1\] are all -inf; expected'),
+      ([[1., -math.inf]], [1], r'actions\[0\] is 1, whose logit is -inf; expected a legal'),
+      ([[1., 0.]], [2], r'actions\[0\] is 2; expected an id in \[0, 2\)'),
+      ([[1., 0.]], [0, 1], r'actions have shape \(2,\); expected \(1,\)'))
+  def test_bad_input_is_refused(self, logits, actions, message):
+    with self.assertRaisesRegex(ValueError, message):
+      trust.fit_temperature(logits, actions)
+
+  @parameterized.parameters(0., -1., math.inf, math.nan)
+  def test_bad_temperature_is_refused(self, temperature):
+    with self.assertRaisesRegex(ValueError, f'temperature is {temperature}; expected a finite'):
+      trust.apply_temperature([[1., 0.]], temperature)
+
+
 if __name__ == '__main__':
   absltest.main()
