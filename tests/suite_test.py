@@ -3,6 +3,8 @@
 import json
 import pathlib
 import re
+import subprocess
+import sys
 import tempfile
 
 from absl.testing import absltest, parameterized
@@ -141,6 +143,23 @@ class SuiteTest(parameterized.TestCase):
     self.write('4', results_of('4') | {'preset': 'desk'})
     self.assertIn('Different preset: tiny (Figure 2); desk (Figure 4).',
                   self.summary()['problems'])
+
+
+  def test_binary_writes_the_report_again_and_refuses_an_empty_directory(self):
+    def run():
+      return subprocess.run(
+          [sys.executable, '-m', 'experiments.report', f'--figures={self.workdir}'],
+          cwd=pathlib.Path(__file__).parents[1], capture_output=True, text=True, check=False)
+
+    refused = run()
+    self.assertEqual(refused.returncode, 1)
+    self.assertRegex(refused.stderr, r'^error: .*holds no figure; expected directories such as fig')
+    self.write('2', results_of('2'))
+    done = run()
+    self.assertEqual(done.returncode, 0, done.stderr)
+    self.assertIn('Figure 2: ALPT scores higher than DT1-IDM, which knows the target only: '
+                  'reproduced', done.stdout)
+    self.assertTrue((self.workdir / suite.PAGE).exists())
 
 
 class Table4Test(absltest.TestCase):
