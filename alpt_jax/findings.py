@@ -88,7 +88,7 @@ def mixed_versions(results):
   """Says in a list of at most one sentence that runs were trained with different versions."""
   groups = {}
   for run in results['runs']:
-    for versions in run.get('versions') or ():
+    for versions in run.get('versions') or ('not written down',):
       groups.setdefault(versions, []).append(run['run'])
   if len(groups) < 2:
     return []
