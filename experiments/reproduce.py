@@ -123,11 +123,13 @@ class _Workers:
         return None
     workdir = pathlib.Path(self._config.workdir, run.name)
     workdir.mkdir(parents=True, exist_ok=True)
+    is_others = False
     while train.is_taken(workdir):  # By the experiment of another figure.
       if self._is_stopping:
         return None
+      is_others = True
       time.sleep(_POLL_SECONDS)
-    if runs.is_finished(self._config, run):
+    if is_others and runs.is_finished(self._config, run):
       return 0
     start = time.time()
     with open(workdir / 'train.log', 'a') as log:
