@@ -359,7 +359,7 @@ def largest_gain(results):
   """How much more ALPT scores than DT1-IDM, at most over games, as a `findings.ClaimRow`.
 
   The paper says "up to 500 %". It reproduces if the largest gain of the means is at least half of
-  that, by a rule fixed before any number; at another size than the paper's it is only said.
+  that, a rule of ours; at another size than the paper's it is only said.
 
   Args:
     results: checked results.

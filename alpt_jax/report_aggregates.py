@@ -13,7 +13,7 @@ from alpt_jax import aggregates, figures, findings, findings_atari, report_page,
 
 _e = report_page.escape
 
-STATISTICS = {  # Title: function, whether more is better.
+STATISTICS = {  # Title: function.
     'IQM': aggregates.iqm, 'median': aggregates.median, 'mean': aggregates.mean,
     'optimality gap': aggregates.optimality_gap}
 _NUM_RESAMPLES = 2000
@@ -114,8 +114,7 @@ def section(results):
       parts.append(f'<p class="muted">Left out, as not every method finished there: '
                    f'{_e(report_page.listed(left_out))}.</p>')
     parts.append(_table(results, shown))
-    first, *others = shown
-    baseline = 'dt1_idm' if 'dt1_idm' in shown else first
+    baseline = 'dt1_idm' if 'dt1_idm' in shown else next(iter(shown))
     pairs = [m for m in shown if m != baseline]
     if pairs:
       parts += ['<p>How likely a run of one method beats a run of another on the same game:</p>',

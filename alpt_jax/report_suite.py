@@ -34,8 +34,8 @@ def _claims(parts):
     rows.append([f'<div class="wrap">{_e(row.paper)}<br><span class="muted">{_e(row.section)}'
                  f'</span></div>', _badge(row.verdict, suite.preset_of(parts)),
                  f'<div class="wrap">{measured}</div>'])
-  return ('<p>What the paper says, what was measured, and whether that agrees, by rules that were '
-          'fixed before any number (each figure’s own report says them). “Not testable at this '
+  return ('<p>What the paper says, what was measured, and whether that agrees, by rules of '
+          'ours (each figure’s own report says them). “Not testable at this '
           'size”: the runs are too few, too short or of other data to tell.</p>'
           + report_page.table(['the paper', 'verdict', 'measured'], rows))
 

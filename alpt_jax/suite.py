@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 
-from alpt_jax import findings, report, results_file, versions, whole_files
+from alpt_jax import fields, findings, report, results_file, versions, whole_files
 
 PAGE, NUMBERS = 'figures.html', 'figures.json'  # A study beside them has its own names.
 _COMMAND = ('python -m experiments.reproduce '
@@ -174,7 +174,7 @@ def _differing(what, values):
 
 def _differing_settings(parts):
   """Says which fields of the config differ between figures, beside those that make a figure."""
-  flat = {part: _flatten(part.results['config']) for part in parts}
+  flat = {part: fields.flatten(part.results['config']) for part in parts}
   sentences = []
   for key in sorted({key for config in flat.values() for key in config}):
     if key.startswith('study.') and key not in _COMPARED_IN_STUDY or key in _FREE_IN_SUITE:
@@ -184,13 +184,6 @@ def _differing_settings(parts):
               and not (key.startswith('study.score.') and part.figure.name == 'table4')}
     sentences += _differing(key, values)
   return sentences
-
-
-def _flatten(tree, prefix=''):
-  flat = {}
-  for key, value in tree.items():
-    flat |= _flatten(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
-  return flat
 
 
 def summary(parts):

@@ -28,6 +28,7 @@ from alpt_jax import (
     distributed,
     domains,
     events,
+    fields,
     label,
     methods,
     metrics,
@@ -280,12 +281,12 @@ def check_config(config, workdir, digests, *, ignored=()):
   if os.path.exists(path) and not config.allow_changed_config:
     try:
       with open(path) as f:
-        before = _NEW_KEYS | _flatten(json.load(f))
+        before = _NEW_KEYS | fields.flatten(json.load(f))
     except (ValueError, AttributeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error
-    now = _flatten(content)
+    now = fields.flatten(content)
     if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
       ignored = (*ignored, 'cql')
     keys = sorted(k for k in before.keys() | now.keys()
@@ -298,14 +299,6 @@ def check_config(config, workdir, digests, *, ignored=()):
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.')
   return content
-
-
-def _flatten(tree, prefix=''):
-  """{'model.d_model': 128, ...} of nested dicts."""
-  flat = {}
-  for key, value in tree.items():
-    flat |= _flatten(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
-  return flat
 
 
 class _Evaluation:

@@ -123,8 +123,8 @@ def _paper(config, figure):
   config.sampling.update(num_shards=64, pool_size=256)
   config.study.num_workers = 1  # A slice.
   # launch/README.md, a v5e-8 with --config.sharding.accumulate=4. The update of both networks on
-  # 2080 windows, more than any figure trains on; Figure 4 labels 1024 of them instead of 416, which
-  # may take a tenth longer. Nobody knows what starting and playing take there.
+  # 2080 windows, of which 416 are labelled. ALPT-36 trains on 2624, the others on fewer; Figure 4
+  # labels 1024. Nobody knows what starting and playing take there.
   config.study.rates = dict(
       source="a v5e-8, by its compiler's estimate; evaluations not counted",
       start=0., evaluation=0.,
