@@ -1,6 +1,6 @@
 """Measures how fast a report of many methods, games and seeds is built.
 
-python -m experiments.reporting --methods=10 --games=10 --seeds=5
+python -m experiments.reporting --methods=10 --games=10 --seeds_each=5
 
 Scores and label accuracies are random numbers; nothing is trained and nothing is kept. Prints one
 JSON object: seconds of each turn, and the size of the page.
@@ -19,9 +19,9 @@ from alpt_jax.envs import atari_scores
 
 _METHODS = flags.DEFINE_integer('methods', 10, 'How many.', lower_bound=1)
 _GAMES = flags.DEFINE_integer('games', 10, 'How many.', lower_bound=1, upper_bound=40)
-_SEEDS = flags.DEFINE_integer('seeds', 5, 'How many.', lower_bound=1)
+_SEEDS = flags.DEFINE_integer('seeds_each', 5, 'How many.', lower_bound=1)
 _EVALUATIONS = flags.DEFINE_integer('evaluations', 11, 'Of each run.', lower_bound=1)
-_TURNS = flags.DEFINE_integer('turns', 3, 'How often to measure.', lower_bound=1)
+_REPORTS = flags.DEFINE_integer('reports', 3, 'How many are built, one after the other.', lower_bound=1)
 
 
 def make_results(num_methods, num_games, num_seeds, num_evaluations):
@@ -67,7 +67,7 @@ def main(argv):
     data, page = (os.path.join(directory, name) for name in ('results.json', 'report.html'))
     with open(data, 'w') as f:
       json.dump(results, f)
-    for _ in range(_TURNS.value):
+    for _ in range(_REPORTS.value):
       begin = time.perf_counter()
       report.write_report(results_file.read(data), page)
       seconds.append(time.perf_counter() - begin)
