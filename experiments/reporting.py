@@ -21,7 +21,7 @@ _METHODS = flags.DEFINE_integer('methods', 10, 'How many.', lower_bound=1)
 _GAMES = flags.DEFINE_integer('games', 10, 'How many.', lower_bound=1, upper_bound=40)
 _SEEDS = flags.DEFINE_integer('seeds_each', 5, 'How many.', lower_bound=1)
 _EVALUATIONS = flags.DEFINE_integer('evaluations', 11, 'Of each run.', lower_bound=1)
-_REPORTS = flags.DEFINE_integer('reports', 3, 'How many are built, one after the other.', lower_bound=1)
+_REPORTS = flags.DEFINE_integer('reports', 3, 'How many are built.', lower_bound=1)
 
 
 def make_results(num_methods, num_games, num_seeds, num_evaluations):

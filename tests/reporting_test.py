@@ -23,8 +23,8 @@ class ReportingTest(absltest.TestCase):
 
   def test_binary_says_how_long_it_took(self):
     done = subprocess.run(
-        [sys.executable, '-m', 'experiments.reporting', '--methods=2', '--games=1', '--seeds_each=2',
-         '--reports=2'], capture_output=True, text=True, check=True)
+        [sys.executable, '-m', 'experiments.reporting', '--methods=2', '--games=1',
+         '--seeds_each=2', '--reports=2'], capture_output=True, text=True, check=True)
     measured = json.loads(done.stdout)
     self.assertLen(measured['seconds'], 2)
     self.assertEqual((measured['runs'], measured['rows']), (4, 44))

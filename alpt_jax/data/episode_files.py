@@ -154,6 +154,17 @@ class EpisodeFiles:
               for values in list(zip(*read, strict=True))[1:-1]] if read else []
     return episodes.Cut(images, *fields)
 
+  def frames(self, episode, begin, end):
+    """As `episodes.Episodes.frames`."""
+    held, last = self._episode(episode), int(self.num_transitions[episode])
+    images = np.zeros((end - begin, *self._spec.observation_shape), np.uint8)
+    for i, step in enumerate(range(begin, end)):
+      if step > last and i:
+        images[i] = images[i - 1]
+      else:
+        self._decode_into(images[i], held, min(step, last))
+    return images
+
   def is_terminal(self, episode):
     """Says whether episodes [b] ended, [b] bool; others were cut, e.g. at a limit of steps.
 

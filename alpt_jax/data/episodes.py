@@ -97,6 +97,11 @@ class Episodes:
     return Cut(self.observations[step], self.actions[transition], self.is_labelled[transition],
                self.rewards[transition], self.returns_to_go[transition])
 
+  def frames(self, episode, begin, end):
+    """Reads observations begin .. end - 1 of an episode, the last one again past its end."""
+    step = np.minimum(np.arange(begin, end), self.num_transitions[episode])
+    return self.observations[self.first_step[episode] + step]
+
 
 class HeldWindows:
   """Some windows of some episodes, in memory; cuts those and no others."""

@@ -56,21 +56,38 @@ class InverseDynamicsModel(nn.Module):
   dtype: jnp.dtype = jnp.float32
   is_causal: bool = False
 
+  def setup(self):
+    self.tokenizer = tokens.make_tokenizer(
+        self.spec, d_model=self.d_model, patch_size=self.patch_size,
+        vector_bins=self.vector_bins, frame_changes=self.frame_changes, dtype=self.dtype,
+        name='tokenizer')
+
+  def tokenize(self, observations, before):
+    """Embeds frames, each by itself, for windows that share them.
+
+    Args:
+      observations: [B, T, ...], for any T.
+      before: the frame before each, of the same shape; any for the first of an episode.
+
+    Returns:
+      [B, T, ...], what the tokenizer's `parts` gives.
+    """
+    return self.tokenizer.parts(observations, before)
+
   @nn.compact
-  def __call__(self, observations, *, deterministic=True):
+  def __call__(self, observations, *, deterministic=True, is_tokenized=False):
     """Predicts the actions between consecutive observations.
 
     Args:
       observations: [B, T + 1, ...] as the spec declares.
       deterministic: False to apply dropout (needs a 'dropout' rng).
+      is_tokenized: `observations` are what `tokenize` made of them.
 
     Returns:
       [B, T, A] float32 logits.
     """
-    x_BTPD = tokens.make_tokenizer(
-        self.spec, d_model=self.d_model, patch_size=self.patch_size,
-        vector_bins=self.vector_bins, frame_changes=self.frame_changes, dtype=self.dtype)(
-            observations)
+    x_BTPD = (self.tokenizer.join(observations) if is_tokenized else
+              self.tokenizer(observations))
     b, num_frames, p, d = x_BTPD.shape
     num_actions = num_frames - 1
     query_D = self.param('query', _EMBEDDING_INIT, (d,))

@@ -3,6 +3,9 @@
 A tokenizer maps observations [B, T, ...] to [B, T, P, D]. Images are cut into patches, each
 embedded by one linear map, with a learned position per patch (Lee et al., 2022). Grids become one
 token, or patches as well; vectors become one token.
+
+A tokenizer is `join(parts(observations, before))`: `parts` embeds every frame by itself, given the
+one before it, so that windows which share frames need not embed them again.
 """
 
 import chex
@@ -119,6 +122,15 @@ class GridTokenizer(nn.Module):
         for name, part in zip(['cell', 'row', 'column'], parts, strict=True))
     return x_BTD[:, :, None]
 
+  def parts(self, observations, before):
+    """As `PatchTokenizer.parts`; `before` is unused."""
+    del before
+    return self(observations)
+
+  def join(self, parts):
+    """As `PatchTokenizer.join`."""
+    return parts
+
 
 class VectorTokenizer(nn.Module):
   """[B, T, V] numbers in [low, high] -> [B, T, 1, D]: one linear map of the numbers in [-1, 1].
@@ -148,6 +160,15 @@ class VectorTokenizer(nn.Module):
           self.d_model, use_bias=False, kernel_init=_PER_CELL_INIT, name='bins')(
               one_hot.reshape(*bins_BTV.shape[:2], -1))
     return x_BTD[:, :, None]
+
+  def parts(self, observations, before):
+    """As `PatchTokenizer.parts`; `before` is unused."""
+    del before
+    return self(observations)
+
+  def join(self, parts):
+    """As `PatchTokenizer.join`."""
+    return parts
 
 
 def make_tokenizer(spec, *, d_model, patch_size, vector_bins=0, frame_changes=False,

@@ -4,6 +4,7 @@ What may influence an answer is read from the paper (eq. 3 and 4) and tested by 
 rows of one batch are the same window, each with one input at one step changed.
 """
 
+import dataclasses
 import functools
 import inspect
 
@@ -66,7 +67,24 @@ class InverseDynamicsModelTest(parameterized.TestCase):
 
   def test_has_no_other_input_than_observations(self):
     inputs = inspect.signature(models.InverseDynamicsModel.__call__).parameters
-    self.assertEqual(list(inputs), ['self', 'observations', 'deterministic'])
+    self.assertEqual(list(inputs), ['self', 'observations', 'deterministic', 'is_tokenized'])
+
+  @parameterized.product(kind=('image', 'patched grid', 'grid', 'vector'), changes=(False, True))
+  def test_windows_of_frames_that_were_embedded_before_say_the_same(self, kind, changes):
+    spec = dataclasses.replace(
+        SPEC, observation_kind=kind.split()[-1],
+        observation_shape=(3,) if kind == 'vector' else SPEC.observation_shape)
+    idm = models.InverseDynamicsModel(spec, **SIZES | dict(
+        patch_size=0 if kind == 'grid' else 2), frame_changes=changes)
+    frames = np.random.default_rng(1).integers(0, 2, (1, T + 4, *spec.observation_shape), np.uint8)
+    params = random_params(idm, frames[:, :T + 1])
+    before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
+    parts = idm.apply(params, frames, before, method='tokenize')
+    for start in range(3):
+      window = slice(start, start + T + 1)
+      np.testing.assert_allclose(
+          idm.apply(params, parts[:, window], is_tokenized=True),
+          idm.apply(params, frames[:, window]), rtol=1e-5, atol=1e-5)
 
   def test_causal_and_bidirectional_have_the_same_parameters(self):
     shapes = [jax.eval_shape(

@@ -1,0 +1,306 @@
+"""What an IDM says of every transition of an episode, from all windows that hold it.
+
+By eq. 4 a window of T + 1 observations says something of each of its T actions, so a transition
+inside an episode is in T windows. The paper takes one of them; here all vote, and their
+probabilities are averaged. With a stride of T, windows do not overlap, as in the paper.
+
+Every window is computed once and every frame is embedded once: the frames of the episodes pass by
+as one stream, and what the last T of them were embedded as stays on the device.
+"""
+
+import collections
+from concurrent import futures
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from alpt_jax import alpt, sharding
+
+ROWS = 256  # Windows of one call.
+_CALLS_AHEAD = 2  # Whose frames are read while others are computed.
+
+
+class Votes(NamedTuple):
+  """What an IDM says of the L transitions of an episode.
+
+  Attributes:
+    episode: its number.
+    probabilities: [L, A] float32; the mean of the windows. Rows sum to 1; of actions that are not
+      legal, exactly 0.
+    num_votes: [L] int32; how many windows that were, at least 1.
+  """
+  episode: int
+  probabilities: np.ndarray
+  num_votes: np.ndarray
+
+
+class Windows(NamedTuple):
+  """The W windows of an episode that vote.
+
+  Attributes:
+    start: [W] int64, rising; first transition.
+    is_counted: [W, T] bool; whether it votes on its t-th transition.
+  """
+  start: np.ndarray
+  is_counted: np.ndarray
+
+
+def windows_of(num_transitions, window, stride):
+  """Says which windows of an episode vote.
+
+  They begin every `stride` transitions. If they leave out the end, one more window ends there, and
+  votes on what no other holds.
+
+  Args:
+    num_transitions: L, at least 1.
+    window: T.
+    stride: in [1, T].
+
+  Returns:
+    `Windows`.
+
+  Raises:
+    ValueError: if a transition would be left out.
+  """
+  if not 1 <= stride <= window:
+    raise ValueError(f'stride is {stride}; expected 1 (all windows vote) to {window} (windows of '
+                     f'{window} transitions do not overlap).')
+  start = np.arange(0, max(num_transitions - window, 0) + 1, stride)
+  end = start[-1] + window
+  if end < num_transitions:
+    start = np.append(start, num_transitions - window)
+  transition = start[:, None] + np.arange(window)
+  is_counted = transition < num_transitions
+  if end < num_transitions:
+    is_counted[-1] = transition[-1] >= end
+  return Windows(start, is_counted)
+
+
+class VoteFn:
+  """The compiled function behind `predict`."""
+
+  def __init__(self, idm, spec, mesh, *, rows=ROWS):
+    """Compiles at the first call.
+
+    Args:
+      idm: the `InverseDynamicsModel`.
+      spec: the `types.EnvironmentSpec` of what is labelled.
+      mesh: from `sharding.make_mesh`, of this process's devices, which share the windows.
+      rows: windows of one call; a multiple of the devices.
+    """
+    if rows % mesh.size:
+      raise ValueError(f'rows is {rows}; expected a multiple of the {mesh.size} devices.')
+    self.rows, self.num_actions = rows, spec.num_actions
+    self._legal, self._idm, self._mesh = alpt.legal_actions([spec]), idm, mesh
+    self._run = jax.jit(self._vote, static_argnames='window')
+
+  def tokenize(self, params, frames):
+    """Embeds all but the first of some frames [F + 1, ...]."""
+    parts = self._idm.apply({'params': params}, frames[None, 1:], frames[None, :-1],
+                            method='tokenize')
+    return parts[0]
+
+  def _vote(self, params, before, frames, num_frames, first, temperature, *, window):
+    parts = self.tokenize(params, frames)
+    parts = jnp.concatenate([before, parts.astype(before.dtype)])
+    windows = parts[first[:, None] + jnp.arange(window + 1)[None]]
+    windows = jax.lax.with_sharding_constraint(windows, sharding.rows(self._mesh))
+    probabilities = alpt.probabilities(
+        self._idm, params, windows, self._legal, temperature=temperature, is_tokenized=True)
+    return probabilities, jax.lax.dynamic_slice_in_dim(parts, num_frames, window)
+
+  def start(self, params, frame, window):
+    """What `__call__` wants as `before` at the start of a stream, given any frame."""
+    pair = jax.ShapeDtypeStruct((2, *frame.shape), frame.dtype)
+    shape = jax.eval_shape(self.tokenize, params, pair)
+    return jax.device_put(
+        np.zeros((window, *shape.shape[1:]), shape.dtype), sharding.replicated(self._mesh))
+
+  def __call__(self, params, before, frames, num_frames, first, temperature):
+    """Computes windows of a stream of frames.
+
+    Args:
+      params: of the IDM.
+      before: what the last T frames before these were embedded as; from `start`, or the call
+        before.
+      frames: [F + 1, ...]; the last frame before, and the next ones.
+      num_frames: how many of those are real, the others fill up.
+      first: [rows] int32; where windows begin, 0 is the first frame of `before`.
+      temperature: float.
+
+    Returns:
+      [rows, T, A] probabilities; `before` for the next call.
+    """
+    return self._run(params, before, frames, num_frames, first, np.float32(temperature),
+                     window=len(before))
+
+
+def make_vote_fn(idm, spec, mesh, *, rows=ROWS):
+  """Makes what `predict` calls; see `VoteFn`."""
+  return VoteFn(idm, spec, mesh, rows=rows)
+
+
+class _Call(NamedTuple):
+  """One call of a `VoteFn`: its pieces of episodes, and its windows.
+
+  Attributes:
+    pieces: list of (episode, begin, end) of frames, in the order of the stream.
+    first: list of the windows' places, as `VoteFn` wants them.
+    targets: list of (episode, index of the window in it).
+  """
+  pieces: list
+  first: list
+  targets: list
+
+
+def _plan(lengths, window, stride, rows):
+  """Cuts the stream of all frames into calls.
+
+  Args:
+    lengths: {episode: L}, in the order of the stream.
+    window: T.
+    stride: see `windows_of`.
+    rows: windows of a call at most.
+
+  Yields:
+    `_Call`s. Windows come with the frame that they end with.
+  """
+  max_frames = rows * stride
+  call, num_frames = _Call([], [], []), 0
+  for episode, length in lengths.items():
+    starts = windows_of(length, window, stride).start
+    done, begin, end_of_all = 0, 0, max(length, window) + 1
+    while begin < end_of_all:
+      end = min(end_of_all, begin + max_frames - num_frames)
+      # Not more windows than there is room for; a call ends with the frame of the last of them.
+      room = rows - len(call.first)
+      ready = np.searchsorted(starts[done:done + room + 1] + window, end)
+      if ready > room:
+        end, ready = int(starts[done + room - 1]) + window + 1, room
+      call.pieces.append((episode, begin, end))
+      for i in range(done, done + ready):
+        call.first.append(window + num_frames + int(starts[i]) - begin)
+        call.targets.append((episode, i))
+      num_frames += end - begin
+      done, begin = done + ready, end
+      if num_frames == max_frames or len(call.first) == rows:
+        yield call
+        call, num_frames = _Call([], [], []), 0
+  if call.pieces:
+    yield call
+
+
+class _Sums:
+  """Adds up the votes on one episode."""
+
+  def __init__(self, length, num_actions, window, stride):
+    self._windows = windows_of(length, window, stride)
+    self._probabilities = np.zeros((length, num_actions), np.float32)
+    self._num_votes = np.zeros(length, np.int32)
+    self._num_missing = len(self._windows.start)
+
+  def add(self, indices, probabilities):
+    """Adds windows [n], whose probabilities are [n, T, A]. Returns whether they were the last."""
+    start, is_counted = (field[indices] for field in self._windows)
+    for t in range(is_counted.shape[1]):  # No transition is twice at the same t.
+      rows = np.flatnonzero(is_counted[:, t])
+      self._probabilities[start[rows] + t] += probabilities[rows, t]
+      self._num_votes[start[rows] + t] += 1
+    self._num_missing -= len(indices)
+    return not self._num_missing
+
+  def result(self, episode):
+    """Returns the `Votes`."""
+    sums = self._probabilities.sum(axis=1, keepdims=True)
+    return Votes(episode, self._probabilities / sums, self._num_votes)
+
+
+def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature=1., pool=None):
+  """Lets the IDM vote on all transitions of some episodes.
+
+  Memory does not grow with the number of episodes. The result depends on the arguments only, and
+  not on what is read first; but episodes share calls, so that other `numbers` may change an
+  episode's probabilities by rounding.
+
+  Args:
+    vote_fn: from `make_vote_fn`, or the like.
+    params: of the IDM, on all devices of its mesh.
+    episodes: `episodes.Episodes`, or anything else with its `frames` and `num_transitions`.
+    numbers: [n] int; which episodes, each at most once.
+    window: T.
+    stride: transitions from one window to the next; 1 for all windows, T for those that do not
+      overlap.
+    temperature: see `alpt.probabilities`.
+    pool: `futures.Executor` that reads ahead; None for one thread.
+
+  Yields:
+    `Votes`, in the order of `numbers`.
+
+  Raises:
+    ValueError: if `stride` is not in [1, T], or an episode is named twice.
+  """
+  numbers = [int(n) for n in numbers]
+  lengths = {n: int(episodes.num_transitions[n]) for n in numbers}
+  if len(lengths) < len(numbers):
+    raise ValueError(f'numbers are {numbers}; expected every episode once.')
+  if not numbers:
+    return
+  with futures.ThreadPoolExecutor(1) as own_pool:
+    calls = _read_ahead(pool or own_pool, episodes, _plan(lengths, window, stride, vote_fn.rows),
+                        max_frames=vote_fn.rows * stride)
+    computed = _compute(vote_fn, params, calls, window, temperature)
+    sums = {}
+    for call, probabilities in computed:
+      probabilities = np.asarray(probabilities)
+      for episode, rows, indices in _by_episode(call.targets):
+        if episode not in sums:
+          sums[episode] = _Sums(lengths[episode], vote_fn.num_actions, window, stride)
+        if sums[episode].add(indices, probabilities[rows]):
+          yield sums.pop(episode).result(episode)
+
+
+def _by_episode(targets):
+  """Yields episode, slice of rows, and indices of the windows, of runs of [(episode, index)]."""
+  begin = 0
+  for i in range(1, len(targets) + 1):
+    if i == len(targets) or targets[i][0] != targets[begin][0]:
+      yield targets[begin][0], slice(begin, i), np.array([t[1] for t in targets[begin:i]])
+      begin = i
+
+
+def _read_ahead(pool, episodes, plan, *, max_frames):
+  """Yields calls with their frames [max_frames, ...], and how many of these are real."""
+  def read(call):
+    frames = np.concatenate([episodes.frames(*piece) for piece in call.pieces])
+    filled = np.zeros((max_frames, *frames.shape[1:]), frames.dtype)
+    filled[:len(frames)] = frames
+    return filled, len(frames)
+
+  pending = collections.deque()
+  for call in plan:
+    pending.append((call, pool.submit(read, call)))
+    if len(pending) > _CALLS_AHEAD:
+      call, future = pending.popleft()
+      yield call, *future.result()
+  for call, future in pending:
+    yield call, *future.result()
+
+
+def _compute(vote_fn, params, calls, window, temperature):
+  """Yields calls with their probabilities, one behind the device."""
+  before = last = waiting = None
+  for call, frames, num_frames in calls:
+    if before is None:
+      before, last = vote_fn.start(params, frames[0], window), frames[:1]
+    first = np.zeros(vote_fn.rows, np.int32)
+    first[:len(call.first)] = call.first
+    probabilities, before = vote_fn(
+        params, before, np.concatenate([last, frames]), num_frames, first, temperature)
+    last = frames[num_frames - 1:num_frames]
+    if waiting is not None:
+      yield waiting
+    waiting = call, probabilities
+  if waiting is not None:
+    yield waiting

@@ -1,0 +1,165 @@
+"""Every transition gets the votes of all windows that hold it, and of no others."""
+
+import time
+from concurrent import futures
+
+import jax
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax import alpt, sharding, types, votes
+from alpt_jax.data import episodes as episodes_lib
+from alpt_jax.networks import models
+from tests import label_test
+
+T = 5
+SPEC = types.EnvironmentSpec(
+    name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
+    num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
+
+
+class Differences:
+  """Votes as a perfect IDM would: a step of the walk says its action."""
+  num_actions = 4
+
+  def __init__(self, rows):
+    self.rows, self.num_windows, self.num_frames = rows, 0, 0
+
+  def start(self, params, frame, window):
+    del params
+    return np.zeros((window, *frame.shape), frame.dtype)
+
+  def __call__(self, params, before, frames, num_frames, first, temperature):
+    del params, temperature
+    window = len(before)
+    self.num_frames += num_frames
+    stream = np.concatenate([before, frames[1:]])
+    assert (first >= 0).all() and (first + window < len(stream)).all()
+    actions = np.diff(stream[first[:, None] + np.arange(window + 1)][..., 0], axis=1)
+    probabilities = np.eye(self.num_actions, dtype=np.float32)[np.clip(actions.astype(int), 0, 3)]
+    return probabilities, stream[num_frames:num_frames + window]
+
+
+class Shuffled(futures.ThreadPoolExecutor):
+  """Finishes what is submitted in another order than it came."""
+
+  def submit(self, fn, *args):
+    delay = .002 * (self._work_queue.qsize() % 2)
+
+    def late():
+      time.sleep(delay)
+      return fn(*args)
+
+    return super().submit(late)
+
+
+def images(lengths, seed=0):
+  """Episodes of random images."""
+  rng = np.random.default_rng(seed)
+  first_step = np.cumsum([0, *(n + 1 for n in lengths[:-1])])
+  n = sum(lengths) + len(lengths)
+  return episodes_lib.Episodes(
+      rng.integers(0, 256, (n, *SPEC.observation_shape), np.uint8), np.zeros(n, np.int32),
+      np.zeros(n, np.float32), np.zeros(n, bool), first_step, np.array(lengths))
+
+
+class WindowsTest(parameterized.TestCase):
+
+  @parameterized.parameters(
+      (3, 5, 1, [0], [[1, 1, 1, 0, 0]]),  # Shorter than a window.
+      (5, 5, 3, [0], [[1] * 5]),
+      (7, 5, 1, [0, 1, 2], [[1] * 5] * 3),
+      (7, 5, 5, [0, 2], [[1] * 5, [0, 0, 0, 1, 1]]),  # The paper's: each transition once.
+      (9, 5, 3, [0, 3, 4], [[1] * 5, [1] * 5, [0, 0, 0, 0, 1]]))
+  def test_windows_by_hand(self, length, window, stride, start, is_counted):
+    found = votes.windows_of(length, window, stride)
+    np.testing.assert_array_equal(found.start, start)
+    np.testing.assert_array_equal(found.is_counted, np.array(is_counted, bool))
+
+  @parameterized.parameters(0, 6, -1)
+  def test_refuses_a_stride_that_leaves_transitions_out(self, stride):
+    with self.assertRaisesRegex(ValueError, f'stride is {stride}; expected 1'):
+      votes.windows_of(9, 5, stride)
+
+  def test_every_transition_has_as_many_votes_as_windows_hold_it(self):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+      length, window = rng.integers(1, 40), rng.integers(1, 8)
+      stride = rng.integers(1, window + 1)
+      start, is_counted = votes.windows_of(length, window, stride)
+      votes_of = np.zeros(length + window, int)
+      np.add.at(votes_of, start[:, None] + np.arange(window), is_counted)
+      self.assertFalse(votes_of[length:].any())
+      self.assertTrue((votes_of[:length] >= 1).all())
+      if stride == window:
+        self.assertTrue((votes_of[:length] == 1).all())
+      if stride == 1 and length >= window:
+        place = np.arange(length)
+        np.testing.assert_array_equal(votes_of[:length], np.minimum.reduce(
+            [place + 1, length - place, np.full(length, window),
+             np.full(length, length - window + 1)]))
+
+
+class PredictTest(parameterized.TestCase):
+
+  def test_right_frames_in_random_datasets_whatever_is_read_first(self):
+    rng = np.random.default_rng(0)
+    for trial in range(1000):
+      lengths = rng.integers(1, 30, rng.integers(1, 12)).tolist()
+      stride, rows = int(rng.integers(1, T + 1)), int(rng.integers(1, 12))
+      data, numbers = label_test.walk(lengths), rng.permutation(len(lengths))
+      with Shuffled(1 + trial % 4) as pool:
+        found = list(votes.predict(Differences(rows), None, data, numbers, window=T, stride=stride,
+                                   pool=pool if trial % 10 == 0 else None))
+      self.assertEqual([vote.episode for vote in found], numbers.tolist())
+      for vote in found:
+        first = data.first_step[vote.episode]
+        truth = data.actions[first:first + lengths[vote.episode]]
+        np.testing.assert_array_equal(vote.probabilities, np.eye(4)[truth])
+
+  @parameterized.parameters(1, 2, 5)
+  def test_windows_and_frames_are_computed_once(self, stride):
+    lengths = [9, 30, 5, 17]
+    vote_fn = Differences(rows=4)
+    list(votes.predict(vote_fn, None, label_test.walk(lengths), range(4), window=T, stride=stride))
+    self.assertEqual(vote_fn.num_frames, sum(lengths) + len(lengths))
+
+  @parameterized.product(stride=(1, 3, 5), frame_changes=(False, True))
+  def test_mean_of_what_the_idm_says_of_each_window(self, stride, frame_changes):
+    idm = models.InverseDynamicsModel(SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2,
+                                      frame_changes=frame_changes)
+    data = images([3, 12, 5, 8])
+    shape = jax.eval_shape(idm.init, jax.random.key(0), data.cut(np.array([1]), np.array([0]),
+                                                                 T).observations)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: rng.normal(scale=.7, size=x.shape).astype(np.float32),
+                          shape['params'])
+    mesh = sharding.make_mesh(num_devices=2)
+    vote_fn = votes.make_vote_fn(idm, SPEC, mesh, rows=4)
+    found = list(votes.predict(vote_fn, params, data, [2, 1, 0, 3], window=T, stride=stride,
+                               temperature=2.))
+    apply = jax.jit(idm.apply)
+    legal = np.asarray(alpt.legal_actions([SPEC]))
+    for vote in found:
+      length = data.num_transitions[vote.episode]
+      sums = np.zeros((length + T, 4))
+      windows = votes.windows_of(length, T, stride)
+      for start, is_counted in zip(*windows, strict=True):
+        cut = data.cut(np.array([vote.episode]), np.array([start]), T)
+        logits = np.where(legal, apply({'params': params}, cut.observations)[0], -np.inf) / 2
+        own = np.exp(logits - logits.max(axis=1, keepdims=True))
+        sums[start:start + T] += own / own.sum(axis=1, keepdims=True) * is_counted[:, None]
+      counts = np.zeros(length + T, int)
+      np.add.at(counts, windows.start[:, None] + np.arange(T), windows.is_counted)
+      np.testing.assert_array_equal(vote.num_votes, counts[:length])
+      np.testing.assert_allclose(
+          vote.probabilities, sums[:length] / counts[:length, None], rtol=2e-4, atol=1e-6)
+      np.testing.assert_array_equal(vote.probabilities[:, 2], 0)  # Not legal.
+
+  def test_refuses_an_episode_twice(self):
+    with self.assertRaisesRegex(ValueError, 'expected every episode once'):
+      list(votes.predict(Differences(4), None, label_test.walk([5, 6]), [1, 1], window=T))
+
+
+if __name__ == '__main__':
+  absltest.main()
