@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.rl_unplugged import atari_utils
 
-from alpt_jax.data import record, record_atari, rlu_atari
+from alpt_jax.data import png, record, record_atari, rlu_atari
 
 
 class Writer:
@@ -70,7 +70,7 @@ class _Backend(record.Writer):
 
   def _record_step(self, data, is_new_episode):
     timestep = data.timestep._replace(
-        observation=record_atari.encode_png(data.timestep.observation))
+        observation=png.encode(data.timestep.observation))
     if not timestep.first():
       timestep = timestep._replace(reward=record_atari.clip(timestep.reward),
                                    discount=np.float32(timestep.discount))

@@ -194,8 +194,10 @@ class EpisodeFiles:
     fields = _read_record(self._sources[split], place, self._splits[split])
     for name in ('action', 'reward'):  # Of the last step, which has neither.
       fields[name] = np.append(fields[name][:-1], fields[name].dtype.type(0))
-    actions, rewards = rlds.to_declared(fields['action'], fields['reward'], self._spec)
-    is_labelled = np.arange(len(actions)) < len(actions) - 1
+    is_labelled = rlds.labelled(fields)
+    is_labelled[-1] = False
+    stored = np.where(is_labelled, fields['action'], 0)
+    actions, rewards = rlds.to_declared(stored, fields['reward'], self._spec)
     actions = np.where(is_labelled, actions, 0).astype(np.int32)
     if self._hide is not None:
       actions, is_labelled = self._hide(number, actions, is_labelled)
@@ -250,7 +252,7 @@ def _read_record(source, place, split):
   except (RuntimeError, rlds.DecodeError) as error:
     path, record = _where(split, place)
     raise rlds.damaged(f'{path}, record {record}', error) from error
-  names = (*rlds.STEP_FIELDS, 'observation', *({_TERMINAL} & steps.keys()))
+  names = (*rlds.STEP_FIELDS, 'observation', *({_TERMINAL, rlds.LABELLED} & steps.keys()))
   return {name: np.asarray(steps[name]) for name in names}
 
 
@@ -277,7 +279,8 @@ def _check_episode(fields, spec, check_actions, path, episode):
     raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
                      'dataset again.')
   rlds.check_flags(where, fields)
-  check_actions(fields['action'][:-1], path, episode)
+  known = 0 if spec.stored_actions else spec.legal_actions[0]  # Unknown actions may be anything.
+  check_actions(np.where(rlds.labelled(fields), fields['action'], known)[:-1], path, episode)
   wrong = np.flatnonzero(~np.isfinite(fields['reward'][:-1]))
   if wrong.size:
     raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
@@ -355,8 +358,11 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
     fields = _read_record(sources[split], place, info)
     _check_episode(fields, spec, check_actions, *_where(info, place))
     digest = hashlib.sha256(b''.join(fields['observation']))
-    digest.update(fields['action'].astype(np.int64).tobytes())
+    is_labelled = rlds.labelled(fields)
+    digest.update(np.where(is_labelled, fields['action'], 0).astype(np.int64).tobytes())
     digest.update(fields['reward'].astype(np.float32).tobytes())
+    if not is_labelled[:-1].all():
+      digest.update(is_labelled[:-1].tobytes())
     return split, place, len(fields['action']) - 1, int.from_bytes(digest.digest()[:8], 'big')
 
   rows = []

@@ -15,20 +15,18 @@ import os
 import zlib
 from importlib import metadata
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
 from alpt_jax import whole_files
-from alpt_jax.data import rlds, rlu_atari, serializer
+from alpt_jax.data import png, rlds, rlu_atari, serializer
 from alpt_jax.envs import atari, atari_behaviours
 
 _NOTICE = ('This is NOT DQN replay, which RL Unplugged published under the same names, but the '
            'play of a {behaviour} behaviour with fewer random actions from checkpoint to '
            'checkpoint.')
 _PACKAGES = ('ale-py', 'array-record', 'envlogger', 'opencv-python-headless', 'tensorflow-datasets')
-_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,16 +130,6 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
   return card
 
 
-def encode_png(frame):
-  """Encodes an [84, 84, 1] uint8 frame as PNG bytes.
-
-  Without filters and at level 3, cv2 writes 22,000 to 44,000 frames/s on one core, four times as
-  many as tf.io.encode_png, and smaller files: PNG's filters do not suit Atari's flat areas. Level 6
-  would save 10 % of the space and take twice as long.
-  """
-  return cv2.imencode('.png', frame, _PNG)[1].tobytes()
-
-
 def clip(rewards):
   """Clips rewards to [-1, 1], as float32: all that RL Unplugged keeps of them."""
   return np.clip(rewards, -1, 1).astype(np.float32)
@@ -199,7 +187,7 @@ class _Writer:
     """
     observations, actions, rewards = [], [], []
     for timestep, action in play(env, policy):
-      observations.append(encode_png(timestep.observation))
+      observations.append(png.encode(timestep.observation))
       if action is not None:
         actions.append(action)
         rewards.append(timestep.reward)

@@ -22,6 +22,7 @@ from alpt_jax.data import episodes
 CARD = 'dataset_card.json'
 _MANIFESTS = ('dataset_info.json', 'features.json')
 STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
+LABELLED = 'is_labelled'  # A step field that says whether the action is known; all are without it.
 
 
 def read_card(directory):
@@ -51,7 +52,7 @@ def read_episodes(directory, spec, *, expected_name=None):
     expected_name: the name that the dataset card must bear, e.g. `spec.name`; None reads any data.
 
   Returns:
-    `episodes.Episodes`, every transition labelled.
+    `episodes.Episodes`, every transition labelled whose action the data does not call unknown.
 
   Raises:
     FileNotFoundError: if the directory or one of its files does not exist.
@@ -68,7 +69,9 @@ def read_episodes(directory, spec, *, expected_name=None):
   result = _concatenate(read)
   _check_values(directory, result, spec)
   check_total(directory, card, int(result.num_transitions.sum()))
-  return dataclasses.replace(result, actions=result.actions.astype(np.int32))
+  return dataclasses.replace(
+      result, actions=result.actions.astype(np.int32),
+      rewards=np.clip(result.rewards, -spec.reward_clip, spec.reward_clip))
 
 
 def check_name(directory, expected_name, *, is_card_needed=True):
@@ -236,6 +239,9 @@ def check_features(directory, features, spec):
                        'format. Convert the data to RLDS episodes.')
     if field != 'observation' and step[field].shape != ():
       raise ValueError(f'{where}: {field} has shape {step[field].shape}; expected a scalar.')
+  if LABELLED in step and (step[LABELLED].shape != () or step[LABELLED].np_dtype != np.bool_):
+    raise ValueError(f'{where}: {LABELLED} is {step[LABELLED]}; expected a bool, whether the '
+                     'action is known. Convert or import the dataset again.')
   if not np.issubdtype(step['action'].np_dtype, np.integer):
     raise ValueError(f"{where}: action has dtype {step['action'].np_dtype}; expected integers: the "
                      'ids of discrete actions.')
@@ -278,7 +284,8 @@ def _read_split(directory, builder, split, feature, spec):
       steps = source[i]['steps']
     except (RuntimeError, DecodeError) as error:
       raise damaged(path, error) from error
-    fields = {name: np.asarray(steps[name]) for name in STEP_FIELDS}
+    names = (*STEP_FIELDS, *({LABELLED} & steps.keys()))
+    fields = {name: np.asarray(steps[name]) for name in names}
     encoded = steps['observation']
     encoded = np.asarray(encoded[spec.observation_key] if spec.observation_key else encoded)
     shapes = {name: array.shape for name, array in fields.items()}
@@ -308,6 +315,11 @@ def check_flags(where, fields):
                        'or cut: record or convert the dataset again.')
 
 
+def labelled(fields):
+  """Returns [L] bool, whether the actions of an episode's step fields are known."""
+  return np.asarray(fields.get(LABELLED, np.ones(len(fields['action']))), bool)
+
+
 def check_last_reward(where, fields):
   """Checks that rewards sit where RLDS puts them: none in the last step."""
   if fields['reward'][-1] != 0:
@@ -323,8 +335,9 @@ def _concatenate(read):
   # Actions stay int64 here: an id that does not fit int32 must not become a legal one.
   actions = np.concatenate([fields['action'] for _, fields in read])
   rewards = np.concatenate([fields['reward'] for _, fields in read]).astype(np.float32)
-  is_labelled = np.ones(len(actions), bool)
-  actions[last_step], rewards[last_step], is_labelled[last_step] = 0, 0., False
+  is_labelled = np.concatenate([labelled(fields) for _, fields in read])
+  rewards[last_step], is_labelled[last_step] = 0., False
+  actions[~is_labelled] = 0
   return episodes.Episodes(np.concatenate([observations for observations, _ in read]), actions,
                            rewards, is_labelled, first_step, lengths - 1)
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from alpt_jax.data import record_atari
+from alpt_jax.data import png, record_atari
 from alpt_jax.envs import atari
 
 GAME = 'Breakout'
@@ -92,7 +92,7 @@ def write_published(directory, checkpoints):
         writer.write(_example(
             checkpoint_idx=[i], episode_idx=[j], episode_return=[sum(rewards)],
             clipped_episode_return=[sum(rewards)],
-            observations=[record_atari.encode_png(t.observation) for t in timesteps],
+            observations=[png.encode(t.observation) for t in timesteps],
             actions=[*actions, 0], unclipped_rewards=rewards, clipped_rewards=rewards,
             discounts=[1., *(t.discount for t in timesteps[1:])]).SerializeToString())
 

@@ -12,7 +12,7 @@ from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
 from alpt_jax import whole_files
-from alpt_jax.data import episode_files, labels, pipeline, png, record_atari, rlds, sampling
+from alpt_jax.data import episode_files, labels, pipeline, png, rlds, sampling
 from alpt_jax.envs import action_sets
 from tests.data import atari_data
 
@@ -231,7 +231,7 @@ class DamageTest(parameterized.TestCase):
   def _write(self, **changes):
     """A dataset of one episode of six steps, `changes` its fields."""
     fields = {
-        'observation': [record_atari.encode_png(np.full((84, 84, 1), t, np.uint8))
+        'observation': [png.encode(np.full((84, 84, 1), t, np.uint8))
                         for t in range(6)],
         'action': np.array([0, 1, 2, 3, 1, 0]), 'reward': np.zeros(6, np.float32),
         'discount': np.ones(6, np.float32), 'is_first': np.arange(6) == 0,
@@ -266,7 +266,7 @@ class DamageTest(parameterized.TestCase):
       (dict(action=np.array([0, 1, 4, 3, 1, 0])), r'action is 4 at step 2 of episode 0'),
       (dict(reward=np.array([0, np.nan, 0, 0, 0, 0], np.float32)), 'reward is nan at step 1'),
       (dict(is_last=np.arange(6) == 3), 'is_last is True at step 3 of 6'),
-      (dict(observation=[record_atari.encode_png(np.zeros((84, 80, 1), np.uint8))] * 6),
+      (dict(observation=[png.encode(np.zeros((84, 80, 1), np.uint8))] * 6),
        r'observation at step 0 is \(84, 80, 1\); Breakout has \(84, 84, 1\)'),
   )
   def test_damage_is_named(self, changes, message):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import png, record_atari
+from alpt_jax.data import png
 
 _RNG = np.random.default_rng(0)
 _SHAPES = ((84, 84, 1), (5, 7, 3), (1, 1, 1), (84, 60, 3))
@@ -67,7 +67,7 @@ class PngTest(parameterized.TestCase):
   def test_as_recorded(self):
     image = _random((84, 84, 1))
     np.testing.assert_array_equal(
-        _decoded(record_atari.encode_png(image), image.shape), image)
+        _decoded(png.encode(image), image.shape), image)
 
   def test_damage_is_an_error_or_harmless(self):
     image = _random((12, 12, 1))

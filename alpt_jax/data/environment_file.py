@@ -1,0 +1,263 @@
+"""What a dataset of somebody's own is: a JSON file beside the data.
+
+  {"name": "Breakout",
+   "observation": {"kind": "image", "key": "", "shape": [84, 84, 1], "low": 0.0, "high": 1.0},
+   "actions": {"key": "action", "space": ["NOOP", "FIRE", "RIGHT", "LEFT", "UP"],
+               "legal": ["NOOP", "FIRE", "RIGHT", "LEFT"], "stored": null},
+   "reward": {"key": "reward", "clip": 1.0},
+   "returns": [-20, 100],
+   "steps_per_second": 15.0}
+
+The same file describes data that is to be imported (where its fields are, what its action indices
+mean) and, with the names that all our datasets have, what was imported.
+"""
+
+import dataclasses
+import difflib
+import json
+import math
+import os
+import re
+
+from alpt_jax import types, whole_files
+
+FILE = 'environment.json'
+_NAME = r'[A-Za-z][A-Za-z0-9._:-]*'  # Names a directory, too.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Observation:
+  """What is seen at a step.
+
+  Attributes:
+    kind: one of `types.OBSERVATION_KINDS`.
+    key: the entry of the step's observation dict; '' if the observation is a single array.
+    shape: [H, W, C] of an image (C is 1 or 3) or grid; [n] of a vector.
+    low: smallest value of a vector; means nothing for other kinds.
+    high: its largest value.
+  """
+  kind: str
+  key: str = ''
+  shape: tuple[int, ...]
+  low: float = 0.
+  high: float = 1.
+
+  def __post_init__(self):
+    _expect('observation.kind', self.kind, self.kind in types.OBSERVATION_KINDS,
+            f'one of {types.OBSERVATION_KINDS}')
+    _expect('observation.key', self.key, isinstance(self.key, str), 'a string, "" for none')
+    is_right = (isinstance(self.shape, tuple) and all(_is_integer(n) and n > 0 for n in self.shape)
+                and len(self.shape) == (1 if self.kind == 'vector' else 3))
+    if self.kind == 'image':
+      is_right = is_right and self.shape[2] in (1, 3)
+    expected = {'vector': '[number of values]', 'grid': '[height, width, planes]',
+                'image': '[height, width, 1] or [height, width, 3]'}
+    _expect('observation.shape', self.shape, is_right, expected[self.kind])
+    _expect('observation.low', self.low, _is_number(self.low), 'a finite number')
+    _expect('observation.high', self.high, _is_number(self.high) and self.high > self.low,
+            f'a finite number above observation.low, {self.low}')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Actions:
+  """What can be done.
+
+  Attributes:
+    key: the field of the step that holds the action.
+    space: names of all actions, at the position of their ids. Environments trained together have
+      the same one.
+    legal: names of those that this environment knows; None for all.
+    stored: the name that each action index k of the data stands for, at position k; None if the
+      data stores ids.
+  """
+  key: str = 'action'
+  space: tuple[str, ...]
+  legal: tuple[str, ...] | None = None
+  stored: tuple[str, ...] | None = None
+
+  def __post_init__(self):
+    _expect('actions.key', self.key, isinstance(self.key, str) and self.key, 'a name of a field')
+    _check_names('actions.space', self.space)
+    if self.legal is None:
+      object.__setattr__(self, 'legal', self.space)  # The class is frozen for others.
+    _check_names('actions.legal', self.legal, among=('actions.space', self.space))
+    if self.stored is not None:
+      # Two indices may stand for the same action.
+      _check_names('actions.stored', self.stored, among=('actions.legal', self.legal),
+                   is_once=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reward:
+  """What an action earns.
+
+  Attributes:
+    key: the field of the step that holds the reward.
+    clip: rewards are clipped to [-clip, clip] when read; None for as they are.
+  """
+  key: str = 'reward'
+  clip: float | None = None
+
+  def __post_init__(self):
+    _expect('reward.key', self.key, isinstance(self.key, str) and self.key, 'a name of a field')
+    _expect('reward.clip', self.clip, self.clip is None or _is_number(self.clip) and self.clip > 0,
+            'a number above 0, or null to keep rewards as they are')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Environment:
+  """What a dataset is data of.
+
+  Attributes:
+    name: names the environment in messages, results and directories.
+    observation: `Observation`.
+    actions: `Actions`.
+    reward: `Reward`, or None if nobody knows what was earned.
+    returns: the smallest and the largest return of the return token, both inclusive, in units of
+      (clipped) reward; None, for (0, 1), only where there is no reward.
+    steps_per_second: how many actions are chosen in a second; None if that means nothing.
+  """
+  name: str
+  observation: Observation
+  actions: Actions
+  reward: Reward | None
+  returns: tuple[int, int] | None = None
+  steps_per_second: float | None = None
+
+  def __post_init__(self):
+    _expect('name', self.name, isinstance(self.name, str) and re.fullmatch(_NAME, self.name),
+            'a letter, then letters, digits and . _ : -')
+    if self.returns is None and self.reward is None:
+      object.__setattr__(self, 'returns', (0, 1))
+    is_pair = (isinstance(self.returns, tuple) and len(self.returns) == 2 and
+               all(map(_is_integer, self.returns)) and self.returns[0] < self.returns[1])
+    _expect('returns', self.returns, is_pair,
+            '[smallest, largest], two integers, of the returns of an episode')
+    _expect('steps_per_second', self.steps_per_second,
+            self.steps_per_second is None or
+            _is_number(self.steps_per_second) and self.steps_per_second > 0,
+            'a number above 0, or null')
+
+  def spec(self):
+    """Returns the `types.EnvironmentSpec`."""
+    ids = {name: i for i, name in enumerate(self.actions.space)}
+    clip = self.reward.clip if self.reward else None
+    return types.EnvironmentSpec(
+        name=self.name,
+        observation_key=self.observation.key,
+        observation_kind=self.observation.kind,
+        observation_shape=self.observation.shape,
+        observation_low=self.observation.low,
+        observation_high=self.observation.high,
+        num_actions=len(ids),
+        legal_actions=tuple(sorted(ids[name] for name in self.actions.legal)),
+        stored_actions=tuple(ids[name] for name in self.actions.stored or ()),
+        return_low=self.returns[0],
+        return_high=self.returns[1],
+        reward_clip=math.inf if clip is None else clip)
+
+  def canonical(self):
+    """Returns the environment as our own datasets store it: fixed field names, ids as actions."""
+    return dataclasses.replace(
+        self, observation=dataclasses.replace(self.observation, key=''),
+        actions=dataclasses.replace(self.actions, key='action', stored=None),
+        reward=self.reward and dataclasses.replace(self.reward, key='reward'))
+
+
+_PARTS = {'observation': Observation, 'actions': Actions, 'reward': Reward}
+
+
+def read(path):
+  """Reads an environment file.
+
+  Args:
+    path: of the file, or of the dataset directory that it lies in.
+
+  Returns:
+    `Environment`.
+
+  Raises:
+    FileNotFoundError: if there is none.
+    ValueError: naming the file and the field, if something in it is not as it has to be.
+  """
+  if os.path.isdir(path):
+    path = os.path.join(path, FILE)
+  if not os.path.isfile(path):
+    raise FileNotFoundError(f'{path}: no such file; expected a description of the environment '
+                            '(see alpt_jax/data/environment_file.py). Write one, or correct the '
+                            'path.')
+  with open(path, 'rb') as f:
+    try:
+      content = json.load(f)
+    except ValueError as error:  # Covers bytes that are not UTF-8, too.
+      raise ValueError(f'{path}: not JSON ({error}). Correct the file.') from error
+  try:
+    return _parse(content)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error
+
+
+def write(path, environment):
+  """Writes an environment file, whole or not at all.
+
+  Args:
+    path: of the file.
+    environment: `Environment`.
+  """
+  whole_files.write_json(path, dataclasses.asdict(environment), indent=2)
+
+
+def _parse(content):
+  fields = _fields('', content, Environment)
+  for name, kind in _PARTS.items():
+    if name != 'reward' or fields[name] is not None:
+      fields[name] = kind(**_fields(name, fields[name], kind))
+  if fields['observation'].kind == 'vector':
+    for name in ('low', 'high'):
+      if name not in content['observation']:
+        raise ValueError(f'observation.{name} is missing; expected the '
+                         f'{"smallest" if name == "low" else "largest"} value of the vectors.')
+  return Environment(**fields)
+
+
+def _fields(name, content, kind):
+  """Checks the keys of a JSON object against the fields of a class; makes tuples of lists."""
+  _expect(name or 'the content', content, isinstance(content, dict),
+          'an object, or null' if name == 'reward' else 'an object')
+  prefix = f'{name}.' if name else ''
+  known = {field.name: field for field in dataclasses.fields(kind)}
+  for key in content:
+    if key not in known:
+      close = difflib.get_close_matches(key, known, n=1)
+      hint = f'; did you mean {close[0]}?' if close else '.'
+      raise ValueError(f'{prefix}{key} is an unknown key; expected {", ".join(known)}{hint}')
+  for key, field in known.items():
+    if key not in content and field.default is dataclasses.MISSING:
+      raise ValueError(f'{prefix}{key} is missing; expected the keys {", ".join(known)}.')
+  return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+
+
+def _check_names(field, names, *, among=None, is_once=True):
+  is_names = (isinstance(names, tuple) and names and
+              all(isinstance(name, str) and name for name in names))
+  _expect(field, names, is_names, 'a list of names')
+  repeated = [name for i, name in enumerate(names) if name in names[:i]]
+  _expect(field, names, not (is_once and repeated), f'every name once, and {repeated} is repeated')
+  if among:
+    unknown = [name for name in names if name not in among[1]]
+    _expect(field, names, not unknown,
+            f'names of {among[0]}, {list(among[1])}; {unknown} is not there')
+
+
+def _expect(field, value, is_right, expected):
+  if not is_right:
+    shown = list(value) if isinstance(value, tuple) else value
+    raise ValueError(f'{field} is {shown!r}; expected {expected}.')
+
+
+def _is_integer(value):
+  return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value):
+  return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
