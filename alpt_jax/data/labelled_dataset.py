@@ -1,0 +1,340 @@
+"""Writes a dataset again with an IDM's labels in it.
+
+Every record is copied as it is, whatever is in it, with these step fields put in or replaced:
+
+  action                      the true one where it is known, which is never changed; else the most
+                              probable one, as the dataset stores actions
+  is_labelled                 True for all transitions
+  action_source               'true' or 'idm'; 'none' at the last step, which has no action
+  action_probabilities        [A] float32, in the order of the actions that the dataset stores; or
+  action_top, action_top_probabilities   [K], the K most probable ones of them
+  action_entropy              of the probabilities, in nats
+  num_votes                   windows that the probabilities are the mean of
+
+The IDM is asked about known actions, too: who reads the dataset can compare.
+
+The dataset grows file by file in `<directory>.unfinished`, in an order that depends on the source
+only. A process that is killed loses the file it was at. Several processes share the files out; the
+one that finds all of them there puts them under their name. What was labelled is the same,
+whichever process did it and however often it was stopped.
+"""
+
+import json
+import os
+import shutil
+import time
+from concurrent import futures
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+
+from alpt_jax import whole_files
+from alpt_jax.data import environment_file, records, rlds, serializer
+
+SOURCES = ('none', records.TRUE, 'idm')
+_PLAN = 'plan.json'
+_CONTENT = 'content'
+_SIDECARS = 'files'
+
+
+class Settings(NamedTuple):
+  """What is written.
+
+  Attributes:
+    num_actions: A, of the environment's declared space.
+    stored_actions: see `types.EnvironmentSpec`.
+    top_k: K; 0 to write all probabilities.
+    episodes_per_file: at most; what a killed process loses.
+  """
+  num_actions: int
+  stored_actions: tuple[int, ...] = ()
+  top_k: int = 0
+  episodes_per_file: int = 50
+
+
+def _new_features(settings):
+  """{name: TFDS feature} of the step fields that are put in."""
+  num_stored = len(settings.stored_actions) or settings.num_actions
+  if settings.top_k:
+    shape = (settings.top_k,)
+    probabilities = {
+        'action_top': tfds.features.Tensor(shape=shape, dtype=np.int64),
+        'action_top_probabilities': tfds.features.Tensor(shape=shape, dtype=np.float32)}
+  else:
+    probabilities = {'action_probabilities': tfds.features.Tensor(
+        shape=(num_stored,), dtype=np.float32)}
+  return probabilities | {
+      'action': tfds.features.Scalar(np.int64),
+      rlds.LABELLED: tfds.features.Scalar(np.bool_),
+      records.SOURCE: tfds.features.ClassLabel(names=list(SOURCES)),
+      'action_entropy': tfds.features.Scalar(np.float32),
+      'num_votes': tfds.features.Scalar(np.int64),
+  }
+
+
+def _with_last(values):
+  """[L, ...] -> [L + 1, ...] with zeros for the last step."""
+  return np.concatenate([values, np.zeros_like(values[:1])])
+
+
+def label_steps(stored, is_known, votes, settings):
+  """The step fields of an episode.
+
+  Args:
+    stored: [L + 1] int; actions as the dataset stores them.
+    is_known: [L] bool.
+    votes: `votes.Votes` of the L transitions, over the declared actions.
+    settings: `Settings`.
+
+  Returns:
+    {name: L + 1 values}, see the module's docstring.
+  """
+  probabilities = votes.probabilities
+  if settings.stored_actions:  # Two indices may stand for one action: the first of them is it.
+    order, first = np.unique(settings.stored_actions, return_index=True)
+    own = np.zeros((len(probabilities), len(settings.stored_actions)), np.float32)
+    own[:, first] = probabilities[:, order]
+    probabilities = own
+  best = np.argsort(-probabilities, axis=1, kind='stable')
+  logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+  fields = {
+      'action': np.append(np.where(is_known, stored[:-1], best[:, 0]), 0).astype(np.int64),
+      rlds.LABELLED: np.append(np.ones(len(is_known), bool), False),
+      records.SOURCE: np.append(np.where(is_known, 1, 2), 0),
+      'action_entropy': _with_last(-np.sum(probabilities * logs, axis=1).astype(np.float32)),
+      'num_votes': _with_last(votes.num_votes.astype(np.int64)),
+  }
+  if not settings.top_k:
+    return fields | {'action_probabilities': _with_last(probabilities)}
+  top = best[:, :settings.top_k]
+  return fields | {
+      'action_top': _with_last(top),
+      'action_top_probabilities': _with_last(np.take_along_axis(probabilities, top, axis=1))}
+
+
+def known_actions(fields):
+  """Which actions of an episode's transitions are true ones: [L] bool.
+
+  Args:
+    fields: {name: L + 1 values}, as `records.Dataset` reads them. Of a dataset that was labelled
+      before, only those that were known then.
+  """
+  if records.SOURCE in fields:
+    return np.asarray(fields[records.SOURCE][:-1]) == SOURCES.index(records.TRUE)
+  return rlds.labelled(fields)[:-1]
+
+
+def write(source, directory, predict, settings, *, provenance, known=None, share=(0, 1),
+          progress=None):
+  """Labels a dataset, or goes on with it.
+
+  Args:
+    source: `records.Dataset`.
+    directory: of the new dataset; must not exist, or be empty.
+    predict: predict(episodes, numbers) -> iterator of `votes.Votes` in the order of `numbers`.
+    settings: `Settings`.
+    provenance: JSON-able dict that says what makes the labels. A dataset that was begun with
+      another one is not gone on with.
+    known: known(number, fields) -> [L] bool: which actions of an episode are true ones; None for
+      `known_actions`.
+    share: (i, n); this process makes files i, i + n, .. .
+    progress: called with the numbers of files made and of all that this process makes.
+
+  Returns:
+    The dataset card if the dataset is whole now; None if files of other processes are missing.
+
+  Raises:
+    ValueError: if `directory` holds something, was begun with another provenance, or the source is
+      damaged.
+  """
+  is_there = os.path.lexists(directory) and not (
+      os.path.isdir(directory) and not os.listdir(directory))
+  if is_there:
+    raise ValueError(f'{directory}: already exists and is not overwritten. Delete it, or choose '
+                     'another directory.')
+  work = _Work(source, f'{os.fspath(directory)}.unfinished', settings, provenance)
+  pieces = list(enumerate(work.pieces))[share[0]::share[1]]
+  todo = [(i, piece) for i, piece in pieces if not work.is_done(i)]
+  num_done = len(pieces) - len(todo)
+  with futures.ThreadPoolExecutor(1) as reader, futures.ThreadPoolExecutor(1) as writer:
+    reading = reader.submit(source.read, todo[0][1]) if todo else None
+    written = []
+    for j, (i, piece) in enumerate(todo):
+      episodes = reading.result()
+      if j + 1 < len(todo):
+        reading = reader.submit(source.read, todo[j + 1][1])
+      numbers = np.arange(len(episodes.fields))
+      labelled = [work.label(episodes, votes, known, piece)
+                  for votes in predict(episodes, numbers)]
+      if written:  # Not more than one file waits to be written.
+        written.pop().result()
+      written.append(writer.submit(work.write, i, labelled))
+      if progress is not None:
+        progress(num_done + j + 1, len(pieces))
+    for future in written:
+      future.result()
+  return work.finish(directory)
+
+
+class _Work:
+  """The unfinished directory of a dataset."""
+
+  def __init__(self, source, staging, settings, provenance):
+    self._source, self._staging, self._settings = source, staging, settings
+    self.pieces = source.pieces(settings.episodes_per_file)
+    self._names = _file_names(source.builder.name, self.pieces)
+    features = _new_features(settings)
+    self._serializer = serializer.ExampleSerializer(tfds.features.FeaturesDict(
+        {'steps': tfds.features.Dataset(features)}).get_serialized_info())
+    self._features = _replaced(source, features)
+    self._plan = self._open({'provenance': provenance, 'settings': settings._asdict(),
+                             'files': len(self.pieces)})
+
+  def _open(self, plan):
+    """Makes the directory, or checks that it is of the same work; returns its plan."""
+    path = os.path.join(self._staging, _PLAN)
+    plan = json.loads(json.dumps(plan))  # As it is read back.
+    if os.path.exists(path):
+      try:
+        with open(path) as f:
+          found = json.load(f)
+        started = found.pop('started')
+      except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f'{path}: not a plan ({error!r}). Delete {self._staging}, and label '
+                         'again.') from error
+      if found != plan:
+        raise ValueError(f'{self._staging}: was begun with {_difference(found, plan)}. Delete it '
+                         'to label again, or choose another directory.')
+    else:
+      started = time.strftime('%Y-%m-%dT%H:%M:%S+00:00', time.gmtime())
+      whole_files.write_json(path, plan | {'started': started})
+    for name in (_CONTENT, _SIDECARS):
+      os.makedirs(os.path.join(self._staging, name), exist_ok=True)
+    return plan | {'started': started}
+
+  def _path(self, i):
+    return os.path.join(self._staging, _CONTENT, self._names[i])
+
+  def _about(self, i):
+    """What is known of a file that is whole; None if it is not there."""
+    try:
+      with open(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json')) as f:
+        return json.load(f)
+    except (FileNotFoundError, ValueError):
+      return None
+
+  def is_done(self, i):
+    """Whether a file is there, and what was written."""
+    about = self._about(i)
+    if about is None or not os.path.exists(self._path(i)):
+      return False
+    with open(self._path(i), 'rb') as f:
+      return list(whole_files.crc32(f)) == about['content']
+
+  def label(self, episodes, votes, known, piece):
+    """Makes the record of an episode of a piece; returns it and its numbers of labels."""
+    example, fields = episodes.examples[votes.episode], episodes.fields[votes.episode]
+    is_known = (known(piece.first + votes.episode, fields) if known else known_actions(fields))
+    steps = label_steps(fields['action'], is_known, votes, self._settings)
+    labels = self._serializer.get_tf_example({'steps': steps})
+    for name, feature in labels.features.feature.items():
+      example.features.feature[name].CopyFrom(feature)
+    num_true = int(np.sum(is_known))
+    return example.SerializeToString(deterministic=True), num_true, len(is_known) - num_true
+
+  def write(self, i, labelled):
+    """Writes a file, whole or not at all, and then what is known of it."""
+    path = self._path(i)
+    unfinished = os.path.join(self._staging, f'{self._names[i]}.{os.getpid()}')
+    # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
+    writer = array_record_module.ArrayRecordWriter(unfinished, 'group_size:1')
+    for record, *_ in labelled:
+      writer.write(record)
+    writer.close()
+    whole_files.flush(unfinished)
+    with open(unfinished, 'rb') as f:
+      content = whole_files.crc32(f)
+    os.replace(unfinished, path)
+    whole_files.flush(os.path.dirname(path))
+    whole_files.write_json(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json'), {
+        'content': content, 'episodes': len(labelled), 'bytes': sum(len(x[0]) for x in labelled),
+        'true': sum(x[1] for x in labelled), 'idm': sum(x[2] for x in labelled)})
+
+  def finish(self, directory):
+    """Puts the dataset under its name if all files are there; see `write`."""
+    about = [self._about(i) for i in range(len(self.pieces))]
+    if None in about:
+      return None
+    content = os.path.join(self._staging, _CONTENT)
+    totals = {name: sum(a[name] for a in about) for name in ('true', 'idm')}
+    card = self._card(directory, totals, about)
+    whole_files.write_json(os.path.join(content, rlds.CARD), card, indent=2)
+    path = os.path.join(self._source.directory, environment_file.FILE)
+    if os.path.exists(path):
+      shutil.copyfile(path, os.path.join(content, environment_file.FILE))
+    self._features.save_config(content)
+    self._write_info(content, about)
+    if os.path.isdir(directory):
+      os.rmdir(directory)  # Empty, as `write` has seen.
+    os.rename(content, directory)
+    shutil.rmtree(self._staging)
+    return card
+
+  def _card(self, directory, totals, about):
+    card = dict(rlds.read_card(self._source.directory) or {})
+    card.setdefault('name', os.path.basename(os.path.abspath(directory)))
+    return card | {
+        'num_episodes': sum(a['episodes'] for a in about),
+        'num_transitions': totals['true'] + totals['idm'],
+        'num_labelled': totals['true'] + totals['idm'],
+        'labels': self._plan['provenance'] | {
+            'started': self._plan['started'], 'num_true': totals['true'],
+            'num_idm': totals['idm']}}
+
+  def _write_info(self, content, about):
+    """The manifest of the source with other files."""
+    with open(os.path.join(self._source.directory, 'dataset_info.json')) as f:
+      info = json.load(f)
+    info['fileFormat'] = 'array_record'
+    info['splits'] = [
+        {'filepathTemplate': '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}', 'name': name,
+         'numBytes': str(sum(a['bytes'] for a in files)),
+         'shardLengths': [str(a['episodes']) for a in files]}
+        for name, files in _by_split(self.pieces, about).items()]
+    whole_files.write_json(os.path.join(content, 'dataset_info.json'), info, indent=2)
+
+
+def _file_names(name, pieces):
+  """Names of the files, one for each piece."""
+  names = []
+  for split, group in _by_split(pieces, pieces).items():
+    names += [f'{name}-{split}.array_record-{i:05d}-of-{len(group):05d}' for i in range(len(group))]
+  return names
+
+
+def _by_split(pieces, values):
+  """{split: list of the values of its pieces}, in the order of the pieces."""
+  result = {}
+  for piece, value in zip(pieces, values, strict=True):
+    result.setdefault(piece.split, []).append(value)
+  return result
+
+
+def _replaced(source, features):
+  """The features of the source, with those of steps put in."""
+  episode = dict(source.builder.info.features)
+  return tfds.features.FeaturesDict(
+      episode | {'steps': tfds.features.Dataset(source.step_features | features)})
+
+
+def _difference(found, wanted):
+  """Names the first thing in which two nested dicts differ: 'window 5; this is window 4'."""
+  for key in sorted(found.keys() | wanted.keys()):
+    a, b = found.get(key), wanted.get(key)
+    if a != b:
+      if isinstance(a, dict) and isinstance(b, dict):
+        return _difference(a, b)
+      return f'{key} {a!r}; now it is {b!r}'
+  return ''

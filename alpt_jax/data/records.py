@@ -1,0 +1,169 @@
+"""The records of an RLDS dataset, whole: for what copies episodes and adds to them.
+
+Elsewhere only the fields that training needs are read. Here an episode is a tf.train.Example, as it
+lies in the file; whoever writes it back has lost nothing that somebody else put there.
+"""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+from array_record.python import array_record_module
+from google.protobuf.message import DecodeError
+from tensorflow_datasets.core import example_parser
+from tensorflow_datasets.proto import tf_example_pb2
+
+from alpt_jax.data import png, rlds
+
+SOURCE = 'action_source'  # A step field of what `labelled_dataset` writes.
+TRUE = 'true'  # Its value where the action was known.
+
+
+class Piece(NamedTuple):
+  """A run of episodes of one file.
+
+  Attributes:
+    path: of the file.
+    begin: record of the first episode in it.
+    end: record after the last.
+    first: number of the first episode in the dataset: splits are in the order of their names.
+    split: name of the split.
+  """
+  path: str
+  begin: int
+  end: int
+  first: int
+  split: str
+
+
+class Dataset:
+  """An RLDS dataset in a TFDS directory, array_record files.
+
+  Attributes:
+    directory: where it lies.
+    builder: of TFDS.
+    step_features: {name: TFDS feature} of a step.
+  """
+
+  def __init__(self, directory, spec, *, expected_name=None):
+    """Opens it.
+
+    Args:
+      directory: of the dataset.
+      spec: `types.EnvironmentSpec`.
+      expected_name: as `rlds.read_episodes`; data without a card is taken as it is.
+
+    Raises:
+      FileNotFoundError, ValueError: as `rlds.read_episodes`.
+    """
+    self.directory, self._spec = directory, spec
+    self.builder = rlds.open_builder(directory)
+    rlds.check_name(directory, expected_name, is_card_needed=False)
+    features = self.builder.info.features
+    self._feature = rlds.check_features(directory, features, spec)
+    self.step_features = dict(features['steps'].feature)
+    self._parser = example_parser.ExampleParserNp(features.get_serialized_info())
+
+  @property
+  def num_episodes(self):
+    """Number of episodes E."""
+    return sum(split.num_examples for split in self.builder.info.splits.values())
+
+  def pieces(self, num_episodes):
+    """Cuts the dataset into runs of at most `num_episodes`; returns a list of `Piece`."""
+    result, first = [], 0
+    for name in sorted(self.builder.info.splits):
+      split = self.builder.info.splits[name]
+      for path, length in zip(split.filepaths, split.shard_lengths, strict=True):
+        for begin in range(0, length, num_episodes):
+          end = min(begin + num_episodes, length)
+          result.append(Piece(os.fspath(path), begin, end, first + begin, name))
+        first += length
+    return result
+
+  def read(self, piece):
+    """Reads and checks the episodes of a `Piece`.
+
+    Returns:
+      `Episodes`.
+
+    Raises:
+      ValueError: naming the file and the record, if one is damaged or not of the environment.
+    """
+    try:
+      reader = array_record_module.ArrayRecordReader(piece.path)
+      records = reader.read(piece.begin, piece.end)
+    except RuntimeError as error:
+      raise rlds.damaged(piece.path, error) from error
+    examples, fields = [], []
+    for place, record in enumerate(records, piece.begin):
+      where = f'{piece.path}, record {place}'
+      try:
+        examples.append(tf_example_pb2.Example.FromString(record))
+        steps = self._parser.parse_example(record)['steps']
+      except (DecodeError, ValueError, KeyError) as error:
+        raise rlds.damaged(where, error) from error
+      fields.append(self._check(steps, where))
+    return Episodes(self._spec, self._feature, examples, fields)
+
+  def _check(self, steps, where):
+    """Checks the steps of an episode; returns the fields that are needed."""
+    names = {*rlds.STEP_FIELDS, rlds.LABELLED, SOURCE} & steps.keys()
+    fields = {name: np.asarray(steps[name]) for name in names}
+    key = self._spec.observation_key
+    fields['observation'] = steps['observation'][key] if key else steps['observation']
+    lengths = {name: len(values) for name, values in fields.items()}
+    if len(set(lengths.values())) > 1:
+      raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
+                       'dataset again.')
+    rlds.check_flags(where, fields)
+    self._check_actions(fields, where)
+    if self._spec.observation_kind == 'image':
+      for t, encoded in enumerate(fields['observation']):
+        if png.shape(encoded) != tuple(self._spec.observation_shape):
+          raise ValueError(f'{where}: observation at step {t} is {png.shape(encoded) or "no PNG"}; '
+                           f'{self._spec.name} has {tuple(self._spec.observation_shape)} images, '
+                           '8 bit. Convert the dataset.')
+    return fields
+
+
+  def _check_actions(self, fields, where):
+    spec = self._spec
+    known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
+    is_wrong = rlds.labelled(fields) & ~np.isin(fields['action'], known)
+    is_wrong[-1] = False  # Means nothing.
+    if is_wrong.any():
+      t = int(np.argmax(is_wrong))
+      raise ValueError(f"{where}: action is {fields['action'][t]} at step {t}; {spec.name} has "
+                       f'{list(map(int, known))}. This is the data of another environment, or '
+                       'damaged. Correct the path, or import the dataset again.')
+
+
+class Episodes:
+  """Some episodes; their frames can be voted on, see `votes`.
+
+  Attributes:
+    examples: list of `tf_example_pb2.Example`.
+    fields: list of {name: L + 1 values}; 'observation' is encoded.
+    num_transitions: [E] int64.
+  """
+
+  def __init__(self, spec, feature, examples, fields):
+    self._spec, self._feature = spec, feature
+    self.examples, self.fields = examples, fields
+    self.num_transitions = np.array([len(f['action']) - 1 for f in fields], np.int64)
+
+  def frames(self, episode, begin, end):
+    """As `data.episodes.Episodes.frames`."""
+    encoded, last = self.fields[episode]['observation'], int(self.num_transitions[episode])
+    is_vector = self._spec.observation_kind == 'vector'
+    frames = np.zeros((end - begin, *self._spec.observation_shape),
+                      np.float32 if is_vector else np.uint8)
+    for i, step in enumerate(range(begin, end)):
+      if step > last and i:
+        frames[i] = frames[i - 1]
+      elif self._spec.observation_kind == 'image':
+        png.decode_into(frames[i], encoded[min(step, last)])
+      else:
+        frames[i] = self._feature.decode_example_np(encoded[min(step, last)])
+    return frames

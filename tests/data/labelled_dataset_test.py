@@ -1,0 +1,284 @@
+"""A labelled copy of a dataset: labels on the right frames, true ones untouched, nothing lost."""
+
+import dataclasses
+import json
+import os
+import tempfile
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax import votes
+from alpt_jax.data import (
+    dataset_writer,
+    environment_file,
+    episode_files,
+    labelled_dataset,
+    records,
+    rlds,
+)
+from tests import votes_test
+
+T = 5
+ACTIONS = ('stay', 'one', 'two', 'three')
+ENVIRONMENT = environment_file.Environment(
+    name='Walk', observation=environment_file.Observation(
+        kind='vector', shape=(1,), low=0., high=1000.),
+    actions=environment_file.Actions(space=ACTIONS), reward=None)
+IMAGES = dataclasses.replace(
+    ENVIRONMENT, observation=environment_file.Observation(kind='image', shape=(4, 4, 1)))
+SETTINGS = labelled_dataset.Settings(num_actions=4, episodes_per_file=3)
+PROVENANCE = {'checkpoint': 'runs/idm', 'window': T}
+
+
+def make_walks(rng, num_episodes, environment=ENVIRONMENT, share_known=.3):
+  """Episodes whose observations tell their actions; unknown ones are not written down."""
+  episodes, truth = [], []
+  for _ in range(num_episodes):
+    length = int(rng.integers(1, 20))
+    actions = rng.integers(0, 4, length)
+    place = np.cumsum([0, *actions])
+    shape = environment.observation.shape
+    observations = np.broadcast_to(place.reshape(-1, *[1] * len(shape)), (length + 1, *shape))
+    is_image = environment.observation.kind == 'image'
+    episodes.append(dataset_writer.steps(
+        observations.astype(np.uint8 if is_image else np.float32), actions,
+        is_labelled=rng.random(length) < share_known))
+    truth.append(actions)
+  return episodes, truth
+
+
+def write_walks(directory, rng, num_episodes, environment=ENVIRONMENT, **kwargs):
+  episodes, truth = make_walks(rng, num_episodes, environment, **kwargs)
+  dataset_writer.write(directory, name='Walk', environment=environment, episodes=iter(episodes),
+                       card={}, episodes_per_shard=4)
+  return truth
+
+
+def open_walks(directory, environment=ENVIRONMENT):
+  return records.Dataset(directory, environment.spec())
+
+
+def say_differences(episodes, numbers, stride=1, pool=None):
+  """Votes of a perfect IDM."""
+  if episodes.frames(0, 0, 1).dtype == np.uint8:
+    episodes = _Flat(episodes)
+  return votes.predict(votes_test.Differences(rows=7), None, episodes, numbers, window=T,
+                       stride=stride, pool=pool)
+
+
+class _Flat:
+  """Frames as the one number that all their pixels show."""
+
+  def __init__(self, episodes):
+    self._episodes, self.num_transitions = episodes, episodes.num_transitions
+
+  def frames(self, *args):
+    return self._episodes.frames(*args)[:, 0, 0].astype(np.float32)
+
+
+def read_steps(directory, environment=ENVIRONMENT):
+  """The parsed steps of all episodes, in order."""
+  dataset = open_walks(directory, environment)
+  parsed = []
+  for piece in dataset.pieces(100):
+    for example in dataset.read(piece).examples:
+      parsed.append(dataset._parser.parse_example(example.SerializeToString())['steps'])
+  return parsed
+
+
+class LabelledDatasetTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.directory = self.enterContext(tempfile.TemporaryDirectory())
+    self.source, self.output = (os.path.join(self.directory, x) for x in ('source', 'output'))
+
+  def write(self, predict=say_differences, settings=SETTINGS, provenance=PROVENANCE,
+            output=None, **kwargs):
+    return labelled_dataset.write(open_walks(self.source), output or self.output, predict,
+                                  settings, provenance=provenance, **kwargs)
+
+  def test_every_step_of_a_small_dataset(self):
+    truth = write_walks(self.source, np.random.default_rng(0), 10)
+    card = self.write()
+    before = read_steps(self.source)
+    for actions, was, step in zip(truth, before, read_steps(self.output), strict=True):
+      is_known = was['is_labelled'][:-1].astype(bool)
+      np.testing.assert_array_equal(step['action'], [*actions, 0])
+      np.testing.assert_array_equal(step['action_source'], [*np.where(is_known, 1, 2), 0])
+      np.testing.assert_array_equal(step['is_labelled'], [True] * len(actions) + [False])
+      np.testing.assert_array_equal(step['action_probabilities'][:-1], np.eye(4)[actions])
+      np.testing.assert_array_equal(step['action_entropy'], np.zeros(len(actions) + 1))
+      np.testing.assert_array_equal(
+          step['num_votes'][:-1], np.minimum(np.minimum.reduce(
+              [np.arange(len(actions)) + 1, len(actions) - np.arange(len(actions)),
+               np.full(len(actions), max(len(actions) - T + 1, 1))]), T))
+      for name in ('observation', 'reward', 'is_first', 'is_last', 'is_terminal', 'discount'):
+        np.testing.assert_array_equal(step[name], was[name])
+    self.assertEqual(card['labels']['num_true'], sum(
+        int(step['is_labelled'].sum()) for step in before))
+    self.assertEqual(card['labels']['num_true'] + card['labels']['num_idm'],
+                     sum(map(len, truth)))
+    self.assertEqual({k: card['labels'][k] for k in PROVENANCE}, PROVENANCE)
+    self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
+
+  def test_our_own_loaders_and_tfds_read_it(self):
+    truth = write_walks(self.source, np.random.default_rng(0), 7, IMAGES)
+    labelled_dataset.write(open_walks(self.source, IMAGES), self.output, say_differences, SETTINGS,
+                           provenance=PROVENANCE)
+    environment = environment_file.read(self.output)
+    data = episode_files.EpisodeFiles([self.output], environment.spec(), expected_name='Walk')
+    np.testing.assert_array_equal(data.num_transitions, list(map(len, truth)))
+    for number, actions in enumerate(truth):
+      cut = data.cut(np.array([number]), np.array([0]), len(actions))
+      self.assertTrue(cut.is_labelled.all())
+      np.testing.assert_array_equal(cut.actions[0], actions)
+    builder = rlds.open_builder(self.output)
+    steps = [s for e in builder.as_data_source('train') for s in e['steps']]
+    self.assertEqual(builder.info.features['steps'].feature['action_source'].names,
+                     list(labelled_dataset.SOURCES))
+    self.assertLen(steps, sum(len(a) + 1 for a in truth))
+
+  def test_thousand_random_datasets(self):
+    rng = np.random.default_rng(0)
+    for trial in range(1000):
+      episodes, truth = make_walks(rng, int(rng.integers(1, 8)))
+      held = records.Episodes(ENVIRONMENT.spec(), _Plain(), [None] * len(episodes), episodes)
+      numbers, stride = rng.permutation(len(episodes)), int(rng.integers(1, T + 1))
+      with votes_test.Shuffled(1 + trial % 4) as pool:
+        for vote in say_differences(held, numbers, stride, pool if trial % 5 == 0 else None):
+          fields, actions = episodes[vote.episode], truth[vote.episode]
+          is_known = labelled_dataset.known_actions(fields)
+          # A known action that the IDM would get wrong: it has to stay.
+          fields['action'][:-1][is_known] = 3 - actions[is_known]
+          step = labelled_dataset.label_steps(fields['action'], is_known, vote, SETTINGS)
+          np.testing.assert_array_equal(
+              step['action'], [*np.where(is_known, 3 - actions, actions), 0])
+
+  @parameterized.parameters(1, 2, 5)
+  def test_any_number_of_processes_and_kills_gives_the_same_files(self, num_processes):
+    write_walks(self.source, np.random.default_rng(1), 23)
+    whole = os.path.join(self.directory, 'whole')
+    self.write(output=whole)
+
+    class Killed(Exception):
+      pass
+
+    killed = 0
+    for process in range(num_processes):
+      for files_before_kill in (1, 2, 100):
+        def predict(episodes, numbers, left=[files_before_kill]):  # noqa: B006
+          if not left[0]:
+            raise Killed
+          left[0] -= 1
+          return say_differences(episodes, numbers)
+
+        try:
+          card = self.write(predict, share=(process, num_processes))
+        except Killed:
+          killed += 1
+          self.assertFalse(os.path.exists(self.output))
+        else:
+          break
+      self.assertEqual(card is None, process < num_processes - 1)
+    self.assertGreater(killed, 0)
+    self.assertEqual(rlds.dataset_digest(self.output), rlds.dataset_digest(whole))
+    self.assertEqual(sorted(os.listdir(self.output)), sorted(os.listdir(whole)))
+
+  def test_file_that_changed_after_it_was_written_is_made_again(self):
+    write_walks(self.source, np.random.default_rng(1), 9)
+    whole = os.path.join(self.directory, 'whole')
+    self.write(output=whole)
+    self.write(share=(0, 2))
+    content = os.path.join(f'{self.output}.unfinished', 'content')
+    path = os.path.join(content, sorted(os.listdir(content))[0])
+    data = bytearray(open(path, 'rb').read())
+    data[len(data) // 2] ^= 1
+    open(path, 'wb').write(data)
+    self.assertIsNone(self.write(share=(0, 2)))
+    self.write(share=(1, 2))
+    self.assertEqual(rlds.dataset_digest(self.output), rlds.dataset_digest(whole))
+
+  def test_labels_again_only_what_an_idm_had_labelled(self):
+    truth = write_walks(self.source, np.random.default_rng(2), 5)
+    wrong = os.path.join(self.directory, 'wrong')
+
+    def say_one(episodes, numbers):
+      for vote in say_differences(episodes, numbers):
+        yield vote._replace(probabilities=np.eye(4, dtype=np.float32)[[1] * len(vote.num_votes)])
+
+    first = self.write(say_one, output=wrong)
+    second = labelled_dataset.write(
+        open_walks(wrong), self.output, say_differences, SETTINGS, provenance=PROVENANCE)
+    self.assertEqual(first['labels']['num_true'], second['labels']['num_true'])
+    for actions, step in zip(truth, read_steps(self.output), strict=True):
+      np.testing.assert_array_equal(step['action'][:-1], actions)
+
+  def test_top_k_by_hand(self):
+    vote = votes.Votes(0, np.array([[.1, .2, .3, .4], [.5, 0., .5, 0.]], np.float32),
+                       np.array([5, 1]))
+    step = labelled_dataset.label_steps(
+        np.array([3, 2, 0]), np.array([False, True]), vote, SETTINGS._replace(top_k=2))
+    np.testing.assert_array_equal(step['action'], [3, 2, 0])
+    np.testing.assert_array_equal(step['action_top'], [[3, 2], [0, 2], [0, 0]])
+    np.testing.assert_allclose(step['action_top_probabilities'], [[.4, .3], [.5, .5], [0, 0]])
+    np.testing.assert_allclose(step['action_entropy'], [1.279854, np.log(2), 0], rtol=1e-5)
+    np.testing.assert_array_equal(step['num_votes'], [5, 1, 0])
+
+  def test_indices_of_a_smaller_set(self):
+    # Declared actions 0 .. 3; the data stores indices into (3, 1).
+    vote = votes.Votes(0, np.array([[0., .25, 0., .75], [0., .6, 0., .4]], np.float32),
+                       np.array([1, 1]))
+    step = labelled_dataset.label_steps(
+        np.array([0, 0, 0]), np.array([False, False]), vote, SETTINGS._replace(
+            stored_actions=(3, 1)))
+    np.testing.assert_array_equal(step['action'], [0, 1, 0])
+    np.testing.assert_allclose(step['action_probabilities'], [[.75, .25], [.4, .6], [0, 0]])
+
+  def test_known_actions_can_be_those_that_somebody_names(self):
+    truth = write_walks(self.source, np.random.default_rng(0), 6, share_known=1.)
+    card = self.write(known=lambda number, fields: np.full(len(fields['action']) - 1, number == 4))
+    self.assertEqual(card['labels']['num_true'], len(truth[4]))
+
+  def test_refuses_a_directory_that_is_there(self):
+    write_walks(self.source, np.random.default_rng(0), 3)
+    os.makedirs(os.path.join(self.output, 'something'))
+    with self.assertRaisesRegex(ValueError, 'output: already exists and is not overwritten'):
+      self.write()
+
+  def test_does_not_go_on_with_another_idm(self):
+    write_walks(self.source, np.random.default_rng(0), 9)
+    self.write(share=(0, 2))
+    with self.assertRaisesRegex(
+        ValueError, r"unfinished: was begun with checkpoint 'runs/idm'; now it is 'other'"):
+      self.write(provenance=PROVENANCE | {'checkpoint': 'other'}, share=(1, 2))
+
+  def test_names_the_record_with_an_action_that_is_not_declared(self):
+    episodes, _ = make_walks(np.random.default_rng(0), 6, share_known=1.)
+    episodes[5]['action'][0] = 7
+    dataset_writer.write(self.source, name='Walk', environment=ENVIRONMENT,
+                         episodes=iter(episodes), card={}, episodes_per_shard=4)
+    with self.assertRaisesRegex(
+        ValueError, r'00001-of-00002, record 1: action is 7 at step 0; Walk has \[0, 1, 2, 3\]'):
+      self.write()
+    self.assertFalse(os.path.exists(self.output))
+
+  def test_damaged_plan_is_named(self):
+    write_walks(self.source, np.random.default_rng(0), 3)
+    os.makedirs(f'{self.output}.unfinished')
+    with open(os.path.join(f'{self.output}.unfinished', 'plan.json'), 'w') as f:
+      json.dump([], f)
+    with self.assertRaisesRegex(ValueError, 'plan.json: not a plan'):
+      self.write()
+
+
+class _Plain:
+  """The feature of vectors that are not encoded."""
+
+  def decode_example_np(self, value):
+    return value
+
+
+if __name__ == '__main__':
+  absltest.main()
