@@ -1,9 +1,11 @@
 """Acting with a DT: an optimistic return, then an action given it (section 3.2 of the paper).
 
-Two published rules exist. 'paper' (Lee et al., 2022, section 3.4) tilts the return distribution
-towards high returns: log P(R) + kappa (R - low) / (high - low). 'release' (their released code)
-takes the largest of 128 samples from the flattened distribution, and samples among the better half
-of the actions. Illegal actions have probability exactly 0 under both.
+Two published rules exist, and one for data without rewards. 'paper' (Lee et al., 2022, section
+3.4) tilts the return distribution towards high returns: log P(R) + kappa (R - low) / (high - low).
+'release' (their released code) takes the largest of 128 samples from the flattened distribution,
+and samples among the better half of the actions. 'imitate' samples a return as the data has it:
+where nobody knows what was earned, there is only one, and the DT does what was done. Illegal
+actions have probability exactly 0 under all.
 """
 
 from typing import NamedTuple
@@ -14,7 +16,7 @@ import jax.numpy as jnp
 from alpt_jax import discretize
 from alpt_jax.networks import models
 
-RULES = ('paper', 'release')
+RULES = ('paper', 'release', 'imitate')
 MODES = ('argmax', 'sampled')
 _KAPPA = 10.  # Lee et al., section 3.4.
 _NUM_RETURN_SAMPLES = 128  # The release; the next two as well.
@@ -56,9 +58,9 @@ def choose_return(logits, key, *, rule, is_greedy):
   Args:
     logits: [B, R] over return bins.
     key: PRNG key.
-    rule: 'paper' or 'release'.
-    is_greedy: [] bool; the arg max of the tilted distribution instead of a sample of it. Only for
-      'paper'; 'release' always samples.
+    rule: one of RULES.
+    is_greedy: [] bool; the arg max of the distribution instead of a sample of it; 'release' always
+      samples.
 
   Returns:
     [B] int32 bins.
@@ -67,8 +69,9 @@ def choose_return(logits, key, *, rule, is_greedy):
     ValueError: for an unknown rule.
   """
   num_bins = logits.shape[-1]
-  if rule == 'paper':
-    tilted = jax.nn.log_softmax(logits) + _KAPPA * jnp.linspace(0., 1., num_bins)[None]
+  if rule in ('paper', 'imitate'):
+    kappa = _KAPPA if rule == 'paper' else 0.
+    tilted = jax.nn.log_softmax(logits) + kappa * jnp.linspace(0., 1., num_bins)[None]
     sampled = jax.random.categorical(key, tilted)
     return jnp.where(is_greedy, jnp.argmax(tilted, axis=-1), sampled).astype(jnp.int32)
   if rule == 'release':
@@ -89,8 +92,9 @@ def choose_action(logits, legal, key, *, rule, is_greedy):
     logits: [B, A].
     legal: [A] bool.
     key: PRNG key.
-    rule: 'paper' samples from the distribution; 'release' from the legal ones among the actions
-      whose logit is above the median of all, or takes the best legal one if there are none.
+    rule: 'paper' and 'imitate' sample from the distribution; 'release' from the legal ones among
+      the actions whose logit is above the median of all, or takes the best legal one if there are
+      none.
     is_greedy: [] bool; the most probable legal action instead.
 
   Returns:
@@ -106,7 +110,7 @@ def choose_action(logits, legal, key, *, rule, is_greedy):
     # The release does nothing (action 0) where it samples an illegal action.
     is_best = logits >= jnp.max(logits, axis=-1, keepdims=True)
     candidates = jnp.where((logits > threshold) | is_best, logits, -jnp.inf)
-  elif rule != 'paper':
+  elif rule not in RULES:
     raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
   sampled = jax.random.categorical(key, candidates)
   return jnp.where(is_greedy, jnp.argmax(logits, axis=-1), sampled).astype(jnp.int32)

@@ -1,15 +1,16 @@
 """What differs between families of environments: specs, the place of the data, scores of agents.
 
-Everything else, `train` first of all, is the same for mazes and for Atari games. A config says
-which domain it is of in `config.experiment`.
+Everything else, `train` first of all, is the same for mazes, Atari games and anybody's own data. A
+config says which domain it is of in `config.experiment`.
 """
 
+import dataclasses
 import os
 
 import jax
 
 from alpt_jax import acting, alpt, evaluate
-from alpt_jax.data import episode_files, rlds, rlu_atari
+from alpt_jax.data import environment_file, episode_files, labels, rlds, rlu_atari
 from alpt_jax.envs import action_sets, maze
 
 _NUM_PATHS = 6  # Maze episodes of the last evaluation whose paths are kept, for the report.
@@ -19,7 +20,11 @@ _MAX_SHOWN_FRAMES = 300  # Of the Atari episode that is kept for the report.
 class Maze:
   """20 x 20 mazes (paper section 5.6): every start once, by arg max."""
 
-  ACTION_NAMES = maze.ACTION_NAMES
+  @staticmethod
+  def action_names(config):
+    """Names of the actions, by id."""
+    del config
+    return maze.ACTION_NAMES
 
   @staticmethod
   def spec(config, name):
@@ -59,6 +64,11 @@ class Maze:
     del episodes
 
   @staticmethod
+  def choose_labels(config, data):
+    """Which windows of a target keep their actions, see `labels.choose_windows`."""
+    return _choose_labels(config, data)
+
+  @staticmethod
   def make_evaluation(config, networks):
     """Makes the evaluation of the agent.
 
@@ -92,7 +102,11 @@ class Maze:
 class Atari:
   """Atari games (paper sections 5.1 to 5.5): RL Unplugged data, the Arcade Learning Environment."""
 
-  ACTION_NAMES = action_sets.ACTION_NAMES
+  @staticmethod
+  def action_names(config):
+    """Names of the actions, by id."""
+    del config
+    return action_sets.ACTION_NAMES
 
   @staticmethod
   def spec(config, name):
@@ -106,10 +120,7 @@ class Atari:
     if not config.runs or len(set(config.runs)) < len(config.runs):
       raise ValueError(f'runs is {config.runs}; expected the numbers of the data, each once, e.g. '
                        '(1,).')
-    settings = config.evaluation
-    for key, known in (('acting_mode', acting.MODES), ('rule', acting.RULES)):
-      if settings[key] not in known:
-        raise ValueError(f'evaluation.{key} is {settings[key]!r}; expected one of {known}.')
+    _check_acting(config.evaluation)
 
   @staticmethod
   def directories(config, name):
@@ -121,19 +132,8 @@ class Atari:
   def read(config, name):
     """Returns the episodes of an environment, with all their actions."""
     data = Atari._open(config, name)
-    Atari.reserve(config, data)
+    reserve(config, data)
     return data
-
-  @staticmethod
-  def reserve(config, data):
-    """Makes room for the episodes that the pools of all shards span."""
-    sampling = config.sampling
-    # A pool's windows fill whole episodes, but for the first and the last.
-    spanned = sampling.pool_size * config.window + 2 * data.num_transitions.mean()
-    # IDM and DT read sources each in their own order. A quarter more, as lengths differ: an episode
-    # too few, and each is read again for every window.
-    num_shards = -(-sampling.num_shards // jax.process_count())
-    data.reserve(int(1.25 * 2 * num_shards * spanned))
 
   @staticmethod
   def digest(config, name):
@@ -154,6 +154,11 @@ class Atari:
   def check_data(episodes):
     """Refuses {environment: episodes} in which an episode occurs twice."""
     episode_files.check_no_duplicates(episodes)
+
+  @staticmethod
+  def choose_labels(config, data):
+    """Which windows of a target keep their actions, see `labels.choose_windows`."""
+    return _choose_labels(config, data)
 
   @staticmethod
   def make_evaluation(config, networks):
@@ -197,7 +202,132 @@ class Atari:
     return run
 
 
-_DOMAINS = {'maze': Maze, 'atari': Atari}
+class Own:
+  """Somebody's own data: what `experiments.collect import` has brought in.
+
+  Environments are directories of `config.data_dir`. What each is stands in its environment.json.
+  Nothing plays them, unless the config says that one is an Atari game.
+  """
+
+  @staticmethod
+  def action_names(config):
+    """Names of the actions, by id."""
+    return Own._environment(config, config.target).actions.space
+
+  @staticmethod
+  def spec(config, name):
+    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    return dataclasses.replace(Own._environment(config, name).spec(), name=name)
+
+  @staticmethod
+  def check(config):
+    """Refuses a config that fits no data."""
+    if not 0 <= config.held_out < 1:
+      raise ValueError(f'held_out is {config.held_out}; expected a share of the labelled episodes '
+                       'in [0, 1).')
+    target = Own._environment(config, config.target)
+    for name in (*config.get('other_targets', ()), *config.sources):
+      other = Own._environment(config, name)
+      for field in ('kind', 'shape', 'low', 'high'):  # One pair of networks reads them all.
+        values = [getattr(e.observation, field) for e in (target, other)]
+        if values[0] != values[1]:
+          raise ValueError(f'observation.{field} of {name} is {values[1]}, of {config.target} '
+                           f'{values[0]}; expected observations of one kind. Import one of them '
+                           'again.')
+      if other.actions.space != target.actions.space:
+        raise ValueError(
+            f'actions.space of {name} is {list(other.actions.space)}, of {config.target} '
+            f'{list(target.actions.space)}; expected one list of all actions, in one order, of '
+            'which each environment says with actions.legal what it knows. Import one again.')
+    game = config.evaluation.game
+    if game:
+      action_sets.check_game(game)
+      expected = action_sets.spec(game)
+      if (target.observation.kind, target.observation.shape, target.actions.space) != (
+          'image', expected.observation_shape, action_sets.ACTION_NAMES):
+        raise ValueError(f'evaluation.game is {game}; expected observations '
+                         f'{expected.observation_shape} and the actions '
+                         f'{action_sets.ACTION_NAMES}, and {config.target} has '
+                         f'{target.observation.shape} and {target.actions.space}. Import it again, '
+                         'or leave evaluation.game empty.')
+      _check_acting(config.evaluation)
+
+  @staticmethod
+  def directories(config, name):
+    """Where the data of an environment lies."""
+    return [os.path.join(config.data_dir, name)]
+
+  @staticmethod
+  def read(config, name):
+    """Returns the episodes of an environment, with all actions that are known."""
+    spec, expected_name = Own.spec(config, name), Own._environment(config, name).name
+    directory, = Own.directories(config, name)
+    if spec.observation_kind != 'image':
+      return rlds.read_episodes(directory, spec, expected_name=expected_name)
+    data = episode_files.EpisodeFiles([directory], spec, expected_name=expected_name)
+    reserve(config, data)
+    return data
+
+  @staticmethod
+  def digest(config, name):
+    """Returns the digest of an environment's data."""
+    directory, = Own.directories(config, name)
+    return rlds.dataset_digest(directory)
+
+  @staticmethod
+  def check_data(episodes):
+    """Refuses {environment: episodes} in which an episode occurs twice."""
+    if all(hasattr(data, 'episode_digests') for data in episodes.values()):
+      episode_files.check_no_duplicates(episodes)
+
+  @staticmethod
+  def choose_labels(config, data):
+    """Which windows of a target keep their actions, see `labels.choose_known_windows`."""
+    return labels.choose_known_windows(
+        data, budget=config.num_labels, window=config.window, seed=config.label_seed,
+        held_out=config.held_out)
+
+  @staticmethod
+  def make_evaluation(config, networks):
+    """As `Atari.make_evaluation`, of `config.evaluation.game`; None if there is no game."""
+    if not config.evaluation.game:
+      return None
+    played = config.copy_and_resolve_references()
+    with played.unlocked():
+      played.target = config.evaluation.game
+      if Own._environment(config, config.target).reward is None:
+        played.evaluation.rule = 'imitate'  # There is one return in the data: no other was learned.
+    return Atari.make_evaluation(played, networks)
+
+  @staticmethod
+  def _environment(config, name):
+    return environment_file.read(os.path.join(config.data_dir, name, environment_file.FILE))
+
+
+_DOMAINS = {'maze': Maze, 'atari': Atari, 'own': Own}
+
+
+def reserve(config, data):
+  """Makes room in `episode_files.EpisodeFiles` for what the pools of all shards span."""
+  sampling = config.sampling
+  # A pool's windows fill whole episodes, but for the first and the last.
+  spanned = sampling.pool_size * config.window + 2 * data.num_transitions.mean()
+  # IDM and DT read sources each in their own order. A quarter more, as lengths differ: an episode
+  # too few, and each is read again for every window.
+  num_shards = -(-sampling.num_shards // jax.process_count())
+  data.reserve(int(1.25 * 2 * num_shards * spanned))
+
+
+def _choose_labels(config, data):
+  return labels.choose_windows(data.num_transitions, budget=config.num_labels,
+                               window=config.window, seed=config.label_seed)
+
+
+def _check_acting(settings):
+  """Refuses unknown ways to act."""
+  for key, known in (('acting_mode', acting.MODES), ('rule', acting.RULES)):
+    if settings[key] not in known:
+      raise ValueError(f'evaluation.{key} is {settings[key]!r}; expected one of {known}.')
 
 
 def of(config):

@@ -44,19 +44,21 @@ def score_labels(paths, truth):
     truth: `episodes.Episodes` of the target, or anything else with its `cut`, with all actions.
 
   Returns:
-    {step: share of the hidden actions that were labelled right}.
+    {step: share of the hidden actions that were labelled right}; without steps if the truth of
+    none of them is known.
 
   Raises:
     ValueError: if a file is of other data.
   """
-  accuracy, before, true_actions = {}, None, None
+  accuracy, before, true_actions, has_truth = {}, None, None, None
   for path in paths:
     labels = _read_labels(path, truth)
     # A run labels the same windows again and again; their truth is read once.
     if before is None or not all(map(np.array_equal, labels[:2], before[:2])):
-      true_actions = _true_actions(labels, truth)
-    before, is_hidden = labels, labels.is_counted & ~labels.was_labelled
-    accuracy[_step(path)] = float(np.mean((labels.actions == true_actions)[is_hidden]))
+      true_actions, has_truth = _true_actions(labels, truth)
+    before, is_hidden = labels, labels.is_counted & ~labels.was_labelled & has_truth
+    if is_hidden.any():
+      accuracy[_step(path)] = float(np.mean((labels.actions == true_actions)[is_hidden]))
   return accuracy
 
 
@@ -96,11 +98,12 @@ def _read_labels(path, truth):
 
 
 def _true_actions(labels, truth):
-  """[W, T] int32; some windows at a time, as each holds on to its whole episode."""
-  window = labels.actions.shape[1]
-  return np.concatenate([
-      truth.cut(labels.episode[rows], labels.start[rows], window).actions
-      for rows in np.array_split(np.arange(len(labels.episode)), len(labels.episode) // 256 + 1)])
+  """[W, T] int32, and whether they are known; some windows at a time, for each holds an episode."""
+  window, parts = labels.actions.shape[1], []
+  for rows in np.array_split(np.arange(len(labels.episode)), len(labels.episode) // 256 + 1):
+    cut = truth.cut(labels.episode[rows], labels.start[rows], window)
+    parts.append((cut.actions, cut.is_labelled))
+  return [np.concatenate(field) for field in zip(*parts, strict=True)]
 
 
 def describe(path, truth, spec, action_names):
@@ -124,10 +127,11 @@ def describe(path, truth, spec, action_names):
     observations that are no pictures.
   """
   labels = _read_labels(path, truth)
-  is_hidden = labels.is_counted & ~labels.was_labelled
+  true, has_truth = _true_actions(labels, truth)
+  is_hidden = labels.is_counted & ~labels.was_labelled & has_truth
   index = np.full(spec.num_actions, -1)
   index[list(spec.legal_actions)] = np.arange(len(spec.legal_actions))
-  true, predicted = index[_true_actions(labels, truth)], index[labels.actions]
+  true, predicted = index[true], index[labels.actions]
   num_actions = len(spec.legal_actions)
   counts = np.bincount(true[is_hidden] * num_actions + predicted[is_hidden],
                        minlength=num_actions ** 2)

@@ -22,7 +22,7 @@ TARGET = 'target'
 
 # What the DT does with the target's unlabelled transitions.
 LABEL_WITH_IDM = 'idm'  # Trains on the IDM's labels, refreshed at every update.
-TRUE_ACTIONS = 'true'  # Sees the true actions: not action limited, an upper bound.
+TRUE_ACTIONS = 'true'  # Trains on every action in the data: not action limited, an upper bound.
 RETURNS_ONLY = 'returns'  # Trains its return prediction only.
 
 PHASES = ('joint', 'pretrain', 'finetune')
@@ -120,6 +120,9 @@ METHODS = {
         pretrain=Phase(idm=(SOURCES, LABELLED)), finetune=_TARGET_WITH_IDM),
     'oracle': Method(
         'DT on the target with every true action: what labels can at most achieve.',
+        joint=_ORACLE, finetune=_ORACLE),
+    'dt': Method(
+        'DT on the target with every action that the data has, such as those an IDM has labelled.',
         joint=_ORACLE, finetune=_ORACLE),
     'cql': Method(
         'Appendix C: conservative Q-learning on the labelled part of the target.',

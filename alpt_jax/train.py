@@ -171,13 +171,11 @@ def read_data(config, phase):
   domain.check_data(data.episodes)
   for name in domains.targets(config):
     try:
-      windows = labels.choose_windows(
-          data.episodes[name].num_transitions, budget=config.num_labels, window=config.window,
-          seed=config.label_seed)
+      windows = domain.choose_labels(config, data.episodes[name])
     except ValueError as error:
       raise ValueError(f'num_labels of {name}: {error}') from error
     data.choices[name] = labels.Choice(
-        windows, config.num_labels, config.window, config.label_seed)
+        windows, len(windows) * config.window, config.window, config.label_seed)
     if phase.unlabelled != methods.TRUE_ACTIONS:
       data.episodes[name] = labels.hide_actions(data.episodes[name], windows, config.window)
   return data

@@ -210,7 +210,7 @@ def label_scores(config, run, truths):
     try:
       accuracy = label_quality.score_labels(files, truth)
       labelling = label_quality.describe(
-          files[-1], truth, domain.spec(own, own.target), domain.ACTION_NAMES)
+          files[-1], truth, domain.spec(own, own.target), domain.action_names(own))
     except ValueError as error:
       return {'accuracy': {}, 'labelling': None, 'problem': [str(error)]}
     kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': labelling}

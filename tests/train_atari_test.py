@@ -218,7 +218,8 @@ class TrainAtariTest(parameterized.TestCase):
     self.assertEqual(sorted(accuracy), [0, 2, 4])
     described = label_quality.describe(
         label_quality.files(self.pretraining.workdir)[-1], truth, domains.of(self.pretraining).spec(
-            self.pretraining, 'Breakout'), domains.of(self.pretraining).ACTION_NAMES)
+            self.pretraining, 'Breakout'),
+            domains.of(self.pretraining).action_names(self.pretraining))
     self.assertEqual(described['actions'], ['NOOP', 'FIRE', 'RIGHT', 'LEFT'])
     confusion = np.array(described['confusion'])
     self.assertAlmostEqual(np.trace(confusion) / described['num_hidden'], accuracy[4])

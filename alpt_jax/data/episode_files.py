@@ -30,7 +30,7 @@ from alpt_jax import metrics, whole_files
 from alpt_jax.data import episodes, png, rlds
 
 INDEX = 'episode_index.npz'
-_INDEX_FORMAT = 2  # Of that file; another number makes it anew.
+_INDEX_FORMAT = 3  # Of that file; another number makes it anew.
 _MIN_ROOM = 20_000  # Transitions kept at least.
 _INDEX_THREADS = 2
 _INDEX_BATCH = 64
@@ -52,6 +52,7 @@ class _Index(NamedTuple):
   split: np.ndarray  # [E] int32; index into the sorted names of the splits.
   place: np.ndarray  # [E] int32; of the record in its split.
   num_transitions: np.ndarray  # [E] int64.
+  num_labelled: np.ndarray  # [E] int64; transitions whose action is known.
   digest: np.ndarray  # [E] uint64; see `EpisodeFiles.episode_digests`.
 
 
@@ -114,6 +115,15 @@ class EpisodeFiles:
   def episode_digests(self):
     """[E] uint64; equal for episodes with the same encoded images, actions and rewards."""
     return self._index.digest
+
+  @property
+  def num_labelled(self):
+    """[E] int64; how many actions of each episode the data has; `hidden` does not change it."""
+    return self._index.num_labelled
+
+  def is_labelled_in(self, episode):
+    """[L] bool; which of the actions of an episode are known."""
+    return self._episode(episode).is_labelled[:-1]
 
   def hidden(self, hide):
     """Returns the same episodes with less in them.
@@ -363,7 +373,8 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
     digest.update(fields['reward'].astype(np.float32).tobytes())
     if not is_labelled[:-1].all():
       digest.update(is_labelled[:-1].tobytes())
-    return split, place, len(fields['action']) - 1, int.from_bytes(digest.digest()[:8], 'big')
+    return (split, place, len(fields['action']) - 1, int(is_labelled[:-1].sum()),
+            int.from_bytes(digest.digest()[:8], 'big'))
 
   rows = []
   with metrics.Progress(len(work), label=f'indexing {spec.name}') as progress:
@@ -371,6 +382,6 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
       for begin in range(0, len(work), _INDEX_BATCH):
         rows += pool.map(read, work[begin:begin + _INDEX_BATCH])
         progress.update(len(rows))
-  dtypes = (np.int32, np.int32, np.int64, np.uint64)
+  dtypes = (np.int32, np.int32, np.int64, np.int64, np.uint64)
   return _Index(*(np.array(column, dtype)
                   for column, dtype in zip(zip(*rows, strict=True), dtypes, strict=True)))

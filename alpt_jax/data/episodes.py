@@ -69,6 +69,16 @@ class Episodes:
     return len(self.num_transitions)
 
   @functools.cached_property
+  def num_labelled(self):
+    """[E] int64; how many actions of each episode are known."""
+    return np.add.reduceat(self.is_labelled.astype(np.int64), self.first_step)
+
+  def is_labelled_in(self, episode):
+    """[L] bool; which of the actions of an episode are known."""
+    first = self.first_step[episode]
+    return self.is_labelled[first:first + self.num_transitions[episode]]
+
+  @functools.cached_property
   def returns_to_go(self):
     """[N] float32; undiscounted sum of rewards from a step, inclusive, to its episode's end."""
     result = np.zeros(len(self.rewards), np.float32)

@@ -75,6 +75,61 @@ def choose_windows(num_transitions, *, budget, window, seed):
   return np.array(chosen, np.int64)
 
 
+def choose_known_windows(episodes, *, budget, window, seed, held_out):
+  """Chooses among the actions that the data has, where it does not have all.
+
+  Every run of known actions is cut into windows, as many as fit. Some episodes with such windows
+  are held out, for who wants to know what labels are worth; of the others, all windows are taken,
+  or some at random.
+
+  Args:
+    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`.
+    budget: number of labels, a multiple of `window`; 0 for all.
+    window: transitions in a window, at least 1.
+    seed: int >= 0. The result depends on the data and the arguments only.
+    held_out: share of the episodes with labels that are held out, in [0, 1); rounded, but at least
+      one if it is above 0.
+
+  Returns:
+    [M, 2] int64, sorted: episode and first transition of each window.
+
+  Raises:
+    ValueError: if there is no such window, or no episode left to hold out or to train on; or if
+      there are fewer labels than `budget`.
+  """
+  windows = _known_windows(episodes, window)
+  if not len(windows):
+    raise ValueError(f'no {window} transitions in a row have a known action; expected at least one '
+                     'such window. Label some of the data by hand, or import its actions.')
+  labelled = np.unique(windows[:, 0])
+  rng = np.random.default_rng(seed)
+  if held_out:
+    if len(labelled) < 2:
+      raise ValueError(f'held_out is {held_out}, and {len(labelled)} episode has labels; expected '
+                       'two, one of which to hold out. Cut it in two and import it again, or set '
+                       '--config.held_out=0: then nothing says how good the labels are.')
+    num_held_out = min(max(round(held_out * len(labelled)), 1), len(labelled) - 1)
+    chosen = rng.choice(labelled, num_held_out, replace=False)
+    windows = windows[~np.isin(windows[:, 0], chosen)]
+  if budget % window or not 0 <= budget <= len(windows) * window:
+    raise ValueError(f'it is {budget}; expected a multiple of the window of {window} transitions '
+                     f'of at most {len(windows) * window}, the known actions that are not held '
+                     'out, or 0 for all of them.')
+  if budget:
+    windows = windows[np.sort(rng.choice(len(windows), budget // window, replace=False))]
+  return windows
+
+
+def _known_windows(episodes, window):
+  """[M, 2] int64; the windows that runs of known actions hold, side by side."""
+  result = []
+  for episode in np.flatnonzero(episodes.num_labelled >= window).tolist():
+    edges = np.diff(np.concatenate([[0], episodes.is_labelled_in(episode), [0]]).astype(np.int8))
+    for begin, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+      result += [(episode, start) for start in range(begin, end - window + 1, window)]
+  return np.array(result, np.int64).reshape(-1, 2)
+
+
 def hide_actions(episodes, windows, window):
   """Removes the action of every transition outside the labelled windows.
 

@@ -1,0 +1,129 @@
+"""Training on anybody's own data: which labels it takes, and what it refuses."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax import domains, train
+from alpt_jax.data import labels
+from tests import own_data, train_test
+
+LENGTHS = (12, 30, 17, 8, 25, 40)
+KNOWN = (1., 0., .6, 0., .3, 0.)  # Known: 12, 10 and 8 transitions; windows of 5: 2, 2 and 1.
+
+
+class OwnDataTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def write(self, name='Play', lengths=LENGTHS, known=KNOWN, **kwargs):
+    described = kwargs.pop('described', own_data.environment(name))
+    return own_data.write(self.root / name, lengths, known=known, described=described, **kwargs)
+
+  def config(self, workdir='run', **changes):
+    return own_data.config(self.root, self.root / workdir, **changes)
+
+  def choose(self, **changes):
+    config = self.config(**changes)
+    data = domains.of(config).read(config, 'Play')
+    return labels.choose_known_windows(data, budget=config.num_labels, window=5,
+                                       seed=config.label_seed, held_out=config.held_out)
+
+  def test_windows_of_known_actions_by_hand(self):
+    self.write()
+    self.assertEqual(self.choose(held_out=0.).tolist(), [[0, 0], [0, 5], [2, 0], [2, 5], [4, 0]])
+
+  def test_held_out_episodes_give_no_label(self):
+    self.write()
+    chosen = [{e for e, _ in self.choose(label_seed=seed).tolist()} for seed in range(20)]
+    self.assertEqual({len(episodes) for episodes in chosen}, {2})
+    self.assertLen({tuple(sorted(episodes)) for episodes in chosen}, 3)
+
+  def test_budget_takes_some_of_them(self):
+    self.write()
+    everything = self.choose(held_out=0.).tolist()
+    some = self.choose(held_out=0., num_labels=10).tolist()
+    self.assertLen(some, 2)
+    self.assertContainsSubset(map(tuple, some), set(map(tuple, everything)))
+
+  @parameterized.parameters(
+      (dict(held_out=0., num_labels=7), 'it is 7; expected a multiple of the window of 5'),
+      (dict(held_out=0., num_labels=30), 'of at most 25, the known actions'))
+  def test_refuses_a_budget_that_is_not_there(self, changes, message):
+    self.write()
+    with self.assertRaisesRegex(ValueError, message):
+      self.choose(**changes)
+
+  def test_refuses_data_without_labels_and_one_labelled_episode(self):
+    self.write(known=0.)
+    with self.assertRaisesRegex(ValueError, 'no 5 transitions in a row have a known action'):
+      self.choose()
+    shutil.rmtree(self.root / 'Play')
+    self.write(known=(1., 0, 0, 0, 0, 0))
+    with self.assertRaisesRegex(ValueError, 'held_out is 0.2, and 1 episode has labels'):
+      self.choose()
+
+  def test_trains_on_target_and_cousin_that_know_different_actions(self):
+    self.write()
+    self.write('Cousin', lengths=(20, 30), known=1., seed=1, described=own_data.environment(
+        'Cousin', legal=('stay', 'left', 'right')))
+    config = self.config(argument='tiny,sources=Cousin')
+    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    choice = labels.read_choice(self.root / 'run' / 'labels.json')
+    self.assertEqual(choice.budget, len(choice.windows) * 5)
+    with np.load(self.root / 'run' / 'labels' / 'step_0000004.npz') as saved:
+      was_labelled = saved['was_labelled'][saved['is_counted']].sum()
+      self.assertLessEqual(was_labelled, choice.budget)  # Of all windows, only 8 are shown.
+    scores = json.loads((self.root / 'run' / 'eval' / 'step_0000004.json').read_text())
+    self.assertEqual(scores, {'step': 4})  # Nobody plays it.
+
+  def test_unknown_actions_change_nothing(self):
+    self.write()
+    before = self.config('before')
+    train.train(before, before.workdir)
+    shutil.rmtree(self.root / 'Play')
+    self.write(garbage=3)
+    after = self.config('after')
+    train.train(after, after.workdir)
+    for a, b in zip(*map(train_test.final_params, (before, after)), strict=True):
+      np.testing.assert_array_equal(a, b)
+
+  def test_dt_trains_on_every_action_that_is_there(self):
+    self.write()
+    config = self.config(argument='tiny,method=dt', log_every_steps=1)
+    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    lines = train_test.metrics_lines(config)
+    self.assertTrue(all(line['dt/action_loss'] >= 0 for line in lines))
+    self.assertGreater(max(line['dt/action_loss'] for line in lines), 0)
+
+  @parameterized.parameters(
+      (dict(space=('stay', 'right', 'left', 'up')), 'actions.space of Cousin is'),
+      (dict(shape=(28, 14, 1)), r'observation.shape of Cousin is \(28, 14, 1\), of Play'))
+  def test_refuses_environments_that_do_not_go_together(self, changes, message):
+    self.write()
+    described = own_data.environment('Cousin', **changes)
+    (self.root / 'Cousin').mkdir()
+    own_data.environment_file.write(self.root / 'Cousin' / 'environment.json', described)
+    with self.assertRaisesRegex(ValueError, message):
+      train.check_run(self.config(argument='tiny,sources=Cousin'))
+
+  def test_refuses_a_game_that_the_data_is_not_of(self):
+    self.write()
+    config = self.config()
+    config.evaluation.game = 'Breakout'
+    with self.assertRaisesRegex(ValueError, 'evaluation.game is Breakout; expected observations'):
+      train.check_run(config)
+
+  def test_names_the_directory_that_is_not_there(self):
+    with self.assertRaisesRegex(FileNotFoundError, 'Play/environment.json: no such file'):
+      train.check_run(self.config())
+
+
+if __name__ == '__main__':
+  absltest.main()
