@@ -1,5 +1,6 @@
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -181,7 +182,7 @@ class EpisodeFilesTest(parameterized.TestCase):
     opened(directory)
     with np.load(os.path.join(directory, episode_files.INDEX)) as saved:
       fields = dict(saved)
-    fields['about'] = np.array(str(fields['about']).replace('"format": 2', '"format": 1'))
+    fields['about'] = np.array(re.sub(r'"format": \d+', '"format": 1', str(fields['about'])))
     fields['num_transitions'] = fields['num_transitions'] + 1
     np.savez(os.path.join(directory, episode_files.INDEX), **fields)
     np.testing.assert_array_equal(opened(directory).num_transitions, opened().num_transitions)
