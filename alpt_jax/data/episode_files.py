@@ -154,6 +154,11 @@ class EpisodeFiles:
               for values in list(zip(*read, strict=True))[1:-1]] if read else []
     return episodes.Cut(images, *fields)
 
+  def actions_of(self, episode):
+    """As `episodes.Episodes.actions_of`; decodes no image."""
+    read = self._episode(int(episode))
+    return read.actions[:-1], read.is_labelled[:-1]
+
   def is_terminal(self, episode):
     """Says whether episodes [b] ended, [b] bool; others were cut, e.g. at a limit of steps.
 

@@ -77,6 +77,19 @@ class Episodes:
       result[first:first + length] = sums_to_end(self.rewards[first:first + length])
     return result
 
+  def actions_of(self, episode):
+    """The actions of the L transitions of one episode.
+
+    Args:
+      episode: int; which one.
+
+    Returns:
+      [L] int32, 0 where not labelled; [L] bool, whether the action is known.
+    """
+    first = self.first_step[episode]
+    steps = slice(first, first + self.num_transitions[episode])
+    return self.actions[steps], self.is_labelled[steps]
+
   def cut(self, episode, start, window):
     """Reads windows.
 
