@@ -30,14 +30,15 @@ def small(**changes):
       np.array([0, 1, 2, 0, 1, 2]), NAMES, (3, 0, 2), 0)._replace(**changes)
 
 
-def drawn(num_episodes=10, length=60, lag=0, sharpness=1., seed=0, name='Pong', kind='held out'):
-  """Calibrated probabilities of three actions if `sharpness` is 1; too sure if it is above."""
+def drawn(num_episodes=10, length=60, lag=0, sharpness=1., seed=0, name='Pong', kind='held out',
+          num_actions=3):
+  """Calibrated probabilities, three actions, if `sharpness` is 1; too sure if it is above."""
   rng = np.random.default_rng(seed)
-  logits = 2 * rng.normal(size=(num_episodes, length, 3))
+  logits = 2 * rng.normal(size=(num_episodes, length, num_actions))
   noise = rng.gumbel(size=logits.shape)
   actions = (logits + noise).argmax(axis=2)
   weights = np.exp(sharpness * np.roll(logits, -lag, axis=1))
-  probabilities = (weights / weights.sum(axis=2, keepdims=True)).reshape(-1, 3)
+  probabilities = (weights / weights.sum(axis=2, keepdims=True)).reshape(-1, num_actions)
   return audit.Predictions(
       name, probabilities.astype(np.float32), actions.reshape(-1),
       np.repeat(np.arange(num_episodes), length), np.tile(np.arange(length), num_episodes),
