@@ -41,7 +41,8 @@ class PageTest(absltest.TestCase):
     found = make_audit()
     words = read()[2]
     places = [words.index(line) for line in (
-        *found['headlines'], *(warning['text'] for warning in found['warnings']), 'known to training')]
+        *found['headlines'], *(warning['text'] for warning in found['warnings']),
+        'known to training')]
     self.assertEqual(places, sorted(places))
     self.assertIn('Freeway: trained on, not held out', words)
 
