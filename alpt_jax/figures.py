@@ -28,7 +28,7 @@ _MARKER_PATHS = {  # The same markers for HTML legends, in a box from -4 to 4.
     'X': 'M-2 -4L0 -2L2 -4L4 -2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0L-4 -2z'}
 _INK = '#1b1f24'  # Becomes the page's text colour.
 _FAINT = '#d5d9de'  # Becomes the page's line colour.
-_ANCHOR = '#6a717a'  # Becomes the page's muted text colour.
+MUTED = '#6a717a'  # Becomes the page's muted text colour.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +113,10 @@ def _draw_anchors(ax, panel):
   for text, level, height in zip(names, levels, heights, strict=True):
     arrow = ' ↑' if level > high else ' ↓' if level < low else ''
     if not arrow:
-      ax.axhline(level, color=_ANCHOR, lw=.9, ls=(0, (5, 3)), zorder=1)
+      ax.axhline(level, color=MUTED, lw=.9, ls=(0, (5, 3)), zorder=1)
     ax.annotate('\n'.join(names[text]) + f' {text}{arrow}', (1, height), xytext=(5, 0),
                 xycoords=('axes fraction', 'data'), textcoords='offset points',
-                va='top' if len(names[text]) > 1 else 'center', color=_ANCHOR, fontsize=8,
+                va='top' if len(names[text]) > 1 else 'center', color=MUTED, fontsize=8,
                 annotation_clip=False)
 
 
@@ -126,7 +126,6 @@ def _draw(ax, panel):
   ax.set_ylim(*panel.limits)
   ax.set_xlim(left=0)
   _draw_anchors(ax, panel)
-  _decorate(ax, panel.title, 'gradient steps', panel.y_label)
 
 
 def _decorate(ax, title, x_label, y_label):
@@ -153,7 +152,7 @@ def _inline(svg, name):
   svg = svg.replace('xlink:href', 'href')
   svg = re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{name}-', svg)
   svg = re.sub(r"'DejaVu Sans'[^;\"]*", 'sans-serif', svg)
-  for ink, css in ((_INK, 'currentColor'), (_FAINT, 'var(--line)'), (_ANCHOR, 'var(--muted)')):
+  for ink, css in ((_INK, 'currentColor'), (_FAINT, 'var(--line)'), (MUTED, 'var(--muted)')):
     svg = svg.replace(ink, css)
   return re.sub(r'\n\s*', '\n', svg)
 
@@ -168,16 +167,7 @@ def curves_svg(panel, name):
   Returns:
     An `<svg>` element; it uses the page's CSS variables --line and --muted.
   """
-  name = re.sub(r'\W+', '-', name)
-  buffer = io.StringIO()
-  with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name, 'font.size': 9}):
-    fig = figure.Figure(figsize=(4.4, 3.1), layout='constrained')  # Legible on a phone.
-    _draw(fig.add_subplot(), panel)
-    fig.savefig(buffer, format='svg', transparent=True,
-                metadata=dict(Date=None, Creator=None, Format=None, Type=None))
-  svg = _inline(buffer.getvalue(), name)
-  label = html.escape(panel.title)
-  return svg.replace('<svg', f'<svg class="plot" role="img" aria-label="{label}"', 1)
+  return plot_svg(lambda ax: _draw(ax, panel), panel.title, 'gradient steps', panel.y_label, name)
 
 
 def profiles_svg(profiles, name):
@@ -190,18 +180,39 @@ def profiles_svg(profiles, name):
   Returns:
     An `<svg>` element; it uses the page's CSS variables --line and --muted.
   """
-  buffer = io.StringIO()
-  with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name, 'font.size': 9}):
-    fig = figure.Figure(figsize=(4.4, 3.1), layout='constrained')
-    ax = fig.add_subplot()
+  def draw(ax):
     for style, profile in profiles:
       ax.step(profile.thresholds, profile.share, color=style.colour, lw=1.8, where='post')
-    _decorate(ax, 'Performance profile', 'human-normalised score', 'share of runs above')
     ax.set_ylim(-.03, 1.03)
+
+  return plot_svg(draw, 'Performance profile', 'human-normalised score', 'share of runs above',
+                  name)
+
+
+def plot_svg(draw, title, x_label, y_label, name):
+  """Draws any plot for a page.
+
+  Args:
+    draw: draw(ax) draws what is in it, on matplotlib axes.
+    title: above the plot; what a screen reader says.
+    x_label: of the x axis, with its unit.
+    y_label: of the y axis, with its unit.
+    name: unique on the page.
+
+  Returns:
+    An `<svg>` element; it uses the page's CSS variables --line and --muted.
+  """
+  name = re.sub(r'\W+', '-', name)
+  buffer = io.StringIO()
+  with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name, 'font.size': 9}):
+    fig = figure.Figure(figsize=(4.4, 3.1), layout='constrained')  # Legible on a phone.
+    ax = fig.add_subplot()
+    _decorate(ax, title, x_label, y_label)
+    draw(ax)
     fig.savefig(buffer, format='svg', transparent=True,
                 metadata=dict(Date=None, Creator=None, Format=None, Type=None))
   return _inline(buffer.getvalue(), name).replace(
-      '<svg', '<svg class="plot" role="img" aria-label="Performance profile"', 1)
+      '<svg', f'<svg class="plot" role="img" aria-label="{html.escape(title)}"', 1)
 
 
 def curves_png(rows_of_panels):

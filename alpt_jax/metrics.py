@@ -120,17 +120,20 @@ def format_duration(seconds):
 class Progress:
   """How far a run is: a line rewritten in place on a terminal, plain lines in a log file."""
 
-  def __init__(self, total_steps, *, label, stream=None, start_step=0, clock=time.monotonic):
+  def __init__(self, total_steps, *, label, unit='steps', stream=None, start_step=0,
+               clock=time.monotonic):
     """Writes nothing yet.
 
     Args:
       total_steps: step at which the run is done.
       label: what is being done, e.g. 'train'.
+      unit: what a step is called.
       stream: where to; standard error if None.
       start_step: updates made before this process started.
       clock: function that returns seconds.
     """
     self._total_steps, self._label, self._start_step = total_steps, label, start_step
+    self._unit = unit
     self._stream = sys.stderr if stream is None else stream
     self._is_terminal = self._stream.isatty()
     self._clock = clock
@@ -198,7 +201,7 @@ class Progress:
     bar = f'[{"#" * filled}{"." * (_BAR_WIDTH - filled)}] ' if self._is_terminal else ''
     parts = [f'{self._label} {bar}{int(100 * fraction)}% {self._step}/{self._total_steps}']
     if speed > 0:
-      parts.append(f'{speed:.3g} steps/s')
+      parts.append(f'{speed:.3g} {self._unit}/s')
     if self._step >= self._total_steps:
       parts.append(f'took {format_duration(now - self._start_time)}')
     elif speed > 0:

@@ -75,9 +75,18 @@ def _matrix_row(name, counts, index, recall):
           f'<td>{_share(recall)}</td><td>{total:,}</td></tr>')
 
 
-def _matrix(labelling, numbers):
-  """The confusion matrix as a table with recall, precision and counts."""
-  actions = labelling['actions']
+def matrix(actions, confusion, what='Hidden actions'):
+  """A confusion matrix as a table with recall, precision and counts.
+
+  Args:
+    actions: [A] names.
+    confusion: [A, A] counts; a row for each true action, a column for each predicted one.
+    what: of which actions; begins the caption.
+
+  Returns:
+    HTML.
+  """
+  numbers = labellings.compute(confusion)
   heads = ''.join(f'<th scope="col">{_action(name)}</th>' for name in actions)
   return '\n'.join([
       '<figure><div class="scroll"><table class="confusion"><thead>',
@@ -87,11 +96,11 @@ def _matrix(labelling, numbers):
       '<th scope="col">n</th></tr>',
       '</thead><tbody>',
       *(_matrix_row(name, counts, i, recall) for i, (name, counts, recall) in enumerate(
-          zip(actions, labelling['confusion'], numbers.recall, strict=True))),
+          zip(actions, confusion, numbers.recall, strict=True))),
       '<tr><th scope="row">precision</th>',
       *(f'<td>{_share(x)}</td>' for x in numbers.precision), '<td></td><td></td></tr>',
-      '</tbody></table></div><figcaption>Hidden actions, true and as predicted. The stronger '
-      'the shade, the larger a count’s share of its row; right ones are framed. Recall: share of a '
+      f'</tbody></table></div><figcaption>{_e(what)}, true and as predicted. The stronger the '
+      'shade, the larger a count’s share of its row; right ones are framed. Recall: share of a '
       'true action that is right; precision: of a predicted one; a dash where there is none.'
       '</figcaption></figure>'])
 
@@ -183,7 +192,8 @@ def _labelling(labelling, is_open):
   return '\n'.join([
       f'<details class="labelling"{" open" if is_open else ""}><summary><b>{_e(title)}</b>: '
       f'{_share(numbers.accuracy)} right</summary>',
-      _facts(labelling, numbers), _matrix(labelling, numbers), _viewer(labelling), '</details>'])
+      _facts(labelling, numbers), matrix(labelling['actions'], labelling['confusion']),
+      _viewer(labelling), '</details>'])
 
 
 def section(labelled):

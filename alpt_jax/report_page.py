@@ -160,6 +160,18 @@ def downloads(results, tables, everything):
       ('results.json.gz', 'application/gzip', gzip.compress(whole, mtime=0),
        f'everything: {everything}'),
   ]
+  return links(files)
+
+
+def links(files):
+  """Links to files that are in the page itself.
+
+  Args:
+    files: (file name, MIME type, content as bytes, what it is) of each.
+
+  Returns:
+    HTML.
+  """
   return bullets(
       f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">{name}</a>'
       f' <span class="muted">{what}, {len(data) / 1000:,.0f} kB</span>'

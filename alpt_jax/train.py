@@ -51,7 +51,7 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'preset', 'collect', 'distributed', 'sampling.num_threads', 'sharding.num_devices',
               'sharding.fsdp', 'sharding.optimizer')
 # What runs did before there were these.
-_NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
+NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -279,7 +279,7 @@ def check_config(config, workdir, digests, *, ignored=()):
   if os.path.exists(path) and not config.allow_changed_config:
     try:
       with open(path) as f:
-        before = _NEW_KEYS | fields.flatten(json.load(f))
+        before = NEW_KEYS | fields.flatten(json.load(f))
     except (ValueError, AttributeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'

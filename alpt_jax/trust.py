@@ -38,6 +38,17 @@ class Accuracy(NamedTuple):
   num_transitions: int
 
 
+class Gain(NamedTuple):
+  """What labels are better than those that always say the most frequent action.
+
+  Attributes:
+    value: accuracy minus that of the most frequent action, in [-1, 1].
+    interval: `statistics.Interval` of it by resampling episodes; its n counts episodes.
+  """
+  value: float
+  interval: statistics.Interval
+
+
 class Baselines(NamedTuple):
   """What labels score that look at nothing.
 
@@ -241,7 +252,42 @@ def accuracy(probabilities, actions, episodes, *, level=.95, num_resamples=10_00
       argument that is not as said above.
   """
   probabilities, actions = _check(probabilities, actions)
-  episodes = _check_integers(episodes, len(actions), 'episodes')
+  is_right = _is_right(probabilities, actions)
+  interval = _bootstrap_mean(is_right, episodes, level, num_resamples, seed)
+  return Accuracy(float(is_right.mean()), interval, len(actions))
+
+
+def gain_over_majority(probabilities, actions, episodes, *, level=.95, num_resamples=10_000,
+                       seed=0):
+  """How much more accurate labels are than always saying the most frequent action.
+
+  Both are scored on the same transitions, so the interval of the difference is narrower than those
+  of the two accuracies suggest.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    actions: [M] int in [0, A); the truth, which also says what is most frequent.
+    episodes: as in `accuracy`, like the rest.
+    level: coverage asked for, in (0, 1).
+    num_resamples: how many resamples.
+    seed: of the resampling.
+
+  Returns:
+    A `Gain`.
+
+  Raises:
+    ValueError: as `accuracy`.
+  """
+  probabilities, actions = _check(probabilities, actions)
+  majority = np.bincount(actions).argmax()
+  gains = _is_right(probabilities, actions).astype(np.int64) - (actions == majority)
+  interval = _bootstrap_mean(gains, episodes, level, num_resamples, seed)
+  return Gain(float(gains.mean()), interval)
+
+
+def _bootstrap_mean(values, episodes, level, num_resamples, seed):
+  """Interval of the mean of `values` [M], which belong to `episodes` [M]."""
+  episodes = _check_integers(episodes, len(values), 'episodes')
   if not 0 < level < 1:
     raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
   if num_resamples < 1:
@@ -250,13 +296,6 @@ def accuracy(probabilities, actions, episodes, *, level=.95, num_resamples=10_00
   if len(ids) < 2:
     raise ValueError(f'episodes are all {ids[0]}; expected two different ones or more: one says '
                      'nothing about others.')
-  is_right = _is_right(probabilities, actions)
-  return Accuracy(float(is_right.mean()),
-                  _bootstrap_mean(is_right, index, level, num_resamples, seed), len(actions))
-
-
-def _bootstrap_mean(values, index, level, num_resamples, seed):
-  """Interval of the mean of `values` [M]; `index` [M] are their episodes, 0 .. E - 1, E >= 2."""
   counts = np.bincount(index)
   sums = np.bincount(index, weights=values)
   num_episodes = len(counts)
@@ -450,14 +489,48 @@ def equal_mass_calibration(probabilities, actions, *, num_bins=15):
     ValueError: naming the argument that is not as said above.
   """
   probabilities, actions = _check(probabilities, actions)
-  _check_num_bins(num_bins)
   confidence = _confidence(probabilities)
-  ranked = np.sort(confidence)
-  bins = np.searchsorted(ranked, confidence, side='left') * num_bins // len(ranked)
+  ranked, bins = _equal_mass_bins(confidence, num_bins)
   ranked_bins = np.sort(bins)  # Bins rise with confidence.
   return _calibration(confidence, _is_right(probabilities, actions), bins, lambda there: (
       ranked[np.searchsorted(ranked_bins, there, side='left')],
       ranked[np.searchsorted(ranked_bins, there, side='right') - 1]))
+
+
+def _equal_mass_bins(confidence, num_bins):
+  """Returns the sorted confidences [M], and the bin [M] of each confidence."""
+  _check_num_bins(num_bins)
+  ranked = np.sort(confidence)
+  return ranked, np.searchsorted(ranked, confidence, side='left') * num_bins // len(ranked)
+
+
+def calibration_error_by_chance(probabilities, *, num_bins=15, level=.95, num_draws=200, seed=0):
+  """The `equal_mass_calibration` error that calibrated labels of these confidences stay below.
+
+  Truths are drawn that are as often right as the confidences say (consistency resampling, Broecker
+  & Smith, 2007): an error above this is hardly that of too few transitions. Draws are independent,
+  steps of one episode are not, so it is a little too low.
+
+  Args:
+    probabilities: [M, A] float; each row sums to 1.
+    num_bins: how many bins at most, at least 1.
+    level: share of the draws that stay below, in (0, 1).
+    num_draws: how many truths are drawn.
+    seed: of them.
+
+  Returns:
+    A float in [0, 1].
+
+  Raises:
+    ValueError: naming the argument that is not as said above.
+  """
+  confidence = _confidence(_check_probabilities(probabilities))
+  _, bins = _equal_mass_bins(confidence, num_bins)
+  expected = np.bincount(bins, weights=confidence)
+  generator = np.random.default_rng(seed)
+  errors = [np.abs(np.bincount(bins, weights=generator.random(len(bins)) < confidence)
+                   - expected).sum() / len(bins) for _ in range(num_draws)]
+  return float(np.quantile(errors, level))
 
 
 def coverage_curve(probabilities, actions):

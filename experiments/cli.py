@@ -47,14 +47,32 @@ def run(main, default_config, *, rewrite=None):
       help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
   for name in ('config', 'debug'):  # Listed by --help, which knows the flags of the binary only.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-  app.run(lambda _: _run_main(main), argv, flags_parser=lambda argv: _parse(argv, config))
+  app.run(lambda _: _run_main(lambda: main(flags.FLAGS['config'].value)), argv,
+          flags_parser=lambda argv: _parse(argv, config))
+
+
+def run_without_config(main):
+  """As `run`, for binaries that read the config of a run, and whose other settings are flags.
+
+  Args:
+    main: function without arguments; returns an exit code or None.
+  """
+  flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS['debug'])
+
+  def parse(argv):
+    positional = app.parse_flags_with_usage(argv)[1:]
+    if positional:
+      _exit_with_error(f'{positional[0]}: unexpected argument; flags are written --name=value')
+    return argv[:1]
+
+  app.run(lambda _: _run_main(main), flags_parser=parse)
 
 
 def _run_main(main):
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)  # Libraries say much that is not for users.
   try:
-    return main(flags.FLAGS['config'].value)
+    return main()
   except KeyboardInterrupt:
     sys.stderr.write('interrupted\n')
     return _INTERRUPTED

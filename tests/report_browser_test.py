@@ -14,15 +14,23 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import report, report_labels, report_page, suite, video
-from tests import browser, labelling_data, report_atari_test, report_test, suite_test
+from alpt_jax import report, report_audit, report_labels, report_page, suite, video
+from tests import (
+    audit_test,
+    browser,
+    labelling_data,
+    report_atari_test,
+    report_audit_test,
+    report_test,
+    suite_test,
+)
 
 _WIDTHS = (360, 768, 1280)  # A phone, a tablet, a desk.
 _ALL_ACTIONS = (  # The 18 actions of the Atari console.
     'NOOP', 'FIRE', 'UP', 'RIGHT', 'LEFT', 'DOWN', 'UPRIGHT', 'UPLEFT', 'DOWNRIGHT', 'DOWNLEFT',
     'UPFIRE', 'RIGHTFIRE', 'LEFTFIRE', 'DOWNFIRE', 'UPRIGHTFIRE', 'UPLEFTFIRE', 'DOWNRIGHTFIRE',
     'DOWNLEFTFIRE')
-_PAGES = ('maze', 'atari', 'labels', 'suite')
+_PAGES = ('maze', 'atari', 'labels', 'suite', 'audit')
 
 # The examples of a labelling: how many actions are wrong, and the first step.
 _MOST_WRONG = [(2, 40), (1, 11), (1, 90), (0, 7)]
@@ -68,6 +76,16 @@ def _suite_page():
   return (workdir / suite.PAGE).read_text()
 
 
+def _audit_page():
+  """An audit with all kinds of warnings, and a game that has all actions."""
+  everything = audit_test.drawn(name='Seaquest', num_actions=18)._replace(
+      action_names=_ALL_ACTIONS, legal_actions=tuple(range(18)))
+  return report_audit.page(report_audit_test.make_audit(
+      everything, audit_test.drawn(sharpness=3., lag=1), audit_test.constant(
+          name='A game of a long name', num_episodes=2),
+      audit_test.drawn(name='Freeway', kind='trained on')))
+
+
 def setUpModule():
   global _browser, _directory
   _browser = browser.Browser()
@@ -76,6 +94,7 @@ def setUpModule():
   report.write_report(report_atari_test.make_results(), _path('atari'))
   _write('labels', _labels_page())
   _write('suite', _suite_page())
+  _write('audit', _audit_page())
 
 
 def tearDownModule():

@@ -28,6 +28,7 @@ SCORES = {
     'equal_width_calibration': trust.equal_width_calibration,
     'equal_mass_calibration': trust.equal_mass_calibration,
     'coverage_curve': trust.coverage_curve,
+    'gain_over_majority': lambda p, a: trust.gain_over_majority(p, a, np.arange(len(p))),
     'lag_test': lambda p, a: trust.lag_test(p, a, np.zeros(len(p), int), np.arange(len(p))),
 }
 
@@ -187,6 +188,37 @@ class AccuracyTest(parameterized.TestCase):
   def test_bad_settings_are_refused(self, settings, message):
     with self.assertRaisesRegex(ValueError, message):
       trust.accuracy(PROBABILITIES, ACTIONS, **(dict(episodes=EPISODES) | settings))
+
+
+class GainTest(parameterized.TestCase):
+
+  def test_by_hand(self):
+    # Always saying 1 is as often right as the labels, in both episodes.
+    gain = trust.gain_over_majority(PROBABILITIES, ACTIONS, EPISODES)
+    self.assertEqual((gain.value, gain.interval.low, gain.interval.high), (0., 0., 0.))
+    gain = trust.gain_over_majority(PROBABILITIES, [0, 1, 0, 2, 0], EPISODES)
+    # Labels are all right, 0 is right in 2 of 3 and 1 of 2.
+    self.assertAlmostEqual(gain.value, 2 / 5)
+    self.assertAlmostEqual(gain.interval.low, 1 / 3)
+    self.assertAlmostEqual(gain.interval.high, 1 / 2)
+
+  def test_labels_that_always_say_the_majority_gain_nothing(self):
+    _, actions = _random_case(100)
+    always = np.eye(4)[np.full(100, np.bincount(actions).argmax())]
+    self.assertEqual(trust.gain_over_majority(always, actions, np.arange(100) // 10),
+                     (0., (0., 0., 10, '')))
+
+  def test_is_the_difference_of_the_accuracies(self):
+    probabilities, actions = _random_case(300)
+    gain = trust.gain_over_majority(probabilities, actions, np.arange(300) // 10)
+    self.assertAlmostEqual(
+        gain.value, trust.accuracy(probabilities, actions, np.arange(300) // 10).value
+        - trust.baselines(actions, 4).majority_accuracy)
+    self.assertBetween(gain.value, gain.interval.low, gain.interval.high)
+
+  def test_one_episode_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'episodes are all 3; expected two different ones'):
+      trust.gain_over_majority(PROBABILITIES, ACTIONS, np.full(5, 3))
 
 
 class CountsTest(parameterized.TestCase):
@@ -376,6 +408,32 @@ class CalibrationTest(parameterized.TestCase):
   def test_no_bins_are_refused(self, calibration):
     with self.assertRaisesRegex(ValueError, 'num_bins is 0; expected at least 1'):
       calibration(PROBABILITIES, ACTIONS, num_bins=0)
+
+
+class ErrorByChanceTest(absltest.TestCase):
+
+  def test_one_bin_of_coin_flips(self):
+    # |share of right - 1/2| of 1000 flips: 95 % are below 1.96 standard deviations, 0.031.
+    found = trust.calibration_error_by_chance(np.full((1000, 2), .5), num_draws=4000)
+    self.assertAlmostEqual(found, 1.96 * math.sqrt(.25 / 1000), delta=.002)
+
+  def test_certain_labels_have_no_error_by_chance(self):
+    self.assertEqual(trust.calibration_error_by_chance(np.eye(3)), 0.)
+
+  def test_calibrated_labels_stay_below_and_others_do_not(self):
+    num_above = 0
+    for seed in range(50):
+      probabilities, actions = _random_case(500, seed)
+      limit = trust.calibration_error_by_chance(probabilities, num_draws=200)
+      num_above += trust.equal_mass_calibration(probabilities, actions).error > limit
+      sharper = _softmax(np.log(probabilities) * 3)
+      self.assertGreater(trust.equal_mass_calibration(sharper, actions).error,
+                         trust.calibration_error_by_chance(sharper, num_draws=200))
+    self.assertLessEqual(num_above, 8)  # 2.5 expected, standard deviation 1.5.
+
+  def test_bad_settings_are_refused(self):
+    with self.assertRaisesRegex(ValueError, 'num_bins is 0; expected at least 1'):
+      trust.calibration_error_by_chance(PROBABILITIES, num_bins=0)
 
 
 class CoverageTest(absltest.TestCase):

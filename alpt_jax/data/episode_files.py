@@ -121,10 +121,6 @@ class EpisodeFiles:
     """[E] int64; how many actions of each episode the data has; `hidden` does not change it."""
     return self._index.num_labelled
 
-  def is_labelled_in(self, episode):
-    """[L] bool; which of the actions of an episode are known."""
-    return self._episode(episode).is_labelled[:-1]
-
   def hidden(self, hide):
     """Returns the same episodes with less in them.
 
@@ -174,6 +170,11 @@ class EpisodeFiles:
       else:
         self._decode_into(images[i], held, min(step, last))
     return images
+
+  def actions_of(self, episode):
+    """As `episodes.Episodes.actions_of`; decodes no image."""
+    read = self._episode(int(episode))
+    return read.actions[:-1], read.is_labelled[:-1]
 
   def is_terminal(self, episode):
     """Says whether episodes [b] ended, [b] bool; others were cut, e.g. at a limit of steps.

@@ -73,11 +73,6 @@ class Episodes:
     """[E] int64; how many actions of each episode are known."""
     return np.add.reduceat(self.is_labelled.astype(np.int64), self.first_step)
 
-  def is_labelled_in(self, episode):
-    """[L] bool; which of the actions of an episode are known."""
-    first = self.first_step[episode]
-    return self.is_labelled[first:first + self.num_transitions[episode]]
-
   @functools.cached_property
   def returns_to_go(self):
     """[N] float32; undiscounted sum of rewards from a step, inclusive, to its episode's end."""
@@ -86,6 +81,19 @@ class Episodes:
     for first, length in zip(self.first_step, self.num_transitions + 1, strict=True):
       result[first:first + length] = sums_to_end(self.rewards[first:first + length])
     return result
+
+  def actions_of(self, episode):
+    """The actions of the L transitions of one episode.
+
+    Args:
+      episode: int; which one.
+
+    Returns:
+      [L] int32, 0 where not labelled; [L] bool, whether the action is known.
+    """
+    first = self.first_step[episode]
+    steps = slice(first, first + self.num_transitions[episode])
+    return self.actions[steps], self.is_labelled[steps]
 
   def cut(self, episode, start, window):
     """Reads windows.

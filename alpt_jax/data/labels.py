@@ -124,7 +124,7 @@ def _known_windows(episodes, window):
   """[M, 2] int64; the windows that runs of known actions hold, side by side."""
   result = []
   for episode in np.flatnonzero(episodes.num_labelled >= window).tolist():
-    edges = np.diff(np.concatenate([[0], episodes.is_labelled_in(episode), [0]]).astype(np.int8))
+    edges = np.diff(np.concatenate([[0], episodes.actions_of(episode)[1], [0]]).astype(np.int8))
     for begin, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
       result += [(episode, start) for start in range(begin, end - window + 1, window)]
   return np.array(result, np.int64).reshape(-1, 2)

@@ -101,6 +101,19 @@ class EpisodeFilesTest(parameterized.TestCase):
         self.assertEqual(cut.actions[0, t], whole.actions[0, t] if is_kept else 0)
     self.assertTrue(data.cut(np.array([0]), np.array([0]), 5).is_labelled.all())  # As before.
 
+  def test_actions_of_an_episode_are_those_of_its_windows(self):
+    data = opened()
+    windows = labels.choose_windows(data.num_transitions, budget=40, window=5, seed=0)
+    with mock.patch.object(png, 'decode_into', wraps=png.decode_into) as decode:
+      for source in (data, labels.hide_actions(data, windows, 5)):
+        for e, length in enumerate(data.num_transitions):
+          actions, is_labelled = source.actions_of(e)
+          self.assertEqual(decode.call_count, 0)
+          cut = source.cut(np.array([e]), np.array([0]), length)
+          np.testing.assert_array_equal(actions, cut.actions[0])
+          np.testing.assert_array_equal(is_labelled, cut.is_labelled[0])
+          decode.reset_mock()
+
   def test_images_stay_encoded_until_their_window_is_cut(self):
     data = opened()
     with mock.patch.object(png, 'decode_into', wraps=png.decode_into) as decode:

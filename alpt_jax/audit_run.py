@@ -1,0 +1,119 @@
+"""The audit of a run: its IDM, against recorded actions that training did not know."""
+
+import datetime
+import os
+
+import numpy as np
+
+from alpt_jax import alpt, audit, domains, metrics, trained_idm, versions
+
+
+def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, seed=0, stride=0,
+              is_hidden=False, command='', progress=True):
+  """Audits the IDM of a run.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    make_predict_fn: make_predict_fn(spec, stride) -> predict_fn, see `audit.gather`.
+    environments: names; () for the run's targets.
+    num_episodes: of each environment at most, drawn at random; 0 for all.
+    seed: of that, and of all resampling.
+    stride: transitions from one window of the IDM to the next; 0 for the window, as in training.
+    is_hidden: of a target, audit the hidden transitions of episodes in which training knew others,
+      instead of episodes in which it knew none.
+    command: to make it again, for the page.
+    progress: whether to write progress to standard error.
+
+  Returns:
+    The dict that `audit` and `report_audit` describe.
+
+  Raises:
+    FileNotFoundError, ValueError: for data that is missing, changed, or cannot be audited.
+  """
+  config = trained.config
+  if stride < 0 or stride > config.window:
+    raise ValueError(f'stride is {stride}; expected 1 to {config.window}, the window of the IDM, '
+                     'or 0 for that.')
+  if num_episodes < 0:
+    raise ValueError(f'num_episodes is {num_episodes}; expected at least 1, or 0 for all.')
+  stride = stride or config.window
+  names = tuple(environments) or domains.targets(config)
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f'environments name {name} {names.count(name)} times; expected each once.')
+  specs = [_spec(trained, name) for name in names]  # All, before hours are spent on the first.
+  predictions = [_predict(trained, spec, make_predict_fn(spec, stride), num_episodes, seed,
+                          is_hidden, progress) for spec in specs]
+  about = {
+      'preset': config.preset, 'command': command, 'run': str(trained.directory),
+      'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      'method': config.method, 'step': trained.step, 'window': config.window, 'stride': stride,
+      'versions': versions.current()}
+  return audit.audit(predictions, seed=seed) | {'about': about}
+
+
+def _spec(trained, name):
+  """The `types.EnvironmentSpec` of an environment that the IDM can read."""
+  try:
+    spec = domains.of(trained.config).spec(trained.config, name)
+    alpt.legal_actions([trained.spec, spec])
+  except ValueError as error:
+    raise ValueError(f'environments: {error}') from error
+  if spec.observation_shape != trained.spec.observation_shape:
+    raise ValueError(f'environments: observations of {name} are {spec.observation_shape}, those of '
+                     f'{trained.directory} {trained.spec.observation_shape}. Choose another '
+                     'environment, or another run.')
+  return spec
+
+
+def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress):
+  """Returns the `audit.Predictions` of an environment."""
+  config, name = trained.config, spec.name
+  domain = domains.of(config)
+  episodes = domain.read(config, name)
+  if name in trained.digests and domain.digest(config, name) != trained.digests[name]:
+    raise ValueError(f'{", ".join(map(str, domain.directories(config, name)))}: other data than '
+                     f'{trained.directory} was trained on. Give the directory of that data with '
+                     '--data_dir, or train again.')
+  numbers, kind, known = _candidates(trained, episodes, name, is_hidden)
+  if num_episodes and num_episodes < len(numbers):
+    rng = np.random.default_rng(seed)
+    numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
+  settings = dict(action_names=tuple(domain.action_names(config)),
+                  legal_actions=spec.legal_actions, kind=kind,
+                  is_used_fn=(lambda number: ~known[number]) if known else None)
+  if not progress:
+    return audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
+  with metrics.Progress(len(numbers), label=f'audit {name}', unit='episodes') as shown:
+    return audit.gather(
+        name, episodes, numbers.tolist(), predict_fn, progress_fn=lambda done, num_transitions:
+        shown.update(done, transitions=num_transitions), **settings)
+
+
+def _candidates(trained, episodes, name, is_hidden):
+  """Returns episodes to draw from, one of audit.KINDS, and {episode: [L] bool known} or None."""
+  everything = np.flatnonzero(episodes.num_labelled)  # Of the others, there is no truth.
+  known = trained_idm.known(trained.directory, name)
+  if known.is_all:
+    return everything, audit.TRAINED_ON, None
+  if known.choice is None:
+    return everything, audit.HELD_OUT, None
+  is_known = trained_idm.is_known(known.choice, episodes.num_transitions, known.path)
+  if is_hidden:
+    partly = [e for e in sorted(is_known) if not is_known[e].all()]
+    if not partly:
+      raise ValueError(f'{known.path}: training knew all actions of the episodes of {name} of '
+                       'which it knew any; none is hidden in them. Leave out --hidden.')
+    return np.array(partly), audit.HIDDEN, is_known
+  held_out = np.setdiff1d(everything, sorted(is_known))
+  if not len(held_out):
+    raise ValueError(f'{known.path}: training knew actions in each of the {episodes.num_episodes} '
+                     f'episodes of {name}, so none is held out. Audit the hidden transitions of '
+                     'these episodes with --hidden, or record more episodes.')
+  return held_out, audit.HELD_OUT, None
+
+
+def paths(directory, output=''):
+  """Where an audit is written: the JSON file and the page."""
+  directory = output or os.path.join(directory, 'audit')
+  return os.path.join(directory, 'audit.json'), os.path.join(directory, 'audit.html')

@@ -1,0 +1,240 @@
+"""The page of an audit of labels: what it says first, then the numbers and pictures behind it.
+
+The dict is that of `audit`, with one entry more, `about`: what was audited and how. It has
+  preset, created, command, run, method   text
+  step           updates after which the IDM was saved
+  window, stride   transitions in a window of the IDM, and from one window to the next
+  versions       {package: version}
+"""
+
+import json
+
+import numpy as np
+
+from alpt_jax import figures, findings_audit, report_labels, report_page
+
+_e = report_page.escape
+_LINE = figures.COLOURS[2]
+_AFTER = figures.COLOURS[3]
+_SHARES = (1., .9, .75, .5, .25)  # Of labels that are kept.
+_BADGES = {'episodes': 'partly', 'known': 'partly'}  # The others say that labels are bad.
+_KINDS = {'held out': 'no', 'hidden': 'other steps',
+          'trained on': '<b>trained on: not held out</b>'}
+
+
+def page(audit):
+  """Makes the page.
+
+  Args:
+    audit: as the module says.
+
+  Returns:
+    HTML.
+  """
+  about = audit['about']
+  sections = {'verdict': ('What it says', _verdict), 'environments': ('Numbers', _environments),
+              'details': ('Mistakes, confidence and lag', _details),
+              'temperature': ('Temperature', _temperature), 'about': ('What was audited', _about)}
+  return report_page.page(
+      about, 'Can these labels be trusted?',
+      f'What the inverse dynamics model of <b>{_e(about["run"])}</b> ({_e(about["method"])}, step '
+      f'{about["step"]:,}) says of transitions whose actions are known.', 0,
+      {key: (title, lambda _, content=content: content(audit))
+       for key, (title, content) in sections.items()})
+
+
+def _verdict(audit):
+  lines = [f'<p><b>{_e(line)}</b></p>' for line in audit['headlines']]
+  if audit['warnings']:
+    lines.append(report_page.bullets(
+        f'<span class="badge {_BADGES.get(warning["kind"], "not-shown")}">{_e(warning["kind"])}'
+        f'</span> {_e(warning["text"])}' for warning in audit['warnings']))
+  else:
+    lines.append('<p><span class="badge reproduced">no warning</span> The labels are better than '
+                 'the most frequent action, sit at their transitions, and their confidence can be '
+                 'relied on.</p>')
+  return '\n'.join([*lines, (
+      '<p class="muted small">In parentheses: 95 % interval, by drawing whole episodes again; it '
+      'is about other episodes of the same environment and data.</p>')])
+
+
+def _environments(audit):
+  return '\n'.join([
+      report_page.table(
+          ['', 'known to training', 'episodes', 'transitions', 'right', 'more than most frequent',
+           'balanced', 'most frequent', 'no-op', 'chance'],
+          [_accuracy_row(environment) for environment in audit['environments']]),
+      '<p class="muted small">Shares of transitions, 95 % intervals below. Balanced: mean over the '
+      'actions that occur. Most frequent, no-op, chance: what always saying that, or guessing, '
+      'scores.</p>',
+      report_page.table(
+          ['', 'among 2 likeliest', 'among 3 likeliest', 'NLL, nats', 'if nothing were known',
+           'mean confidence', 'calibration error', 'by chance at most', 'lag'],
+          [_confidence_row(environment) for environment in audit['environments']]),
+      '<p class="muted small">Among 2 likeliest: share of transitions whose true action is one of '
+      'the two most probable. NLL: mean negative log-likelihood of the true action. Calibration '
+      'error: mean difference of confidence and accuracy in 15 bins of equally many transitions, '
+      'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is clearly '
+      'better than none.</p>'])
+
+
+def _accuracy_row(environment):
+  baselines = environment['baselines']
+  return [
+      _e(environment['name']), _KINDS[environment['kind']], f'{environment["num_episodes"]:,}',
+      f'{environment["num_transitions"]:,}', _interval(environment['accuracy']),
+      _interval(environment['gain']), _share(environment['balanced_accuracy']),
+      f'{_share(baselines["majority_accuracy"])}<br>{_e(baselines["majority"])}',
+      '–' if baselines['no_op'] is None else _share(baselines['no_op_accuracy']),
+      _share(baselines['chance_accuracy'])]
+
+
+def _confidence_row(environment):
+  top, calibration, lag = (environment[key] for key in ('top_k', 'calibration', 'lag'))
+  return [
+      _e(environment['name']),
+      *(_share(top[k - 1]) if len(top) >= k else '–' for k in (2, 3)),
+      _share(environment['nll']), _share(environment['nll_uniform']),
+      *(_share(calibration[key]) for key in ('mean_confidence', 'error', 'error_by_chance')),
+      f'{lag["best"]:+d}' if lag['is_shifted'] else 'none']
+
+
+def _share(x):
+  return report_page.number(x, 3)
+
+
+def _interval(estimate):
+  if estimate['low'] is None:
+    return f'{_share(estimate["value"])}<br><span class="muted">no interval</span>'
+  return (f'{_share(estimate["value"])}<br><span class="muted">{_share(estimate["low"])} to '
+          f'{_share(estimate["high"])}</span>')
+
+
+def _details(audit):
+  return '\n'.join(
+      f'<details{" open" if i == 0 else ""}><summary><b>{_e(environment["name"])}</b>: '
+      f'{_share(environment["accuracy"]["value"])} right</summary>'
+      f'{_pictures(environment, i)}{_kept(environment)}'
+      f'{report_labels.matrix(environment["actions"], environment["confusion"], "Actions")}'
+      '</details>' for i, environment in enumerate(audit['environments']))
+
+
+def _pictures(environment, i):
+  calibration, coverage = environment['calibration'], environment['coverage']
+  accuracy, lag = environment['accuracy']['value'], environment['lag']
+
+  def draw_coverage(ax):
+    ax.plot(coverage['coverage'], coverage['accuracy'], color=_LINE, lw=1.8)
+    ax.axhline(accuracy, color=figures.MUTED, lw=.9, ls=(0, (5, 3)), zorder=1)
+    ax.set_xlim(0, 1.02)
+
+  def draw_lag(ax):
+    shares = [np.nan if x is None else x for x in lag['accuracy']]
+    colours = [_AFTER if lag['is_shifted'] and x == lag['best'] else _LINE for x in lag['shifts']]
+    ax.bar(lag['shifts'], shares, color=colours, width=.7)
+    ax.set_xticks(lag['shifts'])
+    ax.set_ylim(0, 1.02)
+
+  pictures = [
+      (figures.plot_svg(
+          lambda ax: _draw_reliability(ax, ((calibration, _LINE, 'o'),)), 'Reliability',
+          'confidence', 'share right', f'reliability-{i}'),
+       'A point for each of 15 bins of equally many transitions; on the dashed line, confidence is '
+       'the share that is right. Below it, labels are too sure of themselves. With bins of equal '
+       f'width the calibration error is {_share(calibration["equal_width_error"])}.'),
+      (figures.plot_svg(draw_coverage, 'Unsure labels dropped', 'share of labels kept',
+                        'share right of these', f'coverage-{i}'),
+       'How many labels are right if only the surest are kept; dashed, if confidence said nothing. '
+       f'Area below the curve: {_share(coverage["area"])}.'),
+      (figures.plot_svg(draw_lag, 'Lag', 'shift, transitions', 'share right', f'lag-{i}'),
+       'Labels compared with what was done so many transitions later. The highest bar must be at '
+       '0; at +1, labels come one transition too early. Several high bars mean that actions seldom '
+       'change, or a lag that changes, e.g. another frame skip.')]
+  return '<div class="grid">' + ''.join(
+      f'<figure>{svg}<figcaption>{text}</figcaption></figure>' for svg, text in pictures) + '</div>'
+
+
+def _draw_reliability(ax, curves):
+  """Draws (calibration, colour, marker) of each."""
+  ax.plot([0, 1], [0, 1], color=figures.MUTED, lw=.9, ls=(0, (5, 3)), zorder=1)
+  for calibration, colour, marker in curves:
+    ax.plot(calibration['confidence'], calibration['accuracy'], color=colour, lw=1.2,
+            marker=marker, markersize=4, markeredgewidth=0)
+  ax.set_xlim(0, 1.02)
+  ax.set_ylim(-.02, 1.02)
+
+
+def _kept(environment):
+  """A table of what a threshold on the confidence keeps."""
+  curve = environment['coverage']
+  rows = {}
+  for share in _SHARES:
+    # The first threshold that keeps as many; equal confidences are kept together.
+    i = min(int(np.searchsorted(curve['coverage'], share - 1e-9)), len(curve['coverage']) - 1)
+    rows[i] = [f'{curve["threshold"][i]:.3f}', _share(curve['coverage'][i]),
+               _share(curve['accuracy'][i])]
+  return report_page.table(['confidence at least', 'labels kept', 'right of these'],
+                           list(rows.values()), 'What dropping unsure labels would leave.')
+
+
+def _temperature(audit):
+  fit, temperature = audit['temperature_fit'], audit['temperature']
+  if fit is None:
+    return ('<p>Not fitted: that takes two episodes that training did not know, one to fit it and '
+            'one to judge it.</p>')
+  rows = [[name, f'{t:.3f}', _share(fit[f'nll_{key}']), _share(fit[key]['error']),
+           _share(fit[key]['mean_confidence'])]
+          for name, key, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]
+  svg = figures.plot_svg(
+      lambda ax: _draw_reliability(ax, ((fit['before'], _LINE, 'o'), (fit['after'], _AFTER, 's'))),
+      'Reliability of the other half', 'confidence', 'share right', 'temperature')
+  legend = report_page.legend([figures.Style('as they are', _LINE, 'o'),
+                               figures.Style('at the fitted temperature', _AFTER, 's')])
+  return '\n'.join([
+      f'<p><b>{_e(_advice(fit, temperature))}</b></p>',
+      '<p>A temperature T divides the IDM’s logits. Labels stay the same, only the confidence in '
+      'them changes: above 1 it falls. Episodes that it was fitted on: '
+      f'{fit["num_episodes_fitted"]}; others that it was judged on: {fit["num_episodes_judged"]}.'
+      '</p>',
+      report_page.table(['other half', 'temperature', 'NLL, nats', 'calibration error',
+                         'mean confidence'], rows),
+      f'<div class="grid"><figure>{legend}{svg}</figure></div>',
+      '<p>To use it in training on soft labels, and when labelling a dataset:</p>',
+      '<pre>--config.pseudo_labels.mode=soft '
+      f'--config.pseudo_labels.temperature={temperature:.4g}\n'
+      f'python -m experiments.label --temperature={temperature:.4g}</pre>', _stride(audit)])
+
+
+def _advice(fit, temperature):
+  if temperature != 1:
+    return (f'Use temperature {temperature:.4g}: on the other half it lowers the negative '
+            f'log-likelihood from {fit["nll_before"]:.3f} to {fit["nll_after"]:.3f}.')
+  why = ('no temperature within its bounds was best, as labels were all right or useless'
+         if fit['is_at_bound'] else
+         f'the fitted {fit["fitted"]:.4g} does not help the other half')
+  return f'Leave the temperature at 1: {why}.'
+
+
+def _stride(audit):
+  """Several windows of a transition are averaged after the temperature, not before it."""
+  about = audit['about']
+  if about['stride'] == about['window']:
+    return ''
+  return (f'<p>Windows {about["stride"]} apart overlap, and probabilities of a transition were '
+          'averaged before the temperature was fitted to the average. Training divides the logits '
+          f'of single windows: audit with a stride of {about["window"]} for that.</p>')
+
+
+def _about(audit):
+  about = audit['about']
+  content = json.dumps(audit, allow_nan=False, indent=1).encode()
+  return '\n'.join([
+      f'<pre>{_e(about["command"])}</pre>',
+      report_page.definitions([
+          ('Run', f'{about["run"]}, step {about["step"]:,}'), ('Method', about['method']),
+          ('Windows', f'of {about["window"]} transitions, {about["stride"]} apart'),
+          ('Rules of warnings', f'kinds: {", ".join(findings_audit.KINDS)}; see '
+                                'alpt_jax/findings_audit.py'),
+          ('Versions', ', '.join(f'{k} {v}' for k, v in about['versions'].items()))]),
+      report_page.links([('audit.json', 'application/json', content,
+                          'all numbers; alpt_jax/audit.py says what each is')])])

@@ -1,0 +1,72 @@
+"""Audits a run's IDM: can its labels be trusted, before a DT is trained on them?
+
+python -m experiments.audit --run=runs/alpt
+python -m experiments.audit --run=runs/breakout --hidden --environments=Breakout,Freeway
+
+Compares what the IDM of the newest checkpoint says with the recorded actions of episodes of the
+target in which training knew none; prints the verdict and writes audit/audit.html and audit.json in
+the run directory. The config is the run's own. Where training knew actions in every episode, as in
+small Atari datasets, --hidden audits the hidden transitions of these episodes. Of --environments
+that were sources it says how well they are remembered; others were never seen.
+"""
+
+import shlex
+import sys
+
+from absl import flags
+
+from alpt_jax import (
+    audit_run,
+    compilation_cache,
+    report_audit,
+    sharding,
+    trained_idm,
+    whole_files,
+)
+from experiments import cli
+
+_RUN = flags.DEFINE_string('run', '', 'The run directory.')
+_ENVIRONMENTS = flags.DEFINE_list('environments', [], 'Names; by default, the targets of the run.')
+_DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has moved since.')
+_NUM_EPISODES = flags.DEFINE_integer('num_episodes', 100, 'Of each environment at most, drawn at '
+                                     'random; 0 for all.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Of that.', lower_bound=0)
+_STRIDE = flags.DEFINE_integer('stride', 0, 'Transitions from one window of the IDM to the next; '
+                               'smaller ones overlap and vote. 0: the window, as in training.')
+_HIDDEN = flags.DEFINE_bool('hidden', False, 'Audit the hidden transitions of episodes in which '
+                            'training knew other actions.')
+_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, audit in the run '
+                              'directory.')
+
+
+def main():
+  """Audits `--run`."""
+  if not _RUN.value:
+    raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/alpt.')
+  trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
+  compilation_cache.use(trained.config.compilation_cache_dir)
+  mesh = sharding.make_mesh(num_devices=1)
+
+  def make_predict_fn(spec, stride):
+    from alpt_jax import votes
+    vote_fn = votes.make_vote_fn(trained.idm, spec, mesh)
+    return lambda episodes, numbers: votes.predict(
+        vote_fn, trained.params, episodes, numbers, window=trained.config.window, stride=stride)
+
+  found = audit_run.audit_run(
+      trained, make_predict_fn, environments=_ENVIRONMENTS.value,
+      num_episodes=_NUM_EPISODES.value, seed=_SEED.value, stride=_STRIDE.value,
+      is_hidden=_HIDDEN.value,
+      command=shlex.join(['python', '-m', 'experiments.audit', *sys.argv[1:]]))
+  numbers, page = audit_run.paths(_RUN.value, _OUTPUT.value)
+  whole_files.write_json(numbers, found)
+  whole_files.write(page, report_audit.page(found).encode())
+  print('\n'.join([*found['headlines'], *(
+      f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
+  if found['temperature'] is not None:
+    print(f'Temperature {found["temperature"]:.4g}.')
+  print(f'Wrote {page} and {numbers}.')
+
+
+if __name__ == '__main__':
+  cli.run_without_config(main)

@@ -1,0 +1,111 @@
+"""The page of an audit: what a reader can rely on."""
+
+import json
+import re
+
+from absl.testing import absltest
+
+from alpt_jax import audit, report_audit
+from tests import audit_test, html_page
+
+ABOUT = {'preset': 'tiny', 'created': '2000-01-01T00:00:00+00:00',
+         'command': 'python -m experiments.audit --run=runs/mine', 'run': 'runs/mine',
+         'method': 'alpt', 'step': 1200, 'window': 5, 'stride': 5, 'versions': {'jax': '0.0'}}
+
+
+def make_audit(*predictions, **about):
+  predictions = predictions or (
+      audit_test.small(), audit_test.drawn(sharpness=3., lag=1),
+      audit_test.constant(name='Freeway', kind='trained on'))
+  return audit.audit(list(predictions)) | {'about': ABOUT | about}
+
+
+def read(*predictions, **about):
+  source = report_audit.page(make_audit(*predictions, **about))
+  page = html_page.Page(source)
+  return source, page, ' '.join(page.text.split())
+
+
+class PageTest(absltest.TestCase):
+
+  def test_page_is_whole_and_refers_to_nothing_outside(self):
+    source, page, _ = read()
+    self.assertEmpty(page.open)
+    for reference in page.references:
+      self.assertRegex(reference, '^(#|data:)')
+    for text in ('http:', 'https:', '@import', '<script'):
+      self.assertNotIn(text, source)
+    self.assertLen(set(page.ids), len(page.ids))
+
+  def test_the_verdict_comes_first(self):
+    found = make_audit()
+    words = read()[2]
+    places = [words.index(line) for line in (
+        *found['headlines'], *(warning['text'] for warning in found['warnings']),
+        'known to training')]
+    self.assertEqual(places, sorted(places))
+    self.assertIn('Freeway: trained on, not held out', words)
+
+  def test_good_labels_are_said_to_be_good(self):
+    self.assertIn('no warning The labels are better than', read(audit_test.drawn())[2])
+    self.assertNotIn('no warning', read()[2])
+
+  def test_table_has_the_numbers_worked_by_hand(self):
+    source = read(audit_test.small())[0].replace('\n', '')
+    found, = make_audit(audit_test.small())['environments']
+    by_chance = found['calibration']['error_by_chance']
+    rows = re.findall(r'<tr><th scope="row">Breakout</th>(.*?)</tr>', source)
+    self.assertEqual(
+        [[re.sub('<.*?>', ' ', cell).strip() for cell in re.findall('<td>(.*?)</td>', row)]
+         for row in rows], [
+             ['no', '2', '6', '0.667  0.667 to 0.667',
+              '0.167  0.000 to 0.333', '0.722', '0.500 NOOP', '0.500', '0.333'],
+             # -log(.7 .6 .3 .9 .4 .8) / 6; log(3).
+             ['1.000', '1.000', '0.553', '1.099', '0.650', '0.317', f'{by_chance:.3f}', 'none']])
+
+  def test_mistakes_and_thresholds_have_the_numbers_worked_by_hand(self):
+    source = read(audit_test.small())[0].replace('\n', '')
+    rows = {name: [re.sub('<.*?>', '', cell) for cell in re.findall('<td.*?</td>', row)]
+            for name, row in re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', source)}
+    self.assertEqual(rows['NOOP'], ['2', '1', '0', '0.667', '3'])
+    self.assertEqual(rows['LEFT'], ['1', '1', '0', '0.500', '2'])
+    self.assertEqual(rows['0.400'], ['1.000', '0.667'])
+    self.assertEqual(rows['0.700'], ['0.500', '1.000'])
+
+  def test_temperature_says_how_to_use_it(self):
+    found = make_audit(audit_test.drawn(num_episodes=40, sharpness=3.))
+    words = read(audit_test.drawn(num_episodes=40, sharpness=3.))[2]
+    t = f'{found["temperature"]:.4g}'
+    for text in (f'Use temperature {t}: on the other half it lowers',
+                 f'--config.pseudo_labels.mode=soft --config.pseudo_labels.temperature={t}',
+                 f'experiments.label --temperature={t}', 'fitted on: 20; others that it was '
+                 'judged on: 20'):
+      self.assertIn(text, words)
+    self.assertNotIn('Windows 1 apart', words)
+    self.assertIn('Windows 1 apart overlap', read(stride=1)[2])
+
+  def test_temperature_that_cannot_be_fitted_or_does_not_help(self):
+    words = read(audit_test.drawn(num_episodes=1))[2]
+    self.assertIn('Not fitted: that takes two episodes', words)
+    self.assertIn('no interval', words)
+    predictions = audit_test.drawn(num_episodes=4)
+    actions = predictions.probabilities.argmax(axis=1)
+    words = read(predictions._replace(actions=actions))[2]
+    self.assertIn('Leave the temperature at 1: no temperature within its bounds was best', words)
+    self.assertIn('--config.pseudo_labels.temperature=1 ', words)
+
+  def test_all_numbers_can_be_downloaded(self):
+    page = read()[1]
+    self.assertEqual(json.loads(page.downloads['audit.json']), make_audit())
+
+  def test_text_is_escaped(self):
+    source, page, _ = read(audit_test.small(name='<b>x', action_names=('<i>', 'F', '"', '&')),
+                           run='<u>', command='<script>')
+    for tag in ('<b>x', '<i>', '<u>', '<script>'):
+      self.assertNotIn(tag, source)
+      self.assertEmpty(page.open)
+    self.assertIn('<b>x', page.text)
+
+
+if __name__ == '__main__':
+  absltest.main()
