@@ -313,10 +313,11 @@ def _read_index(directory, builder, sources, splits, spec, check_actions):
     try:
       with np.load(path) as saved:
         found = json.loads(str(saved['about']))
-        index = _Index(*(saved[name] for name in _Index._fields))
+        is_same_kind = {key: found.get(key) for key in about} == about
+        index = _Index(*(saved[name] for name in _Index._fields)) if is_same_kind else None
     except (ValueError, KeyError, OSError, EOFError) as error:
       raise ValueError(f'{path}: damaged ({error}). Delete this file; it is made again.') from error
-    if {key: found.get(key) for key in about} == about:
+    if is_same_kind:
       files = _describe_files(paths, found['files'])
       if _contents(files) == _contents(found['files']):
         if files != found['files']:  # Copied: compared once.

@@ -16,7 +16,7 @@ The IDM is asked about known actions, too: who reads the dataset can compare.
 The dataset grows file by file in `<directory>.unfinished`, in an order that depends on the source
 only. A process that is killed loses the file it was at. Several processes share the files out; the
 one that finds all of them there puts them under their name. What was labelled is the same,
-whichever process did it and however often it was stopped.
+whichever process did it and however often it was stopped, on as many devices of the same kind.
 """
 
 import json
@@ -140,7 +140,8 @@ def write(source, directory, predict, settings, *, provenance, known=None, share
     known: known(number, fields) -> [L] bool: which actions of an episode are true ones; None for
       `known_actions`.
     share: (i, n); this process makes files i, i + n, .. .
-    progress: called with the numbers of files made and of all that this process makes.
+    progress: called with the numbers of episodes done and of all that this process does; first
+      with those that were done before.
 
   Returns:
     The dataset card if the dataset is whole now; None if files of other processes are missing.
@@ -157,7 +158,10 @@ def write(source, directory, predict, settings, *, provenance, known=None, share
   work = _Work(source, f'{os.fspath(directory)}.unfinished', settings, provenance)
   pieces = list(enumerate(work.pieces))[share[0]::share[1]]
   todo = [(i, piece) for i, piece in pieces if not work.is_done(i)]
-  num_done = len(pieces) - len(todo)
+  num_episodes = _num_episodes(pieces)
+  num_done = num_episodes - _num_episodes(todo)
+  progress = progress or (lambda *_: None)
+  progress(num_done, num_episodes)
   with futures.ThreadPoolExecutor(1) as reader, futures.ThreadPoolExecutor(1) as writer:
     reading = reader.submit(source.read, todo[0][1]) if todo else None
     written = []
@@ -166,16 +170,21 @@ def write(source, directory, predict, settings, *, provenance, known=None, share
       if j + 1 < len(todo):
         reading = reader.submit(source.read, todo[j + 1][1])
       numbers = np.arange(len(episodes.fields))
-      labelled = [work.label(episodes, votes, known, piece)
-                  for votes in predict(episodes, numbers)]
+      labelled = []
+      for votes in predict(episodes, numbers):
+        labelled.append(work.label(episodes, votes, known, piece))
+        num_done += 1
+        progress(num_done, num_episodes)
       if written:  # Not more than one file waits to be written.
         written.pop().result()
       written.append(writer.submit(work.write, i, labelled))
-      if progress is not None:
-        progress(num_done + j + 1, len(pieces))
     for future in written:
       future.result()
   return work.finish(directory)
+
+
+def _num_episodes(pieces):
+  return sum(piece.end - piece.begin for _, piece in pieces)
 
 
 class _Work:

@@ -197,6 +197,7 @@ class EpisodeFilesTest(parameterized.TestCase):
       fields = dict(saved)
     fields['about'] = np.array(re.sub(r'"format": \d+', '"format": 1', str(fields['about'])))
     fields['num_transitions'] = fields['num_transitions'] + 1
+    del fields['num_labelled']  # There was no such field once.
     np.savez(os.path.join(directory, episode_files.INDEX), **fields)
     np.testing.assert_array_equal(opened(directory).num_transitions, opened().num_transitions)
 

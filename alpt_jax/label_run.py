@@ -1,0 +1,179 @@
+"""Labels a dataset with the IDM of a run: who may label what, and what is written down about it."""
+
+import hashlib
+import os
+
+import jax
+import numpy as np
+
+from alpt_jax import alpt, domains, metrics, sharding, trained_idm, versions, votes
+from alpt_jax.data import environment_file, labelled_dataset, records, rlds
+
+KNOWN = ('data', 'run')
+
+
+def label_run(trained, output, *, dataset='', environment='', stride=1, temperature=1., top_k=0,
+              known='', episodes_per_file=50, share=(0, 1), progress=True):
+  """Labels a dataset, or goes on with it; see `labelled_dataset`.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    output: directory of the new dataset.
+    dataset: directory of the one to label; '' for that of the run's target.
+    environment: its name among those of the run's domain; '' for the run's target. A dataset with
+      an environment.json says itself what it is.
+    stride: transitions from one window to the next; 1: all windows vote.
+    temperature: that logits are divided by, as experiments.audit finds it.
+    top_k: how many probabilities are written; 0 for all.
+    known: which actions are true ones: 'data' for those that the data calls known, 'run' for those
+      that training was given (the others are hidden from the IDM, and labelled); '' for 'data'
+      where the data says which.
+    episodes_per_file: at most.
+    share: (i, n): which of n equal shares of the work to do.
+    progress: whether to write progress to standard error.
+
+  Returns:
+    The dataset card; None if files of other shares are missing.
+
+  Raises:
+    FileNotFoundError, ValueError: for what cannot be labelled; nothing is written then.
+  """
+  config = trained.config
+  if not (temperature > 0 and np.isfinite(temperature)):
+    raise ValueError(f'temperature is {temperature}; expected a number above 0.')
+  if not 0 <= share[0] < share[1]:
+    raise ValueError(f'share is {share[0]} of {share[1]}; expected 0 to {share[1] - 1}.')
+  if episodes_per_file < 1:
+    raise ValueError(f'episodes_per_file is {episodes_per_file}; expected at least 1.')
+  votes.windows_of(config.window, config.window, stride)  # Complains here.
+  name = environment or config.target
+  directory = dataset or _directory_of(config, name)
+  spec = _spec(trained, directory, name)
+  source = records.Dataset(directory, spec)
+  num_stored = len(spec.stored_actions) or spec.num_actions
+  if not 0 <= top_k <= num_stored:
+    raise ValueError(f'top_k is {top_k}; expected 1 to {num_stored}, or 0 for all probabilities.')
+  known = _which_known(known, source)
+  mesh = sharding.make_mesh(devices=jax.local_devices())
+  vote_fn = votes.make_vote_fn(
+      trained.idm, spec, mesh, rows=-(-votes.ROWS // mesh.size) * mesh.size)
+  params = jax.device_put(trained.params, sharding.replicated(mesh))
+
+  def predict(episodes, numbers):
+    return votes.predict(vote_fn, params, episodes, numbers, window=config.window, stride=stride,
+                         temperature=temperature)
+
+  settings = labelled_dataset.Settings(
+      num_actions=spec.num_actions, stored_actions=spec.stored_actions, top_k=top_k,
+      episodes_per_file=episodes_per_file)
+  provenance = {
+      'run': os.path.basename(os.path.abspath(trained.directory)), 'step': trained.step,
+      'idm_digest': params_digest(trained.params), 'config_digest': config_digest(config),
+      'method': config.method, 'window': config.window, 'stride': stride,
+      'temperature': temperature, 'known': known,
+      'source_digest': rlds.dataset_digest(directory), 'versions': versions.current()}
+  known_fn = _known_by_run(trained, name, directory) if known == 'run' else None
+  shown = None
+
+  def show(done, num_episodes):
+    nonlocal shown
+    if shown is None:
+      shown = metrics.Progress(num_episodes, label=f'labelling {spec.name}', unit='episodes',
+                               start_step=done)
+    shown.update(done)
+
+  try:
+    return labelled_dataset.write(
+        source, output, predict, settings, provenance=provenance, known=known_fn, share=share,
+        progress=show if progress else None)
+  finally:
+    if shown is not None:
+      shown.close()
+
+
+def params_digest(params):
+  """Names parameters: 16 hex digits of SHA-256 over their names, shapes and values."""
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    leaf = np.asarray(leaf)
+    digest.update(f'{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}'.encode())
+    digest.update(leaf.tobytes())
+  return digest.hexdigest()[:16]
+
+
+def config_digest(config):
+  """Names a config: 16 hex digits."""
+  return hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _directory_of(config, name):
+  directories = domains.of(config).directories(config, name)
+  if len(directories) > 1:
+    raise ValueError(f'{name} is {len(directories)} datasets, {", ".join(map(str, directories))}; '
+                     'expected one at a time. Name it with --dataset.')
+  return directories[0]
+
+
+def _spec(trained, directory, name):
+  """The `types.EnvironmentSpec` of a dataset that the IDM can read."""
+  config = trained.config
+  path = os.path.join(directory, environment_file.FILE)
+  if os.path.exists(path):
+    environment = environment_file.read(path)
+    spec = environment.spec()
+    expected = tuple(domains.of(config).action_names(config))
+    if environment.actions.space != expected:
+      raise ValueError(f'{path}: actions.space is {list(environment.actions.space)}, that of '
+                       f'{trained.directory} is {list(expected)}. Use an IDM of this action space, '
+                       'or import the data again with the space of the IDM.')
+  else:
+    spec = domains.of(config).spec(config, name)
+  alpt.legal_actions([trained.spec, spec])
+  for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
+    found, wanted = getattr(spec, field), getattr(trained.spec, field)
+    if found != wanted:
+      raise ValueError(f'{directory}: {field} is {found}, the IDM of {trained.directory} reads '
+                       f'{wanted}. Use another IDM, or import the data again.')
+  return spec
+
+
+def _which_known(known, source):
+  """'data' or 'run', given what was asked for."""
+  if known and known not in KNOWN:
+    raise ValueError(f'known is {known!r}; expected one of {KNOWN}.')
+  says = bool({rlds.LABELLED, records.SOURCE} & source.step_features.keys())
+  if known != 'run' and not says:
+    raise ValueError(f'{source.directory}: has no step field {rlds.LABELLED}, so all its actions '
+                     'are known and none is to be labelled. If training was given some of them '
+                     'only, label the others with --known=run.')
+  return known or 'data'
+
+
+def _known_by_run(trained, name, directory):
+  """Makes known(number, fields) of the actions that training was given; see `labelled_dataset`."""
+  found = trained_idm.known(trained.directory, name)
+  if found.choice is None:
+    raise ValueError(f'known is run, but {name} is no target of {trained.directory}, which was '
+                     'given all of its actions or none. Use --known=data, or another '
+                     '--environment.')
+  if rlds.dataset_digest(directory) != _digest_in_training(trained, name):
+    raise ValueError(f'{directory}: other data than {trained.directory} was trained on, so its '
+                     f'{os.path.basename(found.path)} says nothing about it. Use --known=data.')
+  windows = {}
+  for episode, start in np.asarray(found.choice.windows).tolist():
+    windows.setdefault(episode, []).append(start)
+
+  def known(number, fields):
+    is_known = np.zeros(len(fields['action']) - 1, bool)
+    for start in windows.get(number, ()):
+      is_known[start:start + found.choice.window] = True
+    return is_known & rlds.labelled(fields)[:-1]
+
+  return known
+
+
+def _digest_in_training(trained, name):
+  """The digest of a target's records, if its data is still what training read."""
+  directory = _directory_of(trained.config, name)
+  current = domains.of(trained.config).digest(trained.config, name)
+  return rlds.dataset_digest(directory) if current == trained.digests.get(name) else None
