@@ -96,7 +96,7 @@ def _candidates(trained, episodes, name, is_hidden):
   if known.is_all:
     return everything, audit.TRAINED_ON, None
   if known.choice is None:
-    return everything, audit.HELD_OUT, None
+    return everything, audit.NEVER_SEEN, None
   is_known = trained_idm.is_known(known.choice, episodes.num_transitions, known.path)
   if is_hidden:
     partly = [e for e in sorted(is_known) if not is_known[e].all()]

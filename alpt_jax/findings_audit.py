@@ -39,8 +39,9 @@ def is_independent(environment):
 
 def _episodes(environment):
   n = environment['num_episodes']
-  kind = 'held-out ' * (environment['kind'] == 'held out')
-  return f'{n:,} {kind}episode{"s" * (n != 1)} of {environment["name"]}'
+  held_out = 'held-out ' * (environment['kind'] == 'held out')
+  never_seen = ', which training never saw' * (environment['kind'] == 'never seen')
+  return f'{n:,} {held_out}episode{"s" * (n != 1)} of {environment["name"]}{never_seen}'
 
 
 def headlines(audit):

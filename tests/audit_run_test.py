@@ -168,7 +168,7 @@ class AuditRunTest(parameterized.TestCase):
     source, other = self.config.sources[0], 'maze-8-tunnel-seed100'
     found = self.audit(environments=(source, self.config.target, other))
     self.assertEqual([(e['name'], e['kind']) for e in found['environments']], [
-        (source, 'trained on'), (self.config.target, 'held out'), (other, 'held out')])
+        (source, 'trained on'), (self.config.target, 'held out'), (other, 'never seen')])
     self.assertLen(found['headlines'], 2)
     self.assertFalse(any(source in line for line in found['headlines']))
 

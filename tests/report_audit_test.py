@@ -86,7 +86,7 @@ class PageTest(absltest.TestCase):
 
   def test_temperature_that_cannot_be_fitted_or_does_not_help(self):
     words = read(audit_test.drawn(num_episodes=1))[2]
-    self.assertIn('Not fitted: that takes two episodes', words)
+    self.assertIn('Not fitted: that takes two episodes of a target', words)
     self.assertIn('no interval', words)
     predictions = audit_test.drawn(num_episodes=4)
     actions = predictions.probabilities.argmax(axis=1)
