@@ -55,6 +55,7 @@ _NUM_BINS = 15
 _NUM_COVERAGE_POINTS = 200
 _LARGEST_K = 5
 _LEVEL = .95
+_NO_OPS = ('NOOP', 'NO_OP', 'NO-OP')  # In the ALE, the first.
 # Single precision cannot hold smaller ones: of a legal action, 0 is no certainty.
 _SMALLEST_PROBABILITY = float(np.finfo(np.float32).smallest_subnormal)
 
@@ -299,4 +300,5 @@ def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, 
   return Predictions(
       name, **{field: np.concatenate(values) for field, values in parts.items()},
       action_names=tuple(action_names), legal_actions=tuple(legal_actions),
-      no_op=action_names.index('NOOP') if 'NOOP' in action_names else None, kind=kind)
+      no_op=next((i for i, x in enumerate(action_names) if x.upper() in _NO_OPS), None),
+      kind=kind)

@@ -92,7 +92,7 @@ def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress)
 def _candidates(trained, episodes, name, is_hidden):
   """Returns episodes to draw from, one of audit.KINDS, and {episode: [L] bool known} or None."""
   everything = np.arange(episodes.num_episodes)
-  known = trained_idm.known(trained.directory, name)
+  known = trained_idm.known(trained.directory, name, data_dir=trained.config.data_dir)
   if known.is_all:
     return everything, audit.TRAINED_ON, None
   if known.choice is None:
