@@ -225,6 +225,10 @@ class WarningsTest(parameterized.TestCase):
   def test_a_shift_in_few_episodes_is_only_suspected(self):
     found = text(drawn(num_episodes=3, lag=1))
     self.assertRegex(found, 'labels may come 1 transition too early: .*3 episodes are too few')
+    # Guesses are a little better at some other shift.
+    noise = drawn(num_episodes=3, lag=20, seed=5)
+    self.assertBetween(audit.audit([noise])['environments'][0]['lag']['gain'], .1, .2)
+    self.assertNotIn('lag', kinds(noise))
 
   def test_miscalibration_says_in_which_direction(self):
     self.assertRegex(text(drawn(sharpness=3.)), 'badly calibrated, mostly too sure of themselves')
