@@ -171,7 +171,7 @@ def _kept(environment):
   for share in _SHARES:
     # The first threshold that keeps as many; equal confidences are kept together.
     i = min(int(np.searchsorted(curve['coverage'], share - 1e-9)), len(curve['coverage']) - 1)
-    rows[i] = [f'{curve["threshold"][i]:.3f}', _share(curve['coverage'][i]),
+    rows[i] = [f'{curve["threshold"][i]:.6g}', _share(curve['coverage'][i]),
                _share(curve['accuracy'][i])]
   return report_page.table(['confidence at least', 'labels kept', 'right of these'],
                            list(rows.values()), 'What dropping unsure labels would leave.')

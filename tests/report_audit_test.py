@@ -69,8 +69,8 @@ class PageTest(absltest.TestCase):
             for name, row in re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', source)}
     self.assertEqual(rows['NOOP'], ['2', '1', '0', '0.667', '3'])
     self.assertEqual(rows['LEFT'], ['1', '1', '0', '0.500', '2'])
-    self.assertEqual(rows['0.400'], ['1.000', '0.667'])
-    self.assertEqual(rows['0.700'], ['0.500', '1.000'])
+    self.assertEqual(rows['0.4'], ['1.000', '0.667'])
+    self.assertEqual(rows['0.7'], ['0.500', '1.000'])
 
   def test_temperature_says_how_to_use_it(self):
     found = make_audit(audit_test.drawn(num_episodes=40, sharpness=3.))
