@@ -9,8 +9,8 @@ The dict, format 1; shares and probabilities are in [0, 1], and what is not know
   format         1
   headlines      list of sentences: the accuracy in each environment that training did not know
   warnings       list of {kind, environment, text}, see `findings_audit`; [] if there is none
-  temperature    what to divide the IDM's logits by; 1 to leave them. None if no environment has two
-                 episodes that training did not know
+  temperature    what to divide the IDM's logits by when it labels a target; 1 to leave them. None
+                 if there are no two episodes of targets that training did not know
   temperature_fit  None, or how that was found:
     fitted         the best temperature for a half of these episodes
     is_at_bound    whether a better one may lie outside of trust.TEMPERATURE_BOUNDS
@@ -48,12 +48,14 @@ FORMAT = 1
 KINDS = (
     'held out',  # Of these episodes, training knew no action.
     'hidden',  # Training knew other actions of these episodes.
+    'never seen',  # Training had nothing of this environment.
     'trained on')  # Training knew these actions: says how well they are remembered, no more.
-HELD_OUT, HIDDEN, TRAINED_ON = KINDS
+HELD_OUT, HIDDEN, NEVER_SEEN, TRAINED_ON = KINDS
 _NUM_BINS = 15
 _NUM_COVERAGE_POINTS = 200
 _LARGEST_K = 5
 _LEVEL = .95
+_NO_OPS = ('NOOP', 'NO_OP', 'NO-OP')  # In the ALE, the first.
 # Single precision cannot hold smaller ones: of a legal action, 0 is no certainty.
 _SMALLEST_PROBABILITY = float(np.finfo(np.float32).smallest_subnormal)
 
@@ -221,13 +223,13 @@ def _plain(fields):
 
 
 def _fit_temperature(cases, seed):
-  """`temperature_fit`: from a half of the episodes of each environment, judged on the others."""
+  """`temperature_fit`: from a half of the episodes of each target, judged on the others."""
   halves = ([], [])
   num_episodes = [0, 0]
   width = max(case.probabilities.shape[1] for case in cases)
   for case in cases:
     ids = np.random.default_rng(seed).permutation(np.unique(case.episodes))
-    if case.kind == TRAINED_ON or len(ids) < 2:
+    if case.kind not in (HELD_OUT, HIDDEN) or len(ids) < 2:
       continue
     logits = np.log(np.maximum(case.probabilities, _SMALLEST_PROBABILITY, dtype=np.float64))
     missing = ((0, 0), (0, width - logits.shape[1]))  # Environments differ in legal actions.
@@ -298,4 +300,5 @@ def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, 
   return Predictions(
       name, **{field: np.concatenate(values) for field, values in parts.items()},
       action_names=tuple(action_names), legal_actions=tuple(legal_actions),
-      no_op=action_names.index('NOOP') if 'NOOP' in action_names else None, kind=kind)
+      no_op=next((i for i, x in enumerate(action_names) if x.upper() in _NO_OPS), None),
+      kind=kind)

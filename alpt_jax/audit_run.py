@@ -93,11 +93,11 @@ def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress)
 def _candidates(trained, episodes, name, is_hidden):
   """Returns episodes to draw from, one of audit.KINDS, and {episode: [L] bool known} or None."""
   everything = np.flatnonzero(episodes.num_labelled)  # Of the others, there is no truth.
-  known = trained_idm.known(trained.directory, name)
+  known = trained_idm.known(trained.directory, name, data_dir=trained.config.data_dir)
   if known.is_all:
     return everything, audit.TRAINED_ON, None
   if known.choice is None:
-    return everything, audit.HELD_OUT, None
+    return everything, audit.NEVER_SEEN, None
   is_known = trained_idm.is_known(known.choice, episodes.num_transitions, known.path)
   if is_hidden:
     partly = [e for e in sorted(is_known) if not is_known[e].all()]

@@ -12,7 +12,7 @@ KINDS = (
     'episodes',  # Too few of them.
     'known')  # Training knew these actions, or others of the same episodes.
 FEWEST_EPISODES = 8  # As in `trust.lag_test`; with fewer, intervals are too narrow.
-_SMALLEST_GAIN = .02  # Of a lag, as there.
+_SUSPICIOUS_GAIN = .25  # Of a lag, where episodes are too few to test it; guesses gain .1 there.
 _LARGEST_ERROR = .05  # Of calibration.
 _SMALLEST_SHARE = .01  # Of an action that is missed if it is never said.
 
@@ -39,8 +39,9 @@ def is_independent(environment):
 
 def _episodes(environment):
   n = environment['num_episodes']
-  kind = 'held-out ' * (environment['kind'] == 'held out')
-  return f'{n:,} {kind}episode{"s" * (n != 1)} of {environment["name"]}'
+  held_out = 'held-out ' * (environment['kind'] == 'held out')
+  never_seen = ', which training never saw' * (environment['kind'] == 'never seen')
+  return f'{n:,} {held_out}episode{"s" * (n != 1)} of {environment["name"]}{never_seen}'
 
 
 def headlines(audit):
@@ -110,7 +111,7 @@ def _lag(environment):
   if lag['is_shifted']:
     yield (f'labels come {where}: {right} (p = {lag["p_value"]:.2g}). Look for an off-by-one or '
            'another frame skip in how the data was recorded or converted.')
-  elif lag['best'] and lag['gain'] >= _SMALLEST_GAIN and lag['num_episodes'] < FEWEST_EPISODES:
+  elif lag['best'] and lag['gain'] >= _SUSPICIOUS_GAIN and lag['num_episodes'] < FEWEST_EPISODES:
     yield (f'labels may come {where}: {right}; {lag["num_episodes"]} episodes are too few to '
            f'tell. Audit {FEWEST_EPISODES} or more.')
 

@@ -151,7 +151,7 @@ def _which_known(known, source):
 
 def _known_by_run(trained, name, directory):
   """Makes known(number, fields) of the actions that training was given; see `labelled_dataset`."""
-  found = trained_idm.known(trained.directory, name)
+  found = trained_idm.known(trained.directory, name, data_dir=trained.config.data_dir)
   if found.choice is None:
     raise ValueError(f'known is run, but {name} is no target of {trained.directory}, which was '
                      'given all of its actions or none. Use --known=data, or another '

@@ -18,7 +18,7 @@ _LINE = figures.COLOURS[2]
 _AFTER = figures.COLOURS[3]
 _SHARES = (1., .9, .75, .5, .25)  # Of labels that are kept.
 _BADGES = {'episodes': 'partly', 'known': 'partly'}  # The others say that labels are bad.
-_KINDS = {'held out': 'no', 'hidden': 'other steps',
+_KINDS = {'held out': 'no', 'hidden': 'other steps', 'never seen': 'nothing of it',
           'trained on': '<b>trained on: not held out</b>'}
 
 
@@ -171,7 +171,7 @@ def _kept(environment):
   for share in _SHARES:
     # The first threshold that keeps as many; equal confidences are kept together.
     i = min(int(np.searchsorted(curve['coverage'], share - 1e-9)), len(curve['coverage']) - 1)
-    rows[i] = [f'{curve["threshold"][i]:.3f}', _share(curve['coverage'][i]),
+    rows[i] = [f'{curve["threshold"][i]:.6g}', _share(curve['coverage'][i]),
                _share(curve['accuracy'][i])]
   return report_page.table(['confidence at least', 'labels kept', 'right of these'],
                            list(rows.values()), 'What dropping unsure labels would leave.')
@@ -180,8 +180,8 @@ def _kept(environment):
 def _temperature(audit):
   fit, temperature = audit['temperature_fit'], audit['temperature']
   if fit is None:
-    return ('<p>Not fitted: that takes two episodes that training did not know, one to fit it and '
-            'one to judge it.</p>')
+    return ('<p>Not fitted: that takes two episodes of a target that training did not know, one to '
+            'fit it and one to judge it.</p>')
   rows = [[name, f'{t:.3f}', _share(fit[f'nll_{key}']), _share(fit[key]['error']),
            _share(fit[key]['mean_confidence'])]
           for name, key, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]

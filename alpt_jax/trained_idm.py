@@ -35,11 +35,12 @@ class TrainedIdm(NamedTuple):
   step: int
 
 
-def read_config(directory):
+def read_config(directory, *, data_dir=''):
   """Reads config.json of a run.
 
   Args:
     directory: of the run.
+    data_dir: where data is now; '' for where it was in training.
 
   Returns:
     The locked `ConfigDict`; {environment: digest of its data} as it was in training.
@@ -55,16 +56,31 @@ def read_config(directory):
   try:
     with open(path, 'rb') as f:
       content = json.load(f)
+  except ValueError as error:
+    raise _damaged(path, error) from error
+  try:
     digests = dict(content.pop('data_digests'))
     for key, value in train.NEW_KEYS.items():
-      group, name = key.split('.')
-      content[group].setdefault(name, value)
+      _set_default(content, key, value)
     config = ml_collections.ConfigDict(_with_tuples(content))
+    config.data_dir = data_dir or config.data_dir
     train.check_run(config)  # As when it was trained.
-  except (ValueError, AttributeError, KeyError, TypeError) as error:
-    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Choose '
-                     'another run, or restore it from a copy.') from error
+  except (AttributeError, KeyError, TypeError) as error:
+    raise _damaged(path, error) from error
   return config.lock(), digests
+
+
+def _damaged(path, error):
+  return ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Choose '
+                    'another run, or restore it from a copy.')
+
+
+def _set_default(tree, key, value):
+  """Sets a dotted key of nested dicts if it is not there."""
+  *groups, name = key.split('.')
+  for group in groups:
+    tree = tree.setdefault(group, {})
+  tree.setdefault(name, value)
 
 
 def _with_tuples(tree):
@@ -88,10 +104,7 @@ def restore(directory, *, data_dir=''):
     FileNotFoundError: if there is no run or no checkpoint.
     ValueError: if the run has no IDM, or is damaged.
   """
-  config, digests = read_config(directory)
-  if data_dir:
-    with config.unlocked():
-      config.data_dir = data_dir
+  config, digests = read_config(directory, data_dir=data_dir)
   phase, specs = train.check_run(config)
   if not phase.idm:
     raise ValueError(f'{directory}: method {config.method!r} trains no IDM in phase '
@@ -121,12 +134,13 @@ class Known(NamedTuple):
   path: str
 
 
-def known(directory, name):
+def known(directory, name, *, data_dir=''):
   """Says which actions of an environment the IDM of a run, and its pretraining, have been given.
 
   Args:
     directory: of the run.
     name: of the environment, which may be one that it never read.
+    data_dir: where data is now; '' for where it was in training.
 
   Returns:
     `Known`.
@@ -135,7 +149,7 @@ def known(directory, name):
     FileNotFoundError, ValueError: if the run, or what it was pretrained as, cannot be read.
   """
   while directory:
-    config, _ = read_config(directory)
+    config, _ = read_config(directory, data_dir=data_dir)
     if name in config.sources and (
         methods.SOURCES in methods.phase_of(config.method, config.phase).idm):
       return Known(True, None, '')

@@ -168,7 +168,7 @@ class AuditRunTest(parameterized.TestCase):
     source, other = self.config.sources[0], 'maze-8-tunnel-seed100'
     found = self.audit(environments=(source, self.config.target, other))
     self.assertEqual([(e['name'], e['kind']) for e in found['environments']], [
-        (source, 'trained on'), (self.config.target, 'held out'), (other, 'held out')])
+        (source, 'trained on'), (self.config.target, 'held out'), (other, 'never seen')])
     self.assertLen(found['headlines'], 2)
     self.assertFalse(any(source in line for line in found['headlines']))
 
@@ -289,14 +289,23 @@ class AuditRunTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'config.json: not the config of a run'):
       trained_idm.restore(directory)
 
-  @parameterized.parameters('data_digests', 'target', 'sources', 'model', 'window', 'optimizer')
-  def test_a_config_that_lacks_something_is_named(self, key):
+  @parameterized.parameters(
+      ('data_digests', 'data_digests'), ('target', 'target'), ('sources', 'sources'),
+      ('model', 'num_layers'), ('window', 'window'), ('optimizer', 'optimizer'))
+  def test_a_config_that_lacks_something_is_named(self, key, missing):
     directory = self.copy_of_config()
     content = json.loads((directory / 'config.json').read_text())
     del content[key]
     (directory / 'config.json').write_text(json.dumps(content))
-    with self.assertRaisesRegex(ValueError, f'config.json: not the config of a run .*{key}'):
+    with self.assertRaisesRegex(ValueError, f'config.json: not the config of a run .*{missing}'):
       trained_idm.restore(directory)
+
+  def test_runs_from_before_there_were_some_keys_are_read(self):
+    content = json.loads((self.root / 'run' / 'config.json').read_text())
+    del content['sharding']['accumulate'], content['model']['compute_dtype']
+    config, _ = trained_idm.read_config(
+        self.copy_of_config(sharding=content['sharding'], model=content['model']))
+    self.assertEqual((config.sharding.accumulate, config.model.compute_dtype), (1, 'float32'))
 
   def test_data_that_has_moved_is_found(self):
     moved = self.enterContext(tempfile.TemporaryDirectory())

@@ -162,14 +162,15 @@ class TemperatureTest(absltest.TestCase):
     self.assertTrue(found['temperature_fit']['is_at_bound'])
 
   def test_none_without_two_unknown_episodes(self):
-    for predictions in (drawn(num_episodes=1), drawn(kind='trained on')):
+    for predictions in (drawn(num_episodes=1), drawn(kind='trained on'), drawn(kind='never seen')):
       found = audit.audit([predictions])
       self.assertIsNone(found['temperature'])
       self.assertIsNone(found['temperature_fit'])
 
-  def test_environments_share_one_and_those_trained_on_have_no_part(self):
-    both = audit.audit([drawn(num_episodes=40, sharpness=3.), small(),
-                        drawn(name='Freeway', kind='trained on')])
+  def test_targets_share_one_and_other_environments_have_no_part(self):
+    both = audit.audit([drawn(num_episodes=40, sharpness=3.), small(kind='hidden'),
+                        drawn(name='Freeway', kind='trained on'),
+                        drawn(name='Seaquest', kind='never seen', sharpness=9.)])
     self.assertAlmostEqual(both['temperature'], 3., delta=.3)
     self.assertEqual(both['temperature_fit']['num_episodes_fitted'], 21)
 
@@ -224,6 +225,10 @@ class WarningsTest(parameterized.TestCase):
   def test_a_shift_in_few_episodes_is_only_suspected(self):
     found = text(drawn(num_episodes=3, lag=1))
     self.assertRegex(found, 'labels may come 1 transition too early: .*3 episodes are too few')
+    # Guesses are a little better at some other shift.
+    noise = drawn(num_episodes=3, lag=20, seed=5)
+    self.assertBetween(audit.audit([noise])['environments'][0]['lag']['gain'], .1, .2)
+    self.assertNotIn('lag', kinds(noise))
 
   def test_miscalibration_says_in_which_direction(self):
     self.assertRegex(text(drawn(sharpness=3.)), 'badly calibrated, mostly too sure of themselves')
@@ -255,6 +260,11 @@ class WarningsTest(parameterized.TestCase):
     self.assertEqual(kinds(drawn(sharpness=3., **known)), ['known'])
     self.assertEqual(kinds(drawn(lag=1, **known)), ['lag', 'known'])
     self.assertEqual(kinds(constant(**known)), ['collapse', 'known'])
+
+  def test_environments_that_training_never_saw_say_so(self):
+    found = audit.audit([drawn(kind='never seen')])
+    self.assertIn(' of 10 episodes of Pong, which training never saw;', found['headlines'][0])
+    self.assertEmpty(found['warnings'])
 
   def test_hidden_transitions_of_known_episodes_say_so(self):
     found = audit.audit([drawn(kind='hidden')])

@@ -69,8 +69,8 @@ class PageTest(absltest.TestCase):
             for name, row in re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', source)}
     self.assertEqual(rows['NOOP'], ['2', '1', '0', '0.667', '3'])
     self.assertEqual(rows['LEFT'], ['1', '1', '0', '0.500', '2'])
-    self.assertEqual(rows['0.400'], ['1.000', '0.667'])
-    self.assertEqual(rows['0.700'], ['0.500', '1.000'])
+    self.assertEqual(rows['0.4'], ['1.000', '0.667'])
+    self.assertEqual(rows['0.7'], ['0.500', '1.000'])
 
   def test_temperature_says_how_to_use_it(self):
     found = make_audit(audit_test.drawn(num_episodes=40, sharpness=3.))
@@ -86,7 +86,7 @@ class PageTest(absltest.TestCase):
 
   def test_temperature_that_cannot_be_fitted_or_does_not_help(self):
     words = read(audit_test.drawn(num_episodes=1))[2]
-    self.assertIn('Not fitted: that takes two episodes', words)
+    self.assertIn('Not fitted: that takes two episodes of a target', words)
     self.assertIn('no interval', words)
     predictions = audit_test.drawn(num_episodes=4)
     actions = predictions.probabilities.argmax(axis=1)
