@@ -5,9 +5,10 @@
   first.mp4,1,3,1
 
 `file` is the name of a video, or of a folder of images. `step` counts the frames that are kept,
-from 0. `action` is what was done there, a name or an index; empty where it is not known. `reward`,
-which may be left out as a column, is what that action earned. Steps that are not listed have no
-known action. The last frame of a file has no action: one that is listed there is passed over.
+from 0. `action` is what was done there: a name, or an index of `actions.stored` of the environment
+file (or, without that, of `actions.space`); empty where it is not known. `reward`, a column that
+may be missing, is what that action earned. Steps that are not listed have no known action. The last
+frame of a file has no action: one that is listed there is passed over.
 """
 
 import csv

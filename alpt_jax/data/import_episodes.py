@@ -143,8 +143,6 @@ def check(found, environment, settings, left_out):
   names = {}  # By digest.
   for item in found:
     kind, reason = DAMAGED, _problem(item, environment)
-    if reason and settings.on_problem == 'error':
-      raise ValueError(f'{item.name}: {reason} Or leave out what is damaged with on_problem=skip.')
     if not reason:
       kind, reason = _useless(item, environment, settings)
     if not reason:
@@ -152,6 +150,8 @@ def check(found, environment, settings, left_out):
       if digest in names:
         kind, reason = DUPLICATE, f'is the same as {names[digest]}'
       names.setdefault(digest, item.name)
+    if reason and kind == DAMAGED and settings.on_problem == 'error':
+      raise ValueError(f'{item.name}: {reason} Or leave out what is damaged with on_problem=skip.')
     if reason:
       left_out.append(LeftOut(item.name, kind, reason))
     else:
@@ -250,7 +250,7 @@ def _problem(item, environment):
 
 
 def _useless(item, environment, settings):
-  """Returns the kind and the reason why a recording should not be trained on; '' if it should."""
+  """Returns the kind and the reason why a recording cannot be trained on; '' if it can."""
   num_transitions = max(len(item.observations) - 1, 0)
   if num_transitions < settings.window:
     return SHORT, (f'has {num_transitions} transitions; expected at least a window of '
@@ -264,10 +264,7 @@ def _useless(item, environment, settings):
       try:
         png.decode_into(image, encoded)
       except ValueError as error:
-        if settings.on_problem == 'error':
-          raise ValueError(f'{item.name}: image of step {t}: {error} Copy the data again.'
-                           ) from error
-        return DAMAGED, f'image of step {t}: {error}'
+        return DAMAGED, f'image of step {t}: {error} Copy the data again.'
       is_blank = np.ptp(image, axis=(0, 1)).max() <= _BLANK_LEVELS
     num_blank += bool(is_blank)
     last = encoded

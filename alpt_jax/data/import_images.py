@@ -1,7 +1,8 @@
 """Reads folders of images: one folder per episode, its files in the order of their numbers.
 
-Beside them there may be a list of actions, see import_actions.py. `fit` is what makes an
-observation of any frame, of videos, too.
+Beside them there may be a list of actions, see import_actions.py. How fast images follow each other
+nobody says: whether they come as often as the environment's actions cannot be checked. `fit` is
+what makes an observation of any frame, of videos, too.
 """
 
 import os

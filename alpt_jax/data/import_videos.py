@@ -60,6 +60,8 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     try:
       observations = [png.encode(import_images.fit(frame, environment.observation.shape))
                       for frame in read(path, frame_skip, environment.steps_per_second, passed)]
+      if not observations:
+        raise ValueError('has no frames. Copy it again, or remove it.')
       labels = actions.of(name, len(observations) - 1)
       found = import_episodes.Recording(path, observations, *labels)
     except ValueError as error:

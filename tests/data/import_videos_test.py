@@ -78,7 +78,8 @@ class ImportVideosTest(parameterized.TestCase):
     self.assertEqual(seen, sorted(seen))
     self.assertEqual(seen[-1], import_videos.total(str(self._source)))
 
-  @parameterized.parameters(('a.mp4', 'mp4v'), ('a.webm', 'VP80'), ('a.webm', 'VP90'))
+  @parameterized.parameters(('a.mp4', 'mp4v'), ('a.webm', 'VP80'), ('a.webm', 'VP90'),
+                            ('a.avi', 'MJPG'))
   def test_lossy_videos_come_as_opencv_decodes_them(self, name, codec):
     write(self._source / name, moving(20), 60, codec)
     source = cv2.VideoCapture(str(self._source / name))
@@ -147,10 +148,12 @@ class ImportVideosTest(parameterized.TestCase):
   def test_what_is_no_video(self):
     for name in ('a.mp4', 'b.gif'):
       (self._source / name).write_text('no video')
+    (self._source / 'b.webm').touch()
     write(self._source / 'c.mkv', moving(5))
     (self._source / 'notes.txt').write_text('passed over')
     card, _ = self._import(on_problem='skip')
-    self.assertEqual([e['name'][-5:] for e in card['left_out_episodes']], ['a.mp4', 'b.gif'])
+    self.assertEqual([pathlib.Path(e['name']).name for e in card['left_out_episodes']],
+                     ['a.mp4', 'b.gif', 'b.webm'])
 
   @parameterized.parameters(
       ([0, 100, 200, 500, 600], 'frame 3 comes 0.300 s after the one before and 0.500 s after the '
