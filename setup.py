@@ -22,6 +22,8 @@ setuptools.setup(
         'record': ['envlogger==1.2', 'rlds==0.1.6', 'tensorflow-cpu'],
         # The emulator is GPL-2.0.
         'atari': ['ale-py', 'gymnasium'],
+        # To import its datasets; reads them for experiments.collect import.
+        'minari': ['minari[hdf5]>=0.5.4'],
         'tpu': ['jax[tpu]'],
         # For --config.wandb_project only. No earlier version was tried; login() must know `prompt`.
         'wandb': ['wandb>=0.31'],

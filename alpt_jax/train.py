@@ -48,8 +48,8 @@ POISONED = 77  # A loss is not finite; starting it again would end there again.
 # Changing these, or all of a group, does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
-              'preset', 'collect', 'distributed', 'sampling.num_threads', 'sharding.num_devices',
-              'sharding.fsdp', 'sharding.optimizer')
+              'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
+              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
 # What runs did before there were these.
 NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.

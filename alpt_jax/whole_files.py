@@ -100,6 +100,13 @@ def crc32(file):
   return size, f'{value:08x}'
 
 
+def check_new(path):
+  """Raises ValueError if a path already holds something: anything but an empty directory."""
+  if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+    raise ValueError(f'{path}: already exists and is not overwritten. Delete it, or choose another '
+                     'directory.')
+
+
 @contextlib.contextmanager
 def new_directory(path):
   """Makes a directory that appears under its name only when the block has succeeded.
@@ -117,9 +124,7 @@ def new_directory(path):
     ValueError: if `path` already holds something.
   """
   path = os.path.abspath(path)
-  if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
-    raise ValueError(f'{path}: already exists and is not overwritten. Delete it, or choose another '
-                     'directory.')
+  check_new(path)
   staging = f'{path}.unfinished-{uuid.uuid4().hex[:8]}'
   os.makedirs(os.path.join(staging, 'content'))
   try:

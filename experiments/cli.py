@@ -22,7 +22,7 @@ _OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
 _INTERRUPTED = 130  # What shells report of a process ended by SIGINT.
 
 
-def run(main, default_config, *, rewrite=None):
+def run(main, default_config, *, rewrite=None, verbs=None):
   """Parses the command line, runs `main` and exits.
 
   Args:
@@ -30,10 +30,14 @@ def run(main, default_config, *, rewrite=None):
     default_config: value of --config if none is given, e.g. 'experiments/configs/maze.py'; relative
       to the repository.
     rewrite: function of the command line that returns one of flags that absl knows.
+    verbs: {word: (main, default_config)}, what runs instead if the first argument is that word.
   """
+  command, verbs = list(sys.argv), verbs or {}
+  if command[1:2] and command[1] in verbs:
+    main, default_config = verbs[command.pop(1)]
   default_config = str(_ROOT / default_config)
   try:
-    argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+    argv = flags.FLAGS.read_flags_from_files(command, force_gnu=False)
     argv = rewrite(argv) if rewrite else argv
     config = load(_config_path(argv, default_config))
     check_keys(argv[1:], config)
@@ -48,7 +52,7 @@ def run(main, default_config, *, rewrite=None):
   for name in ('config', 'debug'):  # Listed by --help, which knows the flags of the binary only.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
   app.run(lambda _: _run_main(lambda: main(flags.FLAGS['config'].value)), argv,
-          flags_parser=lambda argv: _parse(argv, config))
+          flags_parser=lambda argv: _parse(argv, config, verbs))
 
 
 def run_without_config(main):
@@ -183,7 +187,7 @@ def _join(keys):
   return ' or '.join(f'--config.{key}' for key in keys)
 
 
-def _parse(argv, config):
+def _parse(argv, config, verbs):
   """Parses flags; exits with a line that names key, value and type if a value doesn't fit."""
   try:
     positional = flags.FLAGS(argv)[1:]
@@ -199,7 +203,8 @@ def _parse(argv, config):
   except flags.Error:
     return app.parse_flags_with_usage(argv)  # absl's message, exit code 1.
   if positional:
-    _exit_with_error(f'{positional[0]}: unexpected argument; flags are written --name=value')
+    where = 'goes before all flags' if positional[0] in verbs else 'flags are written --name=value'
+    _exit_with_error(f'{positional[0]}: unexpected argument; {where}')
   defaults = flatten(config)
   for key, value in flags.FLAGS['config'].override_values.items():
     _check_tuple(key, value, defaults[key])

@@ -2,10 +2,12 @@
 
 python -m experiments.collect --config=experiments/configs/maze.py:desk
 python -m experiments.collect --config=experiments/configs/atari.py:desk
+python -m experiments.collect import --config.import_.kind=videos \
+    --config.import_.from_dir=clips --config.import_.environment=breakout.json
 
 Collects what the config names as targets and sources and is not there yet. Mazes are recorded here,
 one directory each, epsilon-greedy around the shortest path (paper section 5.6). For Atari games see
-collect_atari.py.
+collect_atari.py. The word `import` brings in data of your own; see import_own.py.
 """
 
 import os
@@ -61,6 +63,9 @@ def collect_maze(name, config, progress=None):
 
 def main(config):
   """Collects what is missing."""
+  if 'import_' in config:
+    raise ValueError('import_ is in the config, which is one of data of your own; expected the '
+                     'word import before the flags (python -m experiments.collect import ...).')
   if config.experiment == 'atari':
     from experiments import collect_atari  # The emulator, which mazes do not need.
 
@@ -98,5 +103,13 @@ def _check_card(directory, card, name, config):
                        f'collect.{key} {value}. Choose another data_dir, or delete the directory.')
 
 
+def _import(config):
+  """Brings in data of somebody's own."""
+  from experiments import import_own  # Readers that nobody else needs.
+
+  import_own.main(config)
+
+
 if __name__ == '__main__':
-  cli.run(main, 'experiments/configs/maze.py')
+  cli.run(main, 'experiments/configs/maze.py',
+          verbs={'import': (_import, 'experiments/configs/own.py')})

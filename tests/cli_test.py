@@ -47,8 +47,11 @@ def main(config):
         config.model.num_layers, config.model.width, config.is_locked,
         {'jax', 'tensorflow'} & set(sys.modules))
 
+def count(config):
+  print('counted', config.batch_size, flags.FLAGS.debug)
+
 if __name__ == '__main__':
-  cli.run(main, %r)
+  cli.run(main, %r, verbs={'count': (count, 'config.py:wide')})
 '''
 
 
@@ -70,6 +73,13 @@ class CliTest(parameterized.TestCase):
     result = self.run_binary()
     self.assertEqual(result.stdout, '32 0.001 (20, 30) None 2 8 True set()\n')
     self.assertEqual((result.returncode, result.stderr), (0, ''))
+
+  def test_a_first_word_runs_something_else(self):
+    result = self.run_binary('count', '--debug', '--config=config.py', '--config.batch_size=3')
+    self.assertEqual((result.stdout, result.stderr), ('counted 3 True\n', ''))
+    result = self.run_binary('--debug', 'count')
+    self.assertEqual(result.returncode, 1)
+    self.assertEqual(result.stderr, 'error: count: unexpected argument; goes before all flags\n')
 
   def test_overrides(self):
     result = self.run_binary('--config=config.py:wide', '--config.batch_size=3',

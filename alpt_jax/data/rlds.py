@@ -160,8 +160,19 @@ def _read_json(path):
   return content
 
 
-def open_builder(directory):
-  """Opens the TFDS builder once all files that its manifest names are there, and only they."""
+def open_builder(directory, *, file_formats=('array_record',)):
+  """Opens the TFDS builder once all files that its manifest names are there, and only they.
+
+  Args:
+    directory: a dataset directory.
+    file_formats: those that are accepted; of others than array_record, files are not looked at.
+
+  Returns:
+    The builder.
+
+  Raises:
+    FileNotFoundError, ValueError: as `read_episodes`.
+  """
   if '://' in str(directory):
     raise ValueError(f'{directory}: array_record files are read from a file system only. Copy the '
                      'data into a local data_dir with python -m experiments.collect '
@@ -186,13 +197,13 @@ def open_builder(directory):
     raise ValueError(f'{directory}: {" or ".join(_MANIFESTS)} is not a description of a TFDS '
                      f'dataset ({reason}). Record or copy the dataset again.') from error
   file_format = builder.info.file_format
-  if file_format is None or file_format.value != 'array_record':
+  if file_format is None or file_format.value not in file_formats:
     raise ValueError(
         f'{directory}: fileFormat is {file_format and file_format.value}; expected array_record, '
         'which reads by random access. Convert it into another data_dir with python -m '
         'experiments.collect --config.collect.origin=convert '
         '--config.collect.from_dir=<the data_dir of this one>.')
-  for split in builder.info.splits.values():
+  for split in builder.info.splits.values() if file_format.value == 'array_record' else ():
     _check_shards(directory, names, split)
   return builder
 

@@ -1,6 +1,8 @@
-"""ALPT on data of your own: what is learned from what, and how much of it.
+"""ALPT on data of your own: what comes in, what is learned from what, and how much of it.
 
-python -m experiments.train --config=experiments/configs/own.py:desk --config.target=Play
+python -m experiments.collect import --config.import_.kind=videos \\
+    --config.import_.from_dir=clips --config.import_.environment=play.json
+python -m experiments.train --config=experiments/configs/own.py:desk,target=Play
 
 Takes preset,option=value,..; presets:
 
@@ -35,6 +37,17 @@ def get_config(argument=''):
   config.compilation_cache_dir = 'runs/compilation_cache'  # '' to compile at every start.
   config.wandb_project = ''  # '' for none; else also logs to Weights & Biases (pip install wandb).
   config.data_dir = 'runs/own/data'  # One TFDS directory per environment, named after it.
+
+  # What experiments.collect import brings in; it needs nothing else of this config.
+  config.import_ = dict(
+      kind='rlds',  # 'rlds', 'minari', 'dopamine', 'videos', 'images'; see alpt_jax/data/import_*.
+      from_dir='',  # What is to be brought in.
+      environment='',  # The file that describes it; '': environment.json in from_dir.
+      to_dir='',  # '': data_dir/<name of the environment>.
+      frame_skip=1,  # Of videos and images, every how manyth is kept.
+      window=5,  # Episodes with fewer transitions are left out.
+      max_blank=.5,  # Episodes with a larger share of images of one colour are left out.
+      on_problem='error')  # 'skip' leaves out what is damaged, and lists it on the dataset card.
 
   # What is learned from what; see alpt_jax/methods.py.
   config.sources = tuple(s for s in options.get('sources', '').split('+') if s)

@@ -149,10 +149,10 @@ print(hashlib.sha256(record).hexdigest())
 '''
     steps = dataset_writer.steps(**random_episode(np.random.default_rng(0), 'grid'))
     record = dataset_writer.serialize(dataset_writer.features(environment('grid')), steps)
-    for seed in ('1', '2'):
-      done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
-                            check=True, env=os.environ | {'PYTHONHASHSEED': seed})
-      self.assertEqual(done.stdout.strip(), hashlib.sha256(record).hexdigest())
+    # The hashes of this process are others.
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                          check=True, env=os.environ | {'PYTHONHASHSEED': '1'})
+    self.assertEqual(done.stdout.strip(), hashlib.sha256(record).hexdigest())
 
   def test_a_failure_leaves_nothing(self):
     def episodes():
