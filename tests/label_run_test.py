@@ -16,7 +16,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, label, label_run, sharding, train, trained_idm
 from alpt_jax.data import labels, rlds
-from tests import maze_data, own_data
+from tests import maze_data, own_runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -142,8 +142,8 @@ class OwnDataTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    own_data.write(self.root / 'Play', (20, 30, 25, 9), known=(1., 1., .4, 0.))
-    config = own_data.config(self.root, self.root / 'run', train_dt=False)
+    own_runs.write(self.root / 'Play', (20, 30, 25, 9), known=(1., 1., .4, 0.))
+    config = own_runs.config(self.root, self.root / 'run', train_dt=False)
     train.train(config, config.workdir)
     self.trained = trained_idm.restore(config.workdir)
 
@@ -152,8 +152,8 @@ class OwnDataTest(parameterized.TestCase):
     self.assertEqual(card['labels']['num_true'], 60)
     self.assertEqual(card['labels']['num_idm'], 24)
     content = json.loads((self.root / 'Labelled' / 'environment.json').read_text())
-    self.assertEqual(content['actions']['space'], list(own_data.ACTIONS))
-    config = own_data.config(self.root, self.root / 'dt', 'tiny,target=Labelled,method=dt')
+    self.assertEqual(content['actions']['space'], list(own_runs.ACTIONS))
+    config = own_runs.config(self.root, self.root / 'dt', 'tiny,target=Labelled,method=dt')
     self.assertEqual(train.train(config, config.workdir), train.DONE)
 
   @parameterized.parameters(
@@ -163,8 +163,8 @@ class OwnDataTest(parameterized.TestCase):
   def test_refuses_data_that_is_not_like_that_of_the_idm(self, changes, message):
     directory = self.root / 'Other'
     directory.mkdir()
-    own_data.environment_file.write(
-        directory / 'environment.json', own_data.environment('Other', **changes))
+    own_runs.environment_file.write(
+        directory / 'environment.json', own_runs.environment('Other', **changes))
     with self.assertRaisesRegex(ValueError, message):
       label_run.label_run(self.trained, self.root / 'output', dataset=str(directory),
                           progress=False)

@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, train
 from alpt_jax.data import labels
-from tests import own_data, train_test
+from tests import own_runs, train_test
 
 LENGTHS = (12, 30, 17, 8, 25, 40)
 KNOWN = (1., 0., .6, 0., .3, 0.)  # Known: 12, 10 and 8 transitions; windows of 5: 2, 2 and 1.
@@ -23,11 +23,11 @@ class OwnDataTest(parameterized.TestCase):
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
   def write(self, name='Play', lengths=LENGTHS, known=KNOWN, **kwargs):
-    described = kwargs.pop('described', own_data.environment(name))
-    return own_data.write(self.root / name, lengths, known=known, described=described, **kwargs)
+    described = kwargs.pop('described', own_runs.environment(name))
+    return own_runs.write(self.root / name, lengths, known=known, described=described, **kwargs)
 
   def config(self, workdir='run', **changes):
-    return own_data.config(self.root, self.root / workdir, **changes)
+    return own_runs.config(self.root, self.root / workdir, **changes)
 
   def choose(self, **changes):
     config = self.config(**changes)
@@ -71,7 +71,7 @@ class OwnDataTest(parameterized.TestCase):
 
   def test_trains_on_target_and_cousin_that_know_different_actions(self):
     self.write()
-    self.write('Cousin', lengths=(20, 30), known=1., seed=1, described=own_data.environment(
+    self.write('Cousin', lengths=(20, 30), known=1., seed=1, described=own_runs.environment(
         'Cousin', legal=('stay', 'left', 'right')))
     config = self.config(argument='tiny,sources=Cousin')
     self.assertEqual(train.train(config, config.workdir), train.DONE)
@@ -107,9 +107,9 @@ class OwnDataTest(parameterized.TestCase):
       (dict(shape=(28, 14, 1)), r'observation.shape of Cousin is \(28, 14, 1\), of Play'))
   def test_refuses_environments_that_do_not_go_together(self, changes, message):
     self.write()
-    described = own_data.environment('Cousin', **changes)
+    described = own_runs.environment('Cousin', **changes)
     (self.root / 'Cousin').mkdir()
-    own_data.environment_file.write(self.root / 'Cousin' / 'environment.json', described)
+    own_runs.environment_file.write(self.root / 'Cousin' / 'environment.json', described)
     with self.assertRaisesRegex(ValueError, message):
       train.check_run(self.config(argument='tiny,sources=Cousin'))
 
