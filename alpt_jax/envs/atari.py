@@ -109,6 +109,14 @@ class Atari(dm_env.Environment):
     """Lives left, the one being played included; 0 in games without lives."""
     return self._ale.lives()
 
+  def screen(self):
+    """Copies what a player sees.
+
+    Returns:
+      [210, 160, 3] uint8 in most games; RGB of the last frame.
+    """
+    return self._ale.getScreenRGB()
+
   def ram(self):
     """Copies the console's memory.
 

@@ -1,0 +1,100 @@
+"""Films an Atari game as a person's own data: videos, and a few of them with their actions.
+
+python -m experiments.film --game=Breakout --output=runs/own/clips
+
+For trying out what is there for data of your own (see README.md) before you have any. A scripted
+player is filmed in colour, 15 frames a second, one for each of its actions. Some short videos have
+their actions in actions.csv; nobody writes down those of the others. environment.json says what it
+all is. Rewards are not in a video, so there are none.
+"""
+
+import csv
+import io
+import os
+
+from absl import flags
+
+from alpt_jax import metrics, video, whole_files
+from alpt_jax.data import environment_file
+from alpt_jax.envs import action_sets, atari, atari_behaviours
+from experiments import cli
+
+_GAME = flags.DEFINE_string('game', 'Breakout', 'Which; see alpt_jax/envs/action_sets.py.')
+_OUTPUT = flags.DEFINE_string('output', 'runs/own/clips', 'Directory; must not exist.')
+_NUM_VIDEOS = flags.DEFINE_integer('num_videos', 20, 'Without actions.', lower_bound=0)
+_SECONDS = flags.DEFINE_integer('seconds', 90, 'Of each, or less if the game is over.',
+                                lower_bound=1)
+_NUM_LABELLED = flags.DEFINE_integer('num_labelled', 8, 'With actions.', lower_bound=0)
+_LABELLED_SECONDS = flags.DEFINE_integer('labelled_seconds', 15, 'Of each.', lower_bound=1)
+_EPSILON = flags.DEFINE_float('epsilon', .1, 'Share of random actions.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the random ones.', lower_bound=0)
+
+
+def film(game, seed, num_steps, epsilon):
+  """Films one episode.
+
+  Args:
+    game: one of `action_sets.GAMES`.
+    seed: of the player.
+    num_steps: actions at most.
+    epsilon: share of random actions.
+
+  Returns:
+    List of T + 1 frames [H, W, 3] uint8, and of the T names of actions between them.
+  """
+  env = atari.make(game, seed, sticky=0., max_steps=num_steps)
+  behaviour = 'scripted' if game in atari_behaviours.SCRIPTED else 'lookahead'
+  policy = atari_behaviours.make(behaviour, game, env, epsilon=epsilon, seed=seed)
+  timestep, actions = env.reset(), []
+  frames = [env.screen()]
+  while not timestep.last():
+    action = policy(timestep)
+    timestep = env.step(action)
+    actions.append(action_sets.ACTION_NAMES[action_sets.MINIMAL_ACTIONS[game][action]])
+    frames.append(env.screen())
+  return frames, actions
+
+
+def describe(game):
+  """The `environment_file.Environment` of the videos of a game, as they will be imported."""
+  names, spec = action_sets.ACTION_NAMES, action_sets.spec(game)
+  return environment_file.Environment(
+      name=game, observation=environment_file.Observation(
+          kind='image', shape=spec.observation_shape),
+      actions=environment_file.Actions(
+          space=names, legal=tuple(names[i] for i in spec.legal_actions)),
+      reward=None, steps_per_second=float(video.FPS))
+
+
+def main():
+  """Films all videos."""
+  action_sets.check_game(_GAME.value)
+  if not 0 <= _EPSILON.value <= 1:
+    raise ValueError(f'--epsilon is {_EPSILON.value}; expected a share in [0, 1].')
+  wanted = [('labelled', i, _LABELLED_SECONDS.value) for i in range(_NUM_LABELLED.value)]
+  wanted += [('video', i, _SECONDS.value) for i in range(_NUM_VIDEOS.value)]
+  if not wanted:
+    raise ValueError('--num_videos and --num_labelled are 0; expected at least one video.')
+  rows = io.StringIO()
+  writer = csv.writer(rows)
+  writer.writerow(['file', 'step', 'action'])
+  with whole_files.new_directory(_OUTPUT.value) as staging, metrics.Progress(
+      len(wanted), label=f'filming {_GAME.value}', unit='videos') as progress:
+    content = os.path.join(staging, 'content')
+    for done, (kind, number, seconds) in enumerate(wanted):
+      name = f'{kind}{number:03d}.mp4'
+      frames, actions = film(_GAME.value, 1000 * _SEED.value + done, seconds * video.FPS,
+                             _EPSILON.value)
+      video.write(os.path.join(content, name), frames)
+      if kind == 'labelled':
+        writer.writerows((name, step, action) for step, action in enumerate(actions))
+      progress.update(done + 1)
+    if _NUM_LABELLED.value:
+      whole_files.write(os.path.join(content, 'actions.csv'), rows.getvalue().encode())
+    environment_file.write(os.path.join(content, environment_file.FILE), describe(_GAME.value))
+  print(f'{_OUTPUT.value}: {_NUM_VIDEOS.value} videos without actions, {_NUM_LABELLED.value} with '
+        'them.')
+
+
+if __name__ == '__main__':
+  cli.run_without_config(main)
