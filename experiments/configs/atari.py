@@ -105,6 +105,13 @@ def get_config(argument=''):
       behaviour='auto', num_steps=100_000, num_checkpoints=10, first_epsilon=1., last_epsilon=.05,
       max_episode_steps=2500, sticky=.25, seed=0)
 
+  # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
+  # 'thresholded'; see alpt_jax/pseudo_labels.py. Does nothing where no IDM labels.
+  config.pseudo_labels = dict(
+      mode='hard',
+      temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
+      threshold=.5)  # The smallest probability of a label that counts, if 'thresholded'.
+
   config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
   config.model = dict(
       num_layers=1, num_heads=4, d_model=128,

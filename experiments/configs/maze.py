@@ -50,6 +50,13 @@ def get_config(preset=''):
   # Recording. Section 5.6: 500 trajectories, at most 500 steps, epsilon-greedy with 0.5.
   config.collect = dict(num_episodes=500, epsilon=.5, horizon=500, seed=0)
 
+  # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
+  # 'thresholded'; see alpt_jax/pseudo_labels.py. Does nothing where no IDM labels.
+  config.pseudo_labels = dict(
+      mode='hard',
+      temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
+      threshold=.5)  # The smallest probability of a label that counts, if 'thresholded'.
+
   config.window = 5  # The paper's k, and the DT's context.
   config.model = dict(  # Of both networks, made for 2 cores. Table 3: 6 layers of 512, 8 heads.
       num_layers=1, num_heads=4, d_model=128,
