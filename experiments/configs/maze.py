@@ -7,6 +7,7 @@ The argument is a preset:
   desk   2 cores: one target, one seed, `grid` observations; minutes. The default.
   study  as desk, but both observations, three seeds, each with a target maze of its own, and two
          variants more.
+  trust  ALPT with every way to trust the IDM's labels (`pseudo_labels`), three seeds.
   paper  the sizes of Table 3, for an accelerator.
   tiny   seconds; for tests.
 """
@@ -138,6 +139,22 @@ def _study(config):
                       targets=(target(0), target(1), target(2)))
 
 
+def _trust(config):
+  config.workdir = 'runs/maze_trust'
+  config.num_steps = 600  # While labels are wrong often enough to matter.
+  labels = dict(
+      hard=('Hard labels', dict(mode='hard')),
+      soft=('Soft', dict(mode='soft')),
+      soft_warm=('Soft, temperature 2', dict(mode='soft', temperature=2.)),  # Not fitted.
+      sampled=('Sampled', dict(mode='sampled')),
+      weighted=('Weighted', dict(mode='weighted')),
+      thresholded=('Above 0.9', dict(mode='thresholded', threshold=.9)))
+  config.study.variants = {
+      name: dict(label=label, method='alpt', sources=(BLOCKED_SOURCE,), pseudo_labels=own)
+      for name, (label, own) in labels.items()}
+  config.study.update(baseline='hard', seeds=(0, 1, 2), targets=tuple(map(target, range(3))))
+
+
 def _paper(config):  # Table 3; the number of steps is not stated.
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1)
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
@@ -165,4 +182,4 @@ def _tiny(config):
   config.study.targets = (config.target,)
 
 
-_PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}
+_PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'paper': _paper, 'tiny': _tiny}
