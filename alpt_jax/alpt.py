@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from alpt_jax import discretize, losses, methods, types
+from alpt_jax import discretize, losses, methods, pseudo_labels, types
 from alpt_jax.networks import models
 
 
@@ -157,7 +157,9 @@ def dt_objective(params, dt, batch, key, *, reward_weight, counts=None):
                     deterministic=False, rngs={'dropout': key})
   return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
                         has_action=batch.is_labelled, is_valid=batch.is_valid,
-                        reward_weight=reward_weight, counts=counts)
+                        reward_weight=reward_weight, counts=counts,
+                        action_weights=batch.action_weights,
+                        action_probabilities=batch.action_probabilities)
 
 
 def _train(model, optimizer, objective, batches, key, *, accumulate, place):
@@ -198,6 +200,14 @@ def _split(batches, num_pieces):
       lambda x: x.reshape(-1, num_pieces, *x.shape[1:]).swapaxes(0, 1), batches)
 
 
+def _in_pieces(function, arrays, num_pieces):
+  """`function` of arrays [B, ...], computed as `_split` cuts them; for functions of single rows."""
+  if num_pieces == 1:
+    return function(arrays)
+  result = jax.lax.map(function, _split(arrays, num_pieces))
+  return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), result)
+
+
 def _join(first, second):
   """Joins the rows of two `types.Batch`es, as evenly mixed as their sizes allow.
 
@@ -219,21 +229,21 @@ def _dt_batch(dt, limited, idm_labels):
   Args:
     dt: `types.Batches.dt`.
     limited: `types.Batches.limited`; one of both may be None.
-    idm_labels: [B, T] int32 for `limited`, or None to leave unlabelled what is.
+    idm_labels: [B, T] int32, hard labels for `limited`, or None to leave unlabelled what is.
 
   Returns:
     A `types.Batch` of all their rows; `is_labelled` includes what the IDM labelled.
   """
-  if limited is not None and idm_labels is not None:  # True labels are never overwritten.
-    actions = jnp.where(limited.is_labelled, limited.actions, idm_labels)
-    limited = limited._replace(actions=actions, is_labelled=jnp.ones_like(limited.is_labelled))
+  if limited is not None and idm_labels is not None:
+    limited = pseudo_labels.teach(limited, pseudo_labels.Labels(idm_labels))
   if dt is None or limited is None:
     return limited if dt is None else dt
-  return _join(dt, limited)
+  return _join(pseudo_labels.like(dt, limited), limited)
 
 
 def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
-                reward_weight=0., augment=None, accumulate=1, place=lambda gradients: gradients):
+                labelling=pseudo_labels.HARD, reward_weight=0., augment=None, accumulate=1,
+                place=lambda gradients: gradients):
   """Makes the update of Table 1.
 
   Args:
@@ -241,6 +251,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     optimizers: a pair of `optax.GradientTransformation`, for IDM and DT.
     specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
     unlabelled: what happens to unlabelled transitions of `Batches.limited`; see `methods.Phase`.
+    labelling: `pseudo_labels.Settings`, of what the IDM labels.
     reward_weight: weight of the DT's reward prediction.
     augment: augment(key, observations [B, T + 1, ...]) -> the same shape, for what the networks
       train on; None for none. The IDM labels what is in the data.
@@ -255,11 +266,30 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
   """
   legal = legal_actions(specs)
   is_labelling = unlabelled == methods.LABEL_WITH_IDM
+  # Hard labels are made with the loss, piece by piece. Others are made before it: what they weigh
+  # together must be known, and what is drawn must not depend on the pieces.
+  is_hard = is_labelling and labelling.mode == 'hard'
+
+  def taught(limited, params, key):
+    """The windows with labels of another mode than hard; metrics of these labels."""
+    logits = _in_pieces(
+        lambda arrays: _legal_logits(networks.idm, params, arrays[0], legal[arrays[1]]),
+        (limited.observations, limited.environment), accumulate)
+    labels, confidence = pseudo_labels.make(logits, labelling, key)
+    is_label = limited.is_valid & ~limited.is_labelled
+    metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}
+    if labels.is_kept is not None:
+      metrics['dt/labels_kept'] = losses.masked_mean(labels.is_kept.astype(jnp.float32), is_label)
+    return pseudo_labels.teach(limited, labels), metrics
 
   def update(state, batches, key):
     step_key = jax.random.fold_in(key, state.step)
     idm_key, dt_key = jax.random.split(step_key)
     idm, dt, metrics = state.idm, state.dt, {}
+    limited = batches.limited
+    if limited is not None and is_labelling and not is_hard:
+      limited, metrics = taught(limited, state.idm.params, jax.random.fold_in(step_key, 3))
+    whole = batches.dt, limited
 
     def changed(batch, network, piece):
       if augment is None:
@@ -277,11 +307,11 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     def dt_loss(params, parts, key, piece):
       _, limited = parts
       idm_labels = None
-      if limited is not None and is_labelling:
+      if limited is not None and is_hard:
         idm_labels = predict(networks.idm, state.idm.params, limited.observations,
                              legal[limited.environment])
       batch = changed(_dt_batch(*parts, idm_labels), 1, piece)
-      counts = _count(batches.dt, batches.limited, is_labelling) if accumulate > 1 else None
+      counts = _count(*whole, is_hard) if accumulate > 1 else None
       return dt_objective(
           params, networks.dt, batch, key, reward_weight=reward_weight, counts=counts)
 
@@ -289,21 +319,25 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
       idm, idm_metrics = _train(idm, optimizers[0], idm_loss, batches.idm, idm_key,
                                 accumulate=accumulate, place=place)
       metrics |= {f'idm/{k}': v for k, v in idm_metrics.items()}
-    if batches.dt is not None or batches.limited is not None:
-      dt, dt_metrics = _train(dt, optimizers[1], dt_loss, (batches.dt, batches.limited), dt_key,
-                              accumulate=accumulate, place=place)
+    if batches.dt is not None or limited is not None:
+      dt, dt_metrics = _train(dt, optimizers[1], dt_loss, whole, dt_key, accumulate=accumulate,
+                              place=place)
       metrics |= {f'dt/{k}': v for k, v in dt_metrics.items()}
     return types.TrainState(state.step + 1, idm, dt), metrics
 
   return update
 
 
-def _count(batch, limited, is_labelling):
-  """`losses.Counts` of the batches that a network trains on; either may be None."""
+def _count(batch, limited, is_all_labelled):
+  """`losses.Counts` of the batches that a network trains on; either may be None.
+
+  `is_all_labelled` says that `limited` will be, once it has hard labels.
+  """
   counts = losses.Counts(0, 0)
-  for part, is_all_labelled in ((batch, False), (limited, is_labelling)):
+  for part, is_all in ((batch, False), (limited, is_all_labelled)):
     if part is not None:
-      is_target = part.is_valid if is_all_labelled else part.is_valid & part.is_labelled
+      mask = part.is_valid if is_all else losses.action_mask(
+          part.is_labelled, part.is_valid, part.action_weights)
       counts = losses.Counts(counts.valid + jnp.sum(part.is_valid),
-                             counts.actions + jnp.sum(is_target))
+                             counts.actions + jnp.sum(mask))
   return counts

@@ -20,7 +20,6 @@ METRICS = {  # Metric: column title, digits.
     'spl': ('SPL', 3),
     'mean_steps': ('mean steps', 1),
 }
-BASELINE = 'dt1_idm'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +64,11 @@ class Finding:
   text: str
   levels: tuple
   verdict: str
+
+
+def baseline(results):
+  """Key of the method that the others' steps are compared with; the study may name another."""
+  return results['config'].get('study', {}).get('baseline', 'dt1_idm')
 
 
 def observations(results):
@@ -140,7 +144,7 @@ def final_metrics(results):
 
 
 def steps_to_levels(results):
-  """Steps to each level per method, with the ratio to the target-only baseline.
+  """Steps to each level per method, with the ratio to the `baseline`.
 
   Args:
     results: checked results.
@@ -153,7 +157,7 @@ def steps_to_levels(results):
   table = []
   for observation, metric, threshold in itertools.product(
       observations(results), (RETURN, 'argmax/success_50'), results['thresholds']):
-    baseline_rows = rows_of(results, BASELINE, observation)
+    baseline_rows = rows_of(results, baseline(results), observation)
     for method in measured_methods(results, observation):
       rows = rows_of(results, method, observation)
       runs = statistics.curves_by_run(rows, metric)
@@ -165,7 +169,7 @@ def steps_to_levels(results):
                                          method='higher')),
           last_step=int(max(run[0][-1] for run in runs.values())),
           ratio=statistics.paired_ratio(rows, baseline_rows, metric, threshold)
-          if baseline_rows and method != BASELINE else None))
+          if baseline_rows and method != baseline(results) else None))
   return table
 
 

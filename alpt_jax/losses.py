@@ -9,10 +9,13 @@ import optax
 def masked_mean(x, mask, count=None):
   """Mean of `x` where `mask` (bool, same shape) is True; 0 if it is True nowhere.
 
-  With `count`, the sum is divided by that instead: of a piece of a batch, this piece's part of the
-  whole batch's mean, when `count` is how often the whole batch's mask is True.
+  A `mask` of floats of at least 0 holds weights, and the mean is weighted. With `count`, the sum is
+  divided by that instead: of a piece of a batch, this piece's part of the whole batch's mean, when
+  `count` is how often the whole batch's mask is True, or the sum of its weights.
   """
   count = jnp.sum(mask) if count is None else count
+  if mask.dtype != bool:
+    return jnp.sum(jnp.where(mask > 0, mask * x, 0.)) / jnp.where(count > 0, count, 1.)
   return jnp.sum(jnp.where(mask, x, 0.)) / jnp.maximum(count, 1)
 
 
@@ -21,14 +24,18 @@ def cross_entropy(logits, targets, mask, count=None):
 
   Args:
     logits: [B, T, A] float.
-    targets: [B, T] int32 in [0, A); any legal value where `mask` is False.
-    mask: [B, T] bool.
+    targets: [B, T] int32 in [0, A), any legal value where `mask` is False; or [B, T, A] float,
+      distributions.
+    mask: [B, T] bool, or float; see `masked_mean`.
     count: see `masked_mean`.
 
   Returns:
     [] float32.
   """
-  nll_BT = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
+  logits = logits.astype(jnp.float32)
+  if targets.ndim == logits.ndim:
+    return masked_mean(optax.softmax_cross_entropy(logits, targets), mask, count)
+  nll_BT = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
   return masked_mean(nll_BT, mask, count)
 
 
@@ -42,7 +49,8 @@ class Counts(NamedTuple):
 
   Attributes:
     valid: [] int32; transitions that exist.
-    actions: [] int32; those of them whose action is a target.
+    actions: [] int32; those of them whose action is a target. Where actions have weights, the sum
+      of theirs, float32.
   """
   valid: Any
   actions: Any
@@ -68,8 +76,14 @@ def idm_loss(logits, actions, is_labelled, is_valid, counts=None):
   return loss, {'loss': loss, 'accuracy': accuracy(logits, actions, mask, count)}
 
 
+def action_mask(has_action, is_valid, action_weights=None):
+  """What `dt_loss` weighs actions with: [B, T] bool, or float32 if there are weights."""
+  mask = has_action & is_valid
+  return mask if action_weights is None else jnp.where(mask, action_weights, 0.)
+
+
 def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_weight,
-            counts=None):
+            counts=None, action_weights=None, action_probabilities=None):
   """Eq. 3: returns and actions, plus (multi-game DT, not in eq. 3) rewards with a weight.
 
   Args:
@@ -82,20 +96,25 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
     is_valid: [B, T] bool.
     reward_weight: weight of the reward term; 0 is eq. 3 as written.
     counts: see `idm_loss`.
+    action_weights: [B, T] float32, at least 0, or None; how much the actions count that do. The
+      loss is divided by their sum, not by their number: an IDM that is less sure of all its labels
+      alike would otherwise only make actions count less against returns.
+    action_probabilities: [B, T, A] float32, or None; targets in place of `actions`.
 
   Returns:
     [] float32, and a dict of scalars: `loss`, each term, and `action_accuracy`.
   """
-  action_mask = has_action & is_valid
+  mask = action_mask(has_action, is_valid, action_weights)
   counts = counts or Counts(None, None)
   return_loss = cross_entropy(logits.returns, returns, is_valid, counts.valid)
-  action_loss = cross_entropy(logits.actions, actions, action_mask, counts.actions)
+  targets = actions if action_probabilities is None else action_probabilities
+  action_loss = cross_entropy(logits.actions, targets, mask, counts.actions)
   metrics = {'return_loss': return_loss, 'action_loss': action_loss,
-             'action_accuracy': accuracy(logits.actions, actions, action_mask, counts.actions)}
+             'action_accuracy': accuracy(logits.actions, actions, mask, counts.actions)}
   loss = return_loss + action_loss
   if logits.rewards is not None:
     # Rewards are predicted from the step's action token, which says nothing where it is not known.
     metrics['reward_loss'] = cross_entropy(
-        logits.rewards, rewards, action_mask, counts.actions)
+        logits.rewards, rewards, mask, counts.actions)
     loss += reward_weight * metrics['reward_loss']
   return loss, metrics | {'loss': loss}

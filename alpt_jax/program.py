@@ -13,7 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import alpt, augmentation, cql, methods, optimizers, sharding, types
+from alpt_jax import (
+    alpt,
+    augmentation,
+    cql,
+    methods,
+    optimizers,
+    pseudo_labels,
+    sharding,
+    types,
+)
 from alpt_jax.networks import models, q_network
 
 COMPUTE_DTYPES = ('float32', 'bfloat16')
@@ -122,6 +131,7 @@ def _alpt(config, phase, specs, place):
 
   return networks, init, alpt.make_update(
       networks, both_optimizers, specs, unlabelled=phase.unlabelled,
+      labelling=pseudo_labels.Settings(**config.pseudo_labels),
       reward_weight=config.reward_weight, augment=augmentation.make(config.augmentation),
       accumulate=config.sharding.accumulate, place=place)
 

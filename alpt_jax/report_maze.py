@@ -230,19 +230,19 @@ def _final(results):
 
 
 def _steps_row(results, entry):
-  ratio = entry['ratio']
+  ratio, baseline = entry['ratio'], findings_maze.baseline(results)
   cells = [_e(findings.label(results, entry['method'])), f'{entry["reached"]} of {entry["runs"]}',
            report_page.count(entry['median_steps']) if math.isfinite(entry['median_steps'])
            else f'&gt; {report_page.count(entry["last_step"])}']
   if ratio is None:
-    return cells + ['1' if entry['method'] == findings_maze.BASELINE else '–'] + [''] * 5
+    return cells + ['1' if entry['method'] == baseline else '–'] + [''] * 5
   left_out = ratio.num_neither + ratio.num_at_start + ratio.num_unpaired
   return cells + [_ratio(ratio), _e(_interval(ratio.interval)), str(ratio.num_both),
                   str(ratio.num_only_method), str(ratio.num_only_baseline), str(left_out)]
 
 
 def _steps(results):
-  baseline = findings.label(results, findings_maze.BASELINE)
+  baseline = findings.label(results, findings_maze.baseline(results))
   parts = [f'<p>The first gradient step at which a run reaches the level, interpolated linearly '
            f'between evaluations. Ratios are geometric means over pairs of runs with the same '
            f'target and seed, against {_e(baseline)}, with 95 % percentile bootstrap intervals '

@@ -33,6 +33,7 @@ from alpt_jax import (
     methods,
     metrics,
     program,
+    pseudo_labels,
     sharding,
     stopping,
     versions,
@@ -51,7 +52,9 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
 # What runs did before there were these.
-NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32'}
+NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
+            'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
+            'pseudo_labels.threshold': .5}
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -87,6 +90,7 @@ def check_run(config):
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
   phase = methods.phase_of(config.method, config.phase)
   if phase.q:
     _check_cql(config)

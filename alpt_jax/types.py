@@ -98,6 +98,9 @@ class Batch(NamedTuple):
       never an input of a network (the paper's models have no task id).
     is_terminal: [B, T] bool; the episode ended with this transition, and was not merely cut. None
       where nobody asks (all but Q-learning).
+    action_weights: [B, T] float32; how much actions count as targets where `is_labelled`. None: 1.
+    action_probabilities: [B, T, A] float32; the targets in place of `actions`, which then are
+      inputs only. None: the actions. Data never has either: see `pseudo_labels`.
   """
   observations: Array
   actions: Array
@@ -107,6 +110,8 @@ class Batch(NamedTuple):
   returns_to_go: Array
   environment: Array
   is_terminal: Array = None
+  action_weights: Array = None
+  action_probabilities: Array = None
 
 
 class Batches(NamedTuple):

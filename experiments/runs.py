@@ -90,11 +90,23 @@ def is_finished(config, run):
   return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(path)
 
 
+def own_labels(variant):
+  """The changes of a study's variant that has `pseudo_labels` of its own; else none."""
+  own = variant.get('pseudo_labels')
+  return {'pseudo_labels': own.to_dict()} if own else {}
+
+
 def describe(variants):
   """Returns {name: {'label', 'description'}} of a study's variants, for the results."""
-  return {name: {'label': variant.label,
-                 'description': methods.METHODS[variant.method].description}
+  return {name: {'label': variant.label, 'description': _description(variant)}
           for name, variant in variants.items()}
+
+
+def _description(variant):
+  words = [methods.METHODS[variant.method].description]
+  for own in own_labels(variant).values():
+    words.append(', '.join(f'{key} {value}' for key, value in own.items()) + '.')
+  return ' Labels: '.join(words)
 
 
 def environments(planned):

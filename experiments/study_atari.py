@@ -36,7 +36,8 @@ def _part(config, part, target, seed, **changes):
   for name, variant in study.variants.items():
     is_pretrained = methods.METHODS[variant.method].pretrain is not None
     common = changes | dict(
-        method=variant.method, seed=seed, label_seed=seed, eval_every_steps=study.eval_every_steps)
+        method=variant.method, seed=seed, label_seed=seed,
+        eval_every_steps=study.eval_every_steps) | runs.own_labels(variant)
     own = dict(target=target, other_targets=(),
                sources=tuple(s for s in variant.sources if s != target))
     pretraining = None

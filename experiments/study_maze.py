@@ -17,7 +17,7 @@ def plan(config):
   return [
       runs.Run(f'{observation}-{name}-seed{seed}', name, dict(
           method=variant.method, observation=observation, target=target, sources=variant.sources,
-          seed=seed, label_seed=seed))
+          seed=seed, label_seed=seed) | runs.own_labels(variant))
       for observation in study.observations
       for seed, target in zip(study.seeds, study.targets, strict=True)
       for name, variant in study.variants.items()]

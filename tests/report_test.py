@@ -117,6 +117,15 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('Here it needs 0.50 and 0.50 times the steps of DT1-IDM to a return of 0.25 and '
                   '0.5.', page.text.replace('\n', ' '))
 
+  def test_steps_are_compared_with_the_baseline_that_the_study_names(self):
+    results = make_results()
+    for study, baseline in (({}, 'dt1_idm'), ({'baseline': 'alpt_blocked'}, 'alpt_blocked')):
+      results['config']['study'] = study
+      ratios = {entry['method']: entry['ratio'] for entry in findings_maze.steps_to_levels(results)}
+      self.assertIsNone(ratios[baseline])
+      self.assertAlmostEqual(ratios['oracle'].ratio, 100 / _STEPS_TO_ONE[baseline])
+    self.assertIn('ratio to ALPT-Blocked', self._write(results)[1].text)
+
   def test_page_says_when_the_claim_does_not_hold(self):
     results = make_results(observations=('xy',))
     for row in results['rows']:  # ALPT-Blocked as slow as DT1, DT1-IDM as it was.

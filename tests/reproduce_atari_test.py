@@ -11,6 +11,7 @@ import tempfile
 
 from absl.testing import absltest
 
+from alpt_jax import pseudo_labels
 from experiments import reproduce, runs
 from experiments.configs import atari
 
@@ -48,6 +49,19 @@ class PlanTest(absltest.TestCase):
         for variant in ('idm_target', 'idm_freeway', 'idm_four')
         for target in ('Breakout', 'SpaceInvaders') for budget in (10_000, 1_000)
         for seed in (0, 1, 2)})
+
+  def test_runs_of_the_ablation_of_trust_differ_in_their_labels_only(self):
+    config = atari.get_config('trust')
+    planned = reproduce.plan(config)
+    self.assertLen(planned, 5 * 3)
+    others = [{key: value for key, value in run.changes.items() if key != 'pseudo_labels'}
+              for run in planned]
+    for seed in range(3):
+      alike = [changes for changes in others if changes['seed'] == seed]
+      self.assertEqual(alike, alike[:1] * 5)
+    self.assertEqual(
+        collections.Counter(runs.run_config(config, run).pseudo_labels.mode for run in planned),
+        dict.fromkeys(pseudo_labels.MODES, 3))
 
   def test_who_is_not_pretrained_labels_after_as_many_steps_in_all(self):
     config = atari.get_config('desk')

@@ -167,6 +167,28 @@ class PlanTest(absltest.TestCase):
     self.assertEqual({(r['seed'], r['target']) for r in planned},
                      {(i, f'maze-20-blocks:10-seed{i}') for i in range(3)})
 
+  def test_runs_of_the_ablation_of_trust_differ_in_their_labels_only(self):
+    config = maze.get_config('trust')
+    labels = {}
+    for run in reproduce.plan(config):
+      own = runs.run_config(config, run)
+      mode, temperature = own.pseudo_labels.mode, own.pseudo_labels.temperature
+      labels.setdefault((mode, temperature), []).append(own.seed)
+      flags = [flag for flag in runs.command(config, run) if 'pseudo_labels' in flag]
+      self.assertEqual(f'--config.pseudo_labels.mode={mode}' in flags, mode != 'hard')
+      self.assertEqual('--config.pseudo_labels.temperature=2.0' in flags, temperature == 2.)
+      common = own.to_dict()
+      for key in ('pseudo_labels', 'workdir', 'study'):
+        del common[key]
+      seeds = dict(seed=run.changes['seed'], label_seed=run.changes['seed'],
+                   target=run.changes['target'])
+      self.assertEqual(common, {key: value for key, value in (config.to_dict() | seeds).items()
+                                if key in common})
+      train.check_run(own)
+    self.assertEqual(labels, {(mode, temperature): [0, 1, 2] for mode, temperature in (
+        ('hard', 1.), ('soft', 1.), ('soft', 2.), ('sampled', 1.), ('weighted', 1.),
+        ('thresholded', 1.))})
+
   def test_seeds_without_targets_are_refused(self):
     config = maze.get_config('study')
     config.study.seeds = (0, 1)

@@ -94,6 +94,7 @@ def make_config(workdir, *, dropout=.1, **settings):
   """A tiny run whose batches eight devices can share."""
   config = maze_data.config(workdir, batch_size=32, idm_batch_size=32)
   config.model.update(dt_dropout=dropout, d_model=64)  # Large enough for pieces.
+  config.pseudo_labels.mode = settings.pop('labels', 'hard')
   config.sharding.update(settings)
   return config
 
@@ -158,6 +159,17 @@ class UpdateTest(parameterized.TestCase):
     whole, _ = first_updates(dropout=0., num_devices=1)
     pieces, _ = first_updates(dropout=0., **settings)
     for there, here in zip(whole, pieces, strict=True):
+      for name in there:
+        np.testing.assert_allclose(here[name], there[name], rtol=_RTOL, err_msg=name)
+
+
+  @parameterized.parameters('sampled', 'weighted')  # What draws numbers, and what has sums.
+  def test_labels_of_other_modes_are_those_of_one_device(self, mode):
+    whole, _ = first_updates(dropout=0., num_updates=2, num_devices=1, labels=mode)
+    pieces, _ = first_updates(
+        dropout=0., num_updates=2, num_devices=8, accumulate=2, optimizer=True, labels=mode)
+    for there, here in zip(whole, pieces, strict=True):
+      self.assertIn('dt/label_confidence', here)
       for name in there:
         np.testing.assert_allclose(here[name], there[name], rtol=_RTOL, err_msg=name)
 

@@ -144,6 +144,29 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual([sorted(row) for row in rows.values()],
                      [sorted({*line} - {'step'}) for line in expected])
 
+  def test_run_of_before_labels_had_modes_goes_on_with_hard_ones(self):
+    config = self.config('modeless', num_steps=4)
+    train.train(config, config.workdir)
+    path = pathlib.Path(config.workdir, 'config.json')
+    content = json.loads(path.read_text())
+    del content['pseudo_labels']
+    path.write_text(json.dumps(content))
+    soft = self.config('modeless', pseudo_labels=dict(mode='soft'))
+    with self.assertRaisesRegex(ValueError, r'pseudo_labels.mode: hard -> soft\)'):
+      train.train(soft, soft.workdir)
+    config = self.config('modeless')
+    self.assertEqual(train.train(config, config.workdir), 0)
+    for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
+      np.testing.assert_array_equal(a, b)
+
+  @parameterized.parameters('soft', 'sampled', 'weighted', 'thresholded')
+  def test_every_mode_of_labels_trains(self, mode):
+    config = self.config(f'labels_{mode}', num_steps=2, pseudo_labels=dict(mode=mode))
+    self.assertEqual(train.train(config, config.workdir), 0)
+    last = metrics_lines(config)[-1]
+    self.assertBetween(last['dt/label_confidence'], .25, 1.)
+    self.assertNotIn('dt/label_confidence', metrics_lines(self.unbroken)[-1])
+
   def test_training_imports_no_viewer_and_no_tensorflow(self):
     config = self.config('imports')
     program = ('import sys; from alpt_jax import train; from experiments.configs import maze; '
@@ -265,7 +288,8 @@ class BadInputTest(parameterized.TestCase):
       ('optimizer', 'dt_learning_rate', -1.), ('optimizer', 'idm_learning_rate', float('nan')),
       ('optimizer', 'max_grad_norm', float('inf')), ('optimizer', 'weight_decay', float('nan')),
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
-      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0))
+      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0),
+      ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))
   def test_nested_number_out_of_range(self, group, key, value):
     self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})
 
@@ -290,6 +314,10 @@ class BadInputTest(parameterized.TestCase):
   @parameterized.parameters(-1., float('nan'))
   def test_weight_that_is_none(self, value):
     self.assert_refused(f'reward_weight is {value}; expected', reward_weight=value)
+
+  def test_unknown_mode_of_labels(self):
+    self.assert_refused("pseudo_labels.mode is 'firm'; expected one of hard, soft",
+                        pseudo_labels=dict(mode='firm'))
 
   def test_source_of_another_size(self):
     self.assert_refused('sources has maze-9-.* expected mazes of one size',

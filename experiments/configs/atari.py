@@ -7,6 +7,8 @@ python -m experiments.train --config=experiments/configs/atari.py:desk,phase=fin
 
 The argument is a preset and, after commas, what is learned from what:
   desk            2 cores: a small model, recorded data. The default.
+  trust           DT1-IDM with every way to trust the IDM's labels (`pseudo_labels`): Freeway, 1,000
+                  labels, three seeds.
   study           as desk, but two targets and three seeds for the labels.
   paper           6 layers of 512, RL Unplugged, for a pod.
   tiny            seconds; for tests.
@@ -104,6 +106,13 @@ def get_config(argument=''):
       from_dir='',
       behaviour='auto', num_steps=100_000, num_checkpoints=10, first_epsilon=1., last_epsilon=.05,
       max_episode_steps=2500, sticky=.25, seed=0)
+
+  # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
+  # 'thresholded'; see alpt_jax/pseudo_labels.py. Does nothing where no IDM labels.
+  config.pseudo_labels = dict(
+      mode='hard',
+      temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
+      threshold=.5)  # The smallest probability of a label that counts, if 'thresholded'.
 
   config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
   config.model = dict(
@@ -233,6 +242,24 @@ def _study(config):
   config.study.score.targets = ('Breakout', 'Freeway')
 
 
+def _trust(config):
+  config.workdir = 'runs/atari_trust'
+  config.num_labels = 1_000  # Few, so that labels are wrong often enough to matter.
+  labels = dict(
+      hard=('Hard labels', dict(mode='hard')),
+      soft=('Soft', dict(mode='soft')),
+      sampled=('Sampled', dict(mode='sampled')),
+      weighted=('Weighted', dict(mode='weighted')),
+      thresholded=('Above 0.9', dict(mode='thresholded', threshold=.9)))
+  config.study.score.variants = {
+      name: dict(label=label, method='dt1_idm', sources=(), pseudo_labels=own)
+      for name, (label, own) in labels.items()}
+  # Freeway, as agents of this size learn to play it.
+  config.study.score.update(targets=('Freeway',), num_steps=300, eval_every_steps=150)
+  config.study.score_seeds = (0, 1, 2)
+  config.study.labels.targets = ()  # Agents only; the labels of their IDMs are scored, too.
+
+
 def _paper(config):
   config.workdir, config.data_dir = 'runs/atari_paper', 'data'
   config.runs = (1, 2)  # Section 5.1: 100M steps.
@@ -274,7 +301,7 @@ def _tiny(config):
   config.study.score.update(pretrain_steps=2, num_steps=4, eval_every_steps=2)
 
 
-_PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}
+_PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'paper': _paper, 'tiny': _tiny}
 
 
 def _cql_desk(config):
@@ -298,4 +325,5 @@ def _cql_tiny(config):
                     target_update_steps=2)
 
 
-_CQL_PRESETS = {'desk': _cql_desk, 'study': _cql_desk, 'paper': _cql_paper, 'tiny': _cql_tiny}
+_CQL_PRESETS = {'desk': _cql_desk, 'study': _cql_desk, 'trust': _cql_desk, 'paper': _cql_paper,
+                'tiny': _cql_tiny}

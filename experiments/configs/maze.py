@@ -7,6 +7,7 @@ The argument is a preset:
   desk   2 cores: one target, one seed, `grid` observations; minutes. The default.
   study  as desk, but both observations, three seeds, each with a target maze of its own, and two
          variants more.
+  trust  ALPT with every way to trust the IDM's labels (`pseudo_labels`), three seeds.
   paper  the sizes of Table 3, for an accelerator.
   tiny   seconds; for tests.
 """
@@ -49,6 +50,13 @@ def get_config(preset=''):
 
   # Recording. Section 5.6: 500 trajectories, at most 500 steps, epsilon-greedy with 0.5.
   config.collect = dict(num_episodes=500, epsilon=.5, horizon=500, seed=0)
+
+  # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
+  # 'thresholded'; see alpt_jax/pseudo_labels.py. Does nothing where no IDM labels.
+  config.pseudo_labels = dict(
+      mode='hard',
+      temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
+      threshold=.5)  # The smallest probability of a label that counts, if 'thresholded'.
 
   config.window = 5  # The paper's k, and the DT's context.
   config.model = dict(  # Of both networks, made for 2 cores. Table 3: 6 layers of 512, 8 heads.
@@ -131,6 +139,22 @@ def _study(config):
                       targets=(target(0), target(1), target(2)))
 
 
+def _trust(config):
+  config.workdir = 'runs/maze_trust'
+  config.num_steps = 600  # While labels are wrong often enough to matter.
+  labels = dict(
+      hard=('Hard labels', dict(mode='hard')),
+      soft=('Soft', dict(mode='soft')),
+      soft_warm=('Soft, temperature 2', dict(mode='soft', temperature=2.)),  # Not fitted.
+      sampled=('Sampled', dict(mode='sampled')),
+      weighted=('Weighted', dict(mode='weighted')),
+      thresholded=('Above 0.9', dict(mode='thresholded', threshold=.9)))
+  config.study.variants = {
+      name: dict(label=label, method='alpt', sources=(BLOCKED_SOURCE,), pseudo_labels=own)
+      for name, (label, own) in labels.items()}
+  config.study.update(baseline='hard', seeds=(0, 1, 2), targets=tuple(map(target, range(3))))
+
+
 def _paper(config):  # Table 3; the number of steps is not stated.
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1)
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
@@ -158,4 +182,4 @@ def _tiny(config):
   config.study.targets = (config.target,)
 
 
-_PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}
+_PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'paper': _paper, 'tiny': _tiny}

@@ -69,6 +69,8 @@ def get_config(argument=''):
       frame_changes=True,  # Of images; see alpt_jax/networks/tokens.py.
       vector_bins=0, return_tokens='current', compute_dtype='float32', idm_dropout=0.,
       dt_dropout=.1)
+  # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
+  config.pseudo_labels = dict(mode='hard', temperature=1., threshold=.5)
   config.reward_weight = 0.  # Eq. 3. Above 0, the sign of rewards is predicted, too.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(

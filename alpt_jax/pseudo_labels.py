@@ -1,0 +1,135 @@
+"""How far the DT trusts what the IDM says of a transition whose action nobody wrote down.
+
+The IDM gives every legal action a probability, the softmax of its logits over a temperature. What
+the DT then makes of it is a mode:
+
+  hard         The most probable action, as if it were known: the paper's Table 1.
+  soft         Its whole distribution is the target; the most probable action is the DT's input.
+  sampled      An action drawn from it, at every update anew.
+  weighted     The most probable action, counted by its probability.
+  thresholded  The most probable action if its probability reaches a threshold. Else the action
+               stays unknown, and the transition counts for the returns only.
+
+The order of probabilities is that of the logits, so the temperature matters to all modes but hard.
+Arrays in, arrays out; no gradient flows from the DT's loss into the IDM.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+MODES = ('hard', 'soft', 'sampled', 'weighted', 'thresholded')
+
+
+class Settings(NamedTuple):
+  """The config's group `pseudo_labels`.
+
+  Attributes:
+    mode: one of MODES.
+    temperature: above 0; 1 for the probabilities of the IDM, more to make them more equal.
+    threshold: in [0, 1]; the smallest probability of a label that counts, if `thresholded`.
+  """
+  mode: str = 'hard'
+  temperature: float = 1.
+  threshold: float = .5
+
+
+HARD = Settings()
+
+
+class Labels(NamedTuple):
+  """What the DT is told of the transitions of a batch.
+
+  Attributes:
+    ids: [B, T] int32; the actions.
+    is_kept: [B, T] bool; False where the action stays unknown. None: all are kept.
+    weights: [B, T] float32 in (0, 1]; how much they count. None: 1.
+    probabilities: [B, T, A] float32; the target in place of the action. None: the action.
+  """
+  ids: Any
+  is_kept: Any = None
+  weights: Any = None
+  probabilities: Any = None
+
+
+def check(settings):
+  """Refuses settings that mean nothing.
+
+  Raises:
+    ValueError: naming the field of the config.
+  """
+  if settings.mode not in MODES:
+    raise ValueError(f'pseudo_labels.mode is {settings.mode!r}; expected one of '
+                     f'{", ".join(MODES)}.')
+  if not (settings.temperature > 0 and math.isfinite(settings.temperature)):  # Nor is NaN.
+    raise ValueError(f'pseudo_labels.temperature is {settings.temperature}; expected a number '
+                     'above 0.')
+  if not 0 <= settings.threshold <= 1:
+    raise ValueError(f'pseudo_labels.threshold is {settings.threshold}; expected it in [0, 1].')
+
+
+def make(logits, settings, key):
+  """Makes labels of what the IDM says.
+
+  Args:
+    logits: [B, T, A] of the IDM, -inf for actions that the environment does not know.
+    settings: `Settings`, of another mode than hard, which needs no probabilities: see
+      `alpt.predict`.
+    key: PRNG key, of `sampled`.
+
+  Returns:
+    `Labels`; [B, T] float32, the probabilities of the most probable actions.
+  """
+  logits = jax.lax.stop_gradient(logits.astype(jnp.float32))
+  best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+  # Not the quotient alone: of a small temperature it would be infinite.
+  logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / settings.temperature
+  probabilities = jax.nn.softmax(logits, axis=-1)
+  confidence = jnp.max(probabilities, axis=-1)
+  if settings.mode == 'soft':
+    return Labels(best, probabilities=probabilities), confidence
+  if settings.mode == 'sampled':
+    return Labels(jax.random.categorical(key, logits).astype(jnp.int32)), confidence
+  if settings.mode == 'weighted':
+    return Labels(best, weights=confidence), confidence
+  assert settings.mode == 'thresholded', settings.mode
+  return Labels(best, is_kept=confidence >= settings.threshold), confidence
+
+
+def teach(batch, labels):
+  """Puts labels where a batch has none; what it knows stays, and counts whole.
+
+  Args:
+    batch: a `types.Batch`.
+    labels: `Labels` for it.
+
+  Returns:
+    A `types.Batch` whose `is_labelled` includes the labels that are kept.
+  """
+  known = batch.is_labelled
+  taught = batch._replace(
+      actions=jnp.where(known, batch.actions, labels.ids),
+      is_labelled=jnp.ones_like(known) if labels.is_kept is None else known | labels.is_kept)
+  if labels.weights is not None:
+    taught = taught._replace(action_weights=jnp.where(known, 1., labels.weights))
+  if labels.probabilities is not None:
+    truth = _one_hot(batch.actions, labels.probabilities)
+    taught = taught._replace(
+        action_probabilities=jnp.where(known[..., None], truth, labels.probabilities))
+  return taught
+
+
+def like(batch, taught):
+  """Gives a batch that has its actions from the data the fields that `teach` added to another."""
+  if taught.action_weights is not None:
+    batch = batch._replace(action_weights=jnp.ones(batch.actions.shape, jnp.float32))
+  if taught.action_probabilities is not None:
+    batch = batch._replace(
+        action_probabilities=_one_hot(batch.actions, taught.action_probabilities))
+  return batch
+
+
+def _one_hot(actions, probabilities):
+  return jax.nn.one_hot(actions, probabilities.shape[-1], dtype=probabilities.dtype)
