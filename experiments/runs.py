@@ -97,6 +97,24 @@ def describe(variants):
           for name, variant in variants.items()}
 
 
+def of_budgets(config, variant, budgets):
+  """What distinguishes the runs of a variant with different numbers of labels: a list of changes.
+
+  Args:
+    config: of the experiment.
+    variant: of the study.
+    budgets: numbers of labels, or None for those of the config.
+  """
+  if budgets is None:
+    return [{}]
+  if not budgets or len(set(budgets)) < len(budgets):
+    raise ValueError(f'study.budgets is {tuple(budgets)}; expected numbers of labels, each once, '
+                     'e.g. (50, 250).')
+  if not methods.METHODS[variant.method].is_action_limited:
+    budgets = (config.num_labels,)
+  return [{'num_labels': budget} for budget in budgets]
+
+
 def environments(planned):
   """Names of the environments whose data some runs read."""
   return sorted({name for run in planned for name in (

@@ -9,18 +9,23 @@ from experiments import collect, runs
 
 
 def plan(config):
-  """Returns the `runs.Run`s of the experiment; seed i goes with target i."""
+  """Returns the `runs.Run`s of the experiment; seed i goes with target i.
+
+  `study.budgets` asks for the runs of every number of labels, whose names say it.
+  """
   study = config.study
   if len(study.seeds) != len(study.targets):
     raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
                      f'{len(study.targets)}; expected a target for every seed.')
   return [
-      runs.Run(f'{observation}-{name}-seed{seed}', name, dict(
+      runs.Run('-'.join(filter(None, (observation, str(changes.get('num_labels', '')), name,
+                                      f'seed{seed}'))), name, changes | dict(
           method=variant.method, observation=observation, target=target, sources=variant.sources,
           seed=seed, label_seed=seed))
       for observation in study.observations
       for seed, target in zip(study.seeds, study.targets, strict=True)
-      for name, variant in study.variants.items()]
+      for name, variant in study.variants.items()
+      for changes in runs.of_budgets(config, variant, study.get('budgets'))]
 
 
 def collect_data(config, planned):

@@ -7,6 +7,7 @@ The argument is a preset:
   desk   2 cores: one target, one seed, `grid` observations; minutes. The default.
   study  as desk, but both observations, three seeds, each with a target maze of its own, and two
          variants more.
+  budget as study, but `grid` only: how many labels are enough? An hour on one core.
   paper  the sizes of Table 3, for an accelerator.
   tiny   seconds; for tests.
 """
@@ -131,6 +132,17 @@ def _study(config):
                       targets=(target(0), target(1), target(2)))
 
 
+def _budget(config):
+  config.workdir = 'runs/maze_budget'
+  config.eval_every_steps = 500  # What counts is the last one.
+  del config.study.variants['alpt_blocked_tunnel']  # One source.
+  config.study.update(seeds=(0, 1, 2), targets=(target(0), target(1), target(2)))
+  # Up to half of the actions of the smallest target's data. What does not depend on the number of
+  # labels is trained with `num_labels` only.
+  config.study.budgets = (50, 250, 1000, 5000)
+  config.study.num_clips = 10  # To be labelled next; see alpt_jax/clips.py.
+
+
 def _paper(config):  # Table 3; the number of steps is not stated.
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1)
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
@@ -158,4 +170,4 @@ def _tiny(config):
   config.study.targets = (config.target,)
 
 
-_PRESETS = {'desk': _desk, 'study': _study, 'paper': _paper, 'tiny': _tiny}
+_PRESETS = {'desk': _desk, 'study': _study, 'budget': _budget, 'paper': _paper, 'tiny': _tiny}
