@@ -7,7 +7,7 @@ The argument is a preset:
   desk   2 cores: one target, one seed, `grid` observations; minutes. The default.
   study  as desk, but both observations, three seeds, each with a target maze of its own, and two
          variants more.
-  budget as study, but `grid` only: how many labels are enough? An hour on one core.
+  budget as study, but `grid` only: how many labels are enough? Half an hour on one core.
   paper  the sizes of Table 3, for an accelerator.
   tiny   seconds; for tests.
 """
@@ -134,12 +134,13 @@ def _study(config):
 
 def _budget(config):
   config.workdir = 'runs/maze_budget'
-  config.eval_every_steps = 500  # What counts is the last one.
-  del config.study.variants['alpt_blocked_tunnel']  # One source.
+  # Less than desk, for many runs: half the windows of the DT, a tenth fewer updates.
+  config.batch_size, config.num_steps, config.eval_every_steps = 32, 900, 450
   config.study.update(seeds=(0, 1, 2), targets=(target(0), target(1), target(2)))
-  # Up to half of the actions of the smallest target's data. What does not depend on the number of
-  # labels is trained with `num_labels` only.
-  config.study.budgets = (50, 250, 1000, 5000)
+  # With and without a source; the oracle, which labels are nothing to, once.
+  for name in ('dt1', 'alpt_blocked_tunnel'):
+    del config.study.variants[name]
+  config.study.budgets = (50, 250, 1000, 5000)  # The smallest target's data has 11,000 actions.
   config.study.num_clips = 10  # To be labelled next; see alpt_jax/clips.py.
 
 
