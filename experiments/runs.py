@@ -91,9 +91,10 @@ def is_finished(config, run):
 
 
 def describe(variants):
-  """Returns {name: {'label', 'description'}} of a study's variants, for the results."""
+  """Returns {name: {'label', 'description', ...}} of a study's variants, for the results."""
   return {name: {'label': variant.label,
-                 'description': methods.METHODS[variant.method].description}
+                 'description': methods.METHODS[variant.method].description,
+                 'is_action_limited': methods.METHODS[variant.method].is_action_limited}
           for name, variant in variants.items()}
 
 
@@ -197,7 +198,7 @@ class Truths:
 
 
 def label_scores(config, run, truths):
-  """Says what the labels of a run's IDM are worth.
+  """Says what the labels of a run's IDM are worth, and which ones to ask for next.
 
   Reading the truth takes long, so what was found is kept in the run's directory until labels or
   data change.
@@ -209,7 +210,8 @@ def label_scores(config, run, truths):
 
   Returns:
     A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
-    `label_quality.describe`, None if the run has not labelled anything; `problem`, a list of at
+    `label_quality.describe`, None if the run has not labelled anything; with `clips` from
+    `label_quality.worth_labelling`, as many as `study.num_clips`; `problem`, a list of at
     most one sentence on labels that cannot be read or are of other data, and are not counted.
   """
   own = run_config(config, run)
@@ -218,6 +220,9 @@ def label_scores(config, run, truths):
     return {'accuracy': {}, 'labelling': None, 'problem': []}
   key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
          'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
+  num_clips = config.study.get('num_clips', 0)
+  if num_clips:
+    key['num_clips'] = num_clips
   path = pathlib.Path(own.workdir, 'label_scores.json')
   try:
     kept = json.loads(path.read_text())
@@ -225,10 +230,12 @@ def label_scores(config, run, truths):
     kept = {}
   if kept.get('key') != key:
     truth, domain = truths[own.target], domains.of(own)
+    spec = domain.spec(own, own.target)
     try:
       accuracy = label_quality.score_labels(files, truth)
-      labelling = label_quality.describe(
-          files[-1], truth, domain.spec(own, own.target), domain.ACTION_NAMES)
+      labelling = label_quality.describe(files[-1], truth, spec, domain.ACTION_NAMES)
+      if num_clips:
+        labelling['clips'] = label_quality.worth_labelling(files[-1], truth, spec, num_clips)
     except ValueError as error:
       return {'accuracy': {}, 'labelling': None, 'problem': [str(error)]}
     kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': labelling}
@@ -239,7 +246,7 @@ def label_scores(config, run, truths):
 def shown_labelling(run, own, label, labelling):
   """The entry of a run in the `labellings` of the results; `label` is the method's for readers."""
   return {'run': run.name, 'method': run.variant, 'label': label, 'target': own.target,
-          'seed': own.seed, **labelling}
+          'seed': own.seed, 'num_labels': own.num_labels, **labelling}
 
 
 def shown_episode(config, run, own):

@@ -120,6 +120,8 @@ def gather(config, planned, failed):
       'games': {game: _describe_game(config, game, role) for game, role in games.items()},
       'runs': [], 'rows': [], 'labellings': [],
   }
+  if config.study.score.get('budgets'):
+    result['budgets'] = sorted({*config.study.score.budgets, *config.study.labels.budgets})
   is_shown, episodes = set(), {}
   for run in planned:
     target = run.changes['target']

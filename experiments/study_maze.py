@@ -54,23 +54,27 @@ def gather(config, planned, failed):
       'mazes': {name: _describe_maze(name, role, config) for name, role in roles.items()},
       'runs': [], 'rows': [], 'labellings': [],
   }
+  if config.study.get('budgets'):
+    result['budgets'] = list(config.study.budgets)
   truths, is_shown = {}, set()
   for run in planned:
     observation = run.changes['observation']
     if observation not in truths:
       truths[observation] = runs.Truths(runs.run_config(config, run))
     scores = runs.label_scores(config, run, truths[observation])
-    rows, rollout = _read_rows(config, run, scores['accuracy'])
+    own = runs.run_config(config, run)
+    rows, rollout = _read_rows(own, config, run, scores['accuracy'])
     result['rows'] += rows
     status = runs.status(config, run, failed)
     # The first target that is done stands for the others.
-    if status == 'done' and scores['labelling'] and (observation, run.variant) not in is_shown:
-      is_shown.add((observation, run.variant))
+    setting = observation, run.variant, own.num_labels
+    if status == 'done' and scores['labelling'] and setting not in is_shown:
+      is_shown.add(setting)
       result['labellings'].append(
           runs.shown_labelling(
-              run, runs.run_config(config, run),
-              f"{result['methods'][run.variant]['label']} ({observation})", scores['labelling']))
-    result['runs'].append(_identity(run) | {
+              run, own, f"{result['methods'][run.variant]['label']} ({observation})",
+              scores['labelling']))
+    result['runs'].append(_identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': config.num_steps, 'rollout': rollout,
         'damaged': runs.damaged(config, run) + scores['problem'],
@@ -78,10 +82,10 @@ def gather(config, planned, failed):
   return result
 
 
-def _identity(run):
-  names = ('observation', 'target', 'seed')
-  return ({'run': run.name, 'method': run.variant} | {name: run.changes[name] for name in names}
-          | {'sources': list(run.changes['sources'])})
+def _identity(run, own):
+  names = ('observation', 'target', 'seed', 'num_labels')
+  return ({'run': run.name, 'method': run.variant} | {name: own[name] for name in names}
+          | {'sources': list(own.sources)})
 
 
 def _describe_maze(name, role, config):
@@ -96,12 +100,11 @@ def _describe_maze(name, role, config):
   }
 
 
-def _read_rows(config, run, accuracy):
+def _read_rows(own, config, run, accuracy):
   """Returns the rows of a run, one an evaluation, and the paths of its last one."""
-  own = runs.run_config(config, run)
   rows, rollout = [], None
   for step, scores in runs.evaluations(config, run).items():
-    row = _identity(run) | {'step': step, 'frames': step * own.batch_size * own.window,
+    row = _identity(run, own) | {'step': step, 'frames': step * own.batch_size * own.window,
                             'label_accuracy': accuracy.get(step)}
     for mode in ('argmax', 'sampled'):
       for name in ('success_500', 'success_50', 'spl', 'mean_steps'):
