@@ -15,14 +15,22 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import report, report_labels, report_page, suite, video
-from tests import browser, labelling_data, report_atari_test, report_test, suite_test
+from tests import (
+    browser,
+    findings_budget_test,
+    labelling_data,
+    report_atari_test,
+    report_budget_test,
+    report_test,
+    suite_test,
+)
 
 _WIDTHS = (360, 768, 1280)  # A phone, a tablet, a desk.
 _ALL_ACTIONS = (  # The 18 actions of the Atari console.
     'NOOP', 'FIRE', 'UP', 'RIGHT', 'LEFT', 'DOWN', 'UPRIGHT', 'UPLEFT', 'DOWNRIGHT', 'DOWNLEFT',
     'UPFIRE', 'RIGHTFIRE', 'LEFTFIRE', 'DOWNFIRE', 'UPRIGHTFIRE', 'UPLEFTFIRE', 'DOWNRIGHTFIRE',
     'DOWNLEFTFIRE')
-_PAGES = ('maze', 'atari', 'labels', 'suite')
+_PAGES = ('maze', 'atari', 'labels', 'budget', 'suite')
 
 # The examples of a labelling: how many actions are wrong, and the first step.
 _MOST_WRONG = [(2, 40), (1, 11), (1, 90), (0, 7)]
@@ -75,6 +83,8 @@ def setUpModule():
   report.write_report(report_test.make_results(), _path('maze'))
   report.write_report(report_atari_test.make_results(), _path('atari'))
   _write('labels', _labels_page())
+  report.write_report(
+      report_budget_test.add_clips(findings_budget_test.make_maze_results()), _path('budget'))
   _write('suite', _suite_page())
 
 
