@@ -18,10 +18,11 @@ def plan(config):
     raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
                      f'{len(study.targets)}; expected a target for every seed.')
   return [
-      runs.Run('-'.join(filter(None, (observation, str(changes.get('num_labels', '')), name,
-                                      f'seed{seed}'))), name, changes | dict(
-          method=variant.method, observation=observation, target=target, sources=variant.sources,
-          seed=seed, label_seed=seed))
+      runs.Run(
+          '-'.join((observation, *map(str, changes.values()), name, f'seed{seed}')), name,
+          changes | dict(
+              method=variant.method, observation=observation, target=target,
+              sources=variant.sources, seed=seed, label_seed=seed))
       for observation in study.observations
       for seed, target in zip(study.seeds, study.targets, strict=True)
       for name, variant in study.variants.items()
