@@ -56,12 +56,16 @@ class Panel:
     anchors: {name: level}, drawn as dashed lines; NaN levels are left out, levels outside of
       `limits` are named at the edge, with an arrow.
     limits: y range.
+    x_label: of the x axis, with its unit.
+    is_log: whether the x axis is logarithmic, with a tick at every step of the curves.
   """
   title: str
   y_label: str
   curves: tuple[tuple[Style, statistics.Curve], ...]
   anchors: dict[str, float]
   limits: tuple[float, float]
+  x_label: str = 'gradient steps'
+  is_log: bool = False
 
 
 def styles(labels):
@@ -124,8 +128,19 @@ def _draw(ax, panel):
   for style, curve in panel.curves:
     _draw_curve(ax, style, curve)
   ax.set_ylim(*panel.limits)
-  ax.set_xlim(left=0)
+  if not panel.is_log:
+    ax.set_xlim(left=0)
   _draw_anchors(ax, panel)
+  if panel.is_log:
+    ax.set_xscale('log')
+    ax.xaxis.set_major_locator(ticker.FixedLocator(sorted(
+        {step for _, curve in panel.curves for step in curve.steps.tolist()})))
+    ax.xaxis.set_minor_locator(ticker.NullLocator())
+    ax.xaxis.set_major_formatter(_thousands)
+
+
+def _thousands(x, _):
+  return f'{x / 1000:g}k' if abs(x) >= 1000 else f'{x:g}'
 
 
 def _decorate(ax, title, x_label, y_label):
@@ -134,7 +149,7 @@ def _decorate(ax, title, x_label, y_label):
   ax.set_xlabel(x_label, color=_INK)
   ax.set_ylabel(y_label, color=_INK)
   ax.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-  ax.xaxis.set_major_formatter(lambda x, _: f'{x / 1000:g}k' if abs(x) >= 1000 else f'{x:g}')
+  ax.xaxis.set_major_formatter(_thousands)
   ax.grid(color=_FAINT, lw=.6)
   ax.set_axisbelow(True)
   ax.tick_params(color=_FAINT, labelcolor=_INK)
@@ -167,7 +182,7 @@ def curves_svg(panel, name):
   Returns:
     An `<svg>` element; it uses the page's CSS variables --line and --muted.
   """
-  return plot_svg(lambda ax: _draw(ax, panel), panel.title, 'gradient steps', panel.y_label, name)
+  return plot_svg(lambda ax: _draw(ax, panel), panel.title, panel.x_label, panel.y_label, name)
 
 
 def profiles_svg(profiles, name):

@@ -13,7 +13,7 @@ import zlib
 import cv2
 import numpy as np
 
-from alpt_jax import label
+from alpt_jax import clips, label
 
 _NUM_EXAMPLES = {'wrong': 6, 'unsure': 3, 'drawn': 3}
 _SMALLEST_FRAME = 84  # Pixels; smaller ones are shown enlarged.
@@ -127,11 +127,8 @@ def describe(path, truth, spec, action_names):
     observations that are no pictures.
   """
   labels = _read_labels(path, truth)
-  true, has_truth = _true_actions(labels, truth)
+  true, predicted, has_truth = _indices(labels, truth, spec)
   is_hidden = labels.is_counted & ~labels.was_labelled & has_truth
-  index = np.full(spec.num_actions, -1)
-  index[list(spec.legal_actions)] = np.arange(len(spec.legal_actions))
-  true, predicted = index[true], index[labels.actions]
   num_actions = len(spec.legal_actions)
   counts = np.bincount(true[is_hidden] * num_actions + predicted[is_hidden],
                        minlength=num_actions ** 2)
@@ -142,6 +139,46 @@ def describe(path, truth, spec, action_names):
   return {'step': _step(path), 'num_hidden': int(is_hidden.sum()),
           'actions': [action_names[a] for a in spec.legal_actions],
           'confusion': counts.reshape(num_actions, num_actions).tolist(), 'examples': examples}
+
+
+def _indices(labels, truth, spec):
+  """True and predicted actions, as indices into the legal ones; which are known: [W, T] each."""
+  index = np.full(spec.num_actions, -1)
+  index[list(spec.legal_actions)] = np.arange(len(spec.legal_actions))
+  true, has_truth = _true_actions(labels, truth)
+  return index[true], index[labels.actions], has_truth
+
+
+def worth_labelling(path, truth, spec, num_clips):
+  """Picks windows whose labels would help most, by `clips.choose`.
+
+  Args:
+    path: one of `files`.
+    truth: as in `score_labels`.
+    spec: the `types.EnvironmentSpec` of the target.
+    num_clips: how many windows.
+
+  Returns:
+    A list, the most useful first, of what `describe` calls an example, without `kind` and with
+    `uncertainty`, one minus the mean confidence. Empty if the run did not write how sure it was, or
+    for observations that are no pictures.
+  """
+  labels = _read_labels(path, truth)
+  if np.isnan(labels.confidence).any() or spec.observation_kind == 'vector':
+    return []
+  window = labels.actions.shape[1]
+  rows = np.flatnonzero(labels.start + window <= truth.num_transitions[labels.episode])
+  episode, start, was_labelled = (field[rows] for field in (
+      labels.episode, labels.start, labels.was_labelled))
+  unsure = clips.uncertainty(labels.confidence[rows], ~was_labelled)
+  looks = np.concatenate([
+      clips.looks(truth.cut(episode[some], start[some], window).observations)
+      for some in np.array_split(np.arange(len(rows)), len(rows) // 256 + 1)])
+  chosen = clips.choose(unsure, clips.balanced(looks), num_clips, episode=episode, start=start,
+                        window=window, is_labelled=was_labelled.any(axis=1))
+  true, predicted, _ = _indices(labels, truth, spec)
+  return [{'uncertainty': round(float(unsure[i]), 4)}
+          | _example(rows[i], labels, truth, true, predicted, spec) for i in chosen]
 
 
 def _choose_examples(labels, is_hidden, is_wrong):

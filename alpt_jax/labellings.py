@@ -5,6 +5,7 @@ A labelling is a part of results.json:
   run, method, target   strings, as everywhere in that file
   label                 the method's name for readers
   seed, step            whole numbers
+  num_labels            may be there: how many labels training was given
   num_hidden            how many hidden actions were labelled and counted
   actions               names of the A legal actions
   confusion             [A, A] counts of hidden actions; a row per true, a column per predicted
@@ -16,6 +17,8 @@ A labelling is a part of results.json:
     confidence            [T] probability that the IDM gives to its prediction, or null
     was_labelled          [T] whether training knew the true action, so that it was not hidden
     return_to_go          [T] numbers, or null
+  clips                 may be there: windows that are worth labelling, as examples, each with
+    uncertainty           one minus the mean confidence
 """
 
 import base64
@@ -130,8 +133,16 @@ def check(labelling, where):
   if total != labelling['num_hidden']:
     fields.fail(f'{where}.num_hidden', f'is {labelling["num_hidden"]}',
                 f'{total}, the sum of confusion')
-  for i, example in enumerate(labelling['examples']):
-    _check_example(example, len(actions), f'{where}.examples[{i}]')
+  if 'num_labels' in labelling:
+    _check_counts(labelling, ('num_labels',), where)
+  clips = labelling.get('clips', [])
+  if not isinstance(clips, list):
+    fields.fail(f'{where}.clips', fields.shown(clips), 'a list')
+  for name, shown in (('examples', labelling['examples']), ('clips', clips)):
+    for i, example in enumerate(shown):
+      _check_example(example, len(actions), f'{where}.{name}[{i}]')
+      if name == 'clips':
+        fields.check(example, {'uncertainty': numbers.Real}, f'{where}.clips[{i}]')
 
 
 class Numbers(NamedTuple):

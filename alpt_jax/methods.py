@@ -63,6 +63,11 @@ class Method:
     phases = [p for p in (self.joint, self.pretrain, self.finetune) if p]
     return any(SOURCES in p.idm + p.dt for p in phases)
 
+  @property
+  def is_action_limited(self):
+    """Whether it matters how many transitions of the target are labelled."""
+    return self.finetune.unlabelled != TRUE_ACTIONS
+
 
 def phase_of(method_name, phase_name):
   """Looks up a phase.

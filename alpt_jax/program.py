@@ -53,7 +53,7 @@ def network_params(state):
   return {name: part.params for name, part in parts.items() if isinstance(part, types.ModelState)}
 
 
-def _make_networks(config, spec):
+def make_networks(config, spec):
   """Makes the modules of a run of IDM and DT.
 
   Args:
@@ -117,7 +117,7 @@ def make_program(config, phase, specs, mesh):
 
 def _alpt(config, phase, specs, place):
   """Returns networks, init and update of a run that trains IDM and DT."""
-  networks = _make_networks(config, specs[0])
+  networks = make_networks(config, specs[0])
   settings = config.optimizer
   both_optimizers = tuple(
       optimizers.make_optimizer(

@@ -1,10 +1,19 @@
 """The report of an experiment: a page, a table, a picture and a few lines of text.
 
-What an experiment's page says is in a file of its own, named after the experiment; both are made of
-`report_page` and `figures`, from numbers that `findings` and its likes compute.
+What an experiment's page says is in a file of its own, named after the experiment; studies of how
+many labels are enough have one for both. All are made of `report_page` and `figures`, from numbers
+that `findings` and its likes compute.
 """
 
-from alpt_jax import figures, report_atari, report_maze, report_page, results_file, whole_files
+from alpt_jax import (
+    figures,
+    report_atari,
+    report_budget,
+    report_maze,
+    report_page,
+    results_file,
+    whole_files,
+)
 
 _REPORTS = {'maze': report_maze, 'atari': report_atari}
 
@@ -16,7 +25,7 @@ def of(results):
     ValueError: if the results lack a field, or are of an unknown experiment.
   """
   results_file.check(results)
-  return _REPORTS[results['experiment']]
+  return report_budget if 'budgets' in results else _REPORTS[results['experiment']]
 
 
 def write_report(results, path):

@@ -161,6 +161,25 @@ def _example(example, actions, ranks):
           f'{_strip(example, actions)}</figure>')
 
 
+def clips(labelling):
+  """Shows the clips of a labelling that are worth labelling, the first one first.
+
+  Args:
+    labelling: one that `labellings.check` accepts, with `clips`.
+
+  Returns:
+    HTML.
+  """
+  if not labelling['clips']:
+    return '<p>None: all windows have labels, or the run did not write how sure it was.</p>'
+  figures = (
+      f'<figure class="example"><figcaption>{i + 1}. Episode {clip["episode"]}, from step '
+      f'{clip["start"]}: <b>uncertainty {clip["uncertainty"]:.2f}</b></figcaption>\n'
+      f'{_strip(clip, labelling["actions"])}</figure>'
+      for i, clip in enumerate(labelling['clips']))
+  return '\n'.join(['<div class="examples">', *figures, '</div>'])
+
+
 def _controls(examples):
   has_confidence = any(example['confidence'] is not None for example in examples)
   orders = [order for order in labellings.ORDERS if order != 'least sure' or has_confidence]
@@ -187,7 +206,8 @@ def _viewer(labelling):
 
 def _labelling(labelling, is_open):
   numbers = labellings.compute(labelling['confusion'])
-  title = (f'{labelling["label"]}, {labelling["target"]}, seed {labelling["seed"]}, '
+  num_labels = f'{labelling["num_labels"]:,} labels, ' if 'num_labels' in labelling else ''
+  title = (f'{labelling["label"]}, {labelling["target"]}, {num_labels}seed {labelling["seed"]}, '
            f'step {labelling["step"]:,}')
   return '\n'.join([
       f'<details class="labelling"{" open" if is_open else ""}><summary><b>{_e(title)}</b>: '

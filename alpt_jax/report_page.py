@@ -135,8 +135,9 @@ def _without_pictures(results):
   changes = {}
   if 'labellings' in results:
     changes['labellings'] = [
-        labelling | {'examples': [{k: v for k, v in example.items() if k != 'strip'}
-                                  for example in labelling['examples']]}
+        labelling | {part: [{k: v for k, v in example.items() if k != 'strip'}
+                            for example in labelling[part]]
+                     for part in ('examples', 'clips') if part in labelling}
         for labelling in results['labellings']]
   if 'episodes' in results:
     changes['episodes'] = [{k: v for k, v in episode.items() if k != 'gif'}

@@ -3,7 +3,7 @@
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
 missing (absent, null or NaN). There may be `labellings` (see `labellings.py`) and, of games,
-`episodes` to watch.
+`episodes` to watch. In a study of `budgets`, numbers of labels, runs differ by `num_labels`, too.
 """
 
 import base64
@@ -105,6 +105,14 @@ _EXPERIMENTS = {
 }
 
 
+def _check_budgets(budgets, where):
+  if not isinstance(budgets, list) or not budgets:
+    fields.fail(where, fields.shown(budgets), 'a list of numbers of labels')
+  for i, budget in enumerate(budgets):
+    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
+      fields.fail(f'{where}[{i}]', fields.shown(budget), 'a number of labels, at least 1')
+
+
 def _check_choices(record, choices, where):
   for field, known in choices.items():
     if record[field] not in known:
@@ -127,13 +135,17 @@ def check(results, name='results'):
   fields.check(results, experiment.top | {experiment.places: dict}, name)
   places = results[experiment.places]
   identity = _IDENTITY | experiment.identity
+  if 'budgets' in results:
+    _check_budgets(results['budgets'], f'{name}.budgets')
+    identity |= {'num_labels': numbers.Real}
   choices = {'method': results['methods'], 'target': places} | experiment.choices
-  one_of_a_kind = ('method', *experiment.identity, 'target', 'seed')
+  one_of_a_kind = ('method', *(key for key in identity if key not in _IDENTITY), 'target', 'seed')
   for i, threshold in enumerate(results.get('thresholds', [])):
     if not isinstance(threshold, numbers.Real):
       fields.fail(f'{name}.thresholds[{i}]', f'is {threshold!r}', 'a number')
   for method, record in results['methods'].items():
-    fields.check(record, {'label': str}, f'{name}.methods.{method}')
+    fields.check(record, {'label': str} | (
+        {'is_action_limited': bool} if 'budgets' in results else {}), f'{name}.methods.{method}')
   for place, record in places.items():
     experiment.check_place(record, f'{name}.{experiment.places}.{place}')
   for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode)):

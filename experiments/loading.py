@@ -44,7 +44,7 @@ def read(config):
   for i, name in enumerate(names):
     data = episode_files.EpisodeFiles(
         directories[name], domain.spec(config, name))
-    domain.reserve(config, data)
+    domains.reserve(config, data)
     streams.append(pipeline.Stream(
         'dt', data, sampling.whole_episodes(data.num_transitions), i, rows))
   batches = pipeline.Pipeline(

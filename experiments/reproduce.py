@@ -7,9 +7,9 @@ python -m experiments.reproduce --config=experiments/configs/paper.py:figure=2,p
 First says what it is going to do and about how long that takes; --dry_run ends there. Every run is
 a process of its own (experiments/train.py) with a directory of its own under `workdir`; what is
 finished is not done again, what was interrupted goes on. Writes results.json, results.csv,
-figure.png and report.html; of a figure of the paper into a directory of its own, and into `workdir`
-figures.html and figures.json on all figures that are there. Two figures can be made side by side:
-what one trains, the other waits for.
+figure.png and report.html, and clips.json of a study of budgets; of a figure of the paper into a
+directory of its own, and into `workdir` figures.html and figures.json on all figures that are
+there. Two figures can be made side by side: what one trains, the other waits for.
 """
 
 import concurrent.futures
@@ -27,7 +27,7 @@ import time
 
 from absl import flags
 
-from alpt_jax import metrics, report, suite, train, versions, whole_files
+from alpt_jax import findings_budget, metrics, report, suite, train, versions, whole_files
 from experiments import cli, estimates, runs, submission
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
@@ -216,6 +216,8 @@ def _write(config, planned, failed):
   report.write_report(results, directory / 'report.html')
   report.write_csv(results, directory / 'results.csv')
   report.figure_png(results, directory / 'figure.png')
+  if results.get('budgets'):
+    whole_files.write_json(directory / 'clips.json', findings_budget.clips(results))
   if config.study.get('figure'):
     suite.write(config.workdir)
   return report.summary_lines(results)

@@ -97,8 +97,9 @@ def own_labels(variant):
 
 
 def describe(variants):
-  """Returns {name: {'label', 'description'}} of a study's variants, for the results."""
-  return {name: {'label': variant.label, 'description': _description(variant)}
+  """Returns {name: {'label', 'description', ...}} of a study's variants, for the results."""
+  return {name: {'label': variant.label, 'description': _description(variant),
+                 'is_action_limited': methods.METHODS[variant.method].is_action_limited}
           for name, variant in variants.items()}
 
 
@@ -107,6 +108,24 @@ def _description(variant):
   for own in own_labels(variant).values():
     words.append(', '.join(f'{key} {value}' for key, value in own.items()) + '.')
   return ' Labels: '.join(words)
+
+
+def of_budgets(config, variant, budgets):
+  """What distinguishes the runs of a variant with different numbers of labels: a list of changes.
+
+  Args:
+    config: of the experiment.
+    variant: of the study.
+    budgets: numbers of labels, or None for those of the config.
+  """
+  if budgets is None:
+    return [{}]
+  if not budgets or len(set(budgets)) < len(budgets):
+    raise ValueError(f'study.budgets is {tuple(budgets)}; expected numbers of labels, each once, '
+                     'e.g. (50, 250).')
+  if not methods.METHODS[variant.method].is_action_limited:
+    budgets = (config.num_labels,)
+  return [{'num_labels': budget} for budget in budgets]
 
 
 def environments(planned):
@@ -191,7 +210,7 @@ class Truths:
 
 
 def label_scores(config, run, truths):
-  """Says what the labels of a run's IDM are worth.
+  """Says what the labels of a run's IDM are worth, and which ones to ask for next.
 
   Reading the truth takes long, so what was found is kept in the run's directory until labels or
   data change.
@@ -203,7 +222,8 @@ def label_scores(config, run, truths):
 
   Returns:
     A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
-    `label_quality.describe`, None if the run has not labelled anything; `problem`, a list of at
+    `label_quality.describe`, None if the run has not labelled anything; with `clips` from
+    `label_quality.worth_labelling`, as many as `study.num_clips`; `problem`, a list of at
     most one sentence on labels that cannot be read or are of other data, and are not counted.
   """
   own = run_config(config, run)
@@ -212,6 +232,9 @@ def label_scores(config, run, truths):
     return {'accuracy': {}, 'labelling': None, 'problem': []}
   key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
          'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
+  num_clips = config.study.get('num_clips', 0)
+  if num_clips:
+    key['num_clips'] = num_clips
   path = pathlib.Path(own.workdir, 'label_scores.json')
   try:
     kept = json.loads(path.read_text())
@@ -219,10 +242,12 @@ def label_scores(config, run, truths):
     kept = {}
   if kept.get('key') != key:
     truth, domain = truths[own.target], domains.of(own)
+    spec = domain.spec(own, own.target)
     try:
       accuracy = label_quality.score_labels(files, truth)
-      labelling = label_quality.describe(
-          files[-1], truth, domain.spec(own, own.target), domain.action_names(own))
+      labelling = label_quality.describe(files[-1], truth, spec, domain.action_names(own))
+      if num_clips:
+        labelling['clips'] = label_quality.worth_labelling(files[-1], truth, spec, num_clips)
     except ValueError as error:
       return {'accuracy': {}, 'labelling': None, 'problem': [str(error)]}
     kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': labelling}
@@ -233,7 +258,7 @@ def label_scores(config, run, truths):
 def shown_labelling(run, own, label, labelling):
   """The entry of a run in the `labellings` of the results; `label` is the method's for readers."""
   return {'run': run.name, 'method': run.variant, 'label': label, 'target': own.target,
-          'seed': own.seed, **labelling}
+          'seed': own.seed, 'num_labels': own.num_labels, **labelling}
 
 
 def shown_episode(config, run, own):

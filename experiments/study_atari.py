@@ -14,14 +14,18 @@ from experiments import collect_atari, runs
 
 
 def plan(config):
-  """Returns the `runs.Run`s of the experiment; a pretraining comes before what starts from it."""
+  """Returns the `runs.Run`s of the experiment; a pretraining comes before what starts from it.
+
+  Agents are trained with the config's number of labels, or with those of `study.score.budgets`.
+  """
   planned = []
   for name in ('seeds', 'score_seeds'):
     if not config.study[name]:
       raise ValueError(f'study.{name} is empty; expected at least one seed, e.g. (0,).')
   for seed in config.study.score_seeds:
     for target in config.study.score.targets:
-      planned += _part(config, 'score', target, seed, num_labels=config.num_labels)
+      for budget in config.study.score.get('budgets', (config.num_labels,)):
+        planned += _part(config, 'score', target, seed, num_labels=budget)
   for seed in config.study.seeds:
     for target in config.study.labels.targets:
       for budget in config.study.labels.budgets:
@@ -38,6 +42,8 @@ def _part(config, part, target, seed, **changes):
     common = changes | dict(
         method=variant.method, seed=seed, label_seed=seed,
         eval_every_steps=study.eval_every_steps) | runs.own_labels(variant)
+    if not methods.METHODS[variant.method].is_action_limited:  # One run stands for all budgets.
+      common['num_labels'] = config.num_labels
     own = dict(target=target, other_targets=(),
                sources=tuple(s for s in variant.sources if s != target))
     pretraining = None
@@ -76,7 +82,7 @@ def _of_phase(config, phase):
 
 
 def _once(planned):
-  """Keeps one of the runs that have the same name: a pretraining that targets share."""
+  """Keeps one of the runs that have the same name: e.g. a pretraining that targets share."""
   first = {}
   for run in planned:
     first.setdefault(run.name, run)
@@ -115,6 +121,8 @@ def gather(config, planned, failed):
       'games': {game: _describe_game(config, game, role) for game, role in games.items()},
       'runs': [], 'rows': [], 'labellings': [],
   }
+  if config.study.score.get('budgets'):
+    result['budgets'] = sorted({*config.study.score.budgets, *config.study.labels.budgets})
   is_shown, episodes = set(), {}
   for run in planned:
     target = run.changes['target']

@@ -9,18 +9,24 @@ from experiments import collect, runs
 
 
 def plan(config):
-  """Returns the `runs.Run`s of the experiment; seed i goes with target i."""
+  """Returns the `runs.Run`s of the experiment; seed i goes with target i.
+
+  `study.budgets` asks for the runs of every number of labels, whose names say it.
+  """
   study = config.study
   if len(study.seeds) != len(study.targets):
     raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
                      f'{len(study.targets)}; expected a target for every seed.')
   return [
-      runs.Run(f'{observation}-{name}-seed{seed}', name, dict(
-          method=variant.method, observation=observation, target=target, sources=variant.sources,
-          seed=seed, label_seed=seed) | runs.own_labels(variant))
+      runs.Run(
+          '-'.join((observation, *map(str, changes.values()), name, f'seed{seed}')), name,
+          changes | dict(
+              method=variant.method, observation=observation, target=target,
+              sources=variant.sources, seed=seed, label_seed=seed) | runs.own_labels(variant))
       for observation in study.observations
       for seed, target in zip(study.seeds, study.targets, strict=True)
-      for name, variant in study.variants.items()]
+      for name, variant in study.variants.items()
+      for changes in runs.of_budgets(config, variant, study.get('budgets'))]
 
 
 def collect_data(config, planned):
@@ -49,23 +55,27 @@ def gather(config, planned, failed):
       'mazes': {name: _describe_maze(name, role, config) for name, role in roles.items()},
       'runs': [], 'rows': [], 'labellings': [],
   }
+  if config.study.get('budgets'):
+    result['budgets'] = list(config.study.budgets)
   truths, is_shown = {}, set()
   for run in planned:
     observation = run.changes['observation']
     if observation not in truths:
       truths[observation] = runs.Truths(runs.run_config(config, run))
     scores = runs.label_scores(config, run, truths[observation])
-    rows, rollout = _read_rows(config, run, scores['accuracy'])
+    own = runs.run_config(config, run)
+    rows, rollout = _read_rows(own, config, run, scores['accuracy'])
     result['rows'] += rows
     status = runs.status(config, run, failed)
     # The first target that is done stands for the others.
-    if status == 'done' and scores['labelling'] and (observation, run.variant) not in is_shown:
-      is_shown.add((observation, run.variant))
+    setting = observation, run.variant, own.num_labels
+    if status == 'done' and scores['labelling'] and setting not in is_shown:
+      is_shown.add(setting)
       result['labellings'].append(
           runs.shown_labelling(
-              run, runs.run_config(config, run),
-              f"{result['methods'][run.variant]['label']} ({observation})", scores['labelling']))
-    result['runs'].append(_identity(run) | {
+              run, own, f"{result['methods'][run.variant]['label']} ({observation})",
+              scores['labelling']))
+    result['runs'].append(_identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': config.num_steps, 'rollout': rollout,
         'damaged': runs.damaged(config, run) + scores['problem'],
@@ -73,10 +83,10 @@ def gather(config, planned, failed):
   return result
 
 
-def _identity(run):
-  names = ('observation', 'target', 'seed')
-  return ({'run': run.name, 'method': run.variant} | {name: run.changes[name] for name in names}
-          | {'sources': list(run.changes['sources'])})
+def _identity(run, own):
+  names = ('observation', 'target', 'seed', 'num_labels')
+  return ({'run': run.name, 'method': run.variant} | {name: own[name] for name in names}
+          | {'sources': list(own.sources)})
 
 
 def _describe_maze(name, role, config):
@@ -91,12 +101,11 @@ def _describe_maze(name, role, config):
   }
 
 
-def _read_rows(config, run, accuracy):
+def _read_rows(own, config, run, accuracy):
   """Returns the rows of a run, one an evaluation, and the paths of its last one."""
-  own = runs.run_config(config, run)
   rows, rollout = [], None
   for step, scores in runs.evaluations(config, run).items():
-    row = _identity(run) | {'step': step, 'frames': step * own.batch_size * own.window,
+    row = _identity(run, own) | {'step': step, 'frames': step * own.batch_size * own.window,
                             'label_accuracy': accuracy.get(step)}
     for mode in ('argmax', 'sampled'):
       for name in ('success_500', 'success_50', 'spl', 'mean_steps'):

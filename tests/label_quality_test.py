@@ -64,6 +64,31 @@ class LabelQualityTest(absltest.TestCase):
     self.assertEqual(label_quality.baselines(found['confusion']),
                      {'majority_accuracy': 4 / 11, 'chance_accuracy': 1 / 3})
 
+  def test_clips_worth_labelling_are_unsure_hidden_and_whole(self):
+    was_labelled = np.zeros((4, 3), bool)
+    was_labelled[3, 0] = True  # Of the window of which it is least sure.
+    self.write(1, TRUE, was_labelled=was_labelled)
+    found = label_quality.worth_labelling(
+        label_quality.files(self.directory)[-1], make_truth(), SPEC, 9)
+    # Brightness changes evenly: windows 0, 1, 2 are 9, 6 and 3 steps from the labelled one, and
+    # 1.8, 2 and .3 are the products with their uncertainties of .2, 1/3 and .1.
+    self.assertEqual([clip['start'] for clip in found], [3, 0, 6])
+    for clip, uncertainty in zip(found, (1 / 3, .2, .1), strict=True):
+      self.assertAlmostEqual(clip['uncertainty'], uncertainty, places=3)
+    self.assertEqual(found[1]['true'], [0, 1, 2])
+    self.assertEqual(cv2.imdecode(np.frombuffer(base64.b64decode(found[0]['strip']), np.uint8),
+                                  cv2.IMREAD_GRAYSCALE).shape, (88, 4 * 88))
+
+  def test_no_clips_without_confidence_and_none_past_the_end(self):
+    self.write(1, TRUE, confidence=None)
+    path, = label_quality.files(self.directory)
+    self.assertEqual(label_quality.worth_labelling(path, make_truth(), SPEC, 9), [])
+    is_counted = np.ones((4, 3), bool)
+    is_counted[3, 2] = False
+    self.write(1, TRUE, is_counted=is_counted, start=np.array([0, 3, 6, 10]))
+    self.assertCountEqual([clip['start'] for clip in label_quality.worth_labelling(
+        path, make_truth(), SPEC, 9)], [0, 3, 6])
+
   def test_most_wrong_windows_come_first_then_least_sure_ones(self):
     self.write(1, [[0, 2, 2], [0, 0, 2], [4, 4, 0], [0, 0, 0]])
     examples = self.describe()['examples']

@@ -18,9 +18,11 @@ from alpt_jax import report, report_audit, report_labels, report_page, suite, vi
 from tests import (
     audit_test,
     browser,
+    findings_budget_test,
     labelling_data,
     report_atari_test,
     report_audit_test,
+    report_budget_test,
     report_test,
     suite_test,
 )
@@ -30,7 +32,7 @@ _ALL_ACTIONS = (  # The 18 actions of the Atari console.
     'NOOP', 'FIRE', 'UP', 'RIGHT', 'LEFT', 'DOWN', 'UPRIGHT', 'UPLEFT', 'DOWNRIGHT', 'DOWNLEFT',
     'UPFIRE', 'RIGHTFIRE', 'LEFTFIRE', 'DOWNFIRE', 'UPRIGHTFIRE', 'UPLEFTFIRE', 'DOWNRIGHTFIRE',
     'DOWNLEFTFIRE')
-_PAGES = ('maze', 'atari', 'labels', 'suite', 'audit')
+_PAGES = ('maze', 'atari', 'labels', 'budget', 'suite', 'audit')
 
 # The examples of a labelling: how many actions are wrong, and the first step.
 _MOST_WRONG = [(2, 40), (1, 11), (1, 90), (0, 7)]
@@ -93,6 +95,8 @@ def setUpModule():
   report.write_report(report_test.make_results(), _path('maze'))
   report.write_report(report_atari_test.make_results(), _path('atari'))
   _write('labels', _labels_page())
+  report.write_report(
+      report_budget_test.add_clips(findings_budget_test.make_maze_results()), _path('budget'))
   _write('suite', _suite_page())
   _write('audit', _audit_page())
 

@@ -10,6 +10,8 @@ The argument is a preset and, after commas, what is learned from what:
   trust           DT1-IDM with every way to trust the IDM's labels (`pseudo_labels`): Freeway, 1,000
                   labels, three seeds.
   study           as desk, but two targets and three seeds for the labels.
+  budget          how many labels are enough? As desk, but three seeds, fewer updates, one source;
+                  IDMs alone in Breakout, agents in Freeway. An hour on one core.
   paper           6 layers of 512, RL Unplugged, for a pod.
   tiny            seconds; for tests.
   setting=five      (section 5.3) target: one of five games, sources: the other four. The default.
@@ -260,6 +262,26 @@ def _trust(config):
   config.study.labels.targets = ()  # Agents only; the labels of their IDMs are scored, too.
 
 
+def _budget(config):
+  config.workdir = 'runs/atari_budget'
+  config.data_dir = 'runs/atari/data'  # What desk records.
+  config.evaluation.num_episodes = 8
+  # Of the 100,000 steps of a game that desk records.
+  config.study.labels.variants = dict(
+      idm_target=dict(label='IDM, target only', method='dt1_idm', sources=()),
+      idm_space_invaders=dict(  # It shares all actions of Breakout.
+          label='IDM, SpaceInvaders too', method='alpt', sources=('SpaceInvaders',)))
+  config.study.labels.update(
+      targets=('Breakout',), budgets=(1000, 3000, 10_000, 30_000), pretrain_steps=200,
+      num_steps=200, eval_every_steps=200)
+  # Agents of this size do not learn to play Breakout, whatever the labels.
+  del config.study.score.variants['dt1'], config.study.score.variants['alpt']
+  config.study.score.update(targets=('Freeway',), num_steps=200, eval_every_steps=200)
+  config.study.score.budgets = (100, 1000, 10_000)
+  config.study.update(seeds=(0, 1, 2), score_seeds=(0, 1, 2))
+  config.study.num_clips = 10  # To be labelled next; see alpt_jax/clips.py.
+
+
 def _paper(config):
   config.workdir, config.data_dir = 'runs/atari_paper', 'data'
   config.runs = (1, 2)  # Section 5.1: 100M steps.
@@ -301,7 +323,8 @@ def _tiny(config):
   config.study.score.update(pretrain_steps=2, num_steps=4, eval_every_steps=2)
 
 
-_PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'paper': _paper, 'tiny': _tiny}
+_PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'budget': _budget, 'paper': _paper,
+            'tiny': _tiny}
 
 
 def _cql_desk(config):
@@ -325,5 +348,5 @@ def _cql_tiny(config):
                     target_update_steps=2)
 
 
-_CQL_PRESETS = {'desk': _cql_desk, 'study': _cql_desk, 'trust': _cql_desk, 'paper': _cql_paper,
-                'tiny': _cql_tiny}
+_CQL_PRESETS = {'desk': _cql_desk, 'study': _cql_desk, 'trust': _cql_desk, 'budget': _cql_desk,
+                'paper': _cql_paper, 'tiny': _cql_tiny}

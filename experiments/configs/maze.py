@@ -8,6 +8,7 @@ The argument is a preset:
   study  as desk, but both observations, three seeds, each with a target maze of its own, and two
          variants more.
   trust  ALPT with every way to trust the IDM's labels (`pseudo_labels`), three seeds.
+  budget as study, but `grid` only: how many labels are enough? Half an hour on one core.
   paper  the sizes of Table 3, for an accelerator.
   tiny   seconds; for tests.
 """
@@ -155,6 +156,18 @@ def _trust(config):
   config.study.update(baseline='hard', seeds=(0, 1, 2), targets=tuple(map(target, range(3))))
 
 
+def _budget(config):
+  config.workdir = 'runs/maze_budget'
+  # Less than desk, for many runs: half the windows of the DT, a tenth fewer updates.
+  config.batch_size, config.num_steps, config.eval_every_steps = 32, 900, 450
+  config.study.update(seeds=(0, 1, 2), targets=(target(0), target(1), target(2)))
+  # With and without a source; the oracle, which labels are nothing to, once.
+  for name in ('dt1', 'alpt_blocked_tunnel'):
+    del config.study.variants[name]
+  config.study.budgets = (50, 250, 1000, 5000)  # The smallest target's data has 11,000 actions.
+  config.study.num_clips = 10  # To be labelled next; see alpt_jax/clips.py.
+
+
 def _paper(config):  # Table 3; the number of steps is not stated.
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1)
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
@@ -182,4 +195,5 @@ def _tiny(config):
   config.study.targets = (config.target,)
 
 
-_PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'paper': _paper, 'tiny': _tiny}
+_PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'budget': _budget, 'paper': _paper,
+            'tiny': _tiny}

@@ -1,0 +1,271 @@
+"""How many labels are enough, and how many a source is worth: from runs with ever more labels.
+
+A line is one method: a metric of its last evaluations against the number of labels. Two questions
+are asked of lines, by rules fixed before any number: which number of labels is enough (`enough`),
+and how many labels without sources are as good as few with them (`equivalent`). The rest finds the
+lines in the results of either experiment.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from alpt_jax import findings, findings_atari, findings_maze, statistics
+
+ACCURACY = 'label_accuracy'
+
+
+class Line(NamedTuple):
+  """A metric of one method against the number of labels.
+
+  Attributes:
+    budgets: [P] int64, ascending; numbers of labels with at least one run.
+    mean: [P] float64; over runs.
+    std: [P] float64; population standard deviation; NaN for one run.
+    n: [P] int64; runs.
+  """
+  budgets: np.ndarray
+  mean: np.ndarray
+  std: np.ndarray
+  n: np.ndarray
+
+
+class Equivalent(NamedTuple):
+  """How many labels one line needs to be where another is.
+
+  Attributes:
+    num_labels: the number; a bound of it if `relation` says so; None if it was not compared.
+    relation: 'about'; 'more than' if no number that was tried is enough; 'at most' if all are.
+    reason: why it was not compared.
+  """
+  num_labels: float | None
+  relation: str
+  reason: str = ''
+
+
+class Group(NamedTuple):
+  """Runs that are compared with each other.
+
+  Attributes:
+    title: what they have in common, for readers.
+    key: the same as a word.
+    methods: in the order of the results.
+    runs: names of their runs, pretrainings left out.
+    metrics: (label accuracy, return): the columns of the rows, or only the first.
+    places: names of the targets.
+  """
+  title: str
+  key: str
+  methods: tuple[str, ...]
+  runs: frozenset[str]
+  metrics: tuple[str, ...]
+  places: tuple[str, ...]
+
+
+def line(values):
+  """Makes a `Line` of {number of labels: values of runs}; what is not finite is not counted."""
+  finite = {budget: x[np.isfinite(x)] for budget, x in (
+      (budget, np.asarray(values[budget], np.float64)) for budget in sorted(values))}
+  finite = {budget: x for budget, x in finite.items() if x.size}
+  return Line(np.array(list(finite), np.int64), np.array([x.mean() for x in finite.values()]),
+              np.array([x.std() if x.size > 1 else math.nan for x in finite.values()]),
+              np.array([x.size for x in finite.values()], np.int64))
+
+
+def enough(found):
+  """The smallest number of labels that is as good as the largest, up to the spread.
+
+  From there on every mean is at least that of the largest number minus its standard deviation. One
+  lucky number below others that are worse does not count.
+
+  Args:
+    found: a `Line` with at least one number of labels.
+
+  Returns:
+    The number; None if there is one run of the largest, and so no spread.
+  """
+  if not math.isfinite(found.std[-1]):
+    return None
+  is_enough = found.mean >= found.mean[-1] - found.std[-1]
+  return int(found.budgets[len(is_enough) - np.argmin([*is_enough[::-1], False])])
+
+
+def equivalent(found, level, floor=-math.inf):
+  """How many labels a line needs to reach a level.
+
+  Between two numbers of labels that were tried, the mean is taken to be linear in the logarithm of
+  the number; the first crossing counts. Beyond them nothing is known.
+
+  Args:
+    found: a `Line` with at least one number of labels.
+    level: of its metric.
+    floor: what no labels at all achieve; a level that is not above says nothing about labels.
+
+  Returns:
+    `Equivalent`.
+  """
+  if not level > floor:
+    return Equivalent(None, '', 'not above what needs no labels')
+  i = int(np.argmax([*(found.mean >= level), True]))
+  if i == len(found.mean):
+    return Equivalent(float(found.budgets[-1]), 'more than')
+  if i == 0:
+    return Equivalent(float(found.budgets[0]), 'at most')
+  share = (level - found.mean[i - 1]) / (found.mean[i] - found.mean[i - 1])
+  low, high = np.log(found.budgets[i - 1:i + 1])
+  return Equivalent(float(np.exp(low + share * (high - low))), 'about')
+
+
+def groups(results):
+  """The `Group`s of checked results: observation modes of mazes; parts and games of Atari."""
+  if results['experiment'] == 'maze':
+    return [_group(results, mode, f'Observation “{mode}”', findings_maze.RETURN,
+                   [run for run in results['runs'] if run['observation'] == mode])
+            for mode in findings_maze.observations(results)]
+  found = {}
+  for run in results['runs']:
+    if run['phase'] != 'pretrain':
+      found.setdefault((run['part'], run['target']), []).append(run)
+  return [_group(results, f'{part}-{target}',
+                 f'{target}, ' + ('IDM alone' if part == findings_atari.LABELS else 'agents'),
+                 None if part == findings_atari.LABELS else findings_atari.score_metric(results),
+                 runs)
+          for (part, target), runs in found.items()]
+
+
+def _group(results, key, title, metric, runs):
+  present = {run['method'] for run in runs}
+  return Group(title, key, tuple(m for m in results['methods'] if m in present),
+               frozenset(run['run'] for run in runs), (ACCURACY, *filter(None, [metric])),
+               tuple(dict.fromkeys(run['target'] for run in runs)))
+
+
+def is_limited(results, method):
+  """Whether it matters to a method how many labels there are; else it is a bound."""
+  return results['methods'][method]['is_action_limited']
+
+
+def has_sources(results, group, method):
+  """Whether the runs of a method in a group have sources."""
+  return any(run['sources'] for run in results['runs']
+             if run['run'] in group.runs and run['method'] == method)
+
+
+def line_of(results, group, method, metric):
+  """The `Line` of a method in a group, over the last evaluations of the runs that are done."""
+  rows = [row for row in results['rows']
+          if row['run'] in group.runs and row['method'] == method]
+  values = {}
+  for row in findings.final_rows(results, rows).values():
+    values.setdefault(row['num_labels'], []).append(statistics.value(row, metric))
+  return line(values)
+
+
+def lines(results, group, metric):
+  """{method: its `Line`} of the methods to which labels matter and that have the metric."""
+  found = {method: line_of(results, group, method, metric) for method in group.methods
+           if is_limited(results, method)}
+  return {method: one for method, one in found.items() if one.budgets.size}
+
+
+def majority(results, group):
+  """The label accuracy of always saying the most frequent action, mean over the targets."""
+  if results['experiment'] == 'maze':
+    return findings_maze.anchor(results, 'idm', 'constant')
+  return float(np.mean([statistics.value(results['games'][place], 'majority_accuracy')
+                        for place in group.places]))
+
+
+def baselines(results, group, metric):
+  """{name: level} of what labels make no difference to; NaN where it is not known."""
+  levels = {}
+  if metric == ACCURACY:
+    levels['most frequent action'] = majority(results, group)
+    if results['experiment'] == 'maze':
+      levels['can be known'] = findings_maze.anchor(results, 'idm', 'bayes')
+  elif results['experiment'] == 'maze':
+    levels['random'] = findings_maze.anchor(results, 'policies', 'random', 'success_500')
+  else:
+    game = results['games'][group.places[0]]
+    levels |= {'random': statistics.value(game, 'random'),
+               'best of data': findings_atari.best_checkpoint(game)}
+  for method in group.methods:
+    if not is_limited(results, method):
+      bound = line_of(results, group, method, metric)
+      if bound.budgets.size:
+        levels[findings.label(results, method)] = float(bound.mean[0])
+  return levels
+
+
+class Worth(NamedTuple):
+  """What the sources of a method save.
+
+  Attributes:
+    method: with sources.
+    baseline: without.
+    num_labels: of the method.
+    level: its mean label accuracy with them.
+    equivalent: labels with which the baseline gets there.
+  """
+  method: str
+  baseline: str
+  num_labels: int
+  level: float
+  equivalent: Equivalent
+
+
+def worths(results, group):
+  """Compares every method with sources to every one without, at all numbers of labels.
+
+  Args:
+    results: checked results.
+    group: one of `groups`.
+
+  Returns:
+    A list of `Worth`, by label accuracy.
+  """
+  found = lines(results, group, ACCURACY)
+  floor = majority(results, group)
+  floor = floor if math.isfinite(floor) else -math.inf
+  return [Worth(method, baseline, int(budget), float(level),
+                equivalent(found[baseline], level, floor))
+          for method in found if has_sources(results, group, method)
+          for baseline in found if not has_sources(results, group, baseline)
+          for budget, level in zip(found[method].budgets, found[method].mean, strict=True)]
+
+
+def table(results):
+  """Every point of every line as a dict, for tables and CSV."""
+  return [dict(group=group.key, metric=metric, method=method, num_labels=int(budget),
+               mean=float(mean), std=float(std), n=int(n))
+          for group in groups(results) for metric in group.metrics
+          for method in group.methods
+          for budget, mean, std, n in zip(*line_of(results, group, method, metric), strict=True)]
+
+
+def clips(results):
+  """The clips worth labelling, as dicts that JSON can hold, without pictures."""
+  return [{key: labelling[key] for key in ('run', 'target', 'num_labels')}
+          | {'rank': i + 1, 'episode': clip['episode'], 'start': clip['start'],
+             'num_transitions': len(clip['true']), 'uncertainty': clip['uncertainty']}
+          for labelling in results.get('labellings', [])
+          for i, clip in enumerate(labelling.get('clips', []))]
+
+
+def run_problems(results):
+  """Runs that failed, are not finished or lack numbers: a list of sentences."""
+  problems, rows = findings.mixed_versions(results), findings.rows_by_run(results['rows'])
+  for run in results['runs']:
+    if run.get('phase') != 'pretrain' or run['status'] != 'done' or run.get('damaged'):
+      problems += findings.unfinished(run, rows[run['run']])
+  for group in groups(results):
+    for metric in group.metrics:
+      for method in group.methods:
+        last = findings.final_rows(results, [
+            row for row in results['rows']
+            if row['run'] in group.runs and row['method'] == method])
+        missing = [name for name, row in last.items() if math.isnan(statistics.value(row, metric))]
+        if missing and len(missing) < len(last):  # All: it is none of the method's numbers.
+          problems += [f'{name}: no {metric} in the end.' for name in missing]
+  return problems
