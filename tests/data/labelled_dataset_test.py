@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import tempfile
+import weakref
 
 import numpy as np
 from absl.testing import absltest, parameterized
@@ -214,6 +215,22 @@ class LabelledDatasetTest(parameterized.TestCase):
     self.assertEqual(first['labels']['num_true'], second['labels']['num_true'])
     for actions, step in zip(truth, read_steps(self.output), strict=True):
       np.testing.assert_array_equal(step['action'][:-1], actions)
+
+  def test_memory_holds_a_few_files_whatever_there_is(self):
+    write_walks(self.source, np.random.default_rng(3), 60)
+    source, alive, most = open_walks(self.source), weakref.WeakSet(), []
+    read = source.read
+
+    def read_and_watch(piece):
+      episodes = read(piece)
+      alive.add(episodes)
+      most.append(len(alive))
+      return episodes
+
+    source.read = read_and_watch
+    labelled_dataset.write(source, self.output, say_differences, SETTINGS, provenance=PROVENANCE)
+    self.assertLen(most, 30)  # Each source file of four episodes makes two.
+    self.assertLessEqual(max(most), 3)
 
   def test_top_k_by_hand(self):
     vote = votes.Votes(0, np.array([[.1, .2, .3, .4], [.5, 0., .5, 0.]], np.float32),

@@ -1,0 +1,65 @@
+"""The way from videos to an agent in the README, command by command, at a tiny size."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+
+from alpt_jax.data import rlds
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+_SECTION = '## Your own data: from videos to an agent'
+# What makes a command tiny: a part of it, and what is added to those that have it.
+_TINY = {
+    'experiments.film': ['--num_videos=2', '--seconds=4', '--num_labelled=3',
+                         '--labelled_seconds=3'],
+    '--config.num_steps=800': ['--config.num_steps=4'],
+    'experiments.label': ['--episodes_per_file=2'],
+}
+
+
+def commands():
+  """The commands of the section's first block of code, as lists of words."""
+  text = (ROOT / 'README.md').read_text()
+  block = re.search(r'```sh\n(.*?)```', text[text.index(_SECTION):], re.DOTALL)[1]
+  lines = re.sub(r'\\\n', ' ', block).splitlines()
+  return [shlex.split(line, comments=True) for line in lines if not line.startswith('#')]
+
+
+class TutorialTest(absltest.TestCase):
+
+  def test_every_command(self):
+    used = set()
+    with tempfile.TemporaryDirectory() as directory:
+      for words in commands():
+        self.assertEqual(words[:2], ['python', '-m'])
+        more = [word for part, added in _TINY.items() if part in words for word in added]
+        used |= {part for part in _TINY if part in words}
+        words = [word.replace('runs/own', f'{directory}/own').replace(':desk', ':tiny')
+                 for word in words[1:]]
+        if words[1] in ('experiments.collect', 'experiments.train', 'experiments.evaluate'):
+          more += [f'--config.data_dir={directory}/own/data',
+                   f'--config.compilation_cache_dir={directory}/cache']
+        done = subprocess.run([sys.executable, *words, *more], cwd=ROOT, capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(done.returncode, 0, msg=f'{words}: {done.stderr}')
+      own = pathlib.Path(directory, 'own')
+      card = rlds.read_card(own / 'data' / 'Labelled')
+      self.assertGreater(card['labels']['num_true'], 0)
+      self.assertGreater(card['labels']['num_idm'], 0)
+      self.assertIn('held-out', json.loads(
+          (own / 'idm' / 'audit' / 'audit.json').read_text())['headlines'][0])
+      final = json.loads((own / 'agent' / 'eval' / 'final.json').read_text())
+      self.assertGreaterEqual(final['sampled']['score'], 0)
+      self.assertGreater(os.path.getsize(own / 'agent.gif'), 100)
+    self.assertEqual(used, set(_TINY))
+
+
+if __name__ == '__main__':
+  absltest.main()
