@@ -54,8 +54,9 @@ def _worth_sentence(results, worth):
   if other is None:
     return f'{start}: {worth.equivalent.reason}, so not compared.'
   if relation == 'more than':
-    return (f'{start} is more accurate than {baseline} with any number that was tried: the sources '
-            f'are worth more than {_labels(max(0, other - worth.num_labels))}.')
+    value = (f'the sources are worth more than {_labels(other - worth.num_labels)}'
+             if other > worth.num_labels else 'none was larger')
+    return f'{start} is more accurate than {baseline} with any number that was tried: {value}.'
   if relation == 'at most':
     return (f'{start}: {baseline} gets there with {_labels(other)}, the fewest that were tried; '
             'the sources are worth nothing that shows here.')

@@ -66,6 +66,9 @@ class ReportBudgetTest(parameterized.TestCase):
     self.assertIn(
         'ALPT-Blocked with 500 labels (0.920 right) is more accurate than DT1-IDM with any number '
         'that was tried: the sources are worth more than 4,500 labels.', found)
+    self.assertIn(
+        'ALPT-Blocked with 5,000 labels (0.950 right) is more accurate than DT1-IDM with any '
+        'number that was tried: none was larger.', found)
 
   def test_sources_that_save_nothing_are_said_to(self):
     results = make_maze_results()
