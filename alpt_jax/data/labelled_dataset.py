@@ -150,12 +150,12 @@ def write(source, directory, predict, settings, *, provenance, known=None, share
     ValueError: if `directory` holds something, was begun with another provenance, or the source is
       damaged.
   """
-  is_there = os.path.lexists(directory) and not (
-      os.path.isdir(directory) and not os.listdir(directory))
-  if is_there:
-    raise ValueError(f'{directory}: already exists and is not overwritten. Delete it, or choose '
-                     'another directory.')
-  work = _Work(source, f'{os.fspath(directory)}.unfinished', settings, provenance)
+  staging = f'{os.fspath(directory)}.unfinished'
+  if _is_finished(directory, staging):
+    shutil.rmtree(staging)
+    return rlds.read_card(directory)
+  whole_files.check_new(directory)
+  work = _Work(source, staging, settings, provenance)
   pieces = list(enumerate(work.pieces))[share[0]::share[1]]
   todo = [(i, piece) for i, piece in pieces if not work.is_done(i)]
   num_episodes = _num_episodes(pieces)
@@ -181,6 +181,12 @@ def write(source, directory, predict, settings, *, provenance, known=None, share
     for future in written:
       future.result()
   return work.finish(directory)
+
+
+def _is_finished(directory, staging):
+  """Whether a process put the dataset under its name and was killed before it cleaned up."""
+  return (os.path.exists(os.path.join(directory, 'dataset_info.json')) and os.path.isdir(staging)
+          and not os.path.exists(os.path.join(staging, _CONTENT)))
 
 
 def _num_episodes(pieces):
@@ -276,6 +282,18 @@ class _Work:
     about = [self._about(i) for i in range(len(self.pieces))]
     if None in about:
       return None
+    try:
+      card = self._assemble(directory, about)
+    except FileNotFoundError:
+      # Another process has found all files there at the same time, and was first.
+      card = rlds.read_card(directory) if os.path.isdir(directory) else None
+      if card is None:
+        raise
+    shutil.rmtree(self._staging, ignore_errors=True)
+    return card
+
+  def _assemble(self, directory, about):
+    """Writes what is not episodes, and puts all under its name; returns the card."""
     content = os.path.join(self._staging, _CONTENT)
     totals = {name: sum(a[name] for a in about) for name in ('true', 'idm')}
     card = self._card(directory, totals, about)
@@ -288,7 +306,6 @@ class _Work:
     if os.path.isdir(directory):
       os.rmdir(directory)  # Empty, as `write` has seen.
     os.rename(content, directory)
-    shutil.rmtree(self._staging)
     return card
 
   def _card(self, directory, totals, about):

@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import os
+import shutil
 import tempfile
 import weakref
+from unittest import mock
 
 import numpy as np
+import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
 from alpt_jax import votes
@@ -280,6 +283,29 @@ class LabelledDatasetTest(parameterized.TestCase):
         ValueError, r'00001-of-00002, record 1: action is 7 at step 0; Walk has \[0, 1, 2, 3\]'):
       self.write()
     self.assertFalse(os.path.exists(self.output))
+
+  def test_killed_after_the_dataset_has_its_name(self):
+    write_walks(self.source, np.random.default_rng(0), 6)
+    with mock.patch.object(shutil, 'rmtree', side_effect=KeyboardInterrupt):
+      self.assertRaises(KeyboardInterrupt, self.write)
+    self.assertTrue(os.path.exists(f'{self.output}.unfinished'))
+    self.assertEqual(self.write(), rlds.read_card(self.output))
+    self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
+
+  def test_two_processes_find_all_files_at_once(self):
+    write_walks(self.source, np.random.default_rng(0), 6)
+    save_config, cards = tfds.features.FeaturesDict.save_config, []
+
+    def meanwhile(features, path):
+      if not cards:
+        cards.append(None)
+        cards[0] = self.write()  # The other one is first.
+      save_config(features, path)
+
+    with mock.patch.object(tfds.features.FeaturesDict, 'save_config', meanwhile):
+      self.assertEqual(self.write(), cards[0])
+    self.assertEqual(rlds.read_card(self.output), cards[0])
+    self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
 
   def test_damaged_plan_is_named(self):
     write_walks(self.source, np.random.default_rng(0), 3)
