@@ -4,7 +4,7 @@ Arrays in, a dict out: what the IDM said of transitions whose actions are known,
 environments, becomes the numbers of `trust` and the sentences of `findings_audit`. JSON holds all
 of it; `report_audit` makes the page.
 
-The dict, format 1; shares and probabilities are in [0, 1], and what is not known is None:
+The dict, format 2; shares and probabilities are in [0, 1], and what is not known is None:
 
   format         1
   headlines      list of sentences: the accuracy in each environment that training did not know
@@ -35,16 +35,21 @@ The dict, format 1; shares and probabilities are in [0, 1], and what is not know
     coverage       {threshold, coverage, accuracy, area}; of the lists, at most 200 points
     lag            {shifts, accuracy, num_transitions, best, gain, num_episodes, p_value,
                    is_shifted}
+    examples       list of windows with pictures, see `labellings`, each with its `kind`: 'wrong',
+                   'unsure' or 'drawn', as `label_quality` chooses them. All of their transitions
+                   were audited; was_labelled is False even where training knew the action. []
+                   where observations are no pictures
 """
 
 import contextlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from alpt_jax import findings_audit, trust
 
-FORMAT = 1
+FORMAT = 2
 KINDS = (
     'held out',  # Of these episodes, training knew no action.
     'hidden',  # Training knew other actions of these episodes.
@@ -73,6 +78,7 @@ class Predictions(NamedTuple):
     legal_actions: ids in [0, A).
     no_op: id of the action that does nothing, or None.
     kind: one of KINDS.
+    examples: windows with pictures, of which nothing is counted; see `audit_examples`.
   """
   name: str
   probabilities: np.ndarray
@@ -83,6 +89,7 @@ class Predictions(NamedTuple):
   legal_actions: tuple[int, ...]
   no_op: int | None
   kind: str = HELD_OUT
+  examples: Sequence[dict[str, Any]] = ()
 
 
 def audit(predictions, *, num_resamples=10_000, seed=0):
@@ -186,7 +193,7 @@ def _measure(case, num_resamples, seed):
       'actions': list(names), 'confusion': confusion.tolist(),
       'calibration': _calibration(probabilities, actions, seed),
       'coverage': _coverage(probabilities, actions),
-      'lag': _plain(lag._asdict())}
+      'lag': _plain(lag._asdict()), 'examples': list(case.examples)}
 
 
 def _with_interval(estimate):

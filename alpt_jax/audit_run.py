@@ -1,11 +1,14 @@
 """The audit of a run: its IDM, against recorded actions that training did not know."""
 
+import contextlib
 import datetime
 import os
 
 import numpy as np
 
-from alpt_jax import alpt, audit, domains, metrics, trained_idm, versions
+from alpt_jax import alpt, audit, audit_examples, domains, metrics, trained_idm, versions
+
+_PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
 
 def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, seed=0, stride=0,
@@ -43,7 +46,7 @@ def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, se
       raise ValueError(f'environments name {name} {names.count(name)} times; expected each once.')
   specs = [_spec(trained, name) for name in names]  # All, before hours are spent on the first.
   predictions = [_predict(trained, spec, make_predict_fn(spec, stride), num_episodes, seed,
-                          is_hidden, progress) for spec in specs]
+                          is_hidden, progress, _PICTURE_BYTES // len(specs)) for spec in specs]
   about = {
       'preset': config.preset, 'command': command, 'run': str(trained.directory),
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
@@ -66,8 +69,8 @@ def _spec(trained, name):
   return spec
 
 
-def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress):
-  """Returns the `audit.Predictions` of an environment."""
+def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress, picture_bytes):
+  """Returns the `audit.Predictions` of an environment, with examples."""
   config, name = trained.config, spec.name
   domain = domains.of(config)
   episodes = domain.read(config, name)
@@ -82,12 +85,15 @@ def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress)
   settings = dict(action_names=tuple(domain.action_names(config)),
                   legal_actions=spec.legal_actions, kind=kind,
                   is_used_fn=(lambda number: ~known[number]) if known else None)
-  if not progress:
-    return audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
-  with metrics.Progress(len(numbers), label=f'audit {name}', unit='episodes') as shown:
-    return audit.gather(
-        name, episodes, numbers.tolist(), predict_fn, progress_fn=lambda done, num_transitions:
-        shown.update(done, transitions=num_transitions), **settings)
+  with contextlib.ExitStack() as stack:
+    if progress:
+      shown = stack.enter_context(
+          metrics.Progress(len(numbers), label=f'audit {name}', unit='episodes'))
+      settings['progress_fn'] = lambda done, num_transitions: shown.update(
+          done, transitions=num_transitions)
+    predictions = audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
+  return predictions._replace(examples=audit_examples.choose(
+      predictions, episodes, spec, window=config.window, num_bytes=picture_bytes))
 
 
 def _candidates(trained, episodes, name, is_hidden):

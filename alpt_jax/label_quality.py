@@ -134,8 +134,8 @@ def describe(path, truth, spec, action_names):
                        minlength=num_actions ** 2)
   examples = []
   if spec.observation_kind != 'vector':
-    for kind, window in _choose_examples(labels, is_hidden, true != predicted):
-      examples.append({'kind': kind} | _example(window, labels, truth, true, predicted, spec))
+    for kind, window in choose_examples(labels, is_hidden, true != predicted):
+      examples.append({'kind': kind} | example(window, labels, truth, true, predicted, spec))
   return {'step': _step(path), 'num_hidden': int(is_hidden.sum()),
           'actions': [action_names[a] for a in spec.legal_actions],
           'confusion': counts.reshape(num_actions, num_actions).tolist(), 'examples': examples}
@@ -178,11 +178,21 @@ def worth_labelling(path, truth, spec, num_clips):
                         window=window, is_labelled=was_labelled.any(axis=1))
   true, predicted, _ = _indices(labels, truth, spec)
   return [{'uncertainty': round(float(unsure[i]), 4)}
-          | _example(rows[i], labels, truth, true, predicted, spec) for i in chosen]
+          | example(rows[i], labels, truth, true, predicted, spec) for i in chosen]
 
 
-def _choose_examples(labels, is_hidden, is_wrong):
-  """Returns (kind, window) pairs, no window twice; only windows whose every label counts."""
+def choose_examples(labels, is_hidden, is_wrong):
+  """Chooses windows to look at: the most wrong, the least sure, and some drawn at random.
+
+  Args:
+    labels: `label.Labels` of W windows.
+    is_hidden: [W, T] bool; which labels count.
+    is_wrong: [W, T] bool.
+
+  Returns:
+    (kind, window) pairs; kind is 'wrong', 'unsure' or 'drawn', and no window is there twice. Only
+    windows whose every label counts; those that are 'wrong' have a wrong label.
+  """
   whole = np.flatnonzero(is_hidden.all(axis=1))
   num_wrong = (is_wrong & is_hidden).sum(axis=1)[whole]
   confidence = np.nan_to_num(labels.confidence.astype(np.float32), nan=1.).min(axis=1)[whole]
@@ -197,7 +207,19 @@ def _choose_examples(labels, is_hidden, is_wrong):
   return [(kind, window) for window, kind in chosen.items()]
 
 
-def _example(window, labels, truth, true, predicted, spec):
+def example(window, labels, truth, true, predicted, spec):
+  """Draws a window.
+
+  Args:
+    window: index into `labels`.
+    labels: `label.Labels` of W windows.
+    truth: `episodes.Episodes`, or anything else with its `cut`.
+    true, predicted: [W, T] int; indices into the legal actions.
+    spec: the `types.EnvironmentSpec`; its observations are pictures.
+
+  Returns:
+    What `describe` calls an example, without `kind`.
+  """
   episode, start = labels.episode[window], labels.start[window]
   cut = truth.cut(np.array([episode]), np.array([start]), labels.actions.shape[1])
   frames = [_frame(observation, spec) for observation in cut.observations[0]]

@@ -34,6 +34,7 @@ def page(audit):
   about = audit['about']
   sections = {'verdict': ('What it says', _verdict), 'environments': ('Numbers', _environments),
               'details': ('Mistakes, confidence and lag', _details),
+              'examples': ('Labels beside the frames', _examples),
               'temperature': ('Temperature', _temperature), 'about': ('What was audited', _about)}
   return report_page.page(
       about, 'Can these labels be trusted?',
@@ -117,6 +118,22 @@ def _details(audit):
       f'{_pictures(environment, i)}{_kept(environment)}'
       f'{report_labels.matrix(environment["actions"], environment["confusion"], "Actions")}'
       '</details>' for i, environment in enumerate(audit['environments']))
+
+
+def _examples(audit):
+  shown = [environment for environment in audit['environments'] if environment['examples']]
+  if not shown:
+    return ('<p>None: observations are no pictures, or no window of '
+            f'{audit["about"]["window"]} transitions was audited as a whole.</p>')
+  return '\n'.join([
+      '<p>Windows of audited episodes: up to 6 with the most mistakes, 3 of which the IDM was '
+      'least sure and 3 drawn at random, fewer if their pictures are large; so they are worse than '
+      'the average. The most wrong ones come first. Least sure is the lowest mean confidence. '
+      f'{report_labels.HOW_TO_READ}</p>',
+      *(f'<details{" open" if i == 0 else ""}><summary><b>{_e(environment["name"])}</b>: '
+        f'{len(environment["examples"])} windows</summary>'
+        f'{report_labels.viewer(environment["examples"], environment["actions"], "actions")}'
+        '</details>' for i, environment in enumerate(shown)), report_labels.SCRIPT])
 
 
 def _pictures(environment, i):
@@ -227,7 +244,7 @@ def _stride(audit):
 
 def _about(audit):
   about = audit['about']
-  content = json.dumps(audit, allow_nan=False, indent=1).encode()
+  content = json.dumps(_without_pictures(audit), allow_nan=False, indent=1).encode()
   return '\n'.join([
       f'<pre>{_e(about["command"])}</pre>',
       report_page.definitions([
@@ -238,3 +255,11 @@ def _about(audit):
           ('Versions', ', '.join(f'{k} {v}' for k, v in about['versions'].items()))]),
       report_page.links([('audit.json', 'application/json', content,
                           'all numbers; alpt_jax/audit.py says what each is')])])
+
+
+def _without_pictures(audit):
+  """The page shows them; once is enough."""
+  return audit | {'environments': [
+      environment | {'examples': [
+          {key: x for key, x in example.items() if key != 'strip'}
+          for example in environment['examples']]} for environment in audit['environments']]}

@@ -5,19 +5,29 @@ frames. All examples are in the page, the most wrong first; a few lines of scrip
 them.
 """
 
+import itertools
 import math
 import re
 
 import numpy as np
 
-from alpt_jax import labellings, report_page, statistics
+from alpt_jax import figures, labellings, report_page, statistics
 
 _e = report_page.escape
 
 _FRAME = 90  # Pixels of the page that a frame is about wide, so that an action's name fits.
 
-# Without script the buttons stay hidden. Ranks and counts are computed here, not there.
-_SCRIPT = """<script>
+HOW_TO_READ = (  # Of every example.
+    'An action stands between the frame before and the frame after it. A cross marks a wrong one; '
+    'there the coloured ribbons of what was done and what the IDM said differ. Confidence is the '
+    'probability that the IDM gives to what it says.')
+
+# How a ribbon repeats its colours: the ninth action has the colour of the first, in stripes.
+_PATTERNS = ('', ' striped', ' dotted')
+
+# Once on a page with a `viewer`. Without script the buttons stay hidden. Ranks and counts are
+# computed here, not there.
+SCRIPT = """<script>
 for (const viewer of document.querySelectorAll('.viewer')) {
   const examples = viewer.querySelector('.examples'), controls = viewer.querySelector('.controls');
   const orders = [...controls.querySelectorAll('[data-order]')];
@@ -105,10 +115,26 @@ def matrix(actions, confusion, what='Hidden actions'):
       '</figcaption></figure>'])
 
 
-def _steps_row(title, cells):
+def _ribbon(action):
+  """CSS of what has an action's colour, by its index: class and variable."""
+  pattern = _PATTERNS[action // len(figures.COLOURS) % len(_PATTERNS)]
+  return (f'class="ribbon{pattern}" '
+          f'style="--action:{figures.COLOURS[action % len(figures.COLOURS)]}"')
+
+
+def _legend(examples, actions):
+  """The colours of the actions that occur."""
+  shown = sorted({i for example in examples for i in (*example['true'], *example['predicted'])})
+  return ('<ul class="legend">' + ''.join(
+      f'<li><span {_ribbon(i)}></span>{_action(actions[i])}</li>' for i in shown) + '</ul>')
+
+
+def _steps_row(title, cells, actions=()):
   """A row of the table below a strip: a cell per step, at the gap between its two frames."""
-  return (f'<tr><th scope="row">{title}</th><td></td>'
-          + ''.join(f'<td>{cell}</td>' for cell in cells) + '<td></td></tr>')
+  starts = [f'<td {_ribbon(i)}>' for i in actions] or itertools.repeat('<td>')
+  return (f'<tr{" class=ribbons" if actions else ""}><th scope="row">{title}</th><td></td>'
+          + ''.join(f'{start}{cell}</td>' for start, cell in zip(starts, cells, strict=False))
+          + '<td></td></tr>')
 
 
 def _true(name, was_labelled):
@@ -130,8 +156,8 @@ def _strip(example, actions):
   known = example['was_labelled']
   true, predicted = ([actions[i] for i in example[name]] for name in ('true', 'predicted'))
   is_right = np.equal(example['true'], example['predicted'])
-  rows = [_steps_row('true', map(_true, true, known)),
-          _steps_row('IDM', map(_predicted, predicted, is_right, known))]
+  rows = [_steps_row('true', map(_true, true, known), example['true']),
+          _steps_row('IDM', map(_predicted, predicted, is_right, known), example['predicted'])]
   if example['confidence'] is not None:
     rows.append(_steps_row('confidence', (
         f'<span class="bar" style="--share:{x:.3f}"></span>{x:.2f}'
@@ -151,13 +177,13 @@ def _strip(example, actions):
       *rows, '</tbody></table></div>'])
 
 
-def _example(example, actions, ranks):
+def _example(example, actions, ranks, what):
   num_wrong = int(labellings.is_wrong(example).sum())
   num_hidden = example['was_labelled'].count(False)
   data = ''.join(f' data-{order.replace(" ", "-")}="{rank}"' for order, rank in ranks.items())
   return (f'<figure class="example" data-wrong="{num_wrong}"{data}><figcaption>'
           f'Episode {example["episode"]}, from step {example["start"]}: '
-          f'<b>{num_wrong} of {num_hidden} hidden actions wrong</b></figcaption>\n'
+          f'<b>{num_wrong} of {num_hidden} {_e(what)} wrong</b></figcaption>\n'
           f'{_strip(example, actions)}</figure>')
 
 
@@ -172,12 +198,13 @@ def clips(labelling):
   """
   if not labelling['clips']:
     return '<p>None: all windows have labels, or the run did not write how sure it was.</p>'
-  figures = (
+  shown = (
       f'<figure class="example"><figcaption>{i + 1}. Episode {clip["episode"]}, from step '
       f'{clip["start"]}: <b>uncertainty {clip["uncertainty"]:.2f}</b></figcaption>\n'
       f'{_strip(clip, labelling["actions"])}</figure>'
       for i, clip in enumerate(labelling['clips']))
-  return '\n'.join(['<div class="examples">', *figures, '</div>'])
+  return '\n'.join([_legend(labelling['clips'], labelling['actions']), '<div class="examples">',
+                    *shown, '</div>'])
 
 
 def _controls(examples):
@@ -191,16 +218,26 @@ def _controls(examples):
           'aria-pressed="false">only wrong</button><output class="muted"></output></div>')
 
 
-def _viewer(labelling):
-  examples = labelling['examples']
+def viewer(examples, actions, what='hidden actions'):
+  """Shows examples, and buttons that order and hide them where `SCRIPT` is on the page, too.
+
+  Args:
+    examples: of `labellings`.
+    actions: [A] names.
+    what: of which actions it is said how many are wrong.
+
+  Returns:
+    HTML.
+  """
   if not examples:
     return '<p>No examples were recorded.</p>'
   orders = {order: labellings.ordered(examples, order) for order in labellings.ORDERS}
   ranks = [{order: indices.index(i) for order, indices in orders.items()}
            for i in range(len(examples))]
   return '\n'.join([
-      '<div class="viewer">', _controls(examples), '<div class="examples">',
-      *(_example(examples[i], labelling['actions'], ranks[i]) for i in orders['most wrong']),
+      '<div class="viewer">', _controls(examples), _legend(examples, actions),
+      '<div class="examples">',
+      *(_example(examples[i], actions, ranks[i], what) for i in orders['most wrong']),
       '</div></div>'])
 
 
@@ -213,7 +250,7 @@ def _labelling(labelling, is_open):
       f'<details class="labelling"{" open" if is_open else ""}><summary><b>{_e(title)}</b>: '
       f'{_share(numbers.accuracy)} right</summary>',
       _facts(labelling, numbers), matrix(labelling['actions'], labelling['confusion']),
-      _viewer(labelling), '</details>'])
+      viewer(labelling['examples'], labelling['actions']), '</details>'])
 
 
 def section(labelled):
@@ -234,10 +271,8 @@ def section(labelled):
       '<p>Examples are windows of the target: some with the most mistakes, some of which the IDM '
       'was least sure, and some drawn at random; so they are worse than the average. The most '
       'wrong ones come first. Least sure is the lowest mean confidence over the hidden actions. '
-      'An action stands between the frame before and the frame after it. A cross marks a wrong '
-      'one; what training was given counts nowhere. Confidence is the probability that the IDM '
-      'gives to what it says.</p>',
-      *(_labelling(labelling, i == 0) for i, labelling in enumerate(labelled)), _SCRIPT])
+      f'{HOW_TO_READ} What training was given counts nowhere.</p>',
+      *(_labelling(labelling, i == 0) for i, labelling in enumerate(labelled)), SCRIPT])
 
 
 def _accuracy_cell(entries):

@@ -65,6 +65,13 @@ tbody .group th{padding-top:.9rem;color:var(--muted);font-weight:600}
 overflow-wrap:anywhere}
 .strip th:first-child{text-align:left}.strip [colspan]{padding:0}
 .strip img{display:block;width:100%;height:auto;image-rendering:pixelated}
+.ribbon{background:linear-gradient(var(--action),var(--action)) 50% 0/calc(100% - 2px) .5rem
+no-repeat;print-color-adjust:exact}
+.striped{background-image:repeating-linear-gradient(45deg,var(--action) 0 4px,transparent 4px 7px)}
+.dotted{background-image:repeating-linear-gradient(90deg,var(--action) 0 3px,transparent 3px 6px)}
+.ribbons td.ribbon{background-position:50% 100%;padding-bottom:.7rem}
+.ribbons+.ribbons td.ribbon{background-position:50% 0;padding-top:.7rem}
+.legend .ribbon{display:inline-block;width:1.6rem;height:.5rem;margin-right:.4rem}
 .wrong{color:var(--bad);font-weight:700;border-bottom:2px solid}
 .bar{display:block;height:.4rem;margin:.2rem 15%;background:linear-gradient(90deg,currentColor
 calc(var(--share)*100%),var(--line) 0)}

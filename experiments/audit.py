@@ -5,7 +5,8 @@ python -m experiments.audit --run=runs/breakout --hidden --environments=Breakout
 
 Compares what the IDM of the newest checkpoint says with the recorded actions of episodes of the
 target in which training knew none; prints the verdict and writes audit/audit.html and audit.json in
-the run directory. The config is the run's own. Where training knew actions in every episode, as in
+the run directory. The page shows the worst labels beside their frames, too, where observations are
+pictures. The config is the run's own. Where training knew actions in every episode, as in
 small Atari datasets, --hidden audits the hidden transitions of these episodes. Of --environments
 that were sources it says how well they are remembered; others were never seen.
 """

@@ -18,7 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import alpt, audit_run, domains, label, metrics, sharding, train, trained_idm
+from alpt_jax import (
+    alpt,
+    audit_run,
+    domains,
+    label,
+    labellings,
+    metrics,
+    sharding,
+    train,
+    trained_idm,
+)
 from alpt_jax.data import labels
 from alpt_jax.envs import maze
 from tests import maze_data
@@ -145,6 +155,26 @@ class AuditRunTest(parameterized.TestCase):
     self.assertEqual(
         [found['about'][key] for key in ('run', 'method', 'step', 'window', 'stride')],
         [self.config.workdir, 'alpt', 6, 5, 5])
+
+  def test_examples_show_windows_of_the_episodes_that_were_counted(self):
+    found = self.audit(always_up, num_episodes=0)
+    environment, = found['environments']
+    examples = environment['examples']
+    self.assertLen(examples, 12)
+    episodes = domains.of(self.config).read(self.config, self.config.target)
+    held_out = set(range(40)) - set(self.choice.windows[:, 0].tolist())
+    for example in examples:
+      self.assertIn(example['episode'], held_out)
+      self.assertLessEqual(example['start'] + 5, episodes.num_transitions[example['episode']])
+      cut = episodes.cut(np.array([example['episode']]), np.array([example['start']]), 5)
+      names = [environment['actions'][i] for i in example['true']]
+      self.assertEqual(names, [maze.ACTION_NAMES[a] for a in cut.actions[0]])
+      self.assertEqual({environment['actions'][i] for i in example['predicted']}, {'UP'})
+      np.testing.assert_allclose(example['confidence'], .7, atol=1e-4)
+    labellings.check(
+        dict(run='r', method='alpt', label='ALPT', target='t', seed=0, step=6,
+             num_hidden=environment['num_transitions'], actions=environment['actions'],
+             confusion=environment['confusion'], examples=examples), 'audit')
 
   def numbers(self, **settings):
     """The episodes that are predicted."""

@@ -118,6 +118,12 @@ class NumbersTest(absltest.TestCase):
     np.testing.assert_allclose(curve['coverage'], np.arange(1, 201) / 200, atol=1e-9)
     self.assertEqual(curve['accuracy'][-1], found['accuracy']['value'])
 
+  def test_examples_are_passed_on_and_change_no_number(self):
+    with_examples, = audit.audit([small(examples=({'episode': 4},))])['environments']
+    without, = audit.audit([small()])['environments']
+    self.assertEqual(with_examples, without | {'examples': [{'episode': 4}]})
+    self.assertEqual(without['examples'], [])
+
   def test_same_input_same_numbers(self):
     self.assertEqual(audit.audit([drawn()]), audit.audit([drawn()]))
 

@@ -6,7 +6,7 @@ import re
 from absl.testing import absltest
 
 from alpt_jax import audit, report_audit
-from tests import audit_test, html_page
+from tests import audit_test, html_page, labelling_data
 
 ABOUT = {'preset': 'tiny', 'created': '2000-01-01T00:00:00+00:00',
          'command': 'python -m experiments.audit --run=runs/mine', 'run': 'runs/mine',
@@ -97,6 +97,33 @@ class PageTest(absltest.TestCase):
   def test_all_numbers_can_be_downloaded(self):
     page = read()[1]
     self.assertEqual(json.loads(page.downloads['audit.json']), make_audit())
+
+  def test_examples_are_shown_beside_their_frames(self):
+    examples = labelling_data.make_labelling()['examples']
+    for example in examples:
+      example['was_labelled'] = [False] * 3
+    source, page, words = read(audit_test.drawn(), audit_test.small()._replace(
+        action_names=labelling_data.ACTIONS, legal_actions=range(4), examples=examples))
+    self.assertEqual(
+        re.findall(r'Episode (\d+), from step (\d+): (\d of \d) actions wrong', words),
+        [('2', '40', '2 of 3'), ('1', '7', '1 of 3'), ('0', '11', '1 of 3'), ('0', '90', '1 of 3')])
+    self.assertIn('Breakout: 4 windows', words)
+    self.assertNotIn('Pong: 0 windows', words)
+    self.assertEqual([x[:22] for x in page.references if not x.startswith('#')][:4],
+                     ['data:image/png;base64,'] * 4)
+    self.assertEqual(source.count('<script'), 1)
+    self.assertEmpty(page.open)
+
+  def test_pictures_are_in_the_page_once(self):
+    found = make_audit(audit_test.drawn()._replace(
+        examples=labelling_data.make_labelling()['examples'][2:3]))
+    source = report_audit.page(found)
+    self.assertEqual(source.count(found['environments'][0]['examples'][0].pop('strip')), 1)
+    self.assertEqual(json.loads(html_page.Page(source).downloads['audit.json']), found)
+
+  def test_without_pictures_there_are_no_examples(self):
+    self.assertIn('None: observations are no pictures, or no window of 5 transitions was audited',
+                  read()[2])
 
   def test_text_is_escaped(self):
     source, page, _ = read(audit_test.small(name='<b>x', action_names=('<i>', 'F', '"', '&')),

@@ -79,9 +79,10 @@ def _suite_page():
 
 
 def _audit_page():
-  """An audit with all kinds of warnings, and a game that has all actions."""
+  """An audit with all kinds of warnings, and a game that has all actions, with examples."""
   everything = audit_test.drawn(name='Seaquest', num_actions=18)._replace(
-      action_names=_ALL_ACTIONS, legal_actions=tuple(range(18)))
+      action_names=_ALL_ACTIONS, legal_actions=tuple(range(18)),
+      examples=labelling_data.make_labelling(actions=_ALL_ACTIONS)['examples'])
   return report_audit.page(report_audit_test.make_audit(
       everything, audit_test.drawn(sharpness=3., lag=1), audit_test.constant(
           name='A game of a long name', num_episodes=2),
@@ -175,19 +176,21 @@ class ViewerTest(parameterized.TestCase):
   def _count(self):
     return self._viewer().find_element('css selector', 'output').text
 
-  def test_buttons_order_the_examples(self):
-    _browser.open(_path('labels'))
+  @parameterized.parameters('labels', 'audit')
+  def test_buttons_order_the_examples(self, name):
+    _browser.open(_path(name))
     self.assertEqual(self._shown(), _MOST_WRONG)
-    for name, expected in (('least sure', _LEAST_SURE), ('all in order', _IN_ORDER),
-                           ('most wrong', _MOST_WRONG)):
-      self._press(name)
+    for button, expected in (('least sure', _LEAST_SURE), ('all in order', _IN_ORDER),
+                             ('most wrong', _MOST_WRONG)):
+      self._press(button)
       self.assertEqual(self._shown(), expected)
       pressed = self._viewer().find_elements('css selector', '[aria-pressed=true]')
-      self.assertEqual([button.text for button in pressed], [name])
+      self.assertEqual([x.text for x in pressed], [button])
       self.assertEqual(self._count(), '4 of 4 shown')
 
-  def test_only_wrong_hides_the_others_in_every_order(self):
-    _browser.open(_path('labels'))
+  @parameterized.parameters('labels', 'audit')
+  def test_only_wrong_hides_the_others_in_every_order(self, name):
+    _browser.open(_path(name))
     self._press('only wrong')
     self.assertEqual(self._shown(), [x for x in _MOST_WRONG if x[0]])
     self.assertEqual(self._count(), '3 of 4 shown')
@@ -209,8 +212,9 @@ class ViewerTest(parameterized.TestCase):
     _browser.find('css selector', '.labelling summary')[1].click()
     self.assertLen(self._shown(1), 4)
 
-  def test_without_script_all_examples_are_there_and_no_buttons(self):
-    _browser.open(_path('labels'), has_script=False)
+  @parameterized.parameters('labels', 'audit')
+  def test_without_script_all_examples_are_there_and_no_buttons(self, name):
+    _browser.open(_path(name), has_script=False)
     self.assertEqual(self._shown(), _MOST_WRONG)
     buttons = _browser.find('css selector', 'button')
     self.assertNotEmpty(buttons)
@@ -233,6 +237,28 @@ class ViewerTest(parameterized.TestCase):
         });""")
     self.assertLen(offsets, 4 * 5 * 3)  # Examples; step, true, IDM, confidence, return; steps.
     self.assertLess(max(offsets), 1.5)  # Pixels.
+
+  @parameterized.parameters('labels', 'audit')
+  def test_ribbons_differ_where_there_is_a_cross_and_leave_room_for_the_text(self, name):
+    _browser.open(_path(name), width=360)
+    steps = _browser.run("""
+        const show = cell => {
+          const {backgroundImage, backgroundSize, paddingTop, paddingBottom} =
+            getComputedStyle(cell);
+          return {ink: backgroundImage, height: parseFloat(backgroundSize.split(' ').at(-1)),
+                  paddings: [paddingTop, paddingBottom].map(parseFloat), text: cell.textContent};
+        };
+        return [...document.querySelector('.viewer').querySelectorAll('.strip')].flatMap(strip => {
+          const [done, said] = [...strip.querySelectorAll('.ribbons')].map(
+            row => [...row.querySelectorAll('.ribbon')].map(show));
+          return done.map((cell, t) => [cell, said[t]]);
+        });""")
+    self.assertLen(steps, 4 * 3)
+    for done, said in steps:
+      self.assertIn('rgb', done['ink'])
+      self.assertEqual(done['ink'] != said['ink'], '×' in said['text'])
+      self.assertGreater(done['paddings'][1], done['height'])
+      self.assertGreater(said['paddings'][0], said['height'])
 
   def test_frames_keep_their_shape(self):
     _browser.open(_path('labels'), width=360)

@@ -69,6 +69,27 @@ class SectionTest(absltest.TestCase):
     self.assertIn('FIREgiven', page.text)
     self.assertIn('<span class="muted">×&nbsp;RIGHT</span>', source)
 
+  def test_ribbons_have_a_colour_and_beyond_eight_actions_a_pattern_for_each_action(self):
+    names = tuple(f'A{i}' for i in range(18))
+    labelling = labelling_data.make_labelling(actions=names)
+    labelling['examples'] = [labelling_data.make_example([0, 3, 3], [0, 8, 17])]
+    source, page = _page(labelling)
+    true, said = (re.findall('<td (class="ribbon.*?)>', row)
+                  for row in re.findall('<tr class=ribbons>.*', source))
+    self.assertEqual([true[0], true[1]], [said[0], true[2]])
+    self.assertLen({*true, *said}, 4)
+    legend = re.findall(r'<li><span (.*?)></span>(.*?)</li>', source)
+    self.assertEqual(legend, [(true[0], 'A0'), (true[1], 'A3'), (said[1], 'A8'), (said[2], 'A17')])
+    # Names stand in the cells, too: colours are not the only sign.
+    self.assertRegex(page.text, 'true *A0A3A3')
+    self.assertRegex(page.text, 'IDM *A0×\xa0A8×\xa0A17')
+
+  def test_all_actions_of_a_game_look_different(self):
+    labelling = labelling_data.make_labelling(actions=tuple(f'A{i}' for i in range(18)))
+    labelling['examples'] = [labelling_data.make_example(range(18), range(18))]
+    legend = re.findall(r'<li><span (.*?)></span>', _page(labelling)[0])
+    self.assertLen(set(legend), 18)
+
   def test_confidence_and_return_are_numbers_where_they_are_known(self):
     labelling = labelling_data.make_labelling()
     words = _words(_page(labelling)[1])
