@@ -20,6 +20,7 @@ _TINY = {
     'experiments.film': ['--num_videos=2', '--seconds=4', '--num_labelled=3',
                          '--labelled_seconds=3'],
     '--config.num_steps=800': ['--config.num_steps=4'],
+    '--config.num_steps=1500': ['--config.num_steps=4'],
     'experiments.label': ['--episodes_per_file=2'],
 }
 
