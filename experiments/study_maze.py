@@ -11,6 +11,7 @@ from experiments import collect, runs
 def plan(config):
   """Returns the `runs.Run`s of the experiment; seed i goes with target i."""
   study = config.study
+  runs.check_distinct(study, 'seeds', 'observations')
   if len(study.seeds) != len(study.targets):
     raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
                      f'{len(study.targets)}; expected a target for every seed.')
@@ -68,7 +69,7 @@ def gather(config, planned, failed):
     result['runs'].append(_identity(run) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': config.num_steps, 'rollout': rollout,
-        'damaged': runs.damaged(config, run) + scores['problem'],
+        'damaged': runs.damaged(config, run) + scores['problems'],
         'versions': versions.of_run(os.path.join(config.workdir, run.name))})
   return result
 
