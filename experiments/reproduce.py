@@ -256,8 +256,8 @@ def main(config):
   start = time.time()
   workdir, directory = pathlib.Path(config.workdir), runs.results_directory(config)
   _check_place(directory, _DRY_RUN.value)
-  _check_results(directory / 'results.json', config)
   planned = plan(config)
+  _check_results(directory / 'results.json', config)
   for run in planned:  # Mistakes in a config show before anything is recorded or trained.
     train.check_run(runs.run_config(config, run))
     runs.seconds(config, run)  # A damaged file, not after hours.
