@@ -18,7 +18,7 @@ atari: .venv/installed
 atari_study: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/atari.py:study
 
-# All figures and tables of the paper; PRESET=tiny takes minutes, desk hours, Figure 3 most of them.
+# All figures and tables of the paper; PRESET=tiny takes minutes, desk about three hours.
 PRESET ?= desk
 
 figures: .venv/installed

@@ -23,6 +23,12 @@ def verdict_text(verdict, preset):
   return VERDICTS[verdict]
 
 
+def size_lines(results):
+  """Says in a list of at most one sentence that the preset is for tests only."""
+  return ['Preset tiny: the numbers say nothing about the method.'
+          ] if results['preset'] == 'tiny' else []
+
+
 class ClaimRow(NamedTuple):
   """A claim of the paper in a list of all.
 
@@ -73,7 +79,7 @@ def unfinished(run, rows):
     run: of the results.
     rows: of the run.
   """
-  found = [f'{run["run"]}: cannot be read and is not counted: {text}'
+  found = [f'{run["run"]}: damaged or missing, and not counted: {text}'
            + ('' if text.endswith('.') else '.') for text in run.get('damaged') or ()]
   steps = max((row['step'] for row in rows), default=None)
   where = 'without an evaluation' if steps is None else f'last evaluation at step {steps:,}'
@@ -95,6 +101,11 @@ def mixed_versions(results):
   return ['Runs were trained with different versions: ' + '; '.join(
       f'{versions} ({len(names)} runs, e.g. {names[0]})' for versions, names in groups.items())
       + '.']
+
+
+def num_missing(results, problems):
+  """How many of the problems of results are runs or numbers that are missing."""
+  return len(problems) - len(mixed_versions(results))
 
 
 def gaps(run, rows, metric, name):

@@ -2,7 +2,8 @@
 
 A setting is a target game with so many labels, in one of two parts: 'labels' (the IDM alone, by the
 share of hidden actions that it labels right) or 'score' (agents, by the points they make). Claims
-are judged by rules fixed before any number (`statistics.outcome`). Failed runs are in no mean.
+are judged by rules of ours (`statistics.outcome`), some of which were made after numbers had been
+seen: experiments/results/figures/README.md says which. Failed runs are in no mean.
 """
 
 import collections

@@ -1,7 +1,9 @@
 """What the maze experiment measured: final metrics, steps to a level, the paper's claims.
 
-Everything here is computed from checked results by rules fixed before any number (the claims below
-and `statistics.verdict`): a run that contradicts the paper says so as loudly as one that agrees.
+Everything here is computed from checked results by rules of ours (the claims below and
+`statistics.verdict`): a run that contradicts the paper says so as loudly as one that agrees. That
+undecided levels make a claim hold "in part" at most was added after results were seen, see
+experiments/results/maze/README.md.
 """
 
 import dataclasses

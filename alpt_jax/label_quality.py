@@ -36,6 +36,25 @@ def files(run_directory, last_step=None):
   return [path for path in found if last_step is None or _step(path) <= last_step]
 
 
+def refused(paths, truth):
+  """Which label files say nothing, as they are damaged or of other data.
+
+  Args:
+    paths: from `files`.
+    truth: as in `score_labels`.
+
+  Returns:
+    {path: why}.
+  """
+  found = {}
+  for path in paths:
+    try:
+      _read_labels(path, truth)
+    except ValueError as error:
+      found[path] = str(error)
+  return found
+
+
 def score_labels(paths, truth):
   """Compares the labels that a run's IDM gave with the truth, apart from training.
 
@@ -48,7 +67,7 @@ def score_labels(paths, truth):
     none of them is known.
 
   Raises:
-    ValueError: if a file is of other data.
+    ValueError: if one of them is `refused`.
   """
   accuracy, before, true_actions, has_truth = {}, None, None, None
   for path in paths:
@@ -85,8 +104,8 @@ def _read_labels(path, truth):
                           | fields)  # Runs did not write it once.
   except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, zlib.error,
           zipfile.BadZipFile) as error:  # What damage of any byte leads to.
-    raise ValueError(f'{path}: cannot be read ({error}). Delete the file: its labels are left out '
-                     'then.') from error
+    raise ValueError(f'{path}: cannot be read ({error}). Delete the run directory and train again: '
+                     'only then this step is labelled again.') from error
   window = labels.actions.shape[1]
   is_known = labels.episode < truth.num_episodes
   lengths = np.where(is_known, truth.num_transitions[np.where(is_known, labels.episode, 0)], 0)

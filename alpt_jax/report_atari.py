@@ -536,11 +536,14 @@ SECTIONS = {  # Id: title, content.
 
 def page(results):
   """Returns the page, HTML."""
+  found = problems(results)
+  num_missing = findings.num_missing(results, found)
   recorded = (', on <b>recorded play instead of DQN replay</b>' if _is_recorded(results) else '')
   return report_page.page(
       results, 'Do source games help where few actions are known?',
       'Action-limited pretraining (ALPT; Venuto et al., 2023) on Atari: sections 5.3 to 5.5, run '
-      f'again{recorded}.{_size(results)}', len(findings_atari.run_problems(results)), SECTIONS)
+      f'again{recorded}.{_size(results)}', num_missing, SECTIONS,
+      num_remarks=len(found) - num_missing)
 
 
 def _size(results):
@@ -568,8 +571,8 @@ def panels(results):
 def summary_lines(results):
   """Returns a line per setting with its methods' final metrics, a line per measured claim."""
   done = sum(run['status'] == 'done' for run in results['runs'])
-  lines = [f'atari, preset {results["preset"]}: {done} of {len(results["runs"])} runs done. '
-           'Final metrics:']
+  lines = [' '.join([f'atari, preset {results["preset"]}: {done} of {len(results["runs"])} runs '
+                     'done.', *findings.size_lines(results), 'Final metrics:'])]
   table = findings_atari.final_metrics(results)
   for part, what, metric in (
       (findings_atari.LABELS, 'labels right', findings_atari.ACCURACY),
@@ -585,4 +588,8 @@ def summary_lines(results):
   measured = [finding for finding in found if finding.comparisons]
   lines += [f'{finding.claim.text}: {_VERDICTS[finding.verdict].lower()}: {_outcomes(finding)}.'
             for finding in measured]
-  return lines + [f'{len(found) - len(measured)} other claims of the paper are not measured.']
+  num_others = len(found) - len(measured)
+  if num_others:
+    lines.append('1 other claim of the paper is not measured.' if num_others == 1 else
+                 f'{num_others} other claims of the paper are not measured.')
+  return lines

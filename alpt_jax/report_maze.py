@@ -279,13 +279,15 @@ def _claims(results):
                  f'<div class="wrap">{_badge(finding.verdict)}</div>', measured])
   rules = report_page.listed([f'{claim.at_most:.2f} for {findings.label(results, claim.method)}'
                               for claim in findings_maze.CLAIMS])
-  return ('<p>Section 5.6 of the paper, on three seeds. The verdict at each level of the return '
-          'follows a fixed rule on the ratio of steps. <i>Reproduced</i>: the whole interval is '
-          f'below 1, and the ratio is at most {_e(rules)}. <i>Partly</i>: only the former. <i>Not '
-          'shown</i>: the interval reaches 1, or some run of the faster method does not get there. '
-          '<i>Contradicted</i>: the whole interval is above 1. <i>Undecided</i>: fewer than two '
-          'pairs count, or most pairs say nothing. The overall verdict is what the decided levels '
-          'share, or <i>in part</i> if only some agree with the paper.</p>'
+  num_seeds = len({run['seed'] for run in results['runs']})
+  return ('<p>What section 5.6 of the paper says; it has three seeds, these results have '
+          f'{num_seeds}. The verdict at each level of the return follows a rule of ours on the '
+          'ratio of steps. <i>Reproduced</i>: the whole interval is below 1, and the ratio is at '
+          f'most {_e(rules)}. <i>Partly</i>: only the former. <i>Not shown</i>: the interval '
+          'reaches 1, or some run of the faster method does not get there. <i>Contradicted</i>: '
+          'the whole interval is above 1. <i>Undecided</i>: fewer than two pairs count, or most '
+          'pairs say nothing. The overall verdict is what the decided levels share, or <i>in '
+          'part</i> if only some agree with the paper.</p>'
           + report_page.table(['claim', 'observation', 'verdict', 'ratio of steps to a return'],
                               body))
 
@@ -336,10 +338,13 @@ SECTIONS = {  # Id: title, content.
 
 def page(results):
   """Returns the page, HTML."""
+  found = problems(results)
+  num_missing = findings.num_missing(results, found)
   return report_page.page(
       results, 'Does a source maze make learning from few labels faster?',
       'Action-limited pretraining (ALPT; Venuto et al., 2023) on maze navigation: section 5.6 '
-      'and Figure 5(b), run again.', len(findings_maze.run_problems(results)), SECTIONS)
+      'and Figure 5(b), run again.', num_missing, SECTIONS,
+      num_remarks=len(found) - num_missing)
 
 
 def problems(results):
@@ -372,8 +377,9 @@ def panels(results):
 def summary_lines(results):
   """Returns a line per method with its final metrics, a line per claim and observation mode."""
   done = sum(run['status'] == 'done' for run in results['runs'])
-  lines = [f'{results["experiment"]}, preset {results["preset"]}: {done} of '
-           f'{len(results["runs"])} runs done. Final metrics, arg max:']
+  lines = [' '.join([f'{results["experiment"]}, preset {results["preset"]}: {done} of '
+                     f'{len(results["runs"])} runs done.', *findings.size_lines(results),
+                     'Final metrics, arg max:'])]
   table = {(entry['method'], entry['observation']): entry
            for entry in findings_maze.final_metrics(results) if entry['acting'] == 'argmax'}
   width = max((len(findings.label(results, method)) for method in results['methods']), default=0)

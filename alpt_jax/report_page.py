@@ -13,7 +13,7 @@ import itertools
 import json
 import math
 
-from alpt_jax import figures, report_style
+from alpt_jax import figures, findings, report_style
 
 escape = html.escape
 
@@ -179,28 +179,34 @@ def links(files):
       for name, kind, data, what in files)
 
 
-def page(results, title, introduction, num_problems, sections):
+def page(results, title, introduction, num_missing, sections, *, num_remarks=0):
   """The whole page.
 
   Args:
     results: checked results.
     title: text.
     introduction: HTML; what the paper is, and which part of it this is.
-    num_problems: how many runs are missing or lack numbers; section 'problems' says which.
+    num_missing: how many runs are missing or lack numbers; section 'problems' says which.
     sections: {id: (title, function from results to HTML)}.
+    num_remarks: how many sentences of it say something else, e.g. that versions differ.
 
   Returns:
     HTML.
   """
-  note = (f'<p><b>{num_problems} of the planned runs or their numbers are missing</b>: '
-          '<a href="#problems">which</a>.</p>' if num_problems else '')
+  notes = [f'<p><b>{line}</b></p>' for line in findings.size_lines(results)]
+  if num_missing:
+    notes.append(f'<p><b>{num_missing} of the planned runs or their numbers are missing</b>: '
+                 '<a href="#problems">which</a>.</p>')
+  if num_remarks:
+    notes.append(f'<p>{num_remarks} remark{"s" * (num_remarks > 1)} on what was run: '
+                 '<a href="#problems">read before comparing</a>.</p>')
   return '\n'.join([
       '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8">',
       '<meta name="viewport" content="width=device-width,initial-scale=1">',
       f'<title>{escape(title)}</title><style>{report_style.CSS}</style></head><body><main>',
       f'<header><h1>{escape(title)}</h1>',
       f'<p>{introduction} <span class="muted">Preset {escape(results["preset"])}, '
-      f'{escape(results["created"])}.</span></p>', note, '<nav aria-label="Sections">',
+      f'{escape(results["created"])}.</span></p>', *notes, '<nav aria-label="Sections">',
       *(f'<a href="#{key}">{escape(name)}</a>' for key, (name, _) in sections.items()),
       '</nav></header>',
       *(f'<section><h2 id="{key}">{escape(name)}</h2>\n{content(results)}</section>'

@@ -86,7 +86,9 @@ def page(parts):
           f'{part.figure.title}: {part.figure.about}', lambda _, part=part: _figure(part))
   made = [part.results for part in parts if part.results]
   newest = max(made, key=lambda r: r['created'], default={'preset': '–', 'created': '–'})
+  num_missing = sum(bool(part.problem) for part in parts) + sum(
+      findings.num_missing(results, report.of(results).problems(results)) for results in made)
   return report_page.page(
       newest, 'Action-limited pretraining, run again',
       'The figures and tables of ALPT (Venuto et al., 2023): what the paper claims and what was '
-      'measured here.', len(suite.problems(parts)), sections)
+      'measured here.', num_missing, sections, num_remarks=len(suite.problems(parts)) - num_missing)

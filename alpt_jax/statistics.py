@@ -276,7 +276,7 @@ VERDICTS = ('reproduced', 'partly', 'not shown', 'contradicted', 'undecided')
 def verdict(ratio, at_most):
   """Judges the claim that a method needs at most `at_most` times the baseline's steps.
 
-  The rule is fixed here, before any number is seen:
+  A rule of ours:
     undecided     no interval, or fewer than half of the pairs say anything;
     contradicted  the whole interval is above 1, and no pair is an upper bound;
     not shown     the interval reaches 1, or a run of the method never gets there;
@@ -303,8 +303,9 @@ def overall_verdict(verdicts):
   """One verdict for several levels: the common one, else 'partly' if any level agrees.
 
   Undecided levels do not vote, but a claim that is reproduced at some levels, undecided at others,
-  holds 'partly'. Different verdicts without one that agrees with the claim are 'not shown' and
-  'contradicted': 'contradicted' is what a reader must not miss.
+  holds 'partly' (added after results were seen, see experiments/results/maze/README.md). Different
+  verdicts without one that agrees with the claim are 'not shown' and 'contradicted': 'contradicted'
+  is what a reader must not miss.
   """
   votes = {v for v in verdicts if v != 'undecided'}
   if not votes:
@@ -341,7 +342,7 @@ OUTCOMES = ('better', 'worse', 'cannot tell')
 
 
 def outcome(pairs):
-  """Judges whether a method ends higher than a baseline, by a rule fixed before any number.
+  """Judges whether a method ends higher than a baseline, by a rule of ours.
 
   'better' and 'worse' need two seeds or more that all agree, and means that are more than twice the
   spread apart. Between methods that do not differ (normal noise), 'better' still comes up in 11 %
@@ -364,6 +365,9 @@ def outcome(pairs):
 
 def verdict_of_outcomes(outcomes):
   """One verdict for the comparisons that measure a claim.
+
+  That more worse than better ones contradict was decided after results were seen, see
+  experiments/results/figures/README.md.
 
   Args:
     outcomes: list of OUTCOMES.

@@ -25,9 +25,15 @@ _FIGURES = flags.DEFINE_string('figures', '', 'The workdir of figures of the pap
 def main(argv):
   """Writes the pages and tables; returns 1 if results cannot be read."""
   if len(argv) > 1:
-    raise app.UsageError(f'Unknown arguments: {argv[1:]}. Use --results=<file>.')
+    return _refuse(f'{argv[1]}: unexpected argument; flags are written --name=value, e.g. '
+                   f'--results={argv[1]}')
   if _FIGURES.value:
+    if flags.FLAGS['results'].present:
+      return _refuse(f'--results={_RESULTS.value} --figures={_FIGURES.value}: one of the two is '
+                     'reported on. Leave out the other.')
     return _report_figures(_FIGURES.value)
+  if not _RESULTS.value:
+    return _refuse('--results is empty; expected a file, e.g. --results=runs/maze/results.json')
   directory = os.path.dirname(_RESULTS.value)
   page, table = os.path.join(directory, 'report.html'), os.path.join(directory, 'results.csv')
   try:
@@ -35,26 +41,30 @@ def main(argv):
     report.write_report(results, page)
     report.write_csv(results, table)
   except (OSError, ValueError) as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 1
+    return _refuse(error)
   print('\n'.join(report.summary_lines(results)))
   print(f'Wrote {page} and {table}.')
   return 0
 
 
+def _refuse(why):
+  print(f'error: {why}', file=sys.stderr)
+  return 1
+
+
 def _report_figures(workdir):
   parts = suite.read(workdir)
   if not any(part.results or part.problem for part in parts):
-    print(f'error: {workdir}: holds no figure; expected directories such as '
-          f'{parts[0].figure.directory} that experiments.reproduce makes.', file=sys.stderr)
-    return 1
+    return _refuse(f'{workdir}: holds no figure; expected directories such as '
+                   f'{parts[0].figure.directory} that experiments.reproduce makes.')
   suite.write(workdir)
   print('\n'.join(f'{claim["figure"]}: {claim["paper"]}: {claim["verdict"]}'
                   for claim in suite.summary(parts)['claims']))
   for problem in suite.problems(parts):
     print(problem)
   print(f'Wrote {os.path.join(workdir, suite.PAGE)} and {os.path.join(workdir, suite.NUMBERS)}.')
-  return 0
+  unread = [part.figure.title for part in parts if part.problem]
+  return _refuse(f'{", ".join(unread)}: cannot be read, see above') if unread else 0
 
 
 if __name__ == '__main__':

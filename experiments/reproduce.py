@@ -35,6 +35,7 @@ flags.adopt_module_key_flags(submission)
 
 _POLL_SECONDS = 1.
 _ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT)
+_MAX_CHANGES = 5  # Of a config, that a message names.
 _CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time there.
 
 
@@ -51,7 +52,13 @@ def plan(config):
   """Returns the `runs.Run`s of an experiment; what a run starts from comes before it."""
   if config.study.num_workers < 0:
     raise ValueError(f'study.num_workers is {config.study.num_workers}; expected at least 0.')
-  return _study(config).plan(config)
+  planned = _study(config).plan(config)
+  if not planned:
+    raise ValueError('study plans no run; expected at least one. Give it methods (variants), '
+                     'targets and seeds, e.g. --config.study.'
+                     + ("targets" if config.experiment == 'maze' else "score.targets")
+                     + f'="(\'{config.target}\',)".')
+  return planned
 
 
 class _Workers:
@@ -127,6 +134,8 @@ class _Workers:
     while train.is_taken(workdir):  # By the experiment of another figure.
       if self._is_stopping:
         return None
+      if not is_others:
+        print(f'{run.name}: another process is training it; waiting', flush=True)
       is_others = True
       time.sleep(_POLL_SECONDS)
     if is_others and runs.is_finished(self._config, run):
@@ -188,14 +197,30 @@ def _check_results(path, config):
     return
   try:
     with open(path) as f:
-      before = json.load(f)['config_digest']
-  except (ValueError, KeyError, TypeError) as error:
+      content = json.load(f)
+    before, changes = content['config_digest'], runs.config_changes(content['config'], config)
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise ValueError(f'{path}: not a results file. Move it away, or choose another '
                      '--config.workdir.') from error
   if before != runs.config_digest(config):
-    raise ValueError(f'{path}: is of config {before}, this one is '
-                     f'{runs.config_digest(config)}. Choose another --config.workdir, or delete '
-                     'the file.')
+    more = f', and {len(changes) - _MAX_CHANGES} more' if len(changes) > _MAX_CHANGES else ''
+    raise ValueError(f'{path}: is of config {before}, this one is {runs.config_digest(config)} '
+                     f'({", ".join(changes[:_MAX_CHANGES])}{more}). Choose another '
+                     '--config.workdir, or delete the file: the trained runs beside it stay, and '
+                     'those that fit are used again.')
+
+
+def _check_place(directory, is_dry_run):
+  """Refuses a directory that cannot be made or written, before anything is collected."""
+  place = directory.absolute()
+  while not place.exists():
+    place = place.parent
+  if not place.is_dir():
+    raise ValueError(f'workdir: {place} is a file; expected a directory, or one that can be made. '
+                     'Choose another --config.workdir.')
+  if not is_dry_run and not os.access(place, os.W_OK | os.X_OK):  # Hosts may be elsewhere.
+    raise ValueError(f'workdir: {place} cannot be written (read-only, or not yours). Choose '
+                     'another --config.workdir.')
 
 
 def _last_line(path):
@@ -209,7 +234,7 @@ def _finished(config, planned, missing):
 
 
 def _write(config, planned, failed):
-  """Writes results and report of what there is; returns a summary in lines of text."""
+  """Writes results and report of what there is; returns the results."""
   directory = runs.results_directory(config)
   results = gather(config, planned, failed)
   whole_files.write_json(directory / 'results.json', results)
@@ -220,22 +245,25 @@ def _write(config, planned, failed):
     whole_files.write_json(directory / 'clips.json', findings_budget.clips(results))
   if config.study.get('figure'):
     suite.write(config.workdir)
-  return report.summary_lines(results)
+  return results
 
 
 def main(config):
   """Runs the experiment.
 
   Returns:
-    0; 1 if a run failed; `train.PREEMPTED` if it was stopped and can go on.
+    0; 1 if a run failed, or lacks what it should have written; `train.PREEMPTED` if it was stopped
+    and can go on.
   """
   start = time.time()
   workdir, directory = pathlib.Path(config.workdir), runs.results_directory(config)
-  _check_results(directory / 'results.json', config)
+  _check_place(directory, _DRY_RUN.value)
   planned = plan(config)
+  _check_results(directory / 'results.json', config)
   for run in planned:  # Mistakes in a config show before anything is recorded or trained.
     train.check_run(runs.run_config(config, run))
-  submission.check(config)
+    runs.seconds(config, run)  # A damaged file, not after hours.
+  submission.check(config, is_dry_run=_DRY_RUN.value)
   missing = estimates.missing_data(config, runs.environments(planned))
   finished = _finished(config, planned, missing)
   print('\n'.join(estimates.lines(config, planned, finished, missing)), flush=True)
@@ -248,7 +276,8 @@ def main(config):
     code = submission.submit(config, todo, submission.target_name(), is_dry_run=_DRY_RUN.value)
     if code is not None:
       if not _DRY_RUN.value:
-        print('\n'.join(_write(config, planned, [])))  # Of what there is so far.
+        # Of what there is so far.
+        print('\n'.join(report.summary_lines(_write(config, planned, []))))
       return code
     todo = []
   if _DRY_RUN.value:
@@ -262,19 +291,24 @@ def main(config):
   for run, code in codes.items():
     if code is None and run.after in failed:
       print(f'{run.name}: not started, as {run.after.name} failed')
-  lines = _write(config, planned, failed)
+  results = _write(config, planned, failed)
   for run in failed:
     log = workdir / run.name / 'train.log'
     print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')
-  print('\n'.join(lines))
+  print('\n'.join(report.summary_lines(results)))
   print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):
     print(f'On all figures that are there: {workdir / suite.PAGE}.')
-  damaged = [run for run in planned if runs.damaged(config, run)]
+    for part in suite.read(workdir):
+      if part.problem:  # Of another figure: this one is whole.
+        print(f'{part.figure.title}: cannot be read: {part.problem}')
+  damaged = [run for run in results['runs'] if run['damaged']]
   for run in damaged:
-    print(f'{run.name}: {", ".join(runs.damaged(config, run))} cannot be read. To make the run '
-          f'again, delete {workdir / run.name}.')
+    for text in run['damaged']:
+      print(f'{run["run"]}: {text.rstrip(".")}.')
+    print(f'{run["run"]}: to make it again, delete {workdir / run["run"]}; the same command trains '
+          'it.')
   if failed or damaged:
     return 1
   return train.PREEMPTED if any(codes.values()) or None in codes.values() else 0

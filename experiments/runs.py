@@ -4,13 +4,15 @@ import base64
 import dataclasses
 import hashlib
 import json
+import operator
 import os
 import pathlib
 import re
 from typing import Any
 
-from alpt_jax import domains, label_quality, methods, train, whole_files
+from alpt_jax import domains, fields, label_quality, methods, train, whole_files
 from experiments import cli
+from experiments import evaluations as evaluations_
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where and how fast results are made, not what they are.
@@ -37,6 +39,24 @@ class Run:
 
   def __str__(self):
     return self.name
+
+
+def check_distinct(study, *keys):
+  """Refuses entries of a study that stand there twice: their runs would have one name.
+
+  Args:
+    study: a group of the experiment's config.
+    *keys: of tuples in it, e.g. 'seeds', 'score.targets'.
+
+  Raises:
+    ValueError: naming the field and the entry.
+  """
+  for key in keys:
+    values = operator.attrgetter(key)(study)
+    for value in values:
+      if list(values).count(value) > 1:
+        raise ValueError(f'study.{key} is {tuple(values)}, with {value!r} more than once; expected '
+                         f'every entry once. Leave out the repeated one in --config.study.{key}.')
 
 
 def run_config(config, run):
@@ -141,18 +161,45 @@ def num_steps(config, run):
 
 def config_digest(config):
   """Names the content of an experiment's config, without places: 12 hex digits."""
-  content = json.loads(config.to_json())
-  for key in _PLACE_KEYS:
-    content.pop(key)
-  for key in ('num_workers', 'rates'):
-    content['study'].pop(key, None)
+  content = _without_places(json.loads(config.to_json()))
   return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _without_places(content):
+  """A config's content without where and how fast results are made."""
+  content = {key: value for key, value in content.items() if key not in _PLACE_KEYS}
+  study = content.get('study', {})
+  return content | {'study': {key: value for key, value in study.items()
+                              if key not in ('num_workers', 'rates')}}
+
+
+def config_changes(before, config):
+  """Says in which fields an experiment's config differs from an earlier one.
+
+  Args:
+    before: the `config` of a results.json.
+    config: of the experiment.
+
+  Returns:
+    A list, e.g. of 'num_labels: 250 -> 25'.
+  """
+  before, now = (fields.flatten(_without_places(content))
+                 for content in (before, json.loads(config.to_json())))
+  keys = sorted(before.keys() | now.keys())
+  return [f'{key}: {before.get(key)} -> {now.get(key)}' for key in keys
+          if before.get(key) != now.get(key)]
 
 
 def seconds(config, run):
   """Seconds that a run has taken so far, all its sessions together."""
   path = pathlib.Path(config.workdir, run.name, 'seconds.json')
-  return json.loads(path.read_text()) if path.exists() else 0.
+  if not path.exists():
+    return 0.
+  try:
+    return float(json.loads(path.read_text()))
+  except (ValueError, TypeError) as error:
+    raise ValueError(f'{path}: not a number of seconds; the file is damaged. Delete it: nothing '
+                     'but the time that the run took is forgotten.') from error
 
 
 def last_step(config, run):
@@ -169,26 +216,48 @@ def last_step(config, run):
 def evaluations(config, run):
   """Returns {step: content of eval/step_*.json} of a run, up to its last step.
 
-  Files that cannot be read are left out; `damaged` names them.
+  Files that cannot be believed are left out; `damaged` names them.
   """
   return _read_evaluations(config, run)[0]
 
 
 def damaged(config, run):
-  """Names of the evaluations of a run that cannot be read, e.g. as they are half-written."""
-  return _read_evaluations(config, run)[1]
+  """Says which evaluations of a run are missing or cannot be believed, e.g. as half-written.
+
+  Returns:
+    A list, e.g. of 'eval/step_0000003.json is missing'.
+  """
+  own = run_config(config, run)
+  found, refused = _read_evaluations(config, run)
+  missing = [step for step in evaluations_.promised_steps(own, _reached(config, run))
+             if step not in found and step not in refused]
+  problems = refused | {step: 'is missing' for step in missing}
+  return [f'eval/step_{step:07d}.json {problems[step]}' for step in sorted(problems)]
+
+
+def _reached(config, run):
+  """The last step that a run has left a trace of; 0 if there is none."""
+  return max([last_step(config, run), *(step for step, _ in _evaluation_files(config, run))])
+
+
+def _evaluation_files(config, run):
+  """(step, path) of a run's evaluations up to its last step; later ones are of a longer run."""
+  found = [(int(re.search(r'\d+', path.stem).group()), path) for path in sorted(
+      pathlib.Path(config.workdir, run.name, 'eval').glob('step_*.json'))]
+  return [(step, path) for step, path in found if step <= num_steps(config, run)]
 
 
 def _read_evaluations(config, run):
-  found, unread = {}, []
-  for path in sorted(pathlib.Path(config.workdir, run.name, 'eval').glob('step_*.json')):
-    step = int(re.search(r'\d+', path.stem).group())
-    if step <= num_steps(config, run):  # Later ones are of a longer run before.
-      try:
-        found[step] = dict(json.loads(path.read_text()))
-      except (ValueError, TypeError):
-        unread.append(f'eval/{path.name}')
-  return found, unread
+  """({step: content}, {step: why it is not counted})."""
+  found, refused, own = {}, {}, run_config(config, run)
+  for step, path in _evaluation_files(config, run):
+    try:
+      content = json.loads(path.read_text())
+      evaluations_.check(content, step, own)
+      found[step] = content
+    except ValueError as error:  # Of JSON and UTF-8, too.
+      refused[step] = f'is damaged ({error})'
+  return found, refused
 
 
 class Truths:
@@ -223,13 +292,14 @@ def label_scores(config, run, truths):
   Returns:
     A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
     `label_quality.describe`, None if the run has not labelled anything; with `clips` from
-    `label_quality.worth_labelling`, as many as `study.num_clips`; `problem`, a list of at
-    most one sentence on labels that cannot be read or are of other data, and are not counted.
+    `label_quality.worth_labelling`, as many as `study.num_clips`; `problems`, a list of what is
+    missing, cannot be read or is of other data, and is not counted.
   """
   own = run_config(config, run)
   files = label_quality.files(own.workdir, last_step=own.num_steps)
+  problems = _missing_labels(config, run, files)
   if not files:
-    return {'accuracy': {}, 'labelling': None, 'problem': []}
+    return {'accuracy': {}, 'labelling': None, 'problems': problems}
   key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
          'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
   num_clips = config.study.get('num_clips', 0)
@@ -242,17 +312,32 @@ def label_scores(config, run, truths):
     kept = {}
   if kept.get('key') != key:
     truth, domain = truths[own.target], domains.of(own)
-    spec = domain.spec(own, own.target)
-    try:
-      accuracy = label_quality.score_labels(files, truth)
+    refused = label_quality.refused(files, truth)
+    good = [f for f in files if f not in refused]
+    labelling = None
+    if files[-1] in good:
+      spec = domain.spec(own, own.target)
       labelling = label_quality.describe(files[-1], truth, spec, domain.action_names(own))
       if num_clips:
         labelling['clips'] = label_quality.worth_labelling(files[-1], truth, spec, num_clips)
-    except ValueError as error:
-      return {'accuracy': {}, 'labelling': None, 'problem': [str(error)]}
-    kept = {'key': key, 'accuracy': list(accuracy.items()), 'labelling': labelling}
-    whole_files.write_json(path, kept)
-  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling'], 'problem': []}
+    kept = {'key': key, 'labelling': labelling,
+            'accuracy': list(label_quality.score_labels(good, truth).items())}
+    if refused:
+      problems += refused.values()
+    else:
+      whole_files.write_json(path, kept)
+  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling'], 'problems': problems}
+
+
+def _missing_labels(config, run, files):
+  """Says which labels a run should have written by now, and has not."""
+  own = run_config(config, run)
+  if not methods.phase_of(own.method, own.phase).idm:
+    return []
+  names = {file.name for file in files}
+  expected = [f'step_{step:07d}.npz'
+              for step in evaluations_.promised_steps(own, _reached(config, run))]
+  return [f'labels/{name} is missing' for name in expected if name not in names]
 
 
 def shown_labelling(run, own, label, labelling):

@@ -22,6 +22,8 @@ def plan(config):
   for name in ('seeds', 'score_seeds'):
     if not config.study[name]:
       raise ValueError(f'study.{name} is empty; expected at least one seed, e.g. (0,).')
+  runs.check_distinct(config.study, 'seeds', 'score_seeds', 'score.targets', 'labels.targets',
+                      'labels.budgets')
   for seed in config.study.score_seeds:
     for target in config.study.score.targets:
       for budget in config.study.score.get('budgets', (config.num_labels,)):
@@ -115,9 +117,12 @@ def gather(config, planned, failed):
   """
   games = _games(planned)
   truths = runs.Truths(config)
+  described = (runs.describe(config.study.labels.variants)
+               | runs.describe(config.study.score.variants))
+  present = {run.variant for run in planned}
   result = {
-      'methods': runs.describe(config.study.labels.variants)
-                 | runs.describe(config.study.score.variants),
+      # A figure has one of the two parts, and not the methods of the other.
+      'methods': {name: about for name, about in described.items() if name in present},
       'games': {game: _describe_game(config, game, role) for game, role in games.items()},
       'runs': [], 'rows': [], 'labellings': [],
   }
@@ -140,7 +145,7 @@ def gather(config, planned, failed):
     result['runs'].append(_identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': runs.num_steps(config, run),
-        'damaged': runs.damaged(config, run) + scores['problem'],
+        'damaged': runs.damaged(config, run) + scores['problems'],
         'versions': versions.of_run(own.workdir)})
     labelling = scores['labelling']
     if labelling and result['games'][target]['chance_accuracy'] is None:

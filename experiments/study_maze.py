@@ -14,6 +14,7 @@ def plan(config):
   `study.budgets` asks for the runs of every number of labels, whose names say it.
   """
   study = config.study
+  runs.check_distinct(study, 'seeds', 'observations')
   if len(study.seeds) != len(study.targets):
     raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
                      f'{len(study.targets)}; expected a target for every seed.')
@@ -78,7 +79,7 @@ def gather(config, planned, failed):
     result['runs'].append(_identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': config.num_steps, 'rollout': rollout,
-        'damaged': runs.damaged(config, run) + scores['problem'],
+        'damaged': runs.damaged(config, run) + scores['problems'],
         'versions': versions.of_run(os.path.join(config.workdir, run.name))})
   return result
 

@@ -80,11 +80,12 @@ def run_id(config, run):
   return '-'.join([*words, digest])
 
 
-def check(config):
+def check(config, *, is_dry_run=False):
   """Refuses what `submit` would refuse, before data is collected; does nothing without --submit.
 
   Args:
     config: of the experiment.
+    is_dry_run: as of `submit`.
 
   Raises:
     ValueError: naming the flag, the setting or the field.
@@ -94,7 +95,7 @@ def check(config):
     if given:
       raise ValueError(f'{given[0]}: is for --submit=<target>. Give it, or leave this out.')
     return
-  _hosts_config(config, target_name(), _make_context(target_name(), True).settings)
+  _hosts_config(config, target_name(), _make_context(target_name(), is_dry_run).settings)
 
 
 def submit(config, todo, target, *, is_dry_run=False):

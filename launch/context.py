@@ -23,12 +23,14 @@ class Context:
     code: packed; None where it is not sent anywhere.
     keep: leave machines when a run is over.
     signalled_process: index of the process that gets signals; None for all.
+    warnings: lines about the settings, for the user.
   """
   settings: ml_collections.ConfigDict
   shell: shell.Shell
   code: bundle.Bundle | None = None
   keep: bool = False
   signalled_process: int | None = None
+  warnings: tuple[str, ...] = ()
 
   def directory(self, run_id):
     """Where files of this computer about a run are kept: rendered ones, the code, logs."""
@@ -61,6 +63,7 @@ def make(target_name, given_settings=(), *, dry_run=False):
   for key, text in given_settings:
     settings_.set_from_text(settings, key, text)
   with settings.unlocked():
-    settings_.check(settings, target_name)
+    warnings = settings_.check(settings, target_name, is_dry_run=dry_run)
   redaction.check_names(settings.secrets)
-  return Context(settings, shell.Shell(dry_run, redaction.make_redact(settings.secrets)))
+  return Context(settings, shell.Shell(dry_run, redaction.make_redact(settings.secrets)),
+                 warnings=tuple(warnings))

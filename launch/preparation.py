@@ -24,6 +24,8 @@ def prepare(planned, context, target_name):
     ValueError: for a secret that is not there, or code that is not committed.
   """
   settings = context.settings
+  for warning in context.warnings:
+    context.shell.say(warning)
   context.keep = _KEEP.value
   is_here = target_name in targets.ON_THIS_MACHINE
   if is_here or target_name == 'slurm':  # Elsewhere, others hold them.

@@ -120,8 +120,13 @@ def plan(settings, *, run_id, job='', program='', args=(), seeds=(), targets=())
                       *([('--config.target', '--targets decides it')] if targets else [])):
     if name in names:
       raise ValueError(f'{name}: {taken}. Leave it out.')
+  named = ids(run_id, seeds, targets)
+  if program == jobs.DEFAULT_PROGRAM and '--config' not in names:
+    raise ValueError(f'--config is missing: {program} would train what nobody has asked for. Give '
+                     f'--job=<name>, one of {", ".join(jobs.JOBS)}, or after -- e.g. '
+                     '--config=experiments/configs/maze.py:desk')
   result = []
-  for id_, seed, target in ids(run_id, seeds, targets):
+  for id_, seed, target in named:
     own = list(args)
     if target is not None:
       own = _with_target(own, target)

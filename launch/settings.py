@@ -22,6 +22,8 @@ _NEEDS = {  # Setting: an example, for the message.
             'storage': 'gs://my-bucket'},
     'slurm': {'run_root': '/shared/runs'},
 }
+# What a dry run shows for an empty one, where it is to be written in some form.
+_PLACEHOLDERS = {'storage': 'gs://<storage>', 'run_root': '/<run_root>'}
 
 
 def load(path=''):
@@ -84,20 +86,31 @@ def set_from_text(settings, key, text):
     _set(settings, key, value, name)
 
 
-def check(settings, target):
+def check(settings, target, *, is_dry_run=False):
   """Refuses settings that the target cannot work with; fills in what follows from others.
 
   Args:
     settings: from `load`; changed.
     target: name of the target.
+    is_dry_run: take placeholders for what is empty and has to be set.
+
+  Returns:
+    The warnings: a line for each placeholder.
 
   Raises:
     ValueError: naming the setting, with an example.
   """
+  warnings = []
   for key, example in _NEEDS.get(target, {}).items():
-    if not _get(settings, key, key):
-      raise ValueError(f'{key} is empty; target {target} needs it. Write it into launch/user.py '
-                       f'(see launch/user.example.py), or give --settings.{key}={example}')
+    if _get(settings, key, key):
+      continue
+    remedy = ('Write it into launch/user.py (cp launch/user.example.py launch/user.py), or give '
+              f'--settings.{key}={example}')
+    if not is_dry_run:
+      raise ValueError(f'{key} is empty; target {target} needs it. {remedy}')
+    placeholder = _PLACEHOLDERS.get(key, f'<{key}>')
+    _set(settings, key, placeholder, key)
+    warnings.append(f'warning: {key} is empty, here {placeholder}; it has to be set. {remedy}')
   for key, least in (('max_restarts', 0), ('first_pause_seconds', 0), ('max_pause_seconds', 0),
                      ('grace_seconds', 1), ('multiprocess.num_processes', 1),
                      ('multiprocess.devices_per_process', 1), ('slurm.nodes', 1),
@@ -114,6 +127,7 @@ def check(settings, target):
   if target not in ('local', 'multiprocess') and not settings.run_root.startswith('/'):
     raise ValueError(f'run_root is {settings.run_root}; expected an absolute path that all hosts '
                      'see, e.g. /shared/runs.')
+  return warnings
 
 
 def grace_warning(settings):

@@ -32,6 +32,7 @@ flags.adopt_module_key_flags(preparation)
 
 def main(line):
   """Submits; returns an exit code."""
+  runs.ids(line.run_id, **line.fan_out)  # Refuses bad ids before it asks for settings.
   context = line.context((
       ('secrets', None if _SECRETS.value is None else ','.join(_SECRETS.value)),
       ('max_restarts', _MAX_RESTARTS.value),

@@ -126,6 +126,9 @@ class ReportTest(parameterized.TestCase):
       self.assertAlmostEqual(ratios['oracle'].ratio, 100 / _STEPS_TO_ONE[baseline])
     self.assertIn('ratio to ALPT-Blocked', self._write(results)[1].text)
 
+  def test_page_tells_the_papers_seeds_from_its_own(self):
+    self.assertIn('it has three seeds, these results have 2.', self._write(make_results())[1].text)
+
   def test_page_says_when_the_claim_does_not_hold(self):
     results = make_results(observations=('xy',))
     for row in results['rows']:  # ALPT-Blocked as slow as DT1, DT1-IDM as it was.
@@ -283,6 +286,17 @@ class ResultsFileTest(parameterized.TestCase):
   def _run(self, path):
     return subprocess.run([sys.executable, '-m', 'experiments.report', f'--results={path}'],
                           cwd=_ROOT, capture_output=True, text=True)
+
+  @parameterized.parameters(
+      (['--results='], '--results is empty; expected a file'),
+      (['--results=a.json', '--figures=b'], '--results=a.json --figures=b: one of the two'),
+      (['results.json'], 'results.json: unexpected argument; .* e.g. --results=results.json'))
+  def test_binary_refuses_flags_that_say_nothing_or_two_things(self, arguments, message):
+    result = subprocess.run([sys.executable, '-m', 'experiments.report', *arguments],
+                            cwd=_ROOT, capture_output=True, text=True)
+    self.assertEqual((result.returncode, result.stdout), (1, ''))
+    self.assertRegex(result.stderr, f'^error: {message}')
+    self.assertLen(result.stderr.splitlines(), 1)
 
   def test_binary_writes_page_and_table_beside_the_results(self):
     directory = self.enterContext(tempfile.TemporaryDirectory())

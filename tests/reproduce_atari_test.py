@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
 from alpt_jax import pseudo_labels
 from experiments import reproduce, runs
@@ -20,7 +20,7 @@ _ROOT = pathlib.Path(__file__).parents[1]
 _ENVIRONMENT = os.environ | {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
 
 
-class PlanTest(absltest.TestCase):
+class PlanTest(parameterized.TestCase):
 
   def test_pretrainings_come_before_what_starts_from_them(self):
     config = atari.get_config('study')
@@ -72,6 +72,22 @@ class PlanTest(absltest.TestCase):
         steps[run.name] = sum(r.changes['num_steps'] for r in chain)
         if run.changes['phase'] == 'finetune':
           self.assertEqual(steps[run.name], 600, msg=run.name)
+
+
+  @parameterized.parameters(
+      ({'seeds': (0, 0)}, 'study.seeds is .0, 0., with 0 more than once'),
+      ({'score_seeds': (1, 2, 1)}, 'study.score_seeds is .* with 1 more than once'),
+      ({'score': {'targets': ('Breakout', 'Breakout')}}, "study.score.targets .* with 'Breakout'"),
+      ({'labels': {'targets': ('Breakout', 'Breakout')}},
+       "study.labels.targets .* with 'Breakout'"),
+      ({'labels': {'budgets': (50, 50)}}, 'study.labels.budgets .* with 50'),
+      ({'labels': {'targets': ()}, 'score': {'targets': ()}},
+       'study plans no run; .*--config.study.score.targets='))
+  def test_repeated_or_no_entries_are_refused(self, changes, message):
+    config = atari.get_config('desk')
+    config.study.update(changes)
+    with self.assertRaisesRegex(ValueError, message):
+      reproduce.plan(config)
 
 
 class ReproduceAtariTest(absltest.TestCase):

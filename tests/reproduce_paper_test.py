@@ -198,6 +198,21 @@ class SuiteTest(absltest.TestCase):
     self.assertEqual([episode['target'] for episode in results['episodes']], ['Breakout'])
     self.assertLen({tuple(run['versions']) for run in results['runs']}, 1)
 
+  def test_results_list_the_methods_of_their_figure_only(self):
+    for figure, methods in (('2', {'dt1', 'dt1_idm', 'dt5', 'dt5_ret', 'alpt'}),
+                            ('4', {'dt1_idm', 'alpt_freeway'}), ('table4', {'cql'})):
+      directory = {f.name: f for f in suite.FIGURES}[figure].directory
+      results = json.loads((self.workdir / directory / 'results.json').read_text())
+      self.assertEqual(set(results['methods']), methods)
+
+  def test_damaged_results_of_another_figure_are_named(self):
+    path = self.workdir / 'figure4' / 'results.json'
+    self.addCleanup(path.write_bytes, path.read_bytes())
+    path.write_text('{"experiment"')
+    again = self.run_binary('6')
+    self.assertEqual(again.returncode, 0, again.stderr)
+    self.assertRegex(again.stdout, f'\nFigure 4: cannot be read: {path} is not whole JSON')
+
   def test_again_nothing_is_trained(self):
     logs = {p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}
     again = self.run_binary('2')

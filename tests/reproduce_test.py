@@ -1,6 +1,7 @@
 """The whole experiment at the tiny size, through the binaries, as `make maze` runs it."""
 
 import html.parser
+import io
 import json
 import os
 import pathlib
@@ -83,7 +84,8 @@ class ReproduceTest(absltest.TestCase):
     before = (self.workdir / 'results.json').read_bytes()
     other = run('reproduce', self.workdir, '--config.num_labels=25')
     self.assertEqual(other.returncode, 1)
-    self.assertRegex(other.stderr, r'^error: .*results.json: is of config \w+, this one is \w+')
+    self.assertRegex(other.stderr, r'^error: .*results.json: is of config \w+, this one is \w+ '
+                                   r'\(num_labels: 50 -> 25\)\. .*the trained runs beside it stay')
     self.assertEqual((self.workdir / 'results.json').read_bytes(), before)
 
   def test_evaluate_scores_a_finished_run(self):
@@ -118,6 +120,56 @@ class ReproduceTest(absltest.TestCase):
     self.assertEqual(result.returncode, 1)
     self.assertIn('grid-dt1-seed0: exit code 1', result.stdout)
     self.assertTrue((workdir / 'report.html').exists())
+
+  def test_what_is_missing_or_cannot_be_is_named_and_in_no_number(self):
+    workdir = self.root / 'damaged'
+    shutil.copytree(self.workdir, workdir)
+    at = {name: workdir / f'grid-{name}-seed0' for name in (
+        'dt1', 'dt1_idm', 'alpt_blocked', 'alpt_blocked_tunnel', 'oracle')}
+    (at['dt1'] / 'eval' / 'step_0000003.json').unlink()
+    labels = at['dt1_idm'] / 'labels' / 'step_0000006.npz'
+    labels.write_bytes(labels.read_bytes()[:100])
+    self.change(at['alpt_blocked'] / 'eval' / 'step_0000003.json',
+                lambda content: content['argmax'].update(success_500=7))
+    (at['alpt_blocked'] / 'labels' / 'step_0000000.npz').unlink()
+    self.change(at['alpt_blocked_tunnel'] / 'eval' / 'step_0000006.json',
+                lambda content: content.update(step=5))
+    (at['oracle'] / 'eval' / 'step_0000006.json').unlink()
+    result = run('reproduce', workdir)
+    self.assertEqual(result.returncode, 1)
+    for text in (
+        'grid-dt1-seed0: eval/step_0000003.json is missing.',
+        f'grid-dt1-seed0: to make it again, delete {at["dt1"]}; ',
+        f'grid-dt1_idm-seed0: {labels}: cannot be read',
+        "grid-alpt_blocked-seed0: eval/step_0000003.json is damaged (argmax.success_500 is '7'",
+        'grid-alpt_blocked-seed0: labels/step_0000000.npz is missing.',
+        "grid-alpt_blocked_tunnel-seed0: eval/step_0000006.json is damaged (step is '5'; expected "
+        '6)', 'grid-oracle-seed0: eval/step_0000006.json is missing.'):
+      self.assertIn(text, result.stdout)
+    rows = {(row['method'], row['step']): row for row in json.loads(
+        (workdir / 'results.json').read_text())['rows']}
+    self.assertCountEqual([step for method, step in rows if method == 'alpt_blocked'], [0, 6])
+    self.assertCountEqual([step for method, step in rows if method == 'oracle'], [0, 3])
+    self.assertEqual([rows['dt1_idm', step]['label_accuracy'] is None for step in (0, 3, 6)],
+                     [False, False, True])
+
+  def change(self, path, change):
+    """Changes the content of a JSON file."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+  def test_bad_places_and_times_are_one_line(self):
+    workdir = self.root / 'places'
+    shutil.copytree(self.workdir, workdir)
+    seconds = workdir / 'grid-dt1-seed0' / 'seconds.json'
+    seconds.write_text('abc')
+    for place, message in ((workdir, f'{seconds}: not a number of seconds'),
+                           (seconds / 'x', f'workdir: {seconds} is a file')):
+      result = run('reproduce', place)
+      self.assertEqual((result.returncode, result.stdout), (1, ''))
+      self.assertIn(f'error: {message}', result.stderr)
+      self.assertLen(result.stderr.splitlines(), 1)
 
   def test_terminated_experiment_goes_on_where_it_stopped(self):
     workdir = self.root / 'stopped'
@@ -159,6 +211,18 @@ class WorkersTest(absltest.TestCase):
     self.assertEqual(codes, {first: train.PREEMPTED, second: None})
 
 
+  def test_a_run_that_another_process_trains_is_waited_for_and_named_once(self):
+    config = maze.get_config('tiny')
+    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
+    first, *_ = reproduce.plan(config)
+    self.enterContext(mock.patch.object(train, 'is_taken', side_effect=[True, True, True, False]))
+    self.enterContext(mock.patch.object(runs, 'is_finished', return_value=True))
+    self.enterContext(mock.patch.object(reproduce, '_POLL_SECONDS', 0.))
+    said = self.enterContext(mock.patch.object(sys, 'stdout', io.StringIO()))
+    self.assertEqual(reproduce._Workers(config, [first]).train_all(), {first: 0})
+    self.assertEqual(said.getvalue().count(f'{first}: another process is training it; waiting'), 1)
+
+
 class PlanTest(absltest.TestCase):
 
   def test_study_is_every_variant_with_every_observation_and_seed(self):
@@ -194,6 +258,39 @@ class PlanTest(absltest.TestCase):
     config.study.seeds = (0, 1)
     with self.assertRaisesRegex(ValueError, 'study.seeds has 2 entries, study.targets 3'):
       reproduce.plan(config)
+
+  def test_what_would_give_two_runs_one_name_is_refused(self):
+    config = maze.get_config('study')
+    config.study.seeds = (0, 0, 1)
+    with self.assertRaisesRegex(ValueError, r'study.seeds is \(0, 0, 1\), with 0 more than once'):
+      reproduce.plan(config)
+    config.study.seeds, config.study.observations = (0, 1, 2), ('grid', 'grid')
+    with self.assertRaisesRegex(ValueError, "study.observations is .* with 'grid' more than once"):
+      reproduce.plan(config)
+
+  def test_one_target_may_have_several_seeds(self):
+    config = maze.get_config('study')
+    config.study.targets = 3 * (maze.target(0),)
+    planned = reproduce.plan(config)
+    self.assertLen({run.name for run in planned}, len(planned))
+
+  def test_a_study_without_runs_is_refused(self):
+    config = maze.get_config('tiny')
+    config.study.seeds = config.study.targets = ()
+    with self.assertRaisesRegex(ValueError, 'study plans no run; .*--config.study.targets='):
+      reproduce.plan(config)
+
+
+class PlaceTest(absltest.TestCase):
+
+  def test_a_directory_that_cannot_be_written_is_refused_unless_nothing_is(self):
+    directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    with mock.patch.object(os, 'access', return_value=False):
+      with self.assertRaisesRegex(ValueError, f'workdir: {directory} cannot be written'):
+        reproduce._check_place(directory / 'a' / 'b', False)
+      reproduce._check_place(directory / 'a' / 'b', True)  # The hosts may have it.
+    reproduce._check_place(directory / 'a' / 'b', False)
+    self.assertEmpty(os.listdir(directory))
 
 
 if __name__ == '__main__':

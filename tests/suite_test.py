@@ -9,7 +9,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import findings, findings_cql, suite
+from alpt_jax import findings, findings_cql, report, suite
 from tests import html_page, report_atari_test
 
 
@@ -138,6 +138,29 @@ class SuiteTest(parameterized.TestCase):
     self.assertNotIn('max_steps', ' '.join(problems))
     self.assertNotIn('workdir', ' '.join(problems))
 
+  def test_page_opens_with_what_is_missing_and_counts_other_remarks_apart(self):
+    self.write('2', results_of('2'))
+    self.write('4', results_of('4'))
+    text = self.page()[1].text
+    self.assertNotIn('are missing', text)
+    self.assertNotIn('remark', text)
+    self.write('6', results_of('6') | {'versions': {'jax': '0.11'}})
+    text = self.page()[1].text
+    self.assertNotIn('are missing', text)
+    self.assertIn('1 remark on what was run: read before comparing', text)
+    results = results_of('3')
+    results['runs'][-1]['status'] = 'failed'
+    self.write('3', results)
+    self.assertIn('1 of the planned runs or their numbers are missing: which', self.page()[1].text)
+
+  def test_page_of_tiny_says_that_its_numbers_mean_nothing(self):
+    self.write('2', results_of('2'))
+    said = 'Preset tiny: the numbers say nothing about the method.'
+    self.assertIn(said, self.page()[1].text)
+    self.assertIn(said, report.summary_lines(results_of('2'))[0])
+    results = results_of('4') | {'preset': 'desk'}
+    self.assertNotIn(said, ' '.join(report.summary_lines(results)))
+
   def test_different_presets_are_named(self):
     self.write('2', results_of('2'))
     self.write('4', results_of('4') | {'preset': 'desk'})
@@ -160,6 +183,11 @@ class SuiteTest(parameterized.TestCase):
     self.assertIn('Figure 2: ALPT scores higher than DT1-IDM, which knows the target only: '
                   'reproduced', done.stdout)
     self.assertTrue((self.workdir / suite.PAGE).exists())
+    self.write('4', '{"experiment"')
+    damaged = run()
+    self.assertEqual(damaged.returncode, 1)
+    self.assertRegex(damaged.stdout, r'Figure 4: .*results.json is not whole JSON')
+    self.assertEqual(damaged.stderr, 'error: Figure 4: cannot be read, see above\n')
 
 
 class Table4Test(absltest.TestCase):

@@ -309,6 +309,8 @@ def _paper(config):
 
 
 def _tiny(config):
+  # Its recordings have the names of those of `desk`.
+  config.workdir, config.data_dir = 'runs/atari_tiny', 'runs/atari_tiny/data'
   config.sharding.num_devices = 1  # Its batches are too small for more.
   config.num_labels = 50
   config.collect.update(num_steps=400, num_checkpoints=2, max_episode_steps=100)

@@ -180,6 +180,7 @@ def _paper(config):  # Table 3; the number of steps is not stated.
 
 
 def _tiny(config):
+  config.workdir, config.data_dir = 'runs/maze_tiny', 'runs/maze_tiny/data'
   config.sharding.num_devices = 1  # Its batches are too small for more.
   source, tunnel = 'maze-8-blocks:3-seed100', 'maze-8-tunnel-seed100'
   config.target, config.sources = 'maze-8-blocks:3-seed0', (source,)

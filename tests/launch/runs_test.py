@@ -96,6 +96,7 @@ class RunsTest(parameterized.TestCase):
       (dict(args=['--config=experiments/configs/maze.py:huge']), 'Unknown preset'),
       (dict(args=['--config=experiments/configs/atari.py:desk,target=Breakout'],
             targets=('Freeway',)), 'has a target'),
+      (dict(), '--config is missing: experiments.train .* --job=<name>, one of maze,'),
       (dict(seeds=('0', 'one')), 'is no seed'),
       (dict(seeds=('0', '0')), 'id of 2 runs'),
       (dict(run_id='Maze_1'), 'is no run id'),

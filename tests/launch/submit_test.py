@@ -63,6 +63,25 @@ class SubmitTest(parameterized.TestCase):
     self.assert_one_line(done, text)
     self.assertEmpty(self.repository.calls())
 
+  def test_bad_id_is_named_before_settings_that_are_missing(self):
+    done = self.repository.run('submit', '--target=tpu_vm', '--run_id=bad id!', '--job=maze')
+    self.assert_one_line(done, "--run_id: 'bad id!' is no run id")
+
+  @parameterized.parameters(
+      ('tpu_vm', ('gcloud.project', 'gcloud.zone', 'storage'), "'--project=<gcloud.project>'"),
+      ('gke', ('gke.queue', 'gke.image', 'storage'), '<gke.queue>'),
+      ('slurm', ('run_root',), '/<run_root>/alpt'))
+  def test_dry_run_shows_placeholders_for_settings_that_are_missing(self, target, keys, shown):
+    flags = (f'--target={target}', '--run_id=alpt', '--job=maze')
+    done = self.repository.run('submit', *flags, '--dry_run')
+    self.assertEqual(done.returncode, 0, done.stderr)
+    for key in keys:
+      self.assertRegex(done.stdout, f'# warning: {key} is empty, here .*; it has to be set. Write '
+                       f'it into launch/user.py .*--settings.{key}=')
+    self.assertIn(shown, done.stdout)
+    self.assert_one_line(self.repository.run('submit', *flags), f'{keys[0]} is empty; target')
+    self.assertEmpty(self.repository.calls())
+
   @parameterized.parameters(*_CLOUDS)
   def test_uncommitted_changes_are_refused_or_left_out(self, target):
     (self.repository.path / 'experiments' / 'configs' / 'new.py').write_text('')
