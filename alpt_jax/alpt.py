@@ -113,7 +113,7 @@ def predict_with_confidence(idm, params, observations, legal):
   return jnp.argmax(logits, axis=-1).astype(jnp.int32), jnp.max(probabilities, axis=-1)
 
 
-def probabilities(idm, params, observations, legal, *, temperature=1., is_tokenized=False):
+def probabilities(idm, params, observations, legal, *, is_tokenized=False):
   """What the IDM says of every action, in eval mode.
 
   Args:
@@ -121,14 +121,13 @@ def probabilities(idm, params, observations, legal, *, temperature=1., is_tokeni
     params: its parameters.
     observations: [B, T + 1, ...].
     legal: [B, A] or [1, A] bool; the actions the window's environment knows.
-    temperature: that logits are divided by, above 0; see `trust.Temperature`.
     is_tokenized: see `InverseDynamicsModel`.
 
   Returns:
     [B, T, A] float32; of actions that are not legal, exactly 0.
   """
   logits = _legal_logits(idm, params, observations, legal, is_tokenized=is_tokenized)
-  return jax.nn.softmax(logits.astype(jnp.float32) / temperature, axis=-1)
+  return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
 
 
 def _legal_logits(idm, params, observations, legal, **kwargs):

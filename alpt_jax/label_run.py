@@ -1,6 +1,7 @@
 """Labels a dataset with the IDM of a run: who may label what, and what is written down about it."""
 
 import hashlib
+import json
 import os
 
 import jax
@@ -10,6 +11,7 @@ from alpt_jax import alpt, domains, metrics, sharding, trained_idm, versions, vo
 from alpt_jax.data import environment_file, labelled_dataset, records, rlds
 
 KNOWN = ('data', 'run')
+_PLACES = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')  # Of a config.
 
 
 def label_run(trained, output, *, dataset='', environment='', stride=1, temperature=1., top_k=0,
@@ -23,7 +25,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
     environment: its name among those of the run's domain; '' for the run's target. A dataset with
       an environment.json says itself what it is.
     stride: transitions from one window to the next; 1: all windows vote.
-    temperature: that logits are divided by, as experiments.audit finds it.
+    temperature: of the mean of the votes, as experiments.audit finds it for this stride.
     top_k: how many probabilities are written; 0 for all.
     known: which actions are true ones: 'data' for those that the data calls known, 'run' for those
       that training was given (the others are hidden from the IDM, and labelled); '' for 'data'
@@ -39,21 +41,16 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
     FileNotFoundError, ValueError: for what cannot be labelled; nothing is written then.
   """
   config = trained.config
-  if not (temperature > 0 and np.isfinite(temperature)):
-    raise ValueError(f'temperature is {temperature}; expected a number above 0.')
-  if not 0 <= share[0] < share[1]:
-    raise ValueError(f'share is {share[0]} of {share[1]}; expected 0 to {share[1] - 1}.')
-  if episodes_per_file < 1:
-    raise ValueError(f'episodes_per_file is {episodes_per_file}; expected at least 1.')
-  votes.windows_of(config.window, config.window, stride)  # Complains here.
+  _check_numbers(config.window, stride, temperature, episodes_per_file, share)
   name = environment or config.target
   directory = dataset or _directory_of(config, name)
-  spec = _spec(trained, directory, name)
-  source = records.Dataset(directory, spec)
+  spec, expected_name = _spec(trained, directory, name)
+  source = records.Dataset(directory, spec, expected_name=expected_name)
   num_stored = len(spec.stored_actions) or spec.num_actions
   if not 0 <= top_k <= num_stored:
     raise ValueError(f'top_k is {top_k}; expected 1 to {num_stored}, or 0 for all probabilities.')
   known = _which_known(known, source)
+  digest = rlds.dataset_digest(directory)
   mesh = sharding.make_mesh(devices=jax.local_devices())
   vote_fn = votes.make_vote_fn(
       trained.idm, spec, mesh, rows=-(-votes.ROWS // mesh.size) * mesh.size)
@@ -63,32 +60,53 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
     return votes.predict(vote_fn, params, episodes, numbers, window=config.window, stride=stride,
                          temperature=temperature)
 
-  settings = labelled_dataset.Settings(
-      num_actions=spec.num_actions, stored_actions=spec.stored_actions, top_k=top_k,
-      episodes_per_file=episodes_per_file)
-  provenance = {
-      'run': os.path.basename(os.path.abspath(trained.directory)), 'step': trained.step,
-      'idm_digest': params_digest(trained.params), 'config_digest': config_digest(config),
-      'method': config.method, 'window': config.window, 'stride': stride,
-      'temperature': temperature, 'known': known,
-      'source_digest': rlds.dataset_digest(directory), 'versions': versions.current()}
-  known_fn = _known_by_run(trained, name, directory) if known == 'run' else None
-  shown = None
-
-  def show(done, num_episodes):
-    nonlocal shown
-    if shown is None:
-      shown = metrics.Progress(num_episodes, label=f'labelling {spec.name}', unit='episodes',
-                               start_step=done)
-    shown.update(done)
-
-  try:
+  with _Shown(f'labelling {spec.name}', is_shown=progress) as shown:
     return labelled_dataset.write(
-        source, output, predict, settings, provenance=provenance, known=known_fn, share=share,
-        progress=show if progress else None)
-  finally:
-    if shown is not None:
-      shown.close()
+        source, output, predict, labelled_dataset.Settings(
+            num_actions=spec.num_actions, stored_actions=spec.stored_actions, top_k=top_k,
+            episodes_per_file=episodes_per_file),
+        provenance={
+            'run': os.path.basename(os.path.abspath(trained.directory)), 'step': trained.step,
+            'idm_digest': params_digest(trained.params), 'config': _what_matters(config),
+            'window': config.window, 'stride': stride, 'temperature': temperature, 'known': known,
+            'source_digest': digest,
+            # Another number of them, or of another kind, rounds otherwise.
+            'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}'},
+        notes={'versions': versions.current()},
+        known=_known_by_run(trained, name, directory, digest) if known == 'run' else None,
+        share=share, progress=shown.update)
+
+
+def _check_numbers(window, stride, temperature, episodes_per_file, share):
+  """Refuses numbers that mean nothing."""
+  if not (temperature > 0 and np.isfinite(temperature)):
+    raise ValueError(f'temperature is {temperature}; expected a number above 0.')
+  if not 0 <= share[0] < share[1]:
+    raise ValueError(f'share is {share[0]} of {share[1]}; expected 0 to {share[1] - 1}.')
+  if episodes_per_file < 1:
+    raise ValueError(f'episodes_per_file is {episodes_per_file}; expected at least 1.')
+  votes.windows_of(window, window, stride)  # Complains here.
+
+
+class _Shown:
+  """Progress whose total is known with its first update."""
+
+  def __init__(self, label, *, is_shown):
+    self._label, self._is_shown, self._progress = label, is_shown, None
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    if self._progress is not None:
+      self._progress.close()
+
+  def update(self, done, total):
+    """Takes note of what is done."""
+    if self._progress is None and self._is_shown:
+      self._progress = metrics.Progress(total, label=self._label, unit='episodes', start_step=done)
+    if self._progress is not None:
+      self._progress.update(done)
 
 
 def params_digest(params):
@@ -101,9 +119,10 @@ def params_digest(params):
   return digest.hexdigest()[:16]
 
 
-def config_digest(config):
-  """Names a config: 16 hex digits."""
-  return hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16]
+def _what_matters(config):
+  """The config as JSON knows it, without places: the same wherever the run and its data lie."""
+  content = json.loads(config.to_json())
+  return {key: value for key, value in content.items() if key not in _PLACES}
 
 
 def _directory_of(config, name):
@@ -115,26 +134,26 @@ def _directory_of(config, name):
 
 
 def _spec(trained, directory, name):
-  """The `types.EnvironmentSpec` of a dataset that the IDM can read."""
+  """The `types.EnvironmentSpec` of a dataset that the IDM can read; the name it must bear."""
   config = trained.config
   path = os.path.join(directory, environment_file.FILE)
   if os.path.exists(path):
     environment = environment_file.read(path)
-    spec = environment.spec()
+    spec, expected_name = environment.spec(), environment.name
     expected = tuple(domains.of(config).action_names(config))
     if environment.actions.space != expected:
       raise ValueError(f'{path}: actions.space is {list(environment.actions.space)}, that of '
                        f'{trained.directory} is {list(expected)}. Use an IDM of this action space, '
                        'or import the data again with the space of the IDM.')
   else:
-    spec = domains.of(config).spec(config, name)
+    spec, expected_name = domains.of(config).spec(config, name), name
   alpt.legal_actions([trained.spec, spec])
   for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
     found, wanted = getattr(spec, field), getattr(trained.spec, field)
     if found != wanted:
       raise ValueError(f'{directory}: {field} is {found}, the IDM of {trained.directory} reads '
                        f'{wanted}. Use another IDM, or import the data again.')
-  return spec
+  return spec, expected_name
 
 
 def _which_known(known, source):
@@ -149,14 +168,18 @@ def _which_known(known, source):
   return known or 'data'
 
 
-def _known_by_run(trained, name, directory):
+def _known_by_run(trained, name, directory, digest):
   """Makes known(number, fields) of the actions that training was given; see `labelled_dataset`."""
-  found = trained_idm.known(trained.directory, name, data_dir=trained.config.data_dir)
+  config = trained.config
+  found = trained_idm.known(trained.directory, name, data_dir=config.data_dir)
   if found.choice is None:
     raise ValueError(f'known is run, but {name} is no target of {trained.directory}, which was '
                      'given all of its actions or none. Use --known=data, or another '
                      '--environment.')
-  if rlds.dataset_digest(directory) != _digest_in_training(trained, name):
+  own = _directory_of(config, name)
+  is_same = os.path.realpath(own) == os.path.realpath(directory) or (
+      rlds.dataset_digest(own) == digest)
+  if not is_same or domains.of(config).digest(config, name) != trained.digests.get(name):
     raise ValueError(f'{directory}: other data than {trained.directory} was trained on, so its '
                      f'{os.path.basename(found.path)} says nothing about it. Use --known=data.')
   windows = {}
@@ -170,10 +193,3 @@ def _known_by_run(trained, name, directory):
     return is_known & rlds.labelled(fields)[:-1]
 
   return known
-
-
-def _digest_in_training(trained, name):
-  """The digest of a target's records, if its data is still what training read."""
-  directory = _directory_of(trained.config, name)
-  current = domains.of(trained.config).digest(trained.config, name)
-  return rlds.dataset_digest(directory) if current == trained.digests.get(name) else None

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import alpt, sharding
+from alpt_jax import alpt, sharding, trust
 
 ROWS = 256  # Windows of one call.
 _CALLS_AHEAD = 2  # Whose frames are read while others are computed.
@@ -102,13 +102,13 @@ class VoteFn:
                             method='tokenize')
     return parts[0]
 
-  def _vote(self, params, before, frames, num_frames, first, temperature, *, window):
+  def _vote(self, params, before, frames, num_frames, first, *, window):
     parts = self.tokenize(params, frames)
     parts = jnp.concatenate([before, parts.astype(before.dtype)])
     windows = parts[first[:, None] + jnp.arange(window + 1)[None]]
     windows = jax.lax.with_sharding_constraint(windows, sharding.rows(self._mesh))
     probabilities = alpt.probabilities(
-        self._idm, params, windows, self._legal, temperature=temperature, is_tokenized=True)
+        self._idm, params, windows, self._legal, is_tokenized=True)
     return probabilities, jax.lax.dynamic_slice_in_dim(parts, num_frames, window)
 
   def start(self, params, frame, window):
@@ -118,7 +118,7 @@ class VoteFn:
     return jax.device_put(
         np.zeros((window, *shape.shape[1:]), shape.dtype), sharding.replicated(self._mesh))
 
-  def __call__(self, params, before, frames, num_frames, first, temperature):
+  def __call__(self, params, before, frames, num_frames, first):
     """Computes windows of a stream of frames.
 
     Args:
@@ -128,13 +128,11 @@ class VoteFn:
       frames: [F + 1, ...]; the last frame before, and the next ones.
       num_frames: how many of those are real, the others fill up.
       first: [rows] int32; where windows begin, 0 is the first frame of `before`.
-      temperature: float.
 
     Returns:
       [rows, T, A] probabilities; `before` for the next call.
     """
-    return self._run(params, before, frames, num_frames, first, np.float32(temperature),
-                     window=len(before))
+    return self._run(params, before, frames, num_frames, first, window=len(before))
 
 
 def make_vote_fn(idm, spec, mesh, *, rows=ROWS):
@@ -211,10 +209,15 @@ class _Sums:
     self._num_missing -= len(indices)
     return not self._num_missing
 
-  def result(self, episode):
+  def result(self, episode, temperature):
     """Returns the `Votes`."""
     sums = self._probabilities.sum(axis=1, keepdims=True)
-    return Votes(episode, self._probabilities / sums, self._num_votes)
+    probabilities = self._probabilities / sums
+    if temperature != 1:
+      with np.errstate(divide='ignore'):  # Of actions that are not legal, -inf.
+        logits = np.log(probabilities)
+      probabilities = trust.apply_temperature(logits, temperature).astype(np.float32)
+    return Votes(episode, probabilities, self._num_votes)
 
 
 def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature=1., pool=None):
@@ -232,7 +235,8 @@ def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature
     window: T.
     stride: transitions from one window to the next; 1 for all windows, T for those that do not
       overlap.
-    temperature: see `alpt.probabilities`.
+    temperature: of the mean of the votes, see `trust.apply_temperature`; as experiments.audit finds
+      it for this stride.
     pool: `futures.Executor` that reads ahead; None for one thread.
 
   Yields:
@@ -250,7 +254,7 @@ def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature
   with futures.ThreadPoolExecutor(1) as own_pool:
     calls = _read_ahead(pool or own_pool, episodes, _plan(lengths, window, stride, vote_fn.rows),
                         max_frames=vote_fn.rows * stride)
-    computed = _compute(vote_fn, params, calls, window, temperature)
+    computed = _compute(vote_fn, params, calls, window)
     sums = {}
     for call, probabilities in computed:
       probabilities = np.asarray(probabilities)
@@ -258,7 +262,7 @@ def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature
         if episode not in sums:
           sums[episode] = _Sums(lengths[episode], vote_fn.num_actions, window, stride)
         if sums[episode].add(indices, probabilities[rows]):
-          yield sums.pop(episode).result(episode)
+          yield sums.pop(episode).result(episode, temperature)
 
 
 def _by_episode(targets):
@@ -288,7 +292,7 @@ def _read_ahead(pool, episodes, plan, *, max_frames):
     yield call, *future.result()
 
 
-def _compute(vote_fn, params, calls, window, temperature):
+def _compute(vote_fn, params, calls, window):
   """Yields calls with their probabilities, one behind the device."""
   before = last = waiting = None
   for call, frames, num_frames in calls:
@@ -297,7 +301,7 @@ def _compute(vote_fn, params, calls, window, temperature):
     first = np.zeros(vote_fn.rows, np.int32)
     first[:len(call.first)] = call.first
     probabilities, before = vote_fn(
-        params, before, np.concatenate([last, frames]), num_frames, first, temperature)
+        params, before, np.concatenate([last, frames]), num_frames, first)
     last = frames[num_frames - 1:num_frames]
     if waiting is not None:
       yield waiting

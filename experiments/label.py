@@ -29,8 +29,8 @@ _ENVIRONMENT = flags.DEFINE_string('environment', '', 'Name of its environment, 
                                    "has no environment.json; by default, the run's target.")
 _STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the IDM to the next; '
                                '1: all windows vote; the window: they do not overlap.')
-_TEMPERATURE = flags.DEFINE_float('temperature', 1., 'That logits are divided by; '
-                                  'experiments.audit finds one.')
+_TEMPERATURE = flags.DEFINE_float('temperature', 1., 'Of the probabilities; above 1 they become '
+                                  'more equal. experiments.audit finds one for a stride.')
 _TOP_K = flags.DEFINE_integer('top_k', 0, 'How many probabilities are written; 0: all.')
 _KNOWN = flags.DEFINE_enum('known', None, label_run.KNOWN, 'Which actions are true ones: those '
                            'that the data calls known, or those that training was given.')

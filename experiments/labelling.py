@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import alpt, domains, program, sharding, train, votes
-from alpt_jax.data import labelled_dataset, records
+from alpt_jax.data import labelled_dataset, records, rlds
 from experiments import cli
 
 _STRIDES = flags.DEFINE_list('strides', ['1', '5'], 'Transitions from one window to the next.')
@@ -75,6 +75,7 @@ def measure(config, strides, num_turns):
       with tempfile.TemporaryDirectory() as parent:
         output = os.path.join(parent, 'labelled')
         start = time.perf_counter()
+        rlds.dataset_digest(directory)  # As experiments.label does.
         labelled_dataset.write(source, output, predict, settings, provenance={},
                                known=lambda _, fields: np.zeros(len(fields['action']) - 1, bool))
         seconds = time.perf_counter() - start

@@ -72,6 +72,8 @@ class LabelRunTest(parameterized.TestCase):
     self.assertEqual(said['idm_digest'], label_run.params_digest(self.trained.params))
     self.assertNotEqual(said['idm_digest'], label_run.params_digest(other))
     self.assertIn('jax', said['versions'])
+    self.assertEqual(said['config']['num_labels'], self.config.num_labels)
+    self.assertNotIn('workdir', said['config'])  # It may lie elsewhere in another process.
 
   def test_dt_trains_on_it(self):
     config = maze_data.config(self.root / 'dt', method='dt', sources=(),
@@ -88,7 +90,7 @@ class LabelRunTest(parameterized.TestCase):
   def test_killed_and_started_again_it_makes_the_same_files(self):
     command = [sys.executable, '-m', 'experiments.label', f'--run={self.config.workdir}',
                f'--output={self.root / "killed"}', '--known=run', '--stride=5',
-               '--episodes_per_file=7']
+               '--episodes_per_file=1']
     options = dict(cwd=ROOT, text=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     files = self.root / 'killed.unfinished' / 'files'
@@ -96,13 +98,11 @@ class LabelRunTest(parameterized.TestCase):
       time.sleep(.005)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate()
-    # It may have been at its end already.
-    self.assertIn(process.returncode, (train.PREEMPTED, train.DONE), msg=out)
-    if process.returncode == train.PREEMPTED:
-      self.assertIn('stopped; the same command goes on from there', out)
-      self.assertFalse((self.root / 'killed').exists())
-      done = subprocess.run(command, capture_output=True, check=False, **options)
-      self.assertEqual(done.returncode, 0, msg=done.stderr)
+    self.assertEqual(process.returncode, train.PREEMPTED, msg=out)
+    self.assertIn('stopped; the same command goes on from there', out)
+    self.assertFalse((self.root / 'killed').exists())
+    done = subprocess.run(command, capture_output=True, check=False, **options)
+    self.assertEqual(done.returncode, 0, msg=done.stderr)
     command[4] = f'--output={self.root / "unbroken"}'
     subprocess.run(command, capture_output=True, check=True, **options)
     self.assertEqual(rlds.dataset_digest(self.root / 'killed'),
@@ -135,6 +135,12 @@ class LabelRunTest(parameterized.TestCase):
       collect.main(other)
       with self.assertRaisesRegex(ValueError, 'other data than .*run was trained on'):
         self.label('refused', dataset=os.path.join(directory, self.target))
+
+
+  def test_refuses_data_of_another_environment(self):
+    other = self.config.sources[0]
+    with self.assertRaisesRegex(ValueError, f"says name '{other}'; expected '{self.target}'"):
+      self.label('refused', dataset=os.path.join(self.config.data_dir, other))
 
 
 class OwnDataTest(parameterized.TestCase):

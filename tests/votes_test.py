@@ -29,8 +29,8 @@ class Differences:
     del params
     return np.zeros((window, *frame.shape), frame.dtype)
 
-  def __call__(self, params, before, frames, num_frames, first, temperature):
-    del params, temperature
+  def __call__(self, params, before, frames, num_frames, first):
+    del params
     window = len(before)
     self.num_frames += num_frames
     stream = np.concatenate([before, frames[1:]])
@@ -146,15 +146,23 @@ class PredictTest(parameterized.TestCase):
       windows = votes.windows_of(length, T, stride)
       for start, is_counted in zip(*windows, strict=True):
         cut = data.cut(np.array([vote.episode]), np.array([start]), T)
-        logits = np.where(legal, apply({'params': params}, cut.observations)[0], -np.inf) / 2
+        logits = np.where(legal, apply({'params': params}, cut.observations)[0], -np.inf)
         own = np.exp(logits - logits.max(axis=1, keepdims=True))
         sums[start:start + T] += own / own.sum(axis=1, keepdims=True) * is_counted[:, None]
       counts = np.zeros(length + T, int)
       np.add.at(counts, windows.start[:, None] + np.arange(T), windows.is_counted)
       np.testing.assert_array_equal(vote.num_votes, counts[:length])
+      roots = np.sqrt(sums[:length] / counts[:length, None])  # Of the mean, at temperature 2.
       np.testing.assert_allclose(
-          vote.probabilities, sums[:length] / counts[:length, None], rtol=2e-4, atol=1e-6)
+          vote.probabilities, roots / roots.sum(axis=1, keepdims=True), rtol=2e-4, atol=1e-6)
       np.testing.assert_array_equal(vote.probabilities[:, 2], 0)  # Not legal.
+
+  @parameterized.parameters(1e-40, 1e-3, 1e39)
+  def test_no_temperature_makes_an_illegal_action_probable(self, temperature):
+    data = label_test.walk([8])
+    vote, = votes.predict(Differences(4), None, data, [0], window=T, temperature=temperature)
+    np.testing.assert_allclose(vote.probabilities.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(vote.probabilities, np.eye(4)[data.actions[:8]])
 
   def test_refuses_an_episode_twice(self):
     with self.assertRaisesRegex(ValueError, 'expected every episode once'):

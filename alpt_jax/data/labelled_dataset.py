@@ -1,6 +1,7 @@
 """Writes a dataset again with an IDM's labels in it.
 
-Every record is copied as it is, whatever is in it, with these step fields put in or replaced:
+Every record is copied as it is, whatever is in it, with these step fields put in or replaced; those
+of an earlier labelling go:
 
   action                      the true one where it is known, which is never changed; else the most
                               probable one, as the dataset stores actions
@@ -22,6 +23,7 @@ whichever process did it and however often it was stopped, on as many devices of
 import json
 import os
 import shutil
+import socket
 import time
 from concurrent import futures
 from typing import NamedTuple
@@ -34,9 +36,11 @@ from alpt_jax import whole_files
 from alpt_jax.data import environment_file, records, rlds, serializer
 
 SOURCES = ('none', records.TRUE, 'idm')
+_INFO = 'dataset_info.json'
 _PLAN = 'plan.json'
 _CONTENT = 'content'
 _SIDECARS = 'files'
+_PROBABILITIES = ('action_probabilities', 'action_top', 'action_top_probabilities')
 
 
 class Settings(NamedTuple):
@@ -96,7 +100,8 @@ def label_steps(stored, is_known, votes, settings):
     order, first = np.unique(settings.stored_actions, return_index=True)
     own = np.zeros((len(probabilities), len(settings.stored_actions)), np.float32)
     own[:, first] = probabilities[:, order]
-    probabilities = own
+    sums = own.sum(axis=1, keepdims=True)  # Less than 1 if it knows actions that are not stored.
+    probabilities = own / np.maximum(sums, np.finfo(np.float32).tiny)
   best = np.argsort(-probabilities, axis=1, kind='stable')
   logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
   fields = {
@@ -126,17 +131,18 @@ def known_actions(fields):
   return rlds.labelled(fields)[:-1]
 
 
-def write(source, directory, predict, settings, *, provenance, known=None, share=(0, 1),
-          progress=None):
+def write(source, directory, predict, settings, *, provenance, notes=None, known=None,
+          share=(0, 1), progress=None):
   """Labels a dataset, or goes on with it.
 
   Args:
     source: `records.Dataset`.
-    directory: of the new dataset; must not exist, or be empty.
+    directory: of the new dataset; must not exist, or be empty, or be what this would write.
     predict: predict(episodes, numbers) -> iterator of `votes.Votes` in the order of `numbers`.
     settings: `Settings`.
     provenance: JSON-able dict that says what makes the labels. A dataset that was begun with
       another one is not gone on with.
+    notes: JSON-able dict of what else the card shall say, of the process that began.
     known: known(number, fields) -> [L] bool: which actions of an episode are true ones; None for
       `known_actions`.
     share: (i, n); this process makes files i, i + n, .. .
@@ -147,46 +153,38 @@ def write(source, directory, predict, settings, *, provenance, known=None, share
     The dataset card if the dataset is whole now; None if files of other processes are missing.
 
   Raises:
-    ValueError: if `directory` holds something, was begun with another provenance, or the source is
-      damaged.
+    ValueError: if `directory` holds something else, was begun with another provenance, or the
+      source is damaged.
   """
-  staging = f'{os.fspath(directory)}.unfinished'
-  if _is_finished(directory, staging):
-    shutil.rmtree(staging)
-    return rlds.read_card(directory)
+  work = _Work(source, directory, settings, provenance)
+  card = work.finished_card()
+  if card is not None:
+    return card
   whole_files.check_new(directory)
-  work = _Work(source, staging, settings, provenance)
+  work.begin(notes or {})
   pieces = list(enumerate(work.pieces))[share[0]::share[1]]
   todo = [(i, piece) for i, piece in pieces if not work.is_done(i)]
+  progress = progress or (lambda *_: None)
   num_episodes = _num_episodes(pieces)
   num_done = num_episodes - _num_episodes(todo)
-  progress = progress or (lambda *_: None)
   progress(num_done, num_episodes)
   with futures.ThreadPoolExecutor(1) as reader, futures.ThreadPoolExecutor(1) as writer:
     reading = reader.submit(source.read, todo[0][1]) if todo else None
-    written = []
+    writing = None
     for j, (i, piece) in enumerate(todo):
       episodes = reading.result()
-      if j + 1 < len(todo):
-        reading = reader.submit(source.read, todo[j + 1][1])
-      numbers = np.arange(len(episodes.fields))
+      reading = reader.submit(source.read, todo[j + 1][1]) if j + 1 < len(todo) else None
       labelled = []
-      for votes in predict(episodes, numbers):
+      for votes in predict(episodes, range(len(episodes.fields))):
         labelled.append(work.label(episodes, votes, known, piece))
         num_done += 1
         progress(num_done, num_episodes)
-      if written:  # Not more than one file waits to be written.
-        written.pop().result()
-      written.append(writer.submit(work.write, i, labelled))
-    for future in written:
-      future.result()
-  return work.finish(directory)
-
-
-def _is_finished(directory, staging):
-  """Whether a process put the dataset under its name and was killed before it cleaned up."""
-  return (os.path.exists(os.path.join(directory, 'dataset_info.json')) and os.path.isdir(staging)
-          and not os.path.exists(os.path.join(staging, _CONTENT)))
+      if writing is not None:  # Not more than one file waits to be written.
+        writing.result()
+      writing = writer.submit(work.write, i, labelled)
+    if writing is not None:
+      writing.result()
+  return work.finish()
 
 
 def _num_episodes(pieces):
@@ -194,40 +192,55 @@ def _num_episodes(pieces):
 
 
 class _Work:
-  """The unfinished directory of a dataset."""
+  """A dataset on its way: `<directory>.unfinished`, and then `directory`."""
 
-  def __init__(self, source, staging, settings, provenance):
-    self._source, self._staging, self._settings = source, staging, settings
+  def __init__(self, source, directory, settings, provenance):
+    self._source, self._directory, self._settings = source, os.fspath(directory), settings
+    self._staging = f'{self._directory}.unfinished'
     self.pieces = source.pieces(settings.episodes_per_file)
     self._names = _file_names(source.builder.name, self.pieces)
     features = _new_features(settings)
     self._serializer = serializer.ExampleSerializer(tfds.features.FeaturesDict(
         {'steps': tfds.features.Dataset(features)}).get_serialized_info())
     self._features = _replaced(source, features)
-    self._plan = self._open({'provenance': provenance, 'settings': settings._asdict(),
-                             'files': len(self.pieces)})
+    self._plan = json.loads(json.dumps({  # As it is read back.
+        'provenance': provenance, 'settings': settings._asdict(), 'files': len(self.pieces)}))
+    # What the card says of it.
+    self._said = self._plan['provenance'] | {k: self._plan[k] for k in ('settings', 'files')}
+    self._notes = None
 
-  def _open(self, plan):
-    """Makes the directory, or checks that it is of the same work; returns its plan."""
+  def finished_card(self):
+    """The card of the dataset if it is there, of this plan; else None."""
+    if not os.path.exists(os.path.join(self._directory, _INFO)):
+      return None
+    card = rlds.read_card(self._directory) or {}
+    labels = card.get('labels', {})
+    if {key: labels.get(key) for key in self._said} != self._said:
+      return None
+    if not os.path.exists(os.path.join(self._staging, _CONTENT)):  # Killed before it cleaned up.
+      shutil.rmtree(self._staging, ignore_errors=True)
+    return card
+
+  def begin(self, notes):
+    """Makes the unfinished directory, or checks that it is of the same plan."""
     path = os.path.join(self._staging, _PLAN)
-    plan = json.loads(json.dumps(plan))  # As it is read back.
     if os.path.exists(path):
       try:
         with open(path) as f:
           found = json.load(f)
-        started = found.pop('started')
+        self._notes = found.pop('notes')
       except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f'{path}: not a plan ({error!r}). Delete {self._staging}, and label '
                          'again.') from error
-      if found != plan:
-        raise ValueError(f'{self._staging}: was begun with {_difference(found, plan)}. Delete it '
-                         'to label again, or choose another directory.')
+      if found != self._plan:
+        raise ValueError(f'{self._staging}: was begun with {_difference(found, self._plan)}. '
+                         'Delete it to label again, or choose another directory.')
     else:
       started = time.strftime('%Y-%m-%dT%H:%M:%S+00:00', time.gmtime())
-      whole_files.write_json(path, plan | {'started': started})
+      self._notes = notes | {'started': started}
+      whole_files.write_json(path, self._plan | {'notes': self._notes})
     for name in (_CONTENT, _SIDECARS):
       os.makedirs(os.path.join(self._staging, name), exist_ok=True)
-    return plan | {'started': started}
 
   def _path(self, i):
     return os.path.join(self._staging, _CONTENT, self._names[i])
@@ -236,23 +249,27 @@ class _Work:
     """What is known of a file that is whole; None if it is not there."""
     try:
       with open(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json')) as f:
-        return json.load(f)
+        about = json.load(f)
+      return about if os.path.getsize(self._path(i)) == about['content'][0] else None
     except (FileNotFoundError, ValueError):
       return None
 
   def is_done(self, i):
-    """Whether a file is there, and what was written."""
+    """Whether a file is there, and holds what was written."""
     about = self._about(i)
-    if about is None or not os.path.exists(self._path(i)):
+    if about is None:
       return False
     with open(self._path(i), 'rb') as f:
       return list(whole_files.crc32(f)) == about['content']
 
   def label(self, episodes, votes, known, piece):
     """Makes the record of an episode of a piece; returns it and its numbers of labels."""
-    example, fields = episodes.examples[votes.episode], episodes.fields[votes.episode]
+    example, fields = episodes.take(votes.episode)
     is_known = (known(piece.first + votes.episode, fields) if known else known_actions(fields))
     steps = label_steps(fields['action'], is_known, votes, self._settings)
+    for name in _PROBABILITIES:
+      if f'steps/{name}' in example.features.feature:
+        del example.features.feature[f'steps/{name}']
     labels = self._serializer.get_tf_example({'steps': steps})
     for name, feature in labels.features.feature.items():
       example.features.feature[name].CopyFrom(feature)
@@ -261,8 +278,7 @@ class _Work:
 
   def write(self, i, labelled):
     """Writes a file, whole or not at all, and then what is known of it."""
-    path = self._path(i)
-    unfinished = os.path.join(self._staging, f'{self._names[i]}.{os.getpid()}')
+    path, unfinished = self._path(i), self._private(f'{i:05d}')
     # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
     writer = array_record_module.ArrayRecordWriter(unfinished, 'group_size:1')
     for record, *_ in labelled:
@@ -277,51 +293,55 @@ class _Work:
         'content': content, 'episodes': len(labelled), 'bytes': sum(len(x[0]) for x in labelled),
         'true': sum(x[1] for x in labelled), 'idm': sum(x[2] for x in labelled)})
 
-  def finish(self, directory):
+  def _private(self, name):
+    """A path in the unfinished directory that is this process's own."""
+    return os.path.join(self._staging, f'{name}.{socket.gethostname()}-{os.getpid()}')
+
+  def finish(self):
     """Puts the dataset under its name if all files are there; see `write`."""
     about = [self._about(i) for i in range(len(self.pieces))]
     if None in about:
-      return None
+      return self.finished_card()  # Another process may just have moved them.
     try:
-      card = self._assemble(directory, about)
-    except FileNotFoundError:
+      self._assemble(about)
+    except OSError:
       # Another process has found all files there at the same time, and was first.
-      card = rlds.read_card(directory) if os.path.isdir(directory) else None
+      card = self.finished_card()
       if card is None:
         raise
+      return card
     shutil.rmtree(self._staging, ignore_errors=True)
-    return card
+    return rlds.read_card(self._directory)
 
-  def _assemble(self, directory, about):
-    """Writes what is not episodes, and puts all under its name; returns the card."""
-    content = os.path.join(self._staging, _CONTENT)
-    totals = {name: sum(a[name] for a in about) for name in ('true', 'idm')}
-    card = self._card(directory, totals, about)
-    whole_files.write_json(os.path.join(content, rlds.CARD), card, indent=2)
+  def _assemble(self, about):
+    """Writes what is not episodes, the manifest last, and puts all under its name.
+
+    Into a directory of its own first: nothing must make `content` again once it has been moved.
+    """
+    content, own = os.path.join(self._staging, _CONTENT), self._private('manifest')
+    os.makedirs(own, exist_ok=True)
+    whole_files.write_json(os.path.join(own, rlds.CARD), self._card(about), indent=2)
     path = os.path.join(self._source.directory, environment_file.FILE)
     if os.path.exists(path):
-      shutil.copyfile(path, os.path.join(content, environment_file.FILE))
-    self._features.save_config(content)
-    self._write_info(content, about)
-    if os.path.isdir(directory):
-      os.rmdir(directory)  # Empty, as `write` has seen.
-    os.rename(content, directory)
-    return card
+      shutil.copyfile(path, os.path.join(own, environment_file.FILE))
+    self._features.save_config(own)
+    self._write_info(own, about)
+    for name in sorted(os.listdir(own), key=lambda name: name == _INFO):
+      os.replace(os.path.join(own, name), os.path.join(content, name))
+    os.rename(content, self._directory)  # Takes the place of an empty one, if there is one.
 
-  def _card(self, directory, totals, about):
+  def _card(self, about):
     card = dict(rlds.read_card(self._source.directory) or {})
-    card.setdefault('name', os.path.basename(os.path.abspath(directory)))
+    card.setdefault('name', os.path.basename(os.path.abspath(self._directory)))
+    num_true, num_idm = (sum(a[name] for a in about) for name in ('true', 'idm'))
     return card | {
         'num_episodes': sum(a['episodes'] for a in about),
-        'num_transitions': totals['true'] + totals['idm'],
-        'num_labelled': totals['true'] + totals['idm'],
-        'labels': self._plan['provenance'] | {
-            'started': self._plan['started'], 'num_true': totals['true'],
-            'num_idm': totals['idm']}}
+        'num_transitions': num_true + num_idm, 'num_labelled': num_true + num_idm,
+        'labels': self._said | self._notes | {'num_true': num_true, 'num_idm': num_idm}}
 
   def _write_info(self, content, about):
     """The manifest of the source with other files."""
-    with open(os.path.join(self._source.directory, 'dataset_info.json')) as f:
+    with open(os.path.join(self._source.directory, _INFO)) as f:
       info = json.load(f)
     info['fileFormat'] = 'array_record'
     info['splits'] = [
@@ -329,7 +349,7 @@ class _Work:
          'numBytes': str(sum(a['bytes'] for a in files)),
          'shardLengths': [str(a['episodes']) for a in files]}
         for name, files in _by_split(self.pieces, about).items()]
-    whole_files.write_json(os.path.join(content, 'dataset_info.json'), info, indent=2)
+    whole_files.write_json(os.path.join(content, _INFO), info, indent=2)
 
 
 def _file_names(name, pieces):
@@ -351,8 +371,9 @@ def _by_split(pieces, values):
 def _replaced(source, features):
   """The features of the source, with those of steps put in."""
   episode = dict(source.builder.info.features)
+  kept = {name: x for name, x in source.step_features.items() if name not in _PROBABILITIES}
   return tfds.features.FeaturesDict(
-      episode | {'steps': tfds.features.Dataset(source.step_features | features)})
+      episode | {'steps': tfds.features.Dataset(kept | features)})
 
 
 def _difference(found, wanted):

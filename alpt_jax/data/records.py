@@ -17,6 +17,7 @@ from alpt_jax.data import png, rlds
 
 SOURCE = 'action_source'  # A step field of what `labelled_dataset` writes.
 TRUE = 'true'  # Its value where the action was known.
+_PIECE_BYTES = 16 << 20  # Of a run of episodes, on disk; a single one may be longer.
 
 
 class Piece(NamedTuple):
@@ -70,13 +71,19 @@ class Dataset:
     return sum(split.num_examples for split in self.builder.info.splits.values())
 
   def pieces(self, num_episodes):
-    """Cuts the dataset into runs of at most `num_episodes`; returns a list of `Piece`."""
+    """Cuts the dataset into runs of at most `num_episodes`, fewer of long ones.
+
+    Returns:
+      A list of `Piece`, in the order of the episodes' numbers.
+    """
     result, first = [], 0
     for name in sorted(self.builder.info.splits):
       split = self.builder.info.splits[name]
       for path, length in zip(split.filepaths, split.shard_lengths, strict=True):
-        for begin in range(0, length, num_episodes):
-          end = min(begin + num_episodes, length)
+        most = max(1, _PIECE_BYTES * length // max(os.path.getsize(path), 1))
+        num_at_a_time = min(num_episodes, most)
+        for begin in range(0, length, num_at_a_time):
+          end = min(begin + num_at_a_time, length)
           result.append(Piece(os.fspath(path), begin, end, first + begin, name))
         first += length
     return result
@@ -95,16 +102,15 @@ class Dataset:
       records = reader.read(piece.begin, piece.end)
     except RuntimeError as error:
       raise rlds.damaged(piece.path, error) from error
-    examples, fields = [], []
+    fields = []
     for place, record in enumerate(records, piece.begin):
       where = f'{piece.path}, record {place}'
       try:
-        examples.append(tf_example_pb2.Example.FromString(record))
         steps = self._parser.parse_example(record)['steps']
       except (DecodeError, ValueError, KeyError) as error:
         raise rlds.damaged(where, error) from error
       fields.append(self._check(steps, where))
-    return Episodes(self._spec, self._feature, examples, fields)
+    return Episodes(self._spec, self._feature, list(records), fields)
 
   def _check(self, steps, where):
     """Checks the steps of an episode; returns the fields that are needed."""
@@ -143,15 +149,28 @@ class Episodes:
   """Some episodes; their frames can be voted on, see `votes`.
 
   Attributes:
-    examples: list of `tf_example_pb2.Example`.
+    records: list of bytes.
     fields: list of {name: L + 1 values}; 'observation' is encoded.
     num_transitions: [E] int64.
   """
 
-  def __init__(self, spec, feature, examples, fields):
+  def __init__(self, spec, feature, records, fields):
     self._spec, self._feature = spec, feature
-    self.examples, self.fields = examples, fields
+    self.records, self.fields = records, fields
     self.num_transitions = np.array([len(f['action']) - 1 for f in fields], np.int64)
+
+  def take(self, episode):
+    """Returns an episode and forgets it.
+
+    Args:
+      episode: its number among these.
+
+    Returns:
+      `tf_example_pb2.Example`; {name: L + 1 values}.
+    """
+    record, fields = self.records[episode], self.fields[episode]
+    self.records[episode] = self.fields[episode] = None
+    return tf_example_pb2.Example.FromString(record), fields
 
   def frames(self, episode, begin, end):
     """As `data.episodes.Episodes.frames`."""

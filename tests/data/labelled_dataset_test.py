@@ -86,8 +86,8 @@ def read_steps(directory, environment=ENVIRONMENT):
   dataset = open_walks(directory, environment)
   parsed = []
   for piece in dataset.pieces(100):
-    for example in dataset.read(piece).examples:
-      parsed.append(dataset._parser.parse_example(example.SerializeToString())['steps'])
+    for record in dataset.read(piece).records:
+      parsed.append(dataset._parser.parse_example(record)['steps'])
   return parsed
 
 
@@ -219,6 +219,22 @@ class LabelledDatasetTest(parameterized.TestCase):
     for actions, step in zip(truth, read_steps(self.output), strict=True):
       np.testing.assert_array_equal(step['action'][:-1], actions)
 
+  def test_nothing_of_an_earlier_labelling_stays(self):
+    write_walks(self.source, np.random.default_rng(2), 3)
+    first = os.path.join(self.directory, 'first')
+    self.write(output=first)
+    labelled_dataset.write(open_walks(first), self.output, say_differences,
+                           SETTINGS._replace(top_k=2), provenance=PROVENANCE)
+    step = read_steps(self.output)[0]
+    self.assertContainsSubset({'action_top', 'action_top_probabilities'}, step)
+    self.assertNotIn('action_probabilities', step)
+
+  def test_probabilities_sum_to_1_where_fewer_actions_are_stored(self):
+    vote = votes.Votes(0, np.array([[.1, .2, .3, .4]], np.float32), np.array([1]))
+    step = labelled_dataset.label_steps(np.array([0, 0]), np.array([False]), vote,
+                                        SETTINGS._replace(stored_actions=(3, 1)))
+    np.testing.assert_allclose(step['action_probabilities'][0], [2 / 3, 1 / 3], rtol=1e-6)
+
   def test_memory_holds_a_few_files_whatever_there_is(self):
     write_walks(self.source, np.random.default_rng(3), 60)
     source, alive, most = open_walks(self.source), weakref.WeakSet(), []
@@ -292,20 +308,50 @@ class LabelledDatasetTest(parameterized.TestCase):
     self.assertEqual(self.write(), rlds.read_card(self.output))
     self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
 
-  def test_two_processes_find_all_files_at_once(self):
+  @parameterized.parameters(
+      (labelled_dataset._Work, '_card'), (labelled_dataset._Work, '_write_info'),
+      (tfds.features.FeaturesDict, 'save_config'), (os, 'replace'), (os, 'rename'))
+  def test_two_processes_find_all_files_at_once(self, owner, name):
     write_walks(self.source, np.random.default_rng(0), 6)
-    save_config, cards = tfds.features.FeaturesDict.save_config, []
+    self.write(share=(0, 2))
+    original, cards = getattr(owner, name), []
 
-    def meanwhile(features, path):
-      if not cards:
+    def meanwhile(*args, **kwargs):
+      if not cards and not (name == 'replace' and 'manifest' not in args[0]):
         cards.append(None)
-        cards[0] = self.write()  # The other one is first.
-      save_config(features, path)
+        cards[0] = self.write(share=(1, 2))  # The other one is first.
+      return original(*args, **kwargs)
 
-    with mock.patch.object(tfds.features.FeaturesDict, 'save_config', meanwhile):
-      self.assertEqual(self.write(), cards[0])
+    with mock.patch.object(owner, name, meanwhile):
+      self.assertEqual(self.write(share=(1, 2)), cards[0])
     self.assertEqual(rlds.read_card(self.output), cards[0])
     self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
+    self.assertLen(read_steps(self.output), 6)
+
+  def test_share_that_comes_late_finds_all_done(self):
+    write_walks(self.source, np.random.default_rng(0), 4)
+    self.write(share=(0, 3))
+    card = self.write(share=(1, 3))
+    self.assertEqual(self.write(share=(2, 3)), card)
+    with self.assertRaisesRegex(ValueError, 'output: already exists and is not overwritten'):
+      self.write(provenance=PROVENANCE | {'checkpoint': 'other'}, share=(2, 3))
+
+  def test_dataset_without_one_of_its_files_never_gets_its_name(self):
+    write_walks(self.source, np.random.default_rng(0), 6)
+    with mock.patch.object(shutil, 'rmtree', side_effect=KeyboardInterrupt):
+      self.assertRaises(KeyboardInterrupt, self.write)
+    os.rename(self.output, f'{self.output}.moved')
+    self.assertIsNone(self.write(share=(0, 2)))
+    self.assertFalse(os.path.exists(self.output))
+    self.write(share=(1, 2))
+    self.assertEqual(rlds.dataset_digest(self.output), rlds.dataset_digest(f'{self.output}.moved'))
+
+  def test_long_episodes_have_files_with_fewer_of_them(self):
+    write_walks(self.source, np.random.default_rng(0), 8)
+    with mock.patch.object(records, '_PIECE_BYTES', 1):
+      source = open_walks(self.source)
+      self.assertLen(source.pieces(50), 8)
+    self.assertEqual([p.end - p.begin for p in source.pieces(3)], [3, 1, 3, 1])
 
   def test_damaged_plan_is_named(self):
     write_walks(self.source, np.random.default_rng(0), 3)
