@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from alpt_jax import alpt, audit, audit_examples, domains, metrics, trained_idm, versions
+from alpt_jax import audit, audit_examples, domains, metrics, trained_idm, versions
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
@@ -57,15 +57,13 @@ def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, se
 
 def _spec(trained, name):
   """The `types.EnvironmentSpec` of an environment that the IDM can read."""
+  config, domain = trained.config, domains.of(trained.config)
   try:
-    spec = domains.of(trained.config).spec(trained.config, name)
-    alpt.legal_actions([trained.spec, spec])
+    spec = domain.spec(config, name)
   except ValueError as error:
     raise ValueError(f'environments: {error}') from error
-  if spec.observation_shape != trained.spec.observation_shape:
-    raise ValueError(f'environments: observations of {name} are {spec.observation_shape}, those of '
-                     f'{trained.directory} {trained.spec.observation_shape}. Choose another '
-                     'environment, or another run.')
+  trained_idm.check_environment(
+      trained, spec, domain.action_names(config, name), where=f'environments: {name}')
   return spec
 
 
@@ -82,7 +80,7 @@ def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress,
   if num_episodes and num_episodes < len(numbers):
     rng = np.random.default_rng(seed)
     numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
-  settings = dict(action_names=tuple(domain.action_names(config)),
+  settings = dict(action_names=tuple(domain.action_names(config, name)),
                   legal_actions=spec.legal_actions, kind=kind,
                   is_used_fn=(lambda number: ~known[number]) if known else None)
   with contextlib.ExitStack() as stack:

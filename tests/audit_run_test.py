@@ -29,9 +29,9 @@ from alpt_jax import (
     train,
     trained_idm,
 )
-from alpt_jax.data import labels
+from alpt_jax.data import environment_file, labels
 from alpt_jax.envs import maze
-from tests import maze_data
+from tests import maze_data, own_runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 Said = collections.namedtuple('Said', 'episode probabilities')  # As `votes.Votes`.
@@ -249,14 +249,36 @@ class AuditRunTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (dict(environments=('Pong',)), "environments: Unknown maze 'Pong'"),
-      (dict(environments=('maze-20-tunnel-seed0',)), r'observations of maze-20-tunnel-seed0 are '
-                                                     r'\(20, 20, 3\), those of .* \(8, 8, 3\)'),
+      (dict(environments=('maze-20-tunnel-seed0',)),
+       r'environments: maze-20-tunnel-seed0: observation_shape is \(20, 20, 3\), the IDM of .* '
+       r'reads \(8, 8, 3\)'),
       (dict(environments=('maze-8-tunnel-seed100',) * 2), 'maze-8-tunnel-seed100 2 times'),
       (dict(stride=6), 'stride is 6; expected 1 to 5'), (dict(stride=-1), 'stride is -1'),
       (dict(num_episodes=-1), 'num_episodes is -1; expected at least 1, or 0'))
   def test_settings_that_make_no_sense_are_refused(self, settings, message):
     with self.assertRaisesRegex(ValueError, message):
       self.audit(**settings)
+
+  @parameterized.parameters(
+      (dict(space=('stay', 'left', 'up', 'right')), r"Other: actions.space is \['stay', 'left', "
+       r"'up', .* that of .*/run is \['stay', 'left', 'right', 'up'\]. Use an IDM of this"),
+      (dict(space=(*own_runs.ACTIONS, 'down')), 'Other: actions.space is .*down'),
+      (dict(shape=(28, 28, 3)), 'Other: observation_shape is .*, the IDM of .*/run reads'),
+      (dict(kind='grid'), 'Other: observation_kind is grid, the IDM of .*/run reads image'))
+  def test_environments_that_the_idm_cannot_read_are_refused(self, changes, message):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    kind = changes.pop('kind', 'image')
+    for name, described in (('Play', own_runs.environment()),
+                            ('Other', own_runs.environment('Other', **changes))):
+      (root / name).mkdir()
+      environment_file.write(root / name / 'environment.json', described)
+    path = root / 'Other' / 'environment.json'
+    path.write_text(path.read_text().replace('"image"', f'"{kind}"'))
+    config = own_runs.config(root, root / 'run')
+    trained = self.trained._replace(
+        directory=config.workdir, config=config, spec=domains.of(config).spec(config, 'Play'))
+    with self.assertRaisesRegex(ValueError, f'environments: {message}'):
+      self.audit(trained=trained, environments=('Other',))
 
   def test_data_that_is_not_there_is_named(self):
     with self.assertRaisesRegex((FileNotFoundError, ValueError), 'maze-8-tunnel-seed7'):
