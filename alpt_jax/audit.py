@@ -4,14 +4,19 @@ Arrays in, a dict out: what the IDM said of transitions whose actions are known,
 environments, becomes the numbers of `trust` and the sentences of `findings_audit`. JSON holds all
 of it; `report_audit` makes the page.
 
-The dict, format 2; shares and probabilities are in [0, 1], and what is not known is None:
+The dict, format 3; shares and probabilities are in [0, 1], and what is not known is None:
 
-  format         1
+  format         3
   headlines      list of sentences: the accuracy in each environment that training did not know
   warnings       list of {kind, environment, text}, see `findings_audit`; [] if there is none
-  temperature    what to divide the IDM's logits by when it labels a target; 1 to leave them. None
-                 if there are no two episodes of targets that training did not know
-  temperature_fit  None, or how that was found:
+  stride         transitions from one window to the next of those that voted. All numbers but
+                 training_temperature are of the votes' averages
+  temperature    what experiments.label with that --stride is to be given: T of `apply_temperature`
+                 in `trust`, to the logarithms of the averages. 1 to leave them; None if there are
+                 no two episodes of targets that training did not know
+  training_temperature  what training is to be given as pseudo_labels.temperature: that logits of
+                 single windows are divided by. As `temperature` in all else
+  temperature_fit, training_temperature_fit  None, or how that was found:
     fitted         the best temperature for a half of these episodes
     is_at_bound    whether a better one may lie outside of trust.TEMPERATURE_BOUNDS
     num_episodes_fitted, num_episodes_judged   the two halves
@@ -49,7 +54,7 @@ import numpy as np
 
 from alpt_jax import findings_audit, trust
 
-FORMAT = 2
+FORMAT = 3
 KINDS = (
     'held out',  # Of these episodes, training knew no action.
     'hidden',  # Training knew other actions of these episodes.
@@ -92,11 +97,14 @@ class Predictions(NamedTuple):
   examples: Sequence[dict[str, Any]] = ()
 
 
-def audit(predictions, *, num_resamples=10_000, seed=0):
+def audit(predictions, single_windows=None, *, stride=1, num_resamples=10_000, seed=0):
   """Measures how far labels can be trusted.
 
   Args:
     predictions: list of `Predictions`, one for each environment.
+    single_windows: the same from windows that do not overlap, which only the temperature of
+      training is fitted to; None if `predictions` are that.
+    stride: transitions from one window to the next in `predictions`; only said in the result.
     num_resamples: of intervals and of the lag test.
     seed: of resampling, and of the halves of episodes for the temperature.
 
@@ -113,22 +121,27 @@ def audit(predictions, *, num_resamples=10_000, seed=0):
     if names.count(name) > 1:
       raise ValueError(f'predictions are of {name} {names.count(name)} times; expected each '
                        'environment once.')
-  cases = []
-  for p in predictions:
-    with _naming(p.name):
-      cases.append(_legal_part(p))
-  result = {'format': FORMAT, 'headlines': [], 'warnings': [], 'temperature': None,
-            'temperature_fit': None, 'environments': []}
+  cases = _legal_parts(predictions)
+  result = {'format': FORMAT, 'headlines': [], 'warnings': [], 'stride': stride,
+            'environments': []}
   for case in cases:
     with _naming(case.name):
       result['environments'].append(_measure(case, num_resamples, seed))
-  fit = result['temperature_fit'] = _fit_temperature(cases, seed)
-  if fit:
-    # What does not help the other half is not recommended, nor is the end of a range.
-    is_better = fit['nll_after'] < fit['nll_before'] and not fit['is_at_bound']
-    result['temperature'] = fit['fitted'] if is_better else 1.
+  training_cases = cases if single_windows is None else _legal_parts(single_windows)
+  for key, some in (('temperature', cases), ('training_temperature', training_cases)):
+    fit = result[f'{key}_fit'] = _fit_temperature(some, seed)
+    result[key] = _recommended(fit)
   return result | {'headlines': findings_audit.headlines(result),
                    'warnings': findings_audit.warnings(result)}
+
+
+def _recommended(fit):
+  """The temperature to use after a fit; None without one."""
+  if fit is None:
+    return None
+  # What does not help the other half is not recommended, nor is the end of a range.
+  is_better = fit['nll_after'] < fit['nll_before'] and not fit['is_at_bound']
+  return fit['fitted'] if is_better else 1.
 
 
 @contextlib.contextmanager
@@ -138,6 +151,14 @@ def _naming(environment):
     yield
   except ValueError as error:
     raise ValueError(f'predictions of {environment}: {error}') from error
+
+
+def _legal_parts(predictions):
+  cases = []
+  for p in predictions:
+    with _naming(p.name):
+      cases.append(_legal_part(p))
+  return cases
 
 
 def _legal_part(p):
@@ -230,7 +251,7 @@ def _plain(fields):
 
 
 def _fit_temperature(cases, seed):
-  """`temperature_fit`: from a half of the episodes of each target, judged on the others."""
+  """A fit of a temperature: from a half of the episodes of each target, judged on the others."""
   halves = ([], [])
   num_episodes = [0, 0]
   width = max(case.probabilities.shape[1] for case in cases)

@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 
-from alpt_jax import alpt, audit, audit_examples, domains, metrics, trained_idm, versions
+from alpt_jax import audit, audit_examples, domains, metrics, trained_idm, versions
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
 
-def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, seed=0, stride=0,
+def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, seed=0, stride=1,
               is_hidden=False, command='', progress=True):
   """Audits the IDM of a run.
 
@@ -21,7 +21,9 @@ def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, se
     environments: names; () for the run's targets.
     num_episodes: of each environment at most, drawn at random; 0 for all.
     seed: of that, and of all resampling.
-    stride: transitions from one window of the IDM to the next; 0 for the window, as in training.
+    stride: transitions from one window of the IDM to the next; 1: all windows vote, as when a
+      dataset is labelled. If windows overlap, those that do not are predicted, too: see
+      `single_windows` of `audit.audit`.
     is_hidden: of a target, audit the hidden transitions of episodes in which training knew others,
       instead of episodes in which it knew none.
     command: to make it again, for the page.
@@ -34,43 +36,45 @@ def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, se
     FileNotFoundError, ValueError: for data that is missing, changed, or cannot be audited.
   """
   config = trained.config
-  if stride < 0 or stride > config.window:
-    raise ValueError(f'stride is {stride}; expected 1 to {config.window}, the window of the IDM, '
-                     'or 0 for that.')
+  if not 1 <= stride <= config.window:
+    raise ValueError(f'stride is {stride}; expected 1 to {config.window}, the window of the IDM.')
   if num_episodes < 0:
     raise ValueError(f'num_episodes is {num_episodes}; expected at least 1, or 0 for all.')
-  stride = stride or config.window
   names = tuple(environments) or domains.targets(config)
   for name in names:
     if names.count(name) > 1:
       raise ValueError(f'environments name {name} {names.count(name)} times; expected each once.')
   specs = [_spec(trained, name) for name in names]  # All, before hours are spent on the first.
-  predictions = [_predict(trained, spec, make_predict_fn(spec, stride), num_episodes, seed,
-                          is_hidden, progress, _PICTURE_BYTES // len(specs)) for spec in specs]
+  strides = sorted({stride, config.window})
+  found = [_predict(trained, spec, {s: make_predict_fn(spec, s) for s in strides},
+                    num_episodes=num_episodes, seed=seed, is_hidden=is_hidden, progress=progress,
+                    picture_bytes=_PICTURE_BYTES // len(specs))
+           for spec in specs]
+  predictions, single_windows = ([by_stride[s] for by_stride in found]
+                                 for s in (stride, config.window))
   about = {
       'preset': config.preset, 'command': command, 'run': str(trained.directory),
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-      'method': config.method, 'step': trained.step, 'window': config.window, 'stride': stride,
+      'method': config.method, 'step': trained.step, 'window': config.window,
       'versions': versions.current()}
-  return audit.audit(predictions, seed=seed) | {'about': about}
+  return audit.audit(predictions, single_windows, stride=stride, seed=seed) | {'about': about}
 
 
 def _spec(trained, name):
   """The `types.EnvironmentSpec` of an environment that the IDM can read."""
+  config, domain = trained.config, domains.of(trained.config)
   try:
-    spec = domains.of(trained.config).spec(trained.config, name)
-    alpt.legal_actions([trained.spec, spec])
+    spec = domain.spec(config, name)
   except ValueError as error:
     raise ValueError(f'environments: {error}') from error
-  if spec.observation_shape != trained.spec.observation_shape:
-    raise ValueError(f'environments: observations of {name} are {spec.observation_shape}, those of '
-                     f'{trained.directory} {trained.spec.observation_shape}. Choose another '
-                     'environment, or another run.')
+  trained_idm.check_environment(
+      trained, spec, domain.action_names(config, name), where=f'environments: {name}')
   return spec
 
 
-def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress, picture_bytes):
-  """Returns the `audit.Predictions` of an environment, with examples."""
+def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progress,
+             picture_bytes):
+  """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
   config, name = trained.config, spec.name
   domain = domains.of(config)
   episodes = domain.read(config, name)
@@ -82,18 +86,21 @@ def _predict(trained, spec, predict_fn, num_episodes, seed, is_hidden, progress,
   if num_episodes and num_episodes < len(numbers):
     rng = np.random.default_rng(seed)
     numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
-  settings = dict(action_names=tuple(domain.action_names(config)),
+  settings = dict(action_names=tuple(domain.action_names(config, name)),
                   legal_actions=spec.legal_actions, kind=kind,
                   is_used_fn=(lambda number: ~known[number]) if known else None)
-  with contextlib.ExitStack() as stack:
-    if progress:
-      shown = stack.enter_context(
-          metrics.Progress(len(numbers), label=f'audit {name}', unit='episodes'))
-      settings['progress_fn'] = lambda done, num_transitions: shown.update(
-          done, transitions=num_transitions)
-    predictions = audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
-  return predictions._replace(examples=audit_examples.choose(
-      predictions, episodes, spec, window=config.window, num_bytes=picture_bytes))
+  found = {}
+  for stride, predict_fn in predict_fns.items():
+    with contextlib.ExitStack() as stack:
+      if progress:
+        shown = stack.enter_context(metrics.Progress(
+            len(numbers), label=f'audit {name}, stride {stride}', unit='episodes'))
+        settings['progress_fn'] = lambda done, num_transitions, shown=shown: shown.update(
+            done, transitions=num_transitions)
+      found[stride] = audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
+  voted = found[min(found)]
+  return found | {min(found): voted._replace(examples=audit_examples.choose(
+      voted, episodes, spec, window=config.window, num_bytes=picture_bytes))}
 
 
 def _candidates(trained, episodes, name, is_hidden):

@@ -21,9 +21,9 @@ class Maze:
   """20 x 20 mazes (paper section 5.6): every start once, by arg max."""
 
   @staticmethod
-  def action_names(config):
-    """Names of the actions, by id."""
-    del config
+  def action_names(config, name=''):
+    """Names of the actions of an environment, by id; '' for the target's."""
+    del config, name
     return maze.ACTION_NAMES
 
   @staticmethod
@@ -103,9 +103,9 @@ class Atari:
   """Atari games (paper sections 5.1 to 5.5): RL Unplugged data, the Arcade Learning Environment."""
 
   @staticmethod
-  def action_names(config):
-    """Names of the actions, by id."""
-    del config
+  def action_names(config, name=''):
+    """Names of the actions of an environment, by id; '' for the target's."""
+    del config, name
     return action_sets.ACTION_NAMES
 
   @staticmethod
@@ -210,9 +210,9 @@ class Own:
   """
 
   @staticmethod
-  def action_names(config):
-    """Names of the actions, by id."""
-    return Own._environment(config, config.target).actions.space
+  def action_names(config, name=''):
+    """Names of the actions of an environment, by id; '' for the target's."""
+    return Own._environment(config, name or config.target).actions.space
 
   @staticmethod
   def spec(config, name):

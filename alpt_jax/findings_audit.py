@@ -1,7 +1,7 @@
 """What an audit of labels says, in plain words: one sentence on accuracy, and warnings.
 
-All of it follows from the numbers of `audit` by rules that are written here, fixed before any real
-label was seen. A kind of warning is one of KINDS.
+All of it follows from the numbers of `audit` by rules that are written here; their thresholds are
+our choice. A kind of warning is one of KINDS.
 """
 
 KINDS = (

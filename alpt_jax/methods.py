@@ -44,6 +44,11 @@ class Phase:
   q: tuple[str, ...] = ()
 
   @property
+  def is_labelled_by_idm(self):
+    """Whether an IDM labels unlabelled transitions."""
+    return bool(self.idm) and self.unlabelled == LABEL_WITH_IDM
+
+  @property
   def agent(self):
     """Name of the network that acts: of its parameters in the state, and of its module."""
     return 'q' if self.q else 'dt'

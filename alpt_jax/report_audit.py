@@ -3,7 +3,7 @@
 The dict is that of `audit`, with one entry more, `about`: what was audited and how. It has
   preset, created, command, run, method   text
   step           updates after which the IDM was saved
-  window, stride   transitions in a window of the IDM, and from one window to the next
+  window         transitions in a window of the IDM
   versions       {package: version}
 """
 
@@ -35,7 +35,7 @@ def page(audit):
   sections = {'verdict': ('What it says', _verdict), 'environments': ('Numbers', _environments),
               'details': ('Mistakes, confidence and lag', _details),
               'examples': ('Labels beside the frames', _examples),
-              'temperature': ('Temperature', _temperature), 'about': ('What was audited', _about)}
+              'temperature': ('Temperatures', _temperatures), 'about': ('What was audited', _about)}
   return report_page.page(
       about, 'Can these labels be trusted?',
       f'What the inverse dynamics model of <b>{_e(about["run"])}</b> ({_e(about["method"])}, step '
@@ -194,32 +194,46 @@ def _kept(environment):
                            list(rows.values()), 'What dropping unsure labels would leave.')
 
 
-def _temperature(audit):
-  fit, temperature = audit['temperature_fit'], audit['temperature']
-  if fit is None:
+def _temperatures(audit):
+  if audit['temperature_fit'] is None:
     return ('<p>Not fitted: that takes two episodes of a target that training did not know, one to '
             'fit it and one to judge it.</p>')
-  rows = [[name, f'{t:.3f}', _share(fit[f'nll_{key}']), _share(fit[key]['error']),
-           _share(fit[key]['mean_confidence'])]
-          for name, key, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]
+  stride, window = audit['stride'], audit['about']['window']
+  label, training = (f'{audit[key]:.4g}' for key in ('temperature', 'training_temperature'))
+  return '\n'.join([
+      '<p>A temperature T changes the confidence in labels only: above 1 it falls. The two were '
+      'fitted to different things, and one is not to be used for the other.</p>',
+      '<h3>For datasets</h3>',
+      '<p>For experiments.label with '
+      f'--stride={stride}: windows {stride} apart vote, and the average of a transition is raised '
+      'to the power 1 / T.</p>', _temperature(audit, 'temperature'),
+      f'<pre>python -m experiments.label --stride={stride} --temperature={label}</pre>',
+      '<h3>For training</h3>',
+      '<p>For agents that train together with their IDM: logits of single windows, here '
+      f'{window} apart, are divided by T. Mode hard does not need it.</p>',
+      _temperature(audit, 'training_temperature'),
+      '<pre>--config.pseudo_labels.mode=soft '
+      f'--config.pseudo_labels.temperature={training}</pre>'])
+
+
+def _temperature(audit, key):
+  """A temperature and how good it is; `key` is that of the audit."""
+  fit = audit[f'{key}_fit']
+  rows = [[name, f'{t:.3f}', _share(fit[f'nll_{when}']), _share(fit[when]['error']),
+           _share(fit[when]['mean_confidence'])]
+          for name, when, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]
   svg = figures.plot_svg(
       lambda ax: _draw_reliability(ax, ((fit['before'], _LINE, 'o'), (fit['after'], _AFTER, 's'))),
-      'Reliability of the other half', 'confidence', 'share right', 'temperature')
+      'Reliability of the other half', 'confidence', 'share right', key.replace('_', '-'))
   legend = report_page.legend([figures.Style('as they are', _LINE, 'o'),
                                figures.Style('at the fitted temperature', _AFTER, 's')])
   return '\n'.join([
-      f'<p><b>{_e(_advice(fit, temperature))}</b></p>',
-      '<p>A temperature T divides the IDM’s logits. Labels stay the same, only the confidence in '
-      'them changes: above 1 it falls. Episodes that it was fitted on: '
+      f'<p><b>{_e(_advice(fit, audit[key]))}</b> Episodes that it was fitted on: '
       f'{fit["num_episodes_fitted"]}; others that it was judged on: {fit["num_episodes_judged"]}.'
       '</p>',
       report_page.table(['other half', 'temperature', 'NLL, nats', 'calibration error',
                          'mean confidence'], rows),
-      f'<div class="grid"><figure>{legend}{svg}</figure></div>',
-      '<p>To use it in training on soft labels, and when labelling a dataset:</p>',
-      '<pre>--config.pseudo_labels.mode=soft '
-      f'--config.pseudo_labels.temperature={temperature:.4g}\n'
-      f'python -m experiments.label --temperature={temperature:.4g}</pre>', _stride(audit)])
+      f'<div class="grid"><figure>{legend}{svg}</figure></div>'])
 
 
 def _advice(fit, temperature):
@@ -232,16 +246,6 @@ def _advice(fit, temperature):
   return f'Leave the temperature at 1: {why}.'
 
 
-def _stride(audit):
-  """Several windows of a transition are averaged after the temperature, not before it."""
-  about = audit['about']
-  if about['stride'] == about['window']:
-    return ''
-  return (f'<p>Windows {about["stride"]} apart overlap, and probabilities of a transition were '
-          'averaged before the temperature was fitted to the average. Training divides the logits '
-          f'of single windows: audit with a stride of {about["window"]} for that.</p>')
-
-
 def _about(audit):
   about = audit['about']
   content = json.dumps(_without_pictures(audit), allow_nan=False, indent=1).encode()
@@ -249,7 +253,7 @@ def _about(audit):
       f'<pre>{_e(about["command"])}</pre>',
       report_page.definitions([
           ('Run', f'{about["run"]}, step {about["step"]:,}'), ('Method', about['method']),
-          ('Windows', f'of {about["window"]} transitions, {about["stride"]} apart'),
+          ('Windows', f'of {about["window"]} transitions, {audit["stride"]} apart'),
           ('Rules of warnings', f'kinds: {", ".join(findings_audit.KINDS)}; see '
                                 'alpt_jax/findings_audit.py'),
           ('Versions', ', '.join(f'{k} {v}' for k, v in about['versions'].items()))]),

@@ -92,6 +92,10 @@ def check_run(config):
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
   pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
   phase = methods.phase_of(config.method, config.phase)
+  mode = config.pseudo_labels.mode
+  if mode != 'hard' and not phase.is_labelled_by_idm:
+    raise ValueError(f'pseudo_labels.mode is {mode!r}, and no IDM labels in phase {config.phase!r} '
+                     f"of method {config.method!r}; expected 'hard', or a method like 'alpt'.")
   if phase.q:
     _check_cql(config)
   if not config.train_dt:

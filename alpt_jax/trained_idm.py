@@ -121,6 +121,30 @@ def restore(directory, *, data_dir=''):
       directory, config, digests, made.networks.idm, specs[0], params['idm'], step)
 
 
+def check_environment(trained, spec, action_names, *, where):
+  """Refuses an environment that an IDM cannot read, or whose actions it has other names for.
+
+  Args:
+    trained: `TrainedIdm`.
+    spec: the `types.EnvironmentSpec` of the environment.
+    action_names: its names of all actions, by id.
+    where: what to call it in the message: the path of its data, or its name.
+
+  Raises:
+    ValueError: naming what differs.
+  """
+  expected = tuple(domains.of(trained.config).action_names(trained.config))
+  if tuple(action_names) != expected:
+    raise ValueError(f'{where}: actions.space is {list(action_names)}, that of {trained.directory} '
+                     f'is {list(expected)}. Use an IDM of this action space, or data with the '
+                     'space of the IDM.')
+  for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
+    found, wanted = getattr(spec, field), getattr(trained.spec, field)
+    if found != wanted:
+      raise ValueError(f'{where}: {field} is {found}, the IDM of {trained.directory} reads '
+                       f'{wanted}. Use another IDM, or other data.')
+
+
 class Known(NamedTuple):
   """Which actions of an environment an IDM has been trained on.
 

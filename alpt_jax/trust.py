@@ -659,8 +659,8 @@ def lag_test(probabilities, actions, episodes, timesteps, *, num_resamples=10_00
   Accuracy that is about equal at several shifts is no lag, but may be one that changes along the
   episode; and all shifts are alike where actions seldom change.
 
-  By a rule fixed before it saw a real label, `best` is clearly better than 0 if, over the labels
-  that have both partners,
+  The thresholds are our choice: `best` is clearly better than 0 if, over the labels that have both
+  partners,
     it gains 0.02 or more of the accuracy,
     eight or more episodes have such labels, and
     its p-value is at most 0.05 / 6, so that six shifts together mislead once in twenty, at most.

@@ -9,6 +9,10 @@ the run directory. The page shows the worst labels beside their frames, too, whe
 pictures. The config is the run's own. Where training knew actions in every episode, as in
 small Atari datasets, --hidden audits the hidden transitions of these episodes. Of --environments
 that were sources it says how well they are remembered; others were never seen.
+
+Fits two temperatures: one for experiments.label with the same --stride, to the average of all
+windows that vote; one for training (pseudo_labels.temperature), to single windows, for which the
+IDM goes through the episodes once more.
 """
 
 import shlex
@@ -22,6 +26,7 @@ from alpt_jax import (
     report_audit,
     sharding,
     trained_idm,
+    votes,
     whole_files,
 )
 from experiments import cli
@@ -32,8 +37,8 @@ _DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has mo
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 100, 'Of each environment at most, drawn at '
                                      'random; 0 for all.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of that.', lower_bound=0)
-_STRIDE = flags.DEFINE_integer('stride', 0, 'Transitions from one window of the IDM to the next; '
-                               'smaller ones overlap and vote. 0: the window, as in training.')
+_STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the IDM to the next; '
+                               '1: all windows vote; the window: they do not overlap.')
 _HIDDEN = flags.DEFINE_bool('hidden', False, 'Audit the hidden transitions of episodes in which '
                             'training knew other actions.')
 _OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, audit in the run '
@@ -49,7 +54,6 @@ def main():
   mesh = sharding.make_mesh(num_devices=1)
 
   def make_predict_fn(spec, stride):
-    from alpt_jax import votes
     vote_fn = votes.make_vote_fn(trained.idm, spec, mesh)
     return lambda episodes, numbers: votes.predict(
         vote_fn, trained.params, episodes, numbers, window=trained.config.window, stride=stride)
@@ -65,7 +69,9 @@ def main():
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
   if found['temperature'] is not None:
-    print(f'Temperature {found["temperature"]:.4g}.')
+    print(f'Temperature {found["temperature"]:.4g} for experiments.label with '
+          f'--stride={found["stride"]}; {found["training_temperature"]:.4g} for training '
+          '(pseudo_labels.temperature).')
   print(f'Wrote {page} and {numbers}.')
 
 

@@ -3,15 +3,17 @@
 python -m experiments.film --game=Breakout --output=runs/own/clips
 
 For trying out what is there for data of your own (see README.md) before you have any. A scripted
-player is filmed in colour, 15 frames a second, one for each of its actions. Some short videos have
-their actions in actions.csv; nobody writes down those of the others. environment.json says what it
-all is. Rewards are not in a video, so there are none.
+player is filmed in colour, 15 frames a second, one for each of its actions. Some short clips have
+their actions in actions.csv; nobody writes down those of the others. Each clip is cut from a game
+of its own at a random moment, so that clips are like the videos. environment.json says what it all
+is. Rewards are not in a video, so there are none.
 """
 
 import csv
 import io
 import os
 
+import numpy as np
 from absl import flags
 
 from alpt_jax import metrics, video, whole_files
@@ -24,10 +26,11 @@ _OUTPUT = flags.DEFINE_string('output', 'runs/own/clips', 'Directory; must not e
 _NUM_VIDEOS = flags.DEFINE_integer('num_videos', 20, 'Without actions.', lower_bound=0)
 _SECONDS = flags.DEFINE_integer('seconds', 90, 'Of each, or less if the game is over.',
                                 lower_bound=1)
-_NUM_LABELLED = flags.DEFINE_integer('num_labelled', 8, 'With actions.', lower_bound=0)
-_LABELLED_SECONDS = flags.DEFINE_integer('labelled_seconds', 15, 'Of each.', lower_bound=1)
+_NUM_LABELLED = flags.DEFINE_integer('num_labelled', 24, 'With actions.', lower_bound=0)
+_LABELLED_SECONDS = flags.DEFINE_integer('labelled_seconds', 5, 'Of each, cut from a game of '
+                                         '--seconds.', lower_bound=1)
 _EPSILON = flags.DEFINE_float('epsilon', .1, 'Share of random actions.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the random ones.', lower_bound=0)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the random ones, and of the moments.', lower_bound=0)
 
 
 def film(game, seed, num_steps, epsilon):
@@ -55,6 +58,23 @@ def film(game, seed, num_steps, epsilon):
   return frames, actions
 
 
+def cut(frames, actions, num_steps, seed):
+  """Cuts a piece out of an episode at a random moment.
+
+  Args:
+    frames: list of T + 1.
+    actions: list of T.
+    num_steps: actions of the piece; all if there are fewer.
+    seed: of the moment.
+
+  Returns:
+    Lists of the frames and of the actions of the piece.
+  """
+  num_steps = min(num_steps, len(actions))
+  start = int(np.random.default_rng(seed).integers(len(actions) - num_steps + 1))
+  return frames[start:start + num_steps + 1], actions[start:start + num_steps]
+
+
 def describe(game):
   """The `environment_file.Environment` of the videos of a game, as they will be imported."""
   names, spec = action_sets.ACTION_NAMES, action_sets.spec(game)
@@ -71,8 +91,11 @@ def main():
   action_sets.check_game(_GAME.value)
   if not 0 <= _EPSILON.value <= 1:
     raise ValueError(f'--epsilon is {_EPSILON.value}; expected a share in [0, 1].')
-  wanted = [('labelled', i, _LABELLED_SECONDS.value) for i in range(_NUM_LABELLED.value)]
-  wanted += [('video', i, _SECONDS.value) for i in range(_NUM_VIDEOS.value)]
+  if _NUM_LABELLED.value and _LABELLED_SECONDS.value > _SECONDS.value:
+    raise ValueError(f'--labelled_seconds is {_LABELLED_SECONDS.value}; expected at most --seconds '
+                     f'{_SECONDS.value}, the games that clips are cut from.')
+  wanted = [('labelled', i) for i in range(_NUM_LABELLED.value)]
+  wanted += [('video', i) for i in range(_NUM_VIDEOS.value)]
   if not wanted:
     raise ValueError('--num_videos and --num_labelled are 0; expected at least one video.')
   rows = io.StringIO()
@@ -81,13 +104,13 @@ def main():
   with whole_files.new_directory(_OUTPUT.value) as staging, metrics.Progress(
       len(wanted), label=f'filming {_GAME.value}', unit='videos') as progress:
     content = os.path.join(staging, 'content')
-    for done, (kind, number, seconds) in enumerate(wanted):
-      name = f'{kind}{number:03d}.mp4'
-      frames, actions = film(_GAME.value, 1000 * _SEED.value + done, seconds * video.FPS,
-                             _EPSILON.value)
-      video.write(os.path.join(content, name), frames)
+    for done, (kind, number) in enumerate(wanted):
+      name, seed = f'{kind}{number:03d}.mp4', 1000 * _SEED.value + done
+      frames, actions = film(_GAME.value, seed, _SECONDS.value * video.FPS, _EPSILON.value)
       if kind == 'labelled':
+        frames, actions = cut(frames, actions, _LABELLED_SECONDS.value * video.FPS, seed)
         writer.writerows((name, step, action) for step, action in enumerate(actions))
+      video.write(os.path.join(content, name), frames)
       progress.update(done + 1)
     if _NUM_LABELLED.value:
       whole_files.write(os.path.join(content, 'actions.csv'), rows.getvalue().encode())

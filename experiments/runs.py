@@ -60,9 +60,15 @@ def check_distinct(study, *keys):
 
 
 def run_config(config, run):
-  """Returns the config of one run of an experiment."""
+  """Returns the config of one run of an experiment.
+
+  `pseudo_labels.mode` of a whole study is for the runs in which an IDM labels.
+  """
   result = config.copy_and_resolve_references()
   result.update(run.changes)
+  is_labelled = methods.phase_of(result.method, result.phase).is_labelled_by_idm
+  if not is_labelled and 'pseudo_labels' not in run.changes:  # Of a variant it is a mistake.
+    result.pseudo_labels.mode = 'hard'
   result.workdir = os.path.join(config.workdir, run.name)
   if run.after is not None:
     result.init_from = os.path.join(config.workdir, run.after.name)

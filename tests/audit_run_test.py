@@ -29,9 +29,9 @@ from alpt_jax import (
     train,
     trained_idm,
 )
-from alpt_jax.data import labels
+from alpt_jax.data import environment_file, labels
 from alpt_jax.envs import maze
-from tests import maze_data
+from tests import maze_data, own_runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 Said = collections.namedtuple('Said', 'episode probabilities')  # As `votes.Votes`.
@@ -136,7 +136,8 @@ class AuditRunTest(parameterized.TestCase):
     self.assertEqual(set(digests), {self.config.target, *self.config.sources})
 
   def test_real_labels_are_counted_in_episodes_without_any_known_action(self):
-    found = self.audit(lambda *args: predictions_of_idm(self.trained, *args), num_episodes=0)
+    found = self.audit(lambda *args: predictions_of_idm(self.trained, *args), num_episodes=0,
+                       stride=5)
     environment, = found['environments']
     episodes = domains.of(self.config).read(self.config, self.config.target)
     held_out = set(range(40)) - set(self.choice.windows[:, 0].tolist())
@@ -153,8 +154,40 @@ class AuditRunTest(parameterized.TestCase):
                            np.mean((said.actions == truth)[is_counted]))
     self.assertEqual(environment['kind'], 'held out')
     self.assertEqual(
-        [found['about'][key] for key in ('run', 'method', 'step', 'window', 'stride')],
-        [self.config.workdir, 'alpt', 6, 5, 5])
+        [found['about'][key] for key in ('run', 'method', 'step', 'window')],
+        [self.config.workdir, 'alpt', 6, 5])
+    self.assertEqual(found['stride'], 5)
+
+  def test_temperatures_are_of_all_votes_and_of_single_windows(self):
+    temperatures = {1: 3., 5: 2.}  # By stride; labels sharpened by them are calibrated by them.
+    rng = np.random.default_rng(0)
+    episodes = domains.of(self.config).read(self.config, self.config.target)
+    said = {}
+    for number, length in enumerate(episodes.num_transitions):
+      logits = rng.normal(size=(length, self.trained.spec.num_actions))
+      actions, _ = episodes.actions_of(number)
+      logits[np.arange(length), actions] += 1
+      said[number] = logits
+    asked = []
+
+    def make_predict_fn(spec, stride):
+      del spec
+      def predict_fn(_, numbers):
+        asked.append((stride, tuple(numbers)))
+        for number in numbers:
+          weights = np.exp(temperatures[stride] * said[number])
+          yield Said(number, weights / weights.sum(axis=1, keepdims=True))
+      return predict_fn
+
+    found = self.audit(make_predict_fn, num_episodes=20)
+    self.assertEqual([stride for stride, _ in asked], [1, 5])
+    self.assertEqual(asked[0][1], asked[1][1])
+    self.assertEqual(found['stride'], 1)
+    self.assertAlmostEqual(found['temperature'] / found['training_temperature'], 3 / 2, places=4)
+    alone = self.audit(make_predict_fn, num_episodes=20, stride=5)
+    self.assertEqual([stride for stride, _ in asked], [1, 5, 5])  # No second pass.
+    self.assertAlmostEqual(alone['temperature'], found['training_temperature'])
+    self.assertEqual(alone['temperature'], alone['training_temperature'])
 
   def test_examples_show_windows_of_the_episodes_that_were_counted(self):
     found = self.audit(always_up, num_episodes=0)
@@ -188,11 +221,11 @@ class AuditRunTest(parameterized.TestCase):
     return asked
 
   def test_episodes_are_drawn_by_the_seed(self):
-    first, = self.numbers(num_episodes=5)
+    first = self.numbers(num_episodes=5)
     again, other = self.numbers(num_episodes=5), self.numbers(num_episodes=5, seed=1)
-    self.assertEqual([first], again)
-    self.assertNotEqual([first], other)
-    self.assertLen(set(first) - set(self.choice.windows[:, 0].tolist()), 5)
+    self.assertEqual(first, again)
+    self.assertNotEqual(first, other)
+    self.assertLen(set(first[0]) - set(self.choice.windows[:, 0].tolist()), 5)
 
   def test_a_source_was_trained_on_and_others_were_never_seen(self):
     source, other = self.config.sources[0], 'maze-8-tunnel-seed100'
@@ -249,14 +282,36 @@ class AuditRunTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (dict(environments=('Pong',)), "environments: Unknown maze 'Pong'"),
-      (dict(environments=('maze-20-tunnel-seed0',)), r'observations of maze-20-tunnel-seed0 are '
-                                                     r'\(20, 20, 3\), those of .* \(8, 8, 3\)'),
+      (dict(environments=('maze-20-tunnel-seed0',)),
+       r'environments: maze-20-tunnel-seed0: observation_shape is \(20, 20, 3\), the IDM of .* '
+       r'reads \(8, 8, 3\)'),
       (dict(environments=('maze-8-tunnel-seed100',) * 2), 'maze-8-tunnel-seed100 2 times'),
-      (dict(stride=6), 'stride is 6; expected 1 to 5'), (dict(stride=-1), 'stride is -1'),
+      (dict(stride=6), 'stride is 6; expected 1 to 5'), (dict(stride=0), 'stride is 0'),
       (dict(num_episodes=-1), 'num_episodes is -1; expected at least 1, or 0'))
   def test_settings_that_make_no_sense_are_refused(self, settings, message):
     with self.assertRaisesRegex(ValueError, message):
       self.audit(**settings)
+
+  @parameterized.parameters(
+      (dict(space=('stay', 'left', 'up', 'right')), r"Other: actions.space is \['stay', 'left', "
+       r"'up', .* that of .*/run is \['stay', 'left', 'right', 'up'\]. Use an IDM of this"),
+      (dict(space=(*own_runs.ACTIONS, 'down')), 'Other: actions.space is .*down'),
+      (dict(shape=(28, 28, 3)), 'Other: observation_shape is .*, the IDM of .*/run reads'),
+      (dict(kind='grid'), 'Other: observation_kind is grid, the IDM of .*/run reads image'))
+  def test_environments_that_the_idm_cannot_read_are_refused(self, changes, message):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    kind = changes.pop('kind', 'image')
+    for name, described in (('Play', own_runs.environment()),
+                            ('Other', own_runs.environment('Other', **changes))):
+      (root / name).mkdir()
+      environment_file.write(root / name / 'environment.json', described)
+    path = root / 'Other' / 'environment.json'
+    path.write_text(path.read_text().replace('"image"', f'"{kind}"'))
+    config = own_runs.config(root, root / 'run')
+    trained = self.trained._replace(
+        directory=config.workdir, config=config, spec=domains.of(config).spec(config, 'Play'))
+    with self.assertRaisesRegex(ValueError, f'environments: {message}'):
+      self.audit(trained=trained, environments=('Other',))
 
   def test_data_that_is_not_there_is_named(self):
     with self.assertRaisesRegex((FileNotFoundError, ValueError), 'maze-8-tunnel-seed7'):
@@ -350,7 +405,7 @@ class AuditRunTest(parameterized.TestCase):
     with mock.patch.object(metrics.Progress, 'update', lambda _, done, **values:
                            shown.append((done, *values))):
       self.audit(num_episodes=3, progress=True)
-    self.assertEqual(shown, [(i, 'transitions') for i in (1, 2, 3)])
+    self.assertEqual(shown, [(i, 'transitions') for i in (1, 2, 3, 1, 2, 3)])
 
 
 class BinaryTest(absltest.TestCase):
@@ -378,6 +433,8 @@ class BinaryTest(absltest.TestCase):
     self.assertIn(found['headlines'][0], done.stdout)
     self.assertIn(found['headlines'][0], page)
     self.assertIn('10 held-out episodes', found['headlines'][0])
+    self.assertIn(f"Temperature {found['temperature']:.4g} for experiments.label with --stride=1; "
+                  f"{found['training_temperature']:.4g} for training", done.stdout)
 
 
 if __name__ == '__main__':

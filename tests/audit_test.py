@@ -140,6 +140,18 @@ class TemperatureTest(absltest.TestCase):
     self.assertGreater(fit['before']['error'], .1)
     self.assertLess(fit['after']['error'], fit['after']['error_by_chance'])
 
+  def test_training_gets_that_of_single_windows(self):
+    votes, single = (drawn(num_episodes=40, sharpness=x) for x in (3., 2.))
+    found = audit.audit([votes], [single], stride=2)
+    self.assertEqual(found['stride'], 2)
+    self.assertAlmostEqual(found['temperature'], 3., delta=.3)
+    self.assertAlmostEqual(found['training_temperature'], 2., delta=.2)
+    self.assertEqual(found['training_temperature_fit'], audit.audit([single])['temperature_fit'])
+    self.assertEqual(found['environments'], audit.audit([votes])['environments'])
+    alone = audit.audit([votes], stride=5)  # Windows that do not overlap are single already.
+    self.assertEqual(alone['training_temperature'], alone['temperature'])
+    self.assertEqual(alone['training_temperature_fit'], alone['temperature_fit'])
+
   def test_is_fitted_and_judged_on_different_episodes(self):
     predictions = drawn(num_episodes=7)
 
@@ -172,6 +184,7 @@ class TemperatureTest(absltest.TestCase):
       found = audit.audit([predictions])
       self.assertIsNone(found['temperature'])
       self.assertIsNone(found['temperature_fit'])
+      self.assertIsNone(found['training_temperature'])
 
   def test_targets_share_one_and_other_environments_have_no_part(self):
     both = audit.audit([drawn(num_episodes=40, sharpness=3.), small(kind='hidden'),

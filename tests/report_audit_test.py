@@ -10,14 +10,16 @@ from tests import audit_test, html_page, labelling_data
 
 ABOUT = {'preset': 'tiny', 'created': '2000-01-01T00:00:00+00:00',
          'command': 'python -m experiments.audit --run=runs/mine', 'run': 'runs/mine',
-         'method': 'alpt', 'step': 1200, 'window': 5, 'stride': 5, 'versions': {'jax': '0.0'}}
+         'method': 'alpt', 'step': 1200, 'window': 5, 'versions': {'jax': '0.0'}}
 
 
 def make_audit(*predictions, **about):
   predictions = predictions or (
       audit_test.small(), audit_test.drawn(sharpness=3., lag=1),
       audit_test.constant(name='Freeway', kind='trained on'))
-  return audit.audit(list(predictions)) | {'about': ABOUT | about}
+  single_windows = about.pop('single_windows', None)
+  found = audit.audit(list(predictions), single_windows, stride=about.pop('stride', 1))
+  return found | {'about': ABOUT | about}
 
 
 def read(*predictions, **about):
@@ -72,17 +74,20 @@ class PageTest(absltest.TestCase):
     self.assertEqual(rows['0.4'], ['1.000', '0.667'])
     self.assertEqual(rows['0.7'], ['0.500', '1.000'])
 
-  def test_temperature_says_how_to_use_it(self):
-    found = make_audit(audit_test.drawn(num_episodes=40, sharpness=3.))
-    words = read(audit_test.drawn(num_episodes=40, sharpness=3.))[2]
-    t = f'{found["temperature"]:.4g}'
-    for text in (f'Use temperature {t}: on the other half it lowers',
-                 f'--config.pseudo_labels.mode=soft --config.pseudo_labels.temperature={t}',
-                 f'experiments.label --temperature={t}', 'fitted on: 20; others that it was '
-                 'judged on: 20'):
-      self.assertIn(text, words)
-    self.assertNotIn('Windows 1 apart', words)
-    self.assertIn('Windows 1 apart overlap', read(stride=1)[2])
+  def test_temperatures_say_what_they_are_for(self):
+    settings = dict(stride=2, single_windows=[audit_test.drawn(num_episodes=40, sharpness=2.)])
+    predictions = audit_test.drawn(num_episodes=40, sharpness=3.)
+    found, words = make_audit(predictions, **settings), read(predictions, **settings)[2]
+    of_label, of_training = (
+        f'{found[key]:.4g}' for key in ('temperature', 'training_temperature'))
+    self.assertNotEqual(of_label, of_training)
+    places = [words.index(text) for text in (
+        'experiments.label with --stride=2: windows 2 apart vote',
+        f'Use temperature {of_label}: on the other half it lowers', 'fitted on: 20; others that it '
+        'was judged on: 20', f'experiments.label --stride=2 --temperature={of_label}',
+        'logits of single windows, here 5 apart', f'Use temperature {of_training}: on the other',
+        f'--config.pseudo_labels.mode=soft --config.pseudo_labels.temperature={of_training}')]
+    self.assertEqual(places, sorted(places))
 
   def test_temperature_that_cannot_be_fitted_or_does_not_help(self):
     words = read(audit_test.drawn(num_episodes=1))[2]
@@ -92,7 +97,8 @@ class PageTest(absltest.TestCase):
     actions = predictions.probabilities.argmax(axis=1)
     words = read(predictions._replace(actions=actions))[2]
     self.assertIn('Leave the temperature at 1: no temperature within its bounds was best', words)
-    self.assertIn('--config.pseudo_labels.temperature=1 ', words)
+    self.assertRegex(words, 'experiments.label --stride=1 --temperature=1 .*'
+                            '--config.pseudo_labels.temperature=1 ')
 
   def test_all_numbers_can_be_downloaded(self):
     page = read()[1]

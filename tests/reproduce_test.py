@@ -231,6 +231,30 @@ class PlanTest(absltest.TestCase):
     self.assertEqual({(r['seed'], r['target']) for r in planned},
                      {(i, f'maze-20-blocks:10-seed{i}') for i in range(3)})
 
+  def test_mode_of_a_study_is_for_the_runs_in_which_an_idm_labels(self):
+    config = maze.get_config('study')
+    config.pseudo_labels.mode = 'soft'
+    modes = {}
+    for planned in reproduce.plan(config):
+      own = runs.run_config(config, planned)
+      train.check_run(own)
+      modes.setdefault(own.pseudo_labels.mode, set()).add(own.method)
+    self.assertEqual(modes['soft'], {'alpt', 'alpt_idm_only', 'dt1_idm'})
+    self.assertEqual(modes['hard'], {'dt1', 'dt5', 'dt5_ret', 'oracle'})
+
+  def test_mode_of_a_variant_in_which_no_idm_labels_is_a_mistake(self):
+    config = maze.get_config('trust')
+    for variant in config.study.variants.values():
+      variant.method = 'dt1'
+    refused = 0
+    for planned in reproduce.plan(config):
+      own = runs.run_config(config, planned)
+      if own.pseudo_labels.mode != 'hard':
+        with self.assertRaisesRegex(ValueError, 'pseudo_labels.mode is .* no IDM labels'):
+          train.check_run(own)
+        refused += 1
+    self.assertEqual(refused, 15)
+
   def test_runs_of_the_ablation_of_trust_differ_in_their_labels_only(self):
     config = maze.get_config('trust')
     labels = {}

@@ -319,6 +319,11 @@ class BadInputTest(parameterized.TestCase):
     self.assert_refused("pseudo_labels.mode is 'firm'; expected one of hard, soft",
                         pseudo_labels=dict(mode='firm'))
 
+  @parameterized.parameters('dt1', 'dt5_ret', 'oracle', 'dt')
+  def test_mode_of_labels_where_no_idm_labels(self, method):
+    self.assert_refused(f"pseudo_labels.mode is 'soft', and no IDM labels .*'joint' .*'{method}'",
+                        method=method, pseudo_labels=dict(mode='soft'))
+
   def test_source_of_another_size(self):
     self.assert_refused('sources has maze-9-.* expected mazes of one size',
                         sources=('maze-9-blocks:3-seed0',))

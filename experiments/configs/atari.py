@@ -110,7 +110,7 @@ def get_config(argument=''):
       max_episode_steps=2500, sticky=.25, seed=0)
 
   # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
-  # 'thresholded'; see alpt_jax/pseudo_labels.py. Does nothing where no IDM labels.
+  # 'thresholded'; see alpt_jax/pseudo_labels.py. A study's is for the runs in which an IDM labels.
   config.pseudo_labels = dict(
       mode='hard',
       temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
