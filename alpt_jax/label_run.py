@@ -7,7 +7,7 @@ import os
 import jax
 import numpy as np
 
-from alpt_jax import alpt, domains, metrics, sharding, trained_idm, versions, votes
+from alpt_jax import domains, metrics, sharding, trained_idm, versions, votes
 from alpt_jax.data import environment_file, labelled_dataset, records, rlds
 
 KNOWN = ('data', 'run')
@@ -135,24 +135,15 @@ def _directory_of(config, name):
 
 def _spec(trained, directory, name):
   """The `types.EnvironmentSpec` of a dataset that the IDM can read; the name it must bear."""
-  config = trained.config
-  path = os.path.join(directory, environment_file.FILE)
+  domain, path = domains.of(trained.config), os.path.join(directory, environment_file.FILE)
   if os.path.exists(path):
     environment = environment_file.read(path)
     spec, expected_name = environment.spec(), environment.name
-    expected = tuple(domains.of(config).action_names(config))
-    if environment.actions.space != expected:
-      raise ValueError(f'{path}: actions.space is {list(environment.actions.space)}, that of '
-                       f'{trained.directory} is {list(expected)}. Use an IDM of this action space, '
-                       'or import the data again with the space of the IDM.')
+    trained_idm.check_environment(trained, spec, environment.actions.space, where=path)
   else:
-    spec, expected_name = domains.of(config).spec(config, name), name
-  alpt.legal_actions([trained.spec, spec])
-  for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
-    found, wanted = getattr(spec, field), getattr(trained.spec, field)
-    if found != wanted:
-      raise ValueError(f'{directory}: {field} is {found}, the IDM of {trained.directory} reads '
-                       f'{wanted}. Use another IDM, or import the data again.')
+    spec, expected_name = domain.spec(trained.config, name), name
+    trained_idm.check_environment(
+        trained, spec, domain.action_names(trained.config), where=directory)
   return spec, expected_name
 
 
