@@ -240,7 +240,7 @@ class PlanTest(absltest.TestCase):
       train.check_run(own)
       modes.setdefault(own.pseudo_labels.mode, set()).add(own.method)
     self.assertEqual(modes['soft'], {'alpt', 'alpt_idm_only', 'dt1_idm'})
-    self.assertEqual(modes['hard'], {'dt1', 'dt5', 'dt5_ret', 'oracle'})
+    self.assertEqual(modes['hard'], {'dt1', 'oracle'})
 
   def test_mode_of_a_variant_in_which_no_idm_labels_is_a_mistake(self):
     config = maze.get_config('trust')
