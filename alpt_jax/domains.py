@@ -54,6 +54,12 @@ class Maze:
                               with_idm_labels=with_idm_labels)
 
   @staticmethod
+  def notes(config, name):
+    """What whoever trains on an environment should know, a list of lines: nothing."""
+    del config, name
+    return []
+
+  @staticmethod
   def digest(config, name):
     """Returns the digest of an environment's data."""
     directory, = Maze.directories(config, name)
@@ -135,6 +141,12 @@ class Atari:
     data = Atari._open(config, name, with_idm_labels=with_idm_labels)
     reserve(config, data)
     return data
+
+  @staticmethod
+  def notes(config, name):
+    """What whoever trains on an environment should know, a list of lines: nothing."""
+    del config, name
+    return []
 
   @staticmethod
   def digest(config, name):
@@ -273,6 +285,11 @@ class Own:
     return data
 
   @staticmethod
+  def notes(config, name):
+    """What whoever trains on an environment should know, a list of lines."""
+    return Own._environment(config, name).notes(name)
+
+  @staticmethod
   def digest(config, name):
     """Returns the digest of an environment's data."""
     directory, = Own.directories(config, name)
@@ -354,6 +371,17 @@ def specs(config):
   result = [domain.spec(config, name) for name in (*targets(config), *config.sources)]
   alpt.legal_actions(result)  # One action space.
   return result
+
+
+def notes(config):
+  """Returns what whoever trains a run should know of its data: a list of lines.
+
+  Raises:
+    FileNotFoundError, ValueError: if an environment is not described as it has to be.
+  """
+  domain = of(config)
+  return [line for name in (*targets(config), *config.sources)
+          for line in domain.notes(config, name)]
 
 
 def digests(config, names):

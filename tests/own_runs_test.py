@@ -1,15 +1,20 @@
 """Training on anybody's own data: which labels it takes, and what it refuses."""
 
+import contextlib
+import io
 import json
 import pathlib
 import shutil
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, train, votes
 from alpt_jax.data import labelled_dataset, labels, records
+from experiments import train as train_program
+from experiments.configs import maze
 from tests import own_runs, train_test
 
 LENGTHS = (12, 30, 17, 8, 25, 40)
@@ -161,6 +166,23 @@ class OwnDataTest(parameterized.TestCase):
     own_runs.environment_file.write(self.root / 'Cousin' / 'environment.json', described)
     with self.assertRaisesRegex(ValueError, message):
       train.check_run(self.config(argument='tiny,sources=Cousin'))
+
+  def test_says_which_data_has_no_rewards(self):
+    self.write()
+    self.write('Paid', described=own_runs.environment('Paid', reward=True))
+    line = 'Play has no rewards: the agent imitates what was done (behaviour cloning).'
+    for argument, wanted in (('tiny', [line]), ('tiny,target=Paid', []),
+                             ('tiny,target=Paid,sources=Play', [line])):
+      config = self.config(argument=argument)
+      config.compilation_cache_dir = ''
+      self.assertEqual(domains.notes(config), wanted)
+      for is_agent_trained in (True, False):
+        config.train_dt, out = is_agent_trained, io.StringIO()
+        with mock.patch.object(train, 'train', return_value=train.PREEMPTED), \
+            contextlib.redirect_stdout(out):
+          train_program.main(config)
+        self.assertEqual(out.getvalue().splitlines()[:-1], wanted if is_agent_trained else [])
+    self.assertEqual(domains.notes(maze.get_config('tiny')), [])
 
   def test_refuses_a_game_that_the_data_is_not_of(self):
     self.write()
