@@ -47,10 +47,17 @@ class Maze:
     return [os.path.join(config.data_dir, name)]
 
   @staticmethod
-  def read(config, name):
-    """Returns the episodes of an environment, with all their actions."""
+  def read(config, name, *, with_idm_labels=False):
+    """Returns the episodes of an environment, with all their actions; see `rlds.labelled`."""
     directory, = Maze.directories(config, name)
-    return rlds.read_episodes(directory, Maze.spec(config, name), expected_name=name)
+    return rlds.read_episodes(directory, Maze.spec(config, name), expected_name=name,
+                              with_idm_labels=with_idm_labels)
+
+  @staticmethod
+  def notes(config, name):
+    """What whoever trains on an environment should know, a list of lines: nothing."""
+    del config, name
+    return []
 
   @staticmethod
   def digest(config, name):
@@ -129,11 +136,17 @@ class Atari:
             for run in config.runs]
 
   @staticmethod
-  def read(config, name):
-    """Returns the episodes of an environment, with all their actions."""
-    data = Atari._open(config, name)
+  def read(config, name, *, with_idm_labels=False):
+    """Returns the episodes of an environment, with all their actions; see `rlds.labelled`."""
+    data = Atari._open(config, name, with_idm_labels=with_idm_labels)
     reserve(config, data)
     return data
+
+  @staticmethod
+  def notes(config, name):
+    """What whoever trains on an environment should know, a list of lines: nothing."""
+    del config, name
+    return []
 
   @staticmethod
   def digest(config, name):
@@ -141,12 +154,13 @@ class Atari:
     return Atari._open(config, name).digest
 
   @staticmethod
-  def _open(config, name):
+  def _open(config, name, *, with_idm_labels=False):
     directories = Atari.directories(config, name)
     for run, directory in zip(config.runs, directories, strict=True):
       rlu_atari.check_dataset(directory, name, run, allow_damaged=config.allow_damaged)
     return episode_files.EpisodeFiles(
         directories, Atari.spec(config, name), expected_name=name,
+        with_idm_labels=with_idm_labels,
         check_actions=lambda actions, path, episode: rlu_atari.check_actions(
             actions, name, path, episode))
 
@@ -258,15 +272,22 @@ class Own:
     return [os.path.join(config.data_dir, name)]
 
   @staticmethod
-  def read(config, name):
-    """Returns the episodes of an environment, with all actions that are known."""
-    spec, expected_name = Own.spec(config, name), Own._environment(config, name).name
+  def read(config, name, *, with_idm_labels=False):
+    """Returns the episodes of an environment, with all actions known, see `rlds.labelled`."""
+    spec = Own.spec(config, name)
+    settings = dict(expected_name=Own._environment(config, name).name,
+                    with_idm_labels=with_idm_labels)
     directory, = Own.directories(config, name)
     if spec.observation_kind != 'image':
-      return rlds.read_episodes(directory, spec, expected_name=expected_name)
-    data = episode_files.EpisodeFiles([directory], spec, expected_name=expected_name)
+      return rlds.read_episodes(directory, spec, **settings)
+    data = episode_files.EpisodeFiles([directory], spec, **settings)
     reserve(config, data)
     return data
+
+  @staticmethod
+  def notes(config, name):
+    """What whoever trains on an environment should know, a list of lines."""
+    return Own._environment(config, name).notes(name)
 
   @staticmethod
   def digest(config, name):
@@ -350,6 +371,17 @@ def specs(config):
   result = [domain.spec(config, name) for name in (*targets(config), *config.sources)]
   alpt.legal_actions(result)  # One action space.
   return result
+
+
+def notes(config):
+  """Returns what whoever trains a run should know of its data: a list of lines.
+
+  Raises:
+    FileNotFoundError, ValueError: if an environment is not described as it has to be.
+  """
+  domain = of(config)
+  return [line for name in (*targets(config), *config.sources)
+          for line in domain.notes(config, name)]
 
 
 def digests(config, names):

@@ -88,10 +88,11 @@ def baselines(confusion):
     confusion: [A][A] counts as in `describe`.
 
   Returns:
-    {'majority_accuracy': of the most frequent true action, 'chance_accuracy': of guessing}.
+    {'majority_accuracy': of the most frequent true action, None if none is known;
+    'chance_accuracy': of guessing}.
   """
   counts = np.sum(confusion, axis=1)
-  return {'majority_accuracy': float(counts.max() / counts.sum()),
+  return {'majority_accuracy': float(counts.max() / counts.sum()) if counts.any() else None,
           'chance_accuracy': 1. / len(counts)}
 
 

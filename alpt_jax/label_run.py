@@ -151,7 +151,7 @@ def _which_known(known, source):
   """'data' or 'run', given what was asked for."""
   if known and known not in KNOWN:
     raise ValueError(f'known is {known!r}; expected one of {KNOWN}.')
-  says = bool({rlds.LABELLED, records.SOURCE} & source.step_features.keys())
+  says = bool({rlds.LABELLED, rlds.SOURCE} & source.step_features.keys())
   if known != 'run' and not says:
     raise ValueError(f'{source.directory}: has no step field {rlds.LABELLED}, so all its actions '
                      'are known and none is to be labelled. If training was given some of them '

@@ -175,7 +175,9 @@ def read_data(config, phase):
     raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
                      'least one with --config.sources.')
   domain = domains.of(config)
-  data = Data({name: domain.read(config, name) for name in environments(config, phase)}, {})
+  is_all_read = phase.unlabelled == methods.TRUE_ACTIONS
+  data = Data({name: domain.read(config, name, with_idm_labels=is_all_read)
+               for name in environments(config, phase)}, {})
   domain.check_data(data.episodes)
   for name in domains.targets(config):
     try:
@@ -184,7 +186,7 @@ def read_data(config, phase):
       raise ValueError(f'num_labels of {name}: {error}') from error
     data.choices[name] = labels.Choice(
         windows, len(windows) * config.window, config.window, config.label_seed)
-    if phase.unlabelled != methods.TRUE_ACTIONS:
+    if not is_all_read:
       data.episodes[name] = labels.hide_actions(data.episodes[name], windows, config.window)
   return data
 

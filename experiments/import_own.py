@@ -67,6 +67,8 @@ def _print(directory, environment, card):
   print(f"imported {environment.name} into {directory}: {card['num_episodes']} episodes, "
         f"{num_transitions} transitions, {card['num_labelled']} of them with their action, mean "
         f"length {card['mean_length']:.1f}")
+  for line in environment.notes(environment.name):
+    print(line)
   left_out = [import_episodes.LeftOut(**episode) for episode in card['left_out_episodes']]
   for episode in left_out[:_NUM_SHOWN]:
     print(f'left out {episode.name}: {episode.kind}: {episode.reason}')

@@ -62,6 +62,7 @@ class ImportOwnTest(parameterized.TestCase):
     self.assertEqual(done.stdout.splitlines(), [
         f'imported Own into {directory}: 1 episodes, 12 transitions, 2 of them with their action, '
         'mean length 12.0',
+        'Own has no rewards: the agent imitates what was done (behaviour cloning).',
         f'left out {self._source}/b.mkv: too short: has 2 transitions; expected at least a window '
         'of 5',
         f'left out {self._source}/c.mkv: duplicate: is the same as {self._source}/a.mkv',

@@ -64,6 +64,10 @@ class LabelQualityTest(absltest.TestCase):
     self.assertEqual(label_quality.baselines(found['confusion']),
                      {'majority_accuracy': 4 / 11, 'chance_accuracy': 1 / 3})
 
+  def test_baselines_of_labels_whose_truth_nobody_knows(self):
+    self.assertEqual(label_quality.baselines([[0, 0], [0, 0]]),
+                     {'majority_accuracy': None, 'chance_accuracy': .5})
+
   def test_clips_worth_labelling_are_unsure_hidden_and_whole(self):
     was_labelled = np.zeros((4, 3), bool)
     was_labelled[3, 0] = True  # Of the window of which it is least sure.

@@ -42,7 +42,8 @@ class LabelRunTest(parameterized.TestCase):
                                **dict(known='run', progress=False) | kwargs)
 
   def read(self, directory):
-    return rlds.read_episodes(directory, domains.Maze.spec(self.config, self.target))
+    return rlds.read_episodes(directory, domains.Maze.spec(self.config, self.target),
+                              with_idm_labels=True)
 
   def test_labels_are_those_of_training_and_known_actions_are_true(self):
     truth = domains.of(self.config).read(self.config, self.target)
@@ -161,6 +162,9 @@ class OwnDataTest(parameterized.TestCase):
     self.assertEqual(content['actions']['space'], list(own_runs.ACTIONS))
     config = own_runs.config(self.root, self.root / 'dt', 'tiny,target=Labelled,method=dt')
     self.assertEqual(train.train(config, config.workdir), train.DONE)
+    phase, _ = train.check_run(config)
+    read = train.read_data(config, phase).episodes['Labelled']
+    self.assertEqual([read.actions_of(e)[1].sum() for e in range(4)], [20, 30, 25, 9])
 
   @parameterized.parameters(
       (dict(space=('stay', 'left', 'up', 'right')),

@@ -1,15 +1,20 @@
 """Training on anybody's own data: which labels it takes, and what it refuses."""
 
+import contextlib
+import io
 import json
 import pathlib
 import shutil
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, train
-from alpt_jax.data import labels
+from alpt_jax import domains, train, votes
+from alpt_jax.data import labelled_dataset, labels, records
+from experiments import train as train_program
+from experiments.configs import maze
 from tests import own_runs, train_test
 
 LENGTHS = (12, 30, 17, 8, 25, 40)
@@ -94,6 +99,55 @@ class OwnDataTest(parameterized.TestCase):
     for a, b in zip(*map(train_test.final_params, (before, after)), strict=True):
       np.testing.assert_array_equal(a, b)
 
+  def label(self, name='Labelled'):
+    """Labels Play as an IDM would that always says 'up'."""
+    def say_up(episodes, numbers):
+      for e in numbers:
+        length = episodes.num_transitions[e]
+        yield votes.Votes(e, np.tile(np.eye(4, dtype=np.float32)[3], (length, 1)),
+                          np.ones(length, int))
+
+    labelled_dataset.write(
+        records.Dataset(self.root / 'Play', own_runs.environment().spec()), self.root / name,
+        say_up, labelled_dataset.Settings(num_actions=4), provenance={})
+
+  def read(self, argument):
+    config = self.config(argument=argument)
+    phase, _ = train.check_run(config)
+    return train.read_data(config, phase)
+
+  def test_another_idm_takes_no_label_for_a_known_action(self):
+    self.write()
+    self.label()
+    wanted, found = (self.read(f'tiny,target={name}') for name in ('Play', 'Labelled'))
+    np.testing.assert_array_equal(found.choices['Labelled'].windows, wanted.choices['Play'].windows)
+    for e in range(len(LENGTHS)):
+      for a, b in zip(found.episodes['Labelled'].actions_of(e),
+                      wanted.episodes['Play'].actions_of(e), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+  def test_no_label_is_truth_for_an_audit_or_known_of_a_source(self):
+    self.write()
+    self.label()
+    self.label('Source')
+    truth = domains.of(self.config()).read(self.config(), 'Labelled')
+    self.write('Other', seed=1)
+    source = self.read('tiny,target=Other,sources=Source').episodes['Source']
+    for read in (truth, source):
+      self.assertEqual(read.num_labelled.tolist(), [12, 0, 10, 0, 8, 0])
+      self.assertEqual([read.actions_of(e)[1].sum() for e in range(6)], [12, 0, 10, 0, 8, 0])
+
+  @parameterized.parameters('dt', 'oracle')
+  def test_agents_that_train_on_all_there_is_train_on_labels(self, method):
+    truth = self.write()
+    self.label()
+    read = self.read(f'tiny,target=Labelled,method={method}').episodes['Labelled']
+    for e, actions in enumerate(truth):
+      found, is_labelled = read.actions_of(e)
+      self.assertTrue(is_labelled.all())
+      np.testing.assert_array_equal(
+          found, np.where(np.arange(len(actions)) < round(KNOWN[e] * len(actions)), actions, 3))
+
   def test_dt_trains_on_every_action_that_is_there(self):
     self.write()
     config = self.config(argument='tiny,method=dt', log_every_steps=1)
@@ -112,6 +166,23 @@ class OwnDataTest(parameterized.TestCase):
     own_runs.environment_file.write(self.root / 'Cousin' / 'environment.json', described)
     with self.assertRaisesRegex(ValueError, message):
       train.check_run(self.config(argument='tiny,sources=Cousin'))
+
+  def test_says_which_data_has_no_rewards(self):
+    self.write()
+    self.write('Paid', described=own_runs.environment('Paid', reward=True))
+    line = 'Play has no rewards: the agent imitates what was done (behaviour cloning).'
+    for argument, wanted in (('tiny', [line]), ('tiny,target=Paid', []),
+                             ('tiny,target=Paid,sources=Play', [line])):
+      config = self.config(argument=argument)
+      config.compilation_cache_dir = ''
+      self.assertEqual(domains.notes(config), wanted)
+      for is_agent_trained in (True, False):
+        config.train_dt, out = is_agent_trained, io.StringIO()
+        with mock.patch.object(train, 'train', return_value=train.PREEMPTED), \
+            contextlib.redirect_stdout(out):
+          train_program.main(config)
+        self.assertEqual(out.getvalue().splitlines()[:-1], wanted if is_agent_trained else [])
+    self.assertEqual(domains.notes(maze.get_config('tiny')), [])
 
   def test_refuses_a_game_that_the_data_is_not_of(self):
     self.write()

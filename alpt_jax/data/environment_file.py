@@ -156,6 +156,11 @@ class Environment:
         return_high=self.returns[1],
         reward_clip=math.inf if clip is None else clip)
 
+  def notes(self, name):
+    """What whoever trains on it should know, a list of lines; `name` is what it is called there."""
+    return [] if self.reward else [
+        f'{name} has no rewards: the agent imitates what was done (behaviour cloning).']
+
   def canonical(self):
     """Returns the environment as our own datasets store it: fixed field names, ids as actions."""
     return dataclasses.replace(

@@ -30,7 +30,7 @@ from alpt_jax import metrics, whole_files
 from alpt_jax.data import episodes, png, rlds
 
 INDEX = 'episode_index.npz'
-_INDEX_FORMAT = 3  # Of that file; another number makes it anew.
+_INDEX_FORMAT = 4  # Of that file; another number makes it anew.
 _MIN_ROOM = 20_000  # Transitions kept at least.
 _INDEX_THREADS = 2
 _INDEX_BATCH = 64
@@ -52,7 +52,8 @@ class _Index(NamedTuple):
   split: np.ndarray  # [E] int32; index into the sorted names of the splits.
   place: np.ndarray  # [E] int32; of the record in its split.
   num_transitions: np.ndarray  # [E] int64.
-  num_labelled: np.ndarray  # [E] int64; transitions whose action is known.
+  num_labelled: np.ndarray  # [E] int64; transitions whose action is known, of true ones.
+  num_with_idm_labels: np.ndarray  # [E] int64; of true ones and those that an IDM has labelled.
   digest: np.ndarray  # [E] uint64; see `EpisodeFiles.episode_digests`.
 
 
@@ -66,7 +67,8 @@ class EpisodeFiles:
     digest: of all episodes, 16 hex digits, as they were when the data was indexed.
   """
 
-  def __init__(self, directories, spec, *, expected_name=None, check_actions=None):
+  def __init__(self, directories, spec, *, expected_name=None, check_actions=None,
+               with_idm_labels=False):
     """Opens the data; indexes it, with progress, if nobody has done so before.
 
     Args:
@@ -75,11 +77,12 @@ class EpisodeFiles:
       expected_name: as `rlds.read_episodes`; data without a card is taken as it is.
       check_actions: check_actions(actions [T], path, episode) raises ValueError for stored actions
         that the environment does not have; None to expect what `spec` says.
+      with_idm_labels: as `rlds.read_episodes`.
 
     Raises:
       FileNotFoundError, ValueError: as `rlds.read_episodes`.
     """
-    self._spec = spec
+    self._spec, self._with_idm_labels = spec, with_idm_labels
     check_actions = check_actions or functools.partial(_check_legal, spec)
     self._sources, indices, digests = [], [], []
     self._splits = []  # Of each source, for messages.
@@ -119,7 +122,8 @@ class EpisodeFiles:
   @property
   def num_labelled(self):
     """[E] int64; how many actions of each episode the data has; `hidden` does not change it."""
-    return self._index.num_labelled
+    return (self._index.num_with_idm_labels if self._with_idm_labels else
+            self._index.num_labelled)
 
   def hidden(self, hide):
     """Returns the same episodes with less in them.
@@ -205,7 +209,7 @@ class EpisodeFiles:
     fields = _read_record(self._sources[split], place, self._splits[split])
     for name in ('action', 'reward'):  # Of the last step, which has neither.
       fields[name] = np.append(fields[name][:-1], fields[name].dtype.type(0))
-    is_labelled = rlds.labelled(fields)
+    is_labelled = rlds.labelled(fields, with_idm_labels=self._with_idm_labels)
     is_labelled[-1] = False
     stored = np.where(is_labelled, fields['action'], 0)
     actions, rewards = rlds.to_declared(stored, fields['reward'], self._spec)
@@ -263,7 +267,8 @@ def _read_record(source, place, split):
   except (RuntimeError, rlds.DecodeError) as error:
     path, record = _where(split, place)
     raise rlds.damaged(f'{path}, record {record}', error) from error
-  names = (*rlds.STEP_FIELDS, 'observation', *({_TERMINAL, rlds.LABELLED} & steps.keys()))
+  names = (*rlds.STEP_FIELDS, 'observation',
+           *({_TERMINAL, rlds.LABELLED, rlds.SOURCE} & steps.keys()))
   return {name: np.asarray(steps[name]) for name in names}
 
 
@@ -291,7 +296,8 @@ def _check_episode(fields, spec, check_actions, path, episode):
                      'dataset again.')
   rlds.check_flags(where, fields)
   known = 0 if spec.stored_actions else spec.legal_actions[0]  # Unknown actions may be anything.
-  check_actions(np.where(rlds.labelled(fields), fields['action'], known)[:-1], path, episode)
+  is_labelled = rlds.labelled(fields, with_idm_labels=True)
+  check_actions(np.where(is_labelled, fields['action'], known)[:-1], path, episode)
   wrong = np.flatnonzero(~np.isfinite(fields['reward'][:-1]))
   if wrong.size:
     raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
@@ -370,13 +376,13 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
     fields = _read_record(sources[split], place, info)
     _check_episode(fields, spec, check_actions, *_where(info, place))
     digest = hashlib.sha256(b''.join(fields['observation']))
-    is_labelled = rlds.labelled(fields)
+    is_labelled = rlds.labelled(fields, with_idm_labels=True)
     digest.update(np.where(is_labelled, fields['action'], 0).astype(np.int64).tobytes())
     digest.update(fields['reward'].astype(np.float32).tobytes())
     if not is_labelled[:-1].all():
       digest.update(is_labelled[:-1].tobytes())
-    return (split, place, len(fields['action']) - 1, int(is_labelled[:-1].sum()),
-            int.from_bytes(digest.digest()[:8], 'big'))
+    return (split, place, len(fields['action']) - 1, int(rlds.labelled(fields)[:-1].sum()),
+            int(is_labelled[:-1].sum()), int.from_bytes(digest.digest()[:8], 'big'))
 
   rows = []
   with metrics.Progress(len(work), label=f'indexing {spec.name}') as progress:
@@ -384,6 +390,6 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
       for begin in range(0, len(work), _INDEX_BATCH):
         rows += pool.map(read, work[begin:begin + _INDEX_BATCH])
         progress.update(len(rows))
-  dtypes = (np.int32, np.int32, np.int64, np.int64, np.uint64)
+  dtypes = (np.int32, np.int32, np.int64, np.int64, np.int64, np.uint64)
   return _Index(*(np.array(column, dtype)
                   for column, dtype in zip(zip(*rows, strict=True), dtypes, strict=True)))

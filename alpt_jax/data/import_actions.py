@@ -114,6 +114,8 @@ class Actions:
       raise ValueError(f'columns are {list(map(str, row))}; expected {list(_COLUMNS)}, of which '
                        'the last may be missing.')
     name, step = row['file'], row['step']
+    if not isinstance(name, str):
+      raise ValueError(f'file is {name!r}; expected the name of a video or of a folder of images.')
     if isinstance(step, str) and step.strip().isdecimal():
       step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
@@ -163,7 +165,7 @@ def _reward(value):
     return None
   try:
     reward = float(value)
-  except (TypeError, ValueError):
+  except (TypeError, ValueError, OverflowError):
     reward = math.nan
   if not math.isfinite(reward):
     raise ValueError(f'reward is {value!r}; expected a finite number, or nothing.')

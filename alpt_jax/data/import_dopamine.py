@@ -2,10 +2,13 @@
 
 Files are read a piece at a time: an array of images is several gigabytes. An episode is what lies
 between two terminals. Of its last action a buffer does not hold the outcome: the last observation
-is repeated, so that the action and the reward that it earned are not lost. The blank steps that
+is repeated, so that the reward that it earned is not lost; the action does not count as known, for
+the repeated observation says nothing about it. The blank steps that
 Dopamine puts before every episode (one less than its stack of frames) are taken away. Where a
 buffer begins, ends, or its oldest step follows on its newest, episodes are cut: their first part
-may be missing, and their returns end where they are cut.
+may be missing, and their returns end where they are cut. Where a buffer has counted fewer steps
+than it has room for (add_count), only those are play: what lies behind them was never written, or
+is of an older buffer.
 """
 
 import contextlib
@@ -131,8 +134,7 @@ def _buffer(directory, number, environment, passed):
     arrays = {field: stack.enter_context(contextlib.closing(_Array(path)))
               for field, path in paths.items()}
     _check_shapes(arrays, environment.observation.shape)
-    length = arrays['action'].shape[0]
-    seam = _seam(directory, number, length)
+    length, seam = _play(directory, number, arrays['action'].shape[0])
     pending, num_episodes = _Pending(environment), 0
     name = paths['observation'] + ', episode {}'
     for begin in range(0, length, _CHUNK):
@@ -141,7 +143,7 @@ def _buffer(directory, number, environment, passed):
         if begin + t == seam and pending.actions:
           yield pending.recording(name.format(num_episodes), is_terminal=False)
           pending, num_episodes = _Pending(environment), num_episodes + 1
-        pending.add(*(rows[name][t] for name in ('observation', 'action', 'reward')))
+        pending.add(*(rows[name][t] for name in _FIELDS))
         if rows['terminal'][t]:
           yield pending.recording(name.format(num_episodes), is_terminal=True)
           pending, num_episodes = _Pending(environment), num_episodes + 1
@@ -161,17 +163,17 @@ def _check_shapes(arrays, shape):
                      'the environment file. Correct it.')
 
 
-def _seam(directory, number, length):
-  """Index of the oldest step, which follows on the newest; 0 if the buffer never came round."""
+def _play(directory, number, length):
+  """How many of the first rows are play, and which is the oldest: 0 if it never came round."""
   path = os.path.join(directory, f'add_count_ckpt.{number}.gz')
   if not os.path.exists(path):  # Not every copy has it.
-    return 0
+    return length, 0
   try:
     with gzip.open(path) as f:
       num_added = int(np.load(f))
-  except _ERRORS as error:
+  except (*_ERRORS, TypeError) as error:
     raise ValueError(f'{path} is not a whole .gz of a number ({error}). Copy it again.') from error
-  return num_added % length if num_added > length else 0
+  return min(length, num_added), num_added % length if num_added > length else 0
 
 
 class _Pending:
@@ -182,9 +184,9 @@ class _Pending:
     self._observations, self.actions, self._rewards = [], [], []
     self._num_padding = 0
 
-  def add(self, observation, action, reward):
+  def add(self, observation, action, reward, terminal):
     """Takes a step."""
-    is_padding = not (self._observations or observation.any() or action or reward)
+    is_padding = not (self._observations or observation.any() or action or reward or terminal)
     if is_padding and self._num_padding < _MAX_PADDING:
       self._num_padding += 1
       return
@@ -203,6 +205,8 @@ class _Pending:
     except ValueError as error:
       return import_episodes.Problem(name, str(error))
     rewards = np.array(self._rewards[:num_transitions], np.float32)
+    is_labelled = np.ones(num_transitions, bool)
+    is_labelled[-1:] = not is_terminal
     return import_episodes.Recording(
-        name, self._observations, actions, np.ones(num_transitions, bool),
+        name, self._observations, actions, is_labelled,
         rewards if self._environment.reward else None, is_terminal)

@@ -87,6 +87,7 @@ def _check_features(directory, features, environment):
     raise ValueError(f"{where} has no dataset 'steps' but {sorted(features)}; expected the RLDS "
                      'format. Convert the data to RLDS episodes.')
   step = features['steps'].feature
+  rlds.check_source(where, step)
   _check_number(where, step, 'actions.key', environment.actions.key, np.integer)
   if environment.reward:
     _check_number(where, step, 'reward.key', environment.reward.key, np.number)

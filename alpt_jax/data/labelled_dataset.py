@@ -33,9 +33,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
 from alpt_jax import whole_files
-from alpt_jax.data import environment_file, records, rlds, serializer
+from alpt_jax.data import environment_file, rlds, serializer
 
-SOURCES = ('none', records.TRUE, 'idm')
 _INFO = 'dataset_info.json'
 _PLAN = 'plan.json'
 _CONTENT = 'content'
@@ -72,7 +71,7 @@ def _new_features(settings):
   return probabilities | {
       'action': tfds.features.Scalar(np.int64),
       rlds.LABELLED: tfds.features.Scalar(np.bool_),
-      records.SOURCE: tfds.features.ClassLabel(names=list(SOURCES)),
+      rlds.SOURCE: tfds.features.ClassLabel(names=list(rlds.SOURCES)),
       'action_entropy': tfds.features.Scalar(np.float32),
       'num_votes': tfds.features.Scalar(np.int64),
   }
@@ -107,7 +106,7 @@ def label_steps(stored, is_known, votes, settings):
   fields = {
       'action': np.append(np.where(is_known, stored[:-1], best[:, 0]), 0).astype(np.int64),
       rlds.LABELLED: np.append(np.ones(len(is_known), bool), False),
-      records.SOURCE: np.append(np.where(is_known, 1, 2), 0),
+      rlds.SOURCE: np.append(np.where(is_known, 1, 2), 0),
       'action_entropy': _with_last(-np.sum(probabilities * logs, axis=1).astype(np.float32)),
       'num_votes': _with_last(votes.num_votes.astype(np.int64)),
   }
@@ -117,18 +116,6 @@ def label_steps(stored, is_known, votes, settings):
   return fields | {
       'action_top': _with_last(top),
       'action_top_probabilities': _with_last(np.take_along_axis(probabilities, top, axis=1))}
-
-
-def known_actions(fields):
-  """Which actions of an episode's transitions are true ones: [L] bool.
-
-  Args:
-    fields: {name: L + 1 values}, as `records.Dataset` reads them. Of a dataset that was labelled
-      before, only those that were known then.
-  """
-  if records.SOURCE in fields:
-    return np.asarray(fields[records.SOURCE][:-1]) == SOURCES.index(records.TRUE)
-  return rlds.labelled(fields)[:-1]
 
 
 def write(source, directory, predict, settings, *, provenance, notes=None, known=None,
@@ -144,7 +131,7 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
       another one is not gone on with.
     notes: JSON-able dict of what else the card shall say, of the process that began.
     known: known(number, fields) -> [L] bool: which actions of an episode are true ones; None for
-      `known_actions`.
+      those that the data says, see `rlds.labelled`.
     share: (i, n); this process makes files i, i + n, .. .
     progress: called with the numbers of episodes done and of all that this process does; first
       with those that were done before.
@@ -265,7 +252,8 @@ class _Work:
   def label(self, episodes, votes, known, piece):
     """Makes the record of an episode of a piece; returns it and its numbers of labels."""
     example, fields = episodes.take(votes.episode)
-    is_known = (known(piece.first + votes.episode, fields) if known else known_actions(fields))
+    is_known = (known(piece.first + votes.episode, fields) if known
+                else rlds.labelled(fields)[:-1])
     steps = label_steps(fields['action'], is_known, votes, self._settings)
     for name in _PROBABILITIES:
       if f'steps/{name}' in example.features.feature:

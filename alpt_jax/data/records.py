@@ -15,8 +15,6 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from alpt_jax.data import png, rlds
 
-SOURCE = 'action_source'  # A step field of what `labelled_dataset` writes.
-TRUE = 'true'  # Its value where the action was known.
 _PIECE_BYTES = 16 << 20  # Of a run of episodes, on disk; a single one may be longer.
 
 
@@ -114,7 +112,7 @@ class Dataset:
 
   def _check(self, steps, where):
     """Checks the steps of an episode; returns the fields that are needed."""
-    names = {*rlds.STEP_FIELDS, rlds.LABELLED, SOURCE} & steps.keys()
+    names = {*rlds.STEP_FIELDS, rlds.LABELLED, rlds.SOURCE} & steps.keys()
     fields = {name: np.asarray(steps[name]) for name in names}
     key = self._spec.observation_key
     fields['observation'] = steps['observation'][key] if key else steps['observation']
@@ -132,11 +130,10 @@ class Dataset:
                            '8 bit. Convert the dataset.')
     return fields
 
-
   def _check_actions(self, fields, where):
     spec = self._spec
     known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
-    is_wrong = rlds.labelled(fields) & ~np.isin(fields['action'], known)
+    is_wrong = rlds.labelled(fields, with_idm_labels=True) & ~np.isin(fields['action'], known)
     is_wrong[-1] = False  # Means nothing.
     if is_wrong.any():
       t = int(np.argmax(is_wrong))

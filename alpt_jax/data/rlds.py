@@ -23,6 +23,8 @@ CARD = 'dataset_card.json'
 _MANIFESTS = ('dataset_info.json', 'features.json')
 STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
 LABELLED = 'is_labelled'  # A step field that says whether the action is known; all are without it.
+SOURCE = 'action_source'  # A step field, one of SOURCES: what `labelled_dataset` writes.
+SOURCES = ('none', 'true', 'idm')
 
 
 def read_card(directory):
@@ -43,16 +45,19 @@ def read_card(directory):
   return _read_json(path)
 
 
-def read_episodes(directory, spec, *, expected_name=None):
+def read_episodes(directory, spec, *, expected_name=None, with_idm_labels=False):
   """Reads a dataset into memory and checks it.
 
   Args:
     directory: TFDS directory with RLDS features in array_record files.
     spec: types.EnvironmentSpec; which observation is read, and what is legal.
     expected_name: the name that the dataset card must bear, e.g. `spec.name`; None reads any data.
+    with_idm_labels: whether an action that an IDM has labelled counts as a known one; see
+      `labelled`.
 
   Returns:
     `episodes.Episodes`, every transition labelled whose action the data does not call unknown.
+    Splits are in the order of their names.
 
   Raises:
     FileNotFoundError: if the directory or one of its files does not exist.
@@ -62,11 +67,11 @@ def read_episodes(directory, spec, *, expected_name=None):
   card = check_name(directory, expected_name)
   feature = check_features(directory, builder.info.features, spec)
   read = []
-  for split in builder.info.splits:
+  for split in sorted(builder.info.splits):  # As everywhere: labels name episodes by number.
     read += _read_split(directory, builder, split, feature, spec)
   if not read:
     raise ValueError(f'{directory}: holds no episodes. Record the dataset again.')
-  result = _concatenate(read)
+  result = _concatenate(read, with_idm_labels)
   _check_values(directory, result, spec)
   check_total(directory, card, int(result.num_transitions.sum()))
   return dataclasses.replace(
@@ -253,6 +258,7 @@ def check_features(directory, features, spec):
   if LABELLED in step and (step[LABELLED].shape != () or step[LABELLED].np_dtype != np.bool_):
     raise ValueError(f'{where}: {LABELLED} is {step[LABELLED]}; expected a bool, whether the '
                      'action is known. Convert or import the dataset again.')
+  check_source(where, step)
   if not np.issubdtype(step['action'].np_dtype, np.integer):
     raise ValueError(f"{where}: action has dtype {step['action'].np_dtype}; expected integers: the "
                      'ids of discrete actions.')
@@ -280,6 +286,14 @@ def check_features(directory, features, spec):
   return feature
 
 
+def check_source(where, step):
+  """Raises ValueError unless the step feature SOURCE, if there is one, is what `labelled` reads."""
+  if SOURCE in step and getattr(step[SOURCE], 'names', None) != list(SOURCES):
+    raise ValueError(f'{where}: {SOURCE} is {step[SOURCE]}; expected a ClassLabel of {SOURCES}, '
+                     'who has labelled the action. Copy the dataset again, with all its files, or '
+                     'call the field something else.')
+
+
 def _read_split(directory, builder, split, feature, spec):
   """Reads the episodes of one split in the order of the files."""
   # Observations stay encoded until the one that is used is picked: TFDS's own numpy decoding of a
@@ -295,7 +309,7 @@ def _read_split(directory, builder, split, feature, spec):
       steps = source[i]['steps']
     except (RuntimeError, DecodeError) as error:
       raise damaged(path, error) from error
-    names = (*STEP_FIELDS, *({LABELLED} & steps.keys()))
+    names = (*STEP_FIELDS, *({LABELLED, SOURCE} & steps.keys()))
     fields = {name: np.asarray(steps[name]) for name in names}
     encoded = steps['observation']
     encoded = np.asarray(encoded[spec.observation_key] if spec.observation_key else encoded)
@@ -326,9 +340,23 @@ def check_flags(where, fields):
                        'or cut: record or convert the dataset again.')
 
 
-def labelled(fields):
-  """Returns [L] bool, whether the actions of an episode's step fields are known."""
-  return np.asarray(fields.get(LABELLED, np.ones(len(fields['action']))), bool)
+def labelled(fields, *, with_idm_labels=False):
+  """Says which actions of an episode are known.
+
+  What an IDM has labelled is a guess: an IDM that trained on it, or was measured by it, would be
+  compared with its predecessor.
+
+  Args:
+    fields: {name: L values}, the step fields.
+    with_idm_labels: whether the labels of an IDM count, too.
+
+  Returns:
+    [L] bool.
+  """
+  result = np.asarray(fields.get(LABELLED, np.ones(len(fields['action']))), bool)
+  if SOURCE in fields and not with_idm_labels:
+    result = result & (np.asarray(fields[SOURCE]) == SOURCES.index('true'))
+  return result
 
 
 def check_last_reward(where, fields):
@@ -339,14 +367,15 @@ def check_last_reward(where, fields):
                      'rewards one step back.')
 
 
-def _concatenate(read):
+def _concatenate(read, with_idm_labels):
   lengths = np.array([len(observations) for observations, _ in read], np.int64)
   first_step = np.cumsum(lengths) - lengths
   last_step = first_step + lengths - 1
   # Actions stay int64 here: an id that does not fit int32 must not become a legal one.
   actions = np.concatenate([fields['action'] for _, fields in read])
   rewards = np.concatenate([fields['reward'] for _, fields in read]).astype(np.float32)
-  is_labelled = np.concatenate([labelled(fields) for _, fields in read])
+  is_labelled = np.concatenate(
+      [labelled(fields, with_idm_labels=with_idm_labels) for _, fields in read])
   rewards[last_step], is_labelled[last_step] = 0., False
   actions[~is_labelled] = 0
   return episodes.Episodes(np.concatenate([observations for observations, _ in read]), actions,

@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import environment_file, import_dopamine
+from alpt_jax.data import environment_file, import_dopamine, import_episodes
 from tests.data import own_data
 
 ENVIRONMENT = own_data.environment(
@@ -67,10 +67,13 @@ class ImportDopamineTest(parameterized.TestCase):
       if wanted['terminal'][-1]:
         images, length = np.concatenate([images, images[-1:]]), length + 1
       np.testing.assert_array_equal(observations, images)
+      # The outcome of the last action is not there: an unknown action, which is written as 0.
+      is_seen = ~wanted['terminal'][:length].astype(bool)
+      self.assertEqual(is_labelled.tolist(), is_seen.tolist())
       # noop, jump and up are the actions 0, 3 and 1.
-      self.assertEqual(actions.tolist(), [(0, 3, 1)[a] for a in wanted['action'][:length]])
+      self.assertEqual(actions.tolist(), [
+          (0, 3, 1)[a] * s for a, s in zip(wanted['action'][:length], is_seen, strict=True)])
       np.testing.assert_array_equal(rewards, wanted['reward'][:length])
-      self.assertTrue(is_labelled.all())
 
   @parameterized.parameters(*range(3))
   def test_episodes_of_several_files_come_back(self, seed):
@@ -92,6 +95,27 @@ class ImportDopamineTest(parameterized.TestCase):
     new = {name: values[:7] for name, values in second.items()}
     old = {name: values[7:] for name, values in second.items()}
     self._check(read, [first, new, old])
+
+  @parameterized.parameters(
+      (12, [5, 7]),  # The last of DQN replay: behind the cursor is what was played long ago.
+      (34, [5, 29]),  # The first of DQN replay: its last row was never written.
+      (5, [5]), (35, [5, 30]))
+  def test_what_was_not_counted_is_no_play(self, num_added, lengths):
+    arrays, episodes = buffer([5, 30], num_padding=0)
+    write(self._source, add_count=np.array(num_added), **arrays)
+    _, read = self._import()
+    self._check(read, [{name: values[:length] for name, values in episode.items()}
+                       for episode, length in zip(episodes, lengths, strict=False)])
+
+  def test_a_blank_step_that_ends_an_episode_is_no_padding(self):
+    arrays, episodes = buffer([6, 7], num_padding=2)
+    blank = {name: np.zeros_like(values[:1]) for name, values in arrays.items()}
+    blank['terminal'][0] = 1
+    write(self._source, **{name: np.concatenate([blank[name], values])
+                           for name, values in arrays.items()})
+    card, read = self._import()
+    self._check(read, episodes)
+    self.assertEqual(card['left_out'], {import_episodes.BLANK: 1})
 
   def test_files_that_do_not_fit_each_other(self):
     arrays, _ = buffer([8])

@@ -138,6 +138,8 @@ class ImportImagesTest(parameterized.TestCase):
       ('actions.jsonl', '{"file": "a", "step": 0.5, "action": 1}', 'line 1: step is 0.5'),
       ('actions.jsonl', '{"file": "a", "step": 0, "action": true}', 'line 1: action is True'),
       ('actions.jsonl', '{"file": "a", "step": 0, "action": [1]}', r'line 1: action is \[1\]'),
+      ('actions.jsonl', '{"file": ["a"], "step": 0, "action": 1}',
+       r"line 1: file is \['a'\]; expected the name of a video"),
   )
   def test_lists_of_another_form(self, name, content, message):
     self._write('a', own_data.frames(np.random.default_rng(0), 4))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pathlib
 import shutil
 import tempfile
 import weakref
@@ -17,6 +18,7 @@ from alpt_jax.data import (
     dataset_writer,
     environment_file,
     episode_files,
+    import_rlds,
     labelled_dataset,
     records,
     rlds,
@@ -132,7 +134,8 @@ class LabelledDatasetTest(parameterized.TestCase):
     labelled_dataset.write(open_walks(self.source, IMAGES), self.output, say_differences, SETTINGS,
                            provenance=PROVENANCE)
     environment = environment_file.read(self.output)
-    data = episode_files.EpisodeFiles([self.output], environment.spec(), expected_name='Walk')
+    data = episode_files.EpisodeFiles([self.output], environment.spec(), expected_name='Walk',
+                                      with_idm_labels=True)
     np.testing.assert_array_equal(data.num_transitions, list(map(len, truth)))
     for number, actions in enumerate(truth):
       cut = data.cut(np.array([number]), np.array([0]), len(actions))
@@ -141,8 +144,51 @@ class LabelledDatasetTest(parameterized.TestCase):
     builder = rlds.open_builder(self.output)
     steps = [s for e in builder.as_data_source('train') for s in e['steps']]
     self.assertEqual(builder.info.features['steps'].feature['action_source'].names,
-                     list(labelled_dataset.SOURCES))
+                     list(rlds.SOURCES))
     self.assertLen(steps, sum(len(a) + 1 for a in truth))
+
+  @parameterized.parameters(ENVIRONMENT, IMAGES)
+  def test_what_an_idm_has_labelled_is_not_known_unless_asked_for(self, environment):
+    truth = write_walks(self.source, np.random.default_rng(0), 7, environment)
+    labelled_dataset.write(open_walks(self.source, environment), self.output, say_differences,
+                           SETTINGS, provenance=PROVENANCE)
+
+    def read(directory, **kwargs):
+      if environment is IMAGES:
+        return episode_files.EpisodeFiles([directory], environment.spec(), **kwargs)
+      return rlds.read_episodes(directory, environment.spec(), **kwargs)
+
+    before = read(self.source)
+    # The last finds what the others have written down of the dataset.
+    for _ in range(2):
+      after, everything = read(self.output), read(self.output, with_idm_labels=True)
+      self.assertLess(before.num_labelled.sum(), everything.num_labelled.sum())
+      np.testing.assert_array_equal(after.num_labelled, before.num_labelled)
+      np.testing.assert_array_equal(everything.num_labelled, list(map(len, truth)))
+      for number, actions in enumerate(truth):
+        for a, b in zip(after.actions_of(number), before.actions_of(number), strict=True):
+          np.testing.assert_array_equal(a, b)
+        found, is_labelled = everything.actions_of(number)
+        np.testing.assert_array_equal(found, actions)
+        self.assertTrue(is_labelled.all())
+
+  def test_imported_again_it_has_its_true_actions_only(self):
+    write_walks(self.source, np.random.default_rng(0), 7)
+    self.write()
+    played = [[r.is_labelled.tolist() for r in import_rlds.recordings(path, ENVIRONMENT)]
+              for path in (self.source, self.output)]
+    self.assertEqual(*played)
+    self.assertLess(sum(map(sum, played[1])), sum(map(len, played[1])))
+
+  def test_refuses_a_field_of_that_name_that_says_something_else(self):
+    write_walks(self.source, np.random.default_rng(0), 2)
+    self.write()
+    path, = pathlib.Path(self.output).glob('*action_source*')
+    path.write_text('none\nidm\ntrue\n')
+    for read in (lambda: rlds.read_episodes(self.output, ENVIRONMENT.spec()),
+                 lambda: list(import_rlds.recordings(self.output, ENVIRONMENT))):
+      with self.assertRaisesRegex(ValueError, 'action_source is ClassLabel.*expected a ClassLabel'):
+        read()
 
   def test_thousand_random_datasets(self):
     rng = np.random.default_rng(0)
@@ -153,7 +199,7 @@ class LabelledDatasetTest(parameterized.TestCase):
       with votes_test.Shuffled(1 + trial % 4) as pool:
         for vote in say_differences(held, numbers, stride, pool if trial % 5 == 0 else None):
           fields, actions = episodes[vote.episode], truth[vote.episode]
-          is_known = labelled_dataset.known_actions(fields)
+          is_known = rlds.labelled(fields)[:-1]
           # A known action that the IDM would get wrong: it has to stay.
           fields['action'][:-1][is_known] = 3 - actions[is_known]
           step = labelled_dataset.label_steps(fields['action'], is_known, vote, SETTINGS)

@@ -11,7 +11,7 @@ from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
 from alpt_jax.data import episodes as episodes_lib
-from alpt_jax.data import record, rlds
+from alpt_jax.data import record, records, rlds
 from tests.data import corridor, handmade
 
 _SECOND_FILE = 'handmade-train.array_record-00001-of-00002'
@@ -235,6 +235,21 @@ class ReadTest(parameterized.TestCase):
     writer.write(content)
     writer.close()
     self._assert_refused(directory, message)
+
+  def test_splits_are_in_the_order_of_their_names(self):
+    directories = [self._handmade([handmade.episode(length)]) for length in (3, 5)]
+    train, first = directories
+    os.rename(*(os.path.join(d, f'handmade-{split}.array_record-00000-of-00001')
+                for d, split in ((first, 'train'), (train, 'atest'))))
+    splits = []
+    for directory, name in zip(directories, ('train', 'atest'), strict=True):
+      with open(os.path.join(directory, 'dataset_info.json')) as f:
+        splits.append(json.load(f)['splits'][0] | {'name': name})
+    _edit_json(os.path.join(train, 'dataset_info.json'), splits=splits)
+    self.assertEqual(rlds.read_episodes(train, corridor.spec()).num_transitions.tolist(),
+                     [5, 3])
+    pieces = records.Dataset(train, corridor.spec()).pieces(9)
+    self.assertEqual([piece.split for piece in pieces], ['atest', 'train'])
 
   def test_grid_is_made_of_zeros_and_ones(self):
     directory = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'data')
