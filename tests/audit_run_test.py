@@ -183,11 +183,13 @@ class AuditRunTest(parameterized.TestCase):
     self.assertEqual([stride for stride, _ in asked], [1, 5])
     self.assertEqual(asked[0][1], asked[1][1])
     self.assertEqual(found['stride'], 1)
-    self.assertAlmostEqual(found['temperature'] / found['training_temperature'], 3 / 2, places=4)
+    of_votes, of_single = (
+        found[key]['fitted'] for key in ('temperature_fit', 'training_temperature_fit'))
+    self.assertAlmostEqual(of_votes / of_single, 3 / 2, places=4)
     alone = self.audit(make_predict_fn, num_episodes=20, stride=5)
     self.assertEqual([stride for stride, _ in asked], [1, 5, 5])  # No second pass.
-    self.assertAlmostEqual(alone['temperature'], found['training_temperature'])
-    self.assertEqual(alone['temperature'], alone['training_temperature'])
+    self.assertEqual(alone['temperature_fit'], found['training_temperature_fit'])
+    self.assertEqual(alone['training_temperature_fit'], found['training_temperature_fit'])
 
   def test_examples_show_windows_of_the_episodes_that_were_counted(self):
     found = self.audit(always_up, num_episodes=0)
