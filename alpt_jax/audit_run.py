@@ -116,13 +116,15 @@ def _candidates(trained, episodes, name, is_hidden):
     partly = [e for e in sorted(is_known) if not is_known[e].all()]
     if not partly:
       raise ValueError(f'{known.path}: training knew all actions of the episodes of {name} of '
-                       'which it knew any; none is hidden in them. Leave out --hidden.')
+                       'which it knew any; none is hidden in them. Hold some of them out '
+                       '(--config.held_out of own.py) and train again, or label other episodes.')
     return np.array(partly), audit.HIDDEN, is_known
   held_out = np.setdiff1d(everything, sorted(is_known))
   if not len(held_out):
-    raise ValueError(f'{known.path}: training knew actions in each of the {episodes.num_episodes} '
-                     f'episodes of {name}, so none is held out. Audit the hidden transitions of '
-                     'these episodes with --hidden, or record more episodes.')
+    raise ValueError(f'{known.path}: training knew actions in each of the {len(everything)} '
+                     f'episodes of {name} whose actions are known, so none is held out. Hold some '
+                     'out (--config.held_out of own.py) and train again, or audit the hidden '
+                     'transitions of these episodes with --hidden, or record more episodes.')
   return held_out, audit.HELD_OUT, None
 
 

@@ -5,6 +5,7 @@ config says which domain it is of in `config.experiment`.
 """
 
 import dataclasses
+import glob
 import os
 
 import jax
@@ -322,7 +323,14 @@ class Own:
 
   @staticmethod
   def _environment(config, name):
-    return environment_file.read(os.path.join(config.data_dir, name, environment_file.FILE))
+    path = os.path.join(config.data_dir, name, environment_file.FILE)
+    if not os.path.exists(path):
+      found = sorted(os.path.basename(os.path.dirname(x)) for x in glob.glob(
+          os.path.join(glob.escape(config.data_dir), '*', environment_file.FILE)))
+      raise FileNotFoundError(f'{path}: no such file, so there is no environment {name!r}; '
+                              f'data_dir has {found}. Correct the name, or import the data '
+                              '(python -m experiments.collect import).')
+    return environment_file.read(path)
 
 
 _DOMAINS = {'maze': Maze, 'atari': Atari, 'own': Own}

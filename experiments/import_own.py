@@ -9,7 +9,7 @@ import os
 from importlib import metadata
 
 from alpt_jax import metrics, whole_files
-from alpt_jax.data import environment_file, import_episodes, rlds
+from alpt_jax.data import environment_file, import_actions, import_episodes, rlds
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
 _WITH_FRAMES = ('videos', 'images')  # Other data comes a step at a time.
@@ -47,6 +47,18 @@ def main(config):
             'kind': settings.kind, 'from_dir': settings.from_dir, **arguments,
             'versions': {name: metadata.version(name) for name in _PACKAGES}})
   _print(to_dir, environment, card)
+  if settings.kind in _WITH_FRAMES:
+    _print_others(settings, source.files(settings.from_dir))
+
+
+def _print_others(settings, read):
+  """Says what lies there and was not looked at: telephones write videos of many kinds."""
+  known = {*read, *import_actions.FILES, environment_file.FILE}
+  others = sorted(name for name in os.listdir(settings.from_dir)
+                  if name not in known and not name.startswith('.'))
+  if others:
+    print(f'passed over, as they are no {settings.kind}: {", ".join(others[:_NUM_SHOWN])}'
+          f'{", .." if len(others) > _NUM_SHOWN else ""} ({len(others)} in all)')
 
 
 def _source(settings):

@@ -358,7 +358,7 @@ class AuditRunTest(parameterized.TestCase):
     trained = self.trained._replace(directory=directory)
     with self.assertRaisesRegex(ValueError, 'knew actions in each of the 40 episodes .*--hidden'):
       self.audit(trained=trained)
-    with self.assertRaisesRegex(ValueError, 'none is hidden in them. Leave out --hidden'):
+    with self.assertRaisesRegex(ValueError, 'none is hidden in them. Hold some of them out'):
       self.audit(trained=trained, is_hidden=True)
 
   def test_runs_that_have_no_idm_to_audit_are_refused(self):

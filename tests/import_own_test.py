@@ -56,6 +56,8 @@ class ImportOwnTest(parameterized.TestCase):
     import_videos_test.write(self._source / 'c.mkv', frames, 30)
     import_images_test.write_csv(self._source / 'actions.csv',
                                  [('a.mkv', 0, 'jump'), ('a.mkv', 3, 1)])
+    (self._source / 'd.mov').write_bytes(b'')
+    (self._source / 'more').mkdir()
     done = self._run('import', '--config=experiments/configs/own.py', *self._flags())
     self.assertEqual(done.returncode, 0, done.stderr)
     directory = self._parent / 'data' / 'Own'
@@ -66,7 +68,8 @@ class ImportOwnTest(parameterized.TestCase):
         f'left out {self._source}/b.mkv: too short: has 2 transitions; expected at least a window '
         'of 5',
         f'left out {self._source}/c.mkv: duplicate: is the same as {self._source}/a.mkv',
-        '2 left out (1 duplicate, 1 too short)'])
+        '2 left out (1 duplicate, 1 too short)',
+        'passed over, as they are no videos: d.mov, more (2 in all)'])
     self.assertIn('importing Own', done.stderr)
     environment = environment_file.read(directory)
     data = episode_files.EpisodeFiles([directory], environment.spec(), expected_name='Own')

@@ -192,6 +192,10 @@ class OwnDataTest(parameterized.TestCase):
       train.check_run(config)
 
   def test_names_the_directory_that_is_not_there(self):
+    self.write('Other')
+    with self.assertRaisesRegex(
+        FileNotFoundError, r"no environment 'Play'; data_dir has \['Other'\]"):
+      train.check_run(self.config())
     with self.assertRaisesRegex(FileNotFoundError, 'Play/environment.json: no such file'):
       train.check_run(self.config())
 

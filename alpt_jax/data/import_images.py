@@ -68,7 +68,7 @@ def listed(directory, is_wanted, what):
 
 def total(directory):
   """Number of images, for the progress of `recordings`."""
-  return sum(len(_images(os.path.join(directory, name))) for name in _folders(directory))
+  return sum(len(_images(os.path.join(directory, name))) for name in files(directory))
 
 
 def recordings(directory, environment, *, frame_skip=1, progress=None):
@@ -88,7 +88,7 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     FileNotFoundError, ValueError: if there are no folders, or the list of actions is wrong.
   """
   check_kind(environment, 'folders of images')
-  folders = _folders(directory)
+  folders = files(directory)
   actions = import_actions.Actions(directory, environment)
   actions.check_files(folders)
   num_passed = 0
@@ -109,7 +109,8 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
       progress(num_passed)
 
 
-def _folders(directory):
+def files(directory):
+  """Names of the folders; ValueError if there are none."""
   return listed(directory, lambda name: os.path.isdir(os.path.join(directory, name)),
                 'folders of images')
 

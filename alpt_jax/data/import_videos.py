@@ -25,7 +25,7 @@ _GIF_TICK = 10  # Milliseconds; a .gif holds frames for a multiple.
 
 def total(directory):
   """Number of frames, as the videos' headers say, for the progress of `recordings`."""
-  return sum(_num_frames(os.path.join(directory, name)) for name in _videos(directory))
+  return sum(_num_frames(os.path.join(directory, name)) for name in files(directory))
 
 
 def recordings(directory, environment, *, frame_skip=1, progress=None):
@@ -45,7 +45,7 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     FileNotFoundError, ValueError: if there are no videos, or the list of actions is wrong.
   """
   import_images.check_kind(environment, 'videos')
-  videos = _videos(directory)
+  videos = files(directory)
   actions = import_actions.Actions(directory, environment)
   actions.check_files(videos)
   num_passed = 0
@@ -71,7 +71,8 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     passed(0)
 
 
-def _videos(directory):
+def files(directory):
+  """Names of the videos; ValueError if there are none."""
   return import_images.listed(directory, lambda name: name.lower().endswith(SUFFIXES),
                               f'videos ({", ".join(SUFFIXES)})')
 

@@ -69,7 +69,7 @@ class GatherTest(absltest.TestCase):
     windows = sampling.Windows(np.array([0]), np.array([0]), np.ones((1, 2), bool))
     batch = pipeline.gather(_episodes([4]), windows, 2, environment=0)
     self.assertEqual(
-        [array.dtype for array in batch[:-1]],
+        [array.dtype for array in batch if array is not None],
         [np.float32, np.int32, bool, bool, np.float32, np.float32, np.int32])
     self.assertIsNone(batch.is_terminal)
     image = dataclasses.replace(_episodes([4]), observations=np.zeros((5, 2, 2, 3), np.uint8))
