@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from array_record.python import array_record_module
 from google.protobuf.message import DecodeError
-from tensorflow_datasets.core import example_parser
 from tensorflow_datasets.proto import tf_example_pb2
 
 from alpt_jax.data import png, rlds
@@ -61,7 +60,6 @@ class Dataset:
     features = self.builder.info.features
     self._feature = rlds.check_features(directory, features, spec)
     self.step_features = dict(features['steps'].feature)
-    self._parser = example_parser.ExampleParserNp(features.get_serialized_info())
 
   @property
   def num_episodes(self):
@@ -104,18 +102,32 @@ class Dataset:
     for place, record in enumerate(records, piece.begin):
       where = f'{piece.path}, record {place}'
       try:
-        steps = self._parser.parse_example(record)['steps']
+        steps = self._parse(record)
       except (DecodeError, ValueError, KeyError) as error:
         raise rlds.damaged(where, error) from error
       fields.append(self._check(steps, where))
     return Episodes(self._spec, self._feature, list(records), fields)
 
-  def _check(self, steps, where):
-    """Checks the steps of an episode; returns the fields that are needed."""
-    names = {*rlds.STEP_FIELDS, rlds.LABELLED, rlds.SOURCE} & steps.keys()
-    fields = {name: np.asarray(steps[name]) for name in names}
+  def _parse(self, record):
+    """The fields that are needed: {name: L + 1 values}; TFDS's parser takes 25 us a step."""
+    features = tf_example_pb2.Example.FromString(record).features.feature
     key = self._spec.observation_key
-    fields['observation'] = steps['observation'][key] if key else steps['observation']
+    observation = f'steps/observation/{key}' if key else 'steps/observation'
+    places = {name: f'steps/{name}' for name in (
+        {*rlds.STEP_FIELDS, rlds.LABELLED, rlds.SOURCE} & self.step_features.keys())}
+    fields = {}
+    for name, place in (places | {'observation': observation}).items():
+      if place not in features:
+        raise KeyError(place)
+      kind = features[place].WhichOneof('kind')
+      values = getattr(features[place], kind).value if kind else ()
+      fields[name] = list(values) if kind == 'bytes_list' else np.array(values)
+    if not isinstance(fields['observation'], list):
+      fields['observation'] = fields['observation'].reshape(-1, *self._feature.shape)
+    return fields
+
+  def _check(self, fields, where):
+    """Checks the steps of an episode; returns them."""
     lengths = {name: len(values) for name, values in fields.items()}
     if len(set(lengths.values())) > 1:
       raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '

@@ -12,6 +12,7 @@ from unittest import mock
 import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
+from tensorflow_datasets.core import example_parser
 
 from alpt_jax import votes
 from alpt_jax.data import (
@@ -86,10 +87,12 @@ class _Flat:
 def read_steps(directory, environment=ENVIRONMENT):
   """The parsed steps of all episodes, in order."""
   dataset = open_walks(directory, environment)
+  parser = example_parser.ExampleParserNp(
+      dataset.builder.info.features.get_serialized_info())
   parsed = []
   for piece in dataset.pieces(100):
     for record in dataset.read(piece).records:
-      parsed.append(dataset._parser.parse_example(record)['steps'])
+      parsed.append(parser.parse_example(record)['steps'])
   return parsed
 
 
