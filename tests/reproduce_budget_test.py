@@ -9,7 +9,7 @@ import numpy as np
 from absl.testing import absltest
 
 from alpt_jax import findings_budget, label, labellings, methods, report
-from experiments import reproduce, runs
+from experiments import evaluations, reproduce, runs
 from experiments.configs import atari, maze
 from tests import maze_data
 
@@ -20,8 +20,10 @@ def make_run(config, run, accuracy):
   directory = pathlib.Path(own.workdir)
   scores = dict(success_500=accuracy, success_50=accuracy, spl=accuracy, mean_steps=10.)
   (directory / 'eval').mkdir(parents=True)
-  (directory / 'eval' / f'step_{own.num_steps:07d}.json').write_text(
-      json.dumps({'step': own.num_steps, 'argmax': scores, 'sampled': scores}))
+  steps = evaluations.promised_steps(own, own.num_steps)
+  for step in steps:
+    (directory / 'eval' / f'step_{step:07d}.json').write_text(
+        json.dumps({'step': step, 'argmax': scores, 'sampled': scores}))
   if not methods.phase_of(own.method, own.phase).idm:
     return
   (directory / 'labels').mkdir()
@@ -30,9 +32,11 @@ def make_run(config, run, accuracy):
   true = truth.cut(episode, start, own.window).actions
   rng = np.random.default_rng(0)
   is_right = rng.random(true.shape) < accuracy
-  np.savez(directory / 'labels' / f'step_{own.num_steps:07d}.npz', **label.Labels(
+  labels = label.Labels(
       episode, start, is_counted, np.where(is_right, true, (true + 1) % 4).astype(np.int8),
-      np.zeros(true.shape, bool), rng.random(true.shape).astype(np.float16))._asdict())
+      np.zeros(true.shape, bool), rng.random(true.shape).astype(np.float16))
+  for step in steps:
+    np.savez(directory / 'labels' / f'step_{step:07d}.npz', **labels._asdict())
 
 
 class PlanTest(absltest.TestCase):
