@@ -1,7 +1,7 @@
 """How many labels are enough, and how many a source is worth: from runs with ever more labels.
 
 A line is one method: a metric of its last evaluations against the number of labels. Two questions
-are asked of lines, by rules fixed before any number: which number of labels is enough (`enough`),
+are asked of lines, by rules of ours: which number of labels is enough (`enough`),
 and how many labels without sources are as good as few with them (`equivalent`). The rest finds the
 lines in the results of either experiment.
 """

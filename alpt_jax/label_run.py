@@ -52,7 +52,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   known = _which_known(known, source)
   digest = rlds.dataset_digest(directory)
   mesh = sharding.make_mesh(devices=jax.local_devices())
-  vote_fn = votes.make_vote_fn(
+  vote_fn = votes.VoteFn(
       trained.idm, spec, mesh, rows=-(-votes.ROWS // mesh.size) * mesh.size)
   params = jax.device_put(trained.params, sharding.replicated(mesh))
 

@@ -135,11 +135,6 @@ class VoteFn:
     return self._run(params, before, frames, num_frames, first, window=len(before))
 
 
-def make_vote_fn(idm, spec, mesh, *, rows=ROWS):
-  """Makes what `predict` calls; see `VoteFn`."""
-  return VoteFn(idm, spec, mesh, rows=rows)
-
-
 class _Call(NamedTuple):
   """One call of a `VoteFn`: its pieces of episodes, and its windows.
 
@@ -228,7 +223,7 @@ def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature
   episode's probabilities by rounding.
 
   Args:
-    vote_fn: from `make_vote_fn`, or the like.
+    vote_fn: a `VoteFn`, or the like.
     params: of the IDM, on all devices of its mesh.
     episodes: `episodes.Episodes`, or anything else with its `frames` and `num_transitions`.
     numbers: [n] int; which episodes, each at most once.
@@ -275,12 +270,16 @@ def _by_episode(targets):
 
 
 def _read_ahead(pool, episodes, plan, *, max_frames):
-  """Yields calls with their frames [max_frames, ...], and how many of these are real."""
+  """Yields calls with room for a frame and their own, [max_frames + 1, ...]; how many are real."""
   def read(call):
-    frames = np.concatenate([episodes.frames(*piece) for piece in call.pieces])
-    filled = np.zeros((max_frames, *frames.shape[1:]), frames.dtype)
-    filled[:len(frames)] = frames
-    return filled, len(frames)
+    filled, num_frames = None, 0
+    for piece in call.pieces:
+      frames = episodes.frames(*piece)
+      if filled is None:
+        filled = np.zeros((max_frames + 1, *frames.shape[1:]), frames.dtype)
+      filled[1 + num_frames:1 + num_frames + len(frames)] = frames
+      num_frames += len(frames)
+    return filled, num_frames
 
   pending = collections.deque()
   for call in plan:
@@ -297,12 +296,12 @@ def _compute(vote_fn, params, calls, window):
   before = last = waiting = None
   for call, frames, num_frames in calls:
     if before is None:
-      before, last = vote_fn.start(params, frames[0], window), frames[:1]
+      before, last = vote_fn.start(params, frames[1], window), frames[1]
+    frames[0] = last
     first = np.zeros(vote_fn.rows, np.int32)
     first[:len(call.first)] = call.first
-    probabilities, before = vote_fn(
-        params, before, np.concatenate([last, frames]), num_frames, first)
-    last = frames[num_frames - 1:num_frames]
+    probabilities, before = vote_fn(params, before, frames, num_frames, first)
+    last = frames[num_frames]
     if waiting is not None:
       yield waiting
     waiting = call, probabilities

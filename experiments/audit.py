@@ -54,7 +54,7 @@ def main():
   mesh = sharding.make_mesh(num_devices=1)
 
   def make_predict_fn(spec, stride):
-    vote_fn = votes.make_vote_fn(trained.idm, spec, mesh)
+    vote_fn = votes.VoteFn(trained.idm, spec, mesh)
     return lambda episodes, numbers: votes.predict(
         vote_fn, trained.params, episodes, numbers, window=trained.config.window, stride=stride)
 

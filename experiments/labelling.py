@@ -60,7 +60,7 @@ def measure(config, strides, num_turns):
     raise ValueError(f'runs is {config.runs}; expected one, whose data is labelled.')
   source = records.Dataset(directory, spec)
   settings = labelled_dataset.Settings(spec.num_actions, spec.stored_actions)
-  vote_fn = votes.make_vote_fn(networks.idm, spec, sharding.make_mesh(num_devices=1))
+  vote_fn = votes.VoteFn(networks.idm, spec, sharding.make_mesh(num_devices=1))
   lengths = np.concatenate([source.read(piece).num_transitions for piece in source.pieces(50)])
   bare = _Bare(networks.idm, params, spec, source.read(source.pieces(1)[0]), window)
   result = {'transitions': int(lengths.sum()), 'strides': {}}

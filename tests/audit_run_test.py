@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import dataclasses
-import importlib.util
 import json
 import os
 import pathlib
@@ -423,8 +422,6 @@ class BinaryTest(absltest.TestCase):
                                   'directory that experiments.train wrote. Correct the path.\n')
 
   def test_verdict_page_and_numbers(self):
-    if importlib.util.find_spec('alpt_jax.votes') is None:
-      self.skipTest('alpt_jax.votes is not there yet.')
     with tempfile.TemporaryDirectory() as directory:
       config = maze_data.config(os.path.join(directory, 'run'), train_dt=False)
       train.train(config, config.workdir)

@@ -135,7 +135,7 @@ class PredictTest(parameterized.TestCase):
     params = jax.tree.map(lambda x: rng.normal(scale=.7, size=x.shape).astype(np.float32),
                           shape['params'])
     mesh = sharding.make_mesh(num_devices=2)
-    vote_fn = votes.make_vote_fn(idm, SPEC, mesh, rows=4)
+    vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4)
     found = list(votes.predict(vote_fn, params, data, [2, 1, 0, 3], window=T, stride=stride,
                                temperature=2.))
     apply = jax.jit(idm.apply)

@@ -61,11 +61,6 @@ class Dataset:
     self._feature = rlds.check_features(directory, features, spec)
     self.step_features = dict(features['steps'].feature)
 
-  @property
-  def num_episodes(self):
-    """Number of episodes E."""
-    return sum(split.num_examples for split in self.builder.info.splits.values())
-
   def pieces(self, num_episodes):
     """Cuts the dataset into runs of at most `num_episodes`, fewer of long ones.
 
