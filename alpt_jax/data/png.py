@@ -69,16 +69,54 @@ def decode_into(image, encoded):
   image[...] = decoded[..., None] if decoded.ndim == 2 else decoded[..., ::-1]
 
 
+def decode_all(images, encoded):
+  """Decodes images of one size: `decode_into` for each, in half of its time for small ones.
+
+  Args:
+    images: [n, height, width, channels] uint8, written to.
+    encoded: list of n bytes.
+
+  Raises:
+    ValueError: as `decode_into`.
+  """
+  _, height, width, channels = images.shape
+  line = 1 + width * channels
+  if not encoded:
+    return
+  header = encoded[0][:_HEADER]
+  is_plain = (shape(header) == images.shape[1:] and not header[28]
+              and all(e[:_HEADER] == header for e in encoded))
+  inflated = [_inflate(e, height * line) for e in encoded] if is_plain else [None]
+  if None not in inflated:
+    lines = np.frombuffer(b''.join(inflated), np.uint8).reshape(-1, height, line)
+    if not lines[:, :, 0].any():
+      images[...] = lines[:, :, 1:].reshape(images.shape)
+      return
+  for image, one in zip(images, encoded, strict=True):
+    decode_into(image, one)
+
+
 def _inflate(encoded, size):
   """The `size` bytes in the IDAT chunks; None if they are not there, for OpenCV to say why."""
-  parts, begin = [], _HEADER
-  while begin + _AROUND <= len(encoded):
-    length = int.from_bytes(encoded[begin:begin + 4], 'big')
-    if encoded[begin + 4:begin + 8] == b'IDAT':
-      parts.append(encoded[begin + 8:begin + 8 + length])
-    begin += length + _AROUND
+  data = _only_chunk(encoded)
+  if data is None:
+    parts, begin = [], _HEADER
+    while begin + _AROUND <= len(encoded):
+      length = int.from_bytes(encoded[begin:begin + 4], 'big')
+      if encoded[begin + 4:begin + 8] == b'IDAT':
+        parts.append(encoded[begin + 8:begin + 8 + length])
+      begin += length + _AROUND
+    data = b''.join(parts)
   try:
-    lines = deflate.zlib_decompress(parts[0] if len(parts) == 1 else b''.join(parts), size)
+    lines = deflate.zlib_decompress(data, size)
   except deflate.DeflateError:
     return None
   return lines if len(lines) == size else None
+
+
+def _only_chunk(encoded):
+  """The data of an image that is one IDAT chunk between header and end; None of others."""
+  begin, end = _HEADER + 8, len(encoded) - _AROUND - 4  # IEND has no data.
+  is_only = encoded[begin - 4:begin] == b'IDAT' and (
+      int.from_bytes(encoded[begin - 8:begin - 4], 'big') == end - begin)
+  return encoded[begin:end] if is_only else None

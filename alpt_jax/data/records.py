@@ -178,15 +178,15 @@ class Episodes:
 
   def frames(self, episode, begin, end):
     """As `data.episodes.Episodes.frames`."""
-    encoded, last = self.fields[episode]['observation'], int(self.num_transitions[episode])
+    observations, last = self.fields[episode]['observation'], int(self.num_transitions[episode])
+    encoded = observations[min(begin, last):end]
     is_vector = self._spec.observation_kind == 'vector'
-    frames = np.zeros((end - begin, *self._spec.observation_shape),
+    frames = np.empty((end - begin, *self._spec.observation_shape),
                       np.float32 if is_vector else np.uint8)
-    for i, step in enumerate(range(begin, end)):
-      if step > last and i:
-        frames[i] = frames[i - 1]
-      elif self._spec.observation_kind == 'image':
-        png.decode_into(frames[i], encoded[min(step, last)])
-      else:
-        frames[i] = self._feature.decode_example_np(encoded[min(step, last)])
+    if self._spec.observation_kind == 'image':
+      png.decode_all(frames[:len(encoded)], encoded)
+    else:
+      for frame, value in zip(frames, encoded, strict=False):  # The rest repeats the last.
+        frame[...] = self._feature.decode_example_np(value)
+    frames[len(encoded):] = frames[len(encoded) - 1]
     return frames

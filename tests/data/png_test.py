@@ -1,6 +1,7 @@
 """Tests of png: every image comes out as an image library would give it, or not at all."""
 
 import itertools
+import re
 import struct
 import zlib
 
@@ -68,6 +69,29 @@ class PngTest(parameterized.TestCase):
     image = _random((84, 84, 1))
     np.testing.assert_array_equal(
         _decoded(png.encode(image), image.shape), image)
+
+  @parameterized.parameters(*_SHAPES)
+  def test_many_at_once(self, *shape):
+    images = _random((5, *shape))
+    plain = [png.encode(image) for image in images]
+    other = cv2.imencode('.png', images[2][..., ::-1], [cv2.IMWRITE_PNG_FILTER, 4])[1].tobytes()
+    for encoded in (plain, [*plain[:2], other, *plain[3:]], [_make_png(x) for x in images],
+                    [*plain[:4], _make_png(images[4], num_chunks=3)], [other] * 5):
+      decoded = np.zeros_like(images)
+      png.decode_all(decoded, encoded)
+      for image, one in zip(decoded, encoded, strict=True):
+        np.testing.assert_array_equal(image, _decoded(one, shape))
+    png.decode_all(images[:0], [])
+
+  def test_one_of_many_is_refused_as_it_is_alone(self):
+    plain = [png.encode(_random((4, 4, 1))) for _ in range(3)]
+    for place in range(3):
+      for wrong in (plain[0][:50], png.encode(_random((4, 5, 1))), b''):
+        encoded = [*plain[:place], wrong, *plain[place + 1:]]
+        with self.assertRaises(ValueError) as alone:
+          _decoded(wrong, (4, 4, 1))
+        with self.assertRaisesRegex(ValueError, re.escape(str(alone.exception))):
+          png.decode_all(np.zeros((3, 4, 4, 1), np.uint8), encoded)
 
   def test_damage_is_an_error_or_harmless(self):
     image = _random((12, 12, 1))
