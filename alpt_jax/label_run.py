@@ -52,13 +52,12 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   known = _which_known(known, source)
   digest = rlds.dataset_digest(directory)
   mesh = sharding.make_mesh(devices=jax.local_devices())
-  vote_fn = votes.VoteFn(
-      trained.idm, spec, mesh, rows=-(-votes.ROWS // mesh.size) * mesh.size)
+  vote_fn = votes.VoteFn(trained.idm, spec, mesh)
   params = jax.device_put(trained.params, sharding.replicated(mesh))
 
-  def predict(episodes, numbers):
-    return votes.predict(vote_fn, params, episodes, numbers, window=config.window, stride=stride,
-                         temperature=temperature)
+  def predict(groups):
+    return votes.predict_groups(vote_fn, params, groups, window=config.window, stride=stride,
+                                temperature=temperature)
 
   with _Shown(f'labelling {spec.name}', is_shown=progress) as shown:
     return labelled_dataset.write(

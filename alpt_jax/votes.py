@@ -10,7 +10,7 @@ as one stream, and what the last T of them were embedded as stays on the device.
 
 import collections
 from concurrent import futures
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,10 @@ import numpy as np
 
 from alpt_jax import alpt, sharding, trust
 
-ROWS = 256  # Windows of one call.
-_CALLS_AHEAD = 2  # Whose frames are read while others are computed.
+# Windows of one call on each device. A CPU computes 256 in one and a half times the time of 4 x 64.
+ROWS = 64
+_CALLS_READ_AHEAD = 4  # Whose frames are read while others are computed.
+_CALLS_AHEAD = 4  # That the devices have to do while this process does something else.
 
 
 class Votes(NamedTuple):
@@ -81,15 +83,16 @@ def windows_of(num_transitions, window, stride):
 class VoteFn:
   """The compiled function behind `predict`."""
 
-  def __init__(self, idm, spec, mesh, *, rows=ROWS):
+  def __init__(self, idm, spec, mesh, *, rows=None):
     """Compiles at the first call.
 
     Args:
       idm: the `InverseDynamicsModel`.
       spec: the `types.EnvironmentSpec` of what is labelled.
       mesh: from `sharding.make_mesh`, of this process's devices, which share the windows.
-      rows: windows of one call; a multiple of the devices.
+      rows: windows of one call, a multiple of the devices; None for `ROWS` on each.
     """
+    rows = ROWS * mesh.size if rows is None else rows
     if rows % mesh.size:
       raise ValueError(f'rows is {rows}; expected a multiple of the {mesh.size} devices.')
     self.rows, self.num_actions = rows, spec.num_actions
@@ -146,6 +149,17 @@ class _Call(NamedTuple):
   pieces: list
   first: list
   targets: list
+
+
+class _Group(NamedTuple):
+  """Episodes that are a stream of frames.
+
+  Attributes:
+    episodes: see `predict`.
+    lengths: {episode: L} of those to vote on.
+  """
+  episodes: Any
+  lengths: dict
 
 
 def _plan(lengths, window, stride, rows):
@@ -215,18 +229,24 @@ class _Sums:
     return Votes(episode, probabilities, self._num_votes)
 
 
-def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature=1., pool=None):
-  """Lets the IDM vote on all transitions of some episodes.
+def predict(vote_fn, params, episodes, numbers, **settings):
+  """Lets the IDM vote on all transitions of some episodes; `predict_groups` of one group."""
+  return predict_groups(vote_fn, params, [(episodes, numbers)], **settings)
 
-  Memory does not grow with the number of episodes. The result depends on the arguments only, and
-  not on what is read first; but episodes share calls, so that other `numbers` may change an
+
+def predict_groups(vote_fn, params, groups, *, window, stride=1, temperature=1., pool=None):
+  """Lets the IDM vote on all transitions of some episodes, group after group.
+
+  Memory does not grow with the number of episodes, nor that of groups: a group is asked for while
+  the one before it is computed. The votes on a group depend on that group only, to the last bit,
+  and not on what is read first; but its episodes share calls, so that other `numbers` may change an
   episode's probabilities by rounding.
 
   Args:
     vote_fn: a `VoteFn`, or the like.
     params: of the IDM, on all devices of its mesh.
-    episodes: `episodes.Episodes`, or anything else with its `frames` and `num_transitions`.
-    numbers: [n] int; which episodes, each at most once.
+    groups: iterable of (episodes, numbers). `episodes`: `episodes.Episodes`, or anything else with
+      its `frames` and `num_transitions`. `numbers`: [n] int; which of them, each at most once.
     window: T.
     stride: transitions from one window to the next; 1 for all windows, T for those that do not
       overlap.
@@ -235,29 +255,36 @@ def predict(vote_fn, params, episodes, numbers, *, window, stride=1, temperature
     pool: `futures.Executor` that reads ahead; None for one thread.
 
   Yields:
-    `Votes`, in the order of `numbers`.
+    `Votes`, in the order of the groups and their `numbers`.
 
   Raises:
     ValueError: if `stride` is not in [1, T], or an episode is named twice.
   """
-  numbers = [int(n) for n in numbers]
-  lengths = {n: int(episodes.num_transitions[n]) for n in numbers}
-  if len(lengths) < len(numbers):
-    raise ValueError(f'numbers are {numbers}; expected every episode once.')
-  if not numbers:
-    return
   with futures.ThreadPoolExecutor(1) as own_pool:
-    calls = _read_ahead(pool or own_pool, episodes, _plan(lengths, window, stride, vote_fn.rows),
+    calls = _read_ahead(pool or own_pool, _plan_groups(groups, window, stride, vote_fn.rows),
                         max_frames=vote_fn.rows * stride)
-    computed = _compute(vote_fn, params, calls, window)
-    sums = {}
-    for call, probabilities in computed:
+    group, sums = None, {}
+    for own_group, call, probabilities in _compute(vote_fn, params, calls, window):
+      if own_group is not group:
+        group, sums = own_group, {}
       probabilities = np.asarray(probabilities)
       for episode, rows, indices in _by_episode(call.targets):
         if episode not in sums:
-          sums[episode] = _Sums(lengths[episode], vote_fn.num_actions, window, stride)
+          sums[episode] = _Sums(group.lengths[episode], vote_fn.num_actions, window, stride)
         if sums[episode].add(indices, probabilities[rows]):
           yield sums.pop(episode).result(episode, temperature)
+
+
+def _plan_groups(groups, window, stride, rows):
+  """Yields `_Group`s with their `_Call`s."""
+  for episodes, numbers in groups:
+    numbers = [int(n) for n in numbers]
+    lengths = {n: int(episodes.num_transitions[n]) for n in numbers}
+    if len(lengths) < len(numbers):
+      raise ValueError(f'numbers are {numbers}; expected every episode once.')
+    group = _Group(episodes, lengths)
+    for call in _plan(lengths, window, stride, rows):
+      yield group, call
 
 
 def _by_episode(targets):
@@ -269,9 +296,9 @@ def _by_episode(targets):
       begin = i
 
 
-def _read_ahead(pool, episodes, plan, *, max_frames):
-  """Yields calls with room for a frame and their own, [max_frames + 1, ...]; how many are real."""
-  def read(call):
+def _read_ahead(pool, plan, *, max_frames):
+  """Yields group, call, frames [max_frames + 1, ...] from place 1 on, and how many are real."""
+  def read(episodes, call):
     filled, num_frames = None, 0
     for piece in call.pieces:
       frames = episodes.frames(*piece)
@@ -282,28 +309,29 @@ def _read_ahead(pool, episodes, plan, *, max_frames):
     return filled, num_frames
 
   pending = collections.deque()
-  for call in plan:
-    pending.append((call, pool.submit(read, call)))
-    if len(pending) > _CALLS_AHEAD:
-      call, future = pending.popleft()
-      yield call, *future.result()
-  for call, future in pending:
-    yield call, *future.result()
+  for group, call in plan:
+    pending.append((group, call, pool.submit(read, group.episodes, call)))
+    if len(pending) > _CALLS_READ_AHEAD:
+      *first, future = pending.popleft()
+      yield *first, *future.result()
+  while pending:
+    *first, future = pending.popleft()
+    yield *first, *future.result()
 
 
 def _compute(vote_fn, params, calls, window):
-  """Yields calls with their probabilities, one behind the device."""
-  before = last = waiting = None
-  for call, frames, num_frames in calls:
-    if before is None:
-      before, last = vote_fn.start(params, frames[1], window), frames[1]
+  """Yields groups and calls with their probabilities, some calls behind the devices."""
+  current, waiting = None, collections.deque()
+  for group, call, frames, num_frames in calls:
+    if group is not current:
+      current, last = group, frames[1]
+      before = vote_fn.start(params, last, window)
     frames[0] = last
     first = np.zeros(vote_fn.rows, np.int32)
     first[:len(call.first)] = call.first
     probabilities, before = vote_fn(params, before, frames, num_frames, first)
     last = frames[num_frames]
-    if waiting is not None:
-      yield waiting
-    waiting = call, probabilities
-  if waiting is not None:
-    yield waiting
+    waiting.append((group, call, probabilities))
+    if len(waiting) > _CALLS_AHEAD:
+      yield waiting.popleft()
+  yield from waiting

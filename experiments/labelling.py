@@ -4,8 +4,8 @@ python -m experiments.labelling --config=experiments/configs/atari.py:desk --str
 
 Labels the target's data with an IDM that was not trained, which takes as long as any: reading,
 decoding, embedding, voting, and writing the new dataset, as experiments.label does. Against it, the
-bare forward pass: the same windows through the same compiled IDM, 256 at a time, from a batch that
-is in memory. Both in turns, once compiled. Prints one JSON object: for each stride the windows, the
+bare forward pass: the same windows through the same IDM, as many at a time, from a batch that is in
+memory. Both in turns, once compiled. Prints one JSON object: for each stride the windows, the
 seconds of each turn, their quotient, and at most how much memory the process has had.
 """
 
@@ -42,11 +42,10 @@ class _Bare:
 
   def seconds(self, num_windows):
     """Of that many windows."""
+    num_calls = -(-num_windows // votes.ROWS)
     start = time.perf_counter()
-    for _ in range(-(-num_windows // votes.ROWS)):
-      jax.block_until_ready(self._run(self._params, self._windows))
-    return (time.perf_counter() - start) * num_windows / (
-        -(-num_windows // votes.ROWS) * votes.ROWS)
+    jax.block_until_ready([self._run(self._params, self._windows) for _ in range(num_calls)])
+    return (time.perf_counter() - start) * num_windows / (num_calls * votes.ROWS)
 
 
 def measure(config, strides, num_turns):
@@ -65,11 +64,11 @@ def measure(config, strides, num_turns):
   bare = _Bare(networks.idm, params, spec, source.read(source.pieces(1)[0]), window)
   result = {'transitions': int(lengths.sum()), 'strides': {}}
   for stride in strides:
-    def predict(episodes, numbers, stride=stride):
-      return votes.predict(vote_fn, params, episodes, numbers, window=window, stride=stride)
+    def predict(groups, stride=stride):
+      return votes.predict_groups(vote_fn, params, groups, window=window, stride=stride)
 
     num_windows = sum(len(votes.windows_of(n, window, stride).start) for n in lengths.tolist())
-    next(predict(source.read(source.pieces(1)[0]), [0]))  # Compiles.
+    next(predict([(source.read(source.pieces(1)[0]), [0])]))  # Compiles.
     turns = []
     for _ in range(num_turns):
       with tempfile.TemporaryDirectory() as parent:

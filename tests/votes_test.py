@@ -63,6 +63,17 @@ def images(lengths, seed=0):
       np.zeros(n, np.float32), np.zeros(n, bool), first_step, np.array(lengths))
 
 
+def make_idm(frame_changes):
+  """A small IDM with large random parameters."""
+  idm = models.InverseDynamicsModel(SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2,
+                                    frame_changes=frame_changes)
+  shape = jax.eval_shape(idm.init, jax.random.key(0), np.zeros((1, T + 1, *SPEC.observation_shape),
+                                                               np.uint8))
+  rng = np.random.default_rng(0)
+  return idm, jax.tree.map(lambda x: rng.normal(scale=.7, size=x.shape).astype(np.float32),
+                           shape['params'])
+
+
 class WindowsTest(parameterized.TestCase):
 
   @parameterized.parameters(
@@ -126,15 +137,8 @@ class PredictTest(parameterized.TestCase):
 
   @parameterized.product(stride=(1, 3, 5), frame_changes=(False, True))
   def test_mean_of_what_the_idm_says_of_each_window(self, stride, frame_changes):
-    idm = models.InverseDynamicsModel(SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2,
-                                      frame_changes=frame_changes)
-    data = images([3, 12, 5, 8])
-    shape = jax.eval_shape(idm.init, jax.random.key(0), data.cut(np.array([1]), np.array([0]),
-                                                                 T).observations)
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: rng.normal(scale=.7, size=x.shape).astype(np.float32),
-                          shape['params'])
-    mesh = sharding.make_mesh(num_devices=2)
+    idm, params = make_idm(frame_changes)
+    data, mesh = images([3, 12, 5, 8]), sharding.make_mesh(num_devices=2)
     vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4)
     found = list(votes.predict(vote_fn, params, data, [2, 1, 0, 3], window=T, stride=stride,
                                temperature=2.))
@@ -156,6 +160,21 @@ class PredictTest(parameterized.TestCase):
       np.testing.assert_allclose(
           vote.probabilities, roots / roots.sum(axis=1, keepdims=True), rtol=2e-4, atol=1e-6)
       np.testing.assert_array_equal(vote.probabilities[:, 2], 0)  # Not legal.
+
+  @parameterized.parameters(1, 3, 5)
+  def test_votes_on_a_group_have_the_same_bits_whatever_comes_before_it(self, stride):
+    idm, params = make_idm(frame_changes=True)
+    vote_fn = votes.VoteFn(idm, SPEC, sharding.make_mesh(num_devices=1), rows=4)
+    groups = [(images([3, 12, 5, 8]), [2, 1, 0]), (images([7], seed=1), [0]),
+              (images([2, 30], seed=2), [0, 1]), (images([4], seed=3), [])]
+    alone = [vote for group in groups
+             for vote in votes.predict(vote_fn, params, *group, window=T, stride=stride)]
+    together = list(votes.predict_groups(vote_fn, params, groups, window=T, stride=stride))
+    self.assertLen(together, 6)
+    for expected, found in zip(alone, together, strict=True):
+      self.assertEqual(found.episode, expected.episode)
+      self.assertEqual(found.probabilities.tobytes(), expected.probabilities.tobytes())
+      np.testing.assert_array_equal(found.num_votes, expected.num_votes)
 
   @parameterized.parameters(1e-40, 1e-3, 1e39)
   def test_no_temperature_makes_an_illegal_action_probable(self, temperature):

@@ -20,6 +20,7 @@ one that finds all of them there puts them under their name. What was labelled i
 whichever process did it and however often it was stopped, on as many devices of the same kind.
 """
 
+import collections
 import json
 import os
 import shutil
@@ -134,7 +135,7 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
   Args:
     source: `records.Dataset`.
     directory: of the new dataset; must not exist, or be empty, or be what this would write.
-    predict: predict(episodes, numbers) -> iterator of `votes.Votes` in the order of `numbers`.
+    predict: predict(groups) -> iterator of `votes.Votes`, see `votes.predict_groups`.
     settings: `Settings`.
     provenance: JSON-able dict that says what makes the labels. A dataset that was begun with
       another one is not gone on with.
@@ -165,22 +166,31 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
   num_done = num_episodes - _num_episodes(todo)
   progress(num_done, num_episodes)
   with futures.ThreadPoolExecutor(1) as reader, futures.ThreadPoolExecutor(1) as writer:
-    reading = reader.submit(source.read, todo[0][1]) if todo else None
-    writing = None
-    for j, (i, piece) in enumerate(todo):
-      episodes = reading.result()
-      reading = reader.submit(source.read, todo[j + 1][1]) if j + 1 < len(todo) else None
-      labelled = []
-      for votes in predict(episodes, range(len(episodes.fields))):
-        labelled.append(work.label(episodes, votes, known, piece))
-        num_done += 1
-        progress(num_done, num_episodes)
-      if writing is not None:  # Not more than one file waits to be written.
-        writing.result()
-      writing = writer.submit(work.write, i, labelled)
+    held, labelled, writing = collections.deque(), [], None
+    numbers = iter(todo)
+    for votes in predict(_read_ahead(reader, source, todo, held)):
+      if not labelled:
+        i, piece = next(numbers)
+      labelled.append(work.label(held[0], votes, known, piece))
+      num_done += 1
+      progress(num_done, num_episodes)
+      if len(labelled) == piece.end - piece.begin:
+        if writing is not None:  # Not more than one file waits to be written.
+          writing.result()
+        writing, labelled = writer.submit(work.write, i, labelled), []
+        held.popleft()
     if writing is not None:
       writing.result()
   return work.finish()
+
+
+def _read_ahead(reader, source, todo, held):
+  """Yields groups of episodes for `predict`, one piece each; appends them to `held`."""
+  reading = collections.deque(reader.submit(source.read, piece) for _, piece in todo[:1])
+  for j in range(1, len(todo) + 1):
+    held.append(reading.popleft().result())
+    reading += [reader.submit(source.read, piece) for _, piece in todo[j:j + 1]]
+    yield held[-1], range(len(held[-1].fields))
 
 
 def _num_episodes(pieces):

@@ -13,6 +13,7 @@ _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _CHANNELS = {0: 1, 2: 3}  # By colour type: grey and RGB.
 _HEADER = 33  # Bytes of the signature and the IHDR chunk.
 _FLAT = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
+_AT_A_TIME = 64  # Images that are decoded together: small ones stay in the cache.
 _AROUND = 12  # Bytes of a chunk beside its data: length, type, checksum.
 
 
@@ -79,21 +80,28 @@ def decode_all(images, encoded):
   Raises:
     ValueError: as `decode_into`.
   """
+  for i in range(0, len(encoded), _AT_A_TIME):
+    some, some_encoded = images[i:i + _AT_A_TIME], encoded[i:i + _AT_A_TIME]
+    if not _decode_plain(some, some_encoded):
+      for image, one in zip(some, some_encoded, strict=True):
+        decode_into(image, one)
+
+
+def _decode_plain(images, encoded):
+  """Decodes images that have the same header and no filters; False if others are among them."""
   _, height, width, channels = images.shape
-  line = 1 + width * channels
-  if not encoded:
-    return
-  header = encoded[0][:_HEADER]
-  is_plain = (shape(header) == images.shape[1:] and not header[28]
-              and all(e[:_HEADER] == header for e in encoded))
-  inflated = [_inflate(e, height * line) for e in encoded] if is_plain else [None]
-  if None not in inflated:
-    lines = np.frombuffer(b''.join(inflated), np.uint8).reshape(-1, height, line)
-    if not lines[:, :, 0].any():
-      images[...] = lines[:, :, 1:].reshape(images.shape)
-      return
-  for image, one in zip(images, encoded, strict=True):
-    decode_into(image, one)
+  line, header = 1 + width * channels, encoded[0][:_HEADER]
+  if shape(header) != images.shape[1:] or header[28] or (
+      any(e[:_HEADER] != header for e in encoded)):
+    return False
+  inflated = [_inflate(e, height * line) for e in encoded]
+  if None in inflated:
+    return False
+  lines = np.frombuffer(b''.join(inflated), np.uint8).reshape(-1, height, line)
+  if lines[:, :, 0].any():
+    return False
+  images[...] = lines[:, :, 1:].reshape(images.shape)
+  return True
 
 
 def _inflate(encoded, size):

@@ -66,12 +66,12 @@ def open_walks(directory, environment=ENVIRONMENT):
   return records.Dataset(directory, environment.spec())
 
 
-def say_differences(episodes, numbers, stride=1, pool=None):
+def say_differences(groups, stride=1, pool=None):
   """Votes of a perfect IDM."""
-  if episodes.frames(0, 0, 1).dtype == np.uint8:
-    episodes = _Flat(episodes)
-  return votes.predict(votes_test.Differences(rows=7), None, episodes, numbers, window=T,
-                       stride=stride, pool=pool)
+  groups = ((_Flat(episodes) if episodes.frames(0, 0, 1).dtype == np.uint8 else episodes, numbers)
+            for episodes, numbers in groups)
+  return votes.predict_groups(votes_test.Differences(rows=7), None, groups, window=T,
+                              stride=stride, pool=pool)
 
 
 class _Flat:
@@ -200,7 +200,7 @@ class LabelledDatasetTest(parameterized.TestCase):
       held = records.Episodes(ENVIRONMENT.spec(), _Plain(), [None] * len(episodes), episodes)
       numbers, stride = rng.permutation(len(episodes)), int(rng.integers(1, T + 1))
       with votes_test.Shuffled(1 + trial % 4) as pool:
-        for vote in say_differences(held, numbers, stride, pool if trial % 5 == 0 else None):
+        for vote in say_differences([(held, numbers)], stride, pool if trial % 5 == 0 else None):
           fields, actions = episodes[vote.episode], truth[vote.episode]
           is_known = rlds.labelled(fields)[:-1]
           # A known action that the IDM would get wrong: it has to stay.
@@ -221,11 +221,12 @@ class LabelledDatasetTest(parameterized.TestCase):
     killed = 0
     for process in range(num_processes):
       for files_before_kill in (1, 2, 100):
-        def predict(episodes, numbers, left=[files_before_kill]):  # noqa: B006
-          if not left[0]:
-            raise Killed
-          left[0] -= 1
-          return say_differences(episodes, numbers)
+        def predict(groups, num_files=files_before_kill):
+          for votes_ in say_differences(groups):
+            num_files -= votes_.episode == 0
+            if num_files < 0:
+              raise Killed
+            yield votes_
 
         try:
           card = self.write(predict, share=(process, num_processes))
@@ -257,8 +258,8 @@ class LabelledDatasetTest(parameterized.TestCase):
     truth = write_walks(self.source, np.random.default_rng(2), 5)
     wrong = os.path.join(self.directory, 'wrong')
 
-    def say_one(episodes, numbers):
-      for vote in say_differences(episodes, numbers):
+    def say_one(groups):
+      for vote in say_differences(groups):
         yield vote._replace(probabilities=np.eye(4, dtype=np.float32)[[1] * len(vote.num_votes)])
 
     first = self.write(say_one, output=wrong)
@@ -298,7 +299,8 @@ class LabelledDatasetTest(parameterized.TestCase):
     source.read = read_and_watch
     labelled_dataset.write(source, self.output, say_differences, SETTINGS, provenance=PROVENANCE)
     self.assertLen(most, 30)  # Each source file of four episodes makes two.
-    self.assertLessEqual(max(most), 3)
+    # One is read, one waits, one is labelled; here each is one or two calls, some of them under way.
+    self.assertLessEqual(max(most), 8)
 
   def test_top_k_by_hand(self):
     vote = votes.Votes(0, np.array([[.1, .2, .3, .4], [.5, 0., .5, 0.]], np.float32),
