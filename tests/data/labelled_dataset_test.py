@@ -299,7 +299,7 @@ class LabelledDatasetTest(parameterized.TestCase):
     source.read = read_and_watch
     labelled_dataset.write(source, self.output, say_differences, SETTINGS, provenance=PROVENANCE)
     self.assertLen(most, 30)  # Each source file of four episodes makes two.
-    # One is read, one waits, one is labelled; here each is one or two calls, some of them under way.
+    # One is read, one waits, one is labelled; here, each is but one or two of the calls under way.
     self.assertLessEqual(max(most), 8)
 
   def test_top_k_by_hand(self):
