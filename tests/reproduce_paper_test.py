@@ -207,7 +207,8 @@ class SuiteTest(absltest.TestCase):
 
   def test_damaged_results_of_another_figure_are_named(self):
     path = self.workdir / 'figure4' / 'results.json'
-    self.addCleanup(path.write_bytes, path.read_bytes())
+    for changed in (path, self.workdir / suite.NUMBERS, self.workdir / suite.PAGE):
+      self.addCleanup(changed.write_bytes, changed.read_bytes())
     path.write_text('{"experiment"')
     again = self.run_binary('6')
     self.assertEqual(again.returncode, 0, again.stderr)
