@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
-from alpt_jax import alpt, discretize
-from alpt_jax.networks import tokens
+from alpt_jax import cql, discretize
+from alpt_jax.networks import q_network, tokens
 
 
 class Work(NamedTuple):
@@ -101,26 +101,45 @@ def dt(network):
               + window * network.d_model * sum(outputs))
 
 
-def update(networks, batches, *, window, is_labelling):
-  """Counts one update of `alpt.make_update`; the optimizers' elementwise work is left out.
+def q(network):
+  """Counts a Q-network.
 
   Args:
-    networks: `alpt.Networks`.
+    network: a `q_network.QNetwork`.
+
+  Returns:
+    `Work` for one stack of frames; what lies beyond the edges of images counts, too.
+  """
+  height, width, channels = network.spec.observation_shape
+  channels *= network.stack
+  layers = []
+  for features, size, stride in q_network.CONVOLUTIONS:
+    height, width = -(-height // stride), -(-width // stride)
+    layers.append(height * width * size ** 2 * channels * features)
+    channels = features
+  num_outputs = network.spec.num_actions * network.num_quantiles
+  dense = (height * width * channels + num_outputs) * network.hidden
+  return Work(layers[0], sum(layers[1:]) + dense)
+
+
+def update(networks, batches, *, window, is_labelling):
+  """Counts one update of a run; the optimizers' elementwise work is left out.
+
+  Args:
+    networks: `alpt.Networks` or `cql.Networks`.
     batches: the `types.Batches` of a step; only their sizes matter.
     window: T.
     is_labelling: whether the IDM labels `batches.limited`.
 
   Returns:
-    {'idm': operations of training the IDM, 'labelling': .., 'dt': ..}.
-
-  Raises:
-    ValueError: for the networks of another method.
+    {'idm': operations of training the IDM, 'labelling': .., 'dt': ..}; of Q-learning
+    {'q': operations of training the network, 'target': of the target network}.
   """
-  if not isinstance(networks, alpt.Networks):
-    raise ValueError('method is one that trains neither IDM nor DT; the work of an update is '
-                     'counted for those only. Leave out --config.method, or choose another.')
   rows = {part: 0 if batch is None else len(batch.actions)
           for part, batch in batches._asdict().items()}
+  if isinstance(networks, cql.Networks):
+    work = q(networks.q)
+    return {'q': rows['q'] * window * work.training, 'target': rows['q'] * window * work.forward}
   idm_work, dt_work = idm(networks.idm, window), dt(networks.dt)
   return {'idm': rows['idm'] * idm_work.training,
           'labelling': rows['limited'] * idm_work.forward * is_labelling,

@@ -96,6 +96,9 @@ class Update:
       config: of a run.
     """
     phase, specs = train.check_run(config)
+    if phase.q:
+      raise ValueError(f'method is {config.method!r}, which trains neither IDM nor DT; those are '
+                       "measured. Choose another, e.g. 'alpt'.")
     streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)

@@ -90,7 +90,7 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
     chip: `chips.Chip`.
     num_chips: in the slice.
     work: operations of the model in an update, as `flops.update` counts them.
-    num_windows: that the DT trains on in an update.
+    num_windows: that the DT or the Q-network trains on in an update.
     config: the run's.
 
   Returns:
@@ -107,7 +107,8 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
   estimated_ms = compute_ms + sum(exposed)
   hbm_bytes = sum(cost.hbm_bytes for cost in costs)
   # An Atari transition is four frames of the game, in one of which the agent acts.
-  num_frames = num_windows * config.window * (4 if config.experiment == 'atari' else 1)
+  window = program.window_of(config, train.check_run(config)[0])
+  num_frames = num_windows * window * (4 if config.experiment == 'atari' else 1)
   collectives = collections.defaultdict(lambda: dict(count=0, bytes=0, exposed_ms=0.))
   for move, exposed_ms in zip(moves, exposed, strict=True):
     entry = collectives[move.kind]
@@ -203,7 +204,7 @@ def main(config):
   seconds = time.perf_counter() - start
   result = dict(topology=topology, rows=rows, compile_seconds=seconds) | measure(
       compiled, chip=chip, num_chips=num_chips, work=work,
-      num_windows=rows.get('dt', 0) + rows.get('limited', 0), config=config)
+      num_windows=sum(rows.get(part, 0) for part in ('dt', 'limited', 'q')), config=config)
   print(json.dumps(result) if _JSON.value else table(result))
 
 

@@ -1,11 +1,13 @@
 """Tests of the count of operations: by hand, and against what XLA says of the program."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from absl.testing import absltest, parameterized
 
 from alpt_jax import alpt, flops, types
-from alpt_jax.networks import models
+from alpt_jax.networks import models, q_network
 
 SPEC = types.EnvironmentSpec(
     name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
@@ -40,6 +42,20 @@ class FlopsTest(parameterized.TestCase):
     last_layer = 2 * 12 * 2 ** 2 + 2 * 2 * 5 * 2
     heads = 2 * 2 + 2 * 3  # Two returns, three actions.
     self.assertEqual(flops.dt(self.tiny.dt), (4 * 4 * 2, first_layer + last_layer + heads))
+
+  def test_q_network_by_hand(self):
+    network = q_network.QNetwork(SPEC, num_quantiles=5, stack=2, hidden=7)
+    # 4 x 4 pixels of 2 channels become 1 x 1.
+    self.assertEqual(flops.q(network), (
+        8 * 8 * 2 * 32, 4 * 4 * 32 * 64 + 3 * 3 * 64 * 64 + (64 + 3 * 5) * 7))
+
+  def test_xla_counts_the_same_of_a_q_network(self):
+    network = q_network.QNetwork(dataclasses.replace(SPEC, observation_shape=(84, 84, 1)))
+    stacks = jnp.zeros((8, 84, 84, 4), jnp.uint8)
+    params = jax.eval_shape(network.init, jax.random.key(0), stacks)
+    cost = jax.jit(network.apply).lower(params, stacks).cost_analysis()
+    # XLA leaves out what lies beyond the edges: up to a fifth of a layer.
+    self.assertBetween(cost['flops'] / 8 / flops.q(network).forward, .9, 1.03)
 
   def test_update_counts_every_row_once(self):
     rows = lambda n: types.Batch(*[jnp.zeros((n, 1))] * 7)  # noqa: E731

@@ -79,8 +79,11 @@ class PlanTest(parameterized.TestCase):
     for run in planned:
       own = runs.run_config(config, run)
       phase, specs = train.check_run(own)
-      if not phase.q:  # 32 transitions of CQL are for one chip, or 8, or 32.
-        for rows in program.part_rows(own, phase, specs).values():
+      for rows in program.part_rows(own, phase, specs).values():
+        self.assertEqual(rows % own.sampling.num_shards, 0, msg=run.name)
+        if phase.q:  # 32 transitions of CQL are for one chip, or 8, or 32.
+          self.assertEqual(rows % 8, 0, msg=run.name)
+        else:
           self.assertEqual(rows % chips, 0, msg=run.name)
           if chips == 8:  # accumulate=4
             self.assertEqual(rows % 32, 0, msg=run.name)

@@ -187,14 +187,16 @@ class TrainCqlTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, "method is 'cql', which experiment 'maze' does not"):
       train.check_run(maze_config)
 
-  def test_work_of_an_update_is_not_counted(self):
+  def test_work_of_an_update(self):
     config = self.config('flops')
     phase, specs = train.check_run(config)
     mesh = sharding.make_mesh(num_devices=1)
     networks = program.make_program(config, phase, specs, mesh).networks
-    with self.assertRaisesRegex(ValueError, 'neither IDM nor DT'):
-      flops.update(networks, program.abstract_batches(config, phase, specs, mesh), window=1,
-                   is_labelling=False)
+    work = flops.update(networks, program.abstract_batches(config, phase, specs, mesh), window=1,
+                        is_labelling=False)
+    one = flops.q(networks.q)
+    self.assertEqual(work, {'q': config.cql.batch_size * one.training,
+                            'target': config.cql.batch_size * one.forward})
 
 
 def train_start(config):

@@ -6,6 +6,8 @@ import numpy as np
 
 from alpt_jax import types
 
+CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # Features, size, stride.
+
 
 class QNetwork(nn.Module):
   """The convolutional network of Mnih et al. (2015), quantiles as outputs (Dabney et al., 2018).
@@ -37,7 +39,7 @@ class QNetwork(nn.Module):
     """
     init = nn.initializers.variance_scaling(1 / np.sqrt(3), 'fan_in', 'uniform')
     x = observations.astype(jnp.float32) / 255.
-    for i, (features, size, stride) in enumerate(((32, 8, 4), (64, 4, 2), (64, 3, 1))):
+    for i, (features, size, stride) in enumerate(CONVOLUTIONS):
       x = nn.Conv(features, (size, size), (stride, stride), padding='SAME', kernel_init=init,
                   name=f'conv_{i}')(x)
       x = nn.relu(x)

@@ -121,15 +121,18 @@ def _paper(config, figure):
   # Every part of every batch is a multiple of 64 rows, for slices of up to 64 chips, or 8 with
   # `sharding.accumulate` of up to 8. As many windows are mixed as by 16 shards of 1024.
   config.sampling.update(num_shards=64, pool_size=256)
+  if figure == 'table4':  # 32 transitions are for a slice of 8, at most.
+    config.sampling.num_shards = 8
   config.study.num_workers = 1  # A slice.
   # launch/README.md, a v5e-8 with --config.sharding.accumulate=4. The update of both networks on
   # 2080 windows, of which 416 are labelled. ALPT-36 trains on 2624, the others on fewer; Figure 4
-  # labels 1024. Nobody knows what starting and playing take there.
+  # labels 1024. Q-learning: launch.preflight with this file's figure=table4,preset=paper and
+  # --config.method=cql. Nobody knows what starting and playing take there.
   config.study.rates = dict(
       source="a v5e-8, by its compiler's estimate; evaluations not counted",
       start=0., evaluation=0.,
       pretrain=dict(both=.1757, idm=.1757, dt=.1757),
-      finetune=dict(both=.0201, idm=.0201, dt=.0201, q=.0201))
+      finetune=dict(both=.0201, idm=.0201, dt=.0201, q=.00144))
   # What a phase has of its own, e.g. its batch.
   config.study.phases = {
       phase: _differences(atari.get_config('paper'), atari.get_config(f'paper,phase={phase}'))
