@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from absl.testing import absltest
 
 from experiments import benchmark
+from experiments.configs import atari
 from tests import maze_data
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -113,6 +114,11 @@ class BenchmarkTest(absltest.TestCase):
     config.collect.num_episodes = 2
     benchmark.record_missing(config)
     self.assertEqual(set(os.listdir(data_dir)), {config.target, *config.sources})
+
+  def test_refuses_a_method_without_the_networks_that_it_measures(self):
+    config = atari.get_config('tiny,method=cql,phase=finetune')
+    with self.assertRaisesRegex(ValueError, "method is 'cql', which trains neither IDM nor DT"):
+      benchmark.Update(config)
 
   def test_jobs_take_turns(self):
     calls = []
