@@ -7,13 +7,13 @@ import sys
 from absl.testing import absltest
 
 from alpt_jax import findings_atari, report_aggregates, results_file
-from experiments import reporting
+from experiments import report_speed
 
 
-class ReportingTest(absltest.TestCase):
+class ReportSpeedTest(absltest.TestCase):
 
   def test_results_are_whole_and_every_method_meets_every_game(self):
-    results = reporting.make_results(3, 2, 4, 2)
+    results = report_speed.make_results(3, 2, 4, 2)
     results_file.check(results)
     self.assertLen(results['runs'], 24)
     self.assertLen(findings_atari.settings(results, 'score'), 2)
@@ -23,7 +23,7 @@ class ReportingTest(absltest.TestCase):
 
   def test_binary_says_how_long_it_took(self):
     done = subprocess.run(
-        [sys.executable, '-m', 'experiments.reporting', '--methods=2', '--games=1',
+        [sys.executable, '-m', 'experiments.report_speed', '--methods=2', '--games=1',
          '--seeds_each=2', '--reports=2'], capture_output=True, text=True, check=True)
     measured = json.loads(done.stdout)
     self.assertLen(measured['seconds'], 2)

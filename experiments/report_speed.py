@@ -1,6 +1,6 @@
 """Measures how fast a report of many methods, games and seeds is built.
 
-python -m experiments.reporting --methods=10 --games=10 --seeds_each=5
+python -m experiments.report_speed --methods=10 --games=10 --seeds_each=5
 
 Scores and label accuracies are random numbers; nothing is trained and nothing is kept. Prints one
 JSON object: seconds of each turn, and the size of the page.
@@ -34,7 +34,7 @@ def make_results(num_methods, num_games, num_seeds, num_evaluations):
   games = [game for game, scores in atari_scores.RANDOM_AND_HUMAN.items()
            if None not in scores][:num_games]
   results = {
-      'experiment': 'atari', 'preset': 'made up', 'command': 'python -m experiments.reporting',
+      'experiment': 'atari', 'preset': 'made up', 'command': 'python -m experiments.report_speed',
       'created': '1970-01-01T00:00:00+00:00', 'config': {}, 'config_digest': '0', 'versions': {},
       'methods': {f'method{i}': {'label': f'Method {i}'} for i in range(num_methods)},
       'games': {game: {'role': 'target', 'checkpoints': [], 'random': random, 'human': human}

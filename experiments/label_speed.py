@@ -1,6 +1,6 @@
 """Measures what labelling a dataset takes beyond computing its windows.
 
-python -m experiments.labelling --config=experiments/configs/atari.py:desk --strides=1,5
+python -m experiments.label_speed --config=experiments/configs/atari.py:desk --strides=1,5
 
 Labels the target's data with an IDM that was not trained, which takes as long as any: reading,
 decoding, embedding, voting, and writing the new dataset, as experiments.label does. Against it, the
