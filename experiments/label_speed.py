@@ -48,13 +48,18 @@ class _Bare:
     return (time.perf_counter() - start) * num_windows / (num_calls * votes.ROWS)
 
 
+def directories(config):
+  """Where the target's data is."""
+  return domains.of(config).directories(config, config.target)
+
+
 def measure(config, strides, num_turns):
   """Returns what is printed."""
   _, specs = train.check_run(config)
   spec, window = specs[0], config.window
   networks = program.make_networks(config, spec)
   params = alpt.init_params(jax.random.key(0), networks, window=window)['idm']
-  directory, *others = domains.of(config).directories(config, config.target)
+  directory, *others = directories(config)
   if others:
     raise ValueError(f'runs is {config.runs}; expected one, whose data is labelled.')
   source = records.Dataset(directory, spec)
