@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from alpt_jax.data import import_actions, import_episodes, png
+from alpt_jax.data import import_actions, import_episodes, png, source_files
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 
@@ -100,7 +100,8 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
         raise ValueError(f'has no {" or ".join(SUFFIXES)} images. Remove the folder, or fill it.')
       observations = _observations(paths[::frame_skip], environment.observation.shape)
       labels = actions.of(name, len(observations) - 1)
-      found = import_episodes.Recording(path, observations, *labels)
+      found = import_episodes.Recording(
+          path, observations, *labels, file=source_files.SourceFile(name))
     except ValueError as error:
       found = import_episodes.Problem(path, str(error))
     yield found

@@ -89,6 +89,15 @@ class ImportImagesTest(parameterized.TestCase):
     _, read = self._import(frame_skip=3)
     np.testing.assert_array_equal(read.observations, images[[0, 3, 6]])
 
+  def test_card_names_the_folder_of_each_episode(self):
+    rng = np.random.default_rng(0)
+    for name, length in (('b', 4), ('a10', 5), ('a9', 6), ('short', 1)):
+      self._write(name, own_data.frames(rng, length))
+    card, read = self._import()
+    self.assertEqual(card['source_files'], [
+        {'name': name, 'steps_per_second': None} for name in ('a9', 'a10', 'b')])
+    self.assertEqual(read.num_transitions.tolist(), [5, 4, 3])
+
   def test_numbers_are_sorted_as_numbers(self):
     self.assertEqual(sorted(['b10', 'b9', 'a', '10', '9', 'b9c'], key=import_images.natural_order),
                      ['9', '10', 'a', 'b9', 'b9c', 'b10'])
