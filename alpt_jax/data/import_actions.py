@@ -8,7 +8,8 @@
 from 0. `action` is what was done there: a name, or an index of `actions.stored` of the environment
 file (or, without that, of `actions.space`); empty where it is not known. `reward`, a column that
 may be missing, is what that action earned. Steps that are not listed have no known action. The last
-frame of a file has no action: one that is listed there is passed over.
+frame of a file has no action: one that is listed there is passed over. A step may be listed again
+with what was not said of it before, so that lines can be added at the end.
 """
 
 import csv
@@ -121,10 +122,14 @@ class Actions:
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
       raise ValueError(f'step is {step!r}; expected an integer from 0.')
     steps = self._rows.setdefault(name, {})
-    if step in steps:
-      raise ValueError(f'step {step} of {name!r} is listed a second time; expected every step '
-                       'once.')
-    steps[step] = self._action(row['action']), _reward(row.get('reward'))
+    before = steps.get(step, (None, None))
+    said = self._action(row['action']), _reward(row.get('reward'))
+    for what, old, new in zip(('action', 'reward'), before, said, strict=True):
+      if old is not None and new is not None:
+        raise ValueError(f'{what} of step {step} of {name!r} is listed a second time; expected it '
+                         'once.')
+    steps[step] = tuple(old if new is None else new
+                        for old, new in zip(before, said, strict=True))
 
   def _action(self, value):
     """Returns the id of an action, None if it is not known."""

@@ -119,9 +119,24 @@ class ImportImagesTest(parameterized.TestCase):
     write_csv(path, [('a', t, 'up', 1) for t in range(4)], columns)
     self.assertRegex(self._problem(env), 'reward 1.0 at step 3, the last frame, which has no ')
 
+  def test_lines_may_be_added_that_say_what_was_not_said(self):
+    self._write('a', own_data.frames(np.random.default_rng(0), 5))
+    path = self._source / 'actions.csv'
+    path.write_text('file,step,action\na,0,up\na,1,\na,2,\na,1,jump\na,2,\na,3,noop\n')
+    _, read = self._import()
+    self.assertEqual(read.actions.tolist(), [1, 3, 0, 0, 0])
+    self.assertEqual(read.is_labelled.tolist(), [True, True, False, True, False])
+    env = own_data.environment(reward=environment_file.Reward(), returns=(0, 9))
+    path.write_text('file,step,action,reward\na,0,up,1\na,1,,2\na,2,,3\na,3,,0\na,1,jump\n')
+    _, read = self._import(env)
+    self.assertEqual(read.actions.tolist(), [1, 3, 0, 0, 0])
+    self.assertEqual(read.rewards.tolist(), [1, 2, 3, 0, 0])
+    path.write_text('file,step,action,reward\na,0,up,1\na,0,,1\n')
+    self.assertRegex(self._problem(env), "line 3: reward of step 0 of 'a' is listed a second time")
+
   @parameterized.parameters(
       ([('b', 0, 'up')], "actions.csv: file is 'b' .*names of what lies beside it, e.g. 'a'"),
-      ([('a', 0, 'up'), ('a', 0, 'up')], "actions.csv, line 3: step 0 of 'a' is listed a second"),
+      ([('a', 0, 'up'), ('a', 0, 'up')], "actions.csv, line 3: action of step 0 of 'a' is li"),
       ([('a', -1, 'up')], "actions.csv, line 2: step is '-1'; expected an integer from 0"),
       ([('a', 0, 'down')], "actions.csv, line 2: action is 'down'; expected one of actions.legal"),
       ([('a', 0, '4')], "actions.csv, line 2: action is 4; expected one of actions.legal"),
