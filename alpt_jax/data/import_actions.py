@@ -109,9 +109,7 @@ class Actions:
                          ) from error
 
   def _add(self, row):
-    unknown = [str(key) for key in row if key not in _COLUMNS]
-    missing = [key for key in _COLUMNS[:3] if key not in row]
-    if unknown or missing:
+    if not _are_columns(row):
       raise ValueError(f'columns are {list(map(str, row))}; expected {list(_COLUMNS)}, of which '
                        'the last may be missing.')
     name, step = row['file'], row['step']
@@ -149,10 +147,14 @@ class Actions:
     return actions.space.index(name)
 
 
+def _are_columns(names):
+  return set(_COLUMNS[:3]) <= set(names) <= set(_COLUMNS)
+
+
 def _csv_rows(file):
   reader = csv.DictReader(file)
-  for row in reader:
-    yield reader.line_num, row
+  for row in reader:  # What is wrong with all rows is wrong in the first line.
+    yield reader.line_num if _are_columns(reader.fieldnames) else 1, row
 
 
 def _json_rows(file):

@@ -154,8 +154,9 @@ class ImportImagesTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ('actions.csv', 'file,step,acton\n', None),
-      ('actions.csv', 'file,step,acton\na,0,up\n', r"line 2: columns are .*'acton'.*expected"),
-      ('actions.csv', 'file,step,action,rewards\na,0,up,1\n', "columns are .*'rewards'"),
+      ('actions.csv', 'file,step,acton\na,0,up\n', r"line 1: columns are .*'acton'.*expected"),
+      ('actions.csv', 'file,step,action,rewards\na,0,up,1\n', "line 1: columns are .*'rewards'"),
+      ('actions.csv', 'file,step\na,0\na,1\n', "line 1: columns are .*expected"),
       ('actions.csv', 'file,step,action,reward\na,0,up,much\n', "line 2: reward is 'much'"),
       ('actions.csv', 'file,step,action\na,0,up,1,2\n', 'line 2: columns are'),
       ('actions.jsonl', '{"file": "a", "step": 0, "action": 1}\nup\n', r"columns are \['up'\]"),
