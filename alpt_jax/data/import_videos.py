@@ -57,15 +57,19 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
   for name in videos:
     path = os.path.join(directory, name)
     read = _read_gif if name.lower().endswith('.gif') else _read_video
+    shape = environment.observation.shape
     try:
-      observations = [png.encode(import_images.fit(frame, environment.observation.shape))
-                      for frame in read(path, frame_skip, environment.steps_per_second, passed)]
+      observations, size = [], None
+      for frame in read(path, frame_skip, environment.steps_per_second, passed):
+        observations.append(png.encode(import_images.fit(frame, shape)))
+        size = size or frame.shape[:2]
       if not observations:
         raise ValueError('has no frames. Copy it again, or remove it.')
       labels = actions.of(name, len(observations) - 1)
       rate = _steps_per_second(path, frame_skip, environment.steps_per_second)
       found = import_episodes.Recording(
-          path, observations, *labels, file=source_files.SourceFile(name, rate))
+          path, observations, *labels, file=source_files.SourceFile(name, rate),
+          scaled_from=None if size == shape[:2] else size)
     except ValueError as error:
       found = import_episodes.Problem(path, str(error))
     yield found

@@ -83,6 +83,16 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertEqual(np.unique(read.observations[2]).tolist(), [100])
     self.assertEqual(read.observations[3, :, :, 0].tolist(), [[64, 0, 0, 0, 0, 0]] + [[0] * 6] * 7)
 
+  def test_card_says_which_sizes_were_scaled(self):
+    rng = np.random.default_rng(0)
+    for name, shape in (('a', (16, 12, 3)), ('b', (8, 6, 1)), ('c', (4, 6, 1)), ('d', (16, 12, 1)),
+                        ('e', (8, 6, 3))):  # Made grey, not scaled.
+      self._write(name, own_data.frames(rng, 5, shape))
+    card, _ = self._import(frame_skip=2)
+    self.assertEqual(card['scaled'], [
+        {'from': [4, 6], 'to': [8, 6], 'num_images': 3, 'num_episodes': 1},
+        {'from': [16, 12], 'to': [8, 6], 'num_images': 6, 'num_episodes': 2}])
+
   def test_every_nth(self):
     images = own_data.frames(np.random.default_rng(0), 8)
     self._write('a', images)
