@@ -116,7 +116,22 @@ def check_run(config):
       not config.init_from):
     raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
-  return phase, domains.specs(config)
+  specs = domains.specs(config)
+  if not phase.q:
+    _check_patches(config.model.patch_size, specs[0])  # The others look the same.
+  return phase, specs
+
+
+def _check_patches(size, spec):
+  """Refuses patches that do not fill the pictures."""
+  if spec.observation_kind == 'vector' or spec.observation_kind == 'grid' and not size:
+    return
+  height, width = spec.observation_shape[:2]
+  divisors = [n for n in range(1, min(height, width) + 1) if not height % n and not width % n]
+  if size not in divisors:
+    raise ValueError(f'model.patch_size is {size}; expected one of {divisors}, which divide the '
+                     f'{height} x {width} of observations of {spec.name}. Change it, or the shape '
+                     'of the observations.')
 
 
 def _check_cql(config):

@@ -184,6 +184,17 @@ class OwnDataTest(parameterized.TestCase):
         self.assertEqual(out.getvalue().splitlines()[:-1], wanted if is_agent_trained else [])
     self.assertEqual(domains.notes(maze.get_config('tiny')), [])
 
+  @parameterized.parameters(0, 3, 56)
+  def test_refuses_patches_that_do_not_fill_the_images(self, size):
+    self.write()
+    config = self.config()
+    config.model.patch_size = size
+    with self.assertRaisesRegex(
+        ValueError, rf'^model.patch_size is {size}; expected one of \[1, 2, 4, 7, 14, 28\], which '
+                    'divide the 28 x 28 of observations of Play'):
+      train.train(config, config.workdir)
+    self.assertFalse((self.root / 'run').exists())
+
   def test_refuses_a_game_that_the_data_is_not_of(self):
     self.write()
     config = self.config()
