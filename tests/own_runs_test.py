@@ -195,6 +195,14 @@ class OwnDataTest(parameterized.TestCase):
       train.train(config, config.workdir)
     self.assertFalse((self.root / 'run').exists())
 
+  def test_refuses_to_predict_rewards_that_are_not_there(self):
+    self.write()
+    self.write('Paid', described=own_runs.environment('Paid', reward=True))
+    for argument in ('tiny', 'tiny,target=Paid,sources=Play'):
+      with self.assertRaisesRegex(ValueError, 'reward_weight is 0.5, and Play has no rewards'):
+        train.check_run(self.config(argument=argument, reward_weight=.5))
+    train.check_run(self.config(argument='tiny,target=Paid', reward_weight=.5))
+
   def test_refuses_a_game_that_the_data_is_not_of(self):
     self.write()
     config = self.config()
