@@ -190,20 +190,32 @@ def read_data(config, phase):
     raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
                      'least one with --config.sources.')
   domain = domains.of(config)
-  is_all_read = phase.unlabelled == methods.TRUE_ACTIONS
-  data = Data({name: domain.read(config, name, with_idm_labels=is_all_read)
+  with_idm_labels = phase.unlabelled == methods.KNOWN_ACTIONS
+  is_limited = methods.METHODS[config.method].is_action_limited
+  data = Data({name: domain.read(config, name, with_idm_labels=with_idm_labels)
                for name in environments(config, phase)}, {})
   domain.check_data(data.episodes)
   for name in domains.targets(config):
+    if phase.unlabelled == methods.TRUE_ACTIONS:
+      _check_all_known(config.method, name, data.episodes[name])
     try:
       windows = domain.choose_labels(config, data.episodes[name])
     except ValueError as error:
       raise ValueError(f'num_labels of {name}: {error}') from error
     data.choices[name] = labels.Choice(
         windows, len(windows) * config.window, config.window, config.label_seed)
-    if not is_all_read:
+    if is_limited:
       data.episodes[name] = labels.hide_actions(data.episodes[name], windows, config.window)
   return data
+
+
+def _check_all_known(method, name, episodes):
+  """Refuses data in which the true action of a transition is not known."""
+  num_all, num_known = int(episodes.num_transitions.sum()), int(episodes.num_labelled.sum())
+  if num_known < num_all:
+    raise ValueError(f'method is {method!r}, which trains on every true action, and {name} has '
+                     f'{num_known} true ones of {num_all}; expected all. To train on what it has, '
+                     "labels of an IDM, too, use --config.method=dt.")
 
 
 def make_streams(config, phase, specs, data):

@@ -137,16 +137,26 @@ class OwnDataTest(parameterized.TestCase):
       self.assertEqual(read.num_labelled.tolist(), [12, 0, 10, 0, 8, 0])
       self.assertEqual([read.actions_of(e)[1].sum() for e in range(6)], [12, 0, 10, 0, 8, 0])
 
-  @parameterized.parameters('dt', 'oracle')
-  def test_agents_that_train_on_all_there_is_train_on_labels(self, method):
+  def test_agents_that_train_on_all_there_is_train_on_labels(self):
     truth = self.write()
     self.label()
-    read = self.read(f'tiny,target=Labelled,method={method}').episodes['Labelled']
+    read = self.read('tiny,target=Labelled,method=dt').episodes['Labelled']
     for e, actions in enumerate(truth):
       found, is_labelled = read.actions_of(e)
       self.assertTrue(is_labelled.all())
       np.testing.assert_array_equal(
           found, np.where(np.arange(len(actions)) < round(KNOWN[e] * len(actions)), actions, 3))
+
+  def test_oracle_is_refused_where_a_true_action_is_not_known(self):
+    self.write()
+    self.label()
+    self.write('Known', known=1.)
+    for name in ('Play', 'Labelled'):  # An IDM's labels are none.
+      with self.assertRaisesRegex(
+          ValueError, rf"method is 'oracle', .* {name} has 30 true ones of 132; .*method=dt"):
+        self.read(f'tiny,target={name},method=oracle')
+    found = self.read('tiny,target=Known,method=oracle').episodes['Known']
+    self.assertEqual([found.actions_of(e)[1].sum() for e in range(6)], list(LENGTHS))
 
   def test_dt_trains_on_every_action_that_is_there(self):
     self.write()
