@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from unittest import mock
 
 import numpy as np
@@ -98,6 +99,21 @@ class ClipsRunTest(parameterized.TestCase):
     before = self.find()
     with mock.patch.multiple(clips_run, _EPISODES_AT_A_TIME=1, _WINDOWS_AT_A_TIME=2):
       self.assertEqual(self.find(), before)
+
+  def test_memory_does_not_grow_with_frames(self):
+    peaks = {}
+    for num_episodes in (4, 40):
+      directory = self.root / f'Many{num_episodes}'
+      own_runs.write(directory, (100,) * num_episodes, known=0.)
+      with mock.patch.multiple(clips_run, _EPISODES_AT_A_TIME=2, _MOST_CANDIDATES=20):
+        self.find(dataset=str(directory))  # What is made once is made here.
+        tracemalloc.start()
+        self.find(dataset=str(directory))
+        peaks[num_episodes] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    num_bytes = 101 * own_runs.SIZE ** 2  # Of the frames of an episode.
+    self.assertLess(peaks[40] - peaks[4], 2 * num_bytes)
+    self.assertGreater(peaks[4], num_bytes)
 
   def test_where_there_are_many_the_most_unsure_are_candidates(self):
     most = sorted(clip['uncertainty'] for clip in self.find(num_clips=1000)['clips'])[-3:]
