@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from alpt_jax import audit, audit_examples, domains, metrics, trained_idm, versions
+from alpt_jax.data import source_files
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
@@ -99,8 +100,17 @@ def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progr
             done, transitions=num_transitions)
       found[stride] = audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
   voted = found[min(found)]
-  return found | {min(found): voted._replace(examples=audit_examples.choose(
-      voted, episodes, spec, window=config.window, num_bytes=picture_bytes))}
+  examples = audit_examples.choose(
+      voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
+  return found | {min(found): voted._replace(examples=_with_files(
+      examples, domain.directories(config, name), episodes.num_episodes))}
+
+
+def _with_files(examples, directories, num_episodes):
+  """Puts the names of the files that episodes come from into examples, where the data has them."""
+  files = source_files.read(directories[0], num_episodes) if len(directories) == 1 else None
+  return [example | {'file': files[example['episode']].name} if files else example
+          for example in examples]
 
 
 def _candidates(trained, episodes, name, is_hidden):

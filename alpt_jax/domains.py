@@ -241,7 +241,12 @@ class Own:
       raise ValueError(f'held_out is {config.held_out}; expected a share of the labelled episodes '
                        'in [0, 1).')
     target = Own._environment(config, config.target)
-    for name in (*config.get('other_targets', ()), *config.sources):
+    others = (*config.get('other_targets', ()), *config.sources)
+    for name in (config.target, *others):
+      if config.reward_weight and Own._environment(config, name).reward is None:
+        raise ValueError(f'reward_weight is {config.reward_weight}, and {name} has no rewards that '
+                         'could be predicted; expected 0.')
+    for name in others:
       other = Own._environment(config, name)
       for field in ('kind', 'shape', 'low', 'high'):  # One pair of networks reads them all.
         values = [getattr(e.observation, field) for e in (target, other)]

@@ -42,14 +42,12 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   """
   config = trained.config
   _check_numbers(config.window, stride, temperature, episodes_per_file, share)
-  name = environment or config.target
-  directory = dataset or _directory_of(config, name)
-  spec, expected_name = _spec(trained, directory, name)
-  source = records.Dataset(directory, spec, expected_name=expected_name)
+  name, spec, source = open_dataset(trained, dataset, environment)
+  directory = source.directory
   num_stored = len(spec.stored_actions) or spec.num_actions
   if not 0 <= top_k <= num_stored:
     raise ValueError(f'top_k is {top_k}; expected 1 to {num_stored}, or 0 for all probabilities.')
-  known = _which_known(known, source)
+  known = which_known(known, source)
   digest = rlds.dataset_digest(directory)
   mesh = sharding.make_mesh(devices=jax.local_devices())
   vote_fn = votes.VoteFn(trained.idm, spec, mesh)
@@ -72,7 +70,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
             # Another number of them, or of another kind, rounds otherwise.
             'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}'},
         notes={'versions': versions.current()},
-        known=_known_by_run(trained, name, directory, digest) if known == 'run' else None,
+        known=known_by_run(trained, name, directory, digest) if known == 'run' else None,
         share=share, progress=shown.update)
 
 
@@ -132,6 +130,27 @@ def _directory_of(config, name):
   return directories[0]
 
 
+def open_dataset(trained, dataset, environment):
+  """Opens a dataset whose actions the IDM of a run can say.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    dataset: its directory; '' for that of the run's target.
+    environment: its name among those of the run's domain; '' for the run's target. A dataset with
+      an environment.json says itself what it is.
+
+  Returns:
+    The name; the `types.EnvironmentSpec`; a `records.Dataset`.
+
+  Raises:
+    FileNotFoundError, ValueError: if there is no such dataset, or the IDM cannot read it.
+  """
+  name = environment or trained.config.target
+  directory = dataset or _directory_of(trained.config, name)
+  spec, expected_name = _spec(trained, directory, name)
+  return name, spec, records.Dataset(directory, spec, expected_name=expected_name)
+
+
 def _spec(trained, directory, name):
   """The `types.EnvironmentSpec` of a dataset that the IDM can read; the name it must bear."""
   domain, path = domains.of(trained.config), os.path.join(directory, environment_file.FILE)
@@ -146,8 +165,19 @@ def _spec(trained, directory, name):
   return spec, expected_name
 
 
-def _which_known(known, source):
-  """'data' or 'run', given what was asked for."""
+def which_known(known, source):
+  """Says whose word on known actions counts.
+
+  Args:
+    known: as of `label_run`.
+    source: `records.Dataset`.
+
+  Returns:
+    'data' or 'run'.
+
+  Raises:
+    ValueError: for another word, or if the data does not say.
+  """
   if known and known not in KNOWN:
     raise ValueError(f'known is {known!r}; expected one of {KNOWN}.')
   says = bool({rlds.LABELLED, rlds.SOURCE} & source.step_features.keys())
@@ -158,9 +188,22 @@ def _which_known(known, source):
   return known or 'data'
 
 
-def _known_by_run(trained, name, directory, digest):
-  """Makes known(number, fields) of the actions that training was given; see `labelled_dataset`."""
-  config = trained.config
+def known_by_run(trained, name, directory, digest):
+  """Makes a function that says which actions training was given.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    name: of the environment, a target of the run.
+    directory: of the dataset.
+    digest: of it, see `rlds.dataset_digest`.
+
+  Returns:
+    known(number, fields) -> [L] bool, see `labelled_dataset.write`.
+
+  Raises:
+    ValueError: if it is no target, or not the data that training read.
+  """
+  config, domain = trained.config, domains.of(trained.config)
   found = trained_idm.known(trained.directory, name, data_dir=config.data_dir)
   if found.choice is None:
     raise ValueError(f'known is run, but {name} is no target of {trained.directory}, which was '
@@ -169,17 +212,14 @@ def _known_by_run(trained, name, directory, digest):
   own = _directory_of(config, name)
   is_same = os.path.realpath(own) == os.path.realpath(directory) or (
       rlds.dataset_digest(own) == digest)
-  if not is_same or domains.of(config).digest(config, name) != trained.digests.get(name):
+  if not is_same or domain.digest(config, name) != trained.digests.get(name):
     raise ValueError(f'{directory}: other data than {trained.directory} was trained on, so its '
                      f'{os.path.basename(found.path)} says nothing about it. Use --known=data.')
-  windows = {}
-  for episode, start in np.asarray(found.choice.windows).tolist():
-    windows.setdefault(episode, []).append(start)
+  marked = trained_idm.is_known(
+      found.choice, domain.read(config, name).num_transitions, found.path)
 
   def known(number, fields):
-    is_known = np.zeros(len(fields['action']) - 1, bool)
-    for start in windows.get(number, ()):
-      is_known[start:start + found.choice.window] = True
-    return is_known & rlds.labelled(fields)[:-1]
+    is_labelled = rlds.labelled(fields)[:-1]
+    return is_labelled & marked.get(number, False)
 
   return known

@@ -11,6 +11,7 @@ A labelling is a part of results.json:
   confusion             [A, A] counts of hidden actions; a row per true, a column per predicted
   examples              windows of the target, each with
     episode, start        where it begins
+    file                  may be there: name of the file that the episode comes from
     strip                 base64 of a PNG, T + 1 frames side by side
     frame_width, frame_height   of one frame, in pixels
     true, predicted       [T] indices into `actions`
@@ -90,6 +91,8 @@ def _check_example(example, num_actions, where):
   fields.check(example, _EXAMPLE, where)
   _check_counts(example, ('episode', 'start'), where)
   _check_counts(example, ('frame_width', 'frame_height'), where, lowest=1)
+  if 'file' in example:
+    fields.check(example, {'file': str}, where)
   t = len(example['true'])
   if not t:
     fields.fail(f'{where}.true', 'is empty', 'an action per step')

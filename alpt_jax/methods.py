@@ -22,7 +22,8 @@ TARGET = 'target'
 
 # What the DT does with the target's unlabelled transitions.
 LABEL_WITH_IDM = 'idm'  # Trains on the IDM's labels, refreshed at every update.
-TRUE_ACTIONS = 'true'  # Trains on every action in the data: not action limited, an upper bound.
+TRUE_ACTIONS = 'true'  # Trains on the true action of all: not action limited, an upper bound.
+KNOWN_ACTIONS = 'known'  # Trains on every action that the data has, be it an IDM's label.
 RETURNS_ONLY = 'returns'  # Trains its return prediction only.
 
 PHASES = ('joint', 'pretrain', 'finetune')
@@ -71,7 +72,7 @@ class Method:
   @property
   def is_action_limited(self):
     """Whether it matters how many transitions of the target are labelled."""
-    return self.finetune.unlabelled != TRUE_ACTIONS
+    return self.finetune.unlabelled not in (TRUE_ACTIONS, KNOWN_ACTIONS)
 
 
 def phase_of(method_name, phase_name):
@@ -102,6 +103,7 @@ _LABELLED_DT = Phase(dt=(LABELLED,))
 _TARGET_WITH_IDM = Phase(idm=(LABELLED,), dt=(TARGET,))
 _CQL = Phase(q=(LABELLED,))
 _ORACLE = Phase(dt=(TARGET,), unlabelled=TRUE_ACTIONS)
+_DT = Phase(dt=(TARGET,), unlabelled=KNOWN_ACTIONS)
 
 METHODS = {
     'dt1': Method(
@@ -133,7 +135,7 @@ METHODS = {
         joint=_ORACLE, finetune=_ORACLE),
     'dt': Method(
         'DT on the target with every action that the data has, such as those an IDM has labelled.',
-        joint=_ORACLE, finetune=_ORACLE),
+        joint=_DT, finetune=_DT),
     'cql': Method(
         'Appendix C: conservative Q-learning on the labelled part of the target.',
         joint=_CQL, finetune=_CQL),

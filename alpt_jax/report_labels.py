@@ -180,9 +180,10 @@ def _strip(example, actions):
 def _example(example, actions, ranks, what):
   num_wrong = int(labellings.is_wrong(example).sum())
   num_hidden = example['was_labelled'].count(False)
+  file = f' ({_e(example["file"])})' if 'file' in example else ''
   data = ''.join(f' data-{order.replace(" ", "-")}="{rank}"' for order, rank in ranks.items())
   return (f'<figure class="example" data-wrong="{num_wrong}"{data}><figcaption>'
-          f'Episode {example["episode"]}, from step {example["start"]}: '
+          f'Episode {example["episode"]}{file}, from step {example["start"]}: '
           f'<b>{num_wrong} of {num_hidden} {_e(what)} wrong</b></figcaption>\n'
           f'{_strip(example, actions)}</figure>')
 

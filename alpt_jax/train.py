@@ -9,12 +9,9 @@ that it stopped in the middle of an evaluation, which comes first then.
 """
 
 import contextlib
-import dataclasses
 import fcntl
 import io
 import json
-import math
-import operator
 import os
 import time
 from typing import NamedTuple
@@ -33,7 +30,7 @@ from alpt_jax import (
     methods,
     metrics,
     program,
-    pseudo_labels,
+    run_config,
     sharding,
     stopping,
     versions,
@@ -51,94 +48,9 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
-# What runs did before there were these.
-NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
-            'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
-            'pseudo_labels.threshold': .5}
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
-_AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
-               'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
-               'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
-               'sharding.fsdp', 'sharding.accumulate',
-               'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
-               'distributed.hang_timeout_seconds')
-_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
-_CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
-
-def check_run(config):
-  """Refuses a config that no data could make right.
-
-  Args:
-    config: the run's.
-
-  Returns:
-    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `domains.specs`.
-
-  Raises:
-    ValueError: naming the field.
-  """
-  for keys, least in ((_AT_LEAST_1, 1), (_AT_LEAST_0, 0)):
-    for key in keys:
-      value = operator.attrgetter(key)(config)
-      if value < least:
-        raise ValueError(f'{key} is {value}; expected at least {least}.')
-  for key in (*(f'optimizer.{name}' for name in config.optimizer), 'reward_weight'):
-    value = operator.attrgetter(key)(config)
-    if not (value >= 0 and math.isfinite(value)):  # Nor is NaN.
-      raise ValueError(f'{key} is {value}; expected a number of at least 0.')
-  for key in ('idm_dropout', 'dt_dropout'):
-    if not 0 <= config.model[key] < 1:
-      raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
-  pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
-  phase = methods.phase_of(config.method, config.phase)
-  mode = config.pseudo_labels.mode
-  if mode != 'hard' and not phase.is_labelled_by_idm:
-    raise ValueError(f'pseudo_labels.mode is {mode!r}, and no IDM labels in phase {config.phase!r} '
-                     f"of method {config.method!r}; expected 'hard', or a method like 'alpt'.")
-  if phase.q:
-    _check_cql(config)
-  if not config.train_dt:
-    if not phase.idm:
-      raise ValueError(f'train_dt is False, and method {config.method!r} trains no IDM in phase '
-                       f'{config.phase!r}: nothing is left to train.')
-    phase = dataclasses.replace(phase, dt=())
-  names = (*domains.targets(config), *config.sources)
-  for target in domains.targets(config):
-    if target in config.sources:
-      raise ValueError(f'sources contain the target {target}: sources are fully labelled, no '
-                       'action would be hidden. Take it out of --config.sources.')
-  for name in names:
-    if names.count(name) > 1:
-      raise ValueError(f'{name} is named {names.count(name)} times among target and sources; '
-                       'expected every environment once.')
-  if config.phase == 'finetune' and methods.METHODS[config.method].pretrain and (
-      not config.init_from):
-    raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
-                     'pretrained. Give --config.init_from=<run directory of the pretraining>.')
-  return phase, domains.specs(config)
-
-
-def _check_cql(config):
-  """Refuses what `check_run` is to refuse of a run that trains a Q-network."""
-  settings = config.get('cql')
-  if settings is None:
-    raise ValueError(f'method is {config.method!r}, which experiment {config.experiment!r} does '
-                     'not have; expected another, or experiments/configs/atari.py.')
-  for key in _CQL_AT_LEAST_1:
-    if settings[key] < 1:
-      raise ValueError(f'cql.{key} is {settings[key]}; expected at least 1.')
-  for key in ('kappa', 'min_q_weight', 'learning_rate', 'adam_epsilon'):
-    if not (settings[key] >= 0 and math.isfinite(settings[key])):
-      raise ValueError(f'cql.{key} is {settings[key]}; expected a number of at least 0.')
-  for key in ('discount', 'epsilon'):
-    if not 0 <= settings[key] <= 1:
-      raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
-  if config.augmentation != 'none':
-    raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
-  if config.sharding.accumulate != 1:
-    raise ValueError(f'sharding.accumulate is {config.sharding.accumulate}; method '
-                     f'{config.method!r} computes its batch in one piece. Use 1.')
+check_run = run_config.check_run  # Who trains with a config checks it here.
 
 
 class Data(NamedTuple):
@@ -175,20 +87,32 @@ def read_data(config, phase):
     raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
                      'least one with --config.sources.')
   domain = domains.of(config)
-  is_all_read = phase.unlabelled == methods.TRUE_ACTIONS
-  data = Data({name: domain.read(config, name, with_idm_labels=is_all_read)
+  with_idm_labels = phase.unlabelled == methods.KNOWN_ACTIONS
+  is_limited = methods.METHODS[config.method].is_action_limited
+  data = Data({name: domain.read(config, name, with_idm_labels=with_idm_labels)
                for name in environments(config, phase)}, {})
   domain.check_data(data.episodes)
   for name in domains.targets(config):
+    if phase.unlabelled == methods.TRUE_ACTIONS:
+      _check_all_known(config.method, name, data.episodes[name])
     try:
       windows = domain.choose_labels(config, data.episodes[name])
     except ValueError as error:
       raise ValueError(f'num_labels of {name}: {error}') from error
     data.choices[name] = labels.Choice(
         windows, len(windows) * config.window, config.window, config.label_seed)
-    if not is_all_read:
+    if is_limited:
       data.episodes[name] = labels.hide_actions(data.episodes[name], windows, config.window)
   return data
+
+
+def _check_all_known(method, name, episodes):
+  """Refuses data in which the true action of a transition is not known."""
+  num_all, num_known = int(episodes.num_transitions.sum()), int(episodes.num_labelled.sum())
+  if num_known < num_all:
+    raise ValueError(f'method is {method!r}, which trains on every true action, and {name} has '
+                     f'{num_known} true ones of {num_all}; expected all. To train on what it has, '
+                     "labels of an IDM, too, use --config.method=dt.")
 
 
 def make_streams(config, phase, specs, data):
@@ -289,7 +213,7 @@ def check_config(config, workdir, digests, *, ignored=()):
   if os.path.exists(path) and not config.allow_changed_config:
     try:
       with open(path) as f:
-        before = NEW_KEYS | fields.flatten(json.load(f))
+        before = run_config.NEW_KEYS | fields.flatten(json.load(f))
     except (ValueError, AttributeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from alpt_jax import checkpoints, domains, methods, program, sharding, train
+from alpt_jax import checkpoints, domains, methods, program, run_config, sharding
 from alpt_jax.data import labels
 
 
@@ -60,11 +60,11 @@ def read_config(directory, *, data_dir=''):
     raise _damaged(path, error) from error
   try:
     digests = dict(content.pop('data_digests'))
-    for key, value in train.NEW_KEYS.items():
+    for key, value in run_config.NEW_KEYS.items():
       _set_default(content, key, value)
     config = ml_collections.ConfigDict(_with_tuples(content))
     config.data_dir = data_dir or config.data_dir
-    train.check_run(config)  # As when it was trained.
+    run_config.check_run(config)  # As when it was trained.
   except (AttributeError, KeyError, TypeError) as error:
     raise _damaged(path, error) from error
   return config.lock(), digests
@@ -105,7 +105,7 @@ def restore(directory, *, data_dir=''):
     ValueError: if the run has no IDM, or is damaged.
   """
   config, digests = read_config(directory, data_dir=data_dir)
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   if not phase.idm:
     raise ValueError(f'{directory}: method {config.method!r} trains no IDM in phase '
                      f'{config.phase!r}, so nothing labels. Choose a run with one, e.g. of method '

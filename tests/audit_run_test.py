@@ -409,6 +409,29 @@ class AuditRunTest(parameterized.TestCase):
     self.assertEqual(shown, [(i, 'transitions') for i in (1, 2, 3, 1, 2, 3)])
 
 
+class FilesTest(absltest.TestCase):
+
+  def test_examples_have_the_files_that_the_data_knows(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    own_runs.write(root / 'Play', (20, 31, 25, 18))
+    config = own_runs.config(root, root / 'run', train_dt=False, held_out=.5)
+    train.train(config, config.workdir)
+    trained = trained_idm.restore(config.workdir)
+
+    def examples():
+      environment, = audit_run.audit_run(trained, always_up, progress=False)['environments']
+      return environment['examples']
+
+    before = examples()
+    self.assertFalse(any('file' in example for example in before))
+    path, files = root / 'Play' / 'dataset_card.json', ['a.mp4', 'b.mp4', 'c.mp4', 'd.mp4']
+    path.write_text(json.dumps(json.loads(path.read_text()) | {
+        'source_files': [{'name': name, 'steps_per_second': 15.} for name in files]}))
+    self.assertEqual(examples(), [
+        example | {'file': files[example['episode']]} for example in before])
+    self.assertNotEmpty(before)
+
+
 class BinaryTest(absltest.TestCase):
 
   def run_binary(self, *args):

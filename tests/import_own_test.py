@@ -1,5 +1,7 @@
 """Tests of `python -m experiments.collect import`, from outside."""
 
+import contextlib
+import io
 import os
 import pathlib
 import signal
@@ -79,6 +81,16 @@ class ImportOwnTest(parameterized.TestCase):
     self.assertEqual(np.flatnonzero(cut.is_labelled[0]).tolist(), [0, 3])
     card = rlds.read_card(directory)
     self.assertEqual((card['metadata']['kind'], card['metadata']['frame_skip']), ('videos', 2))
+
+  def test_says_which_images_were_scaled(self):
+    for name, size in (('a.mkv', 2), ('b.mkv', 1)):
+      frames = import_videos_test.moving(9, seed=size).repeat(size, axis=1).repeat(size, axis=2)
+      import_videos_test.write(self._source / name, frames, 30)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+      import_own.main(self._config(kind='videos', frame_skip=2, window=4))
+    self.assertEqual([line for line in out.getvalue().splitlines() if 'scaled' in line], [
+        'scaled 5 images of 1 episodes from 32 x 64 to 16 x 32 pixels (height x width)'])
 
   def test_a_mistake_ends_in_one_line(self):
     done = self._run('import', '--config.import_.kind=film')

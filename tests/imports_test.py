@@ -7,6 +7,7 @@ from absl.testing import absltest
 
 CORE = ('types', 'methods', 'discretize', 'losses', 'optimizers', 'networks.models', 'alpt',
         'acting')
+USERS_OF_AN_IDM = ('trained_idm', 'label_run', 'audit_run', 'clips_run')
 HEAVY = ('tensorflow', 'tensorflow_datasets', 'orbax', 'ale_py', 'envlogger')
 
 
@@ -18,3 +19,10 @@ class ImportsTest(absltest.TestCase):
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
                             check=False)
     self.assertEqual((result.stdout.strip(), result.returncode), ('[]', 0), msg=result.stderr)
+
+  def test_who_uses_an_idm_does_not_import_training(self):
+    imports = ', '.join(f'alpt_jax.{name}' for name in USERS_OF_AN_IDM)
+    program = f'import sys, {imports}; print("alpt_jax.train" in sys.modules)'
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                            check=False)
+    self.assertEqual((result.stdout.strip(), result.returncode), ('False', 0), msg=result.stderr)

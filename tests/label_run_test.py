@@ -137,6 +137,15 @@ class LabelRunTest(parameterized.TestCase):
       with self.assertRaisesRegex(ValueError, 'other data than .*run was trained on'):
         self.label('refused', dataset=os.path.join(directory, self.target))
 
+  def test_refuses_a_list_of_known_windows_that_the_data_does_not_have(self):
+    run = self.root / 'damaged'
+    shutil.copytree(self.root / 'run', run)
+    content = json.loads((run / 'labels.json').read_text())
+    content['windows'][-1] = [content['windows'][-1][0], 10_000]
+    (run / 'labels.json').write_text(json.dumps(content))
+    with self.assertRaisesRegex(ValueError, 'labels.json: transitions 10000 .. 10004 of episode'):
+      label_run.label_run(trained_idm.restore(run), self.root / 'refused', known='run',
+                          progress=False)
 
   def test_refuses_data_of_another_environment(self):
     other = self.config.sources[0]

@@ -137,16 +137,26 @@ class OwnDataTest(parameterized.TestCase):
       self.assertEqual(read.num_labelled.tolist(), [12, 0, 10, 0, 8, 0])
       self.assertEqual([read.actions_of(e)[1].sum() for e in range(6)], [12, 0, 10, 0, 8, 0])
 
-  @parameterized.parameters('dt', 'oracle')
-  def test_agents_that_train_on_all_there_is_train_on_labels(self, method):
+  def test_agents_that_train_on_all_there_is_train_on_labels(self):
     truth = self.write()
     self.label()
-    read = self.read(f'tiny,target=Labelled,method={method}').episodes['Labelled']
+    read = self.read('tiny,target=Labelled,method=dt').episodes['Labelled']
     for e, actions in enumerate(truth):
       found, is_labelled = read.actions_of(e)
       self.assertTrue(is_labelled.all())
       np.testing.assert_array_equal(
           found, np.where(np.arange(len(actions)) < round(KNOWN[e] * len(actions)), actions, 3))
+
+  def test_oracle_is_refused_where_a_true_action_is_not_known(self):
+    self.write()
+    self.label()
+    self.write('Known', known=1.)
+    for name in ('Play', 'Labelled'):  # An IDM's labels are none.
+      with self.assertRaisesRegex(
+          ValueError, rf"method is 'oracle', .* {name} has 30 true ones of 132; .*method=dt"):
+        self.read(f'tiny,target={name},method=oracle')
+    found = self.read('tiny,target=Known,method=oracle').episodes['Known']
+    self.assertEqual([found.actions_of(e)[1].sum() for e in range(6)], list(LENGTHS))
 
   def test_dt_trains_on_every_action_that_is_there(self):
     self.write()
@@ -183,6 +193,25 @@ class OwnDataTest(parameterized.TestCase):
           train_program.main(config)
         self.assertEqual(out.getvalue().splitlines()[:-1], wanted if is_agent_trained else [])
     self.assertEqual(domains.notes(maze.get_config('tiny')), [])
+
+  @parameterized.parameters(0, 3, 56)
+  def test_refuses_patches_that_do_not_fill_the_images(self, size):
+    self.write()
+    config = self.config()
+    config.model.patch_size = size
+    with self.assertRaisesRegex(
+        ValueError, rf'^model.patch_size is {size}; expected one of \[1, 2, 4, 7, 14, 28\], which '
+                    'divide the 28 x 28 of observations of Play'):
+      train.train(config, config.workdir)
+    self.assertFalse((self.root / 'run').exists())
+
+  def test_refuses_to_predict_rewards_that_are_not_there(self):
+    self.write()
+    self.write('Paid', described=own_runs.environment('Paid', reward=True))
+    for argument in ('tiny', 'tiny,target=Paid,sources=Play'):
+      with self.assertRaisesRegex(ValueError, 'reward_weight is 0.5, and Play has no rewards'):
+        train.check_run(self.config(argument=argument, reward_weight=.5))
+    train.check_run(self.config(argument='tiny,target=Paid', reward_weight=.5))
 
   def test_refuses_a_game_that_the_data_is_not_of(self):
     self.write()

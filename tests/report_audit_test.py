@@ -120,6 +120,17 @@ class PageTest(absltest.TestCase):
     self.assertEqual(source.count('<script'), 1)
     self.assertEmpty(page.open)
 
+  def test_examples_name_the_file_that_they_are_from(self):
+    examples = labelling_data.make_labelling()['examples'][:2]
+    for example, file in zip(examples, ('a <b>.mp4', 'c.mp4'), strict=True):
+      example['file'] = file
+    source, page, words = read(audit_test.small()._replace(
+        action_names=labelling_data.ACTIONS, legal_actions=range(4), examples=examples))
+    self.assertIn('Episode 2 (a <b>.mp4), from step 40: 2 of 3', words)
+    self.assertIn('Episode 1 (c.mp4), from step 7: ', words)
+    self.assertNotIn('<b>.mp4', source)
+    self.assertEmpty(page.open)
+
   def test_pictures_are_in_the_page_once(self):
     found = make_audit(audit_test.drawn()._replace(
         examples=labelling_data.make_labelling()['examples'][2:3]))

@@ -56,6 +56,11 @@ class TutorialTest(absltest.TestCase):
       self.assertGreater(card['labels']['num_idm'], 0)
       self.assertIn('held-out', json.loads(
           (own / 'idm' / 'audit' / 'audit.json').read_text())['headlines'][0])
+      found = json.loads((own / 'idm' / 'clips' / 'clips.json').read_text())['clips']
+      self.assertLen(found, 20)
+      lines = (own / 'idm' / 'clips' / 'actions.csv').read_text().splitlines()
+      self.assertEqual(lines[1], f"{found[0]['file']},{found[0]['first_step']},")
+      self.assertTrue(all(clip['file'].endswith('.mp4') for clip in found))
       final = json.loads((own / 'agent' / 'eval' / 'final.json').read_text())
       self.assertGreaterEqual(final['sampled']['score'], 0)
       self.assertGreater(os.path.getsize(own / 'agent.gif'), 100)

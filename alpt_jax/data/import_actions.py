@@ -8,7 +8,8 @@
 from 0. `action` is what was done there: a name, or an index of `actions.stored` of the environment
 file (or, without that, of `actions.space`); empty where it is not known. `reward`, a column that
 may be missing, is what that action earned. Steps that are not listed have no known action. The last
-frame of a file has no action: one that is listed there is passed over.
+frame of a file has no action: one that is listed there is passed over. A step may be listed again
+with what was not said of it before, so that lines can be added at the end.
 """
 
 import csv
@@ -108,9 +109,7 @@ class Actions:
                          ) from error
 
   def _add(self, row):
-    unknown = [str(key) for key in row if key not in _COLUMNS]
-    missing = [key for key in _COLUMNS[:3] if key not in row]
-    if unknown or missing:
+    if not _are_columns(row):
       raise ValueError(f'columns are {list(map(str, row))}; expected {list(_COLUMNS)}, of which '
                        'the last may be missing.')
     name, step = row['file'], row['step']
@@ -121,10 +120,14 @@ class Actions:
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
       raise ValueError(f'step is {step!r}; expected an integer from 0.')
     steps = self._rows.setdefault(name, {})
-    if step in steps:
-      raise ValueError(f'step {step} of {name!r} is listed a second time; expected every step '
-                       'once.')
-    steps[step] = self._action(row['action']), _reward(row.get('reward'))
+    before = steps.get(step, (None, None))
+    said = self._action(row['action']), _reward(row.get('reward'))
+    for what, old, new in zip(('action', 'reward'), before, said, strict=True):
+      if old is not None and new is not None:
+        raise ValueError(f'{what} of step {step} of {name!r} is listed a second time; expected it '
+                         'once.')
+    steps[step] = tuple(old if new is None else new
+                        for old, new in zip(before, said, strict=True))
 
   def _action(self, value):
     """Returns the id of an action, None if it is not known."""
@@ -144,10 +147,14 @@ class Actions:
     return actions.space.index(name)
 
 
+def _are_columns(names):
+  return set(_COLUMNS[:3]) <= set(names) <= set(_COLUMNS)
+
+
 def _csv_rows(file):
   reader = csv.DictReader(file)
-  for row in reader:
-    yield reader.line_num, row
+  for row in reader:  # What is wrong with all rows is wrong in the first line.
+    yield reader.line_num if _are_columns(reader.fieldnames) else 1, row
 
 
 def _json_rows(file):

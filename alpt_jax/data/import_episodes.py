@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alpt_jax.data import dataset_writer, png
+from alpt_jax.data import dataset_writer, png, source_files
 
 DAMAGED, SHORT, BLANK, DUPLICATE = 'damaged', 'too short', 'blank', 'duplicate'
 _ON_PROBLEM = ('error', 'skip')
@@ -32,6 +32,8 @@ class Recording(NamedTuple):
     is_labelled: [T] bool; the action is known.
     rewards: [T] float32; None if the environment has no reward.
     is_terminal: whether the episode ended, and was not merely cut.
+    file: `source_files.SourceFile`; None if it is not one file's.
+    scaled_from: height and width that its images had; None if they were not scaled.
   """
   name: str
   observations: Any
@@ -39,6 +41,8 @@ class Recording(NamedTuple):
   is_labelled: np.ndarray
   rewards: np.ndarray | None
   is_terminal: bool = False
+  file: source_files.SourceFile | None = None
+  scaled_from: tuple[int, int] | None = None
 
 
 class Problem(NamedTuple):
@@ -93,18 +97,22 @@ def write_dataset(found, directory, environment, settings, *, metadata):
     metadata: JSON-able dict for the card: where the data is from.
 
   Returns:
-    The dataset card, with `left_out`: {kind: number}, and `left_out_episodes`: [{name, kind,
-    reason}].
+    The dataset card, with `left_out`: {kind: number}, `left_out_episodes`: [{name, kind, reason}],
+    `scaled`: [{from, to, num_images, num_episodes}] of images of each size, [height, width], that
+    were made larger or smaller, and the `source_files`, if there are any.
 
   Raises:
     ValueError: if an episode is damaged, none is left, or `directory` already holds something.
   """
-  left_out = []
+  left_out, files, scaled = [], [], {}
 
   def episodes():
     is_empty = True
     for recording in check(found, environment, settings, left_out):
       is_empty = False
+      files.append(recording.file)
+      if recording.scaled_from:
+        scaled.setdefault(recording.scaled_from, []).append(len(recording.observations))
       # Known to be in range by now.
       dtype = {'grid': np.uint8, 'vector': np.float32}.get(environment.observation.kind)
       values = recording.observations
@@ -122,6 +130,10 @@ def write_dataset(found, directory, environment, settings, *, metadata):
         'metadata': metadata | dataclasses.asdict(settings),
         'left_out': dict(collections.Counter(episode.kind for episode in left_out)),
         'left_out_episodes': [episode._asdict() for episode in left_out],
+        'scaled': [{'from': list(size), 'to': list(environment.observation.shape[:2]),
+                    'num_images': sum(numbers), 'num_episodes': len(numbers)}
+                   for size, numbers in sorted(scaled.items())],
+        **({source_files.KEY: [file._asdict() for file in files]} if None not in files else {}),
     }
 
   return dataset_writer.write(directory, name=environment.name, environment=environment,

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from alpt_jax.data import import_actions, import_episodes, png
+from alpt_jax.data import import_actions, import_episodes, png, source_files
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 
@@ -98,9 +98,12 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     try:
       if not paths:
         raise ValueError(f'has no {" or ".join(SUFFIXES)} images. Remove the folder, or fill it.')
-      observations = _observations(paths[::frame_skip], environment.observation.shape)
+      shape = environment.observation.shape
+      observations, size = _observations(paths[::frame_skip], shape)
       labels = actions.of(name, len(observations) - 1)
-      found = import_episodes.Recording(path, observations, *labels)
+      found = import_episodes.Recording(
+          path, observations, *labels, file=source_files.SourceFile(name),
+          scaled_from=None if size == shape[:2] else size)
     except ValueError as error:
       found = import_episodes.Problem(path, str(error))
     yield found
@@ -123,7 +126,7 @@ def _images(path):
 
 
 def _observations(paths, shape):
-  """Returns images as PNG bytes of the shape; those that already are stay as they are."""
+  """Images as PNG bytes of the shape, as they are if they have it; the size that they had."""
   observations, first_size = [], None
   for path in paths:
     with open(path, 'rb') as f:
@@ -138,7 +141,7 @@ def _observations(paths, shape):
       raise ValueError(f'{os.path.basename(path)} is {size[0]} x {size[1]} pixels, the first image '
                        f'{first_size[0]} x {first_size[1]}; expected one size. Remove or scale it.')
     observations.append(encoded)
-  return observations
+  return observations, first_size
 
 
 def _decode(path):

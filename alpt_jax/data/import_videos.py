@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageSequence
 
-from alpt_jax.data import import_actions, import_episodes, import_images, png
+from alpt_jax.data import import_actions, import_episodes, import_images, png, source_files
 
 SUFFIXES = ('.mp4', '.webm', '.mkv', '.avi', '.gif')
 _MATROSKA = ('.webm', '.mkv')
@@ -57,13 +57,19 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
   for name in videos:
     path = os.path.join(directory, name)
     read = _read_gif if name.lower().endswith('.gif') else _read_video
+    shape = environment.observation.shape
     try:
-      observations = [png.encode(import_images.fit(frame, environment.observation.shape))
-                      for frame in read(path, frame_skip, environment.steps_per_second, passed)]
+      observations, size = [], None
+      for frame in read(path, frame_skip, environment.steps_per_second, passed):
+        observations.append(png.encode(import_images.fit(frame, shape)))
+        size = size or frame.shape[:2]
       if not observations:
         raise ValueError('has no frames. Copy it again, or remove it.')
       labels = actions.of(name, len(observations) - 1)
-      found = import_episodes.Recording(path, observations, *labels)
+      rate = _steps_per_second(path, frame_skip, environment.steps_per_second)
+      found = import_episodes.Recording(
+          path, observations, *labels, file=source_files.SourceFile(name, rate),
+          scaled_from=None if size == shape[:2] else size)
     except ValueError as error:
       found = import_episodes.Problem(path, str(error))
     yield found
@@ -88,6 +94,21 @@ def _num_frames(path):
   video = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
   try:
     return max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+  finally:
+    video.release()
+
+
+def _steps_per_second(path, frame_skip, expected):
+  """How many kept frames a second of a video has; None of a .gif that does not say."""
+  if path.lower().endswith('.gif'):
+    with Image.open(path) as image:
+      durations = _durations(image)
+    seconds = sum(durations) / 1000  # Not what is expected: times are rounded to 10 ms.
+    num_frames = sum(_repeats(durations, frame_skip, expected))
+    return num_frames / frame_skip / seconds if seconds else None
+  video = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+  try:
+    return video.get(cv2.CAP_PROP_FPS) / frame_skip
   finally:
     video.release()
 
@@ -152,7 +173,7 @@ def _read_gif(path, frame_skip, steps_per_second, passed):
   """
   try:
     with Image.open(path) as image:
-      durations = [picture.info.get('duration', 0) for picture in ImageSequence.Iterator(image)]
+      durations = _durations(image)
       with open(path, 'rb') as f:
         f.seek(-1, os.SEEK_END)
         if f.read() != _GIF_END:
@@ -168,6 +189,11 @@ def _read_gif(path, frame_skip, steps_per_second, passed):
         passed(i + 1)
   except (OSError, SyntaxError, EOFError) as error:
     raise ValueError(f'is no whole .gif ({error}). Copy or convert it again.') from error
+
+
+def _durations(image):
+  """Milliseconds that each picture of an open .gif is held."""
+  return [picture.info.get('duration', 0) for picture in ImageSequence.Iterator(image)]
 
 
 def _repeats(durations, frame_skip, steps_per_second):

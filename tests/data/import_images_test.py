@@ -83,11 +83,30 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertEqual(np.unique(read.observations[2]).tolist(), [100])
     self.assertEqual(read.observations[3, :, :, 0].tolist(), [[64, 0, 0, 0, 0, 0]] + [[0] * 6] * 7)
 
+  def test_card_says_which_sizes_were_scaled(self):
+    rng = np.random.default_rng(0)
+    for name, shape in (('a', (16, 12, 3)), ('b', (8, 6, 1)), ('c', (4, 6, 1)), ('d', (16, 12, 1)),
+                        ('e', (8, 6, 3))):  # Made grey, not scaled.
+      self._write(name, own_data.frames(rng, 5, shape))
+    card, _ = self._import(frame_skip=2)
+    self.assertEqual(card['scaled'], [
+        {'from': [4, 6], 'to': [8, 6], 'num_images': 3, 'num_episodes': 1},
+        {'from': [16, 12], 'to': [8, 6], 'num_images': 6, 'num_episodes': 2}])
+
   def test_every_nth(self):
     images = own_data.frames(np.random.default_rng(0), 8)
     self._write('a', images)
     _, read = self._import(frame_skip=3)
     np.testing.assert_array_equal(read.observations, images[[0, 3, 6]])
+
+  def test_card_names_the_folder_of_each_episode(self):
+    rng = np.random.default_rng(0)
+    for name, length in (('b', 4), ('a10', 5), ('a9', 6), ('short', 1)):
+      self._write(name, own_data.frames(rng, length))
+    card, read = self._import()
+    self.assertEqual(card['source_files'], [
+        {'name': name, 'steps_per_second': None} for name in ('a9', 'a10', 'b')])
+    self.assertEqual(read.num_transitions.tolist(), [5, 4, 3])
 
   def test_numbers_are_sorted_as_numbers(self):
     self.assertEqual(sorted(['b10', 'b9', 'a', '10', '9', 'b9c'], key=import_images.natural_order),
@@ -110,9 +129,24 @@ class ImportImagesTest(parameterized.TestCase):
     write_csv(path, [('a', t, 'up', 1) for t in range(4)], columns)
     self.assertRegex(self._problem(env), 'reward 1.0 at step 3, the last frame, which has no ')
 
+  def test_lines_may_be_added_that_say_what_was_not_said(self):
+    self._write('a', own_data.frames(np.random.default_rng(0), 5))
+    path = self._source / 'actions.csv'
+    path.write_text('file,step,action\na,0,up\na,1,\na,2,\na,1,jump\na,2,\na,3,noop\n')
+    _, read = self._import()
+    self.assertEqual(read.actions.tolist(), [1, 3, 0, 0, 0])
+    self.assertEqual(read.is_labelled.tolist(), [True, True, False, True, False])
+    env = own_data.environment(reward=environment_file.Reward(), returns=(0, 9))
+    path.write_text('file,step,action,reward\na,0,up,1\na,1,,2\na,2,,3\na,3,,0\na,1,jump\n')
+    _, read = self._import(env)
+    self.assertEqual(read.actions.tolist(), [1, 3, 0, 0, 0])
+    self.assertEqual(read.rewards.tolist(), [1, 2, 3, 0, 0])
+    path.write_text('file,step,action,reward\na,0,up,1\na,0,,1\n')
+    self.assertRegex(self._problem(env), "line 3: reward of step 0 of 'a' is listed a second time")
+
   @parameterized.parameters(
       ([('b', 0, 'up')], "actions.csv: file is 'b' .*names of what lies beside it, e.g. 'a'"),
-      ([('a', 0, 'up'), ('a', 0, 'up')], "actions.csv, line 3: step 0 of 'a' is listed a second"),
+      ([('a', 0, 'up'), ('a', 0, 'up')], "actions.csv, line 3: action of step 0 of 'a' is li"),
       ([('a', -1, 'up')], "actions.csv, line 2: step is '-1'; expected an integer from 0"),
       ([('a', 0, 'down')], "actions.csv, line 2: action is 'down'; expected one of actions.legal"),
       ([('a', 0, '4')], "actions.csv, line 2: action is 4; expected one of actions.legal"),
@@ -130,8 +164,9 @@ class ImportImagesTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ('actions.csv', 'file,step,acton\n', None),
-      ('actions.csv', 'file,step,acton\na,0,up\n', r"line 2: columns are .*'acton'.*expected"),
-      ('actions.csv', 'file,step,action,rewards\na,0,up,1\n', "columns are .*'rewards'"),
+      ('actions.csv', 'file,step,acton\na,0,up\n', r"line 1: columns are .*'acton'.*expected"),
+      ('actions.csv', 'file,step,action,rewards\na,0,up,1\n', "line 1: columns are .*'rewards'"),
+      ('actions.csv', 'file,step\na,0\na,1\n', "line 1: columns are .*expected"),
       ('actions.csv', 'file,step,action,reward\na,0,up,much\n', "line 2: reward is 'much'"),
       ('actions.csv', 'file,step,action\na,0,up,1,2\n', 'line 2: columns are'),
       ('actions.jsonl', '{"file": "a", "step": 0, "action": 1}\nup\n', r"columns are \['up'\]"),

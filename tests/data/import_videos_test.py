@@ -11,7 +11,7 @@ from absl.testing import absltest, parameterized
 from PIL import Image
 
 from alpt_jax import video
-from alpt_jax.data import import_videos
+from alpt_jax.data import import_videos, source_files
 from tests.data import import_images_test, own_data
 
 _GREY = (16, 32, 1)
@@ -104,6 +104,17 @@ class ImportVideosTest(parameterized.TestCase):
   def test_gif_of_one_speed_needs_no_rate(self):
     video.write(self._source / 'a.gif', moving(6), fps=15)
     np.testing.assert_array_equal(self._import()[1].observations, moving(6))
+
+  def test_card_says_how_many_steps_a_second_of_each_file_has(self):
+    write(self._source / 'b.mkv', moving(8), 30)
+    write(self._source / 'a10.mp4', moving(12, seed=1), 60, 'mp4v')
+    write(self._source / 'a9.mkv', moving(3), 30)  # Too short.
+    video.write(self._source / 'c.gif', moving(8, seed=2), fps=15)  # 60 ms a picture, not 66.7.
+    card, read = self._import(frame_skip=2, window=3)
+    found = source_files.read(self._parent / 'data', read.num_episodes)
+    self.assertEqual([file.name for file in found], ['a10.mp4', 'b.mkv', 'c.gif'])
+    np.testing.assert_allclose([file.steps_per_second for file in found], [30, 15, 1 / .12])
+    self.assertEqual(card['source_files'], [file._asdict() for file in found])
 
   def test_gif_of_several_speeds_needs_the_rate(self):
     frames = moving(6)

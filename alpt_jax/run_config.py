@@ -1,0 +1,113 @@
+"""The config of a run: what no data could make right, and what older runs did not say.
+
+What the data has to be like, whoever reads it says.
+"""
+
+import dataclasses
+import math
+import operator
+
+from alpt_jax import domains, methods, pseudo_labels
+
+# What runs did before there were these.
+NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
+            'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
+            'pseudo_labels.threshold': .5}
+_AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
+               'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
+               'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
+               'sharding.fsdp', 'sharding.accumulate',
+               'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
+               'distributed.hang_timeout_seconds')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
+_CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
+
+
+def check_run(config):
+  """Refuses a config that no data could make right.
+
+  Args:
+    config: the run's.
+
+  Returns:
+    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `domains.specs`.
+
+  Raises:
+    ValueError: naming the field.
+  """
+  for keys, least in ((_AT_LEAST_1, 1), (_AT_LEAST_0, 0)):
+    for key in keys:
+      value = operator.attrgetter(key)(config)
+      if value < least:
+        raise ValueError(f'{key} is {value}; expected at least {least}.')
+  for key in (*(f'optimizer.{name}' for name in config.optimizer), 'reward_weight'):
+    value = operator.attrgetter(key)(config)
+    if not (value >= 0 and math.isfinite(value)):  # Nor is NaN.
+      raise ValueError(f'{key} is {value}; expected a number of at least 0.')
+  for key in ('idm_dropout', 'dt_dropout'):
+    if not 0 <= config.model[key] < 1:
+      raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
+  phase = methods.phase_of(config.method, config.phase)
+  mode = config.pseudo_labels.mode
+  if mode != 'hard' and not phase.is_labelled_by_idm:
+    raise ValueError(f'pseudo_labels.mode is {mode!r}, and no IDM labels in phase {config.phase!r} '
+                     f"of method {config.method!r}; expected 'hard', or a method like 'alpt'.")
+  if phase.q:
+    _check_cql(config)
+  if not config.train_dt:
+    if not phase.idm:
+      raise ValueError(f'train_dt is False, and method {config.method!r} trains no IDM in phase '
+                       f'{config.phase!r}: nothing is left to train.')
+    phase = dataclasses.replace(phase, dt=())
+  names = (*domains.targets(config), *config.sources)
+  for target in domains.targets(config):
+    if target in config.sources:
+      raise ValueError(f'sources contain the target {target}: sources are fully labelled, no '
+                       'action would be hidden. Take it out of --config.sources.')
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f'{name} is named {names.count(name)} times among target and sources; '
+                       'expected every environment once.')
+  if config.phase == 'finetune' and methods.METHODS[config.method].pretrain and (
+      not config.init_from):
+    raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
+                     'pretrained. Give --config.init_from=<run directory of the pretraining>.')
+  specs = domains.specs(config)
+  if not phase.q:
+    _check_patches(config.model.patch_size, specs[0])  # The others look the same.
+  return phase, specs
+
+
+def _check_patches(size, spec):
+  """Refuses patches that do not fill the pictures."""
+  if spec.observation_kind == 'vector' or spec.observation_kind == 'grid' and not size:
+    return
+  height, width = spec.observation_shape[:2]
+  divisors = [n for n in range(1, min(height, width) + 1) if not height % n and not width % n]
+  if size not in divisors:
+    raise ValueError(f'model.patch_size is {size}; expected one of {divisors}, which divide the '
+                     f'{height} x {width} of observations of {spec.name}. Change it, or the shape '
+                     'of the observations.')
+
+
+def _check_cql(config):
+  """Refuses what `check_run` is to refuse of a run that trains a Q-network."""
+  settings = config.get('cql')
+  if settings is None:
+    raise ValueError(f'method is {config.method!r}, which experiment {config.experiment!r} does '
+                     'not have; expected another, or experiments/configs/atari.py.')
+  for key in _CQL_AT_LEAST_1:
+    if settings[key] < 1:
+      raise ValueError(f'cql.{key} is {settings[key]}; expected at least 1.')
+  for key in ('kappa', 'min_q_weight', 'learning_rate', 'adam_epsilon'):
+    if not (settings[key] >= 0 and math.isfinite(settings[key])):
+      raise ValueError(f'cql.{key} is {settings[key]}; expected a number of at least 0.')
+  for key in ('discount', 'epsilon'):
+    if not 0 <= settings[key] <= 1:
+      raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
+  if config.augmentation != 'none':
+    raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
+  if config.sharding.accumulate != 1:
+    raise ValueError(f'sharding.accumulate is {config.sharding.accumulate}; method '
+                     f'{config.method!r} computes its batch in one piece. Use 1.')

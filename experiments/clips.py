@@ -1,0 +1,68 @@
+"""Says which clips of a dataset to label next: a run's IDM is unsure of them, and they differ.
+
+python -m experiments.clips --run=runs/own/idm
+python -m experiments.clips --run=runs/breakout --known=run --num_clips=50 --output=next
+
+Prints the clips, the most useful first, by the file that was imported and the seconds in it, and
+writes them to clips/clips.json in the run directory. For imports of videos and images it writes
+clips/actions.csv, too: a list of actions for experiments.collect import, with the steps of the
+clips and room for what was done there. What else is written stands in alpt_jax/clips_run.py. That
+labels of these clips help more than those of others has not been tested.
+"""
+
+import os
+
+from absl import flags
+
+from alpt_jax import (
+    clips_run,
+    compilation_cache,
+    label_run,
+    sharding,
+    trained_idm,
+    votes,
+    whole_files,
+)
+from experiments import cli
+
+_RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
+_NUM_CLIPS = flags.DEFINE_integer('num_clips', 20, 'How many, at most.')
+_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; must not exist; by default, '
+                              'clips in the run directory.')
+_DATASET = flags.DEFINE_string('dataset', '', 'Directory of the dataset; by default, that of the '
+                               "run's target.")
+_ENVIRONMENT = flags.DEFINE_string('environment', '', 'Name of its environment, where the dataset '
+                                   "has no environment.json; by default, the run's target.")
+_KNOWN = flags.DEFINE_enum('known', None, label_run.KNOWN, 'Which actions have labels: those that '
+                           'the data calls known, or those that training was given.')
+_DATA_DIR = flags.DEFINE_string('data_dir', '', "Where the run's data is, if it has moved since.")
+
+
+def main():
+  """Picks clips."""
+  if not _RUN.value:
+    raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/own/idm.')
+  output = _OUTPUT.value or os.path.join(_RUN.value, 'clips')
+  whole_files.check_new(output)  # Before anything is read.
+  trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
+  compilation_cache.use(trained.config.compilation_cache_dir)
+  mesh = sharding.make_mesh(num_devices=1)
+
+  def make_predict_fn(spec):
+    vote_fn = votes.VoteFn(trained.idm, spec, mesh)
+    return lambda episodes, numbers: votes.predict(
+        vote_fn, trained.params, episodes, numbers, window=trained.config.window)
+
+  found = clips_run.clips_run(
+      trained, make_predict_fn, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
+      known=_KNOWN.value or '', num_clips=_NUM_CLIPS.value)
+  written = clips_run.write(found, output)
+  print('\n'.join(clips_run.table(found)))
+  print(f'Wrote {" and ".join(written)}.')
+  if clips_run.has_files(found):
+    print(f'Fill in actions there, add the lines to the {clips_run.ACTIONS} beside what was '
+          'imported, and import that again, into another directory.')
+
+
+if __name__ == '__main__':
+  cli.run_without_config(main)
