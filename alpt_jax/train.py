@@ -50,8 +50,6 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
 
-check_run = run_config.check_run  # Who trains with a config checks it here.
-
 
 class Data(NamedTuple):
   """The data of a run.
@@ -304,7 +302,7 @@ def _prepare(config, workdir):
   if '://' in workdir:
     raise ValueError(f'workdir is {workdir}; expected a directory of the file system. Mount the '
                      'bucket.')
-  phase, specs = check_run(config)
+  phase, specs = run_config.check_run(config)
   if config.wandb_project:
     wandb_run.check_installed()
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)

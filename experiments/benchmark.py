@@ -35,14 +35,15 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import (
-    evaluate,
-    flops,
-    methods,
-    metrics,
-    program,
-    sharding,
-    train,
-    whole_files,
+  evaluate,
+  flops,
+  methods,
+  metrics,
+  program,
+  run_config,
+  sharding,
+  train,
+  whole_files,
 )
 from alpt_jax.data import pipeline
 from alpt_jax.envs import maze
@@ -95,7 +96,7 @@ class Update:
     Args:
       config: of a run.
     """
-    phase, specs = train.check_run(config)
+    phase, specs = run_config.check_run(config)
     if phase.q:
       raise ValueError(f'method is {config.method!r}, which trains neither IDM nor DT; those are '
                        "measured. Choose another, e.g. 'alpt'.")

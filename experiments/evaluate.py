@@ -15,16 +15,17 @@ import os
 from absl import flags
 
 from alpt_jax import (
-    acting,
-    checkpoints,
-    compilation_cache,
-    domains,
-    label_quality,
-    program,
-    sharding,
-    train,
-    video,
-    whole_files,
+  acting,
+  checkpoints,
+  compilation_cache,
+  domains,
+  label_quality,
+  program,
+  run_config,
+  sharding,
+  train,
+  video,
+  whole_files,
 )
 from experiments import cli
 
@@ -38,7 +39,7 @@ def main(config):
     video.check_path(_VIDEO.value)  # Not after all games have been played.
     if not config.train_dt:
       raise ValueError('--video: the run has no agent (train_dt is False). Leave it out.')
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
   directory = os.path.join(config.workdir, 'checkpoints')
   step = checkpoints.latest_step(directory)

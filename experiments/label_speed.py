@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from alpt_jax import alpt, domains, program, sharding, train, votes
+from alpt_jax import alpt, domains, program, run_config, sharding, votes
 from alpt_jax.data import labelled_dataset, records, rlds
 from experiments import cli
 
@@ -55,7 +55,7 @@ def directories(config):
 
 def measure(config, strides, num_turns):
   """Returns what is printed."""
-  _, specs = train.check_run(config)
+  _, specs = run_config.check_run(config)
   spec, window = specs[0], config.window
   networks = program.make_networks(config, spec)
   params = alpt.init_params(jax.random.key(0), networks, window=window)['idm']

@@ -27,7 +27,16 @@ import time
 
 from absl import flags
 
-from alpt_jax import findings_budget, metrics, report, suite, train, versions, whole_files
+from alpt_jax import (
+  findings_budget,
+  metrics,
+  report,
+  run_config,
+  suite,
+  train,
+  versions,
+  whole_files,
+)
 from experiments import cli, estimates, runs, submission
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
@@ -261,7 +270,7 @@ def main(config):
   planned = plan(config)
   _check_results(directory / 'results.json', config)
   for run in planned:  # Mistakes in a config show before anything is recorded or trained.
-    train.check_run(runs.run_config(config, run))
+    run_config.check_run(runs.run_config(config, run))
     runs.seconds(config, run)  # A damaged file, not after hours.
   submission.check(config, is_dry_run=_DRY_RUN.value)
   missing = estimates.missing_data(config, runs.environments(planned))

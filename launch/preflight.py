@@ -19,7 +19,7 @@ import time
 import jax
 from absl import flags
 
-from alpt_jax import flops, methods, program, sharding, train
+from alpt_jax import flops, methods, program, run_config, sharding
 from experiments import cli
 from launch import chips, hlo
 
@@ -51,7 +51,7 @@ def compile_update(config, topology):
   devices = chips.devices(topology)
   if config.phase == 'finetune' and not config.init_from:
     config.init_from = '(not needed here)'
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, devices=devices)
   program.check_rows(config, phase, specs, mesh)
   made = program.make_program(config, phase, specs, mesh)
@@ -107,7 +107,7 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
   estimated_ms = compute_ms + sum(exposed)
   hbm_bytes = sum(cost.hbm_bytes for cost in costs)
   # An Atari transition is four frames of the game, in one of which the agent acts.
-  window = program.window_of(config, train.check_run(config)[0])
+  window = program.window_of(config, run_config.check_run(config)[0])
   num_frames = num_windows * window * (4 if config.experiment == 'atari' else 1)
   collectives = collections.defaultdict(lambda: dict(count=0, bytes=0, exposed_ms=0.))
   for move, exposed_ms in zip(moves, exposed, strict=True):

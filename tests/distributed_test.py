@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, distributed, program, sharding, train
+from alpt_jax import checkpoints, distributed, program, run_config, sharding, train
 from tests import maze_data, processes
 
 _RTOL = 1e-5  # As in sharding_test.py.
@@ -44,7 +44,7 @@ def metrics_of(workdir):
 
 def state_of(config, mesh):
   """The newest state of a run as numpy arrays, read onto a mesh."""
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   config.sharding.optimizer = True
   abstract = program.make_program(config, phase, specs, mesh).state
   with checkpoints.Checkpoints(

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, label, label_run, sharding, train, trained_idm
+from alpt_jax import domains, label, label_run, run_config, sharding, train, trained_idm
 from alpt_jax.data import labels, rlds
 from tests import maze_data, own_runs
 
@@ -171,7 +171,7 @@ class OwnDataTest(parameterized.TestCase):
     self.assertEqual(content['actions']['space'], list(own_runs.ACTIONS))
     config = own_runs.config(self.root, self.root / 'dt', 'tiny,target=Labelled,method=dt')
     self.assertEqual(train.train(config, config.workdir), train.DONE)
-    phase, _ = train.check_run(config)
+    phase, _ = run_config.check_run(config)
     read = train.read_data(config, phase).episodes['Labelled']
     self.assertEqual([read.actions_of(e)[1].sum() for e in range(4)], [20, 30, 25, 9])
 

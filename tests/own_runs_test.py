@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, train, votes
+from alpt_jax import domains, run_config, train, votes
 from alpt_jax.data import labelled_dataset, labels, records
 from experiments import train as train_program
 from experiments.configs import maze
@@ -113,7 +113,7 @@ class OwnDataTest(parameterized.TestCase):
 
   def read(self, argument):
     config = self.config(argument=argument)
-    phase, _ = train.check_run(config)
+    phase, _ = run_config.check_run(config)
     return train.read_data(config, phase)
 
   def test_another_idm_takes_no_label_for_a_known_action(self):
@@ -175,7 +175,7 @@ class OwnDataTest(parameterized.TestCase):
     (self.root / 'Cousin').mkdir()
     own_runs.environment_file.write(self.root / 'Cousin' / 'environment.json', described)
     with self.assertRaisesRegex(ValueError, message):
-      train.check_run(self.config(argument='tiny,sources=Cousin'))
+      run_config.check_run(self.config(argument='tiny,sources=Cousin'))
 
   def test_says_which_data_has_no_rewards(self):
     self.write()
@@ -210,23 +210,23 @@ class OwnDataTest(parameterized.TestCase):
     self.write('Paid', described=own_runs.environment('Paid', reward=True))
     for argument in ('tiny', 'tiny,target=Paid,sources=Play'):
       with self.assertRaisesRegex(ValueError, 'reward_weight is 0.5, and Play has no rewards'):
-        train.check_run(self.config(argument=argument, reward_weight=.5))
-    train.check_run(self.config(argument='tiny,target=Paid', reward_weight=.5))
+        run_config.check_run(self.config(argument=argument, reward_weight=.5))
+    run_config.check_run(self.config(argument='tiny,target=Paid', reward_weight=.5))
 
   def test_refuses_a_game_that_the_data_is_not_of(self):
     self.write()
     config = self.config()
     config.evaluation.game = 'Breakout'
     with self.assertRaisesRegex(ValueError, 'evaluation.game is Breakout; expected observations'):
-      train.check_run(config)
+      run_config.check_run(config)
 
   def test_names_the_directory_that_is_not_there(self):
     self.write('Other')
     with self.assertRaisesRegex(
         FileNotFoundError, r"no environment 'Play'; data_dir has \['Other'\]"):
-      train.check_run(self.config())
+      run_config.check_run(self.config())
     with self.assertRaisesRegex(FileNotFoundError, 'Play/environment.json: no such file'):
-      train.check_run(self.config())
+      run_config.check_run(self.config())
 
 
 if __name__ == '__main__':

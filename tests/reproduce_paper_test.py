@@ -10,7 +10,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import program, suite, train
+from alpt_jax import program, run_config, suite
 from experiments import estimates, reproduce, runs
 from experiments.configs import atari, paper
 from tests import maze_data
@@ -38,7 +38,7 @@ class PlanTest(parameterized.TestCase):
     config, planned = plan(figure, preset)
     self.assertLen({run.name for run in planned}, len(planned))
     for i, run in enumerate(planned):
-      train.check_run(runs.run_config(config, run))
+      run_config.check_run(runs.run_config(config, run))
       if run.after is not None:
         self.assertIn(run.after, planned[:i])
 
@@ -67,7 +67,7 @@ class PlanTest(parameterized.TestCase):
     for run in planned:
       own = runs.run_config(config, run)
       if own.phase == 'pretrain':
-        phase, specs = train.check_run(own)
+        phase, specs = run_config.check_run(own)
         shares = program.shares(own, phase, specs)
         for network in ({'idm'}, {'dt', 'limited'}):
           self.assertLessEqual(
@@ -78,7 +78,7 @@ class PlanTest(parameterized.TestCase):
     config, planned = plan(figure, 'paper')
     for run in planned:
       own = runs.run_config(config, run)
-      phase, specs = train.check_run(own)
+      phase, specs = run_config.check_run(own)
       for rows in program.part_rows(own, phase, specs).values():
         self.assertEqual(rows % own.sampling.num_shards, 0, msg=run.name)
         if phase.q:  # 32 transitions of CQL are for one chip, or 8, or 32.

@@ -15,7 +15,7 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from alpt_jax import train
+from alpt_jax import run_config, train
 from experiments import reproduce, runs
 from experiments.configs import maze
 from tests import maze_data
@@ -237,7 +237,7 @@ class PlanTest(absltest.TestCase):
     modes = {}
     for planned in reproduce.plan(config):
       own = runs.run_config(config, planned)
-      train.check_run(own)
+      run_config.check_run(own)
       modes.setdefault(own.pseudo_labels.mode, set()).add(own.method)
     self.assertEqual(modes['soft'], {'alpt', 'alpt_idm_only', 'dt1_idm'})
     self.assertEqual(modes['hard'], {'dt1', 'oracle'})
@@ -251,7 +251,7 @@ class PlanTest(absltest.TestCase):
       own = runs.run_config(config, planned)
       if own.pseudo_labels.mode != 'hard':
         with self.assertRaisesRegex(ValueError, 'pseudo_labels.mode is .* no IDM labels'):
-          train.check_run(own)
+          run_config.check_run(own)
         refused += 1
     self.assertEqual(refused, 15)
 
@@ -272,7 +272,7 @@ class PlanTest(absltest.TestCase):
                    target=run.changes['target'])
       self.assertEqual(common, {key: value for key, value in (config.to_dict() | seeds).items()
                                 if key in common})
-      train.check_run(own)
+      run_config.check_run(own)
     self.assertEqual(labels, {(mode, temperature): [0, 1, 2] for mode, temperature in (
         ('hard', 1.), ('soft', 1.), ('soft', 2.), ('sampled', 1.), ('weighted', 1.),
         ('thresholded', 1.))})

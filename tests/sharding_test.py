@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import program, sharding, train, types
+from alpt_jax import program, run_config, sharding, train, types
 from alpt_jax.data import pipeline
 from tests import maze_data
 
@@ -50,7 +50,7 @@ class RuleTest(parameterized.TestCase):
 
   def test_state_has_a_sharding_for_every_leaf(self):
     config = maze_data.config('unused')
-    phase, specs = train.check_run(config)
+    phase, specs = run_config.check_run(config)
     config.model.d_model = 64
     config.sharding.update(fsdp=2, optimizer=True)
     state = program.make_program(config, phase, specs, sharding.make_mesh(fsdp=2)).state
@@ -69,7 +69,7 @@ class RuleTest(parameterized.TestCase):
 
   def test_rows_that_do_not_divide_are_refused_by_the_part_that_has_them(self):
     config = maze_data.config('unused', batch_size=24)
-    phase, specs = train.check_run(config)
+    phase, specs = run_config.check_run(config)
     with self.assertRaisesRegex(
         ValueError, r'^idm_batch_size is 12, windows of idm 12; expected multiples of 8 .* Use 16'):
       program.check_rows(config, phase, specs, sharding.make_mesh())
@@ -102,7 +102,7 @@ def make_config(workdir, *, dropout=.1, **settings):
 def first_updates(num_updates=3, **settings):
   """Losses and state after some updates on some devices."""
   config = make_config('unused', **settings)
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   made = program.make_program(config, phase, specs, mesh)
   streams = train.make_streams(config, phase, specs, train.read_data(config, phase))

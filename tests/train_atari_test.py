@@ -10,7 +10,16 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, domains, label_quality, methods, program, sharding, train
+from alpt_jax import (
+  checkpoints,
+  domains,
+  label_quality,
+  methods,
+  program,
+  run_config,
+  sharding,
+  train,
+)
 from alpt_jax.data import episode_files, labels, pipeline
 from experiments.configs import atari
 from tests import atari_runs
@@ -18,7 +27,7 @@ from tests import atari_runs
 
 def lower(config):
   """Traces the update of a config as `train` makes it."""
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   mesh = sharding.make_mesh(num_devices=1)
   made = program.make_program(config, phase, specs, mesh)
   return made.update.lower(
@@ -185,7 +194,7 @@ class TrainAtariTest(parameterized.TestCase):
   def assert_same_params(self, *configs):
     params = []
     for config in configs:
-      phase, specs = train.check_run(config)
+      phase, specs = run_config.check_run(config)
       abstract = program.make_program(
           config, phase, specs, sharding.make_mesh(num_devices=1)).state
       params.append(checkpoints.restore_params(
@@ -235,7 +244,7 @@ class TrainAtariTest(parameterized.TestCase):
 
   def test_environments_have_equal_weight(self):
     config = self.config('weights')
-    phase, specs = train.check_run(config)
+    phase, specs = run_config.check_run(config)
     streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
     self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
                      [('idm', 1, 5), ('idm', 0, 5), ('dt', 1, 5), ('limited', 0, 5)])

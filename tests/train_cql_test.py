@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, domains, flops, program, sharding, train
+from alpt_jax import checkpoints, domains, flops, program, run_config, sharding, train
 from alpt_jax.data import episode_files, labels, pipeline
 from experiments import evaluate as evaluate_binary
 from experiments.configs import atari, maze
@@ -21,7 +21,7 @@ _RTOL = 1e-5  # Float32 sums in another order.
 
 def restored(config):
   """Parameters, target parameters and optimizer state of a run's newest checkpoint."""
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   abstract = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1)).state
   with checkpoints.Checkpoints(
       pathlib.Path(config.workdir, 'checkpoints'), save_every_steps=1) as saved:
@@ -70,14 +70,14 @@ class TrainCqlTest(parameterized.TestCase):
   def test_labels_are_those_of_the_other_methods(self):
     config = self.config('dt1')
     config.method = 'dt1'
-    phase, _ = train.check_run(config)
+    phase, _ = run_config.check_run(config)
     ours = labels.read_choice(pathlib.Path(self.unbroken.workdir, 'labels.json'))
     theirs = train.read_data(config, phase).choices['Breakout']
     np.testing.assert_array_equal(ours.windows, theirs.windows)
     self.assertEqual(ours[1:], theirs[1:])
 
   def test_every_labelled_transition_is_learned_from_and_no_other(self):
-    phase, specs = train.check_run(self.unbroken)
+    phase, specs = run_config.check_run(self.unbroken)
     data = train.read_data(self.unbroken, phase)
     streams = train.make_streams(self.unbroken, phase, specs, data)
     self.assertEqual([(s.part, s.rows) for s in streams], [('q', 4)])
@@ -108,7 +108,7 @@ class TrainCqlTest(parameterized.TestCase):
   def test_large_tensors_are_cut_as_those_of_other_methods(self):
     config = self.config('cut')
     config.cql.hidden = 64
-    phase, specs = train.check_run(config)
+    phase, specs = run_config.check_run(config)
     state = program.make_program(config, phase, specs, sharding.make_mesh(fsdp=2)).state
     for params in (state.q.params, state.target_params):
       self.assertIn('fsdp', params['hidden']['kernel'].sharding.spec)
@@ -177,19 +177,19 @@ class TrainCqlTest(parameterized.TestCase):
 
   def test_what_it_has_not_is_refused(self):
     with self.assertRaisesRegex(ValueError, "'cql' has no phase 'pretrain'"):
-      train.check_run(self.config('phase', phase='pretrain'))
+      run_config.check_run(self.config('phase', phase='pretrain'))
     with self.assertRaisesRegex(ValueError, 'init_from is there; .*Leave it empty'):
       train.train(self.config('start', init_from='there'), str(self.root / 'start'))
     with self.assertRaisesRegex(ValueError, "augmentation is 'shift'; method 'cql' has none"):
-      train.check_run(self.config('shift', augmentation='shift'))
+      run_config.check_run(self.config('shift', augmentation='shift'))
     maze_config = maze.get_config('tiny')
     maze_config.method = 'cql'
     with self.assertRaisesRegex(ValueError, "method is 'cql', which experiment 'maze' does not"):
-      train.check_run(maze_config)
+      run_config.check_run(maze_config)
 
   def test_work_of_an_update(self):
     config = self.config('flops')
-    phase, specs = train.check_run(config)
+    phase, specs = run_config.check_run(config)
     mesh = sharding.make_mesh(num_devices=1)
     networks = program.make_program(config, phase, specs, mesh).networks
     work = flops.update(networks, program.abstract_batches(config, phase, specs, mesh), window=1,
@@ -201,7 +201,7 @@ class TrainCqlTest(parameterized.TestCase):
 
 def train_start(config):
   """The parameters that a run starts from."""
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
   return made.init(jax.random.split(jax.random.key(config.seed))[0]).q.params
 
@@ -212,7 +212,7 @@ class ConfigTest(absltest.TestCase):
     for target in atari.FIVE:
       config = atari.get_config(f'paper,method=cql,phase=finetune,target={target}')
       self.assertEqual((config.num_labels, config.num_steps), (10_000, 100 * 62_500))
-      phase, specs = train.check_run(config)
+      phase, specs = run_config.check_run(config)
       program.check_rows(config, phase, specs, sharding.make_mesh())
       self.assertEqual(program.part_rows(config, phase, specs), {'q': 32})
 

@@ -15,14 +15,14 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, methods, metrics, program, sharding, train
+from alpt_jax import checkpoints, methods, metrics, program, run_config, sharding, train
 from alpt_jax.data import labels, rlds
 from tests import events_test, maze_data, wandb_run_test
 
 
 def abstract_state(config):
   """Shapes of a run's state, on one device."""
-  phase, specs = train.check_run(config)
+  phase, specs = run_config.check_run(config)
   return program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1)).state
 
 
