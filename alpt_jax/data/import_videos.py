@@ -99,7 +99,7 @@ def _num_frames(path):
 
 
 def _steps_per_second(path, frame_skip, expected):
-  """How many kept frames a second of a video has; None of a .gif that does not say."""
+  """How many kept frames a second of a video has; None if it does not say."""
   if path.lower().endswith('.gif'):
     with Image.open(path) as image:
       durations = _durations(image)
@@ -108,9 +108,10 @@ def _steps_per_second(path, frame_skip, expected):
     return num_frames / frame_skip / seconds if seconds else None
   video = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
   try:
-    return video.get(cv2.CAP_PROP_FPS) / frame_skip
+    rate = video.get(cv2.CAP_PROP_FPS)
   finally:
     video.release()
+  return rate / frame_skip if rate > 0 else None
 
 
 def _read_video(path, frame_skip, steps_per_second, passed):
