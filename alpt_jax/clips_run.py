@@ -1,6 +1,6 @@
 """Which clips of a dataset somebody should label next, by the IDM of a run.
 
-Episodes are cut into windows as long as the IDM's, side by side, and `clips.choose` picks those
+Episodes are cut into clips of one length, side by side, and `clips.choose` picks those
 that the IDM is unsure of and that look different from what has labels and from each other. That
 their labels help more than those of other clips has not been tested.
 
@@ -10,10 +10,10 @@ found is a dict that JSON can hold:
   run, step       directory of the run; updates after which its IDM was saved
   dataset, dataset_digest, environment   what was looked at
   known           whose word on known actions counted, see `label_run.label_run`
-  window          transitions of a clip
+  length          transitions of a clip
   frame_skip      every how manyth frame of a file is a step; None if the data does not say
-  num_labelled    windows with a known action, which are no candidates
-  num_unlabelled  windows without one
+  num_labelled    clips with a known action, which are no candidates
+  num_unlabelled  clips without one
   versions        {package: version}
   clips           list, the most useful first, each with
     rank            1, 2, ..
@@ -43,7 +43,7 @@ _WINDOWS_AT_A_TIME = 16  # Whose frames are in memory.
 
 
 class _Windows(NamedTuple):
-  """W windows of a dataset.
+  """W clips of a dataset.
 
   Attributes:
     episode: [W] int64.
@@ -60,7 +60,7 @@ class _Windows(NamedTuple):
 
 
 def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='', num_clips=20,
-              progress=True):
+              length=0, progress=True):
   """Picks clips of a dataset.
 
   Args:
@@ -70,6 +70,7 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
     dataset, environment, known: as of `label_run.label_run`. What is known in other datasets, such
       as that of the run, is not looked at.
     num_clips: how many at most, at least 1.
+    length: transitions of a clip; 0 for the window of the IDM.
     progress: whether to write progress to standard error.
 
   Returns:
@@ -80,6 +81,9 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
   """
   if num_clips < 1:
     raise ValueError(f'num_clips is {num_clips}; expected at least 1.')
+  if length < 0:
+    raise ValueError(f'length is {length}; expected at least 1, or 0 for the window of the IDM.')
+  length = length or trained.config.window
   name, spec, source = label_run.open_dataset(trained, dataset, environment)
   known, digest = label_run.which_known(known, source), rlds.dataset_digest(source.directory)
   is_known_fn = (label_run.known_by_run(trained, name, source.directory, digest)
@@ -91,49 +95,49 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
     progress_fn = stack.enter_context(metrics.Progress(
         num_episodes, label=f'looking at {spec.name}', unit='episodes')).update if progress else (
             lambda done: None)
-    found, num_windows = _look(source, pieces, make_predict_fn(spec), is_known_fn, spec,
-                               trained.config.window, progress_fn)
+    found, num_all = _look(source, pieces, make_predict_fn(spec), is_known_fn, spec, length,
+                           progress_fn)
   if found is None or found.is_labelled.all():
-    raise ValueError(f'{source.directory}: no {trained.config.window} transitions in a row are '
+    raise ValueError(f'{source.directory}: no {length} transitions in a row are '
                      'without a known action; expected some, to be labelled. Choose another '
                      '--dataset.')
   num_labelled = int(found.is_labelled.sum())
   chosen = clips.choose(
       found.unsure, clips.balanced(found.looks), num_clips, episode=found.episode,
-      start=found.start, window=trained.config.window, is_labelled=found.is_labelled)
+      start=found.start, window=length, is_labelled=found.is_labelled)
   return {
       'run': str(trained.directory), 'step': trained.step, 'dataset': str(source.directory),
       'dataset_digest': digest, 'environment': spec.name, 'known': known,
-      'window': trained.config.window, 'frame_skip': _frame_skip(source.directory),
-      'num_labelled': num_labelled, 'num_unlabelled': num_windows - num_labelled,
+      'length': length, 'frame_skip': _frame_skip(source.directory),
+      'num_labelled': num_labelled, 'num_unlabelled': num_all - num_labelled,
       'versions': versions.current(),
-      'clips': [_clip(rank, found, i, files, trained.config.window)
+      'clips': [_clip(rank, found, i, files, length)
                 for rank, i in enumerate(chosen.tolist(), 1)]}
 
 
-def _look(source, pieces, predict, is_known_fn, spec, window, progress_fn):
+def _look(source, pieces, predict, is_known_fn, spec, length, progress_fn):
   """Returns the `_Windows` to choose from, None without any, and how many there are in all."""
-  found, num_windows, num_episodes = None, 0, 0
+  found, num_clips, num_episodes = None, 0, 0
   for piece in pieces:
     episodes, parts = source.read(piece), [] if found is None else [found]
     for said in predict(episodes, range(len(episodes.num_transitions))):
       is_known = is_known_fn(piece.first + said.episode, episodes.fields[said.episode])
-      if len(is_known) >= window:
-        part = _windows(said, episodes, is_known, spec, window)
+      if len(is_known) >= length:
+        part = _windows(said, episodes, is_known, spec, length)
         parts.append(part._replace(episode=part.episode + piece.first))
-        num_windows += len(part.start)
+        num_clips += len(part.start)
       num_episodes += 1
       progress_fn(num_episodes)
     if parts:
       found = _most_unsure(_Windows(*map(np.concatenate, zip(*parts, strict=True))))
-  return found, num_windows
+  return found, num_clips
 
 
-def _windows(said, episodes, is_known, spec, window):
+def _windows(said, episodes, is_known, spec, length):
   """The `_Windows` of an episode; what is left at its end is in none."""
-  starts = np.arange(0, len(is_known) - window + 1, window)
-  rows = starts[:, None] + np.arange(window)
-  looks = [_looks(episodes, said.episode, starts[i:i + _WINDOWS_AT_A_TIME], spec, window)
+  starts = np.arange(0, len(is_known) - length + 1, length)
+  rows = starts[:, None] + np.arange(length)
+  looks = [_looks(episodes, said.episode, starts[i:i + _WINDOWS_AT_A_TIME], spec, length)
            for i in range(0, len(starts), _WINDOWS_AT_A_TIME)]
   return _Windows(
       np.full(len(starts), said.episode), starts, is_known[rows].any(axis=1),
@@ -141,13 +145,13 @@ def _windows(said, episodes, is_known, spec, window):
       np.concatenate(looks))
 
 
-def _looks(episodes, number, starts, spec, window):
+def _looks(episodes, number, starts, spec, length):
   """`clips.looks` of some windows of an episode: [w, 2, F]; values of vectors are its channels."""
   shape = spec.observation_shape
   shape = (1, 1, *shape) if spec.observation_kind == 'vector' else shape
-  frames = np.zeros((len(starts), window + 1, *shape), np.float32)
+  frames = np.zeros((len(starts), length + 1, *shape), np.float32)
   for i, start in enumerate(starts.tolist()):
-    frames[i] = episodes.frames(number, start, start + window + 1).reshape(frames.shape[1:])
+    frames[i] = episodes.frames(number, start, start + length + 1).reshape(frames.shape[1:])
   return clips.looks(frames)
 
 
@@ -164,16 +168,16 @@ def _frame_skip(directory):
   return ((rlds.read_card(directory) or {}).get('metadata') or {}).get('frame_skip')
 
 
-def _clip(rank, found, i, files, window):
+def _clip(rank, found, i, files, length):
   """An entry of `clips`."""
   episode, start = int(found.episode[i]), int(found.start[i])
   file = files[episode] if files else source_files.SourceFile(None)
   rate = file.steps_per_second
   return {
       'rank': rank, 'file': file.name, 'episode': episode, 'first_step': start,
-      'last_step': start + window - 1,
+      'last_step': start + length - 1,
       'first_second': rate and round(start / rate, 3),
-      'last_second': rate and round((start + window) / rate, 3),
+      'last_second': rate and round((start + length) / rate, 3),
       'uncertainty': round(float(found.unsure[i]), 4)}
 
 

@@ -27,6 +27,7 @@ from experiments import cli
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
 _NUM_CLIPS = flags.DEFINE_integer('num_clips', 20, 'How many, at most.')
+_LENGTH = flags.DEFINE_integer('length', 0, 'Steps of a clip; 0 for the window of the IDM.')
 _OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; must not exist; by default, '
                               'clips in the run directory.')
 _DATASET = flags.DEFINE_string('dataset', '', 'Directory of the dataset; by default, that of the '
@@ -55,7 +56,7 @@ def main():
 
   found = clips_run.clips_run(
       trained, make_predict_fn, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
-      known=_KNOWN.value or '', num_clips=_NUM_CLIPS.value)
+      known=_KNOWN.value or '', num_clips=_NUM_CLIPS.value, length=_LENGTH.value)
   written = clips_run.write(found, output)
   print('\n'.join(clips_run.table(found)))
   print(f'Wrote {" and ".join(written)}.')

@@ -95,6 +95,15 @@ class ClipsRunTest(parameterized.TestCase):
       steps = slice(clip['first_step'], clip['last_step'] + 1)
       self.assertFalse(self.read.actions_of(clip['episode'])[1][steps].any())
 
+  def test_clips_can_be_longer_than_the_window(self):
+    found = self.find(num_clips=1000, length=10)
+    places = {(clip['episode'], clip['first_step']) for clip in found['clips']}
+    expected = {
+        (e, start) for e, length in enumerate(LENGTHS) for start in range(0, length - 9, 10)
+        if not self.read.actions_of(e)[1][start:start + 10].any()}
+    self.assertEqual(places, expected)
+    self.assertEqual({c['last_step'] - c['first_step'] for c in found['clips']}, {9})
+
   def test_what_is_read_at_a_time_changes_nothing(self):
     before = self.find()
     with mock.patch.multiple(clips_run, _EPISODES_AT_A_TIME=1, _WINDOWS_AT_A_TIME=2):
@@ -194,6 +203,7 @@ class ClipsRunTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (dict(num_clips=0), 'num_clips is 0; expected at least 1'),
+      (dict(length=-1), 'length is -1; expected at least 1, or 0'),
       (dict(known='me'), "known is 'me'; expected one of"),
       (dict(dataset='/nowhere'), '/nowhere: no such dataset directory'))
   def test_refuses(self, settings, message):
