@@ -283,8 +283,9 @@ class _Work:
   def write(self, i, labelled):
     """Writes a file, whole or not at all, and then what is known of it."""
     path, unfinished = self._path(i), self._private(f'{i:05d}')
-    # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
-    writer = array_record_module.ArrayRecordWriter(unfinished, 'group_size:1')
+    # group_size:1 stores each episode for itself: reading one does not unpack its neighbours. Level
+    # 1 takes 1.7 us for a step of Breakout instead of 4, and files are 2 % larger.
+    writer = array_record_module.ArrayRecordWriter(unfinished, 'group_size:1,zstd:1')
     for record, *_ in labelled:
       writer.write(record)
     writer.close()

@@ -11,7 +11,7 @@ import numpy as np
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _CHANNELS = {0: 1, 2: 3}  # By colour type: grey and RGB.
-_HEADER = 33  # Bytes of the signature and the IHDR chunk.
+NUM_HEADER_BYTES = 33  # Of the signature and the IHDR chunk; `shape` needs no more.
 _FLAT = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 _AT_A_TIME = 64  # Images that are decoded together: small ones stay in the cache.
 _AROUND = 12  # Bytes of a chunk beside its data: length, type, checksum.
@@ -26,7 +26,7 @@ def shape(encoded):
   Returns:
     (height, width, channels), None if it is not an 8 bit grey or RGB PNG.
   """
-  if encoded[:8] != _SIGNATURE or len(encoded) < _HEADER or encoded[24] != 8:
+  if encoded[:8] != _SIGNATURE or len(encoded) < NUM_HEADER_BYTES or encoded[24] != 8:
     return None
   channels = _CHANNELS.get(encoded[25])
   width, height = (int.from_bytes(encoded[i:i + 4], 'big') for i in (16, 20))
@@ -90,9 +90,9 @@ def decode_all(images, encoded):
 def _decode_plain(images, encoded):
   """Decodes images that have the same header and no filters; False if others are among them."""
   _, height, width, channels = images.shape
-  line, header = 1 + width * channels, encoded[0][:_HEADER]
+  line, header = 1 + width * channels, encoded[0][:NUM_HEADER_BYTES]
   if shape(header) != images.shape[1:] or header[28] or (
-      any(e[:_HEADER] != header for e in encoded)):
+      any(e[:NUM_HEADER_BYTES] != header for e in encoded)):
     return False
   inflated = [_inflate(e, height * line) for e in encoded]
   if None in inflated:
@@ -108,7 +108,7 @@ def _inflate(encoded, size):
   """The `size` bytes in the IDAT chunks; None if they are not there, for OpenCV to say why."""
   data = _only_chunk(encoded)
   if data is None:
-    parts, begin = [], _HEADER
+    parts, begin = [], NUM_HEADER_BYTES
     while begin + _AROUND <= len(encoded):
       length = int.from_bytes(encoded[begin:begin + 4], 'big')
       if encoded[begin + 4:begin + 8] == b'IDAT':
@@ -124,7 +124,7 @@ def _inflate(encoded, size):
 
 def _only_chunk(encoded):
   """The data of an image that is one IDAT chunk between header and end; None of others."""
-  begin, end = _HEADER + 8, len(encoded) - _AROUND - 4  # IEND has no data.
+  begin, end = NUM_HEADER_BYTES + 8, len(encoded) - _AROUND - 4  # IEND has no data.
   is_only = encoded[begin - 4:begin] == b'IDAT' and (
       int.from_bytes(encoded[begin - 8:begin - 4], 'big') == end - begin)
   return encoded[begin:end] if is_only else None

@@ -130,12 +130,17 @@ class Dataset:
     rlds.check_flags(where, fields)
     self._check_actions(fields, where)
     if self._spec.observation_kind == 'image':
-      for t, encoded in enumerate(fields['observation']):
-        if png.shape(encoded) != tuple(self._spec.observation_shape):
-          raise ValueError(f'{where}: observation at step {t} is {png.shape(encoded) or "no PNG"}; '
-                           f'{self._spec.name} has {tuple(self._spec.observation_shape)} images, '
-                           '8 bit. Convert the dataset.')
+      self._check_images(fields['observation'], where)
     return fields
+
+  def _check_images(self, images, where):
+    wanted = tuple(self._spec.observation_shape)
+    headers = {encoded[:png.NUM_HEADER_BYTES] for encoded in images}  # Mostly one for all.
+    wrong = {header for header in headers if png.shape(header) != wanted}
+    for t, encoded in enumerate(images if wrong else ()):
+      if encoded[:png.NUM_HEADER_BYTES] in wrong:
+        raise ValueError(f'{where}: observation at step {t} is {png.shape(encoded) or "no PNG"}; '
+                         f'{self._spec.name} has {wanted} images, 8 bit. Convert the dataset.')
 
   def _check_actions(self, fields, where):
     spec = self._spec
