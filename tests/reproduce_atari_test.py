@@ -2,13 +2,13 @@
 
 import collections
 import json
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
 
+import jax
 from absl.testing import absltest, parameterized
 
 from alpt_jax import pseudo_labels
@@ -17,7 +17,6 @@ from experiments.configs import atari
 
 _ROOT = pathlib.Path(__file__).parents[1]
 # These programs compile more than they compute.
-_ENVIRONMENT = os.environ | {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
 
 
 class PlanTest(parameterized.TestCase):
@@ -106,8 +105,8 @@ class ReproduceAtariTest(absltest.TestCase):
         [sys.executable, '-m', 'experiments.reproduce',
          f'--config={_ROOT}/experiments/configs/atari.py:tiny', f'--config.workdir={cls.workdir}',
          f'--config.data_dir={cls.workdir}/data',
-         f'--config.compilation_cache_dir={cls.workdir}/cache'],
-        cwd=_ROOT, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+         f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}'],
+        cwd=_ROOT, capture_output=True, text=True, check=False)
 
   def test_labels_and_scores_are_there(self):
     results = json.loads((self.workdir / 'results.json').read_text())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+import jax
 from absl.testing import absltest, parameterized
 
 from alpt_jax import program, run_config, suite
@@ -17,7 +18,6 @@ from tests import maze_data
 
 _ROOT = pathlib.Path(__file__).parents[1]
 # These programs compile more than they compute.
-_ENVIRONMENT = os.environ | {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
 
 
 def plan(figure, preset):
@@ -171,8 +171,8 @@ class SuiteTest(absltest.TestCase):
         [sys.executable, '-m', 'experiments.reproduce',
          f'--config={_ROOT}/experiments/configs/paper.py:figure={figure},preset=tiny',
          f'--config.workdir={cls.workdir}', f'--config.data_dir={data}',
-         f'--config.compilation_cache_dir={cls.workdir}/cache', *flags],
-        cwd=_ROOT, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+         f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}', *flags],
+        cwd=_ROOT, capture_output=True, text=True, check=False)
 
   def test_dry_run_shows_the_plan_and_does_nothing(self):
     self.assertEqual(self.plan.returncode, 0, self.plan.stderr)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from unittest import mock
 
+import jax
 from absl.testing import absltest
 
 from alpt_jax import run_config, train
@@ -22,7 +23,6 @@ from tests import maze_data
 
 _ROOT = pathlib.Path(__file__).parents[1]
 # These programs compile more than they compute.
-_ENVIRONMENT = os.environ | {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
 
 
 def binary(name, workdir, *flags):
@@ -30,13 +30,12 @@ def binary(name, workdir, *flags):
   return [sys.executable, '-m', f'experiments.{name}',
           f'--config={_ROOT}/experiments/configs/maze.py:tiny', f'--config.workdir={workdir}',
           f'--config.data_dir={maze_data.recorded()}',
-          f'--config.compilation_cache_dir={ReproduceTest.root}/cache', *flags]
+          f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}', *flags]
 
 
 def run(*args):
   """Runs a binary to its end; returns the finished process with its output as text."""
-  return subprocess.run(binary(*args), cwd=_ROOT, env=_ENVIRONMENT, capture_output=True, text=True,
-                        check=False)
+  return subprocess.run(binary(*args), cwd=_ROOT, capture_output=True, text=True, check=False)
 
 
 class ReproduceTest(absltest.TestCase):
@@ -176,7 +175,7 @@ class ReproduceTest(absltest.TestCase):
     flags = ('--config.num_steps=3000', '--config.eval_every_steps=3000',
              '--config.checkpoint_every_steps=3000', '--config.study.num_workers=1',
              '--config.log_every_steps=1')
-    process = subprocess.Popen(binary('reproduce', workdir, *flags), cwd=_ROOT, env=_ENVIRONMENT,
+    process = subprocess.Popen(binary('reproduce', workdir, *flags), cwd=_ROOT,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     metrics_file = workdir / 'grid-alpt_blocked-seed0' / 'metrics.jsonl'
     while process.poll() is None and not (

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 
+import jax
 from absl.testing import absltest
 
 from alpt_jax.data import rlds
@@ -46,7 +47,7 @@ class TutorialTest(absltest.TestCase):
                  for word in words[1:]]
         if words[1] in ('experiments.collect', 'experiments.train', 'experiments.evaluate'):
           more += [f'--config.data_dir={directory}/own/data',
-                   f'--config.compilation_cache_dir={directory}/cache']
+                   f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}']
         done = subprocess.run([sys.executable, *words, *more], cwd=ROOT, capture_output=True,
                               text=True, check=False)
         self.assertEqual(done.returncode, 0, msg=f'{words}: {done.stderr}')
