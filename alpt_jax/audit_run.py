@@ -83,6 +83,10 @@ def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progr
     raise ValueError(f'{", ".join(map(str, domain.directories(config, name)))}: other data than '
                      f'{trained.directory} was trained on. Give the directory of that data with '
                      '--data_dir, or train again.')
+  directories = domain.directories(config, name)
+  files = None
+  if len(directories) == 1:
+    files = source_files.read(directories[0], episodes.num_episodes)
   numbers, kind, known = _candidates(trained, episodes, name, is_hidden)
   if num_episodes and num_episodes < len(numbers):
     rng = np.random.default_rng(seed)
@@ -102,15 +106,9 @@ def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progr
   voted = found[min(found)]
   examples = audit_examples.choose(
       voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
-  return found | {min(found): voted._replace(examples=_with_files(
-      examples, domain.directories(config, name), episodes.num_episodes))}
-
-
-def _with_files(examples, directories, num_episodes):
-  """Puts the names of the files that episodes come from into examples, where the data has them."""
-  files = source_files.read(directories[0], num_episodes) if len(directories) == 1 else None
-  return [example | {'file': files[example['episode']].name} if files else example
-          for example in examples]
+  if files:
+    examples = [example | {'file': files[example['episode']].name} for example in examples]
+  return found | {min(found): voted._replace(examples=examples)}
 
 
 def _candidates(trained, episodes, name, is_hidden):

@@ -96,18 +96,19 @@ def choose(unsure, places, num_clips, *, episode, start, window, is_labelled):
   if not (np.isfinite(unsure).all() and np.isfinite(places).all()):
     raise ValueError('a confidence or a feature of the windows is not finite; expected numbers.')
   places = np.asarray(places, np.float64)
-  distance = np.full(len(unsure), np.inf)
-  for i in np.flatnonzero(is_labelled):
-    distance = np.minimum(distance, _distances(places, i))
   is_free, picked = ~np.asarray(is_labelled, bool), []
+  distance = np.where(is_free, np.inf, 0.)
+  free = places[is_free]  # Nobody asks how far the others are.
+  for i in np.flatnonzero(is_labelled):
+    distance[is_free] = np.minimum(distance[is_free], _distances(free, places[i]))
   while len(picked) < num_clips and is_free.any():
     worth = unsure * distance if np.isfinite(distance).any() else unsure
     i = int(np.lexsort((start, episode, -unsure, -np.where(is_free, worth, -1.)))[0])
     picked.append(i)
     is_free &= (episode != episode[i]) | (np.abs(start - start[i]) >= window)
-    distance = np.minimum(distance, _distances(places, i))
+    distance = np.minimum(distance, _distances(places, places[i]))
   return np.array(picked, np.int64)
 
 
-def _distances(places, i):
-  return np.sqrt(((places - places[i]) ** 2).sum(axis=1))
+def _distances(places, place):
+  return np.sqrt(((places - place) ** 2).sum(axis=1))

@@ -1,6 +1,6 @@
 """Which clips of a dataset somebody should label next, by the IDM of a run.
 
-Episodes are cut into clips of one length, side by side, and `clips.choose` picks those
+Episodes are cut into clips of one length, side by side, and `clips.choose` picks some of those
 that the IDM is unsure of and that look different from what has labels and from each other. That
 their labels help more than those of other clips has not been tested.
 
@@ -14,6 +14,7 @@ found is a dict that JSON can hold:
   frame_skip      every how manyth frame of a file is a step; None if the data does not say
   num_labelled    clips with a known action, which are no candidates
   num_unlabelled  clips without one
+  num_candidates  the most unsure of these, 10,000 at most: what was picked from
   versions        {package: version}
   clips           list, the most useful first, each with
     rank            1, 2, ..
@@ -37,7 +38,8 @@ from alpt_jax import clips, label_run, metrics, versions, whole_files
 from alpt_jax.data import rlds, source_files
 
 CLIPS, ACTIONS = 'clips.json', 'actions.csv'
-_MOST_CANDIDATES = 10_000  # The most unsure windows; memory and time do not grow with the others.
+_MOST_CANDIDATES = 10_000  # The most unsure clips without a known action.
+_MOST_LABELLED = 5000  # Of those with one, to be far from: every 2nd, 4th, .. one of more.
 _EPISODES_AT_A_TIME = 50
 _WINDOWS_AT_A_TIME = 16  # Whose frames are in memory.
 
@@ -49,12 +51,14 @@ class _Windows(NamedTuple):
     episode: [W] int64.
     start: [W] int64; first transition.
     is_labelled: [W] bool; some action is known.
+    number: [W] int64; of a clip with a known action, how many of them come before it.
     unsure: [W] float64; see `clips.uncertainty`.
     looks: [W, 2, F] float32; see `clips.looks`.
   """
   episode: np.ndarray
   start: np.ndarray
   is_labelled: np.ndarray
+  number: np.ndarray
   unsure: np.ndarray
   looks: np.ndarray
 
@@ -95,13 +99,11 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
     progress_fn = stack.enter_context(metrics.Progress(
         num_episodes, label=f'looking at {spec.name}', unit='episodes')).update if progress else (
             lambda done: None)
-    found, num_all = _look(source, pieces, make_predict_fn(spec), is_known_fn, spec, length,
-                           progress_fn)
-  if found is None or found.is_labelled.all():
-    raise ValueError(f'{source.directory}: no {length} transitions in a row are '
-                     'without a known action; expected some, to be labelled. Choose another '
-                     '--dataset.')
-  num_labelled = int(found.is_labelled.sum())
+    found, num_labelled, num_unlabelled = _look(
+        source, pieces, make_predict_fn(spec), is_known_fn, spec, length, progress_fn)
+  if not num_unlabelled:
+    raise ValueError(f'{source.directory}: no {length} transitions in a row are without a known '
+                     'action; expected some, to be labelled. Choose another --dataset.')
   chosen = clips.choose(
       found.unsure, clips.balanced(found.looks), num_clips, episode=found.episode,
       start=found.start, window=length, is_labelled=found.is_labelled)
@@ -109,28 +111,31 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
       'run': str(trained.directory), 'step': trained.step, 'dataset': str(source.directory),
       'dataset_digest': digest, 'environment': spec.name, 'known': known,
       'length': length, 'frame_skip': _frame_skip(source.directory),
-      'num_labelled': num_labelled, 'num_unlabelled': num_all - num_labelled,
+      'num_labelled': num_labelled, 'num_unlabelled': num_unlabelled,
+      'num_candidates': int(np.sum(~found.is_labelled)),
       'versions': versions.current(),
       'clips': [_clip(rank, found, i, files, length)
                 for rank, i in enumerate(chosen.tolist(), 1)]}
 
 
 def _look(source, pieces, predict, is_known_fn, spec, length, progress_fn):
-  """Returns the `_Windows` to choose from, None without any, and how many there are in all."""
-  found, num_clips, num_episodes = None, 0, 0
+  """Returns the `_Windows` to choose from, and how many have a known action and how many not."""
+  found, num_labelled, num_unlabelled, num_episodes = None, 0, 0, 0
   for piece in pieces:
     episodes, parts = source.read(piece), [] if found is None else [found]
     for said in predict(episodes, range(len(episodes.num_transitions))):
       is_known = is_known_fn(piece.first + said.episode, episodes.fields[said.episode])
       if len(is_known) >= length:
         part = _windows(said, episodes, is_known, spec, length)
-        parts.append(part._replace(episode=part.episode + piece.first))
-        num_clips += len(part.start)
+        parts.append(part._replace(episode=part.episode + piece.first,
+                                   number=part.number + num_labelled))
+        num_labelled += int(part.is_labelled.sum())
+        num_unlabelled += int((~part.is_labelled).sum())
       num_episodes += 1
       progress_fn(num_episodes)
     if parts:
-      found = _most_unsure(_Windows(*map(np.concatenate, zip(*parts, strict=True))))
-  return found, num_clips
+      found = _kept(_Windows(*map(np.concatenate, zip(*parts, strict=True))), num_labelled)
+  return found, num_labelled, num_unlabelled
 
 
 def _windows(said, episodes, is_known, spec, length):
@@ -139,8 +144,9 @@ def _windows(said, episodes, is_known, spec, length):
   rows = starts[:, None] + np.arange(length)
   looks = [_looks(episodes, said.episode, starts[i:i + _WINDOWS_AT_A_TIME], spec, length)
            for i in range(0, len(starts), _WINDOWS_AT_A_TIME)]
+  is_labelled = is_known[rows].any(axis=1)
   return _Windows(
-      np.full(len(starts), said.episode), starts, is_known[rows].any(axis=1),
+      np.full(len(starts), said.episode), starts, is_labelled, np.cumsum(is_labelled) - is_labelled,
       clips.uncertainty(said.probabilities.max(axis=1)[rows], ~is_known[rows]),
       np.concatenate(looks))
 
@@ -155,11 +161,15 @@ def _looks(episodes, number, starts, spec, length):
   return clips.looks(frames)
 
 
-def _most_unsure(found):
-  """Those with a known action, and the most unsure of the others; of equals, the first ones."""
+def _kept(found, num_labelled):
+  """Some of those with a known action, and the most unsure of the others; of equals, the first."""
+  stride = 1
+  while num_labelled > stride * _MOST_LABELLED:
+    stride *= 2
   others = np.flatnonzero(~found.is_labelled)
   others = others[np.argsort(-found.unsure[others], kind='stable')][:_MOST_CANDIDATES]
-  kept = np.sort(np.concatenate([np.flatnonzero(found.is_labelled), others]))
+  labelled = np.flatnonzero(found.is_labelled & (found.number % stride == 0))
+  kept = np.sort(np.concatenate([labelled, others]))
   return _Windows(*(field[kept] for field in found))
 
 

@@ -68,7 +68,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
             'window': config.window, 'stride': stride, 'temperature': temperature, 'known': known,
             'source_digest': digest,
             # Another number of them, or of another kind, rounds otherwise.
-            'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}'},
+            'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}', 'rows': vote_fn.rows},
         notes={'versions': versions.current()},
         known=known_by_run(trained, name, directory, digest) if known == 'run' else None,
         share=share, progress=shown.update)
@@ -215,6 +215,7 @@ def known_by_run(trained, name, directory, digest):
   if not is_same or domain.digest(config, name) != trained.digests.get(name):
     raise ValueError(f'{directory}: other data than {trained.directory} was trained on, so its '
                      f'{os.path.basename(found.path)} says nothing about it. Use --known=data.')
+  # Read as training did, so that a list of other windows is refused before anything is written.
   marked = trained_idm.is_known(
       found.choice, domain.read(config, name).num_transitions, found.path)
 

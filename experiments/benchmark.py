@@ -35,15 +35,15 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import (
-  evaluate,
-  flops,
-  methods,
-  metrics,
-  program,
-  run_config,
-  sharding,
-  train,
-  whole_files,
+    evaluate,
+    flops,
+    methods,
+    metrics,
+    program,
+    run_config,
+    sharding,
+    train,
+    whole_files,
 )
 from alpt_jax.data import pipeline
 from alpt_jax.envs import maze

@@ -61,8 +61,8 @@ def main():
   print('\n'.join(clips_run.table(found)))
   print(f'Wrote {" and ".join(written)}.')
   if clips_run.has_files(found):
-    print(f'Fill in actions there, add the lines to the {clips_run.ACTIONS} beside what was '
-          'imported, and import that again, into another directory.')
+    print('Fill in actions there, add them to the list of actions beside what was imported, and '
+          'import that again, into another directory.')
 
 
 if __name__ == '__main__':

@@ -15,17 +15,17 @@ import os
 from absl import flags
 
 from alpt_jax import (
-  acting,
-  checkpoints,
-  compilation_cache,
-  domains,
-  label_quality,
-  program,
-  run_config,
-  sharding,
-  train,
-  video,
-  whole_files,
+    acting,
+    checkpoints,
+    compilation_cache,
+    domains,
+    label_quality,
+    program,
+    run_config,
+    sharding,
+    train,
+    video,
+    whole_files,
 )
 from experiments import cli
 

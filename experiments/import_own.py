@@ -83,7 +83,7 @@ def _print(directory, environment, card):
     print(line)
   for scaled in card['scaled']:
     sizes = [' x '.join(map(str, scaled[key])) for key in ('from', 'to')]
-    print(f"scaled {scaled['num_images']} images of {scaled['num_episodes']} episodes from "
+    print(f"scaled {scaled['num_images']} images in {scaled['num_episodes']} of them from "
           f'{sizes[0]} to {sizes[1]} pixels (height x width)')
   left_out = [import_episodes.LeftOut(**episode) for episode in card['left_out_episodes']]
   for episode in left_out[:_NUM_SHOWN]:

@@ -34,8 +34,8 @@ _TEMPERATURE = flags.DEFINE_float('temperature', 1., 'Of the probabilities; abov
 _TOP_K = flags.DEFINE_integer('top_k', 0, 'How many probabilities are written; 0: all.')
 _KNOWN = flags.DEFINE_enum('known', None, label_run.KNOWN, 'Which actions are true ones: those '
                            'that the data calls known, or those that training was given.')
-_EPISODES_PER_FILE = flags.DEFINE_integer('episodes_per_file', 50, 'At most; what is lost of the '
-                                          'work if the process is killed.')
+_EPISODES_PER_FILE = flags.DEFINE_integer('episodes_per_file', 50, 'At most; a process that is '
+                                          'killed loses the file it was at.')
 _SHARE = flags.DEFINE_string('share', '0/1', 'Which share of the work: 0/4, 1/4, 2/4 or 3/4 of '
                              'four.')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', "Where the run's data is, if it has moved since.")

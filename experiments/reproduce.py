@@ -28,14 +28,14 @@ import time
 from absl import flags
 
 from alpt_jax import (
-  findings_budget,
-  metrics,
-  report,
-  run_config,
-  suite,
-  train,
-  versions,
-  whole_files,
+    findings_budget,
+    metrics,
+    report,
+    run_config,
+    suite,
+    train,
+    versions,
+    whole_files,
 )
 from experiments import cli, estimates, runs, submission
 

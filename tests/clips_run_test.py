@@ -113,8 +113,9 @@ class ClipsRunTest(parameterized.TestCase):
     peaks = {}
     for num_episodes in (4, 40):
       directory = self.root / f'Many{num_episodes}'
-      own_runs.write(directory, (100,) * num_episodes, known=0.)
-      with mock.patch.multiple(clips_run, _EPISODES_AT_A_TIME=2, _MOST_CANDIDATES=20):
+      own_runs.write(directory, (100,) * num_episodes, known=.5)
+      with mock.patch.multiple(clips_run, _EPISODES_AT_A_TIME=2, _MOST_CANDIDATES=20,
+                               _MOST_LABELLED=20):
         self.find(dataset=str(directory))  # What is made once is made here.
         tracemalloc.start()
         self.find(dataset=str(directory))
@@ -130,6 +131,20 @@ class ClipsRunTest(parameterized.TestCase):
       found = self.find()
     self.assertEqual(sorted(clip['uncertainty'] for clip in found['clips']), most)
     self.assertEqual(found['num_unlabelled'], 24)
+
+  def test_where_many_have_labels_every_other_one_stands_for_them(self):
+    episode, start, frames, is_known = map(np.array, zip(*self.windows(), strict=True))
+    unsure = np.array([1 - np.mean([confidence_of(f) for f in window[:5]]) for window in frames])
+    is_labelled = is_known.any(axis=1)
+    kept = ~is_labelled | (np.cumsum(is_labelled) % 4 == 1)  # 10: the first, fifth and ninth.
+    chosen = np.flatnonzero(kept)[clips.choose(
+        unsure[kept], clips.balanced(clips.looks(frames[kept])), 7, episode=episode[kept],
+        start=start[kept], window=5, is_labelled=is_labelled[kept])]
+    with mock.patch.multiple(clips_run, _EPISODES_AT_A_TIME=1, _MOST_LABELLED=3):
+      found = self.find()
+    self.assertEqual([(clip['episode'], clip['first_step']) for clip in found['clips']],
+                     list(zip(episode[chosen].tolist(), start[chosen].tolist(), strict=True)))
+    self.assertEqual((found['num_labelled'], found['num_candidates']), (10, 24))
 
   def test_what_training_was_given_may_be_all_that_counts(self):
     found = self.find(known='run', num_clips=1000)

@@ -16,7 +16,6 @@ from experiments import reproduce, runs
 from experiments.configs import atari
 
 _ROOT = pathlib.Path(__file__).parents[1]
-# These programs compile more than they compute.
 
 
 class PlanTest(parameterized.TestCase):

@@ -17,7 +17,6 @@ from experiments.configs import atari, paper
 from tests import maze_data
 
 _ROOT = pathlib.Path(__file__).parents[1]
-# These programs compile more than they compute.
 
 
 def plan(figure, preset):

@@ -22,7 +22,6 @@ from experiments.configs import maze
 from tests import maze_data
 
 _ROOT = pathlib.Path(__file__).parents[1]
-# These programs compile more than they compute.
 
 
 def binary(name, workdir, *flags):
@@ -252,7 +251,7 @@ class PlanTest(absltest.TestCase):
         with self.assertRaisesRegex(ValueError, 'pseudo_labels.mode is .* no IDM labels'):
           run_config.check_run(own)
         refused += 1
-    self.assertEqual(refused, 15)
+    self.assertEqual(refused, 24)  # Four modes with and without a temperature, three seeds.
 
   def test_runs_of_the_ablation_of_trust_differ_in_their_labels_only(self):
     config = maze.get_config('trust')
@@ -263,7 +262,7 @@ class PlanTest(absltest.TestCase):
       labels.setdefault((mode, temperature), []).append(own.seed)
       flags = [flag for flag in runs.command(config, run) if 'pseudo_labels' in flag]
       self.assertEqual(f'--config.pseudo_labels.mode={mode}' in flags, mode != 'hard')
-      self.assertEqual('--config.pseudo_labels.temperature=2.0' in flags, temperature == 2.)
+      self.assertEqual('--config.pseudo_labels.temperature=4.66' in flags, temperature != 1.)
       common = own.to_dict()
       for key in ('pseudo_labels', 'workdir', 'study'):
         del common[key]
@@ -272,9 +271,9 @@ class PlanTest(absltest.TestCase):
       self.assertEqual(common, {key: value for key, value in (config.to_dict() | seeds).items()
                                 if key in common})
       run_config.check_run(own)
-    self.assertEqual(labels, {(mode, temperature): [0, 1, 2] for mode, temperature in (
-        ('hard', 1.), ('soft', 1.), ('soft', 2.), ('sampled', 1.), ('weighted', 1.),
-        ('thresholded', 1.))})
+    self.assertEqual(labels, {('hard', 1.): [0, 1, 2]} | {
+        (mode, temperature): [0, 1, 2] for mode in ('soft', 'sampled', 'weighted', 'thresholded')
+        for temperature in (1., 4.66)})
 
   def test_seeds_without_targets_are_refused(self):
     config = maze.get_config('study')

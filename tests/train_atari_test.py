@@ -11,14 +11,14 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import (
-  checkpoints,
-  domains,
-  label_quality,
-  methods,
-  program,
-  run_config,
-  sharding,
-  train,
+    checkpoints,
+    domains,
+    label_quality,
+    methods,
+    program,
+    run_config,
+    sharding,
+    train,
 )
 from alpt_jax.data import episode_files, labels, pipeline
 from experiments.configs import atari

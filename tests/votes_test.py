@@ -1,5 +1,6 @@
 """Every transition gets the votes of all windows that hold it, and of no others."""
 
+import threading
 import time
 from concurrent import futures
 
@@ -175,6 +176,37 @@ class PredictTest(parameterized.TestCase):
       self.assertEqual(found.episode, expected.episode)
       self.assertEqual(found.probabilities.tobytes(), expected.probabilities.tobytes())
       np.testing.assert_array_equal(found.num_votes, expected.num_votes)
+
+  @parameterized.parameters('group', 'frame')
+  def test_what_cannot_be_read_comes_after_the_votes_on_what_can(self, kind):
+    before = threading.active_count()
+
+    class Damaged:
+      num_transitions = np.array([6])
+
+      def frames(self, *unused):
+        raise ValueError('damaged')
+
+    def groups():
+      for _ in range(5):
+        yield label_test.walk([6, 7]), [0, 1]
+      if kind == 'group':
+        raise ValueError('damaged')
+      yield Damaged(), [0]
+
+    found = []
+    with self.assertRaisesRegex(ValueError, 'damaged'):
+      for vote in votes.predict_groups(Differences(4), None, groups(), window=T):
+        found.append(vote.episode)
+    self.assertEqual(found, [0, 1] * 5)
+    self.assertEqual(threading.active_count(), before)
+
+  def test_who_stops_asking_leaves_no_thread(self):
+    before = threading.active_count()
+    asked = votes.predict(Differences(2), None, label_test.walk([30, 30]), [0, 1], window=T)
+    next(asked)
+    asked.close()
+    self.assertEqual(threading.active_count(), before)
 
   @parameterized.parameters(1e-40, 1e-3, 1e39)
   def test_no_temperature_makes_an_illegal_action_probable(self, temperature):

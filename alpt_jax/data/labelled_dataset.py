@@ -15,9 +15,10 @@ of an earlier labelling go:
 The IDM is asked about known actions, too: who reads the dataset can compare.
 
 The dataset grows file by file in `<directory>.unfinished`, in an order that depends on the source
-only. A process that is killed loses the file it was at. Several processes share the files out; the
-one that finds all of them there puts them under their name. What was labelled is the same,
-whichever process did it and however often it was stopped, on as many devices of the same kind.
+only. A process that is killed loses the file it was at, or a few small ones. Several processes
+share the files out; the one that finds all of them there puts them under their name. What was
+labelled is the same, whichever process did it and however often it was stopped, on as many devices
+of the same kind.
 """
 
 import collections
@@ -50,7 +51,7 @@ class Settings(NamedTuple):
     num_actions: A, of the environment's declared space.
     stored_actions: see `types.EnvironmentSpec`.
     top_k: K; 0 to write all probabilities.
-    episodes_per_file: at most; what a killed process loses.
+    episodes_per_file: at most.
   """
   num_actions: int
   stored_actions: tuple[int, ...] = ()
@@ -181,6 +182,7 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
         held.popleft()
     if writing is not None:
       writing.result()
+    assert not labelled and next(numbers, None) is None  # All votes came.
   return work.finish()
 
 

@@ -121,7 +121,7 @@ def _paper(config, figure):
   # Every part of every batch is a multiple of 64 rows, for slices of up to 64 chips, or 8 with
   # `sharding.accumulate` of up to 8. As many windows are mixed as by 16 shards of 1024.
   config.sampling.update(num_shards=64, pool_size=256)
-  if figure == 'table4':  # 32 transitions are for a slice of 8, at most.
+  if figure == 'table4':  # They cut 32 transitions, and are a multiple of the hosts of a slice.
     config.sampling.num_shards = 8
   config.study.num_workers = 1  # A slice.
   # launch/README.md, a v5e-8 with --config.sharding.accumulate=4. The update of both networks on
