@@ -143,8 +143,8 @@ def _study(config):
 def _trust(config):
   config.workdir = 'runs/maze_trust'
   config.num_steps = 600  # While labels are wrong often enough to matter.
-  # 4.66 is the mean of what experiments.audit fits to the runs with hard labels: 2.64, 5.33, 6.02. It
-  # knows labels for that which ALPT is not given: an upper bound.
+  # 4.66 is the mean of what experiments.audit fits to the runs with hard labels: 2.64, 5.33, 6.02.
+  # It knows labels for that which ALPT is not given: an upper bound.
   modes = dict(soft=('Soft', {}), sampled=('Sampled', {}), weighted=('Weighted', {}),
                thresholded=('Above 0.9', dict(threshold=.9)))
   labels = dict(hard=('Hard labels', dict(mode='hard')))
