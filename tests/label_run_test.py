@@ -16,7 +16,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, label, label_run, run_config, sharding, train, trained_idm
 from alpt_jax.data import labels, rlds
-from tests import maze_data, own_runs
+from tests import maze_data, own_runs, processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -92,7 +92,7 @@ class LabelRunTest(parameterized.TestCase):
     command = [sys.executable, '-m', 'experiments.label', f'--run={self.config.workdir}',
                f'--output={self.root / "killed"}', '--known=run', '--stride=5',
                '--episodes_per_file=1']
-    options = dict(cwd=ROOT, text=True)
+    options = dict(cwd=ROOT, text=True, env=processes.environment_of_users())
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     files = self.root / 'killed.unfinished' / 'files'
     while process.poll() is None and not (files.is_dir() and list(files.iterdir())):

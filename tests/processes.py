@@ -33,6 +33,12 @@ def environment(process, num_processes, port, *, num_devices=4):
   return os.environ | variables
 
 
+def environment_of_users():
+  """The environment of a process that compiles as for users, not as for tests (see conftest)."""
+  return {name: value for name, value in os.environ.items()
+          if name != 'XLA_FLAGS' and not name.startswith('JAX_')}
+
+
 def start(arguments, *, num_processes=2, num_devices=4, started=None):
   """Starts `python *arguments` in several processes.
 
