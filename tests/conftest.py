@@ -7,11 +7,11 @@ import tempfile
 
 # Tests compile more than they compute. Here and in the processes that tests start, programs are
 # hardly optimized (LLVM takes a third of the time without XLA's fusion emitters) and shared.
-os.environ['XLA_FLAGS'] = ' '.join(
-    ['--xla_cpu_use_fusion_emitters=false', *os.environ.get('XLA_FLAGS', '').split()])
-os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
-os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
 if 'ALPT_TESTS_CACHE' not in os.environ:  # The processes of pytest share it.
+  os.environ['XLA_FLAGS'] = ' '.join(
+      ['--xla_cpu_use_fusion_emitters=false', *os.environ.get('XLA_FLAGS', '').split()])
+  os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
   _cache = os.environ['ALPT_TESTS_CACHE'] = tempfile.mkdtemp()
   atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 

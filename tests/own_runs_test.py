@@ -101,11 +101,12 @@ class OwnDataTest(parameterized.TestCase):
 
   def label(self, name='Labelled'):
     """Labels Play as an IDM would that always says 'up'."""
-    def say_up(episodes, numbers):
-      for e in numbers:
-        length = episodes.num_transitions[e]
-        yield votes.Votes(e, np.tile(np.eye(4, dtype=np.float32)[3], (length, 1)),
-                          np.ones(length, int))
+    def say_up(groups):
+      for episodes, numbers in groups:
+        for e in numbers:
+          length = episodes.num_transitions[e]
+          yield votes.Votes(e, np.tile(np.eye(4, dtype=np.float32)[3], (length, 1)),
+                            np.ones(length, int))
 
     labelled_dataset.write(
         records.Dataset(self.root / 'Play', own_runs.environment().spec()), self.root / name,
