@@ -101,6 +101,9 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
             lambda done: None)
     found, num_labelled, num_unlabelled = _look(
         source, pieces, make_predict_fn(spec), is_known_fn, spec, length, progress_fn)
+  if found is None:
+    raise ValueError(f'length is {length}; no episode of {source.directory} has so many '
+                     'transitions. Choose a smaller one.')
   if not num_unlabelled:
     raise ValueError(f'{source.directory}: no {length} transitions in a row are without a known '
                      'action; expected some, to be labelled. Choose another --dataset.')

@@ -293,7 +293,14 @@ class Own:
   @staticmethod
   def notes(config, name):
     """What whoever trains on an environment should know, a list of lines."""
-    return Own._environment(config, name).notes(name)
+    directory, = Own.directories(config, name)
+    lines = Own._environment(config, name).notes(name)
+    card = rlds.read_card(directory) or {}
+    num_all, num_known = (card.get(key, 0) for key in ('num_transitions', 'num_labelled'))
+    if config.method == 'dt' and num_known < num_all:
+      lines.append(f'{name}: {num_known} of {num_all} transitions have an action; method dt learns '
+                   'what to do from these only. experiments.label gives all of them one.')
+    return lines
 
   @staticmethod
   def digest(config, name):

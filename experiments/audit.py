@@ -72,6 +72,12 @@ def main():
     print(f'Temperature {found["temperature"]:.4g} for experiments.label with '
           f'--stride={found["stride"]}; {found["training_temperature"]:.4g} for training '
           '(pseudo_labels.temperature).')
+    for key in ('temperature', 'training_temperature'):
+      fit = found[f'{key}_fit']
+      print(f'  {key} {fit["fitted"]:.4g}, fitted to {fit["num_episodes_fitted"]} episodes; on '
+            f'{fit["num_episodes_judged"]} others the log-likelihood costs {fit["nll_before"]:.3f} '
+            f'-> {fit["nll_after"]:.3f} nats, the calibration error is '
+            f'{fit["before"]["error"]:.3f} -> {fit["after"]["error"]:.3f}.')
   print(f'Wrote {page} and {numbers}.')
 
 

@@ -56,7 +56,10 @@ def main(config):
   result = {'step': step}
   if config.train_dt:
     play = domain.make_evaluation(config, made.networks)
-    scores = play(params[phase.agent], True, _VIDEO.value)
+    if play is None and _VIDEO.value:
+      raise ValueError('--video: evaluation.game is empty, so there is nothing to play. Name a '
+                       'game with --config.evaluation.game, or leave --video out.')
+    scores = play(params[phase.agent], True, _VIDEO.value) if play else {}
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)

@@ -219,6 +219,7 @@ class ClipsRunTest(parameterized.TestCase):
   @parameterized.parameters(
       (dict(num_clips=0), 'num_clips is 0; expected at least 1'),
       (dict(length=-1), 'length is -1; expected at least 1, or 0'),
+      (dict(length=5000), 'length is 5000; no episode of .* Choose a smaller one'),
       (dict(known='me'), "known is 'me'; expected one of"),
       (dict(dataset='/nowhere'), '/nowhere: no such dataset directory'))
   def test_refuses(self, settings, message):
@@ -228,8 +229,9 @@ class ClipsRunTest(parameterized.TestCase):
   def test_refuses_data_with_nothing_left_to_label(self):
     own_runs.write(self.root / 'Known', (12, 15), known=(.5, 1.), seed=3)
     own_runs.write(self.root / 'Short', (3, 4), known=0., seed=3)
-    for name in ('Known', 'Short'):
-      with self.assertRaisesRegex(ValueError, f'{name}: no 5 transitions in a row are without'):
+    for name, message in (('Known', 'Known: no 5 transitions in a row are without'),
+                          ('Short', 'length is 5; no episode of .*Short has so many')):
+      with self.assertRaisesRegex(ValueError, message):
         self.find(dataset=str(self.root / name))
 
 

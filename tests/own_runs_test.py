@@ -12,7 +12,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, run_config, train, votes
-from alpt_jax.data import labelled_dataset, labels, records
+from alpt_jax.data import environment_file, labelled_dataset, labels, records
 from experiments import train as train_program
 from experiments.configs import maze
 from tests import own_runs, train_test
@@ -108,8 +108,9 @@ class OwnDataTest(parameterized.TestCase):
           yield votes.Votes(e, np.tile(np.eye(4, dtype=np.float32)[3], (length, 1)),
                             np.ones(length, int))
 
+    described = environment_file.read(self.root / 'Play' / environment_file.FILE)
     labelled_dataset.write(
-        records.Dataset(self.root / 'Play', own_runs.environment().spec()), self.root / name,
+        records.Dataset(self.root / 'Play', described.spec()), self.root / name,
         say_up, labelled_dataset.Settings(num_actions=4), provenance={})
 
   def read(self, argument):
@@ -194,6 +195,14 @@ class OwnDataTest(parameterized.TestCase):
           train_program.main(config)
         self.assertEqual(out.getvalue().splitlines()[:-1], wanted if is_agent_trained else [])
     self.assertEqual(domains.notes(maze.get_config('tiny')), [])
+
+  def test_says_how_much_of_the_data_a_dt_can_learn_from(self):
+    self.write(described=own_runs.environment(reward=True))
+    lines = domains.notes(self.config(argument='tiny,method=dt'))
+    self.assertLen(lines, 1)
+    self.assertRegex(lines[0], r'^Play: \d+ of \d+ transitions have an action; method dt learns')
+    self.label()
+    self.assertEmpty(domains.notes(self.config(argument='tiny,target=Labelled,method=dt')))
 
   @parameterized.parameters(0, 3, 56)
   def test_refuses_patches_that_do_not_fill_the_images(self, size):

@@ -150,18 +150,23 @@ def check(found, environment, settings, left_out):
     left_out: list; `LeftOut` is appended for every other recording.
 
   Raises:
-    ValueError: naming the first damaged one, unless `settings` say to leave it out.
+    ValueError: naming the first damaged one, unless `settings` say to leave it out; or one that
+      would be left out for another with fewer known actions.
   """
-  names = {}  # By digest.
+  seen = {}  # Name and number of known actions by digest.
   for item in found:
     kind, reason = DAMAGED, _problem(item, environment)
     if not reason:
       kind, reason = _useless(item, environment, settings)
     if not reason:
-      digest = _digest(item, environment)
-      if digest in names:
-        kind, reason = DUPLICATE, f'is the same as {names[digest]}'
-      names.setdefault(digest, item.name)
+      num_labelled = int(np.sum(item.is_labelled))
+      name, num_before = seen.setdefault(
+          _digest(item, environment), (item.name, num_labelled))
+      if name != item.name:
+        kind, reason = DUPLICATE, f'is the same as {name}'
+        if num_labelled > num_before:
+          raise ValueError(f'{item.name}: is the same as {name}, and has {num_labelled} known '
+                           f'actions where that has {num_before}. Remove {name}.')
     if reason and kind == DAMAGED and settings.on_problem == 'error':
       raise ValueError(f'{item.name}: {reason} Or leave out what is damaged with on_problem=skip.')
     if reason:

@@ -159,10 +159,22 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
   if card is not None:
     return card
   whole_files.check_new(directory)
+  try:
+    _label(work, source, predict, known, share, notes, progress or (lambda *_: None))
+  except (OSError, RuntimeError):
+    # Another process that labels the same has finished, and what this one was at is gone.
+    card = work.finished_card()
+    if card is None:
+      raise
+    return card
+  return work.finish()
+
+
+def _label(work, source, predict, known, share, notes, progress):
+  """Writes the files of a share that are not there; see `write`."""
   work.begin(notes or {})
   pieces = list(enumerate(work.pieces))[share[0]::share[1]]
   todo = [(i, piece) for i, piece in pieces if not work.is_done(i)]
-  progress = progress or (lambda *_: None)
   num_episodes = _num_episodes(pieces)
   num_done = num_episodes - _num_episodes(todo)
   progress(num_done, num_episodes)
@@ -183,7 +195,6 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
     if writing is not None:
       writing.result()
     assert not labelled and next(numbers, None) is None  # All votes came.
-  return work.finish()
 
 
 def _read_ahead(reader, source, todo, held):
@@ -223,6 +234,11 @@ class _Work:
     labels = card.get('labels', {})
     if {key: labels.get(key) for key in self._said} != self._said:
       return None
+    paths = [os.path.join(self._directory, name) for name in self._names]
+    sizes = [os.path.getsize(path) if os.path.exists(path) else None for path in paths]
+    if labels['file_bytes'] != sizes:
+      raise ValueError(f'{self._directory}: files are missing or damaged. Delete it, and label '
+                       'again.')
     if not os.path.exists(os.path.join(self._staging, _CONTENT)):  # Killed before it cleaned up.
       shutil.rmtree(self._staging, ignore_errors=True)
     return card
@@ -344,7 +360,9 @@ class _Work:
     return card | {
         'num_episodes': sum(a['episodes'] for a in about),
         'num_transitions': num_true + num_idm, 'num_labelled': num_true + num_idm,
-        'labels': self._said | self._notes | {'num_true': num_true, 'num_idm': num_idm}}
+        'labels': self._said | self._notes | {
+            'num_true': num_true, 'num_idm': num_idm,
+            'file_bytes': [a['content'][0] for a in about]}}
 
   def _write_info(self, content, about):
     """The manifest of the source with other files."""

@@ -53,6 +53,13 @@ class CheckTest(parameterized.TestCase):
     self.assertEqual(reasons[2], 'all images are the same')
     self.assertStartsWith(reasons[3], '6 of 6 images have one colour only')
 
+  def test_copy_without_actions_does_not_take_the_place_of_what_has_them(self):
+    labelled = recording('labelled', 6)
+    copy = recording('copy', 6, observations=labelled.observations, is_labelled=np.arange(6) < 2)
+    with self.assertRaisesRegex(ValueError, 'labelled: is the same as copy, and has 6 known '
+                                'actions where that has 2. Remove copy'):
+      self._check([copy, labelled])
+
   def test_share_of_blank_images(self):
     found = [recording('half')._replace(
         observations=[*flat(0, 2), *recording('x', 1).observations])]

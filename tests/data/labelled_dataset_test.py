@@ -381,6 +381,33 @@ class LabelledDatasetTest(parameterized.TestCase):
     self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
     self.assertLen(read_steps(self.output), 6)
 
+  def test_process_whose_files_another_has_finished_and_moved_is_done_too(self):
+    write_walks(self.source, np.random.default_rng(0), 6)
+    cards = []
+
+    def predict(groups):
+      for votes_ in say_differences(groups):
+        if not cards:
+          cards.append(self.write())  # Another process, from the beginning to the end.
+        yield votes_
+
+    self.assertEqual(self.write(predict), cards[0])
+    self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
+    self.assertLen(read_steps(self.output), 6)
+
+  @parameterized.parameters('missing', 'cut')
+  def test_output_that_has_lost_a_file_is_not_taken_for_done(self, damage):
+    write_walks(self.source, np.random.default_rng(0), 6)
+    card = self.write()
+    self.assertEqual(self.write(), card)
+    path = sorted(pathlib.Path(self.output).glob('*.array_record-*'))[1]
+    if damage == 'missing':
+      path.unlink()
+    else:
+      path.write_bytes(path.read_bytes()[:-1])
+    with self.assertRaisesRegex(ValueError, 'output: files are missing or damaged. Delete it'):
+      self.write()
+
   def test_share_that_comes_late_finds_all_done(self):
     write_walks(self.source, np.random.default_rng(0), 4)
     self.write(share=(0, 3))
