@@ -457,6 +457,10 @@ class BinaryTest(absltest.TestCase):
     self.assertIn('10 held-out episodes', found['headlines'][0])
     self.assertIn(f"Temperature {found['temperature']:.4g} for experiments.label with --stride=1; "
                   f"{found['training_temperature']:.4g} for training", done.stdout)
+    fit = found['training_temperature_fit']
+    self.assertIn(f"  training_temperature {fit['fitted']:.4g}, fitted to "
+                  f"{fit['num_episodes_fitted']} episodes; on {fit['num_episodes_judged']} others the "
+                  f"log-likelihood costs {fit['nll_before']:.3f} -> ", done.stdout)
 
 
 if __name__ == '__main__':
