@@ -459,8 +459,8 @@ class BinaryTest(absltest.TestCase):
                   f"{found['training_temperature']:.4g} for training", done.stdout)
     fit = found['training_temperature_fit']
     self.assertIn(f"  training_temperature {fit['fitted']:.4g}, fitted to "
-                  f"{fit['num_episodes_fitted']} episodes; on {fit['num_episodes_judged']} others the "
-                  f"log-likelihood costs {fit['nll_before']:.3f} -> ", done.stdout)
+                  f"{fit['num_episodes_fitted']} episodes; on {fit['num_episodes_judged']} others "
+                  f"the log-likelihood costs {fit['nll_before']:.3f} -> ", done.stdout)
 
 
 if __name__ == '__main__':
