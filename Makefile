@@ -28,7 +28,7 @@ figures: .venv/installed
 	done
 
 test: .venv/installed .libtpu/installed
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

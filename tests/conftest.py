@@ -20,3 +20,13 @@ import jax  # noqa: E402
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_compilation_cache_dir', os.environ['ALPT_TESTS_CACHE'])
+
+# The files that take longest, which must not be the last ones: a process would be left alone.
+_LONG = ('survival_test', 'reproduce_paper_test', 'distributed_test', 'benchmark_atari_test',
+         'train_test', 'sharding_test', 'reproduce_atari_test', 'lost_process_test')
+
+
+def pytest_collection_modifyitems(items):
+  """Puts long files first; with --no-loadscope-reorder, pytest-xdist keeps to that."""
+  places = {name: place for place, name in enumerate(_LONG)}
+  items.sort(key=lambda item: places.get(item.path.stem, len(_LONG)))
