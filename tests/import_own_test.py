@@ -90,7 +90,7 @@ class ImportOwnTest(parameterized.TestCase):
     with contextlib.redirect_stdout(out):
       import_own.main(self._config(kind='videos', frame_skip=2, window=4))
     self.assertEqual([line for line in out.getvalue().splitlines() if 'scaled' in line], [
-        'scaled 5 images of 1 episodes from 32 x 64 to 16 x 32 pixels (height x width)'])
+        'scaled 5 images in 1 of them from 32 x 64 to 16 x 32 pixels (height x width)'])
 
   def test_a_mistake_ends_in_one_line(self):
     done = self._run('import', '--config.import_.kind=film')
