@@ -9,10 +9,12 @@ import tempfile
 from unittest import mock
 
 import numpy as np
-from absl.testing import absltest, parameterized
+from absl import flags
+from absl.testing import absltest, flagsaver, parameterized
 
 from alpt_jax import domains, run_config, train, votes
 from alpt_jax.data import environment_file, labelled_dataset, labels, records
+from experiments import evaluate
 from experiments import train as train_program
 from experiments.configs import maze
 from tests import own_runs, train_test
@@ -87,6 +89,19 @@ class OwnDataTest(parameterized.TestCase):
       self.assertLessEqual(was_labelled, choice.budget)  # Of all windows, only 8 are shown.
     scores = json.loads((self.root / 'run' / 'eval' / 'step_0000004.json').read_text())
     self.assertEqual(scores, {'step': 4})  # Nobody plays it.
+
+  def test_where_nothing_can_be_played_there_is_no_score_and_nothing_to_film(self):
+    self.write()
+    config = self.config()
+    train.train(config, config.workdir)
+    flags.FLAGS.mark_as_parsed()
+    with contextlib.redirect_stdout(io.StringIO()):
+      evaluate.main(config)
+    found = json.loads((self.root / 'run' / 'eval' / 'final.json').read_text())
+    self.assertEqual(set(found), {'step', 'label_accuracy'})
+    with flagsaver.flagsaver(video=str(self.root / 'a.gif')), self.assertRaisesRegex(
+        ValueError, '--video: evaluation.game is empty'):
+      evaluate.main(config)
 
   def test_unknown_actions_change_nothing(self):
     self.write()
