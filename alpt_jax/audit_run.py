@@ -79,12 +79,11 @@ def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progr
   config, name = trained.config, spec.name
   domain = domains.of(config)
   episodes = domain.read(config, name)
+  directories, files = domain.directories(config, name), None
   if name in trained.digests and domain.digest(config, name) != trained.digests[name]:
-    raise ValueError(f'{", ".join(map(str, domain.directories(config, name)))}: other data than '
-                     f'{trained.directory} was trained on. Give the directory of that data with '
-                     '--data_dir, or train again.')
-  directories = domain.directories(config, name)
-  files = None
+    raise ValueError(f'{", ".join(map(str, directories))}: other data than {trained.directory} '
+                     'was trained on. Give the directory of that data with --data_dir, or train '
+                     'again.')
   if len(directories) == 1:
     files = source_files.read(directories[0], episodes.num_episodes)
   numbers, kind, known = _candidates(trained, episodes, name, is_hidden)

@@ -159,14 +159,14 @@ def check(found, environment, settings, left_out):
     if not reason:
       kind, reason = _useless(item, environment, settings)
     if not reason:
-      num_labelled = int(np.sum(item.is_labelled))
-      name, num_before = seen.setdefault(
-          _digest(item, environment), (item.name, num_labelled))
-      if name != item.name:
+      digest, num_labelled = _digest(item, environment), int(np.sum(item.is_labelled))
+      if digest in seen:
+        name, num_before = seen[digest]
         kind, reason = DUPLICATE, f'is the same as {name}'
         if num_labelled > num_before:
           raise ValueError(f'{item.name}: is the same as {name}, and has {num_labelled} known '
                            f'actions where that has {num_before}. Remove {name}.')
+      seen.setdefault(digest, (item.name, num_labelled))
     if reason and kind == DAMAGED and settings.on_problem == 'error':
       raise ValueError(f'{item.name}: {reason} Or leave out what is damaged with on_problem=skip.')
     if reason:

@@ -70,9 +70,10 @@ class CheckTest(parameterized.TestCase):
     env = own_data.environment('grid', (3, 3, 2))
     one = recording('one', kind='grid', seed=1)
     kept, left_out, _ = self._check(
-        [one, one._replace(name='same'), one._replace(name='other', actions=one.actions * 0)], env,
-        window=1)
-    self.assertEqual((kept, left_out), (['one', 'other'], [('same', 'duplicate')]))
+        [one, one, one._replace(name='same'), one._replace(name='other', actions=one.actions * 0)],
+        env, window=1)
+    self.assertEqual((kept, left_out), (['one', 'other'], [(name, 'duplicate')
+                                                           for name in ('one', 'same')]))
 
   @parameterized.parameters(
       ({'actions': np.array([0, 2, 1, 1])}, "action is 'down' at step 1"),
