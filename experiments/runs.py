@@ -10,6 +10,8 @@ import pathlib
 import re
 from typing import Any
 
+import ml_collections
+
 from alpt_jax import domains, fields, label_quality, methods, train, whole_files
 from experiments import cli
 from experiments import evaluations as evaluations_
@@ -122,6 +124,30 @@ def own_labels(variant):
   return {'pseudo_labels': own.to_dict()} if own else {}
 
 
+def own_changes(variant, phase=''):
+  """What a study's variant changes in the config of its runs, beside method and sources.
+
+  Args:
+    variant: of the study; its `changes` are for all its runs, those under the name of a phase
+      ('pretrain', 'finetune') for the runs of that phase.
+    phase: of the run.
+
+  Returns:
+    {field: value or, of a group, {field: value}}; the phase's own last.
+  """
+  result = ml_collections.ConfigDict()
+  for name in ('changes', phase):
+    result = _merged(result, variant.get(name) or {})
+  return result.to_dict() | own_labels(variant)
+
+
+def _merged(first, second):
+  """A copy of a `ConfigDict` with the fields of another, group by group."""
+  merged = ml_collections.ConfigDict(first)
+  merged.update(second)
+  return merged
+
+
 def describe(variants):
   """Returns {name: {'label', 'description', ...}} of a study's variants, for the results."""
   return {name: {'label': variant.label, 'description': _description(variant),
@@ -132,8 +158,13 @@ def describe(variants):
 def _description(variant):
   words = [methods.METHODS[variant.method].description]
   for own in own_labels(variant).values():
-    words.append(', '.join(f'{key} {value}' for key, value in own.items()) + '.')
-  return ' Labels: '.join(words)
+    words.append('Labels: ' + ', '.join(f'{key} {value}' for key, value in own.items()) + '.')
+  for where, name in (('', 'changes'), ('Pretraining: ', 'pretrain'), ('Finetuning: ', 'finetune')):
+    own = variant.get(name)
+    if own:
+      words.append(where + ', '.join(
+          f'{key} {value}' for key, value in fields.flatten(own.to_dict()).items()) + '.')
+  return ' '.join(words)
 
 
 def of_budgets(config, variant, budgets):

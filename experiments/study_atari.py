@@ -40,33 +40,52 @@ def _part(config, part, target, seed, **changes):
   """The runs of all variants of one part of the study."""
   study, planned = config.study[part], []
   for name, variant in study.variants.items():
-    is_pretrained = methods.METHODS[variant.method].pretrain is not None
+    phase = variant.get('phase', 'finetune')
+    is_pretrained = phase == 'finetune' and methods.METHODS[variant.method].pretrain is not None
     common = changes | dict(
         method=variant.method, seed=seed, label_seed=seed,
-        eval_every_steps=study.eval_every_steps) | runs.own_labels(variant)
+        eval_every_steps=study.eval_every_steps)
     if not methods.METHODS[variant.method].is_action_limited:  # One run stands for all budgets.
       common['num_labels'] = config.num_labels
     own = dict(target=target, other_targets=(),
                sources=tuple(s for s in variant.sources if s != target))
     pretraining = None
     if is_pretrained:
-      before, where = own, target
-      if variant.get('shared'):  # Section 5.4: one pretraining for all targets.
-        first, *others = study.targets
-        before, where = dict(target=first, other_targets=tuple(others), sources=tuple(
-            s for s in variant.sources if s not in study.targets)), 'all'
-      pretraining = runs.Run(
-          f"{part}-pretrain-{where}-{common['num_labels']}-{name}-seed{seed}", name,
-          _with_equal_shares(config, common | before | _of_phase(config, 'pretrain')
-                             | dict(phase='pretrain', num_steps=study.pretrain_steps)), part=part)
+      pretraining = _pretraining(config, part, target, seed, common | own, study, name)
       planned.append(pretraining)
     # Who is not pretrained gets the steps of both, to be compared after as many of either kind.
     num_steps = study.num_steps + (0 if is_pretrained or part == 'score' else study.pretrain_steps)
+    last = common | own | _of_phase(config, phase) | dict(phase=phase, num_steps=num_steps)
+    if phase == 'joint':
+      last = _with_equal_shares(config, last)
     planned.append(runs.Run(
         f"{part}-{target}-{common['num_labels']}-{name}-seed{seed}", name,
-        common | own | _of_phase(config, 'finetune') | dict(phase='finetune', num_steps=num_steps),
-        after=pretraining, part=part))
+        last | runs.own_changes(variant, phase), after=pretraining, part=part))
   return planned
+
+
+def _pretraining(config, part, target, seed, changes, study, name):
+  """The pretraining that a variant's run starts from: its own, or that of another variant.
+
+  What is trained twice in the same way is trained once: `pretraining` of a variant names the
+  variant whose pretraining it takes.
+  """
+  variant = study.variants[name]
+  of = variant.get('pretraining') or name
+  if of not in study.variants:
+    raise ValueError(f'study.{part}.variants.{name}.pretraining is {of!r}; expected the name of a '
+                     f'variant: {", ".join(study.variants)}.')
+  before, where, first = study.variants[of], target, {}
+  if before.get('shared'):  # Section 5.4: one pretraining for all targets.
+    target, *others = study.targets
+    where, first = 'all', dict(target=target, other_targets=tuple(others))
+  first |= dict(method=before.method, sources=tuple(
+      s for s in before.sources if s not in (study.targets if first else (target,))))
+  return runs.Run(
+      f"{part}-pretrain-{where}-{changes['num_labels']}-{of}-seed{seed}", of,
+      _with_equal_shares(config, changes | first | _of_phase(config, 'pretrain')
+                         | dict(phase='pretrain', num_steps=study.pretrain_steps))
+      | runs.own_changes(before, 'pretrain'), part=part)
 
 
 def _with_equal_shares(config, changes):

@@ -23,7 +23,7 @@ def plan(config):
           '-'.join((observation, *map(str, changes.values()), name, f'seed{seed}')), name,
           changes | dict(
               method=variant.method, observation=observation, target=target,
-              sources=variant.sources, seed=seed, label_seed=seed) | runs.own_labels(variant))
+              sources=variant.sources, seed=seed, label_seed=seed) | runs.own_changes(variant))
       for observation in study.observations
       for seed, target in zip(study.seeds, study.targets, strict=True)
       for name, variant in study.variants.items()
