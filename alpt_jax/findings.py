@@ -12,6 +12,7 @@ VERDICTS = {  # For readers; but see `verdict_text`.
     'not shown': 'Does not reproduce',
     'contradicted': 'Does not reproduce',
     'undecided': 'Not testable at this size',
+    'no verdict': 'No verdict below 5 seeds',
     'not measured': 'Not made',
 }
 
