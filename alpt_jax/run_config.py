@@ -8,11 +8,14 @@ import math
 import operator
 
 from alpt_jax import domains, methods, pseudo_labels
+from alpt_jax.networks import tokens
 
 # What runs did before there were these.
 NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
-            'pseudo_labels.threshold': .5}
+            'pseudo_labels.threshold': .5, 'model.change_tokens': False,
+            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch'}
+_RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
@@ -75,8 +78,41 @@ def check_run(config):
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
   specs = domains.specs(config)
   if not phase.q:
-    _check_patches(config.model.patch_size, specs[0])  # The others look the same.
+    _check_tokenizers(config.model, specs[0])  # The others look the same.
   return phase, specs
+
+
+def upgrade(content):
+  """Gives the config of an older run the keys of today.
+
+  Args:
+    content: nested dicts, as in config.json; changed.
+
+  Returns:
+    The new names of keys that had other ones.
+  """
+  renamed = []
+  for old, new in _RENAMED_KEYS.items():
+    group, name = old.rsplit('.', 1)
+    if name in content.get(group, {}):
+      content[group].setdefault(new.rsplit('.', 1)[1], content[group].pop(name))
+      renamed.append(new)
+  for key, value in NEW_KEYS.items():
+    *groups, name = key.split('.')
+    tree = content
+    for group in groups:
+      tree = tree.setdefault(group, {})
+    tree.setdefault(name, value)
+  return renamed
+
+
+def _check_tokenizers(model, spec):
+  """Refuses tokenizers that cannot read the observations."""
+  names = 'idm_tokenizer', 'dt_tokenizer'
+  for name in names:
+    tokens.check_kind(model[name], spec, field=f'model.{name}')
+  if any(model[name] == 'patch' for name in names):
+    _check_patches(model.patch_size, spec)
 
 
 def _check_patches(size, spec):

@@ -211,8 +211,10 @@ def check_config(config, workdir, digests, *, ignored=()):
   if os.path.exists(path) and not config.allow_changed_config:
     try:
       with open(path) as f:
-        before = run_config.NEW_KEYS | fields.flatten(json.load(f))
-    except (ValueError, AttributeError) as error:
+        before = json.load(f)
+      run_config.upgrade(before)
+      before = fields.flatten(before)
+    except (ValueError, AttributeError, TypeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error

@@ -179,14 +179,15 @@ class ActTest(parameterized.TestCase):
     self.assertGreater(len(np.unique(actions)), 1)
     self.assertGreater(len(np.unique(returns)), 1)
 
-  @parameterized.parameters(('current', False), ('current', True), ('first', False), ('all', True))
-  def test_embedding_frames_once_changes_nothing(self, return_tokens, frame_changes):
+  @parameterized.parameters(('current', False), ('current', True), ('first', False), ('all', True),
+                            ('current', False, 'conv'), ('all', True, 'conv'))
+  def test_embedding_frames_once_changes_nothing(self, return_tokens, change_tokens, kind='patch'):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
         num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
     dt = models.DecisionTransformer(spec, self.T, num_layers=2, num_heads=2, d_model=8,
                                     patch_size=4, return_tokens=return_tokens,
-                                    frame_changes=frame_changes)
+                                    change_tokens=change_tokens, tokenizer_kind=kind)
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2 * self.T + 1, 16, 8, 8, 1), np.uint8)
     ids = np.zeros((1, self.T), np.int32)

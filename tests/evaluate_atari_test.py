@@ -92,9 +92,9 @@ def breakout():
 class AtariEvaluatorTest(parameterized.TestCase):
 
   @parameterized.parameters(
-      (dict(return_tokens='current', frame_changes=True), False),
+      (dict(return_tokens='current', change_tokens=True), False),
       (dict(return_tokens='first'), True),
-      (dict(return_tokens='all', frame_changes=True), False))
+      (dict(return_tokens='all', change_tokens=True), False))
   def test_does_what_the_plain_way_does(self, options, earns):
     dt, params = make_transformer('SpaceInvaders', **options)
     scores, episodes = evaluate_atari.AtariEvaluator(

@@ -82,6 +82,8 @@ class ConfigTest(parameterized.TestCase):
     config.init_from = 'somewhere'
     self.assertEqual((config.model.num_layers, config.model.d_model, config.model.num_heads,
                       config.model.patch_size, config.window), (6, 512, 8, 14, 5))
+    self.assertEqual((config.model.idm_tokenizer, config.model.dt_tokenizer,
+                      config.model.change_tokens), ('patch', 'patch', False))
     # 2048, as equal shares of five games allow.
     self.assertEqual(config.batch_size, {'pretrain': 2080, 'finetune': 256}[phase])
     lowered = lower(config)
@@ -126,6 +128,13 @@ class TrainAtariTest(parameterized.TestCase):
     with np.load(pathlib.Path(config.workdir, 'labels', 'step_0000000.npz')) as first, np.load(
         pathlib.Path(self.pretraining.workdir, 'labels', 'step_0000004.npz')) as last:
       np.testing.assert_array_equal(first['actions'], last['actions'])
+
+  def test_convolutions_of_frames_and_changes_learn_label_and_play(self):
+    config = self.config('conv', method='dt1_idm', sources=(), num_steps=2)
+    config.model.update(idm_tokenizer='conv', dt_tokenizer='conv', change_tokens=True)
+    self.assertEqual(train.train(config, config.workdir), 0)
+    scores = json.loads(pathlib.Path(train.evaluation_path(config.workdir, 2)).read_text())
+    self.assertLen(scores['sampled']['scores'], 2)
 
   def test_pretraining_plays_no_games(self):
     scores = json.loads(pathlib.Path(

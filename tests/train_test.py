@@ -299,6 +299,30 @@ class BadInputTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'config.json: not a config'):
       train.train(maze_data.config(workdir), workdir)
 
+  def test_goes_on_with_a_run_whose_config_has_older_keys(self):
+    workdir = self.new_directory()
+    config = maze_data.config(workdir)
+    content = train.check_config(config, workdir, {})
+    model = content['model']
+    before = content | {'model': {
+        k: v for k, v in model.items() if not k.endswith('_tokenizer') and k != 'change_tokens'}}
+    path = pathlib.Path(workdir, 'config.json')
+    for value in (model['change_tokens'], not model['change_tokens']):
+      before['model']['frame_changes'] = value
+      path.write_text(json.dumps(before))
+      if value == model['change_tokens']:
+        self.assertEqual(train.check_config(config, workdir, {}), content)
+        continue
+      with self.assertRaisesRegex(ValueError, rf'another config \(model.change_tokens: {value} ->'):
+        train.check_config(config, workdir, {})
+
+  @parameterized.parameters('idm_tokenizer', 'dt_tokenizer')
+  def test_convolutions_are_for_images(self, key):
+    self.assert_refused(
+        f"^model.{key} is 'conv', which reads images; .* kind 'grid'. Use 'patch'",
+        model={key: 'conv'})
+    self.assert_refused(f"^model.{key} is 'cnn'; expected one of", model={key: 'cnn'})
+
   def test_missing_package_of_a_viewer(self):
     with mock.patch.dict(sys.modules, wandb=None):
       self.assert_refused(r'wandb_project: .* \(pip install wandb\)', wandb_project='mazes')

@@ -32,6 +32,13 @@ class DTLogits(NamedTuple):
   rewards: jax.Array | None
 
 
+def _make_tokenizer(network):
+  return tokens.make_tokenizer(
+      network.spec, d_model=network.d_model, patch_size=network.patch_size,
+      kind=network.tokenizer_kind, vector_bins=network.vector_bins,
+      change_tokens=network.change_tokens, dtype=network.dtype, name='tokenizer')
+
+
 class InverseDynamicsModel(nn.Module):
   """P_beta(a_t .. a_{t+T-1} | o_t .. o_{t+T}) (eq. 4 of the paper).
 
@@ -40,7 +47,8 @@ class InverseDynamicsModel(nn.Module):
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
-    frame_changes: of images; see `tokens.PatchTokenizer`.
+    change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
+    tokenizer_kind: one of `tokens.TOKENIZERS`.
     dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.
@@ -52,15 +60,13 @@ class InverseDynamicsModel(nn.Module):
   dropout: float = 0.
   patch_size: int = 0
   vector_bins: int = 0
-  frame_changes: bool = False
+  change_tokens: bool = False
+  tokenizer_kind: str = 'patch'
   dtype: jnp.dtype = jnp.float32
   is_causal: bool = False
 
   def setup(self):
-    self.tokenizer = tokens.make_tokenizer(
-        self.spec, d_model=self.d_model, patch_size=self.patch_size,
-        vector_bins=self.vector_bins, frame_changes=self.frame_changes, dtype=self.dtype,
-        name='tokenizer')
+    self.tokenizer = _make_tokenizer(self)
 
   def tokenize(self, observations, before):
     """Embeds frames, each by itself, for windows that share them.
@@ -115,7 +121,8 @@ class DecisionTransformer(nn.Module):
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
-    frame_changes: of images; see `tokens.PatchTokenizer`.
+    change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
+    tokenizer_kind: one of `tokens.TOKENIZERS`.
     dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
@@ -128,7 +135,8 @@ class DecisionTransformer(nn.Module):
   dropout: float = 0.
   patch_size: int = 0
   vector_bins: int = 0
-  frame_changes: bool = False
+  change_tokens: bool = False
+  tokenizer_kind: str = 'patch'
   dtype: jnp.dtype = jnp.float32
   return_tokens: str = 'current'
   predict_rewards: bool = False
@@ -136,14 +144,13 @@ class DecisionTransformer(nn.Module):
   def setup(self):
     spec, d = self.spec, self.d_model
     self.num_returns = discretize.num_return_bins(spec.return_low, spec.return_high)
-    self.tokenizer = tokens.make_tokenizer(
-        spec, d_model=d, patch_size=self.patch_size, vector_bins=self.vector_bins,
-        frame_changes=self.frame_changes, dtype=self.dtype, name='tokenizer')
+    self.tokenizer = _make_tokenizer(self)
     embed = lambda n: nn.Embed(n, d, embedding_init=_EMBEDDING_INIT)  # noqa: E731
     self.return_embedding = embed(self.num_returns)
     self.action_embedding = embed(spec.num_actions + 1)  # The last row: action not known.
     self.reward_embedding = embed(discretize.NUM_REWARD_TOKENS)
-    p = tokens.num_observation_tokens(spec, patch_size=self.patch_size)
+    p = tokens.num_observation_tokens(
+        spec, patch_size=self.patch_size, kind=self.tokenizer_kind)
     self.mask_SS = masks.block_causal(self.num_steps, p, return_tokens=self.return_tokens)
     self.is_used_S = np.diag(self.mask_SS)  # See `masks.block_causal`: others start from zero.
     self.num_observation_tokens = p
@@ -200,7 +207,7 @@ class DecisionTransformer(nn.Module):
       before: the image before each, of the same shape; any for the first of an episode.
 
     Returns:
-      [B, T, ...], what `tokens.PatchTokenizer.parts` gives.
+      [B, T, ...], what the tokenizer's `parts` gives.
     """
     return self.tokenizer.parts(observations, before)
 

@@ -119,8 +119,9 @@ def get_config(argument=''):
   config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
   config.model = dict(
       num_layers=1, num_heads=4, d_model=128,
-      patch_size=14,  # Lee et al. (2022): 36 patches of 14 x 14.
-      frame_changes=True,  # Not in Lee et al.; see alpt_jax/networks/tokens.py.
+      patch_size=14,  # Of 'patch'. Lee et al. (2022): 36 patches of 14 x 14.
+      # Lee et al.: 'patch', and no changes of images; see alpt_jax/networks/tokens.py.
+      idm_tokenizer='conv', dt_tokenizer='conv', change_tokens=True,
       vector_bins=0,
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
@@ -288,7 +289,8 @@ def _paper(config):
   if 'Asterix' in (config.target, *config.sources):
     config.runs = (2, 3)  # Asterix run 1 is suspected to be damaged (google-research/batch_rl#28).
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,  # Table 3.
-                      frame_changes=False, compute_dtype='bfloat16')
+                      idm_tokenizer='patch', dt_tokenizer='patch', change_tokens=False,
+                      compute_dtype='bfloat16')
   config.sampling.update(num_shards=16)
   config.sharding.optimizer = True
   config.evaluation.rule = 'release'  # What the published scores of Lee et al. come from.
@@ -314,7 +316,8 @@ def _tiny(config):
   config.sharding.num_devices = 1  # Its batches are too small for more.
   config.num_labels = 50
   config.collect.update(num_steps=400, num_checkpoints=2, max_episode_steps=100)
-  config.model.update(num_layers=1, num_heads=2, d_model=16, patch_size=42)
+  config.model.update(num_layers=1, num_heads=2, d_model=16, patch_size=42,
+                      idm_tokenizer='patch', dt_tokenizer='patch')
   config.sampling.update(num_shards=1, pool_size=64)
   config.batch_size = config.idm_batch_size = 10
   config.num_steps, config.eval_every_steps = 4, 2

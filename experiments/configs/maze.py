@@ -63,7 +63,8 @@ def get_config(preset=''):
   config.model = dict(  # Of both networks, made for 2 cores. Table 3: 6 layers of 512, 8 heads.
       num_layers=1, num_heads=4, d_model=128,
       patch_size=0,  # One token per grid.
-      frame_changes=False,  # Of images.
+      idm_tokenizer='patch', dt_tokenizer='patch',  # 'conv' is for images.
+      change_tokens=False,  # Embed how observations change, too.
       vector_bins=32,  # Of `xy`; 32 tell 20 rows and columns apart.
       return_tokens='current',  # Eq. 3.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.

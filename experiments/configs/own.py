@@ -65,8 +65,11 @@ def get_config(argument=''):
   config.window = 5  # The paper's k, and the DT's context.
   config.model = dict(
       num_layers=1, num_heads=4, d_model=128,
-      patch_size=14,  # Divides height and width of images; 0 where observations are no images.
-      frame_changes=True,  # Of images; see alpt_jax/networks/tokens.py.
+      # See alpt_jax/networks/tokens.py. 'conv' reads images whose height and width are multiples of
+      # 4; for other observations, 'patch'.
+      idm_tokenizer='conv', dt_tokenizer='conv',
+      patch_size=14,  # Of 'patch': divides height and width of images; 0 for whole grids.
+      change_tokens=True,  # Embed how observations change, too.
       vector_bins=0, return_tokens='current', compute_dtype='float32', idm_dropout=0.,
       dt_dropout=.1)
   # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
@@ -130,7 +133,8 @@ def _desk(config):
 
 def _paper(config):
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,
-                      frame_changes=False, compute_dtype='bfloat16')
+                      idm_tokenizer='patch', dt_tokenizer='patch', change_tokens=False,
+                      compute_dtype='bfloat16')
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
   config.sampling.num_shards = 16
   config.sharding.optimizer = True
@@ -142,7 +146,8 @@ def _paper(config):
 
 def _tiny(config):
   config.sharding.num_devices = 1  # Its batches are too small for more.
-  config.model.update(num_layers=1, num_heads=2, d_model=16)
+  config.model.update(num_layers=1, num_heads=2, d_model=16,
+                      idm_tokenizer='patch', dt_tokenizer='patch')
   config.sampling.update(num_shards=1, pool_size=64)
   config.batch_size = config.idm_batch_size = 10
   config.num_steps, config.eval_every_steps = 4, 2
