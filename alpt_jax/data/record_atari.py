@@ -49,8 +49,8 @@ class Settings:
   behaviour: str = 'auto'
   num_steps: int = 50_000
   num_checkpoints: int = 10
-  first_epsilon: float = 1.
-  last_epsilon: float = .05
+  first_epsilon: float = .5
+  last_epsilon: float = .02
   max_episode_steps: int = atari.MAX_STEPS
   sticky: float = atari.STICKY
   seed: int = 0

@@ -109,6 +109,11 @@ class Atari(dm_env.Environment):
     """Lives left, the one being played included; 0 in games without lives."""
     return self._ale.lives()
 
+  @property
+  def held_action(self):
+    """Id, in the full set, of the action of the last frame, which sticks; NOOP at a start."""
+    return int(self._held_action.value)
+
   def screen(self):
     """Copies what a player sees.
 

@@ -106,7 +106,8 @@ def get_config(argument=''):
   config.collect = dict(
       origin='play',  # Or 'convert', 'prepare': official data, from `from_dir`.
       from_dir='',
-      behaviour='auto', num_steps=100_000, num_checkpoints=10, first_epsilon=1., last_epsilon=.05,
+      behaviour='auto', num_steps=100_000, num_checkpoints=10,
+      first_epsilon=.5, last_epsilon=.02,  # More random actions leave little to imitate.
       max_episode_steps=2500, sticky=.25, seed=0)
 
   # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or

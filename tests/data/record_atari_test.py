@@ -77,7 +77,7 @@ class RecordAtariTest(parameterized.TestCase):
             'dataset': 'rlu_atari_checkpoints_ordered', 'run': 1}, metadata)
     self.assertIn('ale-py', metadata['versions'])
     for expected_epsilon, found, played in zip(
-        (1., .05 ** .5, .05), card['checkpoints'], checkpoints, strict=True):
+        (.5, .1, .02), card['checkpoints'], checkpoints, strict=True):
       self.assertAlmostEqual(found['epsilon'], expected_epsilon)
       lengths = [len(actions) for _, actions in played]
       scores = [sum(t.reward for t in timesteps[1:]) for timesteps, _ in played]

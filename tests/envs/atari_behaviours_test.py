@@ -4,6 +4,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from alpt_jax.envs import action_sets, atari, atari_behaviours, atari_scores
+from alpt_jax.measures import action_sequences
 
 
 def play(name, game, *, num_steps, epsilon=0., seed=0):
@@ -42,7 +43,18 @@ class ScriptedTest(parameterized.TestCase):
     _, actions = play('scripted', game, num_steps=600)
     names = {action_sets.ACTION_NAMES[action_sets.MINIMAL_ACTIONS[game][i]] for i in set(actions)}
     self.assertTrue(any('LEFT' in name for name in names) and any('RIGHT' in n for n in names))
-    self.assertLess(actions.count(0), .6 * len(actions))  # 0 is NOOP in every game.
+    self.assertLess(actions.count(0), .9 * len(actions))  # 0 is NOOP in every game.
+
+  @parameterized.parameters(*atari_behaviours.SCRIPTED)
+  def test_scripts_do_not_undo_their_moves(self, game):
+    _, actions = play('scripted', game, num_steps=1000)
+    directions = [action_sets.DIRECTIONS[i] for i in action_sets.MINIMAL_ACTIONS[game]]
+    self.assertLess(action_sequences.opposite_moves([actions], directions), .2)
+
+  def test_breakout_survives_its_random_actions(self):
+    scores = [play('scripted', 'Breakout', num_steps=2500, epsilon=.02, seed=seed)[0]
+              for seed in range(3)]
+    self.assertGreater(np.mean(scores), 100)
 
 
 class BehaviourTest(parameterized.TestCase):
