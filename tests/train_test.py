@@ -15,7 +15,16 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, methods, metrics, program, run_config, sharding, train
+from alpt_jax import (
+    checkpoints,
+    methods,
+    metrics,
+    pretraining,
+    program,
+    run_config,
+    sharding,
+    train,
+)
 from alpt_jax.data import labels, rlds
 from tests import events_test, maze_data, wandb_run_test
 
@@ -206,18 +215,18 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
 
   def test_pretrained_parameters_start_the_finetuning(self):
-    pretraining = self.config('pretraining', phase='pretrain', num_steps=2)
-    train.train(pretraining, pretraining.workdir)
+    before = self.config('pretraining', phase='pretrain', num_steps=2)
+    train.train(before, before.workdir)
     finetuning = self.config('finetuning', phase='finetune', num_steps=2,
-                             init_from=pretraining.workdir)
+                             init_from=before.workdir)
     # A learning rate of 0 leaves the parameters as they came.
     finetuning.optimizer.update(idm_learning_rate=0., dt_learning_rate=0.)
     train.train(finetuning, finetuning.workdir)
-    abstract = abstract_state(pretraining)
+    abstract = abstract_state(before)
     wanted = {'idm': abstract.idm.params, 'dt': abstract.dt.params}
-    before, after = (checkpoints.restore_params(f'{c.workdir}/checkpoints', wanted)
-                     for c in (pretraining, finetuning))
-    jax.tree.map(np.testing.assert_array_equal, before, after)
+    ours, theirs = (checkpoints.restore_params(f'{c.workdir}/checkpoints', wanted)
+                     for c in (before, finetuning))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
   @parameterized.parameters('dt1', 'dt5', 'dt1_idm', 'dt5_ret', 'alpt_idm_only', 'oracle')
   def test_every_method_trains(self, method):
@@ -336,7 +345,7 @@ class BadInputTest(parameterized.TestCase):
 
   def test_missing_pretraining(self):
     self.assert_refused('nowhere/config.json: no such file', error=FileNotFoundError,
-                        init_from='nowhere')
+                        phase='finetune', init_from='nowhere')
 
   def test_changed_config_of_a_run_names_the_keys(self):
     workdir = self.new_directory()
@@ -373,13 +382,13 @@ class BadInputTest(parameterized.TestCase):
       train.train(maze_data.config(workdir), workdir)
 
   def test_checkpoint_of_another_observation(self):
-    pretraining = maze_data.config(self.new_directory(), phase='pretrain', num_steps=1)
-    train.train(pretraining, pretraining.workdir)
+    before = maze_data.config(self.new_directory(), phase='pretrain', num_steps=1)
+    train.train(before, before.workdir)
     finetuning = maze_data.config(self.new_directory(), phase='finetune',
-                                  observation='xy', init_from=pretraining.workdir)
+                                  observation='xy', init_from=before.workdir)
     with self.assertRaisesRegex(ValueError, 'observation is grid, this run has xy'):
       train.train(finetuning, finetuning.workdir)
-    with mock.patch.object(train, 'check_pretraining'), self.assertRaisesRegex(
+    with mock.patch.object(pretraining, 'check'), self.assertRaisesRegex(
         ValueError, 'another observation mode'):
       train.train(finetuning, finetuning.workdir)
 
