@@ -12,7 +12,7 @@ from alpt_jax import domains, methods, pseudo_labels
 # What runs did before there were these.
 NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
-            'pseudo_labels.threshold': .5}
+            'pseudo_labels.threshold': .5, 'sampling.labelled_share': 0.}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
@@ -47,6 +47,9 @@ def check_run(config):
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  if not 0 <= config.sampling.labelled_share < 1:
+    raise ValueError(f'sampling.labelled_share is {config.sampling.labelled_share}; expected it in '
+                     '[0, 1), 0 for equal shares.')
   pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
   phase = methods.phase_of(config.method, config.phase)
   mode = config.pseudo_labels.mode

@@ -24,6 +24,7 @@ from alpt_jax import (
     distributed,
     domains,
     events,
+    exposure,
     fields,
     label,
     methods,
@@ -141,7 +142,8 @@ def make_streams(config, phase, specs, data):
       windows = data.choices[name].windows
       read = episodes.HeldWindows(read, windows, config.window)
       segments = sampling.labelled_windows(windows, config.window)
-    streams.append(pipeline.Stream(share.part, read, segments, share.environment, share.rows))
+    streams.append(pipeline.Stream(
+        share.part, read, segments, share.environment, share.rows, share.data))
   return streams
 
 
@@ -363,6 +365,7 @@ def _run(config, workdir, prepared, stop):
       # Not earlier: a mistake in the config must not bind the directory to that config.
       whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
       versions.record_session(workdir, start_step)
+      exposure.write(streams, list(data.episodes), config, window)
       for i, (name, choice) in enumerate(data.choices.items()):
         labels.write_choice(
             os.path.join(workdir, f'labels-{name}.json' if i else 'labels.json'), choice)

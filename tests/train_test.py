@@ -1,5 +1,6 @@
 """Runs of the tiny preset on recorded mazes, as a user would start them."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -25,7 +26,8 @@ from alpt_jax import (
     sharding,
     train,
 )
-from alpt_jax.data import labels, rlds
+from alpt_jax.data import labels, pipeline, rlds
+from experiments.configs import maze
 from tests import events_test, maze_data, wandb_run_test
 
 
@@ -191,9 +193,14 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual((result.stdout.strip(), result.returncode), ('set()', 0), msg=result.stderr)
     self.assertTrue(events_test.read(f'{config.workdir}/events')[0])
 
-  def test_hidden_actions_do_not_matter_to_a_single_bit(self):
-    config = self.config('garbage')
-    choice = labels.read_choice(pathlib.Path(self.unbroken.workdir, 'labels.json'))
+  @parameterized.parameters('alpt', 'dt5_ret')
+  def test_hidden_actions_do_not_matter_to_a_single_bit(self, method):
+    clean = self.unbroken
+    if method != clean.method:
+      clean = self.config(f'clean_{method}', method=method)
+      train.train(clean, clean.workdir)
+    config = self.config(f'garbage_{method}', method=method)
+    choice = labels.read_choice(pathlib.Path(clean.workdir, 'labels.json'))
     read = rlds.read_episodes
     num_changed = []
 
@@ -210,9 +217,25 @@ class TrainTest(parameterized.TestCase):
     with mock.patch.object(rlds, 'read_episodes', read_garbage):
       train.train(config, config.workdir)
     self.assertGreater(num_changed[0], 100)
-    for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
+    for a, b in zip(final_params(config), final_params(clean), strict=True):
       np.testing.assert_array_equal(a, b)
-    self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
+    self.assertEqual(metrics_lines(config), metrics_lines(clean))
+
+  def test_labels_of_dt5_ret_have_rows_of_their_own(self):
+    config = self.config('rows', method='dt5_ret')
+    phase, specs = run_config.check_run(config)
+    data = train.read_data(config, phase)
+    # 12 rows for source, labelled windows and target.
+    streams = train.make_streams(config, phase, specs, data)
+    self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
+                     [('dt', 1, 4), ('dt', 0, 4), ('limited', 0, 4)])
+    with contextlib.closing(pipeline.Pipeline(
+        streams, window=5, seed=0, start_step=0, num_shards=2, pool_size=64)) as batches:
+      batch = next(batches)
+    of_target = batch.dt.environment == 0
+    self.assertEqual(of_target.sum(), 4)
+    self.assertTrue(batch.dt.is_labelled[of_target].all())
+    self.assertEqual(data.episodes[config.target].is_labelled.sum(), 50)
 
   def test_pretrained_parameters_start_the_finetuning(self):
     before = self.config('pretraining', phase='pretrain', num_steps=2)
@@ -297,7 +320,9 @@ class BadInputTest(parameterized.TestCase):
       ('optimizer', 'dt_learning_rate', -1.), ('optimizer', 'idm_learning_rate', float('nan')),
       ('optimizer', 'max_grad_norm', float('inf')), ('optimizer', 'weight_decay', float('nan')),
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
-      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0),
+      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0),
+      ('sampling', 'labelled_share', 1.), ('sampling', 'labelled_share', float('nan')),
+      ('sharding', 'accumulate', 0),
       ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))
   def test_nested_number_out_of_range(self, group, key, value):
     self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})
@@ -393,7 +418,7 @@ class BadInputTest(parameterized.TestCase):
       train.train(finetuning, finetuning.workdir)
 
 
-class SplitRowsTest(absltest.TestCase):
+class SplitRowsTest(parameterized.TestCase):
 
   def test_shares_are_whole_shards_and_as_equal_as_can_be(self):
     self.assertEqual(program.split_rows(64, 2, 8), [32, 32])
@@ -402,6 +427,39 @@ class SplitRowsTest(absltest.TestCase):
   def test_too_small_a_batch_is_refused(self):
     with self.assertRaisesRegex(ValueError, 'at least 24'):
       program.split_rows(16, 3, 8)
+
+  @parameterized.parameters(
+      # 2,080 rows are 130 shards': one is the least, 129 are 4 * 32 and one more.
+      (2080, 5, 16, 1, .001, [512, 512, 512, 512, 32]),
+      (2064, 5, 16, 1, .001, [512, 512, 512, 512, 16]),
+      (2080, 5, 16, 1, .1, [464, 464, 464, 464, 224]),  # 13 shards', and one more.
+      (64, 2, 8, 1, .25, [48, 16]),
+      (64, 2, 8, 1, 0., [32, 32]),
+      (1792, 14, 64, 5, .001, [128] * 14),  # 28 shards' are too few for anything else.
+      (32, 1, 8, 1, .25, [32]))  # No sources.
+  def test_labelled_windows_get_their_share_and_the_others_are_equal(
+      self, rows, num_streams, num_shards, num_labelled, share, expected):
+    found = program.split_rows(
+        rows, num_streams, num_shards, num_labelled=num_labelled, labelled_share=share)
+    self.assertEqual(found, expected)
+    self.assertEqual(sum(found), rows)
+
+  def test_share_that_leaves_nothing_to_sources(self):
+    with self.assertRaisesRegex(ValueError, 'labelled_share is 0.6, for each of 2 targets'):
+      program.split_rows(64, 4, 8, num_labelled=2, labelled_share=.6)
+
+  @parameterized.parameters(
+      ('alpt', [('idm', 1, 10), ('idm', 0, 2), ('dt', 1, 6), ('limited', 0, 6)]),
+      ('dt5', [('dt', 1, 10), ('dt', 0, 2)]),
+      ('dt5_ret', [('dt', 1, 4), ('limited', 0, 4), ('dt', 0, 4)]),  # 5 shards' for 2 streams.
+      ('dt1_idm', [('idm', 0, 12), ('limited', 0, 12)]))
+  def test_share_of_labels_counts_beside_sources_only(self, method, expected):
+    config = maze.get_config('tiny')
+    config.update(method=method)
+    config.sampling.labelled_share = .01
+    phase, specs = run_config.check_run(config)
+    self.assertEqual(
+        [(s.part, s.environment, s.rows) for s in program.shares(config, phase, specs)], expected)
 
 
 if __name__ == '__main__':
