@@ -47,6 +47,7 @@ def check_run(config):
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  _check_num_labels(config)
   if not 0 <= config.sampling.labelled_share < 1:
     raise ValueError(f'sampling.labelled_share is {config.sampling.labelled_share}; expected it in '
                      '[0, 1), 0 for equal shares.')
@@ -80,6 +81,16 @@ def check_run(config):
   if not phase.q:
     _check_patches(config.model.patch_size, specs[0])  # The others look the same.
   return phase, specs
+
+
+def _check_num_labels(config):
+  """Refuses a number of labels that whole windows do not make."""
+  num_labels, window = config.num_labels, config.window
+  is_all = num_labels == 0 and config.experiment == 'own'  # All that the data has.
+  if not is_all and (num_labels < window or num_labels % window):
+    raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
+                     'transitions, at least one window. Try '
+                     f'{max(num_labels // window, 1) * window}.')
 
 
 def _check_patches(size, spec):

@@ -18,6 +18,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import (
     checkpoints,
+    domains,
     methods,
     metrics,
     pretraining,
@@ -289,8 +290,11 @@ class BadInputTest(parameterized.TestCase):
   def test_more_labels_than_data(self):
     self.assert_refused('num_labels of maze-8.*budget is 100000', num_labels=100_000)
 
-  def test_labels_are_no_multiple_of_the_window(self):
-    self.assert_refused('multiple of the window of 5', num_labels=51)
+  @parameterized.parameters((51, 50), (4, 5), (0, 5), (-5, 5))
+  def test_labels_are_no_windows(self, num_labels, proposal):
+    self.assert_refused(
+        f'^num_labels is {num_labels}; expected a multiple of the window of 5 transitions, at '
+        f'least one window. Try {proposal}.$', num_labels=num_labels)
 
   def test_missing_data(self):
     self.assert_refused('no such dataset directory', error=FileNotFoundError,
@@ -312,6 +316,11 @@ class BadInputTest(parameterized.TestCase):
 
   def test_target_among_the_sources(self):
     self.assert_refused('sources contain the target', sources=('maze-8-blocks:3-seed0',))
+
+  def test_source_that_is_a_copy_of_the_target(self):
+    with mock.patch.object(domains.Maze, 'digest', lambda config, name: 'ab'):
+      self.assert_refused('maze-8-blocks:3-seed100 and the target maze-8-blocks:3-seed0 have the '
+                          'same data')
 
   def test_finetuning_of_nothing(self):
     self.assert_refused('init_from is empty', phase='finetune')
