@@ -405,9 +405,20 @@ def notes(config):
 
 
 def digests(config, names):
-  """Returns {environment: digest of its data} for some environments of a run."""
+  """Returns {environment: digest of its data} for some environments of a run.
+
+  Raises:
+    ValueError: if a target has the data of another environment, whose actions are all known.
+  """
   domain = of(config)
-  return {name: domain.digest(config, name) for name in names}
+  result = {name: domain.digest(config, name) for name in names}
+  for target in set(targets(config)) & result.keys():
+    for name, digest in result.items():
+      if name != target and digest == result[target]:
+        raise ValueError(f'{name} and the target {target} have the same data, digest {digest}; '
+                         'expected others: hidden actions would be known from the copy. Take one '
+                         'out of the config.')
+  return result
 
 
 def targets(config):

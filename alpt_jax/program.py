@@ -172,17 +172,22 @@ def _compiler_options(mesh):
   return {}
 
 
-def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
-  """Shares the rows of a batch between environments, as equally as whole shards allow.
+def split_rows(batch_size, num_environments, num_shards, *, name='batch_size', num_labelled=0,
+               labelled_share=0.):
+  """Shares the rows of a batch between streams, as equally as whole shards allow.
 
   Args:
     batch_size: rows in all.
-    num_environments: at least 1.
+    num_environments: streams, at least 1.
     num_shards: every share is a multiple of it.
     name: of the config field, for messages.
+    num_labelled: how many of the streams, the last ones, are labelled windows of a target.
+    labelled_share: share of all rows that each of these gets, in (0, 1); rounded to whole shards,
+      at least one. The others share the rest equally, and what that leaves over goes to the
+      labelled ones, too. 0. for as much as the others.
 
   Returns:
-    List of ints, larger ones first.
+    List of ints, larger ones first among equals.
 
   Raises:
     ValueError: if a share would be empty, or the shards do not divide the batch.
@@ -192,6 +197,16 @@ def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
     raise ValueError(f'{name} is {batch_size}; expected a multiple of sampling.num_shards '
                      f'{num_shards}, of at least {num_environments * num_shards} for '
                      f'{num_environments} environments.')
+  num_others = num_environments - num_labelled
+  if labelled_share and num_labelled and num_others:
+    each = (units - num_labelled * max(round(labelled_share * units), 1)) // num_others
+    if each < 1:
+      raise ValueError(
+          f'sampling.labelled_share is {labelled_share}, for each of {num_labelled} targets; '
+          f'expected less: of {name} {batch_size}, too little is left for {num_others} other '
+          'environments.')
+    labelled = split_rows((units - each * num_others) * num_shards, num_labelled, num_shards)
+    return [each * num_shards] * num_others + labelled
   small, extra = divmod(units, num_environments)
   return [(small + (i < extra)) * num_shards for i in range(num_environments)]
 
@@ -234,8 +249,14 @@ def shares(config, phase, specs):
     if not wanted:
       continue
     field = _BATCH_SIZES[network]
-    rows = split_rows(operator.attrgetter(field)(config), len(wanted), config.sampling.num_shards,
-                      name=field)
+    # Beside sources only: else the batch is the target's.
+    is_weighted = methods.SOURCES in names and methods.LABELLED in names
+    if is_weighted and config.sampling.labelled_share:
+      wanted.sort(key=lambda stream: stream[0] == methods.LABELLED)
+    rows = split_rows(
+        operator.attrgetter(field)(config), len(wanted), config.sampling.num_shards, name=field,
+        num_labelled=num_targets if is_weighted else 0,
+        labelled_share=config.sampling.labelled_share)
     result += [Share('limited' if name == methods.TARGET else network, environment, name, num_rows)
                for (name, environment), num_rows in zip(wanted, rows, strict=True)]
   return result

@@ -14,7 +14,8 @@ from alpt_jax.networks import tokens
 NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5, 'model.change_tokens': False,
-            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch'}
+            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
+            'sampling.labelled_share': 0.}
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -50,6 +51,10 @@ def check_run(config):
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  _check_num_labels(config)
+  if not 0 <= config.sampling.labelled_share < 1:
+    raise ValueError(f'sampling.labelled_share is {config.sampling.labelled_share}; expected it in '
+                     '[0, 1), 0 for equal shares.')
   pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
   phase = methods.phase_of(config.method, config.phase)
   mode = config.pseudo_labels.mode
@@ -113,6 +118,16 @@ def _check_tokenizers(model, spec):
     tokens.check_kind(model[name], spec, field=f'model.{name}')
   if any(model[name] == 'patch' for name in names):
     _check_patches(model.patch_size, spec)
+
+
+def _check_num_labels(config):
+  """Refuses a number of labels that whole windows do not make."""
+  num_labels, window = config.num_labels, config.window
+  is_all = num_labels == 0 and config.experiment == 'own'  # All that the data has.
+  if not is_all and (num_labels < window or num_labels % window):
+    raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
+                     'transitions, at least one window. Try '
+                     f'{max(num_labels // window, 1) * window}.')
 
 
 def _check_patches(size, spec):

@@ -15,6 +15,7 @@ from alpt_jax import (
     domains,
     label_quality,
     methods,
+    pretraining,
     program,
     run_config,
     sharding,
@@ -147,14 +148,14 @@ class TrainAtariTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'model.d_model is 16, this run has 24'):
       train.train(config, config.workdir)
     # And without the config of the pretraining, by the checkpoint itself.
-    with mock.patch.object(train, 'check_pretraining'), self.assertRaisesRegex(
+    with mock.patch.object(pretraining, 'check'), self.assertRaisesRegex(
         ValueError, r'params/\S+ is float32\[.*16.*\] in the checkpoint and float32\[.*24'):
       train.train(config, config.workdir)
 
   @parameterized.parameters(
       (dict(num_labels=40), 'num_labels is 50, this run has 40'),
       (dict(label_seed=1), 'label_seed is 0, this run has 1'),
-      (dict(target='Freeway', sources=()), 'target is Breakout, this run has Freeway, whose'),
+      (dict(target='Freeway', sources=()), 'sources contain Freeway, the target of this run'),
       (dict(heads=1), 'model.num_heads is 2, this run has 1'),
   )
   def test_pretraining_that_knew_more_or_is_another_model_is_refused(self, changes, message):

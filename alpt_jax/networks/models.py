@@ -20,12 +20,20 @@ _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 
 
 class DTLogits(NamedTuple):
-  """What the DT predicts at every step of a window.
+  """Holds the DT's predictions for every step of a window.
+
+  Each is read out at another token of the step: the last one of the observation, the return and the
+  action. All see the observations up to the step's and the actions and rewards before it.
+  `masks.block_causal` decides which return tokens they see beside these.
 
   Attributes:
-    returns: [B, T, R]; from what is before the step and its observation.
-    actions: [B, T, A]; the same and the step's return token.
-    rewards: [B, T, 3]; the same and the step's action; None if rewards are not predicted.
+    returns: [B, T, R]; sees no return ('current'), the first step's, if that is before ('first'),
+      or all earlier ones ('all').
+    actions: [B, T, A]; sees the step's own return ('current'), the first step's ('first'), or all
+      up to the step's own ('all').
+    rewards: [B, T, 3]; sees the step's action too. Of returns none ('current': not the step's own
+      either), the first step's ('first'), or all up to the step's own ('all'). None if the DT has
+      no reward head (`predict_rewards`).
   """
   returns: jax.Array
   actions: jax.Array

@@ -88,6 +88,7 @@ def get_config(preset=''):
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=8, pool_size=1024,
+      labelled_share=0.,  # As in configs/atari.py.
       num_threads=1)  # That read streams side by side.
 
   config.sharding = dict(  # Over devices; see alpt_jax/sharding.py. Batches stay what they are.
@@ -176,6 +177,9 @@ def _paper(config):  # Table 3; the number of steps is not stated.
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
   config.batch_size = config.idm_batch_size = 256
   config.num_steps = 50_000
+  # The union of all labels, as near as whole shards come: beside one source, 8 of 256 rows, 8,000
+  # epochs of the 50 labelled windows.
+  config.sampling.labelled_share = .001
   config.eval_every_steps = 1000
   config.checkpoint_every_steps = 5000
   config.study.update(observations=('grid', 'xy'), seeds=(0, 1, 2),
