@@ -13,12 +13,19 @@ def make_optimizer(*, learning_rate, warmup_steps, weight_decay, max_grad_norm):
   Args:
     learning_rate: after warm-up, constant.
     warmup_steps: steps of linear warm-up from 0; 0 for none.
-    weight_decay: LAMB's decoupled weight decay.
+    weight_decay: LAMB's decoupled weight decay, of all parameters. (LAMB's reference code leaves
+      out what it exempts from the trust ratio; `optax.lamb` and we do not.)
     max_grad_norm: gradients of a larger global norm are scaled down to it.
 
   Returns:
     An `optax.GradientTransformation`. LAMB scales its step per tensor, so parameters that the model
-    keeps apart stay apart. Its state keeps vectors of one length in one array, see `_group`.
+    keeps apart stay apart. Vectors (biases, scales, the IDM's query) are exempt: their trust ratio
+    is 1, as LAMB's reference code has it for biases and LayerNorm. A ratio of norms leaves what
+    starts at zero near zero: after 1200 updates, the RMS of biases was 3e-5 (AdamW: 2e-2).
+
+    A matrix that gets no gradient any more keeps moving by the whole rate: its moments decay, and
+    the trust ratio makes up for it, still after 200 gradients of zero. (With weight decay, the
+    decay takes over.) The state keeps vectors of one length in one array, see `_group`.
   """
   schedule = learning_rate
   if warmup_steps:
@@ -33,31 +40,21 @@ def make_optimizer(*, learning_rate, warmup_steps, weight_decay, max_grad_norm):
 
 
 def _scale_by_trust_ratio():
-  """`optax.scale_by_trust_ratio` of groups, the norms of all tensors in one array.
+  """`optax.scale_by_trust_ratio` of the tensors of groups but vectors, all norms in one array.
 
   On a TPU, the optimizer of 32 tensors took 0.7 M cycles with a dozen scalar operations for each,
   and 0.5 M like this.
   """
-  def squares(name, x):  # [number of tensors in the group].
-    return jnp.sum(jnp.square(x), axis=1 if _is_vectors(name) else None).reshape(-1)
-
   def update(updates, state, params):
-    names = list(updates)
-    norms = jnp.sqrt(jnp.concatenate(
-        [squares(name, tree[name]) for tree in (updates, params) for name in names]))
+    names = [name for name in updates if not _is_vectors(name)]
+    if not names:
+      return updates, state
+    norms = jnp.sqrt(jnp.stack(
+        [jnp.sum(jnp.square(tree[name])) for tree in (updates, params) for name in names]))
     step_norms, norms = jnp.split(norms, 2)
     # A tensor that is zero could never grow by a step as long as itself.
     ratios = jnp.where((norms == 0.) | (step_norms == 0.), 1., norms / step_norms)
-    first, scaled = 0, {}
-    for name in names:
-      if _is_vectors(name):
-        count = len(updates[name])
-        scaled[name] = updates[name] * ratios[first:first + count, None]
-      else:
-        count = 1
-        scaled[name] = updates[name] * ratios[first]
-      first += count
-    return scaled, state
+    return updates | {name: updates[name] * ratios[i] for i, name in enumerate(names)}, state
 
   return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 

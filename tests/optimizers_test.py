@@ -32,13 +32,14 @@ def numpy_lamb(gradients, *, learning_rate, warmup_steps, weight_decay, max_grad
       second[k] = .999 * second[k] + .001 * g ** 2
       step = first[k] / (1 - .9 ** (t + 1)) / (np.sqrt(second[k] / (1 - .999 ** (t + 1))) + 1e-6)
       step = step + weight_decay * p
-      p -= rate * np.linalg.norm(p) / np.linalg.norm(step) * step
+      ratio = np.linalg.norm(p) / np.linalg.norm(step) if p.ndim > 1 else 1.  # Not of vectors.
+      p -= rate * ratio * step
   return params
 
 
-def run(gradients, **config):
+def run(gradients, *, start=START, **config):
   optimizer = optimizers.make_optimizer(**config)
-  params = jax.tree.map(jnp.float32, START)
+  params = jax.tree.map(jnp.float32, start)
   state = optimizer.init(params)
   for gradient in gradients:
     updates, state = optimizer.update(jax.tree.map(jnp.float32, gradient), state, params)
@@ -72,9 +73,30 @@ class OptimizerTest(parameterized.TestCase):
   def test_without_warm_up_the_first_step_has_the_full_rate(self):
     # The trust ratio makes a LAMB step as long as the rate times the tensor.
     config = dict(learning_rate=.1, warmup_steps=0, weight_decay=0., max_grad_norm=1.)
-    for name, value in run(GRADIENTS[:1], **config).items():
-      length = np.linalg.norm(value - START[name])
-      self.assertAlmostEqual(float(length / np.linalg.norm(START[name])), .1, places=5)
+    length = np.linalg.norm(run(GRADIENTS[:1], **config)['w'] - START['w'])
+    self.assertAlmostEqual(float(length / np.linalg.norm(START['w'])), .1, places=5)
+
+  def test_every_number_of_a_vector_first_moves_by_the_rate(self):
+    # Adam's first step is the gradient's sign, and the trust ratio of a vector is 1.
+    config = dict(learning_rate=.1, warmup_steps=0, weight_decay=0., max_grad_norm=1.)
+    params = run(GRADIENTS[:1], **config)
+    for name in 'bvc':
+      np.testing.assert_allclose(
+          params[name] - START[name], -.1 * np.sign(GRADIENTS[0][name]), atol=1e-5)
+
+  def test_vectors_of_zeros_grow_as_others_do(self):
+    start = START | {'b': np.zeros(3)}
+    config = dict(learning_rate=.01, warmup_steps=0, weight_decay=0., max_grad_norm=1.)
+    params = run(GRADIENTS[:1] * 10, start=start, **config)
+    np.testing.assert_allclose(params['b'], [-.1, -.1, .1], rtol=1e-4)  # 10 steps of the rate.
+
+  def test_matrices_keep_moving_without_gradients(self):
+    config = dict(learning_rate=.01, warmup_steps=0, weight_decay=0., max_grad_norm=1.)
+    zeros = jax.tree.map(np.zeros_like, START)
+    before, after = (run([*GRADIENTS[:1], *[zeros] * n], **config) for n in (199, 200))
+    relative = np.linalg.norm(after['w'] - before['w']) / np.linalg.norm(before['w'])
+    self.assertAlmostEqual(float(relative), .01, places=6)  # The whole rate, as ever.
+    np.testing.assert_allclose(after['b'], before['b'], atol=1e-8)
 
   def test_clipping_is_by_the_global_norm(self):
     config = dict(learning_rate=.1, warmup_steps=0, weight_decay=0., max_grad_norm=1.)
