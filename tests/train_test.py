@@ -101,6 +101,30 @@ class TrainTest(parameterized.TestCase):
       np.testing.assert_array_equal(a, b)
     self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
 
+  @parameterized.parameters(
+      dict(name='adamw', schedule='cosine'), dict(schedule='cosine', tokenizer_scale=0.))
+  def test_run_with_a_cosine_goes_on_bit_for_bit_to_the_same_end_only(self, **optimizer):
+    optimizer |= dict(warmup_steps=2)
+    unbroken, stopped = (self.config(f'{name}_{sorted(optimizer)[0]}', optimizer=optimizer)
+                         for name in ('cosine', 'stopped_cosine'))
+    train.train(unbroken, unbroken.workdir)
+    write = metrics.MetricsWriter.write
+
+    def write_and_stop(writer, step, scalars):
+      write(writer, step, scalars)
+      if step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with mock.patch.object(metrics.MetricsWriter, 'write', write_and_stop):
+      self.assertEqual(train.train(stopped, stopped.workdir), train.PREEMPTED)
+    longer = stopped.copy_and_resolve_references()
+    longer.num_steps = 7
+    with self.assertRaisesRegex(ValueError, r'has another config \(num_steps: 6 -> 7\)'):
+      train.train(longer, longer.workdir)
+    self.assertEqual(train.train(stopped, stopped.workdir), 0)
+    for a, b in zip(final_params(stopped), final_params(unbroken), strict=True):
+      np.testing.assert_array_equal(a, b)
+
   def test_second_interrupt_stops_at_once(self):
     config = self.config('interrupted')
     write = metrics.MetricsWriter.write
@@ -287,11 +311,21 @@ class BadInputTest(parameterized.TestCase):
   @parameterized.parameters(
       ('optimizer', 'dt_learning_rate', -1.), ('optimizer', 'idm_learning_rate', float('nan')),
       ('optimizer', 'max_grad_norm', float('inf')), ('optimizer', 'weight_decay', float('nan')),
+      ('optimizer', 'tokenizer_scale', -1.), ('optimizer', 'final_fraction', 1.5),
+      ('optimizer', 'final_fraction', float('nan')),
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
       ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0),
       ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))
   def test_nested_number_out_of_range(self, group, key, value):
     self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})
+
+  @parameterized.parameters(('name', 'sgd'), ('schedule', 'linear'))
+  def test_unknown_optimizer(self, key, value):
+    self.assert_refused(f"optimizer.{key} is '{value}'; expected one of", optimizer={key: value})
+
+  def test_cosine_within_the_warm_up(self):
+    self.assert_refused("num_steps is 6; expected more than optimizer.warmup_steps 6 for schedule "
+                        "'cosine'", optimizer=dict(schedule='cosine', warmup_steps=6))
 
   def test_damaged_config_of_a_run(self):
     workdir = self.new_directory()
