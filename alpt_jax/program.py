@@ -134,7 +134,8 @@ def _alpt(config, phase, specs, place):
   return networks, init, alpt.make_update(
       networks, both_optimizers, specs, unlabelled=phase.unlabelled,
       labelling=pseudo_labels.Settings(**config.pseudo_labels),
-      reward_weight=config.reward_weight, augment=augmentation.make(config.augmentation),
+      reward_weight=config.reward_weight, return_weight=config.return_weight,
+      action_weight=config.action_weight, augment=augmentation.make(config.augmentation),
       accumulate=config.sharding.accumulate, place=place)
 
 

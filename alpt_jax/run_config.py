@@ -14,7 +14,7 @@ NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5, 'optimizer.name': 'lamb',
             'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
-            'optimizer.tokenizer_scale': 1.}
+            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
@@ -24,7 +24,7 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
 _AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
 _NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimizer.warmup_steps',
             'optimizer.weight_decay', 'optimizer.max_grad_norm', 'optimizer.tokenizer_scale',
-            'reward_weight')  # Finite, at least 0.
+            'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
 _CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
 
@@ -49,6 +49,10 @@ def check_run(config):
     value = operator.attrgetter(key)(config)
     if not (value >= 0 and math.isfinite(value)):  # Nor is NaN.
       raise ValueError(f'{key} is {value}; expected a number of at least 0.')
+  if not config.reward_weight + config.return_weight + config.action_weight:
+    raise ValueError('reward_weight, return_weight and action_weight are 0; expected one of them '
+                     'above 0, or the DT learns nothing. To train the IDM alone, use '
+                     '--config.train_dt=False.')
   _check_schedule(config)
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:

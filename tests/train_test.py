@@ -243,6 +243,27 @@ class TrainTest(parameterized.TestCase):
                      for c in (pretraining, finetuning))
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
+  def test_weights_and_factors_of_a_config_reach_its_updates(self):
+    config = self.config(
+        'weighted', num_steps=2, return_weight=0.,
+        optimizer=dict(name='adamw', warmup_steps=0, weight_decay=0., tokenizer_scale=0.))
+    train.train(config, config.workdir)
+    phase, specs = run_config.check_run(config)
+    made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
+    init_key, _ = jax.random.split(jax.random.key(config.seed))
+    before = program.network_params(made.init(init_key))
+    after = checkpoints.restore_params(
+        f'{config.workdir}/checkpoints', program.network_params(made.state))
+    is_same = {network: {part: all(jax.tree.leaves(jax.tree.map(
+        np.array_equal, before[network][part], after[network][part]))) for part in before[network]}
+               for network in before}
+    still = ('tokenizer', 'return_head')
+    for network in ('idm', 'dt'):
+      for part in ('tokenizer', 'return_head', 'action_head', 'transformer'):
+        if part in is_same[network]:
+          self.assertEqual(is_same[network][part], part in still, msg=f'{network}/{part}')
+    self.assertIn('return_head', is_same['dt'])
+
   @parameterized.parameters('dt1', 'dt5', 'dt1_idm', 'dt5_ret', 'alpt_idm_only', 'oracle')
   def test_every_method_trains(self, method):
     config = self.config(f'method_{method}', method=method, num_steps=1, eval_every_steps=1)
@@ -345,9 +366,14 @@ class BadInputTest(parameterized.TestCase):
   def test_number_out_of_range(self, key, value):
     self.assert_refused(f'{key} is {value}; expected at least', **{key: value})
 
-  @parameterized.parameters(-1., float('nan'))
-  def test_weight_that_is_none(self, value):
-    self.assert_refused(f'reward_weight is {value}; expected', reward_weight=value)
+  @parameterized.product(
+      key=('reward_weight', 'return_weight', 'action_weight'), value=(-1., float('nan')))
+  def test_weight_that_is_none(self, key, value):
+    self.assert_refused(f'{key} is {value}; expected', **{key: value})
+
+  def test_weights_that_leave_nothing_to_learn(self):
+    self.assert_refused('reward_weight, return_weight and action_weight are 0',
+                        return_weight=0., action_weight=0.)
 
   def test_unknown_mode_of_labels(self):
     self.assert_refused("pseudo_labels.mode is 'firm'; expected one of hard, soft",

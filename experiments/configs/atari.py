@@ -126,6 +126,7 @@ def get_config(argument=''):
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_dropout=0., dt_dropout=.1)  # Lee et al.: 0.1.
   config.reward_weight = 1.  # Lee et al. predict rewards, eq. 3 does not; 0 leaves it out.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
       idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,

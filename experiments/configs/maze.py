@@ -71,6 +71,7 @@ def get_config(preset=''):
       dt_dropout=.1,  # Lee et al. (2022).
   )
   config.reward_weight = 0.  # The only reward ends the episode.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'
   config.optimizer = dict(
       idm_learning_rate=4e-3, dt_learning_rate=1e-3,  # Table 3: 3e-4.

@@ -72,6 +72,7 @@ def get_config(argument=''):
   # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
   config.pseudo_labels = dict(mode='hard', temperature=1., threshold=.5)
   config.reward_weight = 0.  # Eq. 3. Above 0, the sign of rewards is predicted, too.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
       idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,
