@@ -142,10 +142,11 @@ def idm_objective(params, idm, batch, key, *, counts=None):
   return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid, counts)
 
 
-def dt_objective(params, dt, batch, key, *, reward_weight, counts=None):
+def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., action_weight=1.,
+                 counts=None):
   """Eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
 
-  Returns loss, metrics.
+  Weights: see `losses.dt_loss`. Returns loss, metrics.
   """
   spec = dt.spec
   returns = discretize.encode_return(
@@ -156,7 +157,8 @@ def dt_objective(params, dt, batch, key, *, reward_weight, counts=None):
                     deterministic=False, rngs={'dropout': key})
   return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
                         has_action=batch.is_labelled, is_valid=batch.is_valid,
-                        reward_weight=reward_weight, counts=counts,
+                        reward_weight=reward_weight, return_weight=return_weight,
+                        action_weight=action_weight, counts=counts,
                         action_weights=batch.action_weights,
                         action_probabilities=batch.action_probabilities)
 
@@ -241,8 +243,8 @@ def _dt_batch(dt, limited, idm_labels):
 
 
 def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
-                labelling=pseudo_labels.HARD, reward_weight=0., augment=None, accumulate=1,
-                place=lambda gradients: gradients):
+                labelling=pseudo_labels.HARD, reward_weight=0., return_weight=1., action_weight=1.,
+                augment=None, accumulate=1, place=lambda gradients: gradients):
   """Makes the update of Table 1.
 
   Args:
@@ -251,7 +253,9 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
     unlabelled: what happens to unlabelled transitions of `Batches.limited`; see `methods.Phase`.
     labelling: `pseudo_labels.Settings`, of what the IDM labels.
-    reward_weight: weight of the DT's reward prediction.
+    reward_weight: weight of the DT's reward prediction in its loss.
+    return_weight: weight of its return prediction.
+    action_weight: weight of its action prediction.
     augment: augment(key, observations [B, T + 1, ...]) -> the same shape, for what the networks
       train on; None for none. The IDM labels what is in the data.
     accumulate: pieces that the batches are cut into, one after the other, to need less memory. The
@@ -312,7 +316,8 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
       batch = changed(_dt_batch(*parts, idm_labels), 1, piece)
       counts = _count(*whole, is_hard) if accumulate > 1 else None
       return dt_objective(
-          params, networks.dt, batch, key, reward_weight=reward_weight, counts=counts)
+          params, networks.dt, batch, key, reward_weight=reward_weight,
+          return_weight=return_weight, action_weight=action_weight, counts=counts)
 
     if batches.idm is not None:
       idm, idm_metrics = _train(idm, optimizers[0], idm_loss, batches.idm, idm_key,

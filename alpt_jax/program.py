@@ -123,7 +123,9 @@ def _alpt(config, phase, specs, place):
   both_optimizers = tuple(
       optimizers.make_optimizer(
           learning_rate=learning_rate, warmup_steps=settings.warmup_steps,
-          weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
+          weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm,
+          name=settings.name, schedule=settings.schedule, num_steps=config.num_steps,
+          final_fraction=settings.final_fraction, tokenizer_scale=settings.tokenizer_scale)
       for learning_rate in (settings.idm_learning_rate, settings.dt_learning_rate))
 
   def init(key):
@@ -133,7 +135,8 @@ def _alpt(config, phase, specs, place):
   return networks, init, alpt.make_update(
       networks, both_optimizers, specs, unlabelled=phase.unlabelled,
       labelling=pseudo_labels.Settings(**config.pseudo_labels),
-      reward_weight=config.reward_weight, augment=augmentation.make(config.augmentation),
+      reward_weight=config.reward_weight, return_weight=config.return_weight,
+      action_weight=config.action_weight, augment=augmentation.make(config.augmentation),
       accumulate=config.sharding.accumulate, place=place)
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import operator
 
-from alpt_jax import domains, methods, pseudo_labels
+from alpt_jax import domains, methods, optimizers, pseudo_labels
 from alpt_jax.networks import tokens
 
 # What runs did before there were these.
@@ -15,7 +15,9 @@ NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5, 'model.change_tokens': False,
             'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
-            'sampling.labelled_share': 0.}
+            'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
+            'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
+            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.}
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -24,6 +26,9 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
 _AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
+_NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimizer.warmup_steps',
+            'optimizer.weight_decay', 'optimizer.max_grad_norm', 'optimizer.tokenizer_scale',
+            'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
 _CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
 
@@ -44,10 +49,15 @@ def check_run(config):
       value = operator.attrgetter(key)(config)
       if value < least:
         raise ValueError(f'{key} is {value}; expected at least {least}.')
-  for key in (*(f'optimizer.{name}' for name in config.optimizer), 'reward_weight'):
+  for key in _NUMBERS:
     value = operator.attrgetter(key)(config)
     if not (value >= 0 and math.isfinite(value)):  # Nor is NaN.
       raise ValueError(f'{key} is {value}; expected a number of at least 0.')
+  if not config.reward_weight + config.return_weight + config.action_weight:
+    raise ValueError('reward_weight, return_weight and action_weight are 0; expected one of them '
+                     'above 0, or the DT learns nothing. To train the IDM alone, use '
+                     '--config.train_dt=False.')
+  _check_schedule(config)
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
@@ -128,6 +138,20 @@ def _check_num_labels(config):
     raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
                      'transitions, at least one window. Try '
                      f'{max(num_labels // window, 1) * window}.')
+
+
+def _check_schedule(config):
+  """Refuses unknown optimizers, and rates that have no end."""
+  settings = config.optimizer
+  for key, known in (('name', optimizers.NAMES), ('schedule', optimizers.SCHEDULES)):
+    if settings[key] not in known:
+      raise ValueError(f'optimizer.{key} is {settings[key]!r}; expected one of {known}.')
+  if not 0 <= settings.final_fraction <= 1:
+    raise ValueError(f'optimizer.final_fraction is {settings.final_fraction}; expected it in '
+                     '[0, 1].')
+  if settings.schedule == 'cosine' and config.num_steps <= settings.warmup_steps:
+    raise ValueError(f'num_steps is {config.num_steps}; expected more than optimizer.warmup_steps '
+                     f"{settings.warmup_steps} for schedule 'cosine'.")
 
 
 def _check_patches(size, spec):

@@ -221,10 +221,13 @@ def check_config(config, workdir, digests, *, ignored=()):
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error
     now = fields.flatten(content)
+    free = {*_FREE_KEYS, *ignored}
     if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
-      ignored = (*ignored, 'cql')
+      free.add('cql')
+      if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
+        free.discard('num_steps')
     keys = sorted(k for k in before.keys() | now.keys()
-                  if not {k, k.split('.')[0]} & {*_FREE_KEYS, *ignored}
+                  if not {k, k.split('.')[0]} & free
                   and before.get(k) != now.get(k)
                   # Data that this phase does not read.
                   and (k in now or not k.startswith('data_digests.')))

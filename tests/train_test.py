@@ -113,6 +113,30 @@ class TrainTest(parameterized.TestCase):
       np.testing.assert_array_equal(a, b)
     self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
 
+  @parameterized.parameters(
+      dict(name='adamw', schedule='cosine'), dict(schedule='cosine', tokenizer_scale=0.))
+  def test_run_with_a_cosine_goes_on_bit_for_bit_to_the_same_end_only(self, **optimizer):
+    optimizer |= dict(warmup_steps=2)
+    unbroken, stopped = (self.config(f'{name}_{sorted(optimizer)[0]}', optimizer=optimizer)
+                         for name in ('cosine', 'stopped_cosine'))
+    train.train(unbroken, unbroken.workdir)
+    write = metrics.MetricsWriter.write
+
+    def write_and_stop(writer, step, scalars):
+      write(writer, step, scalars)
+      if step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with mock.patch.object(metrics.MetricsWriter, 'write', write_and_stop):
+      self.assertEqual(train.train(stopped, stopped.workdir), train.PREEMPTED)
+    longer = stopped.copy_and_resolve_references()
+    longer.num_steps = 7
+    with self.assertRaisesRegex(ValueError, r'has another config \(num_steps: 6 -> 7\)'):
+      train.train(longer, longer.workdir)
+    self.assertEqual(train.train(stopped, stopped.workdir), 0)
+    for a, b in zip(final_params(stopped), final_params(unbroken), strict=True):
+      np.testing.assert_array_equal(a, b)
+
   def test_second_interrupt_stops_at_once(self):
     config = self.config('interrupted')
     write = metrics.MetricsWriter.write
@@ -252,6 +276,27 @@ class TrainTest(parameterized.TestCase):
                      for c in (before, finetuning))
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
+  def test_weights_and_factors_of_a_config_reach_its_updates(self):
+    config = self.config(
+        'weighted', num_steps=2, return_weight=0.,
+        optimizer=dict(name='adamw', warmup_steps=0, weight_decay=0., tokenizer_scale=0.))
+    train.train(config, config.workdir)
+    phase, specs = run_config.check_run(config)
+    made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
+    init_key, _ = jax.random.split(jax.random.key(config.seed))
+    before = program.network_params(made.init(init_key))
+    after = checkpoints.restore_params(
+        f'{config.workdir}/checkpoints', program.network_params(made.state))
+    is_same = {network: {part: all(jax.tree.leaves(jax.tree.map(
+        np.array_equal, before[network][part], after[network][part]))) for part in before[network]}
+               for network in before}
+    still = ('tokenizer', 'return_head')
+    for network in ('idm', 'dt'):
+      for part in ('tokenizer', 'return_head', 'action_head', 'transformer'):
+        if part in is_same[network]:
+          self.assertEqual(is_same[network][part], part in still, msg=f'{network}/{part}')
+    self.assertIn('return_head', is_same['dt'])
+
   @parameterized.parameters('dt1', 'dt5', 'dt1_idm', 'dt5_ret', 'alpt_idm_only', 'oracle')
   def test_every_method_trains(self, method):
     config = self.config(f'method_{method}', method=method, num_steps=1, eval_every_steps=1)
@@ -328,6 +373,8 @@ class BadInputTest(parameterized.TestCase):
   @parameterized.parameters(
       ('optimizer', 'dt_learning_rate', -1.), ('optimizer', 'idm_learning_rate', float('nan')),
       ('optimizer', 'max_grad_norm', float('inf')), ('optimizer', 'weight_decay', float('nan')),
+      ('optimizer', 'tokenizer_scale', -1.), ('optimizer', 'final_fraction', 1.5),
+      ('optimizer', 'final_fraction', float('nan')),
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
       ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0),
       ('sampling', 'labelled_share', 1.), ('sampling', 'labelled_share', float('nan')),
@@ -335,6 +382,14 @@ class BadInputTest(parameterized.TestCase):
       ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))
   def test_nested_number_out_of_range(self, group, key, value):
     self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})
+
+  @parameterized.parameters(('name', 'sgd'), ('schedule', 'linear'))
+  def test_unknown_optimizer(self, key, value):
+    self.assert_refused(f"optimizer.{key} is '{value}'; expected one of", optimizer={key: value})
+
+  def test_cosine_within_the_warm_up(self):
+    self.assert_refused("num_steps is 6; expected more than optimizer.warmup_steps 6 for schedule "
+                        "'cosine'", optimizer=dict(schedule='cosine', warmup_steps=6))
 
   def test_damaged_config_of_a_run(self):
     workdir = self.new_directory()
@@ -378,9 +433,14 @@ class BadInputTest(parameterized.TestCase):
   def test_number_out_of_range(self, key, value):
     self.assert_refused(f'{key} is {value}; expected at least', **{key: value})
 
-  @parameterized.parameters(-1., float('nan'))
-  def test_weight_that_is_none(self, value):
-    self.assert_refused(f'reward_weight is {value}; expected', reward_weight=value)
+  @parameterized.product(
+      key=('reward_weight', 'return_weight', 'action_weight'), value=(-1., float('nan')))
+  def test_weight_that_is_none(self, key, value):
+    self.assert_refused(f'{key} is {value}; expected', **{key: value})
+
+  def test_weights_that_leave_nothing_to_learn(self):
+    self.assert_refused('reward_weight, return_weight and action_weight are 0',
+                        return_weight=0., action_weight=0.)
 
   def test_unknown_mode_of_labels(self):
     self.assert_refused("pseudo_labels.mode is 'firm'; expected one of hard, soft",

@@ -128,10 +128,15 @@ def get_config(argument=''):
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_dropout=0., dt_dropout=.1)  # Lee et al.: 0.1.
   config.reward_weight = 1.  # Lee et al. predict rewards, eq. 3 does not; 0 leaves it out.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
       idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,
-      max_grad_norm=1.)
+      max_grad_norm=1.,
+      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
+      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
+      final_fraction=.05,  # Of the learning rate, where a cosine ends.
+      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 60  # Windows the DT trains on in a step.
   config.idm_batch_size = 60  # Windows the IDM trains on.
   config.num_steps = 2000

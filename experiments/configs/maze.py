@@ -72,11 +72,16 @@ def get_config(preset=''):
       dt_dropout=.1,  # Lee et al. (2022).
   )
   config.reward_weight = 0.  # The only reward ends the episode.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'
   config.optimizer = dict(
       idm_learning_rate=4e-3, dt_learning_rate=1e-3,  # Table 3: 3e-4.
       warmup_steps=100,  # Table 3: 4000.
-      weight_decay=5e-5, max_grad_norm=1.)  # Table 3.
+      weight_decay=5e-5, max_grad_norm=1.,  # Table 3.
+      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
+      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
+      final_fraction=.05,  # Of the learning rate, where a cosine ends.
+      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 64  # Windows the DT trains on in a step. Table 3: 256.
   config.idm_batch_size = 128  # Windows the IDM trains on. Table 3: 256.
   config.num_steps = 1000

@@ -75,10 +75,15 @@ def get_config(argument=''):
   # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
   config.pseudo_labels = dict(mode='hard', temperature=1., threshold=.5)
   config.reward_weight = 0.  # Eq. 3. Above 0, the sign of rewards is predicted, too.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
       idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,
-      max_grad_norm=1.)
+      max_grad_norm=1.,
+      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
+      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
+      final_fraction=.05,  # Of the learning rate, where a cosine ends.
+      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 60  # Windows the DT trains on in a step.
   config.idm_batch_size = 60  # Windows the IDM trains on.
   config.num_steps = 2000
