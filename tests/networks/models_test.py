@@ -67,7 +67,8 @@ class InverseDynamicsModelTest(parameterized.TestCase):
 
   def test_has_no_other_input_than_observations(self):
     inputs = inspect.signature(models.InverseDynamicsModel.__call__).parameters
-    self.assertEqual(list(inputs), ['self', 'observations', 'deterministic', 'is_tokenized'])
+    self.assertEqual(
+        list(inputs), ['self', 'observations', 'deterministic', 'rows', 'is_tokenized'])
 
   @parameterized.product(kind=('image', 'patched grid', 'grid', 'vector'), changes=(False, True))
   def test_windows_of_frames_that_were_embedded_before_say_the_same(self, kind, changes):
