@@ -103,7 +103,7 @@ def make_program(config, phase, specs, mesh):
         gradients, sharding.of_params(mesh, gradients, shard_optimizer=is_cut))
 
   make = _cql if phase.q else _alpt
-  networks, init, update = make(config, phase, specs, place)
+  networks, init, update = make(config, phase, specs, mesh, place)
   state = jax.eval_shape(init, jax.random.key(0))
   shardings = sharding.of_state(mesh, state, shard_optimizer=is_cut)
   everywhere = sharding.replicated(mesh)
@@ -116,7 +116,7 @@ def make_program(config, phase, specs, mesh):
           out_shardings=(shardings, everywhere), compiler_options=_compiler_options(mesh)))
 
 
-def _alpt(config, phase, specs, place):
+def _alpt(config, phase, specs, mesh, place):
   """Returns networks, init and update of a run that trains IDM and DT."""
   networks = make_networks(config, specs[0])
   settings = config.optimizer
@@ -137,12 +137,12 @@ def _alpt(config, phase, specs, place):
       labelling=pseudo_labels.Settings(**config.pseudo_labels),
       reward_weight=config.reward_weight, return_weight=config.return_weight,
       action_weight=config.action_weight, augment=augmentation.make(config.augmentation),
-      accumulate=config.sharding.accumulate, place=place)
+      accumulate=config.sharding.accumulate, num_devices=mesh.size, place=place)
 
 
-def _cql(config, phase, specs, place):
+def _cql(config, phase, specs, mesh, place):
   """Returns networks, init and update of a run that trains a Q-network."""
-  del phase
+  del phase, mesh
   settings = config.cql
   network = q_network.QNetwork(
       specs[0], num_quantiles=settings.num_quantiles, stack=settings.stack, hidden=settings.hidden)

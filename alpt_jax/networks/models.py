@@ -89,12 +89,13 @@ class InverseDynamicsModel(nn.Module):
     return self.tokenizer.parts(observations, before)
 
   @nn.compact
-  def __call__(self, observations, *, deterministic=True, is_tokenized=False):
+  def __call__(self, observations, *, deterministic=True, rows=None, is_tokenized=False):
     """Predicts the actions between consecutive observations.
 
     Args:
       observations: [B, T + 1, ...] as the spec declares.
       deterministic: False to apply dropout (needs a 'dropout' rng).
+      rows: [B] int32 numbers of the windows, for dropout; see `transformer.drop`.
       is_tokenized: `observations` are what `tokenize` made of them.
 
     Returns:
@@ -116,7 +117,7 @@ class InverseDynamicsModel(nn.Module):
     read = np.arange(num_frames * p, num_tokens)
     out_BTD, _ = transformer.Transformer(
         self.num_layers, self.num_heads, self.dropout, self.dtype, name='transformer')(
-            x_BSD, mask_SS, deterministic=deterministic, read=read)
+            x_BSD, mask_SS, deterministic=deterministic, rows=rows, read=read)
     return nn.Dense(self.spec.num_actions, name='action_head')(out_BTD)
 
 
@@ -178,7 +179,7 @@ class DecisionTransformer(nn.Module):
         self.action_embedding(actions), self.reward_embedding(rewards)))
     return jnp.where(self.is_used_S[None, :, None], x_BSD, 0)
 
-  def __call__(self, observations, returns, actions, rewards, *, deterministic=True):
+  def __call__(self, observations, returns, actions, rewards, *, deterministic=True, rows=None):
     """Predicts every step of a window from what comes before it.
 
     Args:
@@ -187,6 +188,7 @@ class DecisionTransformer(nn.Module):
       actions: [B, T] int32 in [0, A]; A where the action is not known.
       rewards: [B, T] int32 reward ids (`discretize.encode_reward`).
       deterministic: False to apply dropout (needs a 'dropout' rng).
+      rows: [B] int32 numbers of the windows, for dropout; see `transformer.drop`.
 
     Returns:
       `DTLogits`.
@@ -202,7 +204,7 @@ class DecisionTransformer(nn.Module):
     num_used = len(self.mask_SS) if self.dtype == jnp.bfloat16 else read.max() + 1
     out_BSD, _ = self.transformer(
         x_BSD[:, :num_used], self.mask_SS[:num_used, :num_used], deterministic=deterministic,
-        read=read)
+        rows=rows, read=read)
     outs = jnp.split(out_BSD, len(read) // self.num_steps, axis=1)
     return DTLogits(self.return_head(outs[0]), self.action_head(outs[1]),
                     self.reward_head(outs[2]) if self.predict_rewards else None)

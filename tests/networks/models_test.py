@@ -67,7 +67,8 @@ class InverseDynamicsModelTest(parameterized.TestCase):
 
   def test_has_no_other_input_than_observations(self):
     inputs = inspect.signature(models.InverseDynamicsModel.__call__).parameters
-    self.assertEqual(list(inputs), ['self', 'observations', 'deterministic', 'is_tokenized'])
+    self.assertEqual(
+        list(inputs), ['self', 'observations', 'deterministic', 'rows', 'is_tokenized'])
 
   @parameterized.product(kind=('image', 'conv image', 'patched grid', 'grid', 'vector'),
                          changes=(False, True))
