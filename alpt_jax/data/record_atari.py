@@ -100,15 +100,13 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
   settings = settings.of_game(game)
   notice = _NOTICE.format(behaviour=settings.behaviour)
   num_steps, num_checkpoints = settings.num_steps, settings.num_checkpoints
-  # A game's draws do not depend on which other games are recorded, or how long a checkpoint took.
-  seeds = np.random.SeedSequence([settings.seed, run, zlib.crc32(game.encode())])
   epsilons = np.geomspace(settings.first_epsilon, settings.last_epsilon, num_checkpoints).tolist()
   checkpoints = []
   num_played = 0
   with (whole_files.new_directory(directory) as staging,
         _open_writer(dataset, game, run, staging, notice) as writer):
-    for checkpoint, seed in enumerate(seeds.spawn(num_checkpoints)):
-      env_seed, policy_seed = (int(s) for s in seed.generate_state(2) >> 1)
+    for checkpoint, (env_seed, policy_seed) in enumerate(
+        checkpoint_seeds(game, run, seed=settings.seed, num_checkpoints=num_checkpoints)):
       env = atari.make(game, env_seed, sticky=settings.sticky,
                        max_steps=settings.max_episode_steps)
       policy = atari_behaviours.make(settings.behaviour, game, env, epsilon=epsilons[checkpoint],
@@ -128,6 +126,16 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
                  checkpoints)
     whole_files.write_json(os.path.join(staging, 'content', rlds.CARD), card, indent=2)
   return card
+
+
+def checkpoint_seeds(game, run, *, seed, num_checkpoints):
+  """Returns a list of (seed of the emulator, seed of the behaviour), one for each checkpoint.
+
+  A game's draws do not depend on which other games are recorded, or how long a checkpoint took.
+  """
+  seeds = np.random.SeedSequence([seed, run, zlib.crc32(game.encode())])
+  return [tuple(int(s) for s in child.generate_state(2) >> 1)
+          for child in seeds.spawn(num_checkpoints)]
 
 
 def clip(rewards):

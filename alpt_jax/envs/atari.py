@@ -105,6 +105,11 @@ class Atari(dm_env.Environment):
     self._needs_reset = True
 
   @property
+  def held_action(self):
+    """Index into the minimal actions of the action that a sticky frame would repeat."""
+    return self._actions.index(self._held_action)
+
+  @property
   def lives(self):
     """Lives left, the one being played included; 0 in games without lives."""
     return self._ale.lives()
@@ -146,9 +151,25 @@ class Atari(dm_env.Environment):
     if not 0 <= action < len(self._actions):
       raise ValueError(f'action is {action}; expected an index into the {len(self._actions)} '
                        f'minimal actions of {self.game}.')
+    return self._advance(action, lambda frame: self._draw_stick())
+
+  def step_with_held(self, action, num_held):
+    """As `step`, but where the action sticks is given and not drawn: no draw is used up.
+
+    Args:
+      action: index into the minimal action set.
+      num_held: in [0, FRAME_SKIP]; so many of the first frames repeat the action that was held
+        before. Later draws change nothing: the new action is the one that is held then.
+
+    Returns:
+      The `dm_env.TimeStep`; like `step`, past a game's end it is to be followed by `restore`.
+    """
+    return self._advance(action, lambda frame: frame < num_held)
+
+  def _advance(self, action, is_held_fn):
     reward = 0.
     for frame in range(FRAME_SKIP):
-      reward += self._act(action, self._draw_stick())
+      reward += self._act(action, is_held_fn(frame))
       if self._ale.game_over():
         break
       if frame >= FRAME_SKIP - 2:

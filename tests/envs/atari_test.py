@@ -56,6 +56,15 @@ class AtariTest(parameterized.TestCase):
     if game == 'Breakout':
       self.assertGreater(num_game_overs, 0)  # So the first frames of the next game agree, too.
 
+  def test_held_frames_are_those_of_sticky_actions(self):
+    for sticky, num_held in ((0., 0), (1., atari.FRAME_SKIP)):
+      drawn, given = (atari.make('Breakout', seed=0, sticky=x) for x in (sticky, .5))
+      drawn.reset(), given.reset()
+      for action in random_actions(drawn, 30):
+        expected, found = drawn.step(action), given.step_with_held(action, num_held)
+        np.testing.assert_array_equal(found.observation, expected.observation)
+        self.assertEqual(given.held_action, NOOP if sticky else action)
+
   def test_a_seed_gives_the_same_play_and_another_seed_another(self):
     actions = random_actions(atari.make('Breakout', seed=0), 100)
     first, again, other = (play(atari.make('Breakout', seed=seed), actions) for seed in (7, 7, 8))

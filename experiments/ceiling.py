@@ -1,0 +1,50 @@
+"""Measures how many labels anybody can get right in the Atari data of a config.
+
+python -m experiments.ceiling --config=experiments/configs/atari.py:desk,target=Breakout
+
+Plays the target's recording again, tries all actions at some of its steps in the emulator, and
+writes ceiling.json beside the data (or to --output). A second call reads it. About a minute and a
+half on one core for 600 steps of 100,000 (Breakout); longer in games with more actions.
+"""
+
+from absl import flags
+
+from alpt_jax import ceiling, domains, metrics
+from alpt_jax.data import episode_files
+from experiments import cli
+
+_NUM_STEPS = flags.DEFINE_integer('num_steps', ceiling.NUM_STEPS, 'Transitions to try.',
+                                  lower_bound=1)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of their draw.', lower_bound=0)
+_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, that of the data.')
+
+
+def main(config):
+  """Measures the ceiling of each recording of `config.target`."""
+  if config.experiment != 'atari':
+    raise ValueError(f'experiment is {config.experiment!r}; expected atari: without an emulator '
+                     'the ceiling of label accuracy is unknown.')
+  domain = domains.of(config)
+  directories = domain.directories(config, config.target)
+  if _OUTPUT.value and len(directories) > 1:
+    raise ValueError(f'--output is one directory and runs is {config.runs}; expected one run.')
+  for directory in directories:
+    episodes = episode_files.EpisodeFiles(
+        [directory], domain.spec(config, config.target), expected_name=config.target)
+    with metrics.Progress(int(episodes.num_transitions.sum()),
+                          label=f'ceiling of {config.target}') as progress:
+      found = ceiling.measure(directory, episodes, num_steps=_NUM_STEPS.value, seed=_SEED.value,
+                              output=_OUTPUT.value, progress=progress.update)
+    expected, realised = found['expected'], found['realised']
+    print(f'{config.target}: at most {expected["value"]:.3f} of labels can be right '
+          f'({expected["low"]:.3f} to {expected["high"]:.3f}; {expected["num_transitions"]} steps '
+          f'of {expected["num_episodes"]} episodes; {realised["value"]:.3f} were).')
+    for row in found['actions']:
+      if row['expected'] is not None:
+        print(f'  {row["name"]}: {row["expected"]:.3f} expected, '
+              f'{row["num_transitions"]} steps')
+    print(f'Wrote {ceiling.path_of(directory, _OUTPUT.value)}.')
+
+
+if __name__ == '__main__':
+  cli.run(main, 'experiments/configs/atari.py')

@@ -1,0 +1,93 @@
+"""The ceiling of a recording, by playing it again."""
+
+import json
+import os
+import shutil
+import tempfile
+from unittest import mock
+
+import numpy as np
+from absl.testing import absltest
+
+from alpt_jax import ceiling
+from alpt_jax.data import episode_files, rlds
+from alpt_jax.envs import action_sets
+from tests.data import atari_data
+
+
+def read(directory):
+  return episode_files.EpisodeFiles([directory], action_sets.spec(atari_data.GAME),
+                                    expected_name=atari_data.GAME)
+
+
+class SummariseTest(absltest.TestCase):
+
+  def test_by_hand(self):
+    posteriors = np.array([[.75, .25, 0], [.75, .25, 0], [0, 0, 1], [.4, .6, 0]])
+    found = ceiling.summarise(posteriors, np.array([0, 1, 2, 1]), np.array([0, 0, 1, 1]),
+                              np.array([.5, .3, .2]), ['a', 'b', 'c'])
+    self.assertAlmostEqual(found['expected']['value'], (.75 + .75 + 1 + .6) / 4)
+    self.assertEqual(found['realised']['value'], .75)
+    self.assertEqual(found['ambiguous']['value'], .75)
+    a, b, c = found['actions']
+    self.assertAlmostEqual(a['expected'], 1.5 / 1.9)  # Two of the three steps that may be a.
+    self.assertAlmostEqual(b['expected'], .6 / 1.1)
+    self.assertEqual((a['realised'], b['realised'], c['realised']), (1., .5, 1.))
+    self.assertEqual([x['num_transitions'] for x in (a, b, c)], [1, 2, 1])
+
+  def test_action_that_never_came_up_has_no_share(self):
+    found = ceiling.summarise(np.array([[1., 0.]]), np.array([0]), np.array([0]),
+                              np.array([1., 0.]), ['a', 'b'])
+    self.assertEqual(found['actions'][1] | {'name': ''}, {
+        'name': '', 'prior': 0., 'num_transitions': 0, 'realised': None, 'expected': None})
+
+
+class CeilingTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.directory = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'data')
+    shutil.copytree(atari_data.recorded()[1], self.directory)
+
+  def test_measured_once_and_then_read(self):
+    episodes = read(self.directory)
+    self.assertIsNone(ceiling.known(self.directory, episodes))
+    found = ceiling.measure(self.directory, episodes, num_steps=25)
+    self.assertEqual(found['expected']['num_transitions'], 25)
+    self.assertEqual(found['digest'], episodes.digest)
+    self.assertBetween(found['expected']['value'], .5, 1.)
+    self.assertAlmostEqual(sum(row['prior'] for row in found['actions']), 1.)
+    with mock.patch.object(ceiling, '_measure', side_effect=AssertionError):
+      self.assertEqual(ceiling.measure(self.directory, episodes, num_steps=25), found)
+    self.assertEqual(ceiling.known(self.directory, episodes), found)
+    with self.assertRaisesRegex(ValueError, 'protocol num_steps is 25; expected 26'):
+      ceiling.measure(self.directory, episodes, num_steps=26)
+
+  def test_refuses_that_of_another_recording(self):
+    episodes = read(self.directory)
+    ceiling.measure(self.directory, episodes, num_steps=3)
+    with mock.patch.object(episodes, 'digest', 'cd'):
+      with self.assertRaisesRegex(ValueError, "ceiling.json: digest is .*; expected 'cd'"):
+        ceiling.known(self.directory, episodes)
+
+  def test_refuses_data_that_plays_otherwise(self):
+    self._change_card(lambda card: card['metadata'].update(seed=2))
+    with self.assertRaisesRegex(ValueError, 'does not look as when it is played again'):
+      ceiling.measure(self.directory, read(self.directory), num_steps=400)
+
+  def test_refuses_data_that_was_not_played_here(self):
+    self._change_card(lambda card: card['metadata'].pop('seed'))
+    with self.assertRaisesRegex(ValueError, 'The ceiling of this data is unknown'):
+      ceiling.measure(self.directory, read(self.directory))
+
+  def _change_card(self, change):
+    path = os.path.join(self.directory, rlds.CARD)
+    with open(path) as f:
+      card = json.load(f)
+    change(card)
+    with open(path, 'w') as f:
+      json.dump(card, f)
+
+
+if __name__ == '__main__':
+  absltest.main()
