@@ -72,8 +72,9 @@ def lines(exposures, *, num_steps):
   for e in exposures:
     if e.epochs > MAX_EPOCHS:
       result.append(f'warning: {e.part} sees the {_NAMES[e.data]} of {e.environment} '
-                    f'{e.epochs:,.0f} times; more than {MAX_EPOCHS} are learned by heart. Take '
-                    'fewer updates, more labels, or a smaller sampling.labelled_share.')
+                    f'{e.epochs:,.0f} times; more than {MAX_EPOCHS} invite learning by heart. Take '
+                    'fewer updates, more labels, or, beside sources, fewer rows '
+                    '(--config.sampling.labelled_share).')
   return result
 
 

@@ -58,8 +58,9 @@ class ExposureTest(absltest.TestCase):
         'idm: labelled windows of Pong: 6 rows an update, 12,060 windows in 2,010 updates, '
         '241 epochs',
         'limited: target of Pong: 12 rows an update, 24,120 windows in 2,010 updates, 6 epochs',
-        'warning: idm sees the labelled windows of Pong 241 times; more than 200 are learned by '
-        'heart. Take fewer updates, more labels, or a smaller sampling.labelled_share.'])
+        'warning: idm sees the labelled windows of Pong 241 times; more than 200 invite learning '
+        'by heart. Take fewer updates, more labels, or, beside sources, fewer rows '
+        '(--config.sampling.labelled_share).'])
 
   def test_two_hundred_epochs_are_not_warned_of(self):
     windows = sampling.labelled_windows(np.stack([np.arange(50), np.zeros(50)], axis=1), 5)

@@ -267,7 +267,7 @@ class TrainAtariTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (dict(target='Brekout'), "Brekout.*Breakout"),
-      (dict(num_labels=0), 'num_labels of Breakout: budget is 0 labels'),
+      (dict(num_labels=0), 'num_labels is 0; expected a multiple of the window of 5'),
       (dict(dataset='atari'), "'atari'"),
       (dict(runs=()), r'runs is \(\); expected'),
       (dict(sources=('Breakout',)), 'sources contain the target Breakout'),

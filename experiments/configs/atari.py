@@ -12,7 +12,8 @@ The argument is a preset and, after commas, what is learned from what:
   study           as desk, but two targets and three seeds for the labels.
   budget          how many labels are enough? As desk, but three seeds, fewer updates, one source;
                   IDMs alone in Breakout, agents in Freeway. An hour on one core.
-  paper           6 layers of 512, RL Unplugged, for a pod.
+  paper           the values of the paper, and where it is silent those of Lee et al. (2022), on
+                  RL Unplugged, for a pod. What differs from either: experiments/PAPER.md.
   tiny            seconds; for tests.
   setting=five      (section 5.3) target: one of five games, sources: the other four. The default.
   setting=alpt9     (section 5.4) nine sources; targets Pong, SpaceInvaders, StarGunner, MsPacman
@@ -306,7 +307,7 @@ def _paper(config):
   # 208,000 and 21). Finetuning, on 256 rows of the labels alone, is 12,800 epochs.
   config.sampling.update(num_shards=16, labelled_share=.001)
   config.sharding.optimizer = True
-  config.evaluation.rule = 'release'  # What the published scores of Lee et al. come from.
+  config.augmentation = 'shift'  # Lee et al. augment; what of it this is: experiments/PAPER.md.
   config.collect.origin = 'prepare'
   config.log_every_steps, config.eval_every_steps = 500, 10_000
   config.checkpoint_every_steps = 10_000
@@ -359,6 +360,9 @@ def _cql_paper(config):
   # An iteration is 250,000 agent steps of which 4 make an update [release]; 100 in appendix C.
   config.eval_every_steps = config.checkpoint_every_steps = 250_000 // 4
   config.num_steps = 100 * config.eval_every_steps
+  config.augmentation = 'none'
+  # [release] Dopamine's environment: sticky actions, games of 108,000 frames.
+  config.evaluation.update(max_steps=27_000, sticky=.25)
 
 
 def _cql_tiny(config):

@@ -9,7 +9,7 @@ The argument is a preset:
          variants more.
   trust  ALPT with every way to trust the IDM's labels (`pseudo_labels`), three seeds.
   budget as study, but `grid` only: how many labels are enough? Half an hour on one core.
-  paper  the sizes of Table 3, for an accelerator.
+  paper  the values of Table 3, for an accelerator; what differs: experiments/PAPER.md.
   tiny   seconds; for tests.
 """
 
