@@ -136,11 +136,11 @@ class PredictTest(parameterized.TestCase):
     list(votes.predict(vote_fn, None, label_test.walk(lengths), range(4), window=T, stride=stride))
     self.assertEqual(vote_fn.num_frames, sum(lengths) + len(lengths))
 
-  @parameterized.product(stride=(1, 3, 5), frame_changes=(False, True))
-  def test_mean_of_what_the_idm_says_of_each_window(self, stride, frame_changes):
+  @parameterized.product(stride=(1, 3, 5), frame_changes=(False, True), microbatch=(0, 1))
+  def test_mean_of_what_the_idm_says_of_each_window(self, stride, frame_changes, microbatch):
     idm, params = make_idm(frame_changes)
     data, mesh = images([3, 12, 5, 8]), sharding.make_mesh(num_devices=2)
-    vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4)
+    vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4, microbatch=microbatch)
     found = list(votes.predict(vote_fn, params, data, [2, 1, 0, 3], window=T, stride=stride,
                                temperature=2.))
     apply = jax.jit(idm.apply)
