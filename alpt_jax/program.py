@@ -18,6 +18,7 @@ from alpt_jax import (
     augmentation,
     cql,
     methods,
+    microbatches,
     optimizers,
     pseudo_labels,
     sharding,
@@ -82,6 +83,28 @@ def make_networks(config, spec):
           tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0, **shared))
 
 
+def microbatch(config, spec, mesh):
+  """Decides how many windows a device of a mesh computes at a time.
+
+  Args:
+    config: the run's.
+    spec: a `types.EnvironmentSpec` of the run.
+    mesh: from `sharding.make_mesh`.
+
+  Returns:
+    On CPUs `sharding.microbatch`, or what `microbatches.windows` says if that is 0. On accelerators
+    0: no limit, unless `sharding.accumulate` sets one.
+  """
+  if mesh.devices.flat[0].platform != 'cpu':
+    return 0
+  return config.sharding.microbatch or fitting_microbatch(config, spec)
+
+
+def fitting_microbatch(config, spec):
+  """Windows of a microbatch that fit the cache, on any machine; see `microbatches.windows`."""
+  return microbatches.windows(make_networks(config, spec), config.window)
+
+
 def make_program(config, phase, specs, mesh):
   """Makes the program of a run; compiles nothing yet.
 
@@ -137,7 +160,8 @@ def _alpt(config, phase, specs, mesh, place):
       labelling=pseudo_labels.Settings(**config.pseudo_labels),
       reward_weight=config.reward_weight, return_weight=config.return_weight,
       action_weight=config.action_weight, augment=augmentation.make(config.augmentation),
-      accumulate=config.sharding.accumulate, num_devices=mesh.size, place=place)
+      accumulate=config.sharding.accumulate, microbatch=microbatch(config, specs[0], mesh),
+      num_devices=mesh.size, place=place)
 
 
 def _cql(config, phase, specs, mesh, place):

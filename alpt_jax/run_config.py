@@ -11,7 +11,8 @@ from alpt_jax import domains, methods, optimizers, pseudo_labels
 from alpt_jax.networks import tokens
 
 # What runs did before there were these.
-NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
+NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
+            'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5, 'model.change_tokens': False,
             'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
@@ -25,7 +26,8 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
                'sharding.fsdp', 'sharding.accumulate',
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
-_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size',
+               'sharding.microbatch')
 _NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimizer.warmup_steps',
             'optimizer.weight_decay', 'optimizer.max_grad_norm', 'optimizer.tokenizer_scale',
             'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
@@ -183,6 +185,7 @@ def _check_cql(config):
       raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
   if config.augmentation != 'none':
     raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
-  if config.sharding.accumulate != 1:
-    raise ValueError(f'sharding.accumulate is {config.sharding.accumulate}; method '
-                     f'{config.method!r} computes its batch in one piece. Use 1.')
+  for key, value in (('accumulate', 1), ('microbatch', 0)):
+    if config.sharding[key] != value:
+      raise ValueError(f'sharding.{key} is {config.sharding[key]}; method {config.method!r} '
+                       f'computes its batch in one piece. Use {value}.')

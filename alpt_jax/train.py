@@ -48,7 +48,7 @@ POISONED = 77  # A loss is not finite; starting it again would end there again.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
-              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
+              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
 
 
@@ -203,7 +203,7 @@ def check_config(config, workdir, digests, *, ignored=()):
     ignored: groups of keys that may differ beside those that never matter.
 
   Returns:
-    What config.json shall hold.
+    What config.json shall hold; `sharding.microbatch` is that of the file if the config has 0.
 
   Raises:
     ValueError: if config.json is there and differs in a key that matters; names all such keys.
@@ -220,6 +220,8 @@ def check_config(config, workdir, digests, *, ignored=()):
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error
+    microbatch = config.sharding.microbatch or before['sharding.microbatch']
+    content['sharding']['microbatch'] = microbatch
     now = fields.flatten(content)
     free = {*_FREE_KEYS, *ignored}
     if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
@@ -250,7 +252,9 @@ class _Evaluation:
     self._acts = phase.agent
     self._mesh = sharding.make_mesh(
         devices=jax.local_devices()[:config.sharding.num_devices or None])
-    self._label = label.make_label_fn(networks.idm, specs[0], self._mesh) if phase.idm else None
+    self._label = phase.idm and label.make_label_fn(
+        networks.idm, specs[0], self._mesh,
+        microbatch=program.microbatch(config, specs[0], self._mesh))
     self._episodes = data.episodes[config.target]
     self._window, self._workdir = config.window, workdir
     self._num_windows = config.num_label_windows
@@ -259,7 +263,7 @@ class _Evaluation:
   def run(self, step, state):
     """Evaluates after `step` updates. Returns a flat dict."""
     networks = program.network_params(state)
-    if self._label is not None:
+    if self._label:
       params = jax.device_put(
           sharding.on_one_device(networks['idm']), sharding.replicated(self._mesh))
       labelled = label.predict_actions(self._label, params, self._episodes, window=self._window,
@@ -321,10 +325,24 @@ def _prepare(config, workdir):
   digests = domains.digests(config, data.episodes)
   pretraining.check_data(config, digests, data.choices)
   content = check_config(config, workdir, digests)
+  if not phase.q:
+    config = _with_microbatch(config, specs[0], content)
   compiled = program.make_program(config, phase, specs, mesh)
   evaluation = _Evaluation(config, phase, compiled.networks, specs, data, workdir)
   return _Prepared(mesh, data, streams, program.window_of(config, phase), content, compiled,
                    evaluation)
+
+
+def _with_microbatch(config, spec, content):
+  """Returns the config with the size of microbatches that config.json shall hold; enters it there.
+
+  It is decided by the networks, or by the process that began the run, on any machine.
+  """
+  settings = content['sharding']
+  settings['microbatch'] = settings['microbatch'] or program.fitting_microbatch(config, spec)
+  config = config.copy_and_resolve_references()
+  config.sharding.microbatch = settings['microbatch']
+  return config
 
 
 class _Prepared(NamedTuple):

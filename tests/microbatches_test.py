@@ -1,6 +1,8 @@
 """Tests of microbatches: how many there are, and that they change an update by rounding only."""
 
+import dataclasses
 import functools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +10,18 @@ import numpy as np
 import optax
 from absl.testing import absltest, parameterized
 
-from alpt_jax import alpt, augmentation, microbatches, sharding, types
+from alpt_jax import (
+    alpt,
+    augmentation,
+    label,
+    microbatches,
+    program,
+    run_config,
+    sharding,
+    types,
+)
 from alpt_jax.networks import models
+from experiments.configs import maze
 
 WINDOW = 3
 SPEC = types.EnvironmentSpec(
@@ -88,6 +100,48 @@ class CountTest(parameterized.TestCase):
       ([60], 6, dict(at_least=12), 12), ([60], 20, dict(at_least=4), 4))
   def test_of_batches(self, rows, size, settings, expected):
     self.assertEqual(microbatches.count(rows, size=size, **settings), expected)
+
+  @parameterized.parameters(
+      # A frame of 84 x 84 float32 has 28,224 bytes; the IDM reads 6 frames, more than the DT.
+      (dict(num_layers=1), (3 << 19) // (6 * 28_224)),
+      # Attention in the first layer: 4 heads, 6 x 36 patches and 5 queries, squared.
+      (dict(num_layers=2), (3 << 19) // (4 * 4 * 221 ** 2)),
+      # Its MLP is wider than that: 221 tokens of 4 x 512.
+      (dict(num_layers=2, num_heads=1), (3 << 19) // (4 * 221 * 4 * 128)),
+      # Larger than the cache.
+      (dict(num_layers=2, d_model=2048), 1))
+  def test_windows_share_the_cache_by_their_largest_array(self, sizes, expected):
+    spec = dataclasses.replace(SPEC, observation_shape=(84, 84, 1))
+    sizes = dict(spec=spec, num_heads=4, d_model=128, patch_size=14) | sizes
+    networks = alpt.Networks(models.InverseDynamicsModel(**sizes),
+                             models.DecisionTransformer(num_steps=5, **sizes))
+    self.assertEqual(microbatches.windows(networks, 5), expected)
+
+  def test_accelerators_have_no_limit_by_the_cache(self):
+    config = maze.get_config('desk')
+    _, (spec, *_) = run_config.check_run(config)
+
+    def of_platform(platform):
+      device = mock.Mock(platform=platform)
+      return program.microbatch(config, spec, mock.Mock(devices=np.array([[device]])))
+
+    decided = program.fitting_microbatch(config, spec)
+    self.assertGreater(decided, 1)
+    self.assertEqual([of_platform(name) for name in ('cpu', 'tpu', 'gpu')], [decided, 0, 0])
+    config.sharding.microbatch = 7
+    self.assertEqual([of_platform(name) for name in ('cpu', 'tpu', 'gpu')], [7, 0, 0])
+
+  def test_labels_are_the_same(self):
+    observations = make_batch(12, 0).observations
+    params = alpt.init_params(jax.random.key(0), NETWORKS, window=WINDOW)['idm']
+    mesh = sharding.make_mesh(num_devices=2)
+    whole = label.make_label_fn(NETWORKS.idm, SPEC, sharding.make_mesh(num_devices=1))
+    labels, confidence = whole(params, observations)
+    for microbatch in (1, 4):
+      found = label.make_label_fn(NETWORKS.idm, SPEC, mesh, microbatch=microbatch)(
+          jax.device_put(params, sharding.replicated(mesh)), observations)
+      np.testing.assert_array_equal(found[0], labels)
+      np.testing.assert_allclose(found[1], confidence, rtol=1e-5)
 
   def test_function_of_single_rows_is_the_same(self):
     x = jnp.arange(24.).reshape(12, 2)

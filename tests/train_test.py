@@ -17,6 +17,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import (
+    alpt,
     checkpoints,
     domains,
     methods,
@@ -179,6 +180,30 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual(list(rows), [2, 3, 4, 6])
     self.assertEqual([sorted(row) for row in rows.values()],
                      [sorted({*line} - {'step'}) for line in expected])
+
+  def test_run_keeps_its_microbatches(self):
+    config = self.config('pieces', num_steps=2)
+    train.train(config, config.workdir)
+    path = pathlib.Path(config.workdir, 'config.json')
+    content = json.loads(path.read_text())
+    _, specs = run_config.check_run(config)
+    self.assertEqual(
+        content['sharding']['microbatch'], program.fitting_microbatch(config, specs[0]))
+    # As if another version had decided, or an older one had had none.
+    content['sharding']['microbatch'] = 3
+    path.write_text(json.dumps(content))
+    config = self.config('pieces')
+    with mock.patch.object(alpt, 'make_update', wraps=alpt.make_update) as make_update:
+      self.assertEqual(train.train(config, config.workdir), 0)
+    self.assertEqual(make_update.call_args.kwargs['microbatch'], 3)
+    self.assertEqual(json.loads(path.read_text())['sharding']['microbatch'], 3)
+    self.assertEqual(config.sharding.microbatch, 0)
+    one, other = metrics_lines(config)[-1], metrics_lines(self.unbroken)[-1]
+    for name in ('idm/loss', 'dt/loss', 'idm/grad_norm', 'dt/grad_norm'):
+      np.testing.assert_allclose(one[name], other[name], rtol=1e-4, err_msg=name)
+    config.sharding.microbatch = 2  # Changes rounding only.
+    self.assertEqual(train.check_config(config, config.workdir, content['data_digests'])[
+        'sharding']['microbatch'], 2)
 
   def test_run_of_before_labels_had_modes_goes_on_with_hard_ones(self):
     config = self.config('modeless', num_steps=4)
@@ -378,7 +403,7 @@ class BadInputTest(parameterized.TestCase):
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
       ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0),
       ('sampling', 'labelled_share', 1.), ('sampling', 'labelled_share', float('nan')),
-      ('sharding', 'accumulate', 0),
+      ('sharding', 'accumulate', 0), ('sharding', 'microbatch', -1),
       ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))
   def test_nested_number_out_of_range(self, group, key, value):
     self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})

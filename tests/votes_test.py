@@ -138,11 +138,13 @@ class PredictTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (1, False), (3, False), (5, False), (1, True), (3, True), (5, True), (1, False, 'conv'),
-      (1, True, 'conv'), (5, True, 'conv'))
-  def test_mean_of_what_the_idm_says_of_each_window(self, stride, change_tokens, kind='patch'):
+      (1, True, 'conv'), (5, True, 'conv'), (1, False, 'patch', 1), (3, True, 'patch', 1),
+      (5, False, 'patch', 1), (5, True, 'conv', 1))
+  def test_mean_of_what_the_idm_says_of_each_window(
+      self, stride, change_tokens, kind='patch', microbatch=0):
     idm, params = make_idm(change_tokens, kind)
     data, mesh = images([3, 12, 5, 8]), sharding.make_mesh(num_devices=2)
-    vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4)
+    vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4, microbatch=microbatch)
     found = list(votes.predict(vote_fn, params, data, [2, 1, 0, 3], window=T, stride=stride,
                                temperature=2.))
     apply = jax.jit(idm.apply)

@@ -178,7 +178,10 @@ def get_config(argument=''):
       num_devices=0,  # 0: all.
       fsdp=1,  # Pieces of the parameters.
       optimizer=False,  # Cut the optimizer's state over the copies.
-      accumulate=1)  # Pieces of a batch, one after the other, to need less memory.
+      accumulate=1,  # Microbatches, at least, to need less memory.
+      # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see
+      # alpt_jax/microbatches.py. A run writes the number into its config.json.
+      microbatch=0)
   config.distributed = dict(  # Runs of several processes; see alpt_jax/distributed.py.
       init_timeout_seconds=300, heartbeat_timeout_seconds=100,
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.

@@ -99,7 +99,7 @@ def get_config(argument=''):
       rule='paper',  # 'imitate' where there are no rewards; see alpt_jax/acting.py.
       acting_mode='sampled')
   config.sampling = dict(num_shards=4, pool_size=1024, labelled_share=0., num_threads=1)
-  config.sharding = dict(num_devices=0, fsdp=1, optimizer=False, accumulate=1)
+  config.sharding = dict(num_devices=0, fsdp=1, optimizer=False, accumulate=1, microbatch=0)
   config.distributed = dict(
       init_timeout_seconds=300, heartbeat_timeout_seconds=100, hang_timeout_seconds=1800)
   _PRESETS[preset](config)
