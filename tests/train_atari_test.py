@@ -20,10 +20,12 @@ from alpt_jax import (
     run_config,
     sharding,
     train,
+    types,
 )
 from alpt_jax.data import episode_files, labels, pipeline
 from experiments.configs import atari
 from tests import atari_runs
+from tests.data import atari_data
 
 
 def lower(config):
@@ -200,6 +202,18 @@ class TrainAtariTest(parameterized.TestCase):
       train.train(config, config.workdir)
     self.assertGreater(sum(num_changed), 100)
     self.assert_same_params(config, self.pretraining)
+
+  def test_marks_of_random_actions_do_not_matter_to_a_single_bit(self):
+    config = self.config('unmarked', phase='pretrain')
+    config.data_dir = str(self.root / 'garbled')
+    shutil.copytree(self.pretraining.data_dir, config.data_dir)
+    num_changed = 0
+    for path in pathlib.Path(config.data_dir).glob('*/*/*/*.array_record-*'):
+      num_changed += atari_data.garble_marks(path)
+    self.assertGreater(num_changed, 500)
+    train.train(config, config.workdir)
+    self.assert_same_params(config, self.pretraining)
+    self.assertEqual([name for name in types.Batch._fields if 'random' in name], [])
 
   def assert_same_params(self, *configs):
     params = []

@@ -39,7 +39,7 @@ def make(name, game, env, *, epsilon, seed):
     seed: seeds the policy's draws.
 
   Returns:
-    policy(timestep) -> int, an index into the game's minimal actions.
+    A `Policy`.
 
   Raises:
     ValueError: if `name` or `game` is unknown, the game has no script, or `epsilon` is outside
@@ -51,7 +51,7 @@ def make(name, game, env, *, epsilon, seed):
   rng = np.random.default_rng(seed)
   minimal = action_sets.MINIMAL_ACTIONS[game]
   if name == 'random':
-    act = functools.partial(rng.integers, len(minimal))
+    act = None  # Every action is drawn.
   elif name == 'scripted':
     if game not in SCRIPTED:
       raise ValueError(f'There is no script for {game}; use "lookahead", or one of {SCRIPTED}.')
@@ -62,12 +62,34 @@ def make(name, game, env, *, epsilon, seed):
     act = functools.partial(_look_ahead, env, len(minimal), rng)
   else:
     raise ValueError(f'Unknown behaviour {name!r}; expected "scripted", "lookahead" or "random".')
+  return Policy(act, len(minimal), 1. if name == 'random' else epsilon, rng)
 
-  def policy(timestep):
-    del timestep  # The state is read from the emulator.
-    return int(rng.integers(len(minimal)) if rng.random() < epsilon else act())
 
-  return policy
+class Policy:
+  """A behaviour mixed with uniform actions.
+
+  Attributes:
+    is_random: whether the last action was drawn uniformly, whatever the state. What a behaviour
+      draws for itself, e.g. a plan of the look-ahead, is no such draw.
+  """
+
+  def __init__(self, act, num_actions, epsilon, rng):
+    """Mixes; see `make`.
+
+    Args:
+      act: act() -> index in [0, num_actions).
+      num_actions: of the game's minimal set.
+      epsilon: share in [0, 1] of uniform actions.
+      rng: `np.random.Generator`.
+    """
+    self.is_random = False
+    self._act, self._num_actions, self._epsilon, self._rng = act, num_actions, epsilon, rng
+
+  def __call__(self, timestep):
+    """Returns an index into the game's minimal actions; the state is read from the emulator."""
+    del timestep
+    self.is_random = bool(self._rng.random() < self._epsilon)
+    return int(self._rng.integers(self._num_actions) if self.is_random else self._act())
 
 
 _NUM_PLANS = 18  # As many as there are actions at most.

@@ -81,6 +81,27 @@ class BehaviourTest(parameterized.TestCase):
     share = np.mean([policy(timestep) == 1 for _ in range(4000)])
     self.assertAlmostEqual(share, .7, delta=4 * np.sqrt(.7 * .3 / 4000))
 
+  def test_only_uniform_actions_are_marked(self):
+    env = atari.make('Breakout', seed=0)
+    policy, timestep = (atari_behaviours.make('scripted', 'Breakout', env, epsilon=.4, seed=0),
+                        env.reset())
+    actions, marks = [], []
+    for _ in range(4000):  # No ball is in play: the script fires.
+      actions.append(policy(timestep))
+      marks.append(policy.is_random)
+    actions, marks = np.array(actions), np.array(marks)
+    self.assertTrue((actions[~marks] == 1).all())
+    counts = np.bincount(actions[marks], minlength=4)
+    self.assertAlmostEqual(marks.mean(), .4, delta=4 * np.sqrt(.4 * .6 / 4000))
+    self.assertLess(np.abs(counts - marks.sum() / 4).max(), 4 * np.sqrt(1600 * 3 / 16))
+
+  @parameterized.parameters(('random', 0., True), ('lookahead', 0., False), ('lookahead', 1., True))
+  def test_every_behaviour_says_whether_it_drew(self, name, epsilon, expected):
+    env = atari.make('Freeway', seed=0)
+    policy = atari_behaviours.make(name, 'Freeway', env, epsilon=epsilon, seed=0)
+    policy(env.reset())
+    self.assertEqual(policy.is_random, expected)
+
   def test_looking_ahead_leaves_the_game_as_it_was(self):
     env, untouched = (atari.make('SpaceInvaders', seed=0) for _ in range(2))
     policy = atari_behaviours.make('lookahead', 'SpaceInvaders', env, epsilon=0., seed=0)
