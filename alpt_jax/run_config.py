@@ -14,7 +14,8 @@ NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5, 'optimizer.name': 'lamb',
             'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
-            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.}
+            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
+            'evaluation.sharpened_temperature': 0.}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
@@ -130,6 +131,10 @@ def _check_cql(config):
   for key in ('discount', 'epsilon'):
     if not 0 <= settings[key] <= 1:
       raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
+  if config.evaluation.sharpened_temperature:
+    raise ValueError(f'evaluation.sharpened_temperature is '
+                     f'{config.evaluation.sharpened_temperature}; method {config.method!r} takes '
+                     'the best action, and has no probabilities to sharpen. Use 0.')
   if config.augmentation != 'none':
     raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
   if config.sharding.accumulate != 1:

@@ -48,7 +48,7 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
-_PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon')  # In eval/, with the scores; no metrics.
+_PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon', 'temperature')  # In eval/; no metrics.
 
 
 class Data(NamedTuple):
@@ -211,12 +211,13 @@ def check_config(config, workdir, digests, *, ignored=()):
   if os.path.exists(path) and not config.allow_changed_config:
     try:
       with open(path) as f:
-        before = run_config.NEW_KEYS | fields.flatten(json.load(f))
+        before = fields.flatten(json.load(f))
     except (ValueError, AttributeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error
     now = fields.flatten(content)
+    before = {k: v for k, v in run_config.NEW_KEYS.items() if k in now} | before
     free = {*_FREE_KEYS, *ignored}
     if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
       free.add('cql')

@@ -61,7 +61,8 @@ def read_config(directory, *, data_dir=''):
   try:
     digests = dict(content.pop('data_digests'))
     for key, value in run_config.NEW_KEYS.items():
-      _set_default(content, key, value)
+      if not key.startswith('evaluation.') or 'evaluation' in content:  # Mazes have none.
+        _set_default(content, key, value)
     config = ml_collections.ConfigDict(_with_tuples(content))
     config.data_dir = data_dir or config.data_dir
     run_config.check_run(config)  # As when it was trained.
