@@ -18,7 +18,8 @@ NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
             'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
             'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
             'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
-            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.}
+            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
+            'evaluation.sharpened_temperature': 0.}
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -116,6 +117,8 @@ def upgrade(content):
       renamed.append(new)
   for key, value in NEW_KEYS.items():
     *groups, name = key.split('.')
+    if groups == ['evaluation'] and 'evaluation' not in content:  # Mazes have none.
+      continue
     tree = content
     for group in groups:
       tree = tree.setdefault(group, {})
@@ -183,6 +186,10 @@ def _check_cql(config):
   for key in ('discount', 'epsilon'):
     if not 0 <= settings[key] <= 1:
       raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
+  if config.evaluation.sharpened_temperature:
+    raise ValueError(f'evaluation.sharpened_temperature is '
+                     f'{config.evaluation.sharpened_temperature}; method {config.method!r} takes '
+                     'the best action, and has no probabilities to sharpen. Use 0.')
   if config.augmentation != 'none':
     raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
   for key, value in (('accumulate', 1), ('microbatch', 0)):

@@ -1,6 +1,7 @@
 """Training on Atari: real ALE play on disk, pretraining and finetuning through real checkpoints."""
 
 import json
+import math
 import pathlib
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from alpt_jax import (
     types,
 )
 from alpt_jax.data import episode_files, labels, pipeline
+from experiments import evaluations
 from experiments.configs import atari
 from tests import atari_runs
 from tests.data import atari_data
@@ -138,6 +140,34 @@ class TrainAtariTest(parameterized.TestCase):
     self.assertEqual(train.train(config, config.workdir), 0)
     scores = json.loads(pathlib.Path(train.evaluation_path(config.workdir, 2)).read_text())
     self.assertLen(scores['sampled']['scores'], 2)
+
+  def test_last_evaluation_plays_sharpened_games_too_and_sampled_ones_as_ever(self):
+    plain, config = (self.finetuning(name, num_steps=2, eval_every_steps=1)
+                     for name in ('plain', 'sharpened'))
+    config.evaluation.sharpened_temperature = 1 / 3
+    for own in (plain, config):
+      self.assertEqual(train.train(own, own.workdir), 0)
+    expected, last = (json.loads(pathlib.Path(train.evaluation_path(own.workdir, 2)).read_text())
+                      for own in (plain, config))
+    sharpened = last.pop('sharpened')
+    self.assertEqual({**last, 'episode': None}, {**expected, 'episode': None})
+    self.assertLen(sharpened['scores'], 2)
+    self.assertEqual((sharpened['temperature'], sharpened['seed']), (1 / 3, config.seed))
+    self.assertNotIn('sharpened', json.loads(pathlib.Path(
+        train.evaluation_path(config.workdir, 1)).read_text()))
+    evaluations.check(last | {'sharpened': sharpened}, 2, config)
+    with self.assertRaisesRegex(ValueError, 'has no sharpened'):
+      evaluations.check(last, 2, config)
+
+  @parameterized.parameters(
+      ('sharpened_temperature', -1., 'sharpened_temperature is -1.0; expected a finite number'),
+      ('sharpened_temperature', math.nan, 'sharpened_temperature is nan; expected a finite'),
+      ('acting_mode', 'sharpened', "acting_mode is 'sharpened'; expected one of"))
+  def test_ways_to_act_that_are_refused(self, key, value, message):
+    config = self.finetuning('refused')
+    config.evaluation[key] = value
+    with self.assertRaisesRegex(ValueError, message):
+      train.train(config, config.workdir)
 
   def test_pretraining_plays_no_games(self):
     scores = json.loads(pathlib.Path(

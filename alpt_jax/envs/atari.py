@@ -105,7 +105,7 @@ class Atari(dm_env.Environment):
     self._needs_reset = True
 
   @property
-  def held_action(self):
+  def held_index(self):
     """Index into the minimal actions of the action that a sticky frame would repeat."""
     return self._actions.index(self._held_action)
 

@@ -164,7 +164,10 @@ def get_config(argument=''):
   config.evaluation = dict(  # Section 5.3: 16 episodes of 2500 steps, following Lee et al.
       num_episodes=16, max_steps=2500, sticky=0.,
       rule='paper',  # Or 'release'; see alpt_jax/acting.py.
-      acting_mode='sampled')
+      acting_mode='sampled',
+      # Above 0 (1/3: probabilities to the third power), the last evaluation plays as many games
+      # again, with this temperature of the actions; it takes twice as long.
+      sharpened_temperature=0.)
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=4, pool_size=1024,

@@ -97,7 +97,10 @@ def get_config(argument=''):
       game='',  # An Atari game, e.g. 'Breakout', to play the target; '' to play nothing.
       num_episodes=16, max_steps=2500, sticky=0.,
       rule='paper',  # 'imitate' where there are no rewards; see alpt_jax/acting.py.
-      acting_mode='sampled')
+      acting_mode='sampled',
+      # Above 0 (1/3: probabilities to the third power), the last evaluation plays as many games
+      # again, with this temperature of the actions; it takes twice as long.
+      sharpened_temperature=0.)
   config.sampling = dict(num_shards=4, pool_size=1024, labelled_share=0., num_threads=1)
   config.sharding = dict(num_devices=0, fsdp=1, optimizer=False, accumulate=1, microbatch=0)
   config.distributed = dict(
