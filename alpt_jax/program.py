@@ -75,7 +75,8 @@ def make_networks(config, spec):
                 vector_bins=model.vector_bins, frame_changes=model.frame_changes,
                 dtype=jnp.dtype(model.compute_dtype))
   return alpt.Networks(
-      idm=models.InverseDynamicsModel(dropout=model.idm_dropout, **shared),
+      idm=models.InverseDynamicsModel(
+          dropout=model.idm_dropout, is_causal=model.idm_is_causal, **shared),
       dt=models.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
           predict_rewards=config.reward_weight > 0, **shared))

@@ -11,6 +11,7 @@ from alpt_jax import domains, methods, pseudo_labels
 
 # What runs did before there were these.
 NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
+            'model.idm_is_causal': False,
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
@@ -47,12 +48,18 @@ def check_run(config):
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  if not isinstance(config.model.idm_is_causal, bool):
+    raise ValueError(f'model.idm_is_causal is {config.model.idm_is_causal!r}; expected True or '
+                     'False.')
   pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
   phase = methods.phase_of(config.method, config.phase)
   mode = config.pseudo_labels.mode
   if mode != 'hard' and not phase.is_labelled_by_idm:
     raise ValueError(f'pseudo_labels.mode is {mode!r}, and no IDM labels in phase {config.phase!r} '
                      f"of method {config.method!r}; expected 'hard', or a method like 'alpt'.")
+  if config.model.idm_is_causal and not phase.idm:
+    raise ValueError(f'model.idm_is_causal is True, and method {config.method!r} trains no IDM in '
+                     f"phase {config.phase!r}; expected False, or a method like 'dt1_idm'.")
   if phase.q:
     _check_cql(config)
   if not config.train_dt:

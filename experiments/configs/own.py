@@ -67,7 +67,9 @@ def get_config(argument=''):
       num_layers=1, num_heads=4, d_model=128,
       patch_size=14,  # Divides height and width of images; 0 where observations are no images.
       frame_changes=True,  # Of images; see alpt_jax/networks/tokens.py.
-      vector_bins=0, return_tokens='current', compute_dtype='float32', idm_dropout=0.,
+      vector_bins=0, return_tokens='current', compute_dtype='float32',
+      idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
+      idm_dropout=0.,
       dt_dropout=.1)
   # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
   config.pseudo_labels = dict(mode='hard', temperature=1., threshold=.5)
