@@ -77,7 +77,8 @@ def make_networks(config, spec):
                 dtype=jnp.dtype(model.compute_dtype))
   return alpt.Networks(
       idm=models.InverseDynamicsModel(
-          dropout=model.idm_dropout, tokenizer_kind=model.idm_tokenizer, **shared),
+          dropout=model.idm_dropout, tokenizer_kind=model.idm_tokenizer,
+          is_causal=model.idm_is_causal, **shared),
       dt=models.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
           tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0, **shared))

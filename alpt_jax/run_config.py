@@ -12,7 +12,7 @@ from alpt_jax.networks import tokens
 
 # What runs did before there were these.
 NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
-            'model.compute_dtype': 'float32',
+            'model.compute_dtype': 'float32', 'model.idm_is_causal': False,
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5, 'model.change_tokens': False,
             'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
@@ -68,12 +68,18 @@ def check_run(config):
   if not 0 <= config.sampling.labelled_share < 1:
     raise ValueError(f'sampling.labelled_share is {config.sampling.labelled_share}; expected it in '
                      '[0, 1), 0 for equal shares.')
+  if not isinstance(config.model.idm_is_causal, bool):
+    raise ValueError(f'model.idm_is_causal is {config.model.idm_is_causal!r}; expected True or '
+                     'False.')
   pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
   phase = methods.phase_of(config.method, config.phase)
   mode = config.pseudo_labels.mode
   if mode != 'hard' and not phase.is_labelled_by_idm:
     raise ValueError(f'pseudo_labels.mode is {mode!r}, and no IDM labels in phase {config.phase!r} '
                      f"of method {config.method!r}; expected 'hard', or a method like 'alpt'.")
+  if config.model.idm_is_causal and not phase.idm:
+    raise ValueError(f'model.idm_is_causal is True, and method {config.method!r} trains no IDM in '
+                     f"phase {config.phase!r}; expected False, or a method like 'dt1_idm'.")
   if phase.q:
     _check_cql(config)
   if not config.train_dt:

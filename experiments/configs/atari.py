@@ -127,6 +127,7 @@ def get_config(argument=''):
       vector_bins=0,
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
+      idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
       idm_dropout=0., dt_dropout=.1)  # Lee et al.: 0.1.
   config.reward_weight = 1.  # Lee et al. predict rewards, eq. 3 does not; 0 leaves it out.
   config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.

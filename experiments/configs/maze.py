@@ -68,6 +68,7 @@ def get_config(preset=''):
       vector_bins=32,  # Of `xy`; 32 tell 20 rows and columns apart.
       return_tokens='current',  # Eq. 3.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
+      idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
       idm_dropout=0.,  # The labels transfer sooner without.
       dt_dropout=.1,  # Lee et al. (2022).
   )
