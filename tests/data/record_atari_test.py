@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import record_atari, records, rlds
-from alpt_jax.envs import atari, atari_behaviours
+from alpt_jax.data import episode_files, record_atari, records, rlds
+from alpt_jax.envs import action_sets, atari, atari_behaviours
 from tests.data import atari_data
 
 
@@ -214,6 +214,16 @@ class RecordAtariTest(parameterized.TestCase):
     self.assertEqual(settings.of_game('Breakout').behaviour, 'scripted')
     self.assertEqual(settings.of_game('Zaxxon').behaviour, 'lookahead')
     self.assertEqual(atari_data.SETTINGS.of_game('Breakout').behaviour, 'random')
+
+  @parameterized.parameters(*atari_behaviours.SCRIPTED)
+  def test_every_scripted_game_is_recorded(self, game):
+    directory = self._directory()
+    card = record_atari.record_game(game, directory, record_atari.Settings(
+        num_steps=40, num_checkpoints=2, max_episode_steps=20))
+    self.assertEqual(card['metadata']['behaviour'], 'scripted')
+    path = os.path.join(directory, f'rlu_atari_checkpoints_ordered/{game}_run_1/1.1.0')
+    data = episode_files.EpisodeFiles([path], action_sets.spec(game), expected_name=game)
+    self.assertEqual(data.num_transitions.sum(), card['num_transitions'])
 
   def test_another_process_writes_the_same_files_without_tensorflow(self):
     digests = set()
