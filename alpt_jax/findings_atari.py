@@ -417,7 +417,7 @@ def run_problems(results):
   Returns:
     A list of sentences.
   """
-  problems, rows = findings.mixed_versions(results), findings.rows_by_run(results['rows'])
+  problems, rows = findings.remarks(results), findings.rows_by_run(results['rows'])
   names = {LABELS: 'label accuracy', SCORE: 'score'}
   for run in results['runs']:
     # Pretraining need not be scored.

@@ -266,7 +266,7 @@ def clips(results):
 
 def run_problems(results):
   """Runs that failed, are not finished or lack numbers: a list of sentences."""
-  problems, rows = findings.mixed_versions(results), findings.rows_by_run(results['rows'])
+  problems, rows = findings.remarks(results), findings.rows_by_run(results['rows'])
   for run in results['runs']:
     if run.get('phase') != 'pretrain' or run['status'] != 'done' or run.get('damaged'):
       problems += findings.unfinished(run, rows[run['run']])

@@ -10,7 +10,7 @@ import os
 from alpt_jax import domains, label_quality, methods, versions
 from alpt_jax.data import rlds
 from alpt_jax.envs import atari_scores
-from experiments import collect_atari, runs
+from experiments import collect_atari, run_files, runs
 
 
 def plan(config):
@@ -123,13 +123,14 @@ def collect_data(config, planned):
   collect_atari.main(config, sorted(_games(planned)))
 
 
-def gather(config, planned, failed):
+def gather(config, planned, failed, kept):
   """Collects what the runs have written.
 
   Args:
     config: of the experiment.
     planned: list of `runs.Run`.
     failed: the runs that failed in this session.
+    kept: {run: its run file} of those that are not read from their directories.
 
   Returns:
     The part of results.json that is about games; see `results_file`.
@@ -150,26 +151,22 @@ def gather(config, planned, failed):
   is_shown, episodes = set(), {}
   for run in planned:
     target = run.changes['target']
+    if run in kept:
+      result['rows'] += run_files.rows(kept[run])
+      result['runs'].append(run_files.shown(kept[run]))
+      _add_baselines(result['games'][target], kept[run]['confusion'])
+      continue
     own = runs.run_config(config, run)
     scores = runs.label_scores(config, run, truths)
-    for step, evaluation in runs.evaluations(config, run).items():
-      played = evaluation.get(own.evaluation.acting_mode, {})
-      result['rows'].append(_identity(run, own) | {
-          'step': step, 'frames': step * (
-              own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
-          'label_accuracy': scores['accuracy'].get(step),
-          **{f'sampled/{name}': played.get(name) for name in (
-              'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes')}})
+    result['rows'] += rows(config, run, scores['accuracy'])
     status = runs.status(config, run, failed)
-    result['runs'].append(_identity(run, own) | {
+    result['runs'].append(identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': runs.num_steps(config, run),
         'damaged': runs.damaged(config, run) + scores['problems'],
         'versions': versions.of_run(own.workdir)})
     labelling = scores['labelling']
-    if labelling and result['games'][target]['chance_accuracy'] is None:
-      # Of the first run with labels; which actions are hidden hardly differs between runs.
-      result['games'][target] |= label_quality.baselines(labelling['confusion'])
+    _add_baselines(result['games'][target], labelling)
     # The first seed that is done stands for the others.
     setting = run.part, run.variant, target, own.num_labels
     if status == 'done' and own.phase == 'finetune' and setting not in is_shown:
@@ -185,7 +182,34 @@ def gather(config, planned, failed):
   return result
 
 
-def _identity(run, own):
+def rows(config, run, accuracy):
+  """Returns the rows of a run, one an evaluation.
+
+  Args:
+    config: of the experiment.
+    run: a `runs.Run`.
+    accuracy: {step: share of the hidden actions that are labelled right}.
+  """
+  found, own = [], runs.run_config(config, run)
+  for step, evaluation in runs.evaluations(config, run).items():
+    played = evaluation.get(own.evaluation.acting_mode, {})
+    found.append(identity(run, own) | {
+        'step': step, 'frames': step * (
+            own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
+        'label_accuracy': accuracy.get(step),
+        **{f'sampled/{name}': played.get(name) for name in (
+            'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes')}})
+  return found
+
+
+def _add_baselines(game, labelling):
+  """Of the first run with labels; which actions are hidden hardly differs between runs."""
+  if labelling and game['chance_accuracy'] is None:
+    game |= label_quality.baselines(labelling['confusion'])
+
+
+def identity(run, own):
+  """What tells a run from others, in the results; `own` is its config."""
   return {'run': run.name, 'method': run.variant, 'part': run.part, 'phase': own.phase,
           'target': own.target, 'sources': list(own.sources), 'seed': own.seed,
           'num_labels': own.num_labels}

@@ -21,6 +21,7 @@ def make_run(config, run, accuracy):
   directory = pathlib.Path(own.workdir)
   scores = dict(success_500=accuracy, success_50=accuracy, spl=accuracy, mean_steps=10.)
   (directory / 'eval').mkdir(parents=True)
+  (directory / 'finished.json').write_text('{}')
   steps = evaluations.promised_steps(own, own.num_steps)
   for step in steps:
     (directory / 'eval' / f'step_{step:07d}.json').write_text(

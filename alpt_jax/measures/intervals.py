@@ -284,17 +284,37 @@ def bootstrap_mean(values, episodes, *, level=LEVEL, num_resamples=10_000, seed=
   Raises:
     ValueError: if the arguments differ in length, a value is missing or `level` is out of range.
   """
-  _check_level(level)
   values, episodes = _finite(values, 'values'), np.asarray(episodes)
   if episodes.shape != values.shape:
     raise ValueError(f'episodes have shape {episodes.shape}, values {values.shape}; expected one '
                      'episode for each value.')
   _, index = np.unique(episodes, return_inverse=True)
-  n = int(index.max()) + 1 if len(values) else 0
-  centre = float(values.mean()) if n else None
+  return bootstrap_ratio(np.bincount(index, weights=values), np.bincount(index), level=level,
+                         num_resamples=num_resamples, seed=seed)
+
+
+def bootstrap_ratio(sums, sizes, *, level=LEVEL, num_resamples=10_000, seed=0):
+  """Divides sums over episodes, e.g. of right labels by labels; otherwise as `bootstrap_mean`.
+
+  Args:
+    sums: [E] finite numbers, one per episode.
+    sizes: [E] positive numbers.
+    level: as in `bootstrap_mean`.
+    num_resamples: as in `bootstrap_mean`.
+    seed: as in `bootstrap_mean`.
+
+  Returns:
+    An `Interval` of sum(sums) / sum(sizes).
+  """
+  _check_level(level)
+  sums, sizes = _finite(sums, 'sums'), _finite(sizes, 'sizes')
+  if sums.shape != sizes.shape or np.any(sizes <= 0):
+    raise ValueError(f'sizes are {sizes.tolist()} of {len(sums)} sums; expected as many positive '
+                     'numbers.')
+  n = len(sums)
+  centre = float(sums.sum() / sizes.sum()) if n else None
   if n < 2:
     return Interval(centre, None, None, n, EPISODES, level, f'no interval: n = {n}')
-  sums, sizes = np.bincount(index, weights=values), np.bincount(index).astype(np.float64)
   found = stats.bootstrap(
       (sums, sizes), lambda x, y, axis: x.sum(axis=axis) / y.sum(axis=axis), paired=True,
       vectorized=True, confidence_level=level, method='percentile', n_resamples=num_resamples,

@@ -193,6 +193,8 @@ def get_config(argument=''):
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
   # is left out of its own sources.
   config.study = dict(
+      registration='',  # Its file, see experiments/registration.py; '': not registered.
+      results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
       # The IDM alone: how well does it label the target's hidden actions?
       labels=dict(
           variants=dict(

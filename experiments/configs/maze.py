@@ -111,6 +111,8 @@ def get_config(preset=''):
 
   # The experiment: every variant with every observation and seed. Seed i has target i.
   config.study = dict(
+      registration='',  # Its file, see experiments/registration.py; '': not registered.
+      results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
       variants=dict(
           dt1=dict(label='DT1', method='dt1', sources=()),
           dt1_idm=dict(label='DT1-IDM', method='dt1_idm', sources=()),
