@@ -140,7 +140,8 @@ def gather(config, planned, failed):
               own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
           'label_accuracy': scores['accuracy'].get(step),
           **{f'sampled/{name}': played.get(name) for name in (
-              'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes')}})
+              'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes', 'num_cut',
+              'most_frequent_share', 'longest_run')}})
     status = runs.status(config, run, failed)
     result['runs'].append(_identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
