@@ -28,9 +28,11 @@ except ImportError as error:
 
 from alpt_jax import acting, cql
 from alpt_jax.envs import action_sets, atari, atari_scores
+from alpt_jax.measures import play
 from alpt_jax.networks import models, q_network
 
 EPSILON_GREEDY = 'epsilon-greedy'  # The acting rule of Q-networks.
+BLIND = 'blind'  # That of a `Blind` agent.
 _NUM_GROUPS = 2
 _MIN_BATCH = 2  # Compiling for one alone would take longer than it saves.
 
@@ -174,6 +176,42 @@ class _QLearner:
     return actions, _Frames(seen, history.num_steps + 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Blind:
+  """An agent that looks at nothing; see `measures.play` for its parameters, [A + 1, A].
+
+  Attributes:
+    spec: the `types.EnvironmentSpec` of what is played.
+  """
+  spec: Any
+
+
+class _LastActions(NamedTuple):
+  """The last actions [B] int32 of B episodes, A before the first; and the number of steps taken."""
+  actions: jax.Array
+  num_steps: jax.Array
+
+
+class _BlindPlayer:
+  """How a blind agent plays; functions as those of `_Transformer`."""
+
+  def __init__(self, agent, legal):
+    self._num_actions, self._legal = agent.spec.num_actions, jnp.asarray(legal)
+
+  def empty_history(self, params, frames):
+    del params
+    return _LastActions(jnp.full(len(frames), self._num_actions, jnp.int32),
+                        jnp.zeros((), jnp.int32))
+
+  def step(self, params, history, rewards, frames, before, key, is_greedy):
+    del rewards, frames, before
+    chances = jnp.where(self._legal[None], params[history.actions], 0.)
+    sampled = jax.random.categorical(
+        jax.random.fold_in(key, history.num_steps), jnp.log(chances))
+    actions = jnp.where(is_greedy, jnp.argmax(chances, axis=-1), sampled).astype(jnp.int32)
+    return actions, _LastActions(actions, history.num_steps + 1)
+
+
 class AtariEvaluator:
   """Plays episodes of one game, with one compiled program per batch size.
 
@@ -192,13 +230,13 @@ class AtariEvaluator:
     """Starts the emulators; compiles nothing yet.
 
     Args:
-      network: a `DecisionTransformer` or `QNetwork`; of the full action set, for 84 x 84 grey
-        images.
+      network: a `DecisionTransformer`, `QNetwork` or `Blind`; of the full action set, for 84 x 84
+        grey images.
       game: one of `action_sets.GAMES`.
       num_episodes: episodes in a run.
       max_steps: agent steps (four frames each) after which an episode is cut.
       sticky: probability that a frame repeats the last frame's action; .25 in the data.
-      rule: the acting rule, see `acting`; of a `QNetwork`, EPSILON_GREEDY.
+      rule: the acting rule, see `acting`; of a `QNetwork`, EPSILON_GREEDY; of `Blind`, BLIND.
       epsilon: of that rule, in mode 'sampled'. (Mode 'argmax' explores nothing.)
 
     Raises:
@@ -217,7 +255,8 @@ class AtariEvaluator:
     if not 0. <= sticky < 1.:
       raise ValueError(f'sticky is {sticky}; expected a probability in [0, 1).')
     is_q = isinstance(network, q_network.QNetwork)
-    rules = (EPSILON_GREEDY,) if is_q else acting.RULES
+    is_blind = isinstance(network, Blind)
+    rules = (EPSILON_GREEDY,) if is_q else (BLIND,) if is_blind else acting.RULES
     if rule not in rules:
       raise ValueError(f'rule is {rule!r}; expected one of {rules}.')
     if (epsilon is not None) != is_q or is_q and not 0. <= epsilon <= 1.:
@@ -226,7 +265,10 @@ class AtariEvaluator:
     self._game, self._max_steps, self._sticky, self._rule = game, max_steps, sticky, rule
     self._emulators = [_make_emulator(game, max_steps, sticky) for _ in range(num_episodes)]
     legal = np.isin(np.arange(spec.num_actions), spec.legal_actions)
-    agent = _QLearner(network, legal, epsilon) if is_q else _Transformer(network, legal, rule)
+    if is_blind:
+      agent = _BlindPlayer(network, legal)
+    else:
+      agent = _QLearner(network, legal, epsilon) if is_q else _Transformer(network, legal, rule)
     self._about_agent = {'acting_rule': rule} | ({'epsilon': epsilon} if is_q else {})
     self._empty_history = agent.empty_history
     self._step = jax.jit(agent.step, donate_argnums=1)
@@ -245,11 +287,13 @@ class AtariEvaluator:
     Returns:
       A dict: `score`, the mean of the `scores` of all episodes, `score_std` (population) and
       `score_median`; `human_normalised`, 0 for random and 1 for human play, None where no human
-      score is known; `lengths` in agent steps, `num_cut`, episodes that were cut at `max_steps`;
-      and how it was done: `game`, `num_episodes`, `max_steps`, `sticky`, `acting_rule`,
-      `epsilon` (of a `QNetwork`), `acting_mode`, `temperature` (if sharpened), `seed`. And a list,
-      best first, of {'episode', its index; 'seed' of its emulator; 'score'; 'actions' [L] int32,
-      ids of the full set; 'observations' [L, 84, 84] uint8, what was seen before each action}.
+      score is known, and `human_normalised_by`, whose; `lengths` in agent steps, `num_cut`,
+      episodes that were cut at `max_steps`; `most_frequent_action`, an id of the full set, its
+      `most_frequent_share` of all steps, and `longest_run`, steps in a row with one action; and how
+      it was done: `game`, `num_episodes`, `max_steps`, `sticky`, `acting_rule`,
+      `epsilon` (of a `QNetwork`), `acting_mode`, `temperature` (if sharpened), `seed`. And a list, best first, of {'episode', its
+      index; 'seed' of its emulator; 'score'; 'actions' [L] int32, ids of the full set;
+      'observations' [L, 84, 84] uint8, what was seen before each action}.
 
     Raises:
       ValueError: for an unknown mode, a negative seed, or a temperature out of range.
@@ -279,12 +323,17 @@ class AtariEvaluator:
       episodes.settle()
     self.num_agent_steps = int(episodes.lengths.sum())
     scores = episodes.scores
+    actions = play.describe([row[:length] for row, length in zip(
+        episodes.actions, episodes.lengths, strict=True)])
     result = {
         'score': float(scores.mean()), 'score_std': float(scores.std()),
         'score_median': float(np.median(scores)),
         'human_normalised': atari_scores.human_normalised(self._game, float(scores.mean())),
+        'human_normalised_by': atari_scores.PUBLISHED,
         'scores': scores.tolist(), 'lengths': episodes.lengths.tolist(),
         'num_cut': int((~episodes.is_over).sum()),
+        'most_frequent_action': actions.most_frequent, 'most_frequent_share': actions.share,
+        'longest_run': actions.longest_run,
         'game': self._game, 'num_episodes': len(scores), 'max_steps': self._max_steps,
         'sticky': self._sticky, **self._about_agent, 'acting_mode': acting_mode, 'seed': seed}
     if is_sharpened:

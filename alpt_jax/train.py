@@ -49,7 +49,8 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
-_PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon', 'temperature')  # In eval/; no metrics.
+# In eval/, with the scores; no metrics.
+_PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon', 'temperature', 'most_frequent_action')
 
 
 class Data(NamedTuple):

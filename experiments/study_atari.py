@@ -198,7 +198,8 @@ def rows(config, run, accuracy):
             own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
         'label_accuracy': accuracy.get(step),
         **{f'sampled/{name}': played.get(name) for name in (
-            'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes')}})
+            'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes', 'num_cut',
+            'most_frequent_share', 'longest_run')}})
   return found
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import math
 import subprocess
@@ -16,6 +17,7 @@ from ale_py import vector_env
 
 from alpt_jax import acting, evaluate_atari
 from alpt_jax.envs import action_sets, atari
+from alpt_jax.measures import play
 from alpt_jax.networks import models, q_network
 from experiments import plain_atari
 
@@ -239,6 +241,16 @@ class AtariEvaluatorTest(parameterized.TestCase):
     # Random play scores 1.7 and a human 30.5 (the table of DQN Zoo).
     self.assertAlmostEqual(scores['human_normalised'], (scores['score'] - 1.7) / 28.8)
 
+  def test_scores_say_how_varied_the_actions_were(self):
+    scores, episodes = breakout().run(UNIFORM, seed=1, record_episodes=4)
+    actions = [e['actions'].tolist() for e in episodes]
+    counts = np.bincount(sum(actions, []))
+    self.assertEqual(scores['most_frequent_action'], counts.argmax())
+    self.assertEqual(scores['most_frequent_share'], counts.max() / counts.sum())
+    runs = [len(list(run)) for episode in actions for _, run in itertools.groupby(episode)]
+    self.assertEqual(scores['longest_run'], max(runs))
+    self.assertIn('dqn_zoo', scores['human_normalised_by'])
+
   def test_counts_the_steps_it_took_and_where_the_time_went(self):
     scores, _ = breakout().run(UNIFORM)
     self.assertEqual(breakout().num_agent_steps, sum(scores['lengths']))
@@ -277,6 +289,47 @@ class AtariEvaluatorTest(parameterized.TestCase):
         [sys.executable, '-c', program], capture_output=True, text=True, check=False)
     self.assertRegex(result.stderr.strip().splitlines()[-1],
                      f'ImportError: .* needs ale-py and gymnasium .*{missing}.*: pip install')
+
+
+class BlindTest(parameterized.TestCase):
+
+  def play(self, chances, acting_mode='sampled', **settings):
+    agent = evaluate_atari.AtariEvaluator(
+        evaluate_atari.Blind(action_sets.spec('Breakout')), 'Breakout', max_steps=150,
+        rule=evaluate_atari.BLIND, **settings)
+    return agent.run(jnp.asarray(chances, jnp.float32), acting_mode=acting_mode,
+                     record_episodes=settings['num_episodes'])
+
+  def test_plays_the_chain_it_is_given(self):
+    episodes = [[FIRE, 3, 3, 4, NOOP], [FIRE, 4, NOOP, 3]]
+    chances = play.markov_chain(episodes, 18)
+    scores, played = self.play(chances, num_episodes=8)
+    actions = [e['actions'] for e in played]
+    self.assertEqual({a[0] for a in actions}, {FIRE})
+    pairs = {pair for a in actions for pair in itertools.pairwise(a.tolist())}
+    self.assertEqual(pairs, {(FIRE, 3), (FIRE, 4), (3, 3), (3, 4), (4, NOOP), (NOOP, 3)})
+    after_3 = np.concatenate([a[1:][a[:-1] == 3] for a in actions])
+    # Both follow 3 with probability 1/2; five standard errors of a share.
+    self.assertLess(abs(np.mean(after_3 == 4) - .5), 5 * .5 / np.sqrt(len(after_3)))
+    self.assertEqual(scores['acting_rule'], 'blind')
+    self.assertGreater(len({tuple(a.tolist()) for a in actions}), 1)
+
+  def test_random_play_is_of_legal_actions(self):
+    legal = np.isin(np.arange(18), action_sets.spec('Breakout').legal_actions)
+    scores, played = self.play(play.uniform(legal), num_episodes=4)
+    actions = np.concatenate([e['actions'] for e in played])
+    self.assertEqual(set(actions.tolist()), {0, 1, 3, 4})
+    self.assertLess(scores['most_frequent_share'], .35)
+
+  def test_one_action_is_one_game(self):
+    scores, (played,) = self.play(play.always(FIRE, 18), acting_mode='argmax', num_episodes=4)
+    self.assertEqual((scores['num_episodes'], scores['most_frequent_share']), (1, 1.))
+    self.assertEqual(scores['longest_run'], len(played['actions']))
+
+  def test_refuses_another_rule(self):
+    with self.assertRaisesRegex(ValueError, "rule is 'paper'; expected one of .*'blind'"):
+      evaluate_atari.AtariEvaluator(
+          evaluate_atari.Blind(action_sets.spec('Breakout')), 'Breakout')
 
 
 class QNetworkTest(parameterized.TestCase):

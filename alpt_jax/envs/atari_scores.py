@@ -57,12 +57,17 @@ RANDOM_AND_HUMAN = {  # Raw points. Carnival and Pooyan have no published human 
 }
 
 
-def human_normalised(game, score):
+PUBLISHED = 'random play and human as published by dqn_zoo, whose protocol is another one'
+
+
+def human_normalised(game, score, *, random=None):
   """Puts a score on the line from random (0) to human (1) play.
 
   Args:
     game: one of `action_sets.GAMES`.
     score: raw points, a number or an array.
+    random: points of random play, e.g. measured in the protocol of `score`, see `score_floors`;
+      None for those that are published. Say which beside the result: PUBLISHED, or how many games.
 
   Returns:
     (score - random) / (human - random); None if the game has no human score.
@@ -71,5 +76,6 @@ def human_normalised(game, score):
     ValueError: if `game` is unknown.
   """
   action_sets.check_game(game)
-  random, human = RANDOM_AND_HUMAN[game]
+  published, human = RANDOM_AND_HUMAN[game]
+  random = published if random is None else random
   return None if human is None else (score - random) / (human - random)

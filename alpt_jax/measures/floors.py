@@ -20,11 +20,11 @@ _PENALTIES = tuple(10. ** k for k in range(-4, 4))  # Of the ridge, relative to 
 _NUM_PARTS = 5  # The penalty is chosen by one of them.
 
 
-class Share(NamedTuple):
-  """A share of transitions.
+class Mean(NamedTuple):
+  """A mean over transitions; of what is right, a share.
 
   Attributes:
-    value: in [0, 1].
+    value: the mean.
     low, high: ends of the 95 % interval over episodes; None for a single episode.
     num_transitions, num_episodes: it is of.
   """
@@ -65,34 +65,34 @@ class LinearMap(NamedTuple):
   penalty: float
 
 
-def share(is_right, episodes, *, seed=0):
+def mean(values, episodes, *, seed=0):
   """Averages over transitions, with an interval over episodes.
 
   Args:
-    is_right: [M] bool or float in [0, 1]; M at least 1.
+    values: [M] bool or float; M at least 1.
     episodes: [M] int; equal for the transitions of an episode.
     seed: of the bootstrap, which draws whole episodes (percentiles).
 
   Returns:
-    `Share`.
+    `Mean`.
 
   Raises:
     ValueError: if there is no transition, or the arrays differ in length.
   """
-  is_right, episodes = np.asarray(is_right, float), np.asarray(episodes)
-  if not len(is_right) or is_right.shape != episodes.shape or is_right.ndim != 1:
-    raise ValueError(f'is_right has shape {is_right.shape} and episodes {episodes.shape}; expected '
+  values, episodes = np.asarray(values, float), np.asarray(episodes)
+  if not len(values) or values.shape != episodes.shape or values.ndim != 1:
+    raise ValueError(f'values has shape {values.shape} and episodes {episodes.shape}; expected '
                      '[M] each, of at least one transition.')
   ids, place = np.unique(episodes, return_inverse=True)
-  num_right, count = (np.bincount(place, weights) for weights in (is_right, None))
+  total, count = (np.bincount(place, weights) for weights in (values, None))
   low = high = None
   if len(ids) > 1:
     interval = stats.bootstrap(
-        (num_right, count), lambda x, n, axis: x.sum(axis=axis) / n.sum(axis=axis), paired=True,
+        (total, count), lambda x, n, axis: x.sum(axis=axis) / n.sum(axis=axis), paired=True,
         vectorized=True, n_resamples=_NUM_RESAMPLES, confidence_level=_LEVEL, method='percentile',
         rng=np.random.default_rng(seed)).confidence_interval
     low, high = float(interval.low), float(interval.high)
-  return Share(float(is_right.mean()), low, high, len(is_right), len(ids))
+  return Mean(float(values.mean()), low, high, len(values), len(ids))
 
 
 def most_frequent(actions, num_actions):
@@ -269,7 +269,7 @@ def on_random_draws(is_right, episodes, is_random, *, name, seed=0):
     seed: of the bootstrap.
 
   Returns:
-    `Share`.
+    `Mean`.
 
   Raises:
     ValueError: if the data does not say which actions were drawn, or none was.
@@ -281,4 +281,4 @@ def on_random_draws(is_right, episodes, is_random, *, name, seed=0):
   if not is_random.any():
     raise ValueError(f'{name}: no action of these transitions was drawn at random; expected at '
                      'least one.')
-  return share(np.asarray(is_right)[is_random], np.asarray(episodes)[is_random], seed=seed)
+  return mean(np.asarray(is_right)[is_random], np.asarray(episodes)[is_random], seed=seed)

@@ -12,11 +12,11 @@ class ShareTest(absltest.TestCase):
   def test_value_is_over_transitions_and_interval_over_episodes(self):
     # One long episode that is right, one short one that is wrong: a resample of two episodes has
     # share 0, .9 or 1.
-    found = floors.share([True] * 9 + [False], [0] * 9 + [1])
-    self.assertEqual(found, floors.Share(.9, 0., 1., 10, 2))
+    found = floors.mean([True] * 9 + [False], [0] * 9 + [1])
+    self.assertEqual(found, floors.Mean(.9, 0., 1., 10, 2))
 
   def test_single_episode_has_no_interval(self):
-    self.assertEqual(floors.share([1, 0], [5, 5]), floors.Share(.5, None, None, 2, 1))
+    self.assertEqual(floors.mean([1, 0], [5, 5]), floors.Mean(.5, None, None, 2, 1))
 
   def test_interval_narrows_with_episodes_not_with_steps(self):
     rng = np.random.default_rng(0)
@@ -24,7 +24,7 @@ class ShareTest(absltest.TestCase):
     widths = []
     for length in (50, 500):
       is_right = (rng.random((20, length)) < accuracy[:, None]).ravel()
-      found = floors.share(is_right, np.repeat(np.arange(20), length))
+      found = floors.mean(is_right, np.repeat(np.arange(20), length))
       widths.append(found.high - found.low)
     self.assertLess(abs(widths[0] - widths[1]), .05)
     # 1.96 x 2 standard errors of the mean of 20 uniform numbers: .25.
@@ -32,7 +32,7 @@ class ShareTest(absltest.TestCase):
 
   def test_refuses_no_transitions(self):
     with self.assertRaisesRegex(ValueError, r'shape \(0,\).*at least one'):
-      floors.share([], [])
+      floors.mean([], [])
 
 
 class FrequentTest(absltest.TestCase):

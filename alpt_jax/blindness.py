@@ -1,0 +1,158 @@
+"""Measures whether a run's agent looks: its loss on windows whose images are exchanged.
+
+Windows are of the target's episodes, with their true actions; those in which training knew actions
+are left out, if there are others. See `measures.blindness` for the rule.
+"""
+
+import os
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from alpt_jax import checkpoints, discretize, domains, program, run_config, sharding, trained_idm
+from alpt_jax.measures import blindness
+
+NUM_WINDOWS = 2000
+_ROWS = 50  # Of one call.
+
+
+class TrainedDt(NamedTuple):
+  """A DT with its parameters.
+
+  Attributes:
+    config: `ml_collections.ConfigDict` of the run, as it was trained.
+    dt: the `DecisionTransformer`.
+    params: of the DT.
+    step: updates after which they were saved.
+  """
+  config: ml_collections.ConfigDict
+  dt: Any
+  params: Any
+  step: int
+
+
+def restore(directory, *, data_dir=''):
+  """Restores the DT of a run at its newest checkpoint.
+
+  Args:
+    directory: of the run.
+    data_dir: where data is now; '' for where it was in training.
+
+  Returns:
+    `TrainedDt`.
+
+  Raises:
+    FileNotFoundError: if there is no run or no checkpoint.
+    ValueError: if the run has no DT, or is damaged.
+  """
+  config, _ = trained_idm.read_config(directory, data_dir=data_dir)
+  phase, specs = run_config.check_run(config)
+  if phase.q or not phase.dt:
+    raise ValueError(f'{directory}: method {config.method!r} trains no decision transformer in '
+                     f'phase {config.phase!r}; expected a run with one. Of other agents, nothing '
+                     'says whether they look.')
+  made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
+  saved = os.path.join(directory, 'checkpoints')
+  step = checkpoints.latest_step(saved)
+  if step is None:
+    raise FileNotFoundError(f'{saved}: no checkpoint here. Train first, or correct the path.')
+  params = checkpoints.restore_params(
+      saved, {'dt': program.network_params(made.state)['dt']}, step=step)
+  return TrainedDt(config, made.networks.dt, params['dt'], step)
+
+
+def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
+  """Measures what images are worth to an agent.
+
+  Args:
+    trained: `TrainedDt`.
+    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with all known actions.
+    numbers: episodes to take windows of.
+    num_windows: to draw; all if there are fewer. Only windows whose actions are all known.
+    seed: of the draws.
+
+  Returns:
+    `measures.blindness.Blindness`.
+
+  Raises:
+    TooShortError: if no episode is long enough.
+  """
+  window = trained.config.window
+  places = _places(episodes, numbers, window)
+  rng = np.random.default_rng(seed)
+  if len(places) > num_windows:
+    places = places[np.sort(rng.choice(len(places), num_windows, replace=False))]
+  partner = blindness.partners(*places.T, seed=seed)
+  places, others = places[partner >= 0], places[partner[partner >= 0]]
+  loss_fn = jax.jit(action_loss_fn(trained.dt))
+  found = []
+  for first in range(0, len(places), _ROWS):
+    rows = np.arange(first, first + _ROWS) % len(places)  # One shape for all.
+    cut = episodes.cut(*places[rows].T, window)
+    images = episodes.cut(*others[rows].T, window).observations
+    found.append([np.asarray(loss_fn(trained.params, x, cut.actions, cut.rewards,
+                                     cut.returns_to_go)) for x in (cut.observations, images)])
+  losses, exchanged = np.concatenate(found, axis=1)[:, :len(places)] if found else ((), ())
+  return blindness.judge(losses, exchanged, places[:, 0], seed=seed)
+
+
+def action_loss_fn(dt):
+  """Makes the action loss of single windows, all of whose actions are known.
+
+  Args:
+    dt: the `DecisionTransformer`.
+
+  Returns:
+    loss(params, observations [B, T + 1, ...], actions, rewards, returns_to_go [B, T]) -> [B]
+    float32, mean negative log-likelihood of the actions, in nats. The DT is given the actions
+    before each, and the true return.
+  """
+  spec = dt.spec
+
+  def loss(params, observations, actions, rewards, returns_to_go):
+    returns = discretize.encode_return(
+        returns_to_go, low=spec.return_low, high=spec.return_high)
+    logits = dt.apply({'params': params}, observations[:, :-1], returns, actions,
+                      discretize.encode_reward(rewards)).actions.astype(jnp.float32)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, actions).mean(axis=1)
+
+  return loss
+
+
+def held_out(trained, episodes, directory):
+  """Episodes of the target to measure on: those in which training knew no action, if there are any.
+
+  Args:
+    trained: `TrainedDt`.
+    episodes: of the target.
+    directory: of the run.
+
+  Returns:
+    [N] int episode numbers; whether they are held out.
+  """
+  everything = np.flatnonzero(episodes.num_labelled)
+  known = trained_idm.known(directory, trained.config.target, data_dir=trained.config.data_dir)
+  if known.choice is None:
+    return everything, False
+  free = np.setdiff1d(everything, np.unique(np.asarray(known.choice.windows)[:, 0]))
+  return (free, True) if len(free) else (everything, False)
+
+
+def read_target(trained):
+  """Returns the episodes of the target of a run, with all actions that are known."""
+  return domains.of(trained.config).read(trained.config, trained.config.target)
+
+
+def _places(episodes, numbers, window):
+  """[W, 2] int; episode and first transition of windows side by side whose actions are known."""
+  places = []
+  for number in numbers:
+    is_known = episodes.actions_of(int(number))[1]
+    for start in range(0, len(is_known) - window + 1, window):
+      if is_known[start:start + window].all():
+        places.append((int(number), start))
+  return np.array(places, np.int64).reshape(-1, 2)
