@@ -291,9 +291,9 @@ class AtariEvaluator:
       episodes that were cut at `max_steps`; `most_frequent_action`, an id of the full set, its
       `most_frequent_share` of all steps, and `longest_run`, steps in a row with one action; and how
       it was done: `game`, `num_episodes`, `max_steps`, `sticky`, `acting_rule`,
-      `epsilon` (of a `QNetwork`), `acting_mode`, `temperature` (if sharpened), `seed`. And a list, best first, of {'episode', its
-      index; 'seed' of its emulator; 'score'; 'actions' [L] int32, ids of the full set;
-      'observations' [L, 84, 84] uint8, what was seen before each action}.
+      `epsilon` (of a `QNetwork`), `acting_mode`, `temperature` (if sharpened), `seed`. And a list,
+      best first, of {'episode', its index; 'seed' of its emulator; 'score'; 'actions' [L] int32,
+      ids of the full set; 'observations' [L, 84, 84] uint8, what was seen before each action}.
 
     Raises:
       ValueError: for an unknown mode, a negative seed, or a temperature out of range.
