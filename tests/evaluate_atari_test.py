@@ -79,6 +79,12 @@ def make_transformer(game, **options):
     params[f'{name}_embedding']['embedding'] *= 3.
   for layer in range(2):
     params['transformer'][f'block_{layer}']['attention']['value']['kernel'] *= 5.
+  if dt.tokenizer_kind == 'conv':  # The background, beside which what moves is little, adds less.
+    params['return_embedding']['embedding'] *= .1
+    tokenizer = params['tokenizer']
+    tokenizer['embed']['kernel'] *= .01
+    for name in ('embed', 'conv_0', 'conv_1', 'flat', 'norm'):
+      tokenizer[name]['bias'] *= .01
   return dt, params
 
 
@@ -97,7 +103,8 @@ class AtariEvaluatorTest(parameterized.TestCase):
   @parameterized.parameters(
       (dict(return_tokens='current', change_tokens=True), False),
       (dict(return_tokens='first'), True),
-      (dict(return_tokens='all', change_tokens=True), False))
+      (dict(return_tokens='all', change_tokens=True), False),
+      (dict(return_tokens='current', change_tokens=True, tokenizer_kind='conv'), False))
   def test_does_what_the_plain_way_does(self, options, earns):
     dt, params = make_transformer('SpaceInvaders', **options)
     scores, episodes = evaluate_atari.AtariEvaluator(
