@@ -36,9 +36,18 @@ lint: .venv/installed
 benchmark: .venv/installed
 	$(BIN)/python -m experiments.benchmark
 
+define NEEDS_PYTHON
+import sys
+if sys.version_info[:2] != (3, 11):
+  sys.exit("Python 3.11 is needed, and $(PYTHON) is %d.%d: on 3.12 and later the requirements do not "
+           "install (envlogger 1.2 ends with 3.11). Try: make maze PYTHON=python3.11"
+           % tuple(sys.version_info[:2]))
+endef
+export NEEDS_PYTHON
+
 # Installs again when the requirements change; an install that failed is not taken for a good one.
 .venv/installed: requirements.txt
-	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or later is needed"'
+	@$(PYTHON) -c "$$NEEDS_PYTHON"
 	@echo 'Installing the requirements into .venv (about a minute, 2.5 GB) ...'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -4,7 +4,7 @@ import setuptools
 
 _CORE = ['absl-py', 'array-record', 'chex', 'deflate', 'dm-env', 'flax>=0.12', 'jax>=0.10',
          'matplotlib', 'ml-collections', 'numpy>=2', 'opencv-python-headless', 'optax',
-         'orbax-checkpoint>=0.12.8,<0.13', 'protobuf',
+         'orbax-checkpoint>=0.12.8,<0.13', 'protobuf', 'scipy',
          'tensorflow-datasets>=4.9.10', 'importlib_resources']
 
 setuptools.setup(
@@ -12,13 +12,14 @@ setuptools.setup(
     version='0.1.0',
     description='Learning to act from action-limited data (ALPT) in JAX.',
     license='Apache-2.0',
-    python_requires='>=3.11',
+    python_requires='>=3.11',  # Tested on 3.11; 'record', and so requirements.txt, ends with it.
     packages=setuptools.find_packages(include=['alpt_jax', 'alpt_jax.*', 'experiments',
                                                'experiments.*', 'launch', 'launch.*']),
     package_data={'launch': ['*.sh'], 'launch.targets': ['*.sbatch']},
     install_requires=_CORE,
     extras_require={
-        # Writing datasets; see requirements.txt for why these versions.
+        # Writing datasets; see requirements.txt for why these versions. Python 3.11 only: envlogger
+        # 1.2 has no wheels for later ones.
         'record': ['envlogger==1.2', 'rlds==0.1.6', 'tensorflow-cpu'],
         # The emulator is GPL-2.0.
         'atari': ['ale-py', 'gymnasium'],

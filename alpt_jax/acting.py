@@ -6,6 +6,10 @@ Two published rules exist, and one for data without rewards. 'paper' (Lee et al.
 and samples among the better half of the actions. 'imitate' samples a return as the data has it:
 where nobody knows what was earned, there is only one, and the DT does what was done. Illegal
 actions have probability exactly 0 under all.
+
+Modes: 'argmax', 'sampled' (the primary score of games), and 'sharpened', which samples returns as
+'sampled' does, and actions with their logits divided by a temperature: of 1/3, the third power of
+their probabilities.
 """
 
 from typing import NamedTuple
@@ -17,7 +21,7 @@ from alpt_jax import discretize
 from alpt_jax.networks import models
 
 RULES = ('paper', 'release', 'imitate')
-MODES = ('argmax', 'sampled')
+MODES = ('argmax', 'sampled', 'sharpened')
 _KAPPA = 10.  # Lee et al., section 3.4.
 _NUM_RETURN_SAMPLES = 128  # The release; the next two as well.
 _RETURN_LOGITS_SCALE = .75
@@ -85,7 +89,7 @@ def choose_return(logits, key, *, rule, is_greedy):
   raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
 
 
-def choose_action(logits, legal, key, *, rule, is_greedy):
+def choose_action(logits, legal, key, *, rule, is_greedy, temperature=1.):
   """Chooses a legal action.
 
   Args:
@@ -96,6 +100,7 @@ def choose_action(logits, legal, key, *, rule, is_greedy):
       the actions whose logit is above the median of all, or takes the best legal one if there are
       none.
     is_greedy: [] bool; the most probable legal action instead.
+    temperature: [] float above 0; logits are divided by it before an action is sampled.
 
   Returns:
     [B] int32.
@@ -112,7 +117,7 @@ def choose_action(logits, legal, key, *, rule, is_greedy):
     candidates = jnp.where((logits > threshold) | is_best, logits, -jnp.inf)
   elif rule not in RULES:
     raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
-  sampled = jax.random.categorical(key, candidates)
+  sampled = jax.random.categorical(key, candidates / temperature)
   return jnp.where(is_greedy, jnp.argmax(logits, axis=-1), sampled).astype(jnp.int32)
 
 
@@ -128,14 +133,15 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
       their way through the window.
 
   Returns:
-    act(params, history, observations, key, is_greedy) -> (actions [B] int32, history). The window
-    is shifted when it is full, and `observations` [B, ...] and the choice enter it. After the
-    environment's step, give the reward to `observe_reward`.
+    act(params, history, observations, key, is_greedy, temperature=1.) -> (actions [B] int32,
+    history). The window is shifted when it is full, and `observations` [B, ...] and the choice
+    enter it. After the environment's step, give the reward to `observe_reward`. `temperature` is
+    of actions, not of returns; see `choose_action`.
   """
   legal = jnp.asarray(legal)
   options = {'is_tokenized': True} if is_tokenized else {}
 
-  def act(params, history, observations, key, is_greedy):
+  def act(params, history, observations, key, is_greedy, temperature=1.):
     window = dt.num_steps
     slot = jnp.minimum(history.num_steps, window - 1)
     is_full = history.num_steps >= window
@@ -149,7 +155,8 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     chosen_return = choose_return(logits, return_key, rule=rule, is_greedy=is_greedy)
     logits = dt.apply({'params': params}, chosen_return, caches, slot,
                       method=models.DecisionTransformer.predict_action)
-    action = choose_action(logits, legal, action_key, rule=rule, is_greedy=is_greedy)
+    action = choose_action(logits, legal, action_key, rule=rule, is_greedy=is_greedy,
+                           temperature=temperature)
     return action, History(seen, returns.at[:, slot].set(chosen_return),
                            actions.at[:, slot].set(action), rewards, history.num_steps + 1)
 

@@ -5,6 +5,7 @@ Pure: arrays in, arrays out. What data reaches which network is decided by what 
 action that is neither known nor labelled by the IDM.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from alpt_jax import discretize, losses, methods, pseudo_labels, types
+from alpt_jax import discretize, losses, methods, microbatches, pseudo_labels, types
 from alpt_jax.networks import models
 
 
@@ -137,15 +138,16 @@ def _legal_logits(idm, params, observations, legal, **kwargs):
 
 def idm_objective(params, idm, batch, key, *, counts=None):
   """Eq. 4 on the labelled transitions of a batch, with dropout. Returns loss, metrics."""
-  logits = idm.apply({'params': params}, batch.observations, deterministic=False,
+  logits = idm.apply({'params': params}, batch.observations, deterministic=False, rows=batch.row,
                      rngs={'dropout': key})
   return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid, counts)
 
 
-def dt_objective(params, dt, batch, key, *, reward_weight, counts=None):
+def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., action_weight=1.,
+                 counts=None):
   """Eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
 
-  Returns loss, metrics.
+  Weights: see `losses.dt_loss`. Returns loss, metrics.
   """
   spec = dt.spec
   returns = discretize.encode_return(
@@ -153,30 +155,31 @@ def dt_objective(params, dt, batch, key, *, reward_weight, counts=None):
   rewards = discretize.encode_reward(batch.rewards)
   action_tokens = jnp.where(batch.is_labelled, batch.actions, spec.num_actions)
   logits = dt.apply({'params': params}, batch.observations[:, :-1], returns, action_tokens, rewards,
-                    deterministic=False, rngs={'dropout': key})
+                    deterministic=False, rows=batch.row, rngs={'dropout': key})
   return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
                         has_action=batch.is_labelled, is_valid=batch.is_valid,
-                        reward_weight=reward_weight, counts=counts,
+                        reward_weight=reward_weight, return_weight=return_weight,
+                        action_weight=action_weight, counts=counts,
                         action_weights=batch.action_weights,
                         action_probabilities=batch.action_probabilities)
 
 
-def _train(model, optimizer, objective, batches, key, *, accumulate, place):
-  """One optimizer step on `objective(params, batches, key, piece) -> (loss, metrics)`.
+def _train(model, optimizer, objective, batches, key, *, num_pieces, place):
+  """One optimizer step on `objective(params, batches, key) -> (loss, metrics)`.
 
-  The gradients of `accumulate` pieces of the batches are added up; each piece's loss is its part
-  of the whole's.
+  The gradients of `num_pieces` microbatches are added up; each one's loss is its part of the
+  batch's. `key` is a function of the microbatch's number, None if there is one only.
   """
   gradient = jax.value_and_grad(objective, has_aux=True)
-  if accumulate == 1:
-    (_, metrics), grads = gradient(model.params, batches, key, 0)
+  if num_pieces == 1:
+    (_, metrics), grads = gradient(model.params, batches, key(None))
   else:
     def of_piece(piece):
       number, batches = piece
-      (_, metrics), grads = gradient(model.params, batches, jax.random.fold_in(key, number), number)
+      (_, metrics), grads = gradient(model.params, batches, key(number))
       return metrics, place(grads)
 
-    pieces = jnp.arange(accumulate), _split(batches, accumulate)
+    pieces = jnp.arange(num_pieces), microbatches.split(batches, num_pieces)
     shapes = jax.eval_shape(of_piece, jax.tree.map(lambda x: x[0], pieces))
     (metrics, grads), _ = jax.lax.scan(
         lambda sums, piece: (jax.tree.map(jnp.add, sums, of_piece(piece)), None),
@@ -190,21 +193,25 @@ def _train(model, optimizer, objective, batches, key, *, accumulate, place):
   return types.ModelState(params, opt_state), metrics
 
 
-def _split(batches, num_pieces):
-  """[B, ...] -> [num_pieces, B / num_pieces, ...] of every array; piece i has rows i, i + n, ...
+def _dropout_key(key, network):
+  """The key of a microbatch's dropout, given its number.
 
-  Not runs of rows: a device holds a run, and has to have its share of every piece.
+  In float32 it is one key for all, as windows fold it with their own numbers, see
+  `transformer.drop`.
   """
-  return jax.tree.map(
-      lambda x: x.reshape(-1, num_pieces, *x.shape[1:]).swapaxes(0, 1), batches)
+  is_folded = network.dtype == jnp.bfloat16
+  return lambda number: jax.random.fold_in(key, number) if is_folded and number is not None else key
 
 
-def _in_pieces(function, arrays, num_pieces):
-  """`function` of arrays [B, ...], computed as `_split` cuts them; for functions of single rows."""
-  if num_pieces == 1:
-    return function(arrays)
-  result = jax.lax.map(function, _split(arrays, num_pieces))
-  return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), result)
+def _number_rows(*parts):
+  """Gives the windows of some `types.Batch`es, or None, numbers of their own."""
+  numbered, first = [], 0
+  for part in parts:
+    if part is not None:
+      part = part._replace(row=first + jnp.arange(len(part.actions)))
+      first += len(part.actions)
+    numbered.append(part)
+  return tuple(numbered)
 
 
 def _join(first, second):
@@ -241,7 +248,8 @@ def _dt_batch(dt, limited, idm_labels):
 
 
 def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
-                labelling=pseudo_labels.HARD, reward_weight=0., augment=None, accumulate=1,
+                labelling=pseudo_labels.HARD, reward_weight=0., return_weight=1., action_weight=1.,
+                augment=None, accumulate=1, microbatch=0, num_devices=1,
                 place=lambda gradients: gradients):
   """Makes the update of Table 1.
 
@@ -251,11 +259,17 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
     unlabelled: what happens to unlabelled transitions of `Batches.limited`; see `methods.Phase`.
     labelling: `pseudo_labels.Settings`, of what the IDM labels.
-    reward_weight: weight of the DT's reward prediction.
-    augment: augment(key, observations [B, T + 1, ...]) -> the same shape, for what the networks
-      train on; None for none. The IDM labels what is in the data.
-    accumulate: pieces that the batches are cut into, one after the other, to need less memory. The
-      update is that of the whole batches, but for the random numbers of dropout and augmentation.
+    reward_weight: weight of the DT's reward prediction in its loss.
+    return_weight: weight of its return prediction.
+    action_weight: weight of its action prediction.
+    augment: augment(key, observations [B, T + 1, ...], rows [B]) -> the same shape, for what the
+      networks train on, see `augmentation.shift`; None for none. The IDM labels what is in the
+      data.
+    accumulate: number of microbatches for gradient accumulation, at least. The update is that of
+      whole batches, to rounding; but for dropout in bfloat16, see `transformer.drop`.
+    microbatch: windows of a microbatch on each device at most, see `microbatches.count`; 0 for no
+      limit.
+    num_devices: which share the rows of the batches.
     place: place(gradients or parameters) -> the same, where the optimizer shall work on them.
 
   Returns:
@@ -265,66 +279,80 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
   """
   legal = legal_actions(specs)
   is_labelling = unlabelled == methods.LABEL_WITH_IDM
-  # Hard labels are made with the loss, piece by piece. Others are made before it: what they weigh
-  # together must be known, and what is drawn must not depend on the pieces.
+  # Hard labels are made with the loss, microbatch by microbatch. Others are made before it: what
+  # they weigh together must be known, and what is drawn must not depend on the microbatches.
   is_hard = is_labelling and labelling.mode == 'hard'
 
-  def taught(limited, params, key):
-    """The windows with labels of another mode than hard; metrics of these labels."""
-    logits = _in_pieces(
-        lambda arrays: _legal_logits(networks.idm, params, arrays[0], legal[arrays[1]]),
-        (limited.observations, limited.environment), accumulate)
-    labels, confidence = pseudo_labels.make(logits, labelling, key)
-    is_label = limited.is_valid & ~limited.is_labelled
-    metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}
-    if labels.is_kept is not None:
-      metrics['dt/labels_kept'] = losses.masked_mean(labels.is_kept.astype(jnp.float32), is_label)
-    return pseudo_labels.teach(limited, labels), metrics
+  def num_pieces(*parts):
+    rows = [len(part.actions) for part in parts if part is not None]
+    return microbatches.count(
+        rows, size=microbatch, num_devices=num_devices, at_least=accumulate)
+
+  def changed(batch, key):
+    if augment is None:
+      return batch
+    return batch._replace(observations=augment(key, batch.observations, batch.row))
+
+  def update_idm(model, batch, key, augment_key):
+    number, (batch,) = num_pieces(batch), _number_rows(batch)
+    counts = _count(batch, None, False) if number > 1 else None
+    return _train(
+        model, optimizers[0], lambda params, batch, key: idm_objective(
+            params, networks.idm, changed(batch, augment_key), key, counts=counts),
+        batch, _dropout_key(key, networks.idm), num_pieces=number, place=place)
+
+  def update_dt(model, parts, idm_params, key, augment_key):
+    number, parts = num_pieces(*parts), _number_rows(*parts)
+    counts = _count(*parts, is_hard) if number > 1 else None
+
+    def objective(params, parts, key):
+      _, limited = parts
+      idm_labels = None
+      if limited is not None and is_hard:
+        idm_labels = predict(
+            networks.idm, idm_params, limited.observations, legal[limited.environment])
+      return dt_objective(
+          params, networks.dt, changed(_dt_batch(*parts, idm_labels), augment_key), key,
+          reward_weight=reward_weight, return_weight=return_weight, action_weight=action_weight,
+          counts=counts)
+
+    return _train(model, optimizers[1], objective, parts, _dropout_key(key, networks.dt),
+                  num_pieces=number, place=place)
 
   def update(state, batches, key):
     step_key = jax.random.fold_in(key, state.step)
     idm_key, dt_key = jax.random.split(step_key)
+    # Beside the keys of the dropout, which stay what they are without augmentation.
+    augment_key = functools.partial(jax.random.fold_in, jax.random.fold_in(step_key, 2))
     idm, dt, metrics = state.idm, state.dt, {}
     limited = batches.limited
     if limited is not None and is_labelling and not is_hard:
-      limited, metrics = taught(limited, state.idm.params, jax.random.fold_in(step_key, 3))
-    whole = batches.dt, limited
-
-    def changed(batch, network, piece):
-      if augment is None:
-        return batch
-      # Keys beside those of the dropout, which stay what they are without augmentation.
-      augment_key = jax.random.fold_in(jax.random.fold_in(step_key, 2), network)
-      if accumulate > 1:
-        augment_key = jax.random.fold_in(augment_key, piece)
-      return batch._replace(observations=augment(augment_key, batch.observations))
-
-    def idm_loss(params, batch, key, piece):
-      return idm_objective(params, networks.idm, changed(batch, 0, piece), key,
-                           counts=_count(batches.idm, None, False) if accumulate > 1 else None)
-
-    def dt_loss(params, parts, key, piece):
-      _, limited = parts
-      idm_labels = None
-      if limited is not None and is_hard:
-        idm_labels = predict(networks.idm, state.idm.params, limited.observations,
-                             legal[limited.environment])
-      batch = changed(_dt_batch(*parts, idm_labels), 1, piece)
-      counts = _count(*whole, is_hard) if accumulate > 1 else None
-      return dt_objective(
-          params, networks.dt, batch, key, reward_weight=reward_weight, counts=counts)
-
+      limited, metrics = _taught(
+          networks.idm, state.idm.params, limited, legal, labelling,
+          jax.random.fold_in(step_key, 3), num_pieces(limited))
     if batches.idm is not None:
-      idm, idm_metrics = _train(idm, optimizers[0], idm_loss, batches.idm, idm_key,
-                                accumulate=accumulate, place=place)
+      idm, idm_metrics = update_idm(idm, batches.idm, idm_key, augment_key(0))
       metrics |= {f'idm/{k}': v for k, v in idm_metrics.items()}
     if batches.dt is not None or limited is not None:
-      dt, dt_metrics = _train(dt, optimizers[1], dt_loss, whole, dt_key, accumulate=accumulate,
-                              place=place)
+      dt, dt_metrics = update_dt(
+          dt, (batches.dt, limited), state.idm and state.idm.params, dt_key, augment_key(1))
       metrics |= {f'dt/{k}': v for k, v in dt_metrics.items()}
     return types.TrainState(state.step + 1, idm, dt), metrics
 
   return update
+
+
+def _taught(idm, params, limited, legal, labelling, key, num_pieces):
+  """The windows with labels of another mode than hard; metrics of these labels."""
+  logits = microbatches.map_rows(
+      lambda arrays: _legal_logits(idm, params, arrays[0], legal[arrays[1]]),
+      (limited.observations, limited.environment), num_pieces)
+  labels, confidence = pseudo_labels.make(logits, labelling, key)
+  is_label = limited.is_valid & ~limited.is_labelled
+  metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}
+  if labels.is_kept is not None:
+    metrics['dt/labels_kept'] = losses.masked_mean(labels.is_kept.astype(jnp.float32), is_label)
+  return pseudo_labels.teach(limited, labels), metrics
 
 
 def _count(batch, limited, is_all_labelled):

@@ -2,13 +2,16 @@
 
 The multi-game DT augments its images (Lee et al., 2022, appendix B.5, which we could not read).
 Here a window's images are shifted, all of them by the same amount: what moved from one to the next,
-and so the action, stays the same. Flips would turn left into right.
+and so the action, stays the same. Flips would turn left into right. Each window draws from a key of
+its own, so that microbatches change nothing.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
+
+from alpt_jax.networks import transformer
 
 KINDS = ('none', 'shift')
 _MAX_SHIFT = 4  # Pixels, of 84.
@@ -21,7 +24,8 @@ def make(kind):
     kind: one of KINDS.
 
   Returns:
-    augment(key, observations [B, T + 1, H, W, C] uint8) -> the same shape; None for 'none'.
+    augment(key, observations [B, T + 1, H, W, C] uint8, rows) -> the same shape, see `shift`; None
+    for 'none'.
 
   Raises:
     ValueError: for another kind.
@@ -31,18 +35,20 @@ def make(kind):
   return None if kind == 'none' else functools.partial(shift, max_shift=_MAX_SHIFT)
 
 
-def shift(key, observations, *, max_shift):
+def shift(key, observations, rows=None, *, max_shift):
   """Shifts the images of each window by one random amount; what comes in at the edge is black.
 
   Args:
     key: PRNG key.
     observations: [B, T + 1, H, W, C].
+    rows: [B] int32; numbers of the windows, which `key` is folded with; None for 0 to B - 1.
     max_shift: largest shift in pixels, up, down, left and right.
 
   Returns:
     [B, T + 1, H, W, C].
   """
-  offsets = jax.random.randint(key, (len(observations), 2), 0, 2 * max_shift + 1)
+  keys = transformer.keys_of_rows(key, len(observations), rows)
+  offsets = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2 * max_shift + 1))(keys)
 
   def crop(window, offset):
     padded = jnp.pad(window, ((0, 0), (max_shift, max_shift), (max_shift, max_shift), (0, 0)))

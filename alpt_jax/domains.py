@@ -6,6 +6,7 @@ config says which domain it is of in `config.experiment`.
 
 import dataclasses
 import glob
+import math
 import os
 
 import jax
@@ -186,7 +187,9 @@ class Atari:
     Returns:
       evaluate(params, is_last, video_path='', short_path='') -> {'sampled': scores}; `video_path`
       is where the best episode is written, `short_path` where every n-th frame of it is. The last
-      evaluation writes the short one and has 'episode', which says what is in it.
+      evaluation writes the short one and has 'episode', which says what is in it. If the config
+      has a `sharpened_temperature`, the last one plays as many games again, from the same seeds,
+      with this temperature of the actions: 'sharpened', which takes as long as 'sampled'.
     """
     from alpt_jax import cql, evaluate_atari, video  # The emulator, which only evaluation needs.
     settings = config.evaluation
@@ -204,6 +207,10 @@ class Atari:
       scores, episodes = agent.run(params, acting_mode=settings.acting_mode, seed=config.seed,
                                    record_episodes=1 if video_path or is_kept else 0)
       result = {settings.acting_mode: scores}
+      if is_last and settings.sharpened_temperature:
+        result['sharpened'], _ = agent.run(
+            params, acting_mode='sharpened', seed=config.seed,
+            temperature=settings.sharpened_temperature)
       if video_path:
         video.write(video_path, episodes[0]['observations'])
       if is_kept:
@@ -366,9 +373,14 @@ def _choose_labels(config, data):
 
 def _check_acting(settings):
   """Refuses unknown ways to act."""
-  for key, known in (('acting_mode', acting.MODES), ('rule', acting.RULES)):
+  # The primary score is never the sharpened one.
+  for key, known in (('acting_mode', ('argmax', 'sampled')), ('rule', acting.RULES)):
     if settings[key] not in known:
       raise ValueError(f'evaluation.{key} is {settings[key]!r}; expected one of {known}.')
+  temperature = settings.sharpened_temperature
+  if not 0 <= temperature < math.inf:
+    raise ValueError(f'evaluation.sharpened_temperature is {temperature}; expected a finite number '
+                     'above 0, or 0 to play no sharpened games.')
 
 
 def of(config):
@@ -405,9 +417,20 @@ def notes(config):
 
 
 def digests(config, names):
-  """Returns {environment: digest of its data} for some environments of a run."""
+  """Returns {environment: digest of its data} for some environments of a run.
+
+  Raises:
+    ValueError: if a target has the data of another environment, whose actions are all known.
+  """
   domain = of(config)
-  return {name: domain.digest(config, name) for name in names}
+  result = {name: domain.digest(config, name) for name in names}
+  for target in set(targets(config)) & result.keys():
+    for name, digest in result.items():
+      if name != target and digest == result[target]:
+        raise ValueError(f'{name} and the target {target} have the same data, digest {digest}; '
+                         'expected others: hidden actions would be known from the copy. Take one '
+                         'out of the config.')
+  return result
 
 
 def targets(config):

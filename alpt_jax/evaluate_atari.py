@@ -138,11 +138,11 @@ class _Transformer:
     return acting.empty_history(
         jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps)
 
-  def step(self, params, history, rewards, frames, before, key, is_greedy):
+  def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
     """Chooses [B] actions after `rewards` [B] and `frames`; returns them and the new history."""
     history = acting.observe_reward(history, rewards)
     return self._act(params, history, self._tokenize(params, frames, before),
-                     jax.random.fold_in(key, history.num_steps), is_greedy)
+                     jax.random.fold_in(key, history.num_steps), is_greedy, temperature)
 
 
 class _Frames(NamedTuple):
@@ -167,8 +167,8 @@ class _QLearner:
     return _Frames(jnp.zeros((*frames.shape, self._network.stack), jnp.uint8),
                    jnp.zeros((), jnp.int32))
 
-  def step(self, params, history, rewards, frames, before, key, is_greedy):
-    del rewards, before
+  def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
+    del rewards, before, temperature
     seen = jnp.concatenate([history.frames[..., 1:], frames[..., None]], axis=-1)
     actions = cql.act(self._network, params, seen, self._legal,
                       jax.random.fold_in(key, history.num_steps),
@@ -274,14 +274,15 @@ class AtariEvaluator:
     self._step = jax.jit(agent.step, donate_argnums=1)
     self.seconds, self.num_agent_steps = {}, 0
 
-  def run(self, params, *, acting_mode='sampled', seed=0, record_episodes=0):
+  def run(self, params, *, acting_mode='sampled', seed=0, record_episodes=0, temperature=1.):
     """Plays all episodes. The same arguments give the same scores.
 
     Args:
       params: of the network.
-      acting_mode: 'sampled' or 'argmax'.
+      acting_mode: one of `acting.MODES`; a `QNetwork` has no 'sharpened'.
       seed: of the sampling and the sticky actions; at least 0.
       record_episodes: how many episodes to return, those of the highest scores.
+      temperature: of the actions in mode 'sharpened', above 0; see `acting`. 1 in other modes.
 
     Returns:
       A dict: `score`, the mean of the `scores` of all episodes, `score_std` (population) and
@@ -290,15 +291,22 @@ class AtariEvaluator:
       episodes that were cut at `max_steps`; `most_frequent_action`, an id of the full set, its
       `most_frequent_share` of all steps, and `longest_run`, steps in a row with one action; and how
       it was done: `game`, `num_episodes`, `max_steps`, `sticky`, `acting_rule`,
-      `epsilon` (of a `QNetwork`), `acting_mode`, `seed`. And a list, best first, of {'episode', its
-      index; 'seed' of its emulator; 'score'; 'actions' [L] int32, ids of the full set;
-      'observations' [L, 84, 84] uint8, what was seen before each action}.
+      `epsilon` (of a `QNetwork`), `acting_mode`, `temperature` (if sharpened), `seed`. And a list,
+      best first, of {'episode', its index; 'seed' of its emulator; 'score'; 'actions' [L] int32,
+      ids of the full set; 'observations' [L, 84, 84] uint8, what was seen before each action}.
 
     Raises:
-      ValueError: for an unknown mode or a negative seed.
+      ValueError: for an unknown mode, a negative seed, or a temperature out of range.
     """
     if acting_mode not in acting.MODES:
       raise ValueError(f'acting_mode is {acting_mode!r}; expected one of {acting.MODES}.')
+    is_sharpened = acting_mode == 'sharpened'
+    if is_sharpened and self._rule == EPSILON_GREEDY:
+      raise ValueError(f"acting_mode is 'sharpened', and rule {EPSILON_GREEDY!r} samples no action "
+                       "from a distribution; expected 'sampled' or 'argmax'.")
+    if not 0 < temperature < np.inf or not is_sharpened and temperature != 1.:
+      raise ValueError(f'temperature is {temperature} in mode {acting_mode!r}; expected a number '
+                       "above 0 in mode 'sharpened', 1 in others.")
     if seed < 0:
       raise ValueError(f'seed is {seed}; expected at least 0.')
     is_greedy = acting_mode == 'argmax'
@@ -310,7 +318,7 @@ class AtariEvaluator:
     episodes = _Episodes(emulators, seeds, self._max_steps)
     clock.count_as('reset')
     try:
-      self._play(params, episodes, is_greedy, jax.random.key(seed))
+      self._play(params, episodes, is_greedy, temperature, jax.random.key(seed))
     finally:
       episodes.settle()
     self.num_agent_steps = int(episodes.lengths.sum())
@@ -328,12 +336,14 @@ class AtariEvaluator:
         'longest_run': actions.longest_run,
         'game': self._game, 'num_episodes': len(scores), 'max_steps': self._max_steps,
         'sticky': self._sticky, **self._about_agent, 'acting_mode': acting_mode, 'seed': seed}
+    if is_sharpened:
+      result['temperature'] = temperature
     best = np.argsort(-scores, kind='stable')[:record_episodes]
     return result, [{'episode': int(i), 'seed': int(seeds[i]),
                      **self._replay(seeds[i], episodes.actions[i, :episodes.lengths[i]])}
                     for i in best]
 
-  def _play(self, params, episodes, is_greedy, key):
+  def _play(self, params, episodes, is_greedy, temperature, key):
     """Plays all episodes to their ends, or to `max_steps`."""
     groups = [
         _Group(indices, np.arange(len(indices)), jax.random.fold_in(key, g))
@@ -354,7 +364,7 @@ class AtariEvaluator:
         clock.count_as('host')
         actions, group.history = self._step(
             params, group.history, episodes.rewards[group.episodes], frames,
-            episodes.before[group.episodes], group.key, is_greedy)
+            episodes.before[group.episodes], group.key, is_greedy, temperature)
         actions = np.asarray(actions)  # Waits.
         clock.count_as('model')
         episodes.send(group.running, actions[group.places])

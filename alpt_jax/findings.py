@@ -12,6 +12,7 @@ VERDICTS = {  # For readers; but see `verdict_text`.
     'not shown': 'Does not reproduce',
     'contradicted': 'Does not reproduce',
     'undecided': 'Not testable at this size',
+    'no verdict': 'No verdict below 5 seeds',
     'not measured': 'Not made',
 }
 
@@ -103,9 +104,18 @@ def mixed_versions(results):
       + '.']
 
 
+def remarks(results):
+  """What a reader must know of the runs, beside what is missing: a list of sentences.
+
+  That they were trained with different versions, and the `notes` of the results: runs that were
+  added after a study was registered, and failures.
+  """
+  return mixed_versions(results) + results.get('notes', [])
+
+
 def num_missing(results, problems):
   """How many of the problems of results are runs or numbers that are missing."""
-  return len(problems) - len(mixed_versions(results))
+  return len(problems) - len(remarks(results))
 
 
 def gaps(run, rows, metric, name):

@@ -3,7 +3,8 @@
 A setting is a target game with so many labels, in one of two parts: 'labels' (the IDM alone, by the
 share of hidden actions that it labels right) or 'score' (agents, by the points they make). Claims
 are judged by rules of ours (`statistics.outcome`), some of which were made after numbers had been
-seen: experiments/results/figures/README.md says which. Failed runs are in no mean.
+seen: experiments/results/figures/README.md says which. Fewer than five seeds give no verdict.
+Failed runs are in no mean.
 """
 
 import collections
@@ -17,6 +18,7 @@ import numpy as np
 
 from alpt_jax import findings, methods, results_file, statistics
 from alpt_jax.envs import action_sets
+from alpt_jax.measures import intervals, verdicts
 
 LABELS, SCORE = results_file.PARTS
 ACCURACY = 'label_accuracy'
@@ -130,9 +132,9 @@ def final_metrics(results):
   Returns:
     A list of dicts, one per setting and method, and one per bound: part, target, num_labels,
     method, sources, step, planned, done, failed (numbers of runs), and per metric
-    ('label_accuracy', and 'score' and 'human_normalised' of agents) mean, population std and n over
-    the runs that are done. For one run, `score/episodes_std` and `score/episodes` are over its
-    episodes.
+    ('label_accuracy', and 'score' and 'human_normalised' of agents) mean, population std, n, and
+    low and high of the 95 % interval (None for one run) over the runs that are done. For one run,
+    `score/episodes_std` and `score/episodes` are over its episodes.
   """
   table, seen_bounds, score = [], set(), score_metric(results)
   normalised, episodes = (score.replace('score', name)
@@ -159,13 +161,18 @@ def final_metrics(results):
         values = values[np.isfinite(values)]
         entry |= {f'{name}/mean': values.mean() if values.size else math.nan,
                   f'{name}/std': values.std() if values.size > 1 else math.nan,
-                  f'{name}/n': values.size}
+                  f'{name}/n': values.size} | _ends(name, values)
       if setting.part == SCORE and len(last) == 1:
         row, = last
         entry |= {'score/episodes_std': statistics.value(row, f'{score}_std'),
                   'score/episodes': row.get(episodes)}
       table.append(entry)
   return table
+
+
+def _ends(name, values):
+  interval = intervals.mean(values)
+  return {f'{name}/low': interval.low, f'{name}/high': interval.high}
 
 
 def final_accuracies(results):
@@ -360,7 +367,8 @@ def largest_gain(results):
   """How much more ALPT scores than DT1-IDM, at most over games, as a `findings.ClaimRow`.
 
   The paper says "up to 500 %". It reproduces if the largest gain of the means is at least half of
-  that, a rule of ours; at another size than the paper's it is only said.
+  that, a rule of ours; at another size than the paper's it is only said. A game with fewer than
+  five seeds of either method gives no verdict.
 
   Args:
     results: checked results.
@@ -370,18 +378,21 @@ def largest_gain(results):
   """
   if results.get('figure') not in (None, '2'):
     return None
-  gains = {}
+  gains, has_seeds = {}, {}
   for setting in settings(results, SCORE):
     for method, baseline in _alpt_over('dt1_idm')(results, setting):
-      ours, theirs = (np.mean(list(_final_by_seed(
-          results, setting, m, score_metric(results)).values()) or [math.nan])
-                      for m in (method, baseline))
+      found = [list(_final_by_seed(results, setting, m, score_metric(results)).values())
+               for m in (method, baseline)]
+      ours, theirs = (np.mean(values or [math.nan]) for values in found)
       if math.isfinite(ours) and theirs > 0:
         gains[setting.target] = 100 * (ours / theirs - 1)
+        has_seeds[setting.target] = not verdicts.no_verdict(min(map(len, found)))
   if not gains:
     return None
   verdict = 'undecided'
-  if results['preset'] == 'paper':
+  if results['preset'] == 'paper' and not all(has_seeds.values()):
+    verdict = 'no verdict'
+  elif results['preset'] == 'paper':
     verdict = 'reproduced' if max(gains.values()) >= _LARGE_GAIN else 'contradicted'
   return findings.ClaimRow(
       'Section 5.3', 'ALPT scores up to ≈500 % higher than training on the target alone, most '
@@ -406,7 +417,7 @@ def run_problems(results):
   Returns:
     A list of sentences.
   """
-  problems, rows = findings.mixed_versions(results), findings.rows_by_run(results['rows'])
+  problems, rows = findings.remarks(results), findings.rows_by_run(results['rows'])
   names = {LABELS: 'label accuracy', SCORE: 'score'}
   for run in results['runs']:
     # Pretraining need not be scored.

@@ -2,8 +2,9 @@
 
 A line is one method: a metric of its last evaluations against the number of labels. Two questions
 are asked of lines, by rules of ours: which number of labels is enough (`enough`),
-and how many labels without sources are as good as few with them (`equivalent`). The rest finds the
-lines in the results of either experiment.
+and how many labels without sources are as good as few with them (`label_savings`). Neither says
+anything of fewer than five training seeds. The rest finds the lines in the results of either
+experiment.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alpt_jax import findings, findings_atari, findings_maze, statistics
+from alpt_jax.measures import label_savings, verdicts
 
 ACCURACY = 'label_accuracy'
 
@@ -31,16 +33,14 @@ class Line(NamedTuple):
   n: np.ndarray
 
 
-class Equivalent(NamedTuple):
-  """How many labels one line needs to be where another is.
+class Enough(NamedTuple):
+  """Which number of labels is as good as the largest.
 
   Attributes:
-    num_labels: the number; a bound of it if `relation` says so; None if it was not compared.
-    relation: 'about'; 'more than' if no number that was tried is enough; 'at most' if all are.
-    reason: why it was not compared.
+    num_labels: the number; None if that is not said.
+    reason: why not; '' if it is.
   """
-  num_labels: float | None
-  relation: str
+  num_labels: int | None
   reason: str = ''
 
 
@@ -73,48 +73,29 @@ def line(values):
               np.array([x.size for x in finite.values()], np.int64))
 
 
-def enough(found):
+def enough(found, floor=-math.inf):
   """The smallest number of labels that is as good as the largest, up to the spread.
 
   From there on every mean is at least that of the largest number minus its standard deviation. One
-  lucky number below others that are worse does not count.
+  lucky number below others that are worse does not count. Nothing is enough if not even the largest
+  number does better than no labels at all.
 
   Args:
     found: a `Line` with at least one number of labels.
+    floor: what no labels at all achieve.
 
   Returns:
-    The number; None if there is one run of the largest, and so no spread.
+    An `Enough`; without a number if one of them has fewer than five seeds, or the largest is not
+    above the floor by more than its standard deviation.
   """
-  if not math.isfinite(found.std[-1]):
-    return None
+  reason = verdicts.no_verdict(int(found.n.min()))
+  if reason:
+    return Enough(None, reason)
+  if found.mean[-1] - found.std[-1] <= floor:
+    return Enough(None, 'the largest number is not above what needs no labels by more than the '
+                  'spread')
   is_enough = found.mean >= found.mean[-1] - found.std[-1]
-  return int(found.budgets[len(is_enough) - np.argmin([*is_enough[::-1], False])])
-
-
-def equivalent(found, level, floor=-math.inf):
-  """How many labels a line needs to reach a level.
-
-  Between two numbers of labels that were tried, the mean is taken to be linear in the logarithm of
-  the number; the first crossing counts. Beyond them nothing is known.
-
-  Args:
-    found: a `Line` with at least one number of labels.
-    level: of its metric.
-    floor: what no labels at all achieve; a level that is not above says nothing about labels.
-
-  Returns:
-    `Equivalent`.
-  """
-  if not level > floor:
-    return Equivalent(None, '', 'not above what needs no labels')
-  i = int(np.argmax([*(found.mean >= level), True]))
-  if i == len(found.mean):
-    return Equivalent(float(found.budgets[-1]), 'more than')
-  if i == 0:
-    return Equivalent(float(found.budgets[0]), 'at most')
-  share = (level - found.mean[i - 1]) / (found.mean[i] - found.mean[i - 1])
-  low, high = np.log(found.budgets[i - 1:i + 1])
-  return Equivalent(float(np.exp(low + share * (high - low))), 'about')
+  return Enough(int(found.budgets[len(is_enough) - np.argmin([*is_enough[::-1], False])]))
 
 
 def groups(results):
@@ -152,14 +133,21 @@ def has_sources(results, group, method):
              if run['run'] in group.runs and run['method'] == method)
 
 
-def line_of(results, group, method, metric):
-  """The `Line` of a method in a group, over the last evaluations of the runs that are done."""
+def _values(results, group, method, metric):
+  """{number of labels: {(target, seed): last value}} of the runs of a method that are done."""
   rows = [row for row in results['rows']
           if row['run'] in group.runs and row['method'] == method]
   values = {}
   for row in findings.final_rows(results, rows).values():
-    values.setdefault(row['num_labels'], []).append(statistics.value(row, metric))
-  return line(values)
+    of_budget = values.setdefault(row['num_labels'], {})
+    of_budget[row['target'], row['seed']] = statistics.value(row, metric)
+  return values
+
+
+def line_of(results, group, method, metric):
+  """The `Line` of a method in a group, over the last evaluations of the runs that are done."""
+  return line({budget: list(of_budget.values())
+               for budget, of_budget in _values(results, group, method, metric).items()})
 
 
 def lines(results, group, metric):
@@ -206,13 +194,15 @@ class Worth(NamedTuple):
     baseline: without.
     num_labels: of the method.
     level: its mean label accuracy with them.
-    equivalent: labels with which the baseline gets there.
+    savings: `label_savings.Savings`; None if it was not compared.
+    reason: why it was not compared.
   """
   method: str
   baseline: str
   num_labels: int
   level: float
-  equivalent: Equivalent
+  savings: label_savings.Savings | None
+  reason: str = ''
 
 
 def worths(results, group):
@@ -226,13 +216,34 @@ def worths(results, group):
     A list of `Worth`, by label accuracy.
   """
   found = lines(results, group, ACCURACY)
-  floor = majority(results, group)
-  floor = floor if math.isfinite(floor) else -math.inf
-  return [Worth(method, baseline, int(budget), float(level),
-                equivalent(found[baseline], level, floor))
+  floor = floor_of(results, group)
+  return [_worth(results, group, method, baseline, int(budget), float(level), floor)
           for method in found if has_sources(results, group, method)
           for baseline in found if not has_sources(results, group, baseline)
           for budget, level in zip(found[method].budgets, found[method].mean, strict=True)]
+
+
+def floor_of(results, group):
+  """What no labels at all achieve: `majority`, -inf if it is not known."""
+  floor = majority(results, group)
+  return floor if math.isfinite(floor) else -math.inf
+
+
+def _worth(results, group, method, baseline, budget, level, floor):
+  def refused(reason):
+    return Worth(method, baseline, budget, level, None, reason)
+
+  if not level > floor:
+    return refused('not above what needs no labels')
+  finite = {name: {n: {seed: x for seed, x in of_budget.items() if math.isfinite(x)}
+                   for n, of_budget in _values(results, group, name, ACCURACY).items()}
+            for name in (method, baseline)}
+  if len(finite[baseline]) < 2:
+    return refused(f'{findings.label(results, baseline)} was run with one number of labels only')
+  savings = label_savings.label_savings(finite[method][budget], budget, finite[baseline])
+  if savings.equivalent is None:
+    return refused('no seed has all runs')
+  return Worth(method, baseline, budget, level, savings)
 
 
 def table(results):
@@ -255,7 +266,7 @@ def clips(results):
 
 def run_problems(results):
   """Runs that failed, are not finished or lack numbers: a list of sentences."""
-  problems, rows = findings.mixed_versions(results), findings.rows_by_run(results['rows'])
+  problems, rows = findings.remarks(results), findings.rows_by_run(results['rows'])
   for run in results['runs']:
     if run.get('phase') != 'pretrain' or run['status'] != 'done' or run.get('damaged'):
       problems += findings.unfinished(run, rows[run['run']])

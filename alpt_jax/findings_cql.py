@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from alpt_jax import findings, findings_atari
+from alpt_jax.measures import verdicts
 
 TABLE_4 = {'Asterix': 227.5, 'Breakout': 12.3, 'Freeway': 10.2, 'Seaquest': 236.0,
            'SpaceInvaders': 250.9}  # Points after 100 iterations; the paper gives no spread.
@@ -21,6 +22,8 @@ class Row(NamedTuple):
     paper: points in the paper.
     mean: points here, over seeds; NaN if no run is done.
     std: population standard deviation over seeds; NaN for one.
+    low: lower end of the 95 % interval of the mean, over training seeds; None for one.
+    high: upper end; None for one.
     num_seeds: behind them.
     random: points of random play.
     human: points of a human.
@@ -29,6 +32,8 @@ class Row(NamedTuple):
   paper: float
   mean: float
   std: float
+  low: float | None
+  high: float | None
   num_seeds: int
   random: float
   human: float
@@ -37,7 +42,8 @@ class Row(NamedTuple):
 def rows(results):
   """The games of Table 4 that were played: a list of `Row`."""
   return [Row(entry['target'], TABLE_4[entry['target']], entry['score/mean'], entry['score/std'],
-              entry['score/n'], results['games'][entry['target']]['random'],
+              entry['score/low'], entry['score/high'], entry['score/n'],
+              results['games'][entry['target']]['random'],
               results['games'][entry['target']]['human'])
           for entry in findings_atari.final_metrics(results)
           if entry['method'] == _METHOD and entry['target'] in TABLE_4]
@@ -53,9 +59,9 @@ def is_comparable(results):
 def claim_row(results):
   """Table 4 as a `findings.ClaimRow`; None if CQL was not run.
 
-  A game agrees if the mean over at least two seeds is within a quarter of the paper's number, and
-  differs otherwise; nothing can be told if the standard error of the mean is larger than that. The
-  table reproduces if all five games agree, in part if some do.
+  A game agrees if the 95 % interval of the mean over training seeds lies within a quarter of the
+  paper's number, differs if it lies outside, and else nothing can be told. Fewer than five seeds
+  give no verdict. The table reproduces if all five games agree, in part if some do.
   """
   found = rows(results)
   if not found:
@@ -74,6 +80,8 @@ def claim_row(results):
       verdict = 'partly'
     elif False in agreeing:
       verdict = 'contradicted'
+    elif all(verdicts.no_verdict(row.num_seeds) for row in found):
+      verdict = 'no verdict'
   numbers = ', '.join(f'{game} {points:g}' for game, points in TABLE_4.items())
   return findings.ClaimRow('Table 4', f'CQL on 10,000 labelled frames scores {numbers}', measured,
                            verdict)
@@ -82,6 +90,9 @@ def claim_row(results):
 def _agrees(row):
   """Whether a game's number is the paper's; None if that cannot be told."""
   band = _BAND * row.paper
-  if row.num_seeds < 2 or row.std / math.sqrt(row.num_seeds - 1) > band:
+  if verdicts.no_verdict(row.num_seeds):
     return None
-  return abs(row.mean - row.paper) <= band
+  if row.paper - band <= row.low and row.high <= row.paper + band:
+    return True
+  is_outside = row.high < row.paper - band or row.low > row.paper + band
+  return False if is_outside else None

@@ -202,7 +202,7 @@ def run_problems(results):
   Returns:
     A list of sentences.
   """
-  runs, problems = results['runs'], findings.mixed_versions(results)
+  runs, problems = results['runs'], findings.remarks(results)
   rows = findings.rows_by_run(results['rows'])
   for run in runs:
     problems += findings.unfinished(run, rows[run['run']])

@@ -5,6 +5,7 @@ needs, not what a program happens to do: the last layer at the read-outs only, n
 last read-out, no gradient of the observations. Attention counts whole, masked pairs too.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -19,8 +20,8 @@ class Work(NamedTuple):
   """Multiply-adds of a network for one window, forward.
 
   Attributes:
-    embed: from observations to tokens.
-    body: from tokens to logits.
+    embed: what multiplies observations themselves.
+    body: from there to logits.
   """
   embed: int
   body: int
@@ -38,31 +39,46 @@ class Work(NamedTuple):
 
 
 def _embed(network, num_observations):
-  """Every kernel of the tokenizer multiplies each token of each observation once."""
+  """Counts a tokenizer, as `Work`: only what multiplies observations needs no gradient of them."""
   spec = network.spec
-  tokenizer = tokens.make_tokenizer(spec, d_model=network.d_model, patch_size=network.patch_size,
-                                    vector_bins=network.vector_bins,
-                                    frame_changes=network.frame_changes)
+  tokenizer = tokens.make_tokenizer(
+      spec, d_model=network.d_model, patch_size=network.patch_size, kind=network.tokenizer_kind,
+      vector_bins=network.vector_bins, change_tokens=network.change_tokens)
   observations = jnp.zeros((1, 1, *spec.observation_shape))
   params = jax.eval_shape(tokenizer.init, jax.random.key(0), observations)['params']
-  num_weights = sum(leaf.size for path, leaf in traverse_util.flatten_dict(params).items()
-                    if path[-1] == 'kernel')
-  num_tokens = tokens.num_observation_tokens(spec, patch_size=network.patch_size)
-  return num_weights * num_tokens * num_observations
+  sizes = {path[0]: leaf.size for path, leaf in traverse_util.flatten_dict(params).items()
+           if path[-1] == 'kernel'}
+  places = dict.fromkeys(sizes, num_tokens(network))  # Where each kernel is multiplied.
+  later = []
+  if network.tokenizer_kind == 'conv':
+    later = [f'conv_{i}' for i in range(len(tokens.CONV_LAYERS))]
+    for names, size in zip([('embed', 'changes'), *((name,) for name in later)],
+                           tokens.conv_sizes(*spec.observation_shape[:2]), strict=True):
+      places |= dict.fromkeys(names, math.prod(size))
+    later.append('flat')
+  work = {name: num_observations * size * places[name] for name, size in sizes.items()}
+  in_body = sum(work.pop(name) for name in later)
+  return Work(sum(work.values()), in_body)
 
 
-def _transformer(network, num_tokens, num_read):
+def num_tokens(network):
+  """P: tokens of one observation of a network of `models`."""
+  return tokens.num_observation_tokens(
+      network.spec, patch_size=network.patch_size, kind=network.tokenizer_kind)
+
+
+def _transformer(network, length, num_read):
   """All layers but the last compute every token, the last one those that are read."""
   d = network.d_model
 
   def layer(num_queries):
     query_and_out = 2 * d * d * num_queries
     mlp = 2 * 4 * d * d * num_queries
-    with_keys_and_values = 2 * d * d * num_tokens + 2 * d * num_queries * num_tokens
-    with_tokens = 2 * d * d * num_queries + 2 * d * network.num_heads * num_queries * num_tokens
+    with_keys_and_values = 2 * d * d * length + 2 * d * num_queries * length
+    with_tokens = 2 * d * d * num_queries + 2 * d * network.num_heads * num_queries * length
     return query_and_out + mlp + min(with_keys_and_values, with_tokens)
 
-  return (network.num_layers - 1) * layer(num_tokens) + layer(num_read)
+  return (network.num_layers - 1) * layer(length) + layer(num_read)
 
 
 def idm(network, window):
@@ -75,10 +91,11 @@ def idm(network, window):
   Returns:
     `Work`.
   """
-  p = tokens.num_observation_tokens(network.spec, patch_size=network.patch_size)
   head = window * network.d_model * network.spec.num_actions
-  return Work(_embed(network, window + 1),
-              _transformer(network, num_tokens=(window + 1) * p + window, num_read=window) + head)
+  embed = _embed(network, window + 1)
+  length = (window + 1) * num_tokens(network) + window
+  return embed._replace(
+      body=embed.body + _transformer(network, length=length, num_read=window) + head)
 
 
 def dt(network):
@@ -91,14 +108,15 @@ def dt(network):
     `Work`.
   """
   spec, window = network.spec, network.num_steps
-  p = tokens.num_observation_tokens(spec, patch_size=network.patch_size)
   outputs = [discretize.num_return_bins(spec.return_low, spec.return_high), spec.num_actions]
   if network.predict_rewards:
     outputs.append(discretize.NUM_REWARD_TOKENS)
-  num_used = window * (p + 3) - 3 + len(outputs) - 1  # Up to the last read-out of the last step.
-  return Work(_embed(network, window),
-              _transformer(network, num_tokens=num_used, num_read=window * len(outputs))
-              + window * network.d_model * sum(outputs))
+  # Up to the last read-out of the last step.
+  num_used = window * (num_tokens(network) + 3) - 3 + len(outputs) - 1
+  embed = _embed(network, window)
+  return embed._replace(
+      body=embed.body + _transformer(network, length=num_used, num_read=window * len(outputs))
+      + window * network.d_model * sum(outputs))
 
 
 def q(network):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from alpt_jax import alpt, sharding
+from alpt_jax import alpt, microbatches, sharding
 
 _ROWS = 256  # Windows of one call at most; the last one is filled up, so that one program serves.
 
@@ -31,7 +31,7 @@ class Labels(NamedTuple):
   confidence: np.ndarray
 
 
-def make_label_fn(idm, spec, mesh):
+def make_label_fn(idm, spec, mesh, *, microbatch=0):
   """Compiles what `predict_actions` calls.
 
   Args:
@@ -39,18 +39,24 @@ def make_label_fn(idm, spec, mesh):
     spec: the `types.EnvironmentSpec` of what is labelled.
     mesh: from `sharding.make_mesh`, of this process's devices; they share the windows of a call
       where their number divides them.
+    microbatch: windows that a device computes at a time, at most; 0 for all.
 
   Returns:
     label_fn(params, observations [B, T + 1, ...]) -> [B, T] int32 labels, [B, T] float32
     probabilities of them; `params` on all devices of the mesh.
   """
   legal = alpt.legal_actions([spec])
-  predict = jax.jit(functools.partial(alpt.predict_with_confidence, idm))
+
+  @functools.partial(jax.jit, static_argnames='num_devices')
+  def predict(params, observations, num_devices):
+    return microbatches.map_rows(
+        lambda rows: alpt.predict_with_confidence(idm, params, rows, legal), observations,
+        microbatches.count([len(observations)], size=microbatch, num_devices=num_devices))
 
   def label_fn(params, observations):
-    if len(observations) % mesh.size == 0 and mesh.size > 1:
-      observations = jax.device_put(observations, sharding.rows(mesh))
-    return predict(params, observations, legal)
+    if len(observations) % mesh.size or mesh.size == 1:
+      return predict(params, observations, 1)
+    return predict(params, jax.device_put(observations, sharding.rows(mesh)), mesh.size)
 
   return label_fn
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from alpt_jax import clips, label
+from alpt_jax.measures import confusions
 
 _NUM_EXAMPLES = {'wrong': 6, 'unsure': 3, 'drawn': 3}
 _SMALLEST_FRAME = 84  # Pixels; smaller ones are shown enlarged.
@@ -160,7 +161,8 @@ def describe(path, truth, spec, action_names):
   Returns:
     A dict that JSON can hold: `step`; `num_hidden`, of the hidden actions that were labelled;
     `actions`, the names of the legal ones; `confusion`, [A][A] counts, a row for each true action
-    and a column for each label; `examples`, windows with pictures: those with most wrong labels,
+    and a column for each label; `by_episode`, `episodes` [E] and their `counts` [E][A][A], packed
+    by `confusions.pack`; `examples`, windows with pictures: those with most wrong labels,
     those of which the IDM was least sure, and some drawn at random. An example is of `kind`
     'wrong', 'unsure' or 'drawn' and has `episode`, `start`, `strip` (T + 1 frames beside each
     other, PNG in base64), `frame_width`, `frame_height`, and by step `true` and `predicted`
@@ -172,15 +174,17 @@ def describe(path, truth, spec, action_names):
   true, predicted, has_truth = _indices(labels, truth, spec)
   is_hidden = labels.is_counted & ~labels.was_labelled & has_truth
   num_actions = len(spec.legal_actions)
-  counts = np.bincount(true[is_hidden] * num_actions + predicted[is_hidden],
-                       minlength=num_actions ** 2)
+  episode = np.broadcast_to(labels.episode[:, None], true.shape)[is_hidden]
+  ids, counts = confusions.by_episode(episode, true[is_hidden], predicted[is_hidden], num_actions)
   examples = []
   if spec.observation_kind != 'vector':
     for kind, window in choose_examples(labels, is_hidden, true != predicted):
       examples.append({'kind': kind} | example(window, labels, truth, true, predicted, spec))
   return {'step': step_of(path), 'num_hidden': int(is_hidden.sum()),
           'actions': [action_names[a] for a in spec.legal_actions],
-          'confusion': counts.reshape(num_actions, num_actions).tolist(), 'examples': examples}
+          'confusion': counts.sum(axis=0).tolist(),
+          'by_episode': {'episodes': ids.tolist(), 'counts': confusions.pack(counts)},
+          'examples': examples}
 
 
 def _indices(labels, truth, spec):

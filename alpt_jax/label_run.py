@@ -7,7 +7,7 @@ import os
 import jax
 import numpy as np
 
-from alpt_jax import domains, metrics, sharding, trained_idm, versions, votes
+from alpt_jax import domains, metrics, program, sharding, trained_idm, versions, votes
 from alpt_jax.data import environment_file, labelled_dataset, records, rlds
 
 KNOWN = ('data', 'run')
@@ -50,7 +50,8 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   known = which_known(known, source)
   digest = rlds.dataset_digest(directory)
   mesh = sharding.make_mesh(devices=jax.local_devices())
-  vote_fn = votes.VoteFn(trained.idm, spec, mesh)
+  vote_fn = votes.VoteFn(
+      trained.idm, spec, mesh, microbatch=program.microbatch(config, spec, mesh))
   params = jax.device_put(trained.params, sharding.replicated(mesh))
 
   def predict(groups):

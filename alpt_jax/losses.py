@@ -83,8 +83,9 @@ def action_mask(has_action, is_valid, action_weights=None):
 
 
 def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_weight,
-            counts=None, action_weights=None, action_probabilities=None):
-  """Eq. 3: returns and actions, plus (multi-game DT, not in eq. 3) rewards with a weight.
+            return_weight=1., action_weight=1., counts=None, action_weights=None,
+            action_probabilities=None):
+  """Eq. 3: returns and actions, plus (multi-game DT, not in eq. 3) rewards, each with a weight.
 
   Args:
     logits: `networks.models.DTLogits`.
@@ -95,6 +96,8 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
       count for the returns only.
     is_valid: [B, T] bool.
     reward_weight: weight of the reward term; 0 is eq. 3 as written.
+    return_weight: weight of the return term; 1 is eq. 3.
+    action_weight: weight of the action term; 1 is eq. 3.
     counts: see `idm_loss`.
     action_weights: [B, T] float32, at least 0, or None; how much the actions count that do. The
       loss is divided by their sum, not by their number: an IDM that is less sure of all its labels
@@ -102,7 +105,7 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
     action_probabilities: [B, T, A] float32, or None; targets in place of `actions`.
 
   Returns:
-    [] float32, and a dict of scalars: `loss`, each term, and `action_accuracy`.
+    [] float32, and a dict of scalars: `loss`, each term without its weight, and `action_accuracy`.
   """
   mask = action_mask(has_action, is_valid, action_weights)
   counts = counts or Counts(None, None)
@@ -111,7 +114,7 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
   action_loss = cross_entropy(logits.actions, targets, mask, counts.actions)
   metrics = {'return_loss': return_loss, 'action_loss': action_loss,
              'action_accuracy': accuracy(logits.actions, actions, mask, counts.actions)}
-  loss = return_loss + action_loss
+  loss = return_weight * return_loss + action_weight * action_loss
   if logits.rewards is not None:
     # Rewards are predicted from the step's action token, which says nothing where it is not known.
     metrics['reward_loss'] = cross_entropy(

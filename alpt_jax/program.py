@@ -18,6 +18,7 @@ from alpt_jax import (
     augmentation,
     cql,
     methods,
+    microbatches,
     optimizers,
     pseudo_labels,
     sharding,
@@ -72,14 +73,37 @@ def make_networks(config, spec):
                      f'{COMPUTE_DTYPES}.')
   shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
                 d_model=model.d_model, patch_size=model.patch_size,
-                vector_bins=model.vector_bins, frame_changes=model.frame_changes,
+                vector_bins=model.vector_bins, change_tokens=model.change_tokens,
                 dtype=jnp.dtype(model.compute_dtype))
   return alpt.Networks(
       idm=models.InverseDynamicsModel(
-          dropout=model.idm_dropout, is_causal=model.idm_is_causal, **shared),
+          dropout=model.idm_dropout, tokenizer_kind=model.idm_tokenizer,
+          is_causal=model.idm_is_causal, **shared),
       dt=models.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          predict_rewards=config.reward_weight > 0, **shared))
+          tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0, **shared))
+
+
+def microbatch(config, spec, mesh):
+  """Decides how many windows a device of a mesh computes at a time.
+
+  Args:
+    config: the run's.
+    spec: a `types.EnvironmentSpec` of the run.
+    mesh: from `sharding.make_mesh`.
+
+  Returns:
+    On CPUs `sharding.microbatch`, or what `microbatches.windows` says if that is 0. On accelerators
+    0: no limit, unless `sharding.accumulate` sets one.
+  """
+  if mesh.devices.flat[0].platform != 'cpu':
+    return 0
+  return config.sharding.microbatch or fitting_microbatch(config, spec)
+
+
+def fitting_microbatch(config, spec):
+  """Windows of a microbatch that fit the cache, on any machine; see `microbatches.windows`."""
+  return microbatches.windows(make_networks(config, spec), config.window)
 
 
 def make_program(config, phase, specs, mesh):
@@ -103,7 +127,7 @@ def make_program(config, phase, specs, mesh):
         gradients, sharding.of_params(mesh, gradients, shard_optimizer=is_cut))
 
   make = _cql if phase.q else _alpt
-  networks, init, update = make(config, phase, specs, place)
+  networks, init, update = make(config, phase, specs, mesh, place)
   state = jax.eval_shape(init, jax.random.key(0))
   shardings = sharding.of_state(mesh, state, shard_optimizer=is_cut)
   everywhere = sharding.replicated(mesh)
@@ -116,14 +140,16 @@ def make_program(config, phase, specs, mesh):
           out_shardings=(shardings, everywhere), compiler_options=_compiler_options(mesh)))
 
 
-def _alpt(config, phase, specs, place):
+def _alpt(config, phase, specs, mesh, place):
   """Returns networks, init and update of a run that trains IDM and DT."""
   networks = make_networks(config, specs[0])
   settings = config.optimizer
   both_optimizers = tuple(
       optimizers.make_optimizer(
           learning_rate=learning_rate, warmup_steps=settings.warmup_steps,
-          weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
+          weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm,
+          name=settings.name, schedule=settings.schedule, num_steps=config.num_steps,
+          final_fraction=settings.final_fraction, tokenizer_scale=settings.tokenizer_scale)
       for learning_rate in (settings.idm_learning_rate, settings.dt_learning_rate))
 
   def init(key):
@@ -133,13 +159,15 @@ def _alpt(config, phase, specs, place):
   return networks, init, alpt.make_update(
       networks, both_optimizers, specs, unlabelled=phase.unlabelled,
       labelling=pseudo_labels.Settings(**config.pseudo_labels),
-      reward_weight=config.reward_weight, augment=augmentation.make(config.augmentation),
-      accumulate=config.sharding.accumulate, place=place)
+      reward_weight=config.reward_weight, return_weight=config.return_weight,
+      action_weight=config.action_weight, augment=augmentation.make(config.augmentation),
+      accumulate=config.sharding.accumulate, microbatch=microbatch(config, specs[0], mesh),
+      num_devices=mesh.size, place=place)
 
 
-def _cql(config, phase, specs, place):
+def _cql(config, phase, specs, mesh, place):
   """Returns networks, init and update of a run that trains a Q-network."""
-  del phase
+  del phase, mesh
   settings = config.cql
   network = q_network.QNetwork(
       specs[0], num_quantiles=settings.num_quantiles, stack=settings.stack, hidden=settings.hidden)
@@ -172,17 +200,22 @@ def _compiler_options(mesh):
   return {}
 
 
-def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
-  """Shares the rows of a batch between environments, as equally as whole shards allow.
+def split_rows(batch_size, num_environments, num_shards, *, name='batch_size', num_labelled=0,
+               labelled_share=0.):
+  """Shares the rows of a batch between streams, as equally as whole shards allow.
 
   Args:
     batch_size: rows in all.
-    num_environments: at least 1.
+    num_environments: streams, at least 1.
     num_shards: every share is a multiple of it.
     name: of the config field, for messages.
+    num_labelled: how many of the streams, the last ones, are labelled windows of a target.
+    labelled_share: share of all rows that each of these gets, in (0, 1); rounded to whole shards,
+      at least one. The others share the rest equally, and what that leaves over goes to the
+      labelled ones, too. 0. for as much as the others.
 
   Returns:
-    List of ints, larger ones first.
+    List of ints, larger ones first among equals.
 
   Raises:
     ValueError: if a share would be empty, or the shards do not divide the batch.
@@ -192,6 +225,16 @@ def split_rows(batch_size, num_environments, num_shards, *, name='batch_size'):
     raise ValueError(f'{name} is {batch_size}; expected a multiple of sampling.num_shards '
                      f'{num_shards}, of at least {num_environments * num_shards} for '
                      f'{num_environments} environments.')
+  num_others = num_environments - num_labelled
+  if labelled_share and num_labelled and num_others:
+    each = (units - num_labelled * max(round(labelled_share * units), 1)) // num_others
+    if each < 1:
+      raise ValueError(
+          f'sampling.labelled_share is {labelled_share}, for each of {num_labelled} targets; '
+          f'expected less: of {name} {batch_size}, too little is left for {num_others} other '
+          'environments.')
+    labelled = split_rows((units - each * num_others) * num_shards, num_labelled, num_shards)
+    return [each * num_shards] * num_others + labelled
   small, extra = divmod(units, num_environments)
   return [(small + (i < extra)) * num_shards for i in range(num_environments)]
 
@@ -234,8 +277,14 @@ def shares(config, phase, specs):
     if not wanted:
       continue
     field = _BATCH_SIZES[network]
-    rows = split_rows(operator.attrgetter(field)(config), len(wanted), config.sampling.num_shards,
-                      name=field)
+    # Beside sources only: else the batch is the target's.
+    is_weighted = methods.SOURCES in names and methods.LABELLED in names
+    if is_weighted and config.sampling.labelled_share:
+      wanted.sort(key=lambda stream: stream[0] == methods.LABELLED)
+    rows = split_rows(
+        operator.attrgetter(field)(config), len(wanted), config.sampling.num_shards, name=field,
+        num_labelled=num_targets if is_weighted else 0,
+        labelled_share=config.sampling.labelled_share)
     result += [Share('limited' if name == methods.TARGET else network, environment, name, num_rows)
                for (name, environment), num_rows in zip(wanted, rows, strict=True)]
   return result

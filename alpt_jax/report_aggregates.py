@@ -100,8 +100,8 @@ def section(results):
       '<p>All games together, by human-normalised scores of the last evaluation: 0 is random, 1 '
       'human play. IQM is the mean of the middle half of all runs; the optimality gap is what is '
       'missing to 1, where less is better. Intervals: 95 %, from a bootstrap of the seeds within '
-      'each game (rliable; Agarwal et al., 2021). They are about other seeds, not other games, '
-      'and too narrow for a handful of seeds; from one seed there is none.</p>']
+      'each game (rliable; Agarwal et al., 2021). They are over training seeds, not games, and too '
+      'narrow for a handful of seeds: no verdict rests on them. From one seed there is none.</p>']
   found = scores(results)
   for num_labels, by_method in found.items():
     games, shown = common(by_method)

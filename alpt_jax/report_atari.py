@@ -18,6 +18,7 @@ from alpt_jax import (
     report_page,
     statistics,
 )
+from alpt_jax.measures import intervals
 
 _e = report_page.escape
 
@@ -147,16 +148,22 @@ def _outcomes(finding):
                     *(f'{o} in {k}' for o, k in rest)])
 
 
+def _between(part, pairs):
+  """The interval of a difference, e.g. '[0.10, 0.20]'."""
+  return pairs.interval.reason or (
+      f'[{_amount(part, pairs.interval.low)}, {_amount(part, pairs.interval.high)}]')
+
+
 def _comparison_row(comparison, part):
   setting, pairs = comparison.setting, comparison.pairs
   difference = ('–' if not math.isfinite(pairs.difference) else
                 ('+' if pairs.difference > 0 else '')
                 + _amount(part, pairs.difference).replace('-', '−'))
   reason = (f'<br><span class="muted">{_e(comparison.reason)}</span>'
-            if comparison.outcome == 'cannot tell' else '')
+            if comparison.outcome in ('cannot tell', 'no verdict') else '')
   return [f'<div class="wrap">{_e(_name(setting))}</div>',
           f'<b>{_e(comparison.outcome)}</b>{reason}', _amount(part, pairs.mean),
-          _amount(part, pairs.baseline_mean), difference, _amount(part, pairs.spread),
+          _amount(part, pairs.baseline_mean), difference, _e(_between(part, pairs)),
           str(pairs.num_pairs)]
 
 
@@ -176,21 +183,20 @@ def _claim_card(results, finding):
       body.append(f'{method} against {baseline}')
     body.append(_comparison_row(comparison, claim.part))
   what = 'labels right' if claim.part == findings_atari.LABELS else 'score'
-  header = [what, 'outcome', 'method', 'against', 'difference', 'spread', 'seeds']
+  header = [what, 'outcome', 'method', 'against', 'difference', '95 % interval', 'seeds']
   return '\n'.join([*parts, report_page.table(header, body), '</div>'])
 
 
 def _found(results):
   rule = (
-      '<p>Last evaluations are compared seed by seed. <i>Better</i>: there are at least two seeds, '
-      'the method is higher in every one, and the means are more than twice the spread apart, '
-      'which is the larger of the two standard deviations over seeds. <i>Worse</i>: the same the '
-      'other way round. <i>Cannot tell</i>: everything else. Two methods that do not differ would '
-      'still come out “better” in 11\u00a0% of comparisons of two seeds, 4\u00a0% of three, '
-      '1\u00a0% of four (normal noise). A claim <i>reproduces</i> if every comparison is better, '
-      '<i>in part</i> if some are and no more are worse, <i>does not</i> if more are worse; '
-      'else one <i>cannot tell</i>. With three seeds and no true difference, “in part” still comes '
-      'up for about 17\u00a0% of claims over five targets.</p>')
+      '<p>Last evaluations are compared seed by seed. '
+      f'{_e(intervals.caption(intervals.SEEDS))} <i>Better</i>: there are at least five seeds, and '
+      'the interval of the mean difference is above 0. <i>Worse</i>: it is below 0. <i>Cannot '
+      'tell</i>: it holds 0. Fewer than five seeds give <i>no verdict</i>. A claim '
+      '<i>reproduces</i> if every comparison is better, <i>in part</i> if some are and no more are '
+      'worse, <i>does not</i> if more are worse; else one <i>cannot tell</i>. Between methods that '
+      'do not differ, “better” comes up in 2.5\u00a0% of comparisons: several comparisons are no '
+      'test of several claims.</p>')
   found = findings_atari.claims(results)
   cards = [_claim_card(results, finding) for finding in found if finding.comparisons]
   others = [_claim_text(finding.claim) for finding in found if not finding.comparisons]
@@ -425,11 +431,11 @@ def claim_rows(results):
 
 
 def _in_words(results, comparison, part):
-  """E.g. 'Breakout, 10,000 labels: ALPT 9.0, DT1 4.0, n = 2: cannot tell (within the spread)'."""
+  """E.g. 'Breakout, 500 labels: ALPT 9.0, DT1 4.0, ..., n = 2: no verdict (2 of 5 seeds)'."""
   pairs = comparison.pairs
   return (f'{_name(comparison.setting)}: {findings.label(results, comparison.method)} '
           f'{_amount(part, pairs.mean)}, {findings.label(results, comparison.baseline)} '
-          f'{_amount(part, pairs.baseline_mean)}, spread {_amount(part, pairs.spread)}, '
+          f'{_amount(part, pairs.baseline_mean)}, difference {_between(part, pairs)}, '
           f'n = {pairs.num_pairs}: {comparison.outcome} ({comparison.reason})')
 
 
@@ -455,7 +461,8 @@ def _flat(results):
           claim=finding.claim.text, verdict=finding.verdict, part=setting.part,
           target=setting.target, num_labels=setting.num_labels, method=comparison.method,
           baseline=comparison.baseline, outcome=comparison.outcome, reason=comparison.reason,
-          difference=pairs.difference, **pairs._asdict())
+          difference=pairs.difference, low=pairs.interval.low, high=pairs.interval.high,
+          **{key: x for key, x in pairs._asdict().items() if key != 'interval'})
 
 
 def _mistakes(results):

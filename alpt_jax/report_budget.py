@@ -32,12 +32,15 @@ def _enough_sentence(results, group, method, metric):
   """Says which number of labels is enough for a method."""
   found = findings_budget.line_of(results, group, method, metric)
   name, what = findings.label(results, method), _NAMES[metric][0]
-  largest, budget = int(found.budgets[-1]), findings_budget.enough(found)
+  largest = int(found.budgets[-1])
   end = f'{_number(metric, found.mean[-1], found.std[-1])}, n = {found.n[-1]}'
   if len(found.budgets) < 2:
     return f'{name}, {what}: {end}, with {_labels(largest)} only.'
+  floor = (findings_budget.floor_of(results, group) if metric == findings_budget.ACCURACY
+           else -math.inf)
+  budget, reason = findings_budget.enough(found, floor)
   if budget is None:
-    return f'{name}, {what}: one run with {_labels(largest)}, so no spread to compare with.'
+    return f'{name}, {what}: {end}, with {_labels(largest)}; which number is enough: {reason}.'
   if budget == largest:
     return (f'{name}, {what}: no smaller number that was tried comes within the spread of '
             f'{_labels(largest)} ({end}): more might still help.')
@@ -50,20 +53,30 @@ def _worth_sentence(results, worth):
   method, baseline = (findings.label(results, m) for m in (worth.method, worth.baseline))
   start = (f'{method} with {_labels(worth.num_labels)} '
            f'({_number(findings_budget.ACCURACY, worth.level)} right)')
-  other, relation = worth.equivalent.num_labels, worth.equivalent.relation
-  if other is None:
-    return f'{start}: {worth.equivalent.reason}, so not compared.'
-  if relation == 'more than':
-    value = (f'the sources are worth more than {_labels(other - worth.num_labels)}'
-             if other > worth.num_labels else 'none was larger')
-    return f'{start} is more accurate than {baseline} with any number that was tried: {value}.'
-  if relation == 'at most':
-    return (f'{start}: {baseline} gets there with {_labels(other)}, the fewest that were tried; '
-            'the sources are worth nothing that shows here.')
-  more = round(other) - worth.num_labels
-  value = (f'are worth about {_labels(more)}, a factor of {other / worth.num_labels:.1f}'
-           if more > 0 else 'save no labels')
-  return f'{start} is as accurate as {baseline} with about {other:,.0f}: the sources {value}.'
+  if worth.savings is None:
+    return f'{start}: {worth.reason}, so not compared.'
+  savings = worth.savings
+  said = f'{start} is as accurate as {baseline} with {_known(savings.equivalent)}'
+  if savings.low is not None:
+    said += f' (95 % interval over n = {savings.n}: {_range(savings)})'
+  if savings.reason:
+    return f'{said}; {savings.reason}.'
+  if not savings.is_saving:
+    return f'{said}: that the sources save labels cannot be told.'
+  factor = savings.low.number / worth.num_labels
+  return (f'{said}: the sources are worth {savings.low.number - worth.num_labels:,.0f} labels or '
+          f'more, a factor of {factor:.1f}.')
+
+
+def _range(savings):
+  """The ends of an interval in words; an end that is the other's bound is said once."""
+  low, high = savings.low.text(), savings.high.text()
+  return low if low == high else f'{low} to {high}'
+
+
+def _known(labels):
+  """E.g. 'about 2,812 labels', 'more than 5,000 labels'."""
+  return ('about ' if labels.relation == 'about' else '') + labels.text() + ' labels'
 
 
 def sentences(results, group):
@@ -79,10 +92,11 @@ def _found(results):
       '<p>Numbers are of the last evaluation of the runs that are done: mean ± population standard '
       'deviation over n runs. A number of labels is <i>enough</i> if from there on every mean is '
       'at least that of the largest number that was tried, minus the standard deviation of that '
-      'one. What sources are <i>worth</i>: the labels that the method without them needs to be as '
-      'accurate, interpolated in the logarithm of the number, minus those that the method with '
-      'them has; never beyond the numbers that were tried. Both rules see the mean of a handful of '
-      'runs as if it were exact.</p>']
+      'one, and that one is above the most frequent action by more than its deviation. What '
+      'sources are <i>worth</i>: the labels that the method without them needs to be as accurate, '
+      'interpolated in the logarithm of the number; never beyond the numbers that were tried. '
+      'Intervals: 95 %, between methods, by drawing training seeds again. Fewer than five seeds '
+      'give no verdict.</p>']
   for group in findings_budget.groups(results):
     found = sentences(results, group) or ['No run is done.']
     parts += [f'<h3>{_e(group.title)}</h3>', report_page.bullets(map(_e, found))]

@@ -8,6 +8,7 @@ import itertools
 import math
 
 from alpt_jax import figures, findings, findings_maze, report_labels, report_page, statistics
+from alpt_jax.measures import intervals
 
 _e = report_page.escape
 
@@ -21,7 +22,8 @@ _VERDICTS = {
     'partly': 'Reproduces in part',
     'not shown': 'Does not reproduce: no clear speed-up',
     'contradicted': 'Does not reproduce: slower, not faster',
-    'undecided': 'Undecided: too few runs say anything',
+    'undecided': 'Undecided: the runs bound no ratio',
+    'no verdict': 'No verdict below 5 seeds',
 }
 
 
@@ -81,7 +83,7 @@ def _claim_card(results, finding):
     parts.append(f'Here it needs <b>{ratios} times</b> the steps of '
                  f'{_e(findings.label(results, finding.claim.baseline))} to a return of {levels}.')
   elif finding.levels:
-    parts.append('Here no pair of runs gets to a level that could be compared.')
+    parts.append('Here the pairs of runs bound no ratio of steps.')
   else:
     parts.append('Not measured: one of the two methods was not run.')
   parts.append('</p>')
@@ -235,26 +237,26 @@ def _steps_row(results, entry):
            report_page.count(entry['median_steps']) if math.isfinite(entry['median_steps'])
            else f'&gt; {report_page.count(entry["last_step"])}']
   if ratio is None:
-    return cells + ['1' if entry['method'] == baseline else '–'] + [''] * 5
-  left_out = ratio.num_neither + ratio.num_at_start + ratio.num_unpaired
+    return cells + ['1' if entry['method'] == baseline else '–'] + [''] * 6
+  left_out = ratio.num_at_start + ratio.num_unpaired
   return cells + [_ratio(ratio), _e(_interval(ratio.interval)), str(ratio.num_both),
-                  str(ratio.num_only_method), str(ratio.num_only_baseline), str(left_out)]
+                  str(ratio.num_only_method), str(ratio.num_only_baseline),
+                  str(ratio.num_neither), str(left_out)]
 
 
 def _steps(results):
   baseline = findings.label(results, findings_maze.baseline(results))
   parts = [f'<p>The first gradient step at which a run reaches the level, interpolated linearly '
            f'between evaluations. Ratios are geometric means over pairs of runs with the same '
-           f'target and seed, against {_e(baseline)}, with 95 % percentile bootstrap intervals '
-           'over the pairs. A run that does not get there, or failed before, is censored: its last '
-           'step stands in for the unknown one. Where only the method gets there, the pair is an '
-           'upper bound (≤); where only the baseline does, a lower bound (≥); with '
-           'pairs of both kinds the ratio is rough (≈). Left out are pairs in which neither gets '
-           'there, one is there at step 0, or a run is missing. The intervals '
-           'treat pairs as independent, also pairs on one maze, and are too narrow for a '
-           'handful of pairs.</p>']
+           f'target and seed, against {_e(baseline)}. '
+           f'{_e(intervals.caption(intervals.SEEDS))} They are of the logarithms of the '
+           'ratios. A run that does not get there, or failed before, is '
+           'censored, and the ratio is then a median: where only the method gets there, the pair '
+           'is an upper bound (≤); where only the baseline does, a lower bound (≥); where neither '
+           'does, it counts against both ends. Each end of such an interval holds by itself with '
+           '95 %. Left out are pairs in which one is there at step 0, or a run is missing.</p>']
   header = ['', 'runs that reach it', 'median steps', f'ratio to {baseline}', '95 % interval',
-            'pairs: both', 'method only (≤)', 'baseline only (≥)', 'left out']
+            'pairs: both', 'method only (≤)', 'baseline only (≥)', 'neither', 'left out']
   table = findings_maze.steps_to_levels(results)
   for observation in findings_maze.observations(results):
     body = []
@@ -284,10 +286,9 @@ def _claims(results):
           f'{num_seeds}. The verdict at each level of the return follows a rule of ours on the '
           'ratio of steps. <i>Reproduced</i>: the whole interval is below 1, and the ratio is at '
           f'most {_e(rules)}. <i>Partly</i>: only the former. <i>Not shown</i>: the interval '
-          'reaches 1, or some run of the faster method does not get there. <i>Contradicted</i>: '
-          'the whole interval is above 1. <i>Undecided</i>: fewer than two pairs count, or most '
-          'pairs say nothing. The overall verdict is what the decided levels share, or <i>in '
-          'part</i> if only some agree with the paper.</p>'
+          'reaches 1. <i>Contradicted</i>: the whole interval is above 1. <i>Undecided</i>: it has '
+          'no end. Fewer than five pairs give <i>no verdict</i>. The overall verdict is what the '
+          'decided levels share, or <i>in part</i> if only some agree with the paper.</p>'
           + report_page.table(['claim', 'observation', 'verdict', 'ratio of steps to a return'],
                               body))
 

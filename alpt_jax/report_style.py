@@ -27,7 +27,7 @@ svg.plot text{font-family:inherit!important}
 .card h3{margin-top:0}.card p:last-child{margin-bottom:0}
 .badge{display:inline-block;font-weight:600;font-size:.86rem;line-height:1.4;
 padding:.05rem .6rem;border:1.5px solid currentColor;border-radius:1rem}
-.reproduced{color:var(--good)}.partly,.undecided{color:var(--part)}
+.reproduced{color:var(--good)}.partly,.undecided,.no-verdict{color:var(--part)}
 .not-shown,.contradicted{color:var(--bad)}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;margin:.6rem 0;
 font-size:.92rem}

@@ -140,6 +140,9 @@ def check(results, name='results'):
     identity |= {'num_labels': numbers.Real}
   choices = {'method': results['methods'], 'target': places} | experiment.choices
   one_of_a_kind = ('method', *(key for key in identity if key not in _IDENTITY), 'target', 'seed')
+  notes = results.get('notes', [])
+  if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+    fields.fail(f'{name}.notes', fields.shown(notes), 'a list of strings')
   for i, threshold in enumerate(results.get('thresholds', [])):
     if not isinstance(threshold, numbers.Real):
       fields.fail(f'{name}.thresholds[{i}]', f'is {threshold!r}', 'a number')

@@ -7,20 +7,31 @@ import dataclasses
 import math
 import operator
 
-from alpt_jax import domains, methods, pseudo_labels
+from alpt_jax import domains, methods, optimizers, pseudo_labels
+from alpt_jax.networks import tokens
 
 # What runs did before there were these.
-NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
-            'model.idm_is_causal': False,
+NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
+            'model.compute_dtype': 'float32', 'model.idm_is_causal': False,
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
-            'pseudo_labels.threshold': .5}
+            'pseudo_labels.threshold': .5, 'model.change_tokens': False,
+            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
+            'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
+            'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
+            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
+            'evaluation.sharpened_temperature': 0.}
+_RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
                'sharding.fsdp', 'sharding.accumulate',
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
-_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size',
+               'sharding.microbatch')
+_NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimizer.warmup_steps',
+            'optimizer.weight_decay', 'optimizer.max_grad_norm', 'optimizer.tokenizer_scale',
+            'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
 _CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
 
@@ -41,13 +52,22 @@ def check_run(config):
       value = operator.attrgetter(key)(config)
       if value < least:
         raise ValueError(f'{key} is {value}; expected at least {least}.')
-  for key in (*(f'optimizer.{name}' for name in config.optimizer), 'reward_weight'):
+  for key in _NUMBERS:
     value = operator.attrgetter(key)(config)
     if not (value >= 0 and math.isfinite(value)):  # Nor is NaN.
       raise ValueError(f'{key} is {value}; expected a number of at least 0.')
+  if not config.reward_weight + config.return_weight + config.action_weight:
+    raise ValueError('reward_weight, return_weight and action_weight are 0; expected one of them '
+                     'above 0, or the DT learns nothing. To train the IDM alone, use '
+                     '--config.train_dt=False.')
+  _check_schedule(config)
   for key in ('idm_dropout', 'dt_dropout'):
     if not 0 <= config.model[key] < 1:
       raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  _check_num_labels(config)
+  if not 0 <= config.sampling.labelled_share < 1:
+    raise ValueError(f'sampling.labelled_share is {config.sampling.labelled_share}; expected it in '
+                     '[0, 1), 0 for equal shares.')
   if not isinstance(config.model.idm_is_causal, bool):
     raise ValueError(f'model.idm_is_causal is {config.model.idm_is_causal!r}; expected True or '
                      'False.')
@@ -82,8 +102,67 @@ def check_run(config):
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
   specs = domains.specs(config)
   if not phase.q:
-    _check_patches(config.model.patch_size, specs[0])  # The others look the same.
+    _check_tokenizers(config.model, specs[0])  # The others look the same.
   return phase, specs
+
+
+def upgrade(content):
+  """Gives the config of an older run the keys of today.
+
+  Args:
+    content: nested dicts, as in config.json; changed.
+
+  Returns:
+    The new names of keys that had other ones.
+  """
+  renamed = []
+  for old, new in _RENAMED_KEYS.items():
+    group, name = old.rsplit('.', 1)
+    if name in content.get(group, {}):
+      content[group].setdefault(new.rsplit('.', 1)[1], content[group].pop(name))
+      renamed.append(new)
+  for key, value in NEW_KEYS.items():
+    *groups, name = key.split('.')
+    if groups == ['evaluation'] and 'evaluation' not in content:  # Mazes have none.
+      continue
+    tree = content
+    for group in groups:
+      tree = tree.setdefault(group, {})
+    tree.setdefault(name, value)
+  return renamed
+
+
+def _check_tokenizers(model, spec):
+  """Refuses tokenizers that cannot read the observations."""
+  names = 'idm_tokenizer', 'dt_tokenizer'
+  for name in names:
+    tokens.check_kind(model[name], spec, field=f'model.{name}')
+  if any(model[name] == 'patch' for name in names):
+    _check_patches(model.patch_size, spec)
+
+
+def _check_num_labels(config):
+  """Refuses a number of labels that whole windows do not make."""
+  num_labels, window = config.num_labels, config.window
+  is_all = num_labels == 0 and config.experiment == 'own'  # All that the data has.
+  if not is_all and (num_labels < window or num_labels % window):
+    raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
+                     'transitions, at least one window. Try '
+                     f'{max(num_labels // window, 1) * window}.')
+
+
+def _check_schedule(config):
+  """Refuses unknown optimizers, and rates that have no end."""
+  settings = config.optimizer
+  for key, known in (('name', optimizers.NAMES), ('schedule', optimizers.SCHEDULES)):
+    if settings[key] not in known:
+      raise ValueError(f'optimizer.{key} is {settings[key]!r}; expected one of {known}.')
+  if not 0 <= settings.final_fraction <= 1:
+    raise ValueError(f'optimizer.final_fraction is {settings.final_fraction}; expected it in '
+                     '[0, 1].')
+  if settings.schedule == 'cosine' and config.num_steps <= settings.warmup_steps:
+    raise ValueError(f'num_steps is {config.num_steps}; expected more than optimizer.warmup_steps '
+                     f"{settings.warmup_steps} for schedule 'cosine'.")
 
 
 def _check_patches(size, spec):
@@ -113,8 +192,13 @@ def _check_cql(config):
   for key in ('discount', 'epsilon'):
     if not 0 <= settings[key] <= 1:
       raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
+  if config.evaluation.sharpened_temperature:
+    raise ValueError(f'evaluation.sharpened_temperature is '
+                     f'{config.evaluation.sharpened_temperature}; method {config.method!r} takes '
+                     'the best action, and has no probabilities to sharpen. Use 0.')
   if config.augmentation != 'none':
     raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
-  if config.sharding.accumulate != 1:
-    raise ValueError(f'sharding.accumulate is {config.sharding.accumulate}; method '
-                     f'{config.method!r} computes its batch in one piece. Use 1.')
+  for key, value in (('accumulate', 1), ('microbatch', 0)):
+    if config.sharding[key] != value:
+      raise ValueError(f'sharding.{key} is {config.sharding[key]}; method {config.method!r} '
+                       f'computes its batch in one piece. Use {value}.')

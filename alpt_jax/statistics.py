@@ -1,8 +1,9 @@
 """Statistics of learning curves: spread over runs, steps to a level, ratios with intervals.
 
 A run is one training with one seed on one target maze; a row is one evaluation of one run. Figure 5
-of the paper compares methods by how many steps they need to a level, so that is what is paired and
-bootstrapped here. A missing number (None or NaN) stays missing: it never enters a mean unseen.
+of the paper compares methods by how many steps they need to a level, so that is what is paired
+here, with the intervals of `measures.intervals`. A missing number (None or NaN) stays missing: it
+never enters a mean unseen.
 """
 
 import collections
@@ -10,6 +11,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+
+from alpt_jax.measures import intervals, verdicts
 
 
 class Curve(NamedTuple):
@@ -39,14 +42,14 @@ class PairedRatio(NamedTuple):
   """Steps to a threshold, method over baseline, paired by (target, seed).
 
   Attributes:
-    ratio: geometric mean over the counted pairs; None if there are none.
-    interval: of `ratio`, by resampling the counted pairs.
+    ratio: geometric mean over the pairs; with censored ones a bound of the median, see
+      `intervals.ratio`; None if there is none.
+    interval: of `ratio`, over training seeds.
     num_pairs: runs that both methods have.
     num_both: pairs in which both reach the threshold after step 0. Exact.
-    num_only_method: the baseline never gets there: its last step stands in, so the pair's ratio is
-      too high (an upper bound).
-    num_only_baseline: the method never gets there: the pair's ratio is a lower bound.
-    num_neither: says nothing about the ratio; not counted.
+    num_only_method: the baseline never gets there: the pair's ratio is bounded from above.
+    num_only_baseline: the method never gets there: the pair's ratio is bounded from below.
+    num_neither: says nothing about the ratio, and counts against both ends of the interval.
     num_at_start: one is there at step 0 already, so no ratio exists; not counted.
     num_unpaired: runs of either method whose partner is missing; not counted.
   """
@@ -62,7 +65,7 @@ class PairedRatio(NamedTuple):
 
   @property
   def num_counted(self):
-    """Pairs that `ratio` is made of."""
+    """Pairs that say something about the ratio."""
     return self.num_both + self.num_only_method + self.num_only_baseline
 
 
@@ -76,6 +79,7 @@ class PairedDifference(NamedTuple):
     num_pairs: seeds that both have.
     num_higher: those in which the method is higher.
     num_lower: those in which it is lower.
+    interval: of the mean difference, over training seeds (Student's t).
   """
   mean: float
   baseline_mean: float
@@ -83,6 +87,7 @@ class PairedDifference(NamedTuple):
   num_pairs: int
   num_higher: int
   num_lower: int
+  interval: Interval
 
   @property
   def difference(self):
@@ -160,43 +165,9 @@ def steps_to_threshold(steps, values, threshold):
   return float(steps[i - 1] + fraction * (steps[i] - steps[i - 1]))
 
 
-def geometric_mean(values, axis=None):
-  """The mean of ratios: 2 and 1/2 average to 1."""
-  return np.exp(np.mean(np.log(values), axis=axis))
-
-
-def bootstrap_interval(values, *, statistic=np.mean, num_resamples=10_000, seed=0, level=.95):
-  """Percentile bootstrap over runs (Efron & Tibshirani, 1993, chapter 13).
-
-  Runs are resampled as if independent. Runs on one target maze are not quite, and with a handful of
-  runs percentile intervals are too narrow: read n beside them.
-
-  Args:
-    values: [N] finite numbers, one per run (or pair of runs).
-    statistic: maps ([num_resamples, N], axis=1) to [num_resamples].
-    num_resamples: how many resamples.
-    seed: of the resampling, so that a report can be made again.
-    level: coverage asked for, in (0, 1).
-
-  Returns:
-    An `Interval`; without numbers and with the reason if N < 2.
-
-  Raises:
-    ValueError: if a value is missing or `level` is not in (0, 1).
-  """
-  values = np.asarray(values, np.float64)
-  if not 0 < level < 1:
-    raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
-  if not np.all(np.isfinite(values)):
-    raise ValueError(f'values are {values.tolist()}; expected finite numbers: decide first what a '
-                     'missing one means.')
-  n = len(values)
-  if n < 2:
-    return Interval(None, None, n, f'no interval (n = {n})')
-  draws = np.random.default_rng(seed).integers(n, size=(num_resamples, n))
-  statistics = statistic(values[draws], axis=1)
-  low, high = np.quantile(statistics, [(1 - level) / 2, (1 + level) / 2])
-  return Interval(float(low), float(high), n)
+def _interval(found):
+  """An `intervals.Interval` as an `Interval`."""
+  return Interval(found.low, found.high, found.n, found.reason)
 
 
 def wilson_interval(num_right, n):
@@ -218,22 +189,18 @@ def wilson_interval(num_right, n):
   return Interval(max(0., centre - half), min(1., centre + half), n)
 
 
-def paired_ratio(rows, baseline_rows, metric, threshold, *, num_resamples=10_000, seed=0,
-                 level=.95):
+def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
   """How many of the baseline's steps a method needs to a level, over paired runs.
 
-  A run that never reaches the level is censored: its last step stands in for the unknown one, and
-  the pair is counted as the bound that it is (see `PairedRatio`). Pairs in which neither gets there
-  are left out and counted apart.
+  A run that never reaches the level is censored and stays so: its last step bounds the pair's
+  ratio, see `intervals.ratio`.
 
   Args:
     rows: evaluations of the method.
     baseline_rows: evaluations of the baseline in the same setting.
     metric: key of the rows.
     threshold: the level.
-    num_resamples: as in `bootstrap_interval`.
-    seed: as in `bootstrap_interval`.
-    level: as in `bootstrap_interval`.
+    level: coverage of the interval, in (0, 1).
 
   Returns:
     A `PairedRatio`; below 1 the method is faster.
@@ -241,46 +208,45 @@ def paired_ratio(rows, baseline_rows, metric, threshold, *, num_resamples=10_000
   method_runs = curves_by_run(rows, metric)
   baseline_runs = curves_by_run(baseline_rows, metric)
   pairs = sorted(method_runs.keys() & baseline_runs.keys())
-  ratios, counts = [], collections.Counter()
+  ours, theirs, counts = {}, {}, collections.Counter()
   for pair in pairs:
-    method = steps_to_threshold(*method_runs[pair], threshold)
-    baseline = steps_to_threshold(*baseline_runs[pair], threshold)
-    if method is None and baseline is None:
-      counts['neither'] += 1
+    method = _steps_needed(*method_runs[pair], threshold)
+    baseline = _steps_needed(*baseline_runs[pair], threshold)
+    if 0 in (method, baseline) or intervals.AtLeast(0) in (method, baseline):
+      counts['at_start'] += 1
       continue
-    outcome = ('only_baseline' if method is None else
-               'only_method' if baseline is None else 'both')
-    method = method_runs[pair][0][-1] if method is None else method
-    baseline = baseline_runs[pair][0][-1] if baseline is None else baseline
-    if not method or not baseline:
-      outcome = 'at_start'
-    else:
-      ratios.append(method / baseline)
-    counts[outcome] += 1
+    is_reached = [not isinstance(x, intervals.AtLeast) for x in (method, baseline)]
+    counts[tuple(is_reached)] += 1
+    ours[pair], theirs[pair] = method, baseline
+  interval = intervals.ratio(ours, theirs, level=level).interval
   return PairedRatio(
-      ratio=float(geometric_mean(ratios)) if ratios else None,
-      interval=bootstrap_interval(ratios, statistic=geometric_mean, num_resamples=num_resamples,
-                                  seed=seed, level=level),
+      ratio=interval.value,
+      interval=_interval(interval),
       num_pairs=len(pairs),
-      num_both=counts['both'],
-      num_only_method=counts['only_method'],
-      num_only_baseline=counts['only_baseline'],
-      num_neither=counts['neither'],
+      num_both=counts[True, True],
+      num_only_method=counts[True, False],
+      num_only_baseline=counts[False, True],
+      num_neither=counts[False, False],
       num_at_start=counts['at_start'],
       num_unpaired=len(method_runs.keys() ^ baseline_runs.keys()))
 
 
-VERDICTS = ('reproduced', 'partly', 'not shown', 'contradicted', 'undecided')
+def _steps_needed(steps, values, threshold):
+  """`steps_to_threshold`, or that it is more than the last step."""
+  found = steps_to_threshold(steps, values, threshold)
+  return intervals.AtLeast(float(steps[-1])) if found is None else found
 
 
 def verdict(ratio, at_most):
   """Judges the claim that a method needs at most `at_most` times the baseline's steps.
 
   A rule of ours:
-    undecided     no interval, or fewer than half of the pairs say anything;
-    contradicted  the whole interval is above 1, and no pair is an upper bound;
-    not shown     the interval reaches 1, or a run of the method never gets there;
-    partly        the whole interval is below 1, but the ratio is above `at_most`;
+    no verdict    fewer than five pairs;
+    undecided     the interval has no end on either side;
+    contradicted  the whole interval is above 1;
+    not shown     the interval reaches 1;
+    partly        the whole interval is below 1, but the ratio is above `at_most`, or only bounded
+                  from below;
     reproduced    the whole interval is below 1 and the ratio is at most `at_most`.
 
   Args:
@@ -290,27 +256,31 @@ def verdict(ratio, at_most):
   Returns:
     One of VERDICTS.
   """
-  if ratio.interval.low is None or 2 * ratio.num_counted < ratio.num_pairs:
+  low, high = ratio.interval.low, ratio.interval.high
+  if verdicts.no_verdict(ratio.interval.n):
+    return 'no verdict'
+  if low == 0 and math.isinf(high):
     return 'undecided'
-  if ratio.interval.low > 1 and not ratio.num_only_method:
+  if low > 1:
     return 'contradicted'
-  if ratio.interval.high >= 1 or ratio.num_only_baseline:
+  if high >= 1:
     return 'not shown'
-  return 'reproduced' if ratio.ratio <= at_most else 'partly'
+  is_known = ratio.ratio is not None and not ratio.num_only_baseline
+  return 'reproduced' if is_known and ratio.ratio <= at_most else 'partly'
 
 
-def overall_verdict(verdicts):
+def overall_verdict(by_level):
   """One verdict for several levels: the common one, else 'partly' if any level agrees.
 
-  Undecided levels do not vote, but a claim that is reproduced at some levels, undecided at others,
-  holds 'partly' (added after results were seen, see experiments/results/maze/README.md). Different
-  verdicts without one that agrees with the claim are 'not shown' and 'contradicted': 'contradicted'
-  is what a reader must not miss.
+  Levels that are undecided or have no verdict do not vote, but a claim that is reproduced at some
+  levels only holds 'partly' (added after results were seen, see
+  experiments/results/maze/README.md). Different verdicts without one that agrees with the claim are
+  'not shown' and 'contradicted': 'contradicted' is what a reader must not miss.
   """
-  votes = {v for v in verdicts if v != 'undecided'}
+  votes = set(by_level) - {'undecided', 'no verdict'}
   if not votes:
-    return 'undecided'
-  if votes == {'reproduced'} and 'undecided' in verdicts:
+    return 'no verdict' if 'no verdict' in by_level else 'undecided'
+  if votes == {'reproduced'} != set(by_level):
     return 'partly'
   if len(votes) == 1:
     return votes.pop()
@@ -335,18 +305,20 @@ def paired_difference(values, baseline_values):
       mean=float(ours.mean()) if n else math.nan,
       baseline_mean=float(theirs.mean()) if n else math.nan,
       spread=float(max(ours.std(), theirs.std())) if n > 1 else math.nan,
-      num_pairs=n, num_higher=int((ours > theirs).sum()), num_lower=int((ours < theirs).sum()))
+      num_pairs=n, num_higher=int((ours > theirs).sum()), num_lower=int((ours < theirs).sum()),
+      interval=_interval(intervals.difference(
+          dict(enumerate(ours.tolist())), dict(enumerate(theirs.tolist()))).interval))
 
 
-OUTCOMES = ('better', 'worse', 'cannot tell')
+OUTCOMES = ('better', 'worse', 'cannot tell', 'no verdict')
 
 
 def outcome(pairs):
   """Judges whether a method ends higher than a baseline, by a rule of ours.
 
-  'better' and 'worse' need two seeds or more that all agree, and means that are more than twice the
-  spread apart. Between methods that do not differ (normal noise), 'better' still comes up in 11 %
-  of comparisons of two seeds, 4 % of three, 1 % of four.
+  'better' and 'worse' need five seeds, and a 95 % interval of the mean difference (Student's t,
+  paired by seed) that lies above or below 0: between methods that do not differ, either comes up in
+  2.5 % of comparisons.
 
   Args:
     pairs: a `PairedDifference`.
@@ -354,13 +326,13 @@ def outcome(pairs):
   Returns:
     One of OUTCOMES, and in a few words why.
   """
-  if pairs.num_pairs < 2:
-    return 'cannot tell', ('no seed' if not pairs.num_pairs else 'one seed') + ' to compare'
-  if pairs.num_pairs not in (pairs.num_higher, pairs.num_lower):
-    return 'cannot tell', 'the seeds disagree'
-  if abs(pairs.difference) <= 2 * pairs.spread:
-    return 'cannot tell', 'within the spread'
-  return ('better' if pairs.num_higher else 'worse'), 'all seeds agree, beyond the spread'
+  reason = verdicts.no_verdict(pairs.num_pairs)
+  if reason:
+    return 'no verdict', reason.removeprefix('no verdict: ')
+  if pairs.interval.low <= 0 <= pairs.interval.high:
+    return 'cannot tell', 'the interval holds 0'
+  return (('better', 'the interval is above 0') if pairs.interval.low > 0 else
+          ('worse', 'the interval is below 0'))
 
 
 def verdict_of_outcomes(outcomes):
@@ -374,11 +346,13 @@ def verdict_of_outcomes(outcomes):
 
   Returns:
     'reproduced' if all are better, 'partly' if some are and no more are worse, 'contradicted' if
-    more are worse than better, 'undecided' if nothing can be told of any, 'not measured' if there
-    are none.
+    more are worse than better, 'no verdict' if none has seeds enough, 'undecided' if nothing can be
+    told of any, 'not measured' if there are none.
   """
   if not outcomes:
     return 'not measured'
+  if set(outcomes) == {'no verdict'}:
+    return 'no verdict'
   num_better, num_worse = outcomes.count('better'), outcomes.count('worse')
   if num_better == len(outcomes):
     return 'reproduced'

@@ -2,10 +2,9 @@
 
 A run directory holds config.json, labels.json (which target transitions keep their action),
 sessions.jsonl (which versions trained from which step on), metrics.jsonl, events/ (the same for
-TensorBoard), checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (what the
-IDM says of the target's data, to be compared with the truth by somebody else: hidden actions are
-not in this process). Running `train` on it again goes on where it stopped; unevaluated.json says
-that it stopped in the middle of an evaluation, which comes first then.
+TensorBoard), checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (the IDM's
+labels of the target, to be compared with the truth elsewhere: hidden actions are not in this
+process). Running `train` on it again resumes it; unevaluated.json says that an evaluation is due.
 """
 
 import contextlib
@@ -25,10 +24,12 @@ from alpt_jax import (
     distributed,
     domains,
     events,
+    exposure,
     fields,
     label,
     methods,
     metrics,
+    pretraining,
     program,
     run_config,
     sharding,
@@ -47,9 +48,9 @@ POISONED = 77  # A loss is not finite; starting it again would end there again.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
-              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
+              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
 # In eval/, with the scores; no metrics.
-_PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon', 'most_frequent_action')
+_PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon', 'temperature', 'most_frequent_action')
 
 
 class Data(NamedTuple):
@@ -142,7 +143,8 @@ def make_streams(config, phase, specs, data):
       windows = data.choices[name].windows
       read = episodes.HeldWindows(read, windows, config.window)
       segments = sampling.labelled_windows(windows, config.window)
-    streams.append(pipeline.Stream(share.part, read, segments, share.environment, share.rows))
+    streams.append(pipeline.Stream(
+        share.part, read, segments, share.environment, share.rows, share.data))
   return streams
 
 
@@ -202,7 +204,7 @@ def check_config(config, workdir, digests, *, ignored=()):
     ignored: groups of keys that may differ beside those that never matter.
 
   Returns:
-    What config.json shall hold.
+    What config.json shall hold; `sharding.microbatch` is that of the file if the config has 0.
 
   Raises:
     ValueError: if config.json is there and differs in a key that matters; names all such keys.
@@ -212,16 +214,23 @@ def check_config(config, workdir, digests, *, ignored=()):
   if os.path.exists(path) and not config.allow_changed_config:
     try:
       with open(path) as f:
-        before = run_config.NEW_KEYS | fields.flatten(json.load(f))
-    except (ValueError, AttributeError) as error:
+        before = json.load(f)
+      run_config.upgrade(before)
+      before = fields.flatten(before)
+    except (ValueError, AttributeError, TypeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
                        '--config.workdir, or go on with --config.allow_changed_config=True.'
                        ) from error
+    microbatch = config.sharding.microbatch or before['sharding.microbatch']
+    content['sharding']['microbatch'] = microbatch
     now = fields.flatten(content)
+    free = {*_FREE_KEYS, *ignored}
     if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
-      ignored = (*ignored, 'cql')
+      free.add('cql')
+      if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
+        free.discard('num_steps')
     keys = sorted(k for k in before.keys() | now.keys()
-                  if not {k, k.split('.')[0]} & {*_FREE_KEYS, *ignored}
+                  if not {k, k.split('.')[0]} & free
                   and before.get(k) != now.get(k)
                   # Data that this phase does not read.
                   and (k in now or not k.startswith('data_digests.')))
@@ -244,7 +253,9 @@ class _Evaluation:
     self._acts = phase.agent
     self._mesh = sharding.make_mesh(
         devices=jax.local_devices()[:config.sharding.num_devices or None])
-    self._label = label.make_label_fn(networks.idm, specs[0], self._mesh) if phase.idm else None
+    self._label = phase.idm and label.make_label_fn(
+        networks.idm, specs[0], self._mesh,
+        microbatch=program.microbatch(config, specs[0], self._mesh))
     self._episodes = data.episodes[config.target]
     self._window, self._workdir = config.window, workdir
     self._num_windows = config.num_label_windows
@@ -253,7 +264,7 @@ class _Evaluation:
   def run(self, step, state):
     """Evaluates after `step` updates. Returns a flat dict."""
     networks = program.network_params(state)
-    if self._label is not None:
+    if self._label:
       params = jax.device_put(
           sharding.on_one_device(networks['idm']), sharding.replicated(self._mesh))
       labelled = label.predict_actions(self._label, params, self._episodes, window=self._window,
@@ -308,19 +319,31 @@ def _prepare(config, workdir):
     wandb_run.check_installed()
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   program.check_rows(config, phase, specs, mesh)
-  if config.init_from:
-    if phase.q:
-      raise ValueError(f'init_from is {config.init_from}; method {config.method!r} starts from '
-                       'scratch. Leave it empty.')
-    check_pretraining(config)
+  pretraining.check(config, workdir)
   with distributed.main_first():  # It indexes data that is new, for all.
     data = read_data(config, phase)
   streams = make_streams(config, phase, specs, data)
-  content = check_config(config, workdir, domains.digests(config, data.episodes))
+  digests = domains.digests(config, data.episodes)
+  pretraining.check_data(config, digests, data.choices)
+  content = check_config(config, workdir, digests)
+  if not phase.q:
+    config = _with_microbatch(config, specs[0], content)
   compiled = program.make_program(config, phase, specs, mesh)
   evaluation = _Evaluation(config, phase, compiled.networks, specs, data, workdir)
   return _Prepared(mesh, data, streams, program.window_of(config, phase), content, compiled,
                    evaluation)
+
+
+def _with_microbatch(config, spec, content):
+  """Returns the config with the size of microbatches that config.json shall hold; enters it there.
+
+  It is decided by the networks, or by the process that began the run, on any machine.
+  """
+  settings = content['sharding']
+  settings['microbatch'] = settings['microbatch'] or program.fitting_microbatch(config, spec)
+  config = config.copy_and_resolve_references()
+  config.sharding.microbatch = settings['microbatch']
+  return config
 
 
 class _Prepared(NamedTuple):
@@ -349,7 +372,7 @@ def _run(config, workdir, prepared, stop):
     if state is None:
       state = compiled.init(init_key)
       if config.init_from:
-        state = _initialise_from(config.init_from, state)
+        state = pretraining.initialise(config.init_from, state)
     start_step = int(state.step)
     postponed = stopping.Postponed(workdir)
     unevaluated = postponed.read(start_step) if distributed.is_main() else None
@@ -366,6 +389,7 @@ def _run(config, workdir, prepared, stop):
       # Not earlier: a mistake in the config must not bind the directory to that config.
       whole_files.write_json(os.path.join(workdir, 'config.json'), config_content)
       versions.record_session(workdir, start_step)
+      exposure.write(streams, list(data.episodes), config, window)
       for i, (name, choice) in enumerate(data.choices.items()):
         labels.write_choice(
             os.path.join(workdir, f'labels-{name}.json' if i else 'labels.json'), choice)
@@ -448,52 +472,3 @@ def _check_finite(scalars, step, batches):
         f'{wrong[0]} is {scalars[wrong[0]]}, seen at step {step}; the state is not saved, '
         f'older checkpoints are good. Windows of that step: {batches.describe(step - 1)}.')
   return scalars
-
-
-def check_pretraining(config):
-  """Refuses to start from a pretraining that does not go with this run.
-
-  Two reasons: it knew hidden actions of the target, as a source or by other labels; or it has other
-  networks in a way that the shapes of parameters do not show, e.g. the number of heads.
-
-  Args:
-    config: the run's, with `init_from`.
-
-  Raises:
-    FileNotFoundError, ValueError: naming the field that differs.
-  """
-  path = os.path.join(config.init_from, 'config.json')
-  if not os.path.exists(path):
-    raise FileNotFoundError(f'{path}: no such file. Give the run directory of a pretraining as '
-                            '--config.init_from.')
-  now = json.loads(config.to_json())
-  try:
-    with open(path) as f:
-      before = json.load(f)
-    targets = (before['target'], *before.get('other_targets', ()))
-    model_before = dict(before['model'])
-  except (ValueError, AttributeError, KeyError, TypeError) as error:
-    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Pretrain '
-                     'again, or choose another --config.init_from.') from error
-  if config.target not in targets:
-    raise ValueError(
-        f'{path}: target is {" and ".join(targets)}, this run has {config.target}, whose actions '
-        'the pretraining may have seen. Pretrain with that target, or name it in other_targets.')
-  limits = ('window', 'num_labels', 'label_seed', 'experiment', 'observation', 'dataset', 'runs')
-  keys = [key for key in limits if before.get(key) != now.get(key)]
-  # The same parameters can be trained with other dropout, and computed with in another type.
-  keys += [f'model.{key}' for key in now['model'] if not key.endswith(('dropout', 'dtype'))
-           and model_before.get(key) != now['model'][key]]
-  for key in keys:
-    group, _, name = key.rpartition('.')
-    there, here = ((tree[group] if group else tree).get(name) for tree in (before, now))
-    raise ValueError(f'{path}: {key} is {there}, this run has {here}. The labels and the networks '
-                     'of a finetuning are those of its pretraining.')
-
-
-def _initialise_from(directory, state):
-  """Takes the parameters of a pretraining; optimizers and step start anew (decision 9)."""
-  params = checkpoints.restore_params(
-      os.path.join(directory, 'checkpoints'), program.network_params(state))
-  return state.replace(**{name: getattr(state, name).replace(params=tree)
-                          for name, tree in params.items()})

@@ -60,27 +60,24 @@ def read_config(directory, *, data_dir=''):
     raise _damaged(path, error) from error
   try:
     digests = dict(content.pop('data_digests'))
-    for key, value in run_config.NEW_KEYS.items():
-      _set_default(content, key, value)
+    renamed = run_config.upgrade(content)
     config = ml_collections.ConfigDict(_with_tuples(content))
     config.data_dir = data_dir or config.data_dir
-    run_config.check_run(config)  # As when it was trained.
+    _, specs = run_config.check_run(config)  # As when it was trained.
   except (AttributeError, KeyError, TypeError) as error:
     raise _damaged(path, error) from error
+  if 'model.change_tokens' in renamed and not _is_patched(config.model, specs[0]):
+    config.model.change_tokens = False  # Under its old name it meant patches only.
   return config.lock(), digests
+
+
+def _is_patched(model, spec):
+  return spec.observation_kind == 'image' or spec.observation_kind == 'grid' and model.patch_size
 
 
 def _damaged(path, error):
   return ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Choose '
                     'another run, or restore it from a copy.')
-
-
-def _set_default(tree, key, value):
-  """Sets a dotted key of nested dicts if it is not there."""
-  *groups, name = key.split('.')
-  for group in groups:
-    tree = tree.setdefault(group, {})
-  tree.setdefault(name, value)
 
 
 def _with_tuples(tree):

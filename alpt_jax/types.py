@@ -101,6 +101,8 @@ class Batch(NamedTuple):
     action_weights: [B, T] float32; how much actions count as targets where `is_labelled`. None: 1.
     action_probabilities: [B, T, A] float32; the targets in place of `actions`, which then are
       inputs only. None: the actions. Data never has either: see `pseudo_labels`.
+    row: [B] int32; number of the window among all that a network trains on in an update, which
+      decides its random numbers. None outside of an update.
   """
   observations: Array
   actions: Array
@@ -112,6 +114,7 @@ class Batch(NamedTuple):
   is_terminal: Array = None
   action_weights: Array = None
   action_probabilities: Array = None
+  row: Array = None
 
 
 class Batches(NamedTuple):

@@ -67,6 +67,15 @@ def of_run(directory):
   return found
 
 
+def started(directory):
+  """When the first session of a run began, in seconds since 1970; None if that is not known."""
+  try:
+    with open(pathlib.Path(directory, SESSIONS), encoding='utf-8') as f:
+      return float(json.loads(f.readline())['time'])
+  except (FileNotFoundError, ValueError, KeyError, TypeError):
+    return None
+
+
 def as_text(versions):
   """E.g. 'flax 0.12.8, jax 0.10.2'."""
   return ', '.join(f'{name} {version}' for name, version in sorted(versions.items()))

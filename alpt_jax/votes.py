@@ -16,11 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import alpt, sharding, trust
+from alpt_jax import alpt, microbatches, sharding, trust
 
-# Windows of one call on each device. On a CPU, the desk IDM of Atari computes 4 x 64 in two thirds
-# of the time of 256; on other devices nothing was measured.
-ROWS = 64
+ROWS = 64  # Windows of one call on each device; not measured on accelerators.
 CALLS_READ_AHEAD = 4  # Whose frames are read while others are computed.
 CALLS_AHEAD = 4  # That the devices have to do while this process does something else.
 
@@ -84,7 +82,7 @@ def windows_of(num_transitions, window, stride):
 class VoteFn:
   """The compiled function behind `predict`."""
 
-  def __init__(self, idm, spec, mesh, *, rows=None):
+  def __init__(self, idm, spec, mesh, *, rows=None, microbatch=0):
     """Compiles at the first call.
 
     Args:
@@ -92,27 +90,38 @@ class VoteFn:
       spec: the `types.EnvironmentSpec` of what is labelled.
       mesh: from `sharding.make_mesh`, of this process's devices, which share the windows.
       rows: windows of one call, a multiple of the devices; None for `ROWS` on each.
+      microbatch: windows that a device computes at a time, at most, and as many frames as they
+        have; 0 for all.
     """
     rows = ROWS * mesh.size if rows is None else rows
     if rows % mesh.size:
       raise ValueError(f'rows is {rows}; expected a multiple of the {mesh.size} devices.')
     self.rows, self.num_actions = rows, spec.num_actions
     self._legal, self._idm, self._mesh = alpt.legal_actions([spec]), idm, mesh
+    self._microbatch = microbatch
     self._run = jax.jit(self._vote, static_argnames='window')
 
-  def tokenize(self, params, frames):
-    """Embeds all but the first of some frames [F + 1, ...]."""
-    parts = self._idm.apply({'params': params}, frames[None, 1:], frames[None, :-1],
-                            method='tokenize')
-    return parts[0]
+  def tokenize(self, params, frames, *, at_a_time=0):
+    """Embeds all but the first of some frames [F + 1, ...]; at most `at_a_time`, if not 0."""
+    def embed(frames):
+      now, before = frames
+      return self._idm.apply({'params': params}, now[None], before[None], method='tokenize')[0]
+
+    return microbatches.map_rows(
+        embed, (frames[1:], frames[:-1]),
+        microbatches.count([len(frames) - 1], size=at_a_time))
 
   def _vote(self, params, before, frames, num_frames, first, *, window):
-    parts = self.tokenize(params, frames)
+    parts = self.tokenize(params, frames, at_a_time=self._microbatch * (window + 1))
     parts = jnp.concatenate([before, parts.astype(before.dtype)])
-    windows = parts[first[:, None] + jnp.arange(window + 1)[None]]
-    windows = jax.lax.with_sharding_constraint(windows, sharding.rows(self._mesh))
-    probabilities = alpt.probabilities(
-        self._idm, params, windows, self._legal, is_tokenized=True)
+
+    def of_windows(first):
+      windows = parts[first[:, None] + jnp.arange(window + 1)[None]]
+      windows = jax.lax.with_sharding_constraint(windows, sharding.rows(self._mesh))
+      return alpt.probabilities(self._idm, params, windows, self._legal, is_tokenized=True)
+
+    probabilities = microbatches.map_rows(of_windows, first, microbatches.count(
+        [len(first)], size=self._microbatch, num_devices=self._mesh.size))
     return probabilities, jax.lax.dynamic_slice_in_dim(parts, num_frames, window)
 
   def start(self, params, frame, window):

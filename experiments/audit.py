@@ -23,6 +23,7 @@ from absl import flags
 from alpt_jax import (
     audit_run,
     compilation_cache,
+    program,
     report_audit,
     sharding,
     trained_idm,
@@ -54,7 +55,8 @@ def main():
   mesh = sharding.make_mesh(num_devices=1)
 
   def make_predict_fn(spec, stride):
-    vote_fn = votes.VoteFn(trained.idm, spec, mesh)
+    vote_fn = votes.VoteFn(
+        trained.idm, spec, mesh, microbatch=program.microbatch(trained.config, spec, mesh))
     return lambda episodes, numbers: votes.predict(
         vote_fn, trained.params, episodes, numbers, window=trained.config.window, stride=stride)
 

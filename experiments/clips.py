@@ -18,6 +18,7 @@ from alpt_jax import (
     clips_run,
     compilation_cache,
     label_run,
+    program,
     sharding,
     trained_idm,
     votes,
@@ -50,7 +51,8 @@ def main():
   mesh = sharding.make_mesh(num_devices=1)
 
   def make_predict_fn(spec):
-    vote_fn = votes.VoteFn(trained.idm, spec, mesh)
+    vote_fn = votes.VoteFn(
+        trained.idm, spec, mesh, microbatch=program.microbatch(trained.config, spec, mesh))
     return lambda episodes, numbers: votes.predict(
         vote_fn, trained.params, episodes, numbers, window=trained.config.window)
 

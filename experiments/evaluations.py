@@ -46,9 +46,14 @@ def check(content, step, own):
   _expect(content, 'step', step, '')
   if own.phase != 'pretrain' and own.train_dt:
     mode = own.evaluation.acting_mode if own.experiment == 'atari' else 'argmax'
-    for name, where in ((mode, content), (_MAIN[own.experiment], content.get(mode))):
-      if not isinstance(where, dict) or name not in where:
-        raise ValueError(f'has no {name}')
+    modes = [mode]
+    if (own.experiment == 'atari' and step == own.num_steps
+        and own.evaluation.sharpened_temperature):
+      modes.append('sharpened')
+    for mode in modes:
+      for name, where in ((mode, content), (_MAIN[own.experiment], content.get(mode))):
+        if not isinstance(where, dict) or name not in where:
+          raise ValueError(f'has no {name}')
   for mode in acting.MODES:
     if mode in content:
       _check_scores(content[mode], mode, own)

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from alpt_jax import alpt, domains, program, run_config, sharding, votes
+from alpt_jax import alpt, domains, microbatches, program, run_config, sharding, votes
 from alpt_jax.data import labelled_dataset, records, rlds
 from experiments import cli
 
@@ -31,10 +31,11 @@ _LABELLINGS = flags.DEFINE_integer('labellings', 3, 'Turns.', lower_bound=1)
 class _Bare:
   """The forward pass alone."""
 
-  def __init__(self, idm, params, spec, episodes, window):
+  def __init__(self, idm, params, spec, episodes, window, microbatch):
     self._params, self._legal = params, alpt.legal_actions([spec])
-    self._run = jax.jit(lambda params, observations: alpt.probabilities(
-        idm, params, observations, self._legal))
+    self._run = jax.jit(lambda params, observations: microbatches.map_rows(
+        lambda rows: alpt.probabilities(idm, params, rows, self._legal), observations,
+        microbatches.count([votes.ROWS], size=microbatch)))
     starts = np.linspace(0, episodes.num_transitions[0] - window, votes.ROWS).astype(int)
     self._windows = jax.device_put(np.stack([
         episodes.frames(0, start, start + window + 1) for start in starts.tolist()]))
@@ -64,9 +65,12 @@ def measure(config, strides, num_turns):
     raise ValueError(f'runs is {config.runs}; expected one, whose data is labelled.')
   source = records.Dataset(directory, spec)
   settings = labelled_dataset.Settings(spec.num_actions, spec.stored_actions)
-  vote_fn = votes.VoteFn(networks.idm, spec, sharding.make_mesh(num_devices=1))
+  mesh = sharding.make_mesh(num_devices=1)
+  microbatch = program.microbatch(config, spec, mesh)
+  vote_fn = votes.VoteFn(networks.idm, spec, mesh, microbatch=microbatch)
   lengths = np.concatenate([source.read(piece).num_transitions for piece in source.pieces(50)])
-  bare = _Bare(networks.idm, params, spec, source.read(source.pieces(1)[0]), window)
+  bare = _Bare(networks.idm, params, spec, source.read(source.pieces(1)[0]), window,
+               microbatch)
   result = {'transitions': int(lengths.sum()), 'strides': {}}
   for stride in strides:
     def predict(groups, stride=stride):

@@ -6,7 +6,9 @@ python -m experiments.reproduce --config=experiments/configs/paper.py:figure=2,p
 
 First says what it is going to do and about how long that takes; --dry_run ends there. Every run is
 a process of its own (experiments/train.py) with a directory of its own under `workdir`; what is
-finished is not done again, what was interrupted goes on. Writes results.json, results.csv,
+finished is not done again, what was interrupted goes on. What a finished run has to say is a small
+file in `workdir`/run_files, or in `study.results_dir`/runs: a run whose file is there is not done
+again on any machine. Writes results.json, results.csv,
 figure.png and report.html, and clips.json of a study of budgets; of a figure of the paper into a
 directory of its own, and into `workdir` figures.html and figures.json on all figures that are
 there. Two figures can be made side by side: what one trains, the other waits for.
@@ -37,7 +39,7 @@ from alpt_jax import (
     versions,
     whole_files,
 )
-from experiments import cli, estimates, runs, submission
+from experiments import cli, estimates, registration, run_files, runs, submission
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
 flags.adopt_module_key_flags(submission)
@@ -73,8 +75,8 @@ def plan(config):
 class _Workers:
   """Trains runs side by side, each on cores of its own, and shows how far they are."""
 
-  def __init__(self, config, todo):
-    self._config, self._runs = config, todo
+  def __init__(self, config, todo, writer):
+    self._config, self._runs, self._writer = config, todo, writer
     # One core a run, where there are runs enough: the number of threads decides how sums round.
     cores = sorted(os.sched_getaffinity(0)) if _CAN_PIN else [0]
     num_workers = min(config.study.num_workers or len(cores), len(todo))
@@ -103,7 +105,10 @@ class _Workers:
           pending = set(futures)
           while pending:
             done, pending = concurrent.futures.wait(pending, timeout=_POLL_SECONDS)
-            codes.update({futures[f]: f.result() for f in done})
+            for future in done:
+              run = futures[future]
+              codes[run] = future.result()
+              _write_run_file(self._config, self._writer, run, codes[run])
             num_finished = sum(code == 0 for code in codes.values())
             num_steps = self._num_steps_done()
             if num_steps > first_steps:  # Before, there is nothing to tell the time from.
@@ -182,13 +187,30 @@ class _Workers:
     return sum(runs.last_step(self._config, run) for run in self._runs)
 
 
-def gather(config, planned, failed):
+def _write_run_file(config, writer, run, code):
+  """Writes what a run that has ended has to say; nothing for one that was stopped."""
+  if code == 0:
+    writer.done(run)
+  elif _is_failure(code):
+    writer.failed(run, code, _last_line(_log(config, run)))
+
+
+def _is_failure(code):
+  return code not in (0, None, train.PREEMPTED)
+
+
+def _log(config, run):
+  return pathlib.Path(config.workdir, run.name, 'train.log')
+
+
+def gather(config, planned, failed, kept=None):
   """Returns the content of results.json; see `results_file`.
 
   Args:
     config: of the experiment.
     planned: list of `runs.Run`.
-    failed: the runs that failed in this session.
+    failed: the runs that failed.
+    kept: {run: its run file} of those that are not read from their directories; None for none.
   """
   figure = config.study.get('figure')
   return ({'figure': figure} if figure else {}) | {
@@ -197,7 +219,7 @@ def gather(config, planned, failed):
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'config': json.loads(config.to_json()), 'config_digest': runs.config_digest(config),
       'versions': versions.current(),
-  } | _study(config).gather(config, planned, failed)
+  } | _study(config).gather(config, planned, failed, kept or {})
 
 
 def _check_results(path, config):
@@ -211,7 +233,7 @@ def _check_results(path, config):
   except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise ValueError(f'{path}: not a results file. Move it away, or choose another '
                      '--config.workdir.') from error
-  if before != runs.config_digest(config):
+  if changes:
     more = f', and {len(changes) - _MAX_CHANGES} more' if len(changes) > _MAX_CHANGES else ''
     raise ValueError(f'{path}: is of config {before}, this one is {runs.config_digest(config)} '
                      f'({", ".join(changes[:_MAX_CHANGES])}{more}). Choose another '
@@ -236,16 +258,34 @@ def _last_line(path):
   return (path.read_text().strip().splitlines() or [''])[-1]
 
 
-def _finished(config, planned, missing):
-  """The runs that are trained to their ends; refuses runs of another config or other data."""
-  return [run for run in planned
-          if not set(missing) & set(runs.environments([run])) and runs.is_finished(config, run)]
+def _finished(config, planned, missing, digest):
+  """The runs that need no training; refuses runs of another config or other data.
+
+  Either their directories hold them, trained to their ends, or their run files say it all.
+  """
+  trained = [run for run in planned
+             if not set(missing) & set(runs.environments([run])) and runs.is_finished(config, run)]
+  files = run_files.read_all(config, planned, digest, missing)
+  done = {*trained, *run_files.taken(files, planned, lambda run: run in trained)}
+  return [run for run in planned if run in done]
 
 
-def _write(config, planned, failed):
-  """Writes results and report of what there is; returns the results."""
-  directory = runs.results_directory(config)
-  results = gather(config, planned, failed)
+def _write(config, planned, writer, registered):
+  """Writes run files, results and report of what there is; returns the results."""
+  directory, kept, failed = runs.results_directory(config), {}, []
+  for run in planned:
+    writer.done(run)
+  files = run_files.read_all(config, planned, registered and registered.digest)
+  for run, content in files.items():
+    if content['status'] == 'failed':
+      failed.append(run)
+    elif not runs.is_trained(config, run):
+      kept[run] = content
+  results = gather(config, planned, failed, kept)
+  results['notes'] = registration.notes(registered, files.values())
+  if registered:
+    results['registration'] = {'digest': registered.digest, 'study': registered.content['study']}
+    print('\n'.join(registration.lines(registered, files.values())))
   whole_files.write_json(directory / 'results.json', results)
   report.write_report(results, directory / 'report.html')
   report.write_csv(results, directory / 'results.csv')
@@ -273,36 +313,39 @@ def main(config):
     run_config.check_run(runs.run_config(config, run))
     runs.seconds(config, run)  # A damaged file, not after hours.
   submission.check(config, is_dry_run=_DRY_RUN.value)
+  registered = registration.start(config, planned)
+  digest = registered and registered.digest
+  writer = run_files.Writer(config, _study(config), digest)
   missing = estimates.missing_data(config, runs.environments(planned))
-  finished = _finished(config, planned, missing)
+  finished = _finished(config, planned, missing, digest)
   print('\n'.join(estimates.lines(config, planned, finished, missing)), flush=True)
   if not _DRY_RUN.value:
     _study(config).collect_data(config, planned)
     if missing:
-      finished = _finished(config, planned, ())
+      finished = _finished(config, planned, (), digest)
   todo = [run for run in planned if run not in finished]
   if submission.target_name():
     code = submission.submit(config, todo, submission.target_name(), is_dry_run=_DRY_RUN.value)
     if code is not None:
       if not _DRY_RUN.value:
         # Of what there is so far.
-        print('\n'.join(report.summary_lines(_write(config, planned, []))))
+        print('\n'.join(report.summary_lines(_write(config, planned, writer, registered))))
       return code
     todo = []
   if _DRY_RUN.value:
     return 0
   try:
-    codes = _Workers(config, todo).train_all() if todo else {}
+    codes = _Workers(config, todo, writer).train_all() if todo else {}
   except KeyboardInterrupt:
     print('Interrupted; what was trained is saved. The same command goes on from there.')
     return train.PREEMPTED
-  failed = [run for run, code in codes.items() if code not in (0, None, train.PREEMPTED)]
+  failed = [run for run, code in codes.items() if _is_failure(code)]
   for run, code in codes.items():
     if code is None and run.after in failed:
       print(f'{run.name}: not started, as {run.after.name} failed')
-  results = _write(config, planned, failed)
+  results = _write(config, planned, writer, registered)
   for run in failed:
-    log = workdir / run.name / 'train.log'
+    log = _log(config, run)
     print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
   print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '

@@ -10,14 +10,22 @@ import pathlib
 import re
 from typing import Any
 
+import ml_collections
+
 from alpt_jax import domains, fields, label_quality, methods, train, whole_files
+from alpt_jax import run_config as run_config_
 from experiments import cli
 from experiments import evaluations as evaluations_
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where and how fast results are made, not what they are.
 _PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')
-_SCORES_FORMAT = 2  # Of label_scores.json.
+_PLACES_OF_STUDY = ('num_workers', 'rates', 'results_dir', 'registration')
+# Of a run's config, what does not decide its numbers: `data_digests` says what data it read.
+_FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distributed', 'init_from',
+              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps',
+              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
+_SCORES_FORMAT = 3  # Of label_scores.json.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,10 +124,39 @@ def is_finished(config, run):
   return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(path)
 
 
+def is_trained(config, run):
+  """Whether the directory of a run says that it was trained to its end."""
+  return pathlib.Path(config.workdir, run.name, 'finished.json').exists()
+
+
 def own_labels(variant):
   """The changes of a study's variant that has `pseudo_labels` of its own; else none."""
   own = variant.get('pseudo_labels')
   return {'pseudo_labels': own.to_dict()} if own else {}
+
+
+def own_changes(variant, phase=''):
+  """What a study's variant changes in the config of its runs, beside method and sources.
+
+  Args:
+    variant: of the study; its `changes` are for all its runs, those under the name of a phase
+      ('pretrain', 'finetune') for the runs of that phase.
+    phase: of the run.
+
+  Returns:
+    {field: value or, of a group, {field: value}}; the phase's own last.
+  """
+  result = ml_collections.ConfigDict()
+  for name in ('changes', phase):
+    result = _merged(result, variant.get(name) or {})
+  return result.to_dict() | own_labels(variant)
+
+
+def _merged(first, second):
+  """A copy of a `ConfigDict` with the fields of another, group by group."""
+  merged = ml_collections.ConfigDict(first)
+  merged.update(second)
+  return merged
 
 
 def describe(variants):
@@ -132,8 +169,13 @@ def describe(variants):
 def _description(variant):
   words = [methods.METHODS[variant.method].description]
   for own in own_labels(variant).values():
-    words.append(', '.join(f'{key} {value}' for key, value in own.items()) + '.')
-  return ' Labels: '.join(words)
+    words.append('Labels: ' + ', '.join(f'{key} {value}' for key, value in own.items()) + '.')
+  for where, name in (('', 'changes'), ('Pretraining: ', 'pretrain'), ('Finetuning: ', 'finetune')):
+    own = variant.get(name)
+    if own:
+      words.append(where + ', '.join(
+          f'{key} {value}' for key, value in fields.flatten(own.to_dict()).items()) + '.')
+  return ' '.join(words)
 
 
 def of_budgets(config, variant, budgets):
@@ -165,10 +207,39 @@ def num_steps(config, run):
   return run.changes.get('num_steps', config.num_steps)
 
 
+def digest(content):
+  """Names what JSON can hold: 12 hex digits, whatever the order of keys and the spaces."""
+  text = json.dumps(content, sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def config_digest(config):
-  """Names the content of an experiment's config, without places: 12 hex digits."""
-  content = _without_places(json.loads(config.to_json()))
-  return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+  """Names the content of an experiment's config, without places: 12 hex digits.
+
+  Keys of `run_config.NEW_KEYS` at their defaults do not count: a key that comes later, and that no
+  one has set, leaves the digest as it was.
+  """
+  return digest(_without_defaults(fields.flatten(_without_places(json.loads(config.to_json())))))
+
+
+def _without_defaults(flat):
+  return {key: value for key, value in flat.items()
+          if key not in run_config_.NEW_KEYS or run_config_.NEW_KEYS[key] != value}
+
+
+def settings(config, run):
+  """Returns what decides the numbers of a run, beside its data, as {flat key: value}.
+
+  Keys of `run_config.NEW_KEYS` at their defaults are left out, as in `config_digest`. A run that
+  starts from another one has the digest of that one's settings as `init_from`.
+  """
+  own = run_config(config, run)
+  free = _FREE_KEYS if methods.phase_of(own.method, own.phase).q else (*_FREE_KEYS, 'cql')
+  flat = {key: value for key, value in fields.flatten(json.loads(own.to_json())).items()
+          if not {key, key.split('.')[0]} & set(free)}
+  if run.after is not None:
+    flat['init_from'] = digest(settings(config, run.after))
+  return _without_defaults(flat)
 
 
 def _without_places(content):
@@ -176,7 +247,7 @@ def _without_places(content):
   content = {key: value for key, value in content.items() if key not in _PLACE_KEYS}
   study = content.get('study', {})
   return content | {'study': {key: value for key, value in study.items()
-                              if key not in ('num_workers', 'rates')}}
+                              if key not in _PLACES_OF_STUDY}}
 
 
 def config_changes(before, config):
@@ -189,7 +260,7 @@ def config_changes(before, config):
   Returns:
     A list, e.g. of 'num_labels: 250 -> 25'.
   """
-  before, now = (fields.flatten(_without_places(content))
+  before, now = (_without_defaults(fields.flatten(_without_places(content)))
                  for content in (before, json.loads(config.to_json())))
   keys = sorted(before.keys() | now.keys())
   return [f'{key}: {before.get(key)} -> {now.get(key)}' for key in keys
@@ -297,15 +368,16 @@ def label_scores(config, run, truths):
 
   Returns:
     A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
-    `label_quality.describe`, None if the run has not labelled anything; with `clips` from
-    `label_quality.worth_labelling`, as many as `study.num_clips`; `problems`, a list of what is
-    missing, cannot be read or is of other data, and is not counted.
+    `label_quality.describe`, None if the run has not labelled anything; with
+    `clips` from `label_quality.worth_labelling`, as many as `study.num_clips`, and without
+    `by_episode`, which stands beside it; `problems`, a list of what is missing, cannot be read or
+    is of other data, and is not counted.
   """
   own = run_config(config, run)
   files = label_quality.files(own.workdir, last_step=own.num_steps)
   problems = _missing_labels(config, run, files)
   if not files:
-    return {'accuracy': {}, 'labelling': None, 'problems': problems}
+    return {'accuracy': {}, 'labelling': None, 'by_episode': None, 'problems': problems}
   key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
          'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
   num_clips = config.study.get('num_clips', 0)
@@ -320,19 +392,21 @@ def label_scores(config, run, truths):
     truth, domain = truths[own.target], domains.of(own)
     refused = label_quality.refused(files, truth)
     good = [f for f in files if f not in refused]
-    labelling = None
+    labelling = by_episode = None
     if files[-1] in good:
       spec = domain.spec(own, own.target)
       labelling = label_quality.describe(files[-1], truth, spec, domain.action_names(own))
+      by_episode = labelling.pop('by_episode')
       if num_clips:
         labelling['clips'] = label_quality.worth_labelling(files[-1], truth, spec, num_clips)
-    kept = {'key': key, 'labelling': labelling,
+    kept = {'key': key, 'labelling': labelling, 'by_episode': by_episode,
             'accuracy': list(label_quality.score_labels(good, truth).items())}
     if refused:
       problems += refused.values()
     else:
       whole_files.write_json(path, kept)
-  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling'], 'problems': problems}
+  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling'],
+          'by_episode': kept['by_episode'], 'problems': problems}
 
 
 def _missing_labels(config, run, files):

@@ -10,7 +10,7 @@ import os
 from alpt_jax import domains, label_quality, methods, versions
 from alpt_jax.data import rlds
 from alpt_jax.envs import atari_scores
-from experiments import collect_atari, runs
+from experiments import collect_atari, run_files, runs
 
 
 def plan(config):
@@ -40,33 +40,52 @@ def _part(config, part, target, seed, **changes):
   """The runs of all variants of one part of the study."""
   study, planned = config.study[part], []
   for name, variant in study.variants.items():
-    is_pretrained = methods.METHODS[variant.method].pretrain is not None
+    phase = variant.get('phase', 'finetune')
+    is_pretrained = phase == 'finetune' and methods.METHODS[variant.method].pretrain is not None
     common = changes | dict(
         method=variant.method, seed=seed, label_seed=seed,
-        eval_every_steps=study.eval_every_steps) | runs.own_labels(variant)
+        eval_every_steps=study.eval_every_steps)
     if not methods.METHODS[variant.method].is_action_limited:  # One run stands for all budgets.
       common['num_labels'] = config.num_labels
     own = dict(target=target, other_targets=(),
                sources=tuple(s for s in variant.sources if s != target))
     pretraining = None
     if is_pretrained:
-      before, where = own, target
-      if variant.get('shared'):  # Section 5.4: one pretraining for all targets.
-        first, *others = study.targets
-        before, where = dict(target=first, other_targets=tuple(others), sources=tuple(
-            s for s in variant.sources if s not in study.targets)), 'all'
-      pretraining = runs.Run(
-          f"{part}-pretrain-{where}-{common['num_labels']}-{name}-seed{seed}", name,
-          _with_equal_shares(config, common | before | _of_phase(config, 'pretrain')
-                             | dict(phase='pretrain', num_steps=study.pretrain_steps)), part=part)
+      pretraining = _pretraining(config, part, target, seed, common | own, study, name)
       planned.append(pretraining)
     # Who is not pretrained gets the steps of both, to be compared after as many of either kind.
     num_steps = study.num_steps + (0 if is_pretrained or part == 'score' else study.pretrain_steps)
+    last = common | own | _of_phase(config, phase) | dict(phase=phase, num_steps=num_steps)
+    if phase == 'joint':
+      last = _with_equal_shares(config, last)
     planned.append(runs.Run(
         f"{part}-{target}-{common['num_labels']}-{name}-seed{seed}", name,
-        common | own | _of_phase(config, 'finetune') | dict(phase='finetune', num_steps=num_steps),
-        after=pretraining, part=part))
+        last | runs.own_changes(variant, phase), after=pretraining, part=part))
   return planned
+
+
+def _pretraining(config, part, target, seed, changes, study, name):
+  """The pretraining that a variant's run starts from: its own, or that of another variant.
+
+  What is trained twice in the same way is trained once: `pretraining` of a variant names the
+  variant whose pretraining it takes.
+  """
+  variant = study.variants[name]
+  of = variant.get('pretraining') or name
+  if of not in study.variants:
+    raise ValueError(f'study.{part}.variants.{name}.pretraining is {of!r}; expected the name of a '
+                     f'variant: {", ".join(study.variants)}.')
+  before, where, first = study.variants[of], target, {}
+  if before.get('shared'):  # Section 5.4: one pretraining for all targets.
+    target, *others = study.targets
+    where, first = 'all', dict(target=target, other_targets=tuple(others))
+  first |= dict(method=before.method, sources=tuple(
+      s for s in before.sources if s not in (study.targets if first else (target,))))
+  return runs.Run(
+      f"{part}-pretrain-{where}-{changes['num_labels']}-{of}-seed{seed}", of,
+      _with_equal_shares(config, changes | first | _of_phase(config, 'pretrain')
+                         | dict(phase='pretrain', num_steps=study.pretrain_steps))
+      | runs.own_changes(before, 'pretrain'), part=part)
 
 
 def _with_equal_shares(config, changes):
@@ -104,13 +123,14 @@ def collect_data(config, planned):
   collect_atari.main(config, sorted(_games(planned)))
 
 
-def gather(config, planned, failed):
+def gather(config, planned, failed, kept):
   """Collects what the runs have written.
 
   Args:
     config: of the experiment.
     planned: list of `runs.Run`.
     failed: the runs that failed in this session.
+    kept: {run: its run file} of those that are not read from their directories.
 
   Returns:
     The part of results.json that is about games; see `results_file`.
@@ -131,27 +151,22 @@ def gather(config, planned, failed):
   is_shown, episodes = set(), {}
   for run in planned:
     target = run.changes['target']
+    if run in kept:
+      result['rows'] += run_files.rows(kept[run])
+      result['runs'].append(run_files.shown(kept[run]))
+      _add_baselines(result['games'][target], kept[run]['confusion'])
+      continue
     own = runs.run_config(config, run)
     scores = runs.label_scores(config, run, truths)
-    for step, evaluation in runs.evaluations(config, run).items():
-      played = evaluation.get(own.evaluation.acting_mode, {})
-      result['rows'].append(_identity(run, own) | {
-          'step': step, 'frames': step * (
-              own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
-          'label_accuracy': scores['accuracy'].get(step),
-          **{f'sampled/{name}': played.get(name) for name in (
-              'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes', 'num_cut',
-              'most_frequent_share', 'longest_run')}})
+    result['rows'] += rows(config, run, scores['accuracy'])
     status = runs.status(config, run, failed)
-    result['runs'].append(_identity(run, own) | {
+    result['runs'].append(identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
         'num_steps': runs.num_steps(config, run),
         'damaged': runs.damaged(config, run) + scores['problems'],
         'versions': versions.of_run(own.workdir)})
     labelling = scores['labelling']
-    if labelling and result['games'][target]['chance_accuracy'] is None:
-      # Of the first run with labels; which actions are hidden hardly differs between runs.
-      result['games'][target] |= label_quality.baselines(labelling['confusion'])
+    _add_baselines(result['games'][target], labelling)
     # The first seed that is done stands for the others.
     setting = run.part, run.variant, target, own.num_labels
     if status == 'done' and own.phase == 'finetune' and setting not in is_shown:
@@ -167,7 +182,35 @@ def gather(config, planned, failed):
   return result
 
 
-def _identity(run, own):
+def rows(config, run, accuracy):
+  """Returns the rows of a run, one an evaluation.
+
+  Args:
+    config: of the experiment.
+    run: a `runs.Run`.
+    accuracy: {step: share of the hidden actions that are labelled right}.
+  """
+  found, own = [], runs.run_config(config, run)
+  for step, evaluation in runs.evaluations(config, run).items():
+    played = evaluation.get(own.evaluation.acting_mode, {})
+    found.append(identity(run, own) | {
+        'step': step, 'frames': step * (
+            own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
+        'label_accuracy': accuracy.get(step),
+        **{f'sampled/{name}': played.get(name) for name in (
+            'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes', 'num_cut',
+            'most_frequent_share', 'longest_run')}})
+  return found
+
+
+def _add_baselines(game, labelling):
+  """Of the first run with labels; which actions are hidden hardly differs between runs."""
+  if labelling and game['chance_accuracy'] is None:
+    game |= label_quality.baselines(labelling['confusion'])
+
+
+def identity(run, own):
+  """What tells a run from others, in the results; `own` is its config."""
   return {'run': run.name, 'method': run.variant, 'part': run.part, 'phase': own.phase,
           'target': own.target, 'sources': list(own.sources), 'seed': own.seed,
           'num_labels': own.num_labels}

@@ -5,7 +5,7 @@ import os
 from alpt_jax import versions
 from alpt_jax.data import rlds
 from alpt_jax.envs import maze, maze_anchors
-from experiments import collect, runs
+from experiments import collect, run_files, runs
 
 
 def plan(config):
@@ -23,7 +23,7 @@ def plan(config):
           '-'.join((observation, *map(str, changes.values()), name, f'seed{seed}')), name,
           changes | dict(
               method=variant.method, observation=observation, target=target,
-              sources=variant.sources, seed=seed, label_seed=seed) | runs.own_labels(variant))
+              sources=variant.sources, seed=seed, label_seed=seed) | runs.own_changes(variant))
       for observation in study.observations
       for seed, target in zip(study.seeds, study.targets, strict=True)
       for name, variant in study.variants.items()
@@ -36,13 +36,14 @@ def collect_data(config, planned):
   collect.main(config)
 
 
-def gather(config, planned, failed):
+def gather(config, planned, failed, kept):
   """Collects what the runs have written.
 
   Args:
     config: of the experiment.
     planned: list of `runs.Run`.
     failed: the runs that failed in this session.
+    kept: {run: its run file} of those that are not read from their directories.
 
   Returns:
     The part of results.json that is about mazes; see `results_file`.
@@ -60,13 +61,16 @@ def gather(config, planned, failed):
     result['budgets'] = list(config.study.budgets)
   truths, is_shown = {}, set()
   for run in planned:
+    if run in kept:
+      result['rows'] += run_files.rows(kept[run])
+      result['runs'].append(run_files.shown(kept[run]) | {'rollout': None})
+      continue
     observation = run.changes['observation']
     if observation not in truths:
       truths[observation] = runs.Truths(runs.run_config(config, run))
     scores = runs.label_scores(config, run, truths[observation])
     own = runs.run_config(config, run)
-    rows, rollout = _read_rows(own, config, run, scores['accuracy'])
-    result['rows'] += rows
+    result['rows'] += rows(config, run, scores['accuracy'])
     status = runs.status(config, run, failed)
     # The first target that is done stands for the others.
     setting = observation, run.variant, own.num_labels
@@ -76,15 +80,16 @@ def gather(config, planned, failed):
           runs.shown_labelling(
               run, own, f"{result['methods'][run.variant]['label']} ({observation})",
               scores['labelling']))
-    result['runs'].append(_identity(run, own) | {
+    result['runs'].append(identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
-        'num_steps': config.num_steps, 'rollout': rollout,
+        'num_steps': config.num_steps, 'rollout': _rollout(config, run),
         'damaged': runs.damaged(config, run) + scores['problems'],
         'versions': versions.of_run(os.path.join(config.workdir, run.name))})
   return result
 
 
-def _identity(run, own):
+def identity(run, own):
+  """What tells a run from others, in the results; `own` is its config."""
   names = ('observation', 'target', 'seed', 'num_labels')
   return ({'run': run.name, 'method': run.variant} | {name: own[name] for name in names}
           | {'sources': list(own.sources)})
@@ -102,17 +107,28 @@ def _describe_maze(name, role, config):
   }
 
 
-def _read_rows(own, config, run, accuracy):
-  """Returns the rows of a run, one an evaluation, and the paths of its last one."""
-  rows, rollout = [], None
+def rows(config, run, accuracy):
+  """Returns the rows of a run, one an evaluation.
+
+  Args:
+    config: of the experiment.
+    run: a `runs.Run`.
+    accuracy: {step: share of the hidden actions that are labelled right}.
+  """
+  found, own = [], runs.run_config(config, run)
   for step, scores in runs.evaluations(config, run).items():
-    row = _identity(run, own) | {'step': step, 'frames': step * own.batch_size * own.window,
-                            'label_accuracy': accuracy.get(step)}
+    row = identity(run, own) | {'step': step, 'frames': step * own.batch_size * own.window,
+                                'label_accuracy': accuracy.get(step)}
     for mode in ('argmax', 'sampled'):
       for name in ('success_500', 'success_50', 'spl', 'mean_steps'):
         row[f'{mode}/{name}'] = scores.get(mode, {}).get(name)
-    rows.append(row)
-    if 'paths' in scores:
-      rollout = {'acting': 'argmax', 'target': run.changes['target'],
-                 'episodes': scores['paths']['argmax']}
-  return rows, rollout
+    found.append(row)
+  return found
+
+
+def _rollout(config, run):
+  """The paths of the last evaluation that has some; else None."""
+  with_paths = [scores['paths'] for scores in runs.evaluations(config, run).values()
+                if 'paths' in scores]
+  return {'acting': 'argmax', 'target': run.changes['target'],
+          'episodes': with_paths[-1]['argmax']} if with_paths else None

@@ -13,8 +13,7 @@ import torch
 import transformers
 from torch.nn import functional
 
-from alpt_jax import discretize, types
-from alpt_jax.networks import tokens
+from alpt_jax import discretize, flops, types
 
 
 class _Network(torch.nn.Module):
@@ -30,7 +29,7 @@ class _Network(torch.nn.Module):
     """
     super().__init__()
     d = network.d_model
-    self.num_patches = tokens.num_observation_tokens(network.spec, patch_size=network.patch_size)
+    self.num_patches = flops.num_tokens(network)
     observation_size = torch.Size(network.spec.observation_shape).numel()
     self.embed = torch.nn.Linear(observation_size // self.num_patches, d)
     self.gpt2 = transformers.GPT2Model(transformers.GPT2Config(
@@ -51,7 +50,7 @@ class _Network(torch.nn.Module):
 class _InverseDynamicsModel(_Network):
 
   def __init__(self, network, window):
-    num_patches = tokens.num_observation_tokens(network.spec, patch_size=network.patch_size)
+    num_patches = flops.num_tokens(network)
     super().__init__(network, (window + 1) * num_patches + window, [network.spec.num_actions])
     self.queries = torch.nn.Parameter(torch.zeros(window, network.d_model))
 
@@ -71,7 +70,7 @@ class _DecisionTransformer(_Network):
 
   def __init__(self, network):
     spec, d = network.spec, network.d_model
-    num_patches = tokens.num_observation_tokens(spec, patch_size=network.patch_size)
+    num_patches = flops.num_tokens(network)
     num_returns = discretize.num_return_bins(spec.return_low, spec.return_high)
     super().__init__(network, network.num_steps * (num_patches + 3),
                      [num_returns, spec.num_actions])

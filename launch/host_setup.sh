@@ -3,7 +3,7 @@
 #
 # bash launch/host_setup.sh     from the directory with the code. By environment variables:
 #   ALPT_HOME     where the Python environment goes; ~/alpt.
-#   ALPT_PYTHON   Python 3.11 or later to make it with; found, or got with uv, if empty.
+#   ALPT_PYTHON   Python 3.11 to make it with; found, or got with uv, if empty.
 #   ALPT_STORAGE  'gs://bucket' or 'server:/share', mounted at ALPT_MOUNT_POINT; nothing if empty.
 #   ALPT_LOCKFILE  of libtpu; /tmp/libtpu_lockfile.
 # Prints the interpreter's path as its last line.
@@ -82,15 +82,16 @@ make_environment() {  # Of the pinned requirements, and jax[tpu] at the same ver
   rm -rf "$environment"  # Half of one.
   mkdir -p "$home"
   local python=${ALPT_PYTHON:-} candidate
-  for candidate in python3.11 python3.12 python3.13 python3; do
+  for candidate in python3.11 python3; do  # On later ones the requirements do not install.
     if [[ -z $python ]] && command -v "$candidate" > /dev/null &&
-        "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+        "$candidate" -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null
+    then
       python=$candidate
     fi
   done
   if [[ -n $python ]]; then
     "$python" -m venv "$environment" >&2
-  else  # Images of TPU VMs have Python 3.10.
+  else  # E.g. images of TPU VMs, which have Python 3.10.
     python3 -m pip install --quiet --user uv >&2
     python3 -m uv venv --quiet --seed --python 3.11 "$environment" >&2
   fi

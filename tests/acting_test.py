@@ -68,9 +68,9 @@ class ChooseReturnTest(parameterized.TestCase):
 
 class ChooseActionTest(parameterized.TestCase):
 
-  def choose(self, logits, legal, rule, is_greedy=False):
-    return acting.choose_action(
-        many(logits), jnp.array(legal), jax.random.key(0), rule=rule, is_greedy=is_greedy)
+  def choose(self, logits, legal, rule, is_greedy=False, **options):
+    return acting.choose_action(many(logits), jnp.array(legal), jax.random.key(0), rule=rule,
+                                is_greedy=is_greedy, **options)
 
   def test_paper_samples_the_legal_actions(self):
     draws = self.choose([1., 50., 0., 2.], [True, False, True, True], 'paper')
@@ -100,9 +100,30 @@ class ChooseActionTest(parameterized.TestCase):
     draws = self.choose([1., 50., 0., 2.], [True, False, True, True], rule, is_greedy=True)
     np.testing.assert_array_equal(draws, np.full(N, 3))
 
+  @parameterized.parameters('paper', 'imitate')
+  def test_a_temperature_of_a_third_cubes_the_probabilities(self, rule):
+    # Odds 1 : 2 : 3, which become 1 : 8 : 27; the illegal one keeps none.
+    draws = self.choose(np.log([1., 2., 9., 3.]), [True, True, False, True], rule,
+                        temperature=1 / 3)
+    assert_frequencies(draws, [1., 8., 0., 27.])
+
+  def test_a_temperature_changes_nothing_about_what_the_release_samples_from(self):
+    # The upper half are the last two, 1 : 2, which become 1 : 4.
+    draws = self.choose(np.log([1., 2., 3., 6.]), [True] * 4, 'release', temperature=.5)
+    assert_frequencies(draws, [0., 0., 1., 4.])
+
   @parameterized.parameters(*acting.RULES)
-  def test_illegal_actions_are_never_taken_however_unlikely_the_others(self, rule):
-    draws = self.choose([1e4, 1e4, -1e4, -1e4 - 1.], [False, False, True, True], rule)
+  def test_a_temperature_of_1_draws_the_same_and_arg_max_has_none(self, rule):
+    logits, legal = [1., 50., 0., 2.], [True, False, True, True]
+    np.testing.assert_array_equal(
+        self.choose(logits, legal, rule, temperature=1.), self.choose(logits, legal, rule))
+    np.testing.assert_array_equal(
+        self.choose(logits, legal, rule, is_greedy=True, temperature=9.), np.full(N, 3))
+
+  @parameterized.product(rule=acting.RULES, temperature=(1., 1 / 3, 100.))
+  def test_illegal_actions_are_never_taken_however_unlikely_the_others(self, rule, temperature):
+    draws = self.choose([1e4, 1e4, -1e4, -1e4 - 1.], [False, False, True, True], rule,
+                        temperature=temperature)
     self.assertEqual(set(np.unique(draws)) - {2, 3}, set())
 
   def test_unknown_rule(self):
@@ -179,14 +200,15 @@ class ActTest(parameterized.TestCase):
     self.assertGreater(len(np.unique(actions)), 1)
     self.assertGreater(len(np.unique(returns)), 1)
 
-  @parameterized.parameters(('current', False), ('current', True), ('first', False), ('all', True))
-  def test_embedding_frames_once_changes_nothing(self, return_tokens, frame_changes):
+  @parameterized.parameters(('current', False), ('current', True), ('first', False), ('all', True),
+                            ('current', False, 'conv'), ('all', True, 'conv'))
+  def test_embedding_frames_once_changes_nothing(self, return_tokens, change_tokens, kind='patch'):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
         num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
     dt = models.DecisionTransformer(spec, self.T, num_layers=2, num_heads=2, d_model=8,
                                     patch_size=4, return_tokens=return_tokens,
-                                    frame_changes=frame_changes)
+                                    change_tokens=change_tokens, tokenizer_kind=kind)
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2 * self.T + 1, 16, 8, 8, 1), np.uint8)
     ids = np.zeros((1, self.T), np.int32)

@@ -23,6 +23,14 @@ class ShiftTest(absltest.TestCase):
     self.assertGreater(len(offsets), 15)  # Of 25; windows move each by its own amount.
     self.assertTrue({y for y, _ in offsets} == {x for _, x in offsets} == set(range(5)))
 
+  def test_shift_of_a_window_depends_on_its_number_and_not_on_other_windows(self):
+    images = jnp.asarray(np.random.default_rng(0).integers(1, 256, (9, 2, 9, 9, 1)), jnp.uint8)
+    together = augmentation.shift(jax.random.key(0), images, max_shift=4)
+    numbers = np.array([7, 2, 5])
+    some = augmentation.shift(
+        jax.random.key(0), images[numbers], jnp.asarray(numbers), max_shift=4)
+    np.testing.assert_array_equal(some, together[numbers])
+
   def test_kinds(self):
     self.assertIsNone(augmentation.make('none'))
     images = jnp.ones((2, 3, 84, 84, 1), jnp.uint8)

@@ -4,10 +4,13 @@ import json
 import pathlib
 import tempfile
 
+import numpy as np
 from absl.testing import absltest, parameterized
 
+from alpt_jax.data import records
 from experiments import collect
 from experiments.configs import maze
+from tests import maze_data
 
 
 class CollectTest(parameterized.TestCase):
@@ -32,6 +35,15 @@ class CollectTest(parameterized.TestCase):
   def test_mazes_of_a_config_are_named_once(self):
     self.assertEqual(collect.dataset_names(maze.get_config('desk')), [
         'maze-20-blocks:10-seed0', 'maze-20-blocks:10-seed100', 'maze-20-tunnel-seed100'])
+
+  def test_recorded_mazes_say_which_actions_were_drawn_at_random(self):
+    config = maze_data.config('unused')
+    for name in collect.dataset_names(config):
+      directory = pathlib.Path(config.data_dir, name)
+      draws = np.concatenate(records.random_draws(directory))
+      # Of the 0.5, and nothing else: mazes are recorded from where the goal can be reached.
+      self.assertAlmostEqual(draws.mean(), config.collect.epsilon,
+                             delta=4 * np.sqrt(.25 / len(draws)))
 
 
 if __name__ == '__main__':

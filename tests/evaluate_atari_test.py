@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import subprocess
 import sys
 from unittest import mock
@@ -94,9 +95,9 @@ def breakout():
 class AtariEvaluatorTest(parameterized.TestCase):
 
   @parameterized.parameters(
-      (dict(return_tokens='current', frame_changes=True), False),
+      (dict(return_tokens='current', change_tokens=True), False),
       (dict(return_tokens='first'), True),
-      (dict(return_tokens='all', frame_changes=True), False))
+      (dict(return_tokens='all', change_tokens=True), False))
   def test_does_what_the_plain_way_does(self, options, earns):
     dt, params = make_transformer('SpaceInvaders', **options)
     scores, episodes = evaluate_atari.AtariEvaluator(
@@ -206,6 +207,23 @@ class AtariEvaluatorTest(parameterized.TestCase):
         evaluator.run(preferences, acting_mode=acting_mode)
     self.assertGreaterEqual(len(sent), 3 * 40)
     self.assertEqual(set(sent), set(legal.tolist()))
+
+  def test_sharpened_games_are_those_of_the_logits_divided(self):
+    # The same numbers are drawn: of four times the logits, or with a temperature of 1/4.
+    logits = np.random.default_rng(0).integers(-8, 9, size=18).astype(np.float32) / 8
+    sharpened, _ = breakout().run(logits, acting_mode='sharpened', temperature=.25)
+    plain, _ = breakout().run(4 * logits)
+    self.assertEqual((sharpened['acting_mode'], sharpened['temperature']), ('sharpened', .25))
+    for name in ('scores', 'lengths', 'game', 'seed', 'num_episodes', 'acting_rule'):
+      self.assertEqual(sharpened[name], plain[name])
+    self.assertNotIn('temperature', plain)
+    self.assertNotEqual(breakout().run(logits)[0]['lengths'], sharpened['lengths'])
+
+  @parameterized.parameters(('sharpened', 0.), ('sharpened', math.inf), ('sharpened', math.nan),
+                            ('sharpened', -1.), ('sampled', .5), ('argmax', .5))
+  def test_temperature_that_is_none(self, acting_mode, temperature):
+    with self.assertRaisesRegex(ValueError, f'temperature is {temperature} in mode'):
+      breakout().run(UNIFORM, acting_mode=acting_mode, temperature=temperature)
 
   def test_scores_are_json_and_say_how_they_came_about(self):
     scores, episodes = breakout().run(UNIFORM, seed=1)
@@ -356,6 +374,10 @@ class QNetworkTest(parameterized.TestCase):
     all_taken = [*taken, *(e['actions'].tolist() for e in others)]
     self.assertLen({tuple(actions) for actions in all_taken}, 6)
     self.assertEqual((scores['epsilon'], scores['acting_rule']), (1., 'epsilon-greedy'))
+
+  def test_has_nothing_to_sharpen(self):
+    with self.assertRaisesRegex(ValueError, "acting_mode is 'sharpened', and rule 'epsilon-gr"):
+      self.play(acting_mode='sharpened')
 
   def test_arg_max_explores_nothing_and_plays_one_episode(self):
     (scores, (episode,)), (_, (greedy, *_)) = (

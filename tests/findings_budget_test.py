@@ -13,24 +13,25 @@ WITHOUT, WITH = (.2, .5, .9), (.8, .92, .95)  # Mean label accuracies; seeds are
 
 
 def make_line(*means, std=.1, budgets=(10, 100, 1000, 10_000)):
-  """A line with these means, of two runs each, with the same spread."""
-  return findings_budget.line({b: [m - std, m + std] for b, m in zip(budgets, means, strict=True)})
+  """A line with these means, of six runs each, with the same spread."""
+  return findings_budget.line(
+      {b: [m - std, m + std] * 3 for b, m in zip(budgets, means, strict=True)})
 
 
-def make_maze_results():
-  """Two seeds of DT1-IDM and of ALPT with three numbers of labels, and of an oracle with one."""
+def make_maze_results(num_seeds=2):
+  """Seeds of DT1-IDM and of ALPT with three numbers of labels, and of an oracle with one."""
   results = report_test.make_results()
   results |= dict(budgets=list(BUDGETS), runs=[], rows=[])
   for name, means in (('dt1_idm', WITHOUT), ('alpt_blocked', WITH), ('oracle', (None,))):
     for budget, mean in zip(BUDGETS, means, strict=False):
-      for seed in range(2):
+      for seed in range(num_seeds):
         sources = list(results['mazes'])[:1] if name == 'alpt_blocked' else []
         identity = dict(run=f'grid-{budget}-{name}-seed{seed}', method=name, observation='grid',
-                        target=list(results['mazes'])[1 + seed], sources=sources, seed=seed,
+                        target=list(results['mazes'])[1 + seed % 2], sources=sources, seed=seed,
                         num_labels=budget)
         results['runs'].append(identity | dict(status='done', seconds=10., num_steps=20))
         for step, share in ((10, .5), (20, 1.)):
-          accuracy = None if mean is None else share * mean + (.01, -.01)[seed]
+          accuracy = None if mean is None else share * mean + (.01, -.01)[seed % 2]
           results['rows'].append(identity | {
               'step': step, 'frames': step, 'label_accuracy': accuracy,
               'argmax/success_500': .99 if mean is None else accuracy - .1})
@@ -66,27 +67,18 @@ class RulesTest(parameterized.TestCase):
       ((.95, .2, .85, .9), 1000),  # A lucky one does not count.
       ((.99, .99, .99, .5), 10))  # Better than the largest is enough, too.
   def test_enough_is_where_all_larger_ones_are_within_the_spread(self, means, expected):
-    self.assertEqual(findings_budget.enough(make_line(*means)), expected)
+    self.assertEqual(findings_budget.enough(make_line(*means)), (expected, ''))
 
-  def test_one_run_has_no_spread(self):
-    self.assertIsNone(findings_budget.enough(findings_budget.line({5: [.1, .2], 50: [.5]})))
+  def test_enough_needs_five_seeds_of_every_number(self):
+    found = findings_budget.enough(findings_budget.line({5: [.1, .2], 50: [.5] * 5}))
+    self.assertEqual(found, (None, 'no verdict: 2 of 5 seeds'))
 
-  @parameterized.parameters(
-      (.5, 100., 'about'),  # As measured.
-      (.3, 10 ** 1.5, 'about'),  # Half way from .1 to .5: half way from 10 to 100, as factors.
-      (.95, 10_000., 'more than'), (.1, 10., 'at most'), (.05, 10., 'at most'),
-      (.8, 10 ** 2.75, 'about'))  # Three quarters of .5 to .9; that it falls later does not matter.
-  def test_equivalent_is_interpolated_and_never_beyond_what_was_tried(
-      self, level, num_labels, relation):
-    found = findings_budget.equivalent(make_line(.1, .5, .9, .6), level)
-    self.assertAlmostEqual(found.num_labels, num_labels)
-    self.assertEqual(found.relation, relation)
-
-  @parameterized.parameters(.3, .25)
-  def test_a_level_that_needs_no_labels_is_not_compared(self, level):
-    found = findings_budget.equivalent(make_line(.1, .5, .9, .6), level, floor=.3)
+  @parameterized.parameters(.8, .81, .95)
+  def test_nothing_is_enough_if_no_labels_do_as_well(self, floor):
+    found = findings_budget.enough(make_line(.1, .5, .85, .9), floor)
     self.assertIsNone(found.num_labels)
-    self.assertIn('needs no labels', found.reason)
+    self.assertIn('not above what needs no labels', found.reason)
+    self.assertEqual(findings_budget.enough(make_line(.1, .5, .85, .9), .79).num_labels, 1000)
 
 
 class ResultsTest(absltest.TestCase):
@@ -113,16 +105,26 @@ class ResultsTest(absltest.TestCase):
     found = findings_budget.worths(results, group)
     self.assertEqual([(w.method, w.baseline, w.num_labels) for w in found],
                      [('alpt_blocked', 'dt1_idm', n) for n in BUDGETS])
-    # .8 is three quarters of the way from .5 to .9.
-    self.assertAlmostEqual(found[0].equivalent.num_labels, 500 * 10 ** .75)
-    self.assertEqual([w.equivalent.relation for w in found], ['about', 'more than', 'more than'])
+    # .8 is three quarters of the way from .5 to .9; both seeds are off by as much.
+    self.assertAlmostEqual(found[0].savings.equivalent.number, 500 * 10 ** .75)
+    self.assertEqual([w.savings.equivalent.relation for w in found],
+                     ['about', 'more than', 'more than'])
+    self.assertEqual({w.savings.reason for w in found}, {'no verdict: 2 of 5 seeds'})
+
+  def test_worth_of_one_number_of_labels_is_not_said(self):
+    results = make_maze_results()
+    for part in ('runs', 'rows'):
+      results[part] = [r for r in results[part]
+                       if r['method'] != 'dt1_idm' or r['num_labels'] == 50]
+    group, = findings_budget.groups(results)
+    self.assertIn('one number of labels only', findings_budget.worths(results, group)[0].reason)
 
   def test_worth_of_labels_that_are_no_better_than_one_action_is_not_said(self):
     results = make_maze_results()
     for maze in results['mazes'].values():
       maze['anchors']['idm']['constant'] = .81
     group, = findings_budget.groups(results)
-    self.assertIsNone(findings_budget.worths(results, group)[0].equivalent.num_labels)
+    self.assertIsNone(findings_budget.worths(results, group)[0].savings)
 
   def test_unfinished_runs_are_in_no_mean_and_are_named(self):
     results = make_maze_results()

@@ -43,6 +43,18 @@ class FlopsTest(parameterized.TestCase):
     heads = 2 * 2 + 2 * 3  # Two returns, three actions.
     self.assertEqual(flops.dt(self.tiny.dt), (4 * 4 * 2, first_layer + last_layer + heads))
 
+  def test_convolutions_by_hand(self):
+    spec = dataclasses.replace(SPEC, observation_shape=(20, 12, 3))
+    idm, dt = networks(spec, num_layers=1, num_heads=1, d_model=2, tokenizer_kind='conv',
+                       change_tokens=True)
+    # 5 x 3 patches of 48 values, 2 x 1 places, 1 x 1: the second convolution is padded.
+    embed = 2 * 15 * 48 * 32
+    later = 2 * 9 * 32 * 64 + 1 * 4 * 64 * 64 + 64 * 2
+    # One token a frame; with the query, 3 tokens, 1 read.
+    body = 12 * 2 ** 2 + 2 * 3 * 2 + 2 * 3
+    self.assertEqual(flops.idm(idm, window=1), (2 * embed, 2 * later + body))
+    self.assertEqual(flops.dt(dt).embed, embed)
+
   def test_q_network_by_hand(self):
     network = q_network.QNetwork(SPEC, num_quantiles=5, stack=2, hidden=7)
     # 4 x 4 pixels of 2 channels become 1 x 1.
@@ -70,6 +82,10 @@ class FlopsTest(parameterized.TestCase):
 
   @parameterized.named_parameters(
       ('image', 'image', (16, 16, 3), dict(patch_size=8)),
+      ('changes', 'image', (16, 16, 3), dict(patch_size=8, change_tokens=True)),
+      ('convolutions', 'image', (84, 84, 1), dict(tokenizer_kind='conv')),
+      ('convolutions_of_changes', 'image', (64, 48, 3),
+       dict(tokenizer_kind='conv', change_tokens=True)),
       ('grid', 'grid', (16, 16, 3), {}),
       ('vector', 'vector', (2,), dict(vector_bins=32)))
   def test_xla_counts_the_same(self, kind, shape, tokenizer):

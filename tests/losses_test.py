@@ -85,10 +85,11 @@ class DtLossTest(parameterized.TestCase):
     self.targets = dict(returns=jnp.array([[0, 0]]), actions=jnp.array([[0, 0]]),
                         rewards=jnp.array([[1, 1]]))
 
-  def loss(self, logits=None, *, has_action=(YES, YES), is_valid=(YES, YES), reward_weight=0.):
+  def loss(self, logits=None, *, has_action=(YES, YES), is_valid=(YES, YES), reward_weight=0.,
+           **weights):
     return losses.dt_loss(
         logits or self.logits, **self.targets, has_action=jnp.array([has_action]),
-        is_valid=jnp.array([is_valid]), reward_weight=reward_weight)
+        is_valid=jnp.array([is_valid]), reward_weight=reward_weight, **weights)
 
   @parameterized.parameters(0., 1., 2.5)
   def test_adds_returns_actions_and_weighted_rewards(self, reward_weight):
@@ -103,6 +104,41 @@ class DtLossTest(parameterized.TestCase):
         + reward_weight * terms['reward_loss'], places=5)
     self.assertEqual(metrics['loss'], loss)
     self.assertEqual(metrics['action_accuracy'], 0.)
+
+  @parameterized.parameters((.1, 1., 0.), (2., .5, .25), (0., 1., .1), (1., 0., 0.))
+  def test_weights_are_of_the_loss_and_of_no_metric(self, return_weight, action_weight,
+                                                    reward_weight):
+    weights = dict(return_weight=return_weight, action_weight=action_weight)
+    loss, metrics = self.loss(reward_weight=reward_weight, **weights)
+    expected = (1.5 * return_weight + 3.5 * action_weight + 3. * reward_weight) * math.log(2.)
+    self.assertAlmostEqual(float(loss), expected, places=5)
+    self.assertEqual(metrics['loss'], loss)
+    _, unweighted = self.loss(reward_weight=1.)
+    for name in ('return_loss', 'action_loss', 'reward_loss', 'action_accuracy'):
+      self.assertEqual(metrics[name], unweighted[name])
+
+  @parameterized.parameters('return', 'action')
+  def test_gradients_of_a_term_have_its_weight(self, term):
+    def gradient(weight):
+      return jax.grad(lambda logits: self.loss(logits, **{f'{term}_weight': weight})[0])(
+          self.logits)._asdict()
+
+    for name, plain in gradient(1.).items():
+      factor = .25 if name == f'{term}s' else 1.  # A power of 2 is exact.
+      np.testing.assert_array_equal(gradient(.25)[name], factor * plain)
+
+  def test_weights_of_1_are_bit_for_bit_the_sum(self):
+    def summed(logits):
+      _, metrics = self.loss(logits, reward_weight=1.)
+      return metrics['return_loss'] + metrics['action_loss'] + .3 * metrics['reward_loss']
+
+    def weighted(logits):
+      return self.loss(logits, reward_weight=.3, return_weight=1., action_weight=1.)[0]
+
+    logits = jax.tree.map(
+        lambda x: x + jax.random.normal(jax.random.key(0), x.shape), self.logits)
+    results = [jax.jit(jax.value_and_grad(f))(logits) for f in (summed, weighted)]
+    jax.tree.map(np.testing.assert_array_equal, *results)
 
   def test_without_a_reward_head_is_eq_3(self):
     loss, metrics = self.loss(self.logits._replace(rewards=None), reward_weight=1.)

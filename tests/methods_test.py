@@ -16,7 +16,8 @@ class MethodsTest(parameterized.TestCase):
       # Section 5.2.
       ('dt1', 'finetune', set(), {L}), ('dt1_idm', 'finetune', {L}, {T}),
       ('dt5', 'pretrain', set(), {S, L}), ('dt5', 'finetune', set(), {L}),
-      ('dt5_ret', 'pretrain', set(), {S, T}), ('dt5_ret', 'finetune', set(), {T}))
+      ('dt5_ret', 'pretrain', set(), {S, L, T}), ('dt5_ret', 'finetune', set(), {L, T}),
+      ('dt5_ret', 'joint', set(), {S, L, T}))
   def test_data_of_the_paper(self, method, phase, idm, dt):
     phase = methods.phase_of(method, phase)
     self.assertEqual((set(phase.idm), set(phase.dt)), (idm, dt))

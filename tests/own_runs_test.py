@@ -230,6 +230,24 @@ class OwnDataTest(parameterized.TestCase):
       train.train(config, config.workdir)
     self.assertFalse((self.root / 'run').exists())
 
+  def test_convolutions_need_multiples_of_4_but_no_patches_that_fit(self):
+    self.write()
+    with mock.patch.object(own_runs, 'SIZE', 30):
+      self.write('Odd', described=own_runs.environment('Odd', shape=(30, 30, 1)))
+    config = self.config(train_dt=False)
+    config.model.update(idm_tokenizer='conv', dt_tokenizer='conv', patch_size=0)
+    self.assertEqual(train.train(config, config.workdir), 0)
+    config.target = 'Odd'
+    with self.assertRaisesRegex(ValueError, "^model.idm_tokenizer is 'conv', which reads .* "
+                                            r"multiples of 4; .* of Odd are \(30, 30, 1\)"):
+      run_config.check_run(config)
+    config.model.idm_tokenizer = 'patch'
+    with self.assertRaisesRegex(ValueError, '^model.dt_tokenizer is'):
+      run_config.check_run(config)
+    config.model.dt_tokenizer = 'patch'
+    with self.assertRaisesRegex(ValueError, '^model.patch_size is 0'):
+      run_config.check_run(config)
+
   def test_refuses_to_predict_rewards_that_are_not_there(self):
     self.write()
     self.write('Paid', described=own_runs.environment('Paid', reward=True))

@@ -47,37 +47,49 @@ class ReportBudgetTest(parameterized.TestCase):
       self.assertNotIn(text, re.sub('base64,[^"]*', '', source))
 
   def test_sentences_say_how_many_labels_are_enough(self):
-    results = make_maze_results()
+    results = make_maze_results(num_seeds=6)
     found = '\n'.join(report.summary_lines(results))
     self.assertIn('DT1-IDM, label accuracy: no smaller number that was tried comes within the '
-                  'spread of 5,000 labels (0.900 ± 0.010, n = 2): more might still help.', found)
+                  'spread of 5,000 labels (0.900 ± 0.010, n = 6): more might still help.', found)
     for row in results['rows']:
       if row['method'] == 'alpt_blocked' and row['num_labels'] == 500 and row['step'] == 20:
         row['label_accuracy'] = .96
     found = '\n'.join(report.summary_lines(results))
     self.assertIn('ALPT-Blocked, label accuracy: from 500 labels on within the spread of 5,000 '
-                  'labels (0.950 ± 0.010, n = 2).', found)
+                  'labels (0.950 ± 0.010, n = 6).', found)
+
+  def test_two_seeds_give_numbers_and_no_verdict(self):
+    found = '\n'.join(report.summary_lines(make_maze_results()))
+    self.assertIn('DT1-IDM, label accuracy: 0.900 ± 0.010, n = 2, with 5,000 labels; which number '
+                  'is enough: no verdict: 2 of 5 seeds.', found)
+    self.assertIn(
+        'ALPT-Blocked with 50 labels (0.800 right) is as accurate as DT1-IDM with about 2,812 '
+        'labels (95 % interval over n = 2: 2,812); no verdict: 2 of 5 seeds.', found)
 
   def test_sentences_say_what_sources_are_worth(self):
-    found = '\n'.join(report.summary_lines(make_maze_results()))
+    found = '\n'.join(report.summary_lines(make_maze_results(num_seeds=6)))
     self.assertIn(
-        'ALPT-Blocked with 50 labels (0.800 right) is as accurate as DT1-IDM with about 2,812: the '
-        'sources are worth about 2,762 labels, a factor of 56.2.', found)
+        'ALPT-Blocked with 50 labels (0.800 right) is as accurate as DT1-IDM with about 2,812 '
+        'labels (95 % interval over n = 6: 2,812): the sources are worth 2,762 labels or more, a '
+        'factor of 56.2.', found)
     self.assertIn(
-        'ALPT-Blocked with 500 labels (0.920 right) is more accurate than DT1-IDM with any number '
-        'that was tried: the sources are worth more than 4,500 labels.', found)
+        'ALPT-Blocked with 500 labels (0.920 right) is as accurate as DT1-IDM with more than 5,000 '
+        'labels (95 % interval over n = 6: more than 5,000): the sources are worth 4,500 labels or '
+        'more, a factor of 10.0.', found)
     self.assertIn(
-        'ALPT-Blocked with 5,000 labels (0.950 right) is more accurate than DT1-IDM with any '
-        'number that was tried: none was larger.', found)
+        'ALPT-Blocked with 5,000 labels (0.950 right) is as accurate as DT1-IDM with more than '
+        '5,000 labels (95 % interval over n = 6: more than 5,000): that the sources save labels '
+        'cannot be told.', found)
 
   def test_sources_that_save_nothing_are_said_to(self):
-    results = make_maze_results()
+    results = make_maze_results(num_seeds=6)
     for row in results['rows']:
       if row['method'] == 'alpt_blocked':
         row['label_accuracy'] = {50: .4, 500: .45, 5000: .1}[row['num_labels']]
     found = '\n'.join(report.summary_lines(results))
-    self.assertIn('with 500 labels (0.450 right) is as accurate as DT1-IDM with about 341: the '
-                  'sources save no labels.', found)
+    self.assertRegex(found, r'with 500 labels \(0.450 right\) is as accurate as DT1-IDM with about '
+                     r'341 labels \(95 % interval over n = 6: 3\d\d to 3\d\d\): that the sources '
+                     'save labels cannot be told.')
     self.assertIn('with 5,000 labels (0.100 right): not above what needs no labels, so not '
                   'compared.', found)
 

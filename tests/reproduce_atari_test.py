@@ -61,6 +61,36 @@ class PlanTest(parameterized.TestCase):
         collections.Counter(runs.run_config(config, run).pseudo_labels.mode for run in planned),
         dict.fromkeys(pseudo_labels.MODES, 3))
 
+  def test_variant_changes_fields_of_its_runs_and_may_share_a_pretraining(self):
+    config = atari.get_config('desk')
+    config.study.labels.budgets = (50,)
+    with config.unlocked():
+      config.study.labels.variants = dict(
+          four=dict(label='4 games', method='alpt', sources=atari.FIVE,
+                    changes=dict(model=dict(idm_dropout=.5)), pretrain=dict(num_steps=9)),
+          slow=dict(label='slow', method='alpt', sources=atari.FIVE, pretraining='four',
+                    finetune=dict(num_steps=7, optimizer=dict(idm_learning_rate=.25))),
+          joint=dict(label='joint', method='alpt', sources=('Pong',), phase='joint'))
+    planned = {run.variant: run for run in reproduce.plan(config)
+               if run.part == 'labels' and run.changes['phase'] != 'pretrain'}
+    four, slow, joint = (runs.run_config(config, planned[n]) for n in ('four', 'slow', 'joint'))
+    self.assertIs(planned['four'].after, planned['slow'].after)
+    before = runs.run_config(config, planned['four'].after)
+    self.assertEqual((before.num_steps, before.model.idm_dropout), (9, .5))
+    self.assertEqual((four.num_steps, four.model.idm_dropout, four.optimizer.idm_learning_rate),
+                     (300, .5, config.optimizer.idm_learning_rate))
+    self.assertEqual((slow.num_steps, slow.model.idm_dropout, slow.optimizer.idm_learning_rate),
+                     (7, config.model.idm_dropout, .25))
+    self.assertEqual((joint.phase, joint.num_steps, joint.sources), ('joint', 600, ('Pong',)))
+    self.assertIsNone(planned['joint'].after)
+
+  def test_pretraining_of_an_unknown_variant_is_refused(self):
+    config = atari.get_config('desk')
+    with config.unlocked():
+      config.study.labels.variants.idm_four.pretraining = 'fuor'
+    with self.assertRaisesRegex(ValueError, "idm_four.pretraining is 'fuor'; expected the name of"):
+      reproduce.plan(config)
+
   def test_who_is_not_pretrained_labels_after_as_many_steps_in_all(self):
     config = atari.get_config('desk')
     steps = {}

@@ -4,6 +4,7 @@ import collections
 import json
 import pathlib
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest
@@ -20,6 +21,7 @@ def make_run(config, run, accuracy):
   directory = pathlib.Path(own.workdir)
   scores = dict(success_500=accuracy, success_50=accuracy, spl=accuracy, mean_steps=10.)
   (directory / 'eval').mkdir(parents=True)
+  (directory / 'finished.json').write_text('{}')
   steps = evaluations.promised_steps(own, own.num_steps)
   for step in steps:
     (directory / 'eval' / f'step_{step:07d}.json').write_text(
@@ -88,6 +90,15 @@ class PlanTest(absltest.TestCase):
       config.study.budgets = budgets
       with self.assertRaisesRegex(ValueError, r'study.budgets is \(.*expected numbers of labels'):
         reproduce.plan(config)
+
+  def test_a_budget_below_one_window_is_refused_before_anything_runs(self):
+    config = maze.get_config('budget')
+    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
+    config.study.budgets = (50, 3)
+    dry_run = mock.patch.object(reproduce, '_DRY_RUN', mock.Mock(value=True))
+    with dry_run, self.assertRaisesRegex(
+        ValueError, '^num_labels is 3; expected a multiple of the window of 5 .* Try 5.$'):
+      reproduce.main(config)
 
 
 class GatherTest(absltest.TestCase):

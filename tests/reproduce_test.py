@@ -17,7 +17,7 @@ import jax
 from absl.testing import absltest
 
 from alpt_jax import run_config, train
-from experiments import reproduce, runs
+from experiments import reproduce, run_files, runs
 from experiments.configs import maze
 from tests import maze_data
 
@@ -78,6 +78,37 @@ class ReproduceTest(absltest.TestCase):
     self.assertIn('5 runs, 5 finished before', again.stdout)
     self.assertEqual({p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}, logs)
 
+  def test_run_files_alone_make_the_results_again_and_train_nothing(self):
+    workdir = self.root / 'elsewhere'
+    committed = self.root / 'committed'
+    shutil.copytree(self.workdir / 'run_files', committed / 'runs')
+    self.assertLen(list((committed / 'runs').iterdir()), 5)
+    elsewhere = run('reproduce', workdir, f'--config.study.results_dir={committed}')
+    self.assertEqual(elsewhere.returncode, 0, elsewhere.stderr)
+    self.assertIn('5 runs, 5 finished before', elsewhere.stdout)
+    self.assertEmpty(list(workdir.glob('*/train.log')))
+    before, after = (json.loads((d / 'results.json').read_text()) for d in (self.workdir, workdir))
+    self.assertEqual([run | {'rollout': None} for run in before['runs']],
+                     [run | {'seconds': old['seconds']}
+                      for run, old in zip(after['runs'], before['runs'], strict=True)])
+    for old, new in zip(before['rows'], after['rows'], strict=True):
+      self.assertEqual(old.keys(), new.keys())
+      for key, value in old.items():
+        if isinstance(value, float):
+          self.assertAlmostEqual(value, new[key], delta=1e-5 * abs(value))
+        else:
+          self.assertEqual(value, new[key])
+
+  def test_run_files_of_another_config_are_refused_where_they_are_committed(self):
+    committed = self.root / 'other'
+    shutil.copytree(self.workdir / 'run_files', committed / 'runs')
+    other = run('reproduce', self.root / 'new', f'--config.study.results_dir={committed}',
+                '--config.num_labels=25')
+    self.assertEqual(other.returncode, 1)
+    self.assertRegex(other.stderr, r'^error: .*other/runs/grid-\w+-seed0.json: the run has another '
+                                   r'config \(num_labels: 50 -> 25\)\. ')
+    self.assertLen(other.stderr.splitlines(), 1)
+
   def test_results_of_another_config_are_not_replaced(self):
     before = (self.workdir / 'results.json').read_bytes()
     other = run('reproduce', self.workdir, '--config.num_labels=25')
@@ -109,7 +140,8 @@ class ReproduceTest(absltest.TestCase):
 
   def test_failed_run_is_named_and_the_others_are_reported(self):
     workdir = self.root / 'failing'
-    shutil.copytree(self.workdir, workdir, ignore=shutil.ignore_patterns('*.html', 'results.*'))
+    shutil.copytree(self.workdir, workdir, ignore=shutil.ignore_patterns(
+        '*.html', 'results.*', 'run_files'))
     broken = workdir / 'grid-dt1-seed0'
     (broken / 'finished.json').unlink()
     for path in (broken / 'checkpoints').rglob('manifest.ocdbt'):
@@ -117,6 +149,9 @@ class ReproduceTest(absltest.TestCase):
     result = run('reproduce', workdir)
     self.assertEqual(result.returncode, 1)
     self.assertIn('grid-dt1-seed0: exit code 1', result.stdout)
+    failed = run_files.read(workdir / 'run_files' / 'grid-dt1-seed0.json')
+    self.assertEqual((failed['status'], failed['failures'][0]['exit_code']), ('failed', 1))
+    self.assertIn('all steps are damaged', failed['failures'][0]['error'])
     self.assertTrue((workdir / 'report.html').exists())
 
   def test_what_is_missing_or_cannot_be_is_named_and_in_no_number(self):
@@ -205,7 +240,7 @@ class WorkersTest(absltest.TestCase):
     # The child itself tells its parent to stop, and ends as any process does that has no handler.
     program = f'import os, signal; os.kill({os.getpid()}, signal.SIGTERM); signal.pause()'
     with mock.patch.object(runs, 'command', return_value=['-c', program]):
-      codes = reproduce._Workers(config, [first, second]).train_all()
+      codes = reproduce._Workers(config, [first, second], mock.Mock()).train_all()
     self.assertEqual(codes, {first: train.PREEMPTED, second: None})
 
 
@@ -217,7 +252,8 @@ class WorkersTest(absltest.TestCase):
     self.enterContext(mock.patch.object(runs, 'is_finished', return_value=True))
     self.enterContext(mock.patch.object(reproduce, '_POLL_SECONDS', 0.))
     said = self.enterContext(mock.patch.object(sys, 'stdout', io.StringIO()))
-    self.assertEqual(reproduce._Workers(config, [first]).train_all(), {first: 0})
+    workers = reproduce._Workers(config, [first], mock.Mock())
+    self.assertEqual(workers.train_all(), {first: 0})
     self.assertEqual(said.getvalue().count(f'{first}: another process is training it; waiting'), 1)
 
 

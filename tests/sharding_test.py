@@ -155,9 +155,8 @@ class UpdateTest(parameterized.TestCase):
   @parameterized.parameters(dict(num_devices=1, accumulate=4),
                             dict(num_devices=4, accumulate=2, optimizer=True))
   def test_pieces_add_up_to_the_batch(self, **settings):
-    # Without dropout, which draws other numbers for pieces.
-    whole, _ = first_updates(dropout=0., num_devices=1)
-    pieces, _ = first_updates(dropout=0., **settings)
+    whole, _ = first_updates(num_devices=1)
+    pieces, _ = first_updates(**settings)
     for there, here in zip(whole, pieces, strict=True):
       for name in there:
         np.testing.assert_allclose(here[name], there[name], rtol=_RTOL, err_msg=name)

@@ -57,8 +57,10 @@ class SuiteTest(parameterized.TestCase):
     claims = {claim['paper']: claim for claim in self.summary()['claims']
               if claim['figure'] == 'Figure 2'}
     claim = claims['ALPT scores higher than DT1-IDM, which knows the target only']
-    self.assertEqual(claim['verdict'], 'reproduced')
-    self.assertIn('ALPT 9.2, DT1-IDM 4.2, spread 0.2, n = 2', claim['measured'])
+    self.assertEqual(claim['verdict'], 'no verdict')
+    # Differences of 5 in both seeds.
+    self.assertIn('ALPT 9.2, DT1-IDM 4.2, difference [5.0, 5.0], n = 2: no verdict (2 of 5 '
+                  'seeds)', claim['measured'])
     self.assertNotIn('More sources give higher scores', claims)  # Of Figure 3.
     gain, = (c for text, c in claims.items() if '500 %' in text)
     self.assertIn('Breakout +118 %', gain['measured'])  # 9.25 over 4.25.
@@ -111,7 +113,7 @@ class SuiteTest(parameterized.TestCase):
     self.assertIn('DT1, Breakout, 500 labels, seed 1: missing.', problems)
     measured = [c['measured'] for c in summary['claims'] if 'than DT1-IDM' in c['paper']]
     self.assertIn('ALPT 9.0, DT1-IDM 4.0', measured[0])  # The common seed only.
-    self.assertIn('n = 1: cannot tell (one seed to compare)', measured[0])
+    self.assertIn('n = 1: no verdict (1 of 5 seeds)', measured[0])
 
   def test_different_versions_are_named_between_figures_and_between_runs(self):
     results = results_of('2')
@@ -181,7 +183,7 @@ class SuiteTest(parameterized.TestCase):
     done = run()
     self.assertEqual(done.returncode, 0, done.stderr)
     self.assertIn('Figure 2: ALPT scores higher than DT1-IDM, which knows the target only: '
-                  'reproduced', done.stdout)
+                  'no verdict', done.stdout)
     self.assertTrue((self.workdir / suite.PAGE).exists())
     self.write('4', '{"experiment"')
     damaged = run()
@@ -211,22 +213,23 @@ class Table4Test(absltest.TestCase):
     row, = findings_cql.rows(self.results([10., 14.], findings_cql.NUM_STEPS))
     self.assertEqual((row.paper, row.mean, row.std, row.num_seeds), (12.3, 12., 2., 2))
 
-  def test_verdict_needs_the_papers_training_and_two_seeds(self):
+  def test_verdict_needs_the_papers_training_and_five_seeds(self):
     steps = findings_cql.NUM_STEPS
     for scores, num_steps, behaviour, verdict in (
-        ([10., 14.], steps, None, 'partly'),  # One game of five; a quarter of 12.3 is 3.1.
-        ([12., 12.01], steps, None, 'partly'),
-        ([2., 3.], steps, None, 'contradicted'),
-        ([1., 60., 2.], steps, None, 'undecided'),  # The mean is known to 19.5 only.
-        ([12.], steps, None, 'undecided'),
-        ([10., 14.], 1600, None, 'undecided'),
-        ([10., 14.], steps, 'scripted', 'undecided')):
+        ([10., 14., 12., 11., 13.], steps, None, 'partly'),  # A quarter of 12.3 is 3.1.
+        ([2., 3., 2., 3., 2.], steps, None, 'contradicted'),
+        ([1., 60., 2., 1., 2.], steps, None, 'undecided'),  # The interval is wider than that.
+        ([14., 15., 15., 16., 16.], steps, None, 'undecided'),  # It holds 15.4, the band's end.
+        ([12., 12.01], steps, None, 'no verdict'),
+        ([12.], steps, None, 'no verdict'),
+        ([12.] * 5, 1600, None, 'undecided'),
+        ([12.] * 5, steps, 'scripted', 'undecided')):
       claim = findings_cql.claim_row(self.results(scores, num_steps, behaviour))
       self.assertEqual(claim.verdict, verdict, msg=(scores, num_steps, behaviour))
       self.assertIn(claim.verdict, findings.VERDICTS)
 
   def test_verdict_needs_the_papers_number_of_labels(self):
-    results = self.results([12., 12.1], findings_cql.NUM_STEPS)
+    results = self.results([12.] * 5, findings_cql.NUM_STEPS)
     for record in (*results['runs'], *results['rows']):
       record['num_labels'] = 50
     self.assertEqual(findings_cql.claim_row(results).verdict, 'undecided')

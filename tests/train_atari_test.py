@@ -1,6 +1,7 @@
 """Training on Atari: real ALE play on disk, pretraining and finetuning through real checkpoints."""
 
 import json
+import math
 import pathlib
 import shutil
 import tempfile
@@ -15,14 +16,18 @@ from alpt_jax import (
     domains,
     label_quality,
     methods,
+    pretraining,
     program,
     run_config,
     sharding,
     train,
+    types,
 )
 from alpt_jax.data import episode_files, labels, pipeline
+from experiments import evaluations
 from experiments.configs import atari
 from tests import atari_runs
+from tests.data import atari_data
 
 
 def lower(config):
@@ -82,6 +87,8 @@ class ConfigTest(parameterized.TestCase):
     config.init_from = 'somewhere'
     self.assertEqual((config.model.num_layers, config.model.d_model, config.model.num_heads,
                       config.model.patch_size, config.window), (6, 512, 8, 14, 5))
+    self.assertEqual((config.model.idm_tokenizer, config.model.dt_tokenizer,
+                      config.model.change_tokens), ('patch', 'patch', False))
     # 2048, as equal shares of five games allow.
     self.assertEqual(config.batch_size, {'pretrain': 2080, 'finetune': 256}[phase])
     lowered = lower(config)
@@ -127,6 +134,41 @@ class TrainAtariTest(parameterized.TestCase):
         pathlib.Path(self.pretraining.workdir, 'labels', 'step_0000004.npz')) as last:
       np.testing.assert_array_equal(first['actions'], last['actions'])
 
+  def test_convolutions_of_frames_and_changes_learn_label_and_play(self):
+    config = self.config('conv', method='dt1_idm', sources=(), num_steps=2)
+    config.model.update(idm_tokenizer='conv', dt_tokenizer='conv', change_tokens=True)
+    self.assertEqual(train.train(config, config.workdir), 0)
+    scores = json.loads(pathlib.Path(train.evaluation_path(config.workdir, 2)).read_text())
+    self.assertLen(scores['sampled']['scores'], 2)
+
+  def test_last_evaluation_plays_sharpened_games_too_and_sampled_ones_as_ever(self):
+    plain, config = (self.finetuning(name, num_steps=2, eval_every_steps=1)
+                     for name in ('plain', 'sharpened'))
+    config.evaluation.sharpened_temperature = 1 / 3
+    for own in (plain, config):
+      self.assertEqual(train.train(own, own.workdir), 0)
+    expected, last = (json.loads(pathlib.Path(train.evaluation_path(own.workdir, 2)).read_text())
+                      for own in (plain, config))
+    sharpened = last.pop('sharpened')
+    self.assertEqual({**last, 'episode': None}, {**expected, 'episode': None})
+    self.assertLen(sharpened['scores'], 2)
+    self.assertEqual((sharpened['temperature'], sharpened['seed']), (1 / 3, config.seed))
+    self.assertNotIn('sharpened', json.loads(pathlib.Path(
+        train.evaluation_path(config.workdir, 1)).read_text()))
+    evaluations.check(last | {'sharpened': sharpened}, 2, config)
+    with self.assertRaisesRegex(ValueError, 'has no sharpened'):
+      evaluations.check(last, 2, config)
+
+  @parameterized.parameters(
+      ('sharpened_temperature', -1., 'sharpened_temperature is -1.0; expected a finite number'),
+      ('sharpened_temperature', math.nan, 'sharpened_temperature is nan; expected a finite'),
+      ('acting_mode', 'sharpened', "acting_mode is 'sharpened'; expected one of"))
+  def test_ways_to_act_that_are_refused(self, key, value, message):
+    config = self.finetuning('refused')
+    config.evaluation[key] = value
+    with self.assertRaisesRegex(ValueError, message):
+      train.train(config, config.workdir)
+
   def test_pretraining_plays_no_games(self):
     scores = json.loads(pathlib.Path(
         train.evaluation_path(self.pretraining.workdir, 4)).read_text())
@@ -138,14 +180,14 @@ class TrainAtariTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'model.d_model is 16, this run has 24'):
       train.train(config, config.workdir)
     # And without the config of the pretraining, by the checkpoint itself.
-    with mock.patch.object(train, 'check_pretraining'), self.assertRaisesRegex(
+    with mock.patch.object(pretraining, 'check'), self.assertRaisesRegex(
         ValueError, r'params/\S+ is float32\[.*16.*\] in the checkpoint and float32\[.*24'):
       train.train(config, config.workdir)
 
   @parameterized.parameters(
       (dict(num_labels=40), 'num_labels is 50, this run has 40'),
       (dict(label_seed=1), 'label_seed is 0, this run has 1'),
-      (dict(target='Freeway', sources=()), 'target is Breakout, this run has Freeway, whose'),
+      (dict(target='Freeway', sources=()), 'sources contain Freeway, the target of this run'),
       (dict(heads=1), 'model.num_heads is 2, this run has 1'),
   )
   def test_pretraining_that_knew_more_or_is_another_model_is_refused(self, changes, message):
@@ -190,6 +232,18 @@ class TrainAtariTest(parameterized.TestCase):
       train.train(config, config.workdir)
     self.assertGreater(sum(num_changed), 100)
     self.assert_same_params(config, self.pretraining)
+
+  def test_marks_of_random_actions_do_not_matter_to_a_single_bit(self):
+    config = self.config('unmarked', phase='pretrain')
+    config.data_dir = str(self.root / 'garbled')
+    shutil.copytree(self.pretraining.data_dir, config.data_dir)
+    num_changed = 0
+    for path in pathlib.Path(config.data_dir).glob('*/*/*/*.array_record-*'):
+      num_changed += atari_data.garble_marks(path)
+    self.assertGreater(num_changed, 500)
+    train.train(config, config.workdir)
+    self.assert_same_params(config, self.pretraining)
+    self.assertEqual([name for name in types.Batch._fields if 'random' in name], [])
 
   def assert_same_params(self, *configs):
     params = []
@@ -257,7 +311,7 @@ class TrainAtariTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (dict(target='Brekout'), "Brekout.*Breakout"),
-      (dict(num_labels=0), 'num_labels of Breakout: budget is 0 labels'),
+      (dict(num_labels=0), 'num_labels is 0; expected a multiple of the window of 5'),
       (dict(dataset='atari'), "'atari'"),
       (dict(runs=()), r'runs is \(\); expected'),
       (dict(sources=('Breakout',)), 'sources contain the target Breakout'),

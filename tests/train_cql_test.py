@@ -167,6 +167,7 @@ class TrainCqlTest(parameterized.TestCase):
       (dict(discount=1.5), {}, r'cql.discount is 1.5; expected it in \[0, 1\]'),
       (dict(min_q_weight=-1.), {}, 'cql.min_q_weight is -1.0; expected a number'),
       ({}, dict(accumulate=2), 'sharding.accumulate is 2; .*Use 1'),
+      ({}, dict(microbatch=2), 'sharding.microbatch is 2; .*Use 0'),
   )
   def test_mistakes_in_a_config(self, settings, devices, message):
     config = self.config('mistake')

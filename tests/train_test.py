@@ -1,5 +1,6 @@
 """Runs of the tiny preset on recorded mazes, as a user would start them."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,8 +16,20 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import checkpoints, methods, metrics, program, run_config, sharding, train
-from alpt_jax.data import labels, rlds
+from alpt_jax import (
+    alpt,
+    checkpoints,
+    domains,
+    methods,
+    metrics,
+    pretraining,
+    program,
+    run_config,
+    sharding,
+    train,
+)
+from alpt_jax.data import labels, pipeline, rlds
+from experiments.configs import maze
 from tests import events_test, maze_data, wandb_run_test
 
 
@@ -101,6 +114,30 @@ class TrainTest(parameterized.TestCase):
       np.testing.assert_array_equal(a, b)
     self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
 
+  @parameterized.parameters(
+      dict(name='adamw', schedule='cosine'), dict(schedule='cosine', tokenizer_scale=0.))
+  def test_run_with_a_cosine_goes_on_bit_for_bit_to_the_same_end_only(self, **optimizer):
+    optimizer |= dict(warmup_steps=2)
+    unbroken, stopped = (self.config(f'{name}_{sorted(optimizer)[0]}', optimizer=optimizer)
+                         for name in ('cosine', 'stopped_cosine'))
+    train.train(unbroken, unbroken.workdir)
+    write = metrics.MetricsWriter.write
+
+    def write_and_stop(writer, step, scalars):
+      write(writer, step, scalars)
+      if step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with mock.patch.object(metrics.MetricsWriter, 'write', write_and_stop):
+      self.assertEqual(train.train(stopped, stopped.workdir), train.PREEMPTED)
+    longer = stopped.copy_and_resolve_references()
+    longer.num_steps = 7
+    with self.assertRaisesRegex(ValueError, r'has another config \(num_steps: 6 -> 7\)'):
+      train.train(longer, longer.workdir)
+    self.assertEqual(train.train(stopped, stopped.workdir), 0)
+    for a, b in zip(final_params(stopped), final_params(unbroken), strict=True):
+      np.testing.assert_array_equal(a, b)
+
   def test_second_interrupt_stops_at_once(self):
     config = self.config('interrupted')
     write = metrics.MetricsWriter.write
@@ -144,6 +181,30 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual([sorted(row) for row in rows.values()],
                      [sorted({*line} - {'step'}) for line in expected])
 
+  def test_run_keeps_its_microbatches(self):
+    config = self.config('pieces', num_steps=2)
+    train.train(config, config.workdir)
+    path = pathlib.Path(config.workdir, 'config.json')
+    content = json.loads(path.read_text())
+    _, specs = run_config.check_run(config)
+    self.assertEqual(
+        content['sharding']['microbatch'], program.fitting_microbatch(config, specs[0]))
+    # As if another version had decided, or an older one had had none.
+    content['sharding']['microbatch'] = 3
+    path.write_text(json.dumps(content))
+    config = self.config('pieces')
+    with mock.patch.object(alpt, 'make_update', wraps=alpt.make_update) as make_update:
+      self.assertEqual(train.train(config, config.workdir), 0)
+    self.assertEqual(make_update.call_args.kwargs['microbatch'], 3)
+    self.assertEqual(json.loads(path.read_text())['sharding']['microbatch'], 3)
+    self.assertEqual(config.sharding.microbatch, 0)
+    one, other = metrics_lines(config)[-1], metrics_lines(self.unbroken)[-1]
+    for name in ('idm/loss', 'dt/loss', 'idm/grad_norm', 'dt/grad_norm'):
+      np.testing.assert_allclose(one[name], other[name], rtol=1e-4, err_msg=name)
+    config.sharding.microbatch = 2  # Changes rounding only.
+    self.assertEqual(train.check_config(config, config.workdir, content['data_digests'])[
+        'sharding']['microbatch'], 2)
+
   def test_run_of_before_labels_had_modes_goes_on_with_hard_ones(self):
     config = self.config('modeless', num_steps=4)
     train.train(config, config.workdir)
@@ -182,9 +243,14 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual((result.stdout.strip(), result.returncode), ('set()', 0), msg=result.stderr)
     self.assertTrue(events_test.read(f'{config.workdir}/events')[0])
 
-  def test_hidden_actions_do_not_matter_to_a_single_bit(self):
-    config = self.config('garbage')
-    choice = labels.read_choice(pathlib.Path(self.unbroken.workdir, 'labels.json'))
+  @parameterized.parameters('alpt', 'dt5_ret')
+  def test_hidden_actions_do_not_matter_to_a_single_bit(self, method):
+    clean = self.unbroken
+    if method != clean.method:
+      clean = self.config(f'clean_{method}', method=method)
+      train.train(clean, clean.workdir)
+    config = self.config(f'garbage_{method}', method=method)
+    choice = labels.read_choice(pathlib.Path(clean.workdir, 'labels.json'))
     read = rlds.read_episodes
     num_changed = []
 
@@ -201,23 +267,60 @@ class TrainTest(parameterized.TestCase):
     with mock.patch.object(rlds, 'read_episodes', read_garbage):
       train.train(config, config.workdir)
     self.assertGreater(num_changed[0], 100)
-    for a, b in zip(final_params(config), final_params(self.unbroken), strict=True):
+    for a, b in zip(final_params(config), final_params(clean), strict=True):
       np.testing.assert_array_equal(a, b)
-    self.assertEqual(metrics_lines(config), metrics_lines(self.unbroken))
+    self.assertEqual(metrics_lines(config), metrics_lines(clean))
+
+  def test_labels_of_dt5_ret_have_rows_of_their_own(self):
+    config = self.config('rows', method='dt5_ret')
+    phase, specs = run_config.check_run(config)
+    data = train.read_data(config, phase)
+    # 12 rows for source, labelled windows and target.
+    streams = train.make_streams(config, phase, specs, data)
+    self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
+                     [('dt', 1, 4), ('dt', 0, 4), ('limited', 0, 4)])
+    with contextlib.closing(pipeline.Pipeline(
+        streams, window=5, seed=0, start_step=0, num_shards=2, pool_size=64)) as batches:
+      batch = next(batches)
+    of_target = batch.dt.environment == 0
+    self.assertEqual(of_target.sum(), 4)
+    self.assertTrue(batch.dt.is_labelled[of_target].all())
+    self.assertEqual(data.episodes[config.target].is_labelled.sum(), 50)
 
   def test_pretrained_parameters_start_the_finetuning(self):
-    pretraining = self.config('pretraining', phase='pretrain', num_steps=2)
-    train.train(pretraining, pretraining.workdir)
+    before = self.config('pretraining', phase='pretrain', num_steps=2)
+    train.train(before, before.workdir)
     finetuning = self.config('finetuning', phase='finetune', num_steps=2,
-                             init_from=pretraining.workdir)
+                             init_from=before.workdir)
     # A learning rate of 0 leaves the parameters as they came.
     finetuning.optimizer.update(idm_learning_rate=0., dt_learning_rate=0.)
     train.train(finetuning, finetuning.workdir)
-    abstract = abstract_state(pretraining)
+    abstract = abstract_state(before)
     wanted = {'idm': abstract.idm.params, 'dt': abstract.dt.params}
-    before, after = (checkpoints.restore_params(f'{c.workdir}/checkpoints', wanted)
-                     for c in (pretraining, finetuning))
-    jax.tree.map(np.testing.assert_array_equal, before, after)
+    ours, theirs = (checkpoints.restore_params(f'{c.workdir}/checkpoints', wanted)
+                     for c in (before, finetuning))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+  def test_weights_and_factors_of_a_config_reach_its_updates(self):
+    config = self.config(
+        'weighted', num_steps=2, return_weight=0.,
+        optimizer=dict(name='adamw', warmup_steps=0, weight_decay=0., tokenizer_scale=0.))
+    train.train(config, config.workdir)
+    phase, specs = run_config.check_run(config)
+    made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
+    init_key, _ = jax.random.split(jax.random.key(config.seed))
+    before = program.network_params(made.init(init_key))
+    after = checkpoints.restore_params(
+        f'{config.workdir}/checkpoints', program.network_params(made.state))
+    is_same = {network: {part: all(jax.tree.leaves(jax.tree.map(
+        np.array_equal, before[network][part], after[network][part]))) for part in before[network]}
+               for network in before}
+    still = ('tokenizer', 'return_head')
+    for network in ('idm', 'dt'):
+      for part in ('tokenizer', 'return_head', 'action_head', 'transformer'):
+        if part in is_same[network]:
+          self.assertEqual(is_same[network][part], part in still, msg=f'{network}/{part}')
+    self.assertIn('return_head', is_same['dt'])
 
   @parameterized.parameters('dt1', 'dt5', 'dt1_idm', 'dt5_ret', 'alpt_idm_only', 'oracle')
   def test_every_method_trains(self, method):
@@ -257,8 +360,11 @@ class BadInputTest(parameterized.TestCase):
   def test_more_labels_than_data(self):
     self.assert_refused('num_labels of maze-8.*budget is 100000', num_labels=100_000)
 
-  def test_labels_are_no_multiple_of_the_window(self):
-    self.assert_refused('multiple of the window of 5', num_labels=51)
+  @parameterized.parameters((51, 50), (4, 5), (0, 5), (-5, 5))
+  def test_labels_are_no_windows(self, num_labels, proposal):
+    self.assert_refused(
+        f'^num_labels is {num_labels}; expected a multiple of the window of 5 transitions, at '
+        f'least one window. Try {proposal}.$', num_labels=num_labels)
 
   def test_missing_data(self):
     self.assert_refused('no such dataset directory', error=FileNotFoundError,
@@ -281,23 +387,64 @@ class BadInputTest(parameterized.TestCase):
   def test_target_among_the_sources(self):
     self.assert_refused('sources contain the target', sources=('maze-8-blocks:3-seed0',))
 
+  def test_source_that_is_a_copy_of_the_target(self):
+    with mock.patch.object(domains.Maze, 'digest', lambda config, name: 'ab'):
+      self.assert_refused('maze-8-blocks:3-seed100 and the target maze-8-blocks:3-seed0 have the '
+                          'same data')
+
   def test_finetuning_of_nothing(self):
     self.assert_refused('init_from is empty', phase='finetune')
 
   @parameterized.parameters(
       ('optimizer', 'dt_learning_rate', -1.), ('optimizer', 'idm_learning_rate', float('nan')),
       ('optimizer', 'max_grad_norm', float('inf')), ('optimizer', 'weight_decay', float('nan')),
+      ('optimizer', 'tokenizer_scale', -1.), ('optimizer', 'final_fraction', 1.5),
+      ('optimizer', 'final_fraction', float('nan')),
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
-      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0),
+      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0),
+      ('sampling', 'labelled_share', 1.), ('sampling', 'labelled_share', float('nan')),
+      ('sharding', 'accumulate', 0), ('sharding', 'microbatch', -1),
       ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))
   def test_nested_number_out_of_range(self, group, key, value):
     self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})
+
+  @parameterized.parameters(('name', 'sgd'), ('schedule', 'linear'))
+  def test_unknown_optimizer(self, key, value):
+    self.assert_refused(f"optimizer.{key} is '{value}'; expected one of", optimizer={key: value})
+
+  def test_cosine_within_the_warm_up(self):
+    self.assert_refused("num_steps is 6; expected more than optimizer.warmup_steps 6 for schedule "
+                        "'cosine'", optimizer=dict(schedule='cosine', warmup_steps=6))
 
   def test_damaged_config_of_a_run(self):
     workdir = self.new_directory()
     pathlib.Path(workdir, 'config.json').write_text('{"seed": ')
     with self.assertRaisesRegex(ValueError, 'config.json: not a config'):
       train.train(maze_data.config(workdir), workdir)
+
+  def test_goes_on_with_a_run_whose_config_has_older_keys(self):
+    workdir = self.new_directory()
+    config = maze_data.config(workdir)
+    content = train.check_config(config, workdir, {})
+    model = content['model']
+    before = content | {'model': {
+        k: v for k, v in model.items() if not k.endswith('_tokenizer') and k != 'change_tokens'}}
+    path = pathlib.Path(workdir, 'config.json')
+    for value in (model['change_tokens'], not model['change_tokens']):
+      before['model']['frame_changes'] = value
+      path.write_text(json.dumps(before))
+      if value == model['change_tokens']:
+        self.assertEqual(train.check_config(config, workdir, {}), content)
+        continue
+      with self.assertRaisesRegex(ValueError, rf'another config \(model.change_tokens: {value} ->'):
+        train.check_config(config, workdir, {})
+
+  @parameterized.parameters('idm_tokenizer', 'dt_tokenizer')
+  def test_convolutions_are_for_images(self, key):
+    self.assert_refused(
+        f"^model.{key} is 'conv', which reads images; .* kind 'grid'. Use 'patch'",
+        model={key: 'conv'})
+    self.assert_refused(f"^model.{key} is 'cnn'; expected one of", model={key: 'cnn'})
 
   def test_missing_package_of_a_viewer(self):
     with mock.patch.dict(sys.modules, wandb=None):
@@ -311,9 +458,14 @@ class BadInputTest(parameterized.TestCase):
   def test_number_out_of_range(self, key, value):
     self.assert_refused(f'{key} is {value}; expected at least', **{key: value})
 
-  @parameterized.parameters(-1., float('nan'))
-  def test_weight_that_is_none(self, value):
-    self.assert_refused(f'reward_weight is {value}; expected', reward_weight=value)
+  @parameterized.product(
+      key=('reward_weight', 'return_weight', 'action_weight'), value=(-1., float('nan')))
+  def test_weight_that_is_none(self, key, value):
+    self.assert_refused(f'{key} is {value}; expected', **{key: value})
+
+  def test_weights_that_leave_nothing_to_learn(self):
+    self.assert_refused('reward_weight, return_weight and action_weight are 0',
+                        return_weight=0., action_weight=0.)
 
   def test_unknown_mode_of_labels(self):
     self.assert_refused("pseudo_labels.mode is 'firm'; expected one of hard, soft",
@@ -336,7 +488,7 @@ class BadInputTest(parameterized.TestCase):
 
   def test_missing_pretraining(self):
     self.assert_refused('nowhere/config.json: no such file', error=FileNotFoundError,
-                        init_from='nowhere')
+                        phase='finetune', init_from='nowhere')
 
   def test_changed_config_of_a_run_names_the_keys(self):
     workdir = self.new_directory()
@@ -373,18 +525,18 @@ class BadInputTest(parameterized.TestCase):
       train.train(maze_data.config(workdir), workdir)
 
   def test_checkpoint_of_another_observation(self):
-    pretraining = maze_data.config(self.new_directory(), phase='pretrain', num_steps=1)
-    train.train(pretraining, pretraining.workdir)
+    before = maze_data.config(self.new_directory(), phase='pretrain', num_steps=1)
+    train.train(before, before.workdir)
     finetuning = maze_data.config(self.new_directory(), phase='finetune',
-                                  observation='xy', init_from=pretraining.workdir)
+                                  observation='xy', init_from=before.workdir)
     with self.assertRaisesRegex(ValueError, 'observation is grid, this run has xy'):
       train.train(finetuning, finetuning.workdir)
-    with mock.patch.object(train, 'check_pretraining'), self.assertRaisesRegex(
+    with mock.patch.object(pretraining, 'check'), self.assertRaisesRegex(
         ValueError, 'another observation mode'):
       train.train(finetuning, finetuning.workdir)
 
 
-class SplitRowsTest(absltest.TestCase):
+class SplitRowsTest(parameterized.TestCase):
 
   def test_shares_are_whole_shards_and_as_equal_as_can_be(self):
     self.assertEqual(program.split_rows(64, 2, 8), [32, 32])
@@ -393,6 +545,39 @@ class SplitRowsTest(absltest.TestCase):
   def test_too_small_a_batch_is_refused(self):
     with self.assertRaisesRegex(ValueError, 'at least 24'):
       program.split_rows(16, 3, 8)
+
+  @parameterized.parameters(
+      # 2,080 rows are 130 shards': one is the least, 129 are 4 * 32 and one more.
+      (2080, 5, 16, 1, .001, [512, 512, 512, 512, 32]),
+      (2064, 5, 16, 1, .001, [512, 512, 512, 512, 16]),
+      (2080, 5, 16, 1, .1, [464, 464, 464, 464, 224]),  # 13 shards', and one more.
+      (64, 2, 8, 1, .25, [48, 16]),
+      (64, 2, 8, 1, 0., [32, 32]),
+      (1792, 14, 64, 5, .001, [128] * 14),  # 28 shards' are too few for anything else.
+      (32, 1, 8, 1, .25, [32]))  # No sources.
+  def test_labelled_windows_get_their_share_and_the_others_are_equal(
+      self, rows, num_streams, num_shards, num_labelled, share, expected):
+    found = program.split_rows(
+        rows, num_streams, num_shards, num_labelled=num_labelled, labelled_share=share)
+    self.assertEqual(found, expected)
+    self.assertEqual(sum(found), rows)
+
+  def test_share_that_leaves_nothing_to_sources(self):
+    with self.assertRaisesRegex(ValueError, 'labelled_share is 0.6, for each of 2 targets'):
+      program.split_rows(64, 4, 8, num_labelled=2, labelled_share=.6)
+
+  @parameterized.parameters(
+      ('alpt', [('idm', 1, 10), ('idm', 0, 2), ('dt', 1, 6), ('limited', 0, 6)]),
+      ('dt5', [('dt', 1, 10), ('dt', 0, 2)]),
+      ('dt5_ret', [('dt', 1, 4), ('limited', 0, 4), ('dt', 0, 4)]),  # 5 shards' for 2 streams.
+      ('dt1_idm', [('idm', 0, 12), ('limited', 0, 12)]))
+  def test_share_of_labels_counts_beside_sources_only(self, method, expected):
+    config = maze.get_config('tiny')
+    config.update(method=method)
+    config.sampling.labelled_share = .01
+    phase, specs = run_config.check_run(config)
+    self.assertEqual(
+        [(s.part, s.environment, s.rows) for s in program.shares(config, phase, specs)], expected)
 
 
 if __name__ == '__main__':

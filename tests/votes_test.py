@@ -64,10 +64,10 @@ def images(lengths, seed=0):
       np.zeros(n, np.float32), np.zeros(n, bool), first_step, np.array(lengths))
 
 
-def make_idm(frame_changes):
+def make_idm(change_tokens, kind='patch'):
   """A small IDM with large random parameters."""
   idm = models.InverseDynamicsModel(SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2,
-                                    frame_changes=frame_changes)
+                                    change_tokens=change_tokens, tokenizer_kind=kind)
   shape = jax.eval_shape(idm.init, jax.random.key(0), np.zeros((1, T + 1, *SPEC.observation_shape),
                                                                np.uint8))
   rng = np.random.default_rng(0)
@@ -136,11 +136,15 @@ class PredictTest(parameterized.TestCase):
     list(votes.predict(vote_fn, None, label_test.walk(lengths), range(4), window=T, stride=stride))
     self.assertEqual(vote_fn.num_frames, sum(lengths) + len(lengths))
 
-  @parameterized.product(stride=(1, 3, 5), frame_changes=(False, True))
-  def test_mean_of_what_the_idm_says_of_each_window(self, stride, frame_changes):
-    idm, params = make_idm(frame_changes)
+  @parameterized.parameters(
+      (1, False), (3, False), (5, False), (1, True), (3, True), (5, True), (1, False, 'conv'),
+      (1, True, 'conv'), (5, True, 'conv'), (1, False, 'patch', 1), (3, True, 'patch', 1),
+      (5, False, 'patch', 1), (5, True, 'conv', 1))
+  def test_mean_of_what_the_idm_says_of_each_window(
+      self, stride, change_tokens, kind='patch', microbatch=0):
+    idm, params = make_idm(change_tokens, kind)
     data, mesh = images([3, 12, 5, 8]), sharding.make_mesh(num_devices=2)
-    vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4)
+    vote_fn = votes.VoteFn(idm, SPEC, mesh, rows=4, microbatch=microbatch)
     found = list(votes.predict(vote_fn, params, data, [2, 1, 0, 3], window=T, stride=stride,
                                temperature=2.))
     apply = jax.jit(idm.apply)
@@ -164,7 +168,7 @@ class PredictTest(parameterized.TestCase):
 
   @parameterized.parameters(1, 3, 5)
   def test_votes_on_a_group_have_the_same_bits_whatever_comes_before_it(self, stride):
-    idm, params = make_idm(frame_changes=True)
+    idm, params = make_idm(change_tokens=True)
     vote_fn = votes.VoteFn(idm, SPEC, sharding.make_mesh(num_devices=1), rows=4)
     groups = [(images([3, 12, 5, 8]), [2, 1, 0]), (images([7], seed=1), [0]),
               (images([2, 30], seed=2), [0, 1]), (images([4], seed=3), [])]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.rl_unplugged import atari_utils
 
-from alpt_jax.data import png, record, record_atari, rlu_atari
+from alpt_jax.data import png, record, record_atari, rlds, rlu_atari
 
 
 class Writer:
@@ -33,18 +33,19 @@ class Writer:
 
     Args:
       env: `atari.Atari`.
-      policy: policy(timestep) -> action.
+      policy: `atari_behaviours.Policy`.
       checkpoint: number of the checkpoint, from 0.
       episode: number of the episode in the checkpoint, from 0.
 
     Yields:
-      The unclipped reward of every transition.
+      `record_atari.Played`, of every transition.
     """
     ids = {'checkpoint_id': checkpoint, 'episode_id': episode}
-    logged = envlogger.EnvLogger(env, backend=self._backend, episode_fn=lambda *unused: ids)
+    logged = envlogger.EnvLogger(env, backend=self._backend, episode_fn=lambda *unused: ids,
+                                 step_fn=record.mark_step(policy))
     for timestep, action in record_atari.play(logged, policy):
       if action is not None:
-        yield timestep.reward
+        yield record_atari.Played(action, timestep.reward, policy.is_random)
 
   def finish(self):
     """Writes the last episode, and copies the records."""
@@ -56,14 +57,14 @@ class _Backend(record.Writer):
   """envlogger's TFDS backend, with steps as RL Unplugged has them."""
 
   def __init__(self, directory, notice):
-    episode = atari_utils.features_dict()
+    episode = rlu_atari.recorded_features(atari_utils.features_dict())
     step = episode['steps'].feature
     super().__init__(
         directory,
         tfds.rlds.rlds_base.DatasetConfig(
             name='rlu_atari', overall_description=notice, observation_info=step['observation'],
             action_info=step['action'], reward_info=step['reward'],
-            discount_info=step['discount'],
+            discount_info=step['discount'], step_metadata_info={rlds.RANDOM: step[rlds.RANDOM]},
             episode_metadata_info={
                 name: episode[name] for name in ('checkpoint_id', 'episode_id', 'episode_return')}),
         split_name='train', version=rlu_atari.VERSIONS['rlu_atari'])
@@ -78,7 +79,7 @@ class _Backend(record.Writer):
 
   def _write_and_reset_episode(self):
     if self._current_episode is not None:
-      episode = self._current_episode.get_rlds_episode()
+      episode = self._rlds_episode()
       steps = episode['steps']
       if not steps[-1]['is_terminal']:
         steps[-1]['discount'] = np.float32(1)  # envlogger has 0 there, RL Unplugged has not.

@@ -30,7 +30,7 @@ from alpt_jax import metrics, whole_files
 from alpt_jax.data import episodes, png, rlds
 
 INDEX = 'episode_index.npz'
-_INDEX_FORMAT = 4  # Of that file; another number makes it anew.
+_INDEX_FORMAT = 5  # Of that file; another number makes it anew.
 _MIN_ROOM = 20_000  # Transitions kept at least.
 _INDEX_THREADS = 2
 _INDEX_BATCH = 64
@@ -42,7 +42,7 @@ class _Episode(NamedTuple):
   observations: np.ndarray  # [L] bytes.
   actions: np.ndarray  # [L] int32.
   is_labelled: np.ndarray  # [L] bool.
-  rewards: np.ndarray  # [L] float32.
+  rewards: np.ndarray  # [L] float32; see `_on_transitions`.
   returns_to_go: np.ndarray  # [L] float32.
   is_terminal: np.ndarray | None  # [L] bool; None if the data has no such field.
 
@@ -207,13 +207,12 @@ class EpisodeFiles:
         return self._held[number]
     split, place = self._index.split[number], int(self._index.place[number])
     fields = _read_record(self._sources[split], place, self._splits[split])
-    for name in ('action', 'reward'):  # Of the last step, which has neither.
-      fields[name] = np.append(fields[name][:-1], fields[name].dtype.type(0))
     is_labelled = rlds.labelled(fields, with_idm_labels=self._with_idm_labels)
     is_labelled[-1] = False
     stored = np.where(is_labelled, fields['action'], 0)
     actions, rewards = rlds.to_declared(stored, fields['reward'], self._spec)
     actions = np.where(is_labelled, actions, 0).astype(np.int32)
+    rewards = _on_transitions(rewards)
     if self._hide is not None:
       actions, is_labelled = self._hide(number, actions, is_labelled)
     episode = _Episode(fields['observation'], actions, is_labelled, rewards,
@@ -226,6 +225,26 @@ class EpisodeFiles:
         _, dropped = self._held.popitem(last=False)
         self._num_held -= len(dropped.actions)
     return episode
+
+
+def _on_transitions(rewards):
+  """Adds the reward of the last step to that of the last transition.
+
+  In RLDS the last step holds only its observation, and so do our recordings and imports: its reward
+  is 0. RL Unplugged holds DQN replay's steps as they were logged, each with "reward after a_t"
+  (github.com/google-deepmind/deepmind-research, rl_unplugged/atari.py): the last one has the action
+  that ended the game and its reward, but no observation after it. That action is no transition
+  here; its reward is part of every return: a lost game of Pong is worth -21, not -20.
+
+  Args:
+    rewards: [L] float32, clipped, of all steps.
+
+  Returns:
+    [L] float32; the last one is 0, the sum is the same.
+  """
+  result = rewards.copy()
+  result[-2:] = rewards[-2:].sum(), 0.
+  return result
 
 
 def check_no_duplicates(datasets):
@@ -286,8 +305,8 @@ def _check_legal(spec, actions, path, episode):
 def _check_episode(fields, spec, check_actions, path, episode):
   """Checks one episode; of its images the headers.
 
-  What the last step has beside its observation is not looked at: in RLDS it means nothing, and in
-  the published data of RL Unplugged it may hold something after a time-out.
+  The action of the last step is not looked at: nothing shows what it did. Its reward counts, see
+  `_on_transitions`.
   """
   where = f'{path}, record {episode}'
   lengths = {name: len(values) for name, values in fields.items()}
@@ -298,7 +317,7 @@ def _check_episode(fields, spec, check_actions, path, episode):
   known = 0 if spec.stored_actions else spec.legal_actions[0]  # Unknown actions may be anything.
   is_labelled = rlds.labelled(fields, with_idm_labels=True)
   check_actions(np.where(is_labelled, fields['action'], known)[:-1], path, episode)
-  wrong = np.flatnonzero(~np.isfinite(fields['reward'][:-1]))
+  wrong = np.flatnonzero(~np.isfinite(fields['reward']))
   if wrong.size:
     raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
                      f'({wrong.size} steps in all); expected a finite number. Record or convert '

@@ -27,12 +27,14 @@ class Stream(NamedTuple):
     segments: what windows are cut from.
     environment: index into the run's EnvironmentSpecs.
     rows: windows in the global batch of a step.
+    data: one of the names in `methods`, for messages.
   """
   part: str
   episodes: Any
   segments: sampling.Segments
   environment: int
   rows: int
+  data: str = ''
 
 
 def gather(stream_episodes, windows, window, environment):

@@ -39,7 +39,8 @@ def record_episodes(env, policy, num_episodes, directory, *, name, metadata, pro
   Args:
     env: dm_env.Environment with discrete actions; its observation is an array or a flat dict of
       arrays. It is not closed.
-    policy: policy(timestep) -> int action; may look into `env`.
+    policy: policy(timestep) -> int action; may look into `env`. If it has an attribute `is_random`,
+      whether the last action was drawn uniformly, steps are marked with it (`rlds.RANDOM`).
     num_episodes: how many episodes to record, at least 1.
     directory: where the dataset goes; must not exist, or be empty.
     name: names the environment on the dataset card; `rlds.read_episodes` compares it.
@@ -103,10 +104,31 @@ class Writer(tfds_backend_writer.TFDSBackendWriter):
     self._sequential_writer._serializer = serializer.ExampleSerializer(
         self._ds_info.features.get_serialized_info())
 
+  def _rlds_episode(self):
+    """The current episode; marks are moved from the step after an action to the action's."""
+    episode = self._current_episode.get_rlds_episode()
+    steps = episode['steps']
+    if rlds.RANDOM in steps[0]:
+      marks = [step[rlds.RANDOM] for step in steps[1:]]
+      for step, mark in zip(steps, [*marks, np.bool_(False)], strict=True):
+        step[rlds.RANDOM] = mark
+    return episode
+
+  def _write_and_reset_episode(self):
+    if self._current_episode is not None:
+      self._sequential_writer.add_examples({self._split_name: [self._rlds_episode()]})
+      self._current_episode = None
+
   def __del__(self):
     # The base class closes a second time, which would write into a directory that is gone by then,
     # and prints an AttributeError when the interpreter exits first.
     pass
+
+
+def mark_step(policy):
+  """Returns the `step_fn` of envlogger that keeps whether a policy's last action was random."""
+  return lambda timestep, action, env: {
+      rlds.RANDOM: np.bool_(action is not None and policy.is_random)}
 
 
 class _Typed(dm_env.Environment):
@@ -146,9 +168,12 @@ class _Typed(dm_env.Environment):
 def _record(env, policy, num_episodes, directory, name, progress):
   """Writes TFRecord files; returns the transitions and the return of every episode."""
   writer = Writer(
-      data_directory=directory, ds_config=_features(env.observation_spec(), name),
+      data_directory=directory,
+      ds_config=_features(env.observation_spec(), name, is_marked=hasattr(policy, 'is_random')),
       split_name='train', version='1.0.0', max_episodes_per_file=_EPISODES_PER_FILE)
-  logged = envlogger.EnvLogger(_Typed(env), backend=writer)
+  logged = envlogger.EnvLogger(
+      _Typed(env), backend=writer,
+      step_fn=mark_step(policy) if hasattr(policy, 'is_random') else None)
   lengths, returns = [], []
   for episode in range(num_episodes):
     timestep = logged.reset()
@@ -164,7 +189,7 @@ def _record(env, policy, num_episodes, directory, name, progress):
   return lengths, returns
 
 
-def _features(observation_spec, name):
+def _features(observation_spec, name, *, is_marked):
   """Describes the RLDS steps of an environment to TFDS."""
   if isinstance(observation_spec, dict):
     observation = tfds.features.FeaturesDict(
@@ -176,7 +201,8 @@ def _features(observation_spec, name):
       observation_info=observation,
       action_info=tfds.features.Scalar(np.int64),
       reward_info=tfds.features.Scalar(np.float32),
-      discount_info=tfds.features.Scalar(np.float32))
+      discount_info=tfds.features.Scalar(np.float32),
+      step_metadata_info={rlds.RANDOM: tfds.features.Scalar(np.bool_)} if is_marked else None)
 
 
 def _observation_feature(spec):

@@ -10,10 +10,10 @@ An episode is the same bytes both ways.
 """
 
 import dataclasses
-import json
 import os
 import zlib
 from importlib import metadata
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -21,7 +21,8 @@ from array_record.python import array_record_module
 
 from alpt_jax import whole_files
 from alpt_jax.data import png, rlds, rlu_atari, serializer
-from alpt_jax.envs import atari, atari_behaviours
+from alpt_jax.envs import action_sets, atari, atari_behaviours
+from alpt_jax.measures import action_sequences
 
 _NOTICE = ('This is NOT DQN replay, which RL Unplugged published under the same names, but the '
            'play of a {behaviour} behaviour with fewer random actions from checkpoint to '
@@ -49,8 +50,8 @@ class Settings:
   behaviour: str = 'auto'
   num_steps: int = 50_000
   num_checkpoints: int = 10
-  first_epsilon: float = 1.
-  last_epsilon: float = .05
+  first_epsilon: float = .5
+  last_epsilon: float = .02
   max_episode_steps: int = atari.MAX_STEPS
   sticky: float = atari.STICKY
   seed: int = 0
@@ -73,6 +74,13 @@ class Settings:
       return self
     is_scripted = game in atari_behaviours.SCRIPTED
     return dataclasses.replace(self, behaviour='scripted' if is_scripted else 'lookahead')
+
+
+class Played(NamedTuple):
+  """A transition, for the card: the action, the unclipped reward, and `Policy.is_random`."""
+  action: int
+  reward: float
+  is_random: bool
 
 
 def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_ordered', run=1,
@@ -101,7 +109,7 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
   notice = _NOTICE.format(behaviour=settings.behaviour)
   num_steps, num_checkpoints = settings.num_steps, settings.num_checkpoints
   epsilons = np.geomspace(settings.first_epsilon, settings.last_epsilon, num_checkpoints).tolist()
-  checkpoints = []
+  checkpoints, all_episodes = [], []
   num_played = 0
   with (whole_files.new_directory(directory) as staging,
         _open_writer(dataset, game, run, staging, notice) as writer):
@@ -113,17 +121,18 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
                                      seed=policy_seed)
       episodes = []
       while not episodes or num_played * num_checkpoints < num_steps * (checkpoint + 1):
-        rewards = []
-        for reward in writer.play(env, policy, checkpoint, len(episodes)):
-          rewards.append(reward)
+        played = []
+        for transition in writer.play(env, policy, checkpoint, len(episodes)):
+          played.append(transition)
           num_played += 1
           if progress is not None and num_played <= num_steps:
             progress(num_played)
-        episodes.append(np.array(rewards))
+        episodes.append(Played(*map(np.array, zip(*played, strict=True))))
       checkpoints.append({'epsilon': epsilons[checkpoint], **_statistics(episodes)})
+      all_episodes += episodes
     writer.finish()
     card = _card(game, notice, {'dataset': dataset, 'run': run} | dataclasses.asdict(settings),
-                 checkpoints)
+                 checkpoints, _action_statistics(game, all_episodes))
     whole_files.write_json(os.path.join(staging, 'content', rlds.CARD), card, indent=2)
   return card
 
@@ -165,9 +174,12 @@ class _Writer:
 
   def __init__(self, dataset, game, run, staging, notice):
     self._directory = os.path.join(staging, 'content')
-    self._notice = notice
     self._dataset = dataset
-    self._info = tfds.builder(f'{dataset}/{game}_run_{run}', data_dir=staging).info
+    builder = tfds.builder(f'{dataset}/{game}_run_{run}', data_dir=staging)
+    self._info = tfds.core.DatasetInfo(
+        builder=builder, description=notice, homepage=builder.info.homepage,
+        citation=builder.info.citation, disable_shuffling=True,
+        features=rlu_atari.recorded_features(builder.info.features))
     self._serializer = serializer.ExampleSerializer(self._info.features.get_serialized_info())
     self._file = None
     self._lengths = []  # Episodes of each checkpoint.
@@ -186,21 +198,23 @@ class _Writer:
 
     Args:
       env: `atari.Atari`.
-      policy: policy(timestep) -> action.
+      policy: `atari_behaviours.Policy`.
       checkpoint: number of the checkpoint, from 0.
       episode: number of the episode in the checkpoint, from 0.
 
     Yields:
-      The unclipped reward of every transition.
+      `Played`, of every transition.
     """
-    observations, actions, rewards = [], [], []
+    observations, actions, rewards, is_random = [], [], [], []
     for timestep, action in play(env, policy):
       observations.append(png.encode(timestep.observation))
       if action is not None:
         actions.append(action)
         rewards.append(timestep.reward)
-        yield timestep.reward
-    steps = _rlds_steps(observations, actions, rewards, is_terminal=timestep.discount == 0)
+        is_random.append(policy.is_random)
+        yield Played(action, timestep.reward, policy.is_random)
+    steps = _rlds_steps(observations, actions, rewards, is_random,
+                        is_terminal=timestep.discount == 0)
     record = self._serializer.serialize_example({
         'steps': steps, 'checkpoint_id': checkpoint, 'episode_id': episode,
         'episode_return': steps['reward'].sum()})
@@ -221,11 +235,6 @@ class _Writer:
                             num_bytes=size, filename_template=template)
         for i, (length, size) in enumerate(zip(self._lengths, self._sizes, strict=True))]))
     self._info.write_to_directory(self._directory)
-    path = os.path.join(self._directory, 'dataset_info.json')
-    with open(path) as f:
-      info = json.load(f)
-    # The builder's own description says that it is DQN replay.
-    whole_files.write_json(path, info | {'description': self._notice}, indent=2)
 
   def _open_file(self, split):
     self.__exit__()
@@ -237,13 +246,14 @@ class _Writer:
     self._sizes.append(0)
 
 
-def _rlds_steps(observations, actions, rewards, *, is_terminal):
+def _rlds_steps(observations, actions, rewards, is_random, *, is_terminal):
   """Aligns an episode as `tfds.rl_unplugged` does; the last step has only its observation.
 
   Args:
     observations: T + 1 PNGs.
     actions: T ints.
     rewards: T floats.
+    is_random: T bools.
     is_terminal: whether the game was over, or else the episode cut.
 
   Returns:
@@ -262,11 +272,13 @@ def _rlds_steps(observations, actions, rewards, *, is_terminal):
       'is_first': np.arange(length) == 0,
       'is_last': is_end,
       'is_terminal': is_end & is_terminal,
+      rlds.RANDOM: np.array([*is_random, False]),
   }
 
 
 def _statistics(episodes):
-  """Describes episodes, given the unclipped rewards of each."""
+  """Describes the scores of episodes, each a `Played` of arrays."""
+  episodes = [played.reward for played in episodes]
   scores = [rewards.sum() for rewards in episodes]
   return {
       'num_episodes': len(episodes),
@@ -278,7 +290,23 @@ def _statistics(episodes):
   }
 
 
-def _card(game, notice, settings, checkpoints):
+def _action_statistics(game, episodes):
+  """Says what is known of the actions of all episodes without looking at the game."""
+  minimal = action_sets.MINIMAL_ACTIONS[game]
+  actions = [played.action for played in episodes]
+  shares = np.bincount(np.concatenate(actions), minlength=len(minimal)) / sum(map(len, actions))
+  opposite = action_sequences.opposite_moves(
+      actions, [action_sets.DIRECTIONS[i] for i in minimal])
+  return {
+      'random_share': float(np.mean(np.concatenate([p.is_random for p in episodes]))),
+      'most_frequent_action': action_sets.ACTION_NAMES[minimal[shares.argmax()]],
+      'most_frequent_share': float(shares.max()),
+      'opposite_moves': None if np.isnan(opposite) else opposite,  # JSON has no nan.
+      'last_action_table': action_sequences.last_action_table(actions, len(minimal)),
+  }
+
+
+def _card(game, notice, settings, checkpoints, actions):
   num_episodes = sum(c['num_episodes'] for c in checkpoints)
   num_transitions = sum(c['num_transitions'] for c in checkpoints)
   return {
@@ -289,5 +317,7 @@ def _card(game, notice, settings, checkpoints):
       'num_transitions': num_transitions,
       'mean_length': num_transitions / num_episodes,
       'mean_return': sum(c['mean_return'] * c['num_episodes'] for c in checkpoints) / num_episodes,
+      'actions': actions,
+      'own_features': {f'steps/{rlds.RANDOM}': rlu_atari.RANDOM_NOTICE},
       'checkpoints': checkpoints,
   }

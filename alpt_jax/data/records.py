@@ -17,6 +17,48 @@ from alpt_jax.data import png, rlds
 _PIECE_BYTES = 16 << 20  # Of a run of episodes, on disk; a single one may be longer.
 
 
+def random_draws(directory):
+  """Reads which actions of a recording were drawn uniformly, whatever was seen.
+
+  No policy can be guessed there, so an IDM that is right on these steps has read them off the
+  observations. For audits and floors; training never sees it.
+
+  Args:
+    directory: dataset directory, as recorded by `record_atari` or `record`.
+
+  Returns:
+    List of [T] bool, one per episode in the order of the episodes' numbers: splits by their names.
+
+  Raises:
+    FileNotFoundError, ValueError: as `rlds.read_episodes`; also if the recording has no such marks.
+  """
+  builder = rlds.open_builder(directory)
+  field = rlds.RANDOM
+  if field not in builder.info.features['steps'].feature:
+    raise ValueError(f'{directory}: has no step field {field!r}, which says which actions were '
+                     'drawn at random: it was recorded by an earlier version, or elsewhere. Record '
+                     'the dataset again to have it.')
+  draws = []
+  for name in sorted(builder.info.splits):
+    for path in builder.info.splits[name].filepaths:
+      try:
+        records = array_record_module.ArrayRecordReader(os.fspath(path)).read_all()
+      except RuntimeError as error:
+        raise rlds.damaged(path, error) from error
+      for place, record in enumerate(records):
+        try:
+          features = tf_example_pb2.Example.FromString(record).features.feature
+        except DecodeError as error:
+          raise rlds.damaged(f'{path}, record {place}', error) from error
+        marks = np.array(features[f'steps/{field}'].int64_list.value, bool)
+        if len(marks) != len(features['steps/action'].int64_list.value):
+          raise ValueError(f'{path}, record {place}: {field} has {len(marks)} steps, action has '
+                           f"{len(features['steps/action'].int64_list.value)}. Copy or record the "
+                           'dataset again.')
+        draws.append(marks[:-1])  # The last step has no action.
+  return draws
+
+
 class Piece(NamedTuple):
   """A run of episodes of one file.
 

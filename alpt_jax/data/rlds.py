@@ -25,6 +25,9 @@ STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
 LABELLED = 'is_labelled'  # A step field that says whether the action is known; all are without it.
 SOURCE = 'action_source'  # A step field, one of SOURCES: what `labelled_dataset` writes.
 SOURCES = ('none', 'true', 'idm')
+# A step field of recordings made here, not of RL Unplugged's: whether the action was drawn
+# uniformly, whatever was seen. For audits and floors (`records.random_draws`); not for training.
+RANDOM = 'action_is_random'
 
 
 def read_card(directory):

@@ -20,6 +20,8 @@ VERSIONS = {
     'rlu_atari_checkpoints_ordered': '1.1.0',  # The same, episodes in the order of learning.
 }
 RUNS = (1, 2, 3, 4, 5)  # Agents trained with different seeds.
+RANDOM_NOTICE = ('Whether the action was drawn uniformly, whatever was seen. Not of RL Unplugged; '
+                 'training never reads it.')
 _NUM_CHECKPOINTS = 50
 _SHORT_GAMES = ('Carnival', 'Gravitar', 'StarGunner')  # Published with one checkpoint less.
 # https://github.com/google-research/batch_rl/issues/28: results were not reproducible with it.
@@ -54,6 +56,20 @@ def dataset_directory(data_dir, dataset, game, run):
 def split_name(dataset, checkpoint):
   """Returns the split that holds a checkpoint's episodes; checkpoints count from 0."""
   return 'train' if dataset == 'rlu_atari' else f'checkpoint_{checkpoint:02d}'
+
+
+def recorded_features(official):
+  """Adds to RL Unplugged's features what only recordings made here have.
+
+  Args:
+    official: `tfds.features.FeaturesDict` of a dataset.
+
+  Returns:
+    `tfds.features.FeaturesDict` with the step field `rlds.RANDOM`.
+  """
+  mark = tfds.features.Scalar(np.bool_, doc=tfds.features.Documentation(desc=RANDOM_NOTICE))
+  steps = tfds.features.Dataset(dict(official['steps'].feature) | {rlds.RANDOM: mark})
+  return tfds.features.FeaturesDict(dict(official) | {'steps': steps})
 
 
 def check_dataset(directory, game, run, *, allow_damaged=False):

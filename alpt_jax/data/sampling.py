@@ -83,6 +83,23 @@ def labelled_windows(windows, window):
   return Segments(episode, start, np.full(len(episode), window, np.int64))
 
 
+def windows_per_epoch(segments, window):
+  """Counts the windows of an epoch, in which every transition counts once.
+
+  A segment of L > T transitions, cut at a random offset, makes 1 + (L - 1) / T windows on average,
+  of which the first and the last may be partial; a shorter one is one window.
+
+  Args:
+    segments: `Segments`.
+    window: T, transitions in a window.
+
+  Returns:
+    float; the expected number.
+  """
+  length = segments.num_transitions
+  return float(np.sum(np.where(length > window, 1 + (length - 1) / window, 1.)))
+
+
 class WindowSampler:
   """Gives the windows of any step.
 

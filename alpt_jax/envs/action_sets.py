@@ -16,6 +16,10 @@ ACTION_NAMES = (
     'DOWNLEFTFIRE')  # By id, as ALE numbers them.
 NUM_ACTIONS = len(ACTION_NAMES)
 
+# (down, right) of each, in {-1, 0, 1}.
+DIRECTIONS = tuple((('DOWN' in name) - ('UP' in name), ('RIGHT' in name) - ('LEFT' in name))
+                   for name in ACTION_NAMES)
+
 _ALL = tuple(range(NUM_ACTIONS))
 _EIGHT_WAYS = (0, 2, 3, 4, 5, 6, 7, 8, 9)  # No button.
 _FOUR_WAYS_AND_FIRE = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13)

@@ -105,7 +105,7 @@ class Atari(dm_env.Environment):
     self._needs_reset = True
 
   @property
-  def held_action(self):
+  def held_index(self):
     """Index into the minimal actions of the action that a sticky frame would repeat."""
     return self._actions.index(self._held_action)
 
@@ -113,6 +113,11 @@ class Atari(dm_env.Environment):
   def lives(self):
     """Lives left, the one being played included; 0 in games without lives."""
     return self._ale.lives()
+
+  @property
+  def held_action(self):
+    """Id, in the full set, of the action of the last frame, which sticks; NOOP at a start."""
+    return int(self._held_action.value)
 
   def screen(self):
     """Copies what a player sees.

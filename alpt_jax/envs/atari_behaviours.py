@@ -3,8 +3,11 @@
 'scripted' reads the console's memory, for the games in `SCRIPTED`; 'lookahead' plays any game by
 trying actions out in the emulator; 'random' is uniform. Mixed with uniform actions they stand in
 for the checkpoints of a learning agent, from bad to good. What they do is a function of the
-emulator's state, as an agent's policy is, and they rather move than wait: an inverse dynamics model
-learns from what is seen to change.
+emulator's state, as an agent's policy is.
+
+A script moves only if it is off by more than half a step, and avoids to undo its last move: one
+that overshoots and comes back tells its next action by its last, and whoever imitates it learns to
+look at that instead of the game.
 
 The addresses of the scripts are those published with AtariARI (Anand et al., 2019) and OCAtari
 (Delfosse et al., 2023), checked by play. Coordinates are in the units of the memory, which differ
@@ -36,7 +39,7 @@ def make(name, game, env, *, epsilon, seed):
     seed: seeds the policy's draws.
 
   Returns:
-    policy(timestep) -> int, an index into the game's minimal actions.
+    A `Policy`.
 
   Raises:
     ValueError: if `name` or `game` is unknown, the game has no script, or `epsilon` is outside
@@ -48,22 +51,45 @@ def make(name, game, env, *, epsilon, seed):
   rng = np.random.default_rng(seed)
   minimal = action_sets.MINIMAL_ACTIONS[game]
   if name == 'random':
-    act = functools.partial(rng.integers, len(minimal))
+    act = None  # Every action is drawn.
   elif name == 'scripted':
     if game not in SCRIPTED:
       raise ValueError(f'There is no script for {game}; use "lookahead", or one of {SCRIPTED}.')
     script = _SCRIPTS[game]
-    act = lambda: minimal.index(script(env.ram().astype(int), rng))  # noqa: E731
+    act = lambda: minimal.index(  # noqa: E731
+        script(np.append(env.ram().astype(int), env.held_action), rng))
   elif name == 'lookahead':
     act = functools.partial(_look_ahead, env, len(minimal), rng)
   else:
     raise ValueError(f'Unknown behaviour {name!r}; expected "scripted", "lookahead" or "random".')
+  return Policy(act, len(minimal), 1. if name == 'random' else epsilon, rng)
 
-  def policy(timestep):
-    del timestep  # The state is read from the emulator.
-    return int(rng.integers(len(minimal)) if rng.random() < epsilon else act())
 
-  return policy
+class Policy:
+  """A behaviour mixed with uniform actions.
+
+  Attributes:
+    is_random: whether the last action was drawn uniformly, whatever the state. What a behaviour
+      draws for itself, e.g. a plan of the look-ahead, is no such draw.
+  """
+
+  def __init__(self, act, num_actions, epsilon, rng):
+    """Mixes; see `make`.
+
+    Args:
+      act: act() -> index in [0, num_actions).
+      num_actions: of the game's minimal set.
+      epsilon: share in [0, 1] of uniform actions.
+      rng: `np.random.Generator`.
+    """
+    self.is_random = False
+    self._act, self._num_actions, self._epsilon, self._rng = act, num_actions, epsilon, rng
+
+  def __call__(self, timestep):
+    """Returns an index into the game's minimal actions; the state is read from the emulator."""
+    del timestep
+    self.is_random = bool(self._rng.random() < self._epsilon)
+    return int(self._rng.integers(self._num_actions) if self.is_random else self._act())
 
 
 _NUM_PLANS = 18  # As many as there are actions at most.
@@ -91,6 +117,10 @@ def _look_ahead(env, num_actions, rng):
   return first_actions[np.argmax(values)]
 
 
+_HELD = 128  # Behind the 128 bytes of memory, scripts find the action that the emulator holds.
+_STAY = 3.  # Units by which another place must be better to move; scripts of eight ways move by 4.
+
+
 def _toward(offset, tolerance, negative, positive, near=NOOP):
   """Picks the action that reduces an offset; `near` if it is within the tolerance."""
   if abs(offset) <= tolerance:
@@ -103,19 +133,52 @@ def _signed(whole, fraction=0):
   return (whole + 128) % 256 - 128 + fraction / 256
 
 
+# A step of the knob is 22 units, more than a paddle is wide: what lies between two places where the
+# paddle can rest is reached by a move that is under way when the ball comes down.
+_KNOB_SPEED = 5.5  # Units a frame.
+_LEFT_WALL, _RIGHT_WALL, _PADDLE_HEIGHT = 57, 200, 177
+_BREAKOUT_STEPS = 7  # From wall to wall.
+
+
+def _moves(num_steps):
+  """Lists the ways to move without turning: from one step to another, left or right, or not.
+
+  Returns:
+    [plans, num_steps] int in {-1, 0, 1}; those that wait least come first.
+  """
+  steps = np.arange(num_steps)
+  plans = [sign * ((begin <= steps) & (steps < end))
+           for begin in steps for end in steps + 1 if begin < end for sign in (-1, 1)]
+  return np.array([0 * steps, *plans])
+
+
+_BREAKOUT_PLANS = _moves(_BREAKOUT_STEPS)
+
+
 def _breakout(ram, rng):
-  """Goes where the ball will come down; plays with the paddle below it while it rises."""
+  """Waits where the ball will come down; follows it from a step away while it rises."""
   x, y = ram[99], ram[101]
   if y == 0:
     return FIRE
   speed_x, speed_y = -_signed(ram[105], ram[106]), _signed(ram[103], ram[104])
-  knob = 243 - ram[70]  # The paddle's centre two frames from now; a step moves it by 23.
-  if speed_y <= 0:
-    return _toward(x - knob, 4, LEFT, RIGHT)
-  # The side walls, 143 apart, reflect the ball; the paddle is at 178.
-  beyond_wall = (x + speed_x * (178 - y) / speed_y - 57) % 286
-  landing = 57 + min(beyond_wall, 286 - beyond_wall)
-  return _toward(landing - knob, 8 if y < 150 else 11, LEFT, RIGHT)
+  knob, paddle = 243 - ram[70], ram[72]  # The paddle follows the knob in about two frames.
+  if speed_y <= 0 or y > _PADDLE_HEIGHT:
+    return _toward(x - knob, 22, LEFT, RIGHT)  # A step.
+  num_frames = int(np.ceil((_PADDLE_HEIGHT - y) / speed_y))
+  # The side walls, 143 apart, reflect the ball.
+  beyond_wall = (x + speed_x * num_frames - _LEFT_WALL) % (2 * (_RIGHT_WALL - _LEFT_WALL))
+  landing = _LEFT_WALL + min(beyond_wall, 2 * (_RIGHT_WALL - _LEFT_WALL) - beyond_wall)
+  centre, reach = (9, 7) if ram[108] == 8 else (6, 3)  # It shrinks at the upper wall.
+  while num_frames > 4 * _BREAKOUT_STEPS:
+    num_frames -= 4  # At rest meanwhile.
+  knobs, paddles = np.full(len(_BREAKOUT_PLANS), knob), np.full(len(_BREAKOUT_PLANS), paddle)
+  for frame in range(num_frames):
+    knobs = knobs + _KNOB_SPEED * _BREAKOUT_PLANS[:, frame // 4]
+    paddles = np.ceil((paddles + np.clip(knobs - 9, 55, 191)) / 2)
+  offsets = np.abs(landing - paddles - centre)
+  num_moves = np.abs(_BREAKOUT_PLANS).sum(axis=1)
+  plan = np.argmin(100 * np.maximum(offsets - reach, 0) + num_moves + .02 * offsets)
+  return (LEFT, NOOP, RIGHT)[_BREAKOUT_PLANS[plan, 0] + 1]
 
 
 def _asterix(ram, rng):
@@ -128,6 +191,7 @@ def _asterix(ram, rng):
   nearest = detours.min(axis=1, where=~is_cauldron & ~is_eaten, initial=300)
   is_hit = is_cauldron[lane] & (across[np.arange(len(lane)), lane] < 28)
   cost = nearest + 1000 * is_hit + .1 * abs(x - 76) + abs(lane - 3.5)  # The middle is safest.
+  cost[-1] -= _STAY
   return list(_EIGHT_WAYS)[cost.argmin()]
 
 
@@ -157,15 +221,19 @@ def _freeway(ram, rng):
 def _space_invaders(ram, rng):
   """Dodges bombs, otherwise lines up with the nearest column of invaders and shoots."""
   x = ram[28]
-  for bomb_x, bomb_y in zip(ram[83:85], ram[81:83], strict=True):
-    if 60 < bomb_y < 100 and abs(bomb_x - x - 4) < 7:
-      return LEFT if (bomb_x > x + 4 and x > 37) or x > 120 else RIGHT
+  bombs = [bomb_x - 4 - x for bomb_x, bomb_y in zip(ram[83:85], ram[81:83], strict=True)
+           if 60 < bomb_y < 100]
+  for bomb in bombs:
+    if abs(bomb) < 7:
+      return LEFT if (bomb > 0 and x > 37) or x > 120 else RIGHT
   alive = np.bitwise_or.reduce(ram[18:24])
   columns = np.flatnonzero(alive >> np.arange(6) & 1)
   if not len(columns):
     return FIRE
   offsets = ram[26] + 16 * (columns - columns[0]) - x
   offset = offsets[np.argmin(np.abs(offsets))]
+  if any(abs(bomb) < 12 and bomb * offset > 0 for bomb in bombs):
+    return FIRE  # Would go back under the bomb that it has dodged.
   return _toward(offset, 3, LEFTFIRE, RIGHTFIRE, FIRE)
 
 
@@ -198,7 +266,8 @@ def _seaquest(ram, rng):
     new_x, new_y = np.clip(x + 4 * right, 21, 134), np.clip(y + 4 * down, 13, 108)
     is_hit = any(abs(enemy_x + 2 * speed - new_x) < 22 and abs(enemy_y - new_y) < 14
                  for enemy_x, enemy_y, speed in enemies)
-    return -abs(goal[0] - new_x) - abs(goal[1] - new_y) - 1000 * is_hit
+    stay = _STAY if action == NOOP and goal[1] > 13 else 0  # There is air at 13 only.
+    return stay - abs(goal[0] - new_x) - abs(goal[1] - new_y) - 1000 * is_hit
 
   action = max(_EIGHT_WAYS, key=value)
   targets = [enemy_x - x for enemy_x, enemy_y, _ in enemies
@@ -207,24 +276,32 @@ def _seaquest(ram, rng):
     return action
   nearest = min(targets, key=abs)
   if (nearest < 0) == (ram[86] == 8):  # It faces the target.
-    return action + 8 if ram[103] == 0 and action != NOOP else action or FIRE
+    if nearest * _EIGHT_WAYS[action][1] < 0 and value(NOOP) > -1000:
+      action = NOOP  # Does not turn away.
+    if ram[103]:
+      return action  # Its torpedo is under way; the button must be released.
+    return action + 8 if action != NOOP else FIRE
   if abs(nearest) > 30:
     return LEFTFIRE if nearest < 0 else RIGHTFIRE
   return action
 
 
 def _pong(ram, rng):
-  """Goes to the height at which the ball will arrive; follows it while it flies away."""
-  x, y, paddle = ram[49], ram[54], ram[51] + 7
+  """Waits at the height at which the ball will arrive; follows it from afar as it flies away."""
+  x, y, held_action = ram[49], ram[54], ram[_HELD]
   if y == 0:
     return FIRE
+  # A step moves the paddle by 23, of which 13 come after the step.
+  paddle = ram[51] + 7 + {LEFT: 13, RIGHT: -13}.get(held_action, 0)
   speed_x, speed_y = -_signed(ram[58]), _signed(ram[56])
   if speed_x <= 0:
-    return _toward(y - paddle, 2, RIGHT, LEFT)
-  # The upper and lower wall, 159 apart, reflect the ball; the paddle is at 188.
-  beyond_wall = (y + speed_y * (188 - x) / speed_x - 48) % 318
-  arrival = 48 + min(beyond_wall, 318 - beyond_wall)
-  return _toward(arrival - paddle, 8, RIGHT, LEFT)
+    action = _toward(y - paddle, 12, RIGHT, LEFT)
+  else:
+    # The upper and lower wall, 159 apart, reflect the ball; the paddle is at 188.
+    beyond_wall = (y + speed_y * (188 - x) / speed_x - 48) % 318
+    arrival = 48 + min(beyond_wall, 318 - beyond_wall)
+    action = _toward(arrival - paddle, 8, RIGHT, LEFT)
+  return NOOP if {action, held_action} == {LEFT, RIGHT} else action  # Comes to rest first.
 
 
 # x, speed right, height and speed upwards, a step.
@@ -257,11 +334,17 @@ def _star_gunner(ram, rng):
     return _toward(70 - y, 8, UP, DOWN, LEFTFIRE if ram[19] == 246 else RIGHTFIRE)
   right, down = min(enemies, key=lambda enemy: abs(enemy[0]) + 2 * abs(enemy[1]))
   is_right = int(right > 0)
-  if abs(right) < 18 and abs(down) < 20:  # Too near: it would ram.
-    return (UPRIGHT, UPLEFT)[is_right]
-  if abs(down) < 6:
-    return (LEFT, RIGHT)[is_right] if ram[40] else (LEFTFIRE, RIGHTFIRE)[is_right]  # One shot.
-  return ((UPLEFT, UPRIGHT) if down < 0 else (DOWNLEFT, DOWNRIGHT))[is_right]
+  is_facing = is_right == int(ram[19] != 246)
+  if abs(right) < (18 if is_facing else 26):  # It would ram; goes aside first, with room to turn.
+    return RIGHT if (right <= 0 or x < 24) and x < 130 else LEFT
+  is_near = abs(right) < 32
+  if abs(down) >= 6:
+    if is_near:
+      return UP if down < 0 else DOWN
+    return ((UPLEFT, UPRIGHT) if down < 0 else (DOWNLEFT, DOWNRIGHT))[is_right]
+  if is_near and is_facing:
+    return NOOP if ram[40] else FIRE  # One shot.
+  return (LEFT, RIGHT)[is_right] if ram[40] else (LEFTFIRE, RIGHTFIRE)[is_right]
 
 
 # x, address and bits that say it is open up to the surface.
@@ -306,7 +389,7 @@ def _nearest_ice(offset):
   return (offset + 16) % 32 - 16
 
 
-_SCRIPTS = {  # game -> function(ram [128] int, rng) -> id in the full action set.
+_SCRIPTS = {  # game -> function(ram [129] int, see _HELD; rng) -> id in the full action set.
     'Asterix': _asterix,
     'Atlantis': _atlantis,
     'Breakout': _breakout,

@@ -52,7 +52,7 @@ def posterior(env, seen, prior, *, sticky):
 
 def _likelihood(env, seen, prior, held):
   """Returns [A], the probability of `seen` after each action that `prior` allows."""
-  state, before = env.clone(), env.held_action
+  state, before = env.clone(), env.held_index
   wanted, *later = seen
   found = {}  # By what the frames repeat: different draws lead to the same frames.
   likelihood = np.zeros(len(prior))

@@ -34,7 +34,11 @@ def epsilon_greedy_probs(walls, goal, epsilon):
 
 
 class EpsilonGreedy:
-  """Draws actions from `epsilon_greedy_probs`, for the goal that the observation shows."""
+  """Draws actions from `epsilon_greedy_probs`, for the goal that the observation shows.
+
+  Attributes:
+    is_random: whether the last action is from the uniform part of the mixture.
+  """
 
   def __init__(self, layout, epsilon, seed):
     """Makes the policy.
@@ -50,6 +54,10 @@ class EpsilonGreedy:
     self._walls = layout.walls
     self._epsilon = epsilon
     self._rng = np.random.default_rng(seed)
+    # Actions are drawn from the mixture; which part each came from, given the action, has draws of
+    # its own, so that the actions of a seed do not depend on it.
+    self._mark_rng = np.random.default_rng([seed, 1])
+    self.is_random = False
     self._plan_for(layout.goal)
 
   def __call__(self, timestep):
@@ -65,7 +73,12 @@ class EpsilonGreedy:
     if tuple(goal) != self._goal:
       self._plan_for(tuple(goal))
     row, column = timestep.observation['xy']
-    return np.int32(self._rng.choice(maze.NUM_ACTIONS, p=self._probs[row, column]))
+    probs = self._probs[row, column]
+    action = np.int32(self._rng.choice(maze.NUM_ACTIONS, p=probs))
+    uniform = 1. if probs.max() == probs.min() else self._epsilon  # No way to the goal: all of it.
+    self.is_random = bool(
+        self._mark_rng.random() < uniform / maze.NUM_ACTIONS / probs[action])
+    return action
 
   def _plan_for(self, goal):
     self._goal = goal

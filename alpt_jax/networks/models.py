@@ -20,16 +20,31 @@ _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 
 
 class DTLogits(NamedTuple):
-  """What the DT predicts at every step of a window.
+  """Holds the DT's predictions for every step of a window.
+
+  Each is read out at another token of the step: the last one of the observation, the return and the
+  action. All see the observations up to the step's and the actions and rewards before it.
+  `masks.block_causal` decides which return tokens they see beside these.
 
   Attributes:
-    returns: [B, T, R]; from what is before the step and its observation.
-    actions: [B, T, A]; the same and the step's return token.
-    rewards: [B, T, 3]; the same and the step's action; None if rewards are not predicted.
+    returns: [B, T, R]; sees no return ('current'), the first step's, if that is before ('first'),
+      or all earlier ones ('all').
+    actions: [B, T, A]; sees the step's own return ('current'), the first step's ('first'), or all
+      up to the step's own ('all').
+    rewards: [B, T, 3]; sees the step's action too. Of returns none ('current': not the step's own
+      either), the first step's ('first'), or all up to the step's own ('all'). None if the DT has
+      no reward head (`predict_rewards`).
   """
   returns: jax.Array
   actions: jax.Array
   rewards: jax.Array | None
+
+
+def _make_tokenizer(network):
+  return tokens.make_tokenizer(
+      network.spec, d_model=network.d_model, patch_size=network.patch_size,
+      kind=network.tokenizer_kind, vector_bins=network.vector_bins,
+      change_tokens=network.change_tokens, dtype=network.dtype, name='tokenizer')
 
 
 class InverseDynamicsModel(nn.Module):
@@ -40,7 +55,8 @@ class InverseDynamicsModel(nn.Module):
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
-    frame_changes: of images; see `tokens.PatchTokenizer`.
+    change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
+    tokenizer_kind: one of `tokens.TOKENIZERS`.
     dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.
@@ -52,15 +68,13 @@ class InverseDynamicsModel(nn.Module):
   dropout: float = 0.
   patch_size: int = 0
   vector_bins: int = 0
-  frame_changes: bool = False
+  change_tokens: bool = False
+  tokenizer_kind: str = 'patch'
   dtype: jnp.dtype = jnp.float32
   is_causal: bool = False
 
   def setup(self):
-    self.tokenizer = tokens.make_tokenizer(
-        self.spec, d_model=self.d_model, patch_size=self.patch_size,
-        vector_bins=self.vector_bins, frame_changes=self.frame_changes, dtype=self.dtype,
-        name='tokenizer')
+    self.tokenizer = _make_tokenizer(self)
 
   def tokenize(self, observations, before):
     """Embeds frames, each by itself, for windows that share them.
@@ -75,12 +89,13 @@ class InverseDynamicsModel(nn.Module):
     return self.tokenizer.parts(observations, before)
 
   @nn.compact
-  def __call__(self, observations, *, deterministic=True, is_tokenized=False):
+  def __call__(self, observations, *, deterministic=True, rows=None, is_tokenized=False):
     """Predicts the actions between consecutive observations.
 
     Args:
       observations: [B, T + 1, ...] as the spec declares.
       deterministic: False to apply dropout (needs a 'dropout' rng).
+      rows: [B] int32 numbers of the windows, for dropout; see `transformer.drop`.
       is_tokenized: `observations` are what `tokenize` made of them.
 
     Returns:
@@ -102,7 +117,7 @@ class InverseDynamicsModel(nn.Module):
     read = np.arange(num_frames * p, num_tokens)
     out_BTD, _ = transformer.Transformer(
         self.num_layers, self.num_heads, self.dropout, self.dtype, name='transformer')(
-            x_BSD, mask_SS, deterministic=deterministic, read=read)
+            x_BSD, mask_SS, deterministic=deterministic, rows=rows, read=read)
     return nn.Dense(self.spec.num_actions, name='action_head')(out_BTD)
 
 
@@ -115,7 +130,8 @@ class DecisionTransformer(nn.Module):
     num_layers, num_heads, d_model, dropout: of the transformer.
     patch_size: side of an observation patch; 0 for one token per observation.
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
-    frame_changes: of images; see `tokens.PatchTokenizer`.
+    change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
+    tokenizer_kind: one of `tokens.TOKENIZERS`.
     dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
@@ -128,7 +144,8 @@ class DecisionTransformer(nn.Module):
   dropout: float = 0.
   patch_size: int = 0
   vector_bins: int = 0
-  frame_changes: bool = False
+  change_tokens: bool = False
+  tokenizer_kind: str = 'patch'
   dtype: jnp.dtype = jnp.float32
   return_tokens: str = 'current'
   predict_rewards: bool = False
@@ -136,14 +153,13 @@ class DecisionTransformer(nn.Module):
   def setup(self):
     spec, d = self.spec, self.d_model
     self.num_returns = discretize.num_return_bins(spec.return_low, spec.return_high)
-    self.tokenizer = tokens.make_tokenizer(
-        spec, d_model=d, patch_size=self.patch_size, vector_bins=self.vector_bins,
-        frame_changes=self.frame_changes, dtype=self.dtype, name='tokenizer')
+    self.tokenizer = _make_tokenizer(self)
     embed = lambda n: nn.Embed(n, d, embedding_init=_EMBEDDING_INIT)  # noqa: E731
     self.return_embedding = embed(self.num_returns)
     self.action_embedding = embed(spec.num_actions + 1)  # The last row: action not known.
     self.reward_embedding = embed(discretize.NUM_REWARD_TOKENS)
-    p = tokens.num_observation_tokens(spec, patch_size=self.patch_size)
+    p = tokens.num_observation_tokens(
+        spec, patch_size=self.patch_size, kind=self.tokenizer_kind)
     self.mask_SS = masks.block_causal(self.num_steps, p, return_tokens=self.return_tokens)
     self.is_used_S = np.diag(self.mask_SS)  # See `masks.block_causal`: others start from zero.
     self.num_observation_tokens = p
@@ -163,7 +179,7 @@ class DecisionTransformer(nn.Module):
         self.action_embedding(actions), self.reward_embedding(rewards)))
     return jnp.where(self.is_used_S[None, :, None], x_BSD, 0)
 
-  def __call__(self, observations, returns, actions, rewards, *, deterministic=True):
+  def __call__(self, observations, returns, actions, rewards, *, deterministic=True, rows=None):
     """Predicts every step of a window from what comes before it.
 
     Args:
@@ -172,6 +188,7 @@ class DecisionTransformer(nn.Module):
       actions: [B, T] int32 in [0, A]; A where the action is not known.
       rewards: [B, T] int32 reward ids (`discretize.encode_reward`).
       deterministic: False to apply dropout (needs a 'dropout' rng).
+      rows: [B] int32 numbers of the windows, for dropout; see `transformer.drop`.
 
     Returns:
       `DTLogits`.
@@ -187,7 +204,7 @@ class DecisionTransformer(nn.Module):
     num_used = len(self.mask_SS) if self.dtype == jnp.bfloat16 else read.max() + 1
     out_BSD, _ = self.transformer(
         x_BSD[:, :num_used], self.mask_SS[:num_used, :num_used], deterministic=deterministic,
-        read=read)
+        rows=rows, read=read)
     outs = jnp.split(out_BSD, len(read) // self.num_steps, axis=1)
     return DTLogits(self.return_head(outs[0]), self.action_head(outs[1]),
                     self.reward_head(outs[2]) if self.predict_rewards else None)
@@ -200,7 +217,7 @@ class DecisionTransformer(nn.Module):
       before: the image before each, of the same shape; any for the first of an episode.
 
     Returns:
-      [B, T, ...], what `tokens.PatchTokenizer.parts` gives.
+      [B, T, ...], what the tokenizer's `parts` gives.
     """
     return self.tokenizer.parts(observations, before)
 

@@ -87,19 +87,24 @@ class Dense(nn.Module):
     return out.astype(self.dtype)
 
 
-def drop(x_BSD, key, rate):
+def drop(x_BSD, key, rate, rows=None):
   """Dropout from fewer or cheaper random bits than `nn.Dropout`, which are a tenth of its update.
 
-  In float32, from a quarter of the bits. Four rows share a word: each draws its 16 bits from
-  another byte on, so that neighbours share eight. That leaves the rate of each exact to 1 / 65536,
-  and makes a pair of neighbours drop together with a probability of 0.0102 instead of 0.01, at a
-  rate of 0.1. In bfloat16, from 16 bits each of the generator that a TPU has built in. How many
-  devices share the rows then decides the bits, see `program`.
+  In float32, every window draws from a key of its own, so that neither the other windows of a
+  batch nor microbatches change its mask. It draws a quarter of the bits: four tokens of a window, a
+  quarter of the sequence apart, share a word. Each takes its 16 bits from another byte on, so that
+  neighbours share eight. That leaves the rate of each exact to 1 / 65536, and makes a pair of
+  neighbours drop together with a probability of 0.0102 instead of 0.01, at a rate of 0.1.
+
+  In bfloat16, 16 bits each come from the generator that a TPU has built in, which has one key for a
+  batch: microbatches, and the number of devices that share it (see `program`), decide the bits.
 
   Args:
     x_BSD: [B, S, D].
     key: PRNG key.
     rate: of elements set to 0, in [0, 1); rounded to 1 / 65536. The others are scaled up.
+    rows: [B] int32; numbers of the windows, which `key` is folded with; None for 0 to B - 1. Unused
+      in bfloat16.
 
   Returns:
     [B, S, D].
@@ -109,11 +114,18 @@ def drop(x_BSD, key, rate):
   if x_BSD.dtype == jnp.bfloat16:
     key = jax.random.wrap_key_data(jnp.resize(jax.random.key_data(key), 4), impl='rbg')
     return _keep(x_BSD, jax.random.bits(key, (b, s, d), jnp.uint16), threshold)
-  words = jax.random.bits(key, (-(-b // 4), 1, s, d), jnp.uint32)
+  words = jax.vmap(lambda key: jax.random.bits(key, (1, -(-s // 4), d), jnp.uint32))(
+      keys_of_rows(key, b, rows))
   shift = jnp.arange(4, dtype=jnp.uint32).reshape(1, 4, 1, 1) * 8
   draws = ((words >> shift) | (words << (32 - shift))) & 65535  # The last one goes round.
-  is_kept = draws.reshape(-1, s, d)[:b] >= threshold
+  is_kept = draws.reshape(b, -1, d)[:, :s] >= threshold
   return jnp.where(is_kept, x_BSD * (65536 / (65536 - threshold)), 0).astype(x_BSD.dtype)
+
+
+def keys_of_rows(key, num_rows, rows=None):
+  """Folds a key with numbers of rows, [num_rows] int32 or 0, 1, ...; returns [num_rows] keys."""
+  rows = jnp.arange(num_rows) if rows is None else rows
+  return jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -288,13 +300,14 @@ class Block(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x_BSD, mask_SS, *, keys=None, read=None, cache=None, position=None, chunk=0):
+  def __call__(self, x_BSD, mask_SS, *, keys=None, rows=None, read=None, cache=None, position=None,
+               chunk=0):
     """Returns the tokens at `read` (all if None) as [B, Q, D], and the layer's cache.
 
-    `keys` [2] are those of the dropout; None for no dropout.
+    `keys` [2] are those of the dropout; None for no dropout. `rows`: see `drop`.
     """
     def dropped(x_BQD, number):
-      return x_BQD if keys is None else drop(x_BQD, keys[number], self.dropout)
+      return x_BQD if keys is None else drop(x_BQD, keys[number], self.dropout, rows)
 
     normed_BSD = nn.LayerNorm(dtype=self.dtype, name='ln_1')(x_BSD)
     x_BQD, queries_BQD, mask_QS = x_BSD, normed_BSD, mask_SS
@@ -332,8 +345,8 @@ class Transformer(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x_BSD, mask_SS, *, deterministic=True, read=None, caches=None, position=None,
-               chunk=0):
+  def __call__(self, x_BSD, mask_SS, *, deterministic=True, rows=None, read=None, caches=None,
+               position=None, chunk=0):
     """Maps tokens to tokens.
 
     Args:
@@ -341,6 +354,7 @@ class Transformer(nn.Module):
       mask_SS: bool [S, S]; `mask[q, k]`: q may attend k. With `caches`, [1, S]: the row of the
         replaced token. With `chunk`, a numpy array.
       deterministic: False to apply dropout (needs a 'dropout' rng).
+      rows: [B] int32 numbers of the windows, for dropout; see `drop`.
       read: [Q] indices of the tokens whose outputs are wanted; None for all.
       caches: the caches that an earlier call returned.
       position: [] int32; with `caches`, the place of the replaced token.
@@ -368,7 +382,7 @@ class Transformer(nn.Module):
         x_BSD = _with_one_gradient(x_BSD)
       x_BSD, cache = Block(
           self.num_heads, self.dropout, kernel_init, self.dtype, name=f'block_{i}')(
-              x_BSD, mask_SS, keys=keys[i], read=read if is_last else None,
+              x_BSD, mask_SS, keys=keys[i], rows=rows, read=read if is_last else None,
               cache=caches[i] if caches is not None else None, position=position, chunk=chunk)
       new_caches.append(cache[:, :num_tokens] if is_filled else cache)
     if is_filled and read is None:

@@ -12,7 +12,8 @@ The argument is a preset and, after commas, what is learned from what:
   study           as desk, but two targets and three seeds for the labels.
   budget          how many labels are enough? As desk, but three seeds, fewer updates, one source;
                   IDMs alone in Breakout, agents in Freeway. An hour on one core.
-  paper           6 layers of 512, RL Unplugged, for a pod.
+  paper           the values of the paper, and where it is silent those of Lee et al. (2022), on
+                  RL Unplugged, for a pod. What differs from either: experiments/PAPER.md.
   tiny            seconds; for tests.
   setting=five      (section 5.3) target: one of five games, sources: the other four. The default.
   setting=alpt9     (section 5.4) nine sources; targets Pong, SpaceInvaders, StarGunner, MsPacman
@@ -106,7 +107,8 @@ def get_config(argument=''):
   config.collect = dict(
       origin='play',  # Or 'convert', 'prepare': official data, from `from_dir`.
       from_dir='',
-      behaviour='auto', num_steps=100_000, num_checkpoints=10, first_epsilon=1., last_epsilon=.05,
+      behaviour='auto', num_steps=100_000, num_checkpoints=10,
+      first_epsilon=.5, last_epsilon=.02,  # More random actions leave little to imitate.
       max_episode_steps=2500, sticky=.25, seed=0)
 
   # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
@@ -119,18 +121,24 @@ def get_config(argument=''):
   config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
   config.model = dict(
       num_layers=1, num_heads=4, d_model=128,
-      patch_size=14,  # Lee et al. (2022): 36 patches of 14 x 14.
-      frame_changes=True,  # Not in Lee et al.; see alpt_jax/networks/tokens.py.
+      patch_size=14,  # Of 'patch'. Lee et al. (2022): 36 patches of 14 x 14.
+      # Lee et al.: 'patch', and no changes of images; see alpt_jax/networks/tokens.py.
+      idm_tokenizer='conv', dt_tokenizer='conv', change_tokens=True,
       vector_bins=0,
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
       idm_dropout=0., dt_dropout=.1)  # Lee et al.: 0.1.
   config.reward_weight = 1.  # Lee et al. predict rewards, eq. 3 does not; 0 leaves it out.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
       idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,
-      max_grad_norm=1.)
+      max_grad_norm=1.,
+      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
+      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
+      final_fraction=.05,  # Of the learning rate, where a cosine ends.
+      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 60  # Windows the DT trains on in a step.
   config.idm_batch_size = 60  # Windows the IDM trains on.
   config.num_steps = 2000
@@ -157,10 +165,16 @@ def get_config(argument=''):
   config.evaluation = dict(  # Section 5.3: 16 episodes of 2500 steps, following Lee et al.
       num_episodes=16, max_steps=2500, sticky=0.,
       rule='paper',  # Or 'release'; see alpt_jax/acting.py.
-      acting_mode='sampled')
+      acting_mode='sampled',
+      # Above 0 (1/3: probabilities to the third power), the last evaluation plays as many games
+      # again, with this temperature of the actions; it takes twice as long.
+      sharpened_temperature=0.)
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=4, pool_size=1024,
+      # Of the rows that a network trains on, what the target's labelled windows get beside
+      # sources, in whole shards; 0: as much as a source. See alpt_jax/program.py.
+      labelled_share=0.,
       # That read streams side by side. Images with PNG's line filters are decoded outside of
       # Python's lock, and more threads help; those of our recordings are read fastest by one.
       num_threads=1)
@@ -168,7 +182,10 @@ def get_config(argument=''):
       num_devices=0,  # 0: all.
       fsdp=1,  # Pieces of the parameters.
       optimizer=False,  # Cut the optimizer's state over the copies.
-      accumulate=1)  # Pieces of a batch, one after the other, to need less memory.
+      accumulate=1,  # Microbatches, at least, to need less memory.
+      # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see
+      # alpt_jax/microbatches.py. A run writes the number into its config.json.
+      microbatch=0)
   config.distributed = dict(  # Runs of several processes; see alpt_jax/distributed.py.
       init_timeout_seconds=300, heartbeat_timeout_seconds=100,
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
@@ -176,6 +193,8 @@ def get_config(argument=''):
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
   # is left out of its own sources.
   config.study = dict(
+      registration='',  # Its file, see experiments/registration.py; '': not registered.
+      results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
       # The IDM alone: how well does it label the target's hidden actions?
       labels=dict(
           variants=dict(
@@ -289,10 +308,15 @@ def _paper(config):
   if 'Asterix' in (config.target, *config.sources):
     config.runs = (2, 3)  # Asterix run 1 is suspected to be damaged (google-research/batch_rl#28).
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,  # Table 3.
-                      frame_changes=False, compute_dtype='bfloat16')
-  config.sampling.update(num_shards=16)
+                      idm_tokenizer='patch', dt_tokenizer='patch', change_tokens=False,
+                      compute_dtype='bfloat16')
+  # The paper trains on the union of all labels, in which the target's 10,000 are 0.00003 of 400M.
+  # This is as near as whole shards come while sources are equal: for five games, 32 of 2,080 rows,
+  # which in 1M updates are 16,000 epochs of the labels, and 26 of every source (equal shares:
+  # 208,000 and 21). Finetuning, on 256 rows of the labels alone, is 12,800 epochs.
+  config.sampling.update(num_shards=16, labelled_share=.001)
   config.sharding.optimizer = True
-  config.evaluation.rule = 'release'  # What the published scores of Lee et al. come from.
+  config.augmentation = 'shift'  # Lee et al. augment; what of it this is: experiments/PAPER.md.
   config.collect.origin = 'prepare'
   config.log_every_steps, config.eval_every_steps = 500, 10_000
   config.checkpoint_every_steps = 10_000
@@ -315,7 +339,8 @@ def _tiny(config):
   config.sharding.num_devices = 1  # Its batches are too small for more.
   config.num_labels = 50
   config.collect.update(num_steps=400, num_checkpoints=2, max_episode_steps=100)
-  config.model.update(num_layers=1, num_heads=2, d_model=16, patch_size=42)
+  config.model.update(num_layers=1, num_heads=2, d_model=16, patch_size=42,
+                      idm_tokenizer='patch', dt_tokenizer='patch')
   config.sampling.update(num_shards=1, pool_size=64)
   config.batch_size = config.idm_batch_size = 10
   config.num_steps, config.eval_every_steps = 4, 2
@@ -344,6 +369,9 @@ def _cql_paper(config):
   # An iteration is 250,000 agent steps of which 4 make an update [release]; 100 in appendix C.
   config.eval_every_steps = config.checkpoint_every_steps = 250_000 // 4
   config.num_steps = 100 * config.eval_every_steps
+  config.augmentation = 'none'
+  # [release] Dopamine's environment: sticky actions, games of 108,000 frames.
+  config.evaluation.update(max_steps=27_000, sticky=.25)
 
 
 def _cql_tiny(config):

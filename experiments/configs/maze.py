@@ -9,7 +9,7 @@ The argument is a preset:
          variants more.
   trust  ALPT with every way to trust the IDM's labels (`pseudo_labels`), three seeds.
   budget as study, but `grid` only: how many labels are enough? Half an hour on one core.
-  paper  the sizes of Table 3, for an accelerator.
+  paper  the values of Table 3, for an accelerator; what differs: experiments/PAPER.md.
   tiny   seconds; for tests.
 """
 
@@ -63,7 +63,8 @@ def get_config(preset=''):
   config.model = dict(  # Of both networks, made for 2 cores. Table 3: 6 layers of 512, 8 heads.
       num_layers=1, num_heads=4, d_model=128,
       patch_size=0,  # One token per grid.
-      frame_changes=False,  # Of images.
+      idm_tokenizer='patch', dt_tokenizer='patch',  # 'conv' is for images.
+      change_tokens=False,  # Embed how observations change, too.
       vector_bins=32,  # Of `xy`; 32 tell 20 rows and columns apart.
       return_tokens='current',  # Eq. 3.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
@@ -72,11 +73,16 @@ def get_config(preset=''):
       dt_dropout=.1,  # Lee et al. (2022).
   )
   config.reward_weight = 0.  # The only reward ends the episode.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'
   config.optimizer = dict(
       idm_learning_rate=4e-3, dt_learning_rate=1e-3,  # Table 3: 3e-4.
       warmup_steps=100,  # Table 3: 4000.
-      weight_decay=5e-5, max_grad_norm=1.)  # Table 3.
+      weight_decay=5e-5, max_grad_norm=1.,  # Table 3.
+      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
+      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
+      final_fraction=.05,  # Of the learning rate, where a cosine ends.
+      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 64  # Windows the DT trains on in a step. Table 3: 256.
   config.idm_batch_size = 128  # Windows the IDM trains on. Table 3: 256.
   config.num_steps = 1000
@@ -88,19 +94,25 @@ def get_config(preset=''):
 
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=8, pool_size=1024,
+      labelled_share=0.,  # As in configs/atari.py.
       num_threads=1)  # That read streams side by side.
 
   config.sharding = dict(  # Over devices; see alpt_jax/sharding.py. Batches stay what they are.
       num_devices=0,  # 0: all.
       fsdp=1,  # Pieces of the parameters.
       optimizer=False,  # Cut the optimizer's state over the copies.
-      accumulate=1)  # Pieces of a batch, one after the other, to need less memory.
+      accumulate=1,  # Microbatches, at least, to need less memory.
+      # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see
+      # alpt_jax/microbatches.py. A run writes the number into its config.json.
+      microbatch=0)
   config.distributed = dict(  # Runs of several processes; see alpt_jax/distributed.py.
       init_timeout_seconds=300, heartbeat_timeout_seconds=100,
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
 
   # The experiment: every variant with every observation and seed. Seed i has target i.
   config.study = dict(
+      registration='',  # Its file, see experiments/registration.py; '': not registered.
+      results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
       variants=dict(
           dt1=dict(label='DT1', method='dt1', sources=()),
           dt1_idm=dict(label='DT1-IDM', method='dt1_idm', sources=()),
@@ -176,6 +188,9 @@ def _paper(config):  # Table 3; the number of steps is not stated.
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
   config.batch_size = config.idm_batch_size = 256
   config.num_steps = 50_000
+  # The union of all labels, as near as whole shards come: beside one source, 8 of 256 rows, 8,000
+  # epochs of the 50 labelled windows.
+  config.sampling.labelled_share = .001
   config.eval_every_steps = 1000
   config.checkpoint_every_steps = 5000
   config.study.update(observations=('grid', 'xy'), seeds=(0, 1, 2),

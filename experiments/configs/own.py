@@ -65,8 +65,11 @@ def get_config(argument=''):
   config.window = 5  # The paper's k, and the DT's context.
   config.model = dict(
       num_layers=1, num_heads=4, d_model=128,
-      patch_size=14,  # Divides height and width of images; 0 where observations are no images.
-      frame_changes=True,  # Of images; see alpt_jax/networks/tokens.py.
+      # See alpt_jax/networks/tokens.py. 'conv' reads images whose height and width are multiples of
+      # 4; for other observations, 'patch'.
+      idm_tokenizer='conv', dt_tokenizer='conv',
+      patch_size=14,  # Of 'patch': divides height and width of images; 0 for whole grids.
+      change_tokens=True,  # Embed how observations change, too.
       vector_bins=0, return_tokens='current', compute_dtype='float32',
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
       idm_dropout=0.,
@@ -74,10 +77,15 @@ def get_config(argument=''):
   # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
   config.pseudo_labels = dict(mode='hard', temperature=1., threshold=.5)
   config.reward_weight = 0.  # Eq. 3. Above 0, the sign of rewards is predicted, too.
+  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
       idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,
-      max_grad_norm=1.)
+      max_grad_norm=1.,
+      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
+      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
+      final_fraction=.05,  # Of the learning rate, where a cosine ends.
+      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 60  # Windows the DT trains on in a step.
   config.idm_batch_size = 60  # Windows the IDM trains on.
   config.num_steps = 2000
@@ -91,9 +99,12 @@ def get_config(argument=''):
       game='',  # An Atari game, e.g. 'Breakout', to play the target; '' to play nothing.
       num_episodes=16, max_steps=2500, sticky=0.,
       rule='paper',  # 'imitate' where there are no rewards; see alpt_jax/acting.py.
-      acting_mode='sampled')
-  config.sampling = dict(num_shards=4, pool_size=1024, num_threads=1)
-  config.sharding = dict(num_devices=0, fsdp=1, optimizer=False, accumulate=1)
+      acting_mode='sampled',
+      # Above 0 (1/3: probabilities to the third power), the last evaluation plays as many games
+      # again, with this temperature of the actions; it takes twice as long.
+      sharpened_temperature=0.)
+  config.sampling = dict(num_shards=4, pool_size=1024, labelled_share=0., num_threads=1)
+  config.sharding = dict(num_devices=0, fsdp=1, optimizer=False, accumulate=1, microbatch=0)
   config.distributed = dict(
       init_timeout_seconds=300, heartbeat_timeout_seconds=100, hang_timeout_seconds=1800)
   _PRESETS[preset](config)
@@ -132,7 +143,8 @@ def _desk(config):
 
 def _paper(config):
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,
-                      frame_changes=False, compute_dtype='bfloat16')
+                      idm_tokenizer='patch', dt_tokenizer='patch', change_tokens=False,
+                      compute_dtype='bfloat16')
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
   config.sampling.num_shards = 16
   config.sharding.optimizer = True
@@ -144,7 +156,8 @@ def _paper(config):
 
 def _tiny(config):
   config.sharding.num_devices = 1  # Its batches are too small for more.
-  config.model.update(num_layers=1, num_heads=2, d_model=16)
+  config.model.update(num_layers=1, num_heads=2, d_model=16,
+                      idm_tokenizer='patch', dt_tokenizer='patch')
   config.sampling.update(num_shards=1, pool_size=64)
   config.batch_size = config.idm_batch_size = 10
   config.num_steps, config.eval_every_steps = 4, 2

@@ -12,6 +12,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from array_record.python import array_record_module
 
 from alpt_jax.data import png, record_atari
 from alpt_jax.envs import atari
@@ -74,6 +75,23 @@ def records(directory):
   return {name: list(builder.as_data_source(
       name, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES))
           for name in builder.info.splits}
+
+
+def garble_marks(path):
+  """Inverts which actions a file of a recording calls random; returns of how many steps."""
+  reader = array_record_module.ArrayRecordReader(str(path))
+  found = reader.read_all()
+  reader.close()
+  writer = array_record_module.ArrayRecordWriter(str(path), 'group_size:1')
+  num_changed = 0
+  for record in found:
+    example = tf.train.Example.FromString(record)
+    marks = example.features.feature['steps/action_is_random'].int64_list.value
+    marks[:] = [1 - mark for mark in marks]
+    num_changed += len(marks)
+    writer.write(example.SerializeToString(deterministic=True))
+  writer.close()
+  return num_changed
 
 
 def write_published(directory, checkpoints):

@@ -13,7 +13,7 @@ from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
 from alpt_jax import whole_files
-from alpt_jax.data import episode_files, labels, pipeline, png, rlds, sampling
+from alpt_jax.data import episode_files, labels, pipeline, png, rlds, sampling, transitions
 from alpt_jax.envs import action_sets
 from tests.data import atari_data
 
@@ -243,14 +243,15 @@ class EpisodeFilesTest(parameterized.TestCase):
 class DamageTest(parameterized.TestCase):
   """What is wrong with an episode is said when the data is opened, whoever wrote it."""
 
-  def _write(self, **changes):
+  def _write(self, *, num_steps=6, **changes):
     """A dataset of one episode of six steps, `changes` its fields."""
     fields = {
         'observation': [png.encode(np.full((84, 84, 1), t, np.uint8))
                         for t in range(6)],
         'action': np.array([0, 1, 2, 3, 1, 0]), 'reward': np.zeros(6, np.float32),
-        'discount': np.ones(6, np.float32), 'is_first': np.arange(6) == 0,
-        'is_last': np.arange(6) == 5, 'is_terminal': np.zeros(6, bool)} | changes
+        'discount': np.ones(num_steps, np.float32), 'is_first': np.arange(num_steps) == 0,
+        'is_last': np.arange(num_steps) == num_steps - 1,
+        'is_terminal': np.zeros(num_steps, bool)} | changes
     directory = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'data')
     os.makedirs(directory)
     source = tfds.builder('rlu_atari_checkpoints_ordered/Breakout_run_1', data_dir=directory)
@@ -262,7 +263,7 @@ class DamageTest(parameterized.TestCase):
     writer = tfds.core.SequentialWriter(info, 10, file_format='array_record')
     writer.initialize_splits(['train'])
     writer.add_examples({'train': [{
-        'steps': [{name: values[t] for name, values in fields.items()} for t in range(6)],
+        'steps': [{name: values[t] for name, values in fields.items()} for t in range(num_steps)],
         'checkpoint_id': 0, 'episode_id': 0, 'episode_return': 0.}]})
     writer.close_all()
     return directory
@@ -270,16 +271,49 @@ class DamageTest(parameterized.TestCase):
   def test_correct_episode_is_read(self):
     self.assertEqual(opened(self._write()).num_transitions.tolist(), [5])
 
-  def test_what_the_last_step_has_beside_its_observation_does_not_matter(self):
+  def test_the_last_step_s_action_does_not_matter_and_its_reward_counts(self):
     data = opened(self._write(action=np.array([0, 1, 2, 3, 1, 17]),
                               reward=np.array([0, 0, 1, 0, 0, 1], np.float32)))
     cut = data.cut(np.array([0]), np.array([0]), 5)
-    self.assertEqual(cut.returns_to_go[0].tolist(), [1, 1, 1, 0, 0])
+    self.assertEqual(cut.returns_to_go[0].tolist(), [2, 2, 2, 1, 1])
+    self.assertEqual(cut.rewards[0].tolist(), [0, 0, 1, 0, 1])
     self.assertEqual(cut.actions[0].tolist(), [0, 1, 3, 4, 1])
+    # Past the end of the episode there is nothing.
+    cut = data.cut(np.array([0]), np.array([3]), 5)
+    self.assertEqual(cut.rewards[0].tolist(), [0, 1, 0, 0, 0])
+    self.assertEqual(cut.returns_to_go[0].tolist(), [1, 1, 0, 0, 0])
+
+  @parameterized.parameters(True, False)  # It ended, or was cut.
+  def test_a_lost_game_of_pong_sums_to_minus_21(self, is_terminal):
+    # As logged by DQN replay: 21 points, the last of which ends the game with the last action.
+    num_steps = 64
+    rewards = np.zeros(num_steps, np.float32)
+    rewards[3::3] = -1.
+    self.assertEqual((rewards[-1], rewards.sum()), (-1., -21.))
+    data = opened(self._write(
+        num_steps=num_steps, observation=[png.encode(np.full((84, 84, 1), t, np.uint8))
+                                          for t in range(num_steps)],
+        reward=rewards, action=np.ones(num_steps, int),
+        is_terminal=is_terminal & (np.arange(num_steps) == num_steps - 1)))
+    cut = data.cut(np.array([0]), np.array([0]), num_steps - 1)
+    self.assertEqual(cut.rewards.sum(), -21.)
+    self.assertEqual(cut.returns_to_go[0, :4].tolist(), [-21., -21., -21., -21.])
+    self.assertEqual(cut.returns_to_go[0, -3:].tolist(), [-2., -1., -1.])
+    # So for Q-learning, whose last transition ends the game.
+    windows = np.array([[0, num_steps - 6]])
+    last = transitions.LabelledTransitions(data, windows, 5, stack=1).cut(
+        np.array([0]), np.array([num_steps - 2]), 1)
+    self.assertEqual((last.rewards.tolist(), last.is_terminal.tolist()), ([[-1.]], [[is_terminal]]))
+
+  def test_two_points_at_the_end_are_two(self):
+    data = opened(self._write(reward=np.array([0, 0, 0, 0, -7, -1], np.float32)))
+    cut = data.cut(np.array([0]), np.array([0]), 5)
+    self.assertEqual(cut.returns_to_go[0].tolist(), [-2.] * 5)  # Each clipped to [-1, 1].
 
   @parameterized.parameters(
       (dict(action=np.array([0, 1, 4, 3, 1, 0])), r'action is 4 at step 2 of episode 0'),
       (dict(reward=np.array([0, np.nan, 0, 0, 0, 0], np.float32)), 'reward is nan at step 1'),
+      (dict(reward=np.array([0, 0, 0, 0, 0, np.nan], np.float32)), 'reward is nan at step 5'),
       (dict(is_last=np.arange(6) == 3), 'is_last is True at step 3 of 6'),
       (dict(observation=[png.encode(np.zeros((84, 80, 1), np.uint8))] * 6),
        r'observation at step 0 is \(84, 80, 1\); Breakout has \(84, 84, 1\)'),

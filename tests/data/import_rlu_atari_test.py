@@ -24,8 +24,20 @@ def _sorted_fields(records):
                   for r in episodes] for split, episodes in records.items()}
 
 
-def _manifest(directory):
-  with open(os.path.join(directory, 'dataset_info.json')) as f:
+def _without_marks(records):
+  """The same records without the step field that only recordings made here have."""
+  result = {}
+  for split, episodes in records.items():
+    result[split] = []
+    for record in episodes:
+      example = tf.train.Example.FromString(record)
+      del example.features.feature['steps/action_is_random']
+      result[split].append(example.SerializeToString(deterministic=True))
+  return result
+
+
+def _manifest(directory, name='dataset_info.json'):
+  with open(os.path.join(directory, name)) as f:
     return json.load(f)
 
 
@@ -43,14 +55,20 @@ class PrepareTest(parameterized.TestCase):
     import_rlu_atari.prepare('Breakout', data_dir, published, progress=counts.append)
     self.assertEqual(sorted(set(counts)), [0, 1, 2, 3])
     prepared = os.path.join(data_dir, _NAME)
-    self.assertTrue(_sorted_fields(atari_data.records(prepared)) == atari_data.records(recorded))
-    with open(os.path.join(prepared, 'features.json'), 'rb') as f:
-      features = f.read()
-    with open(os.path.join(recorded, 'features.json'), 'rb') as f:
-      self.assertEqual(f.read(), features)
+    records = _without_marks(atari_data.records(recorded))
+    self.assertTrue(_sorted_fields(atari_data.records(prepared)) == records)
+    features = _manifest(recorded, 'features.json')
+    steps = features['featuresDict']['features']['steps']['sequence']['feature']
+    self.assertEqual(
+        steps['featuresDict']['features'].pop('action_is_random')['tensor']['dtype'], 'bool')
+    self.assertEqual(features, _manifest(prepared, 'features.json'))
     found, expected = _manifest(recorded), _manifest(prepared)
     self.assertIn('NOT DQN replay', found.pop('description'))
     self.assertIn('DQN replay paper', expected.pop('description'))
+    for manifest, content in ((found, atari_data.records(recorded)),
+                              (expected, atari_data.records(prepared))):
+      sizes = {split['name']: int(split.pop('numBytes')) for split in manifest['splits']}
+      self.assertEqual(sizes, {name: sum(map(len, episodes)) for name, episodes in content.items()})
     self.assertEqual(found, expected)
 
   def test_prepared_data_has_no_card(self):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -11,8 +12,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import record_atari, rlds
-from alpt_jax.envs import atari
+from alpt_jax.data import episode_files, record_atari, records, rlds
+from alpt_jax.envs import action_sets, atari, atari_behaviours
 from tests.data import atari_data
 
 
@@ -62,8 +63,38 @@ class RecordAtariTest(parameterized.TestCase):
     _, directory, _, _ = atari_data.recorded(dataset)
     official = tfds.builder(f'{dataset}/Breakout_run_1', data_dir=self._directory())
     found = tfds.builder_from_directory(directory).info.features
+    steps = dict(found['steps'].feature)
+    self.assertEqual(steps.pop('action_is_random').np_dtype, np.bool_)  # The one of ours.
+    found = tfds.features.FeaturesDict(dict(found) | {'steps': tfds.features.Dataset(steps)})
     self.assertEqual(found.to_json(), official.info.features.to_json())
     self.assertEqual(repr(found), repr(official.info.features))
+
+  @parameterized.parameters('rlu_atari', 'rlu_atari_checkpoints_ordered')
+  def test_random_draws_are_marked(self, dataset):
+    drawn, call, reset = [], atari_behaviours.Policy.__call__, atari.Atari.reset
+
+    def spy_call(policy, timestep):
+      action = call(policy, timestep)
+      drawn[-1].append(policy.is_random)
+      return action
+
+    def spy_reset(env):
+      drawn.append([])
+      return reset(env)
+
+    directory = self._directory()
+    with (mock.patch.object(atari_behaviours.Policy, '__call__', spy_call),
+          mock.patch.object(atari.Atari, 'reset', spy_reset)):
+      card = record_atari.record_game('Breakout', directory, record_atari.Settings(
+          num_steps=300, num_checkpoints=2, max_episode_steps=70), dataset=dataset)
+    path, = pathlib.Path(directory).glob('*/*/*')
+    found = records.random_draws(path)
+    self.assertEqual([draws.tolist() for draws in found], drawn)
+    first, last = np.concatenate(found[:3]), np.concatenate(found[3:])
+    self.assertBetween(first.mean(), .35, .65)
+    self.assertLess(last.mean(), .1)
+    self.assertAlmostEqual(card['actions']['random_share'], np.mean(sum(drawn, [])))
+    self.assertIn('steps/action_is_random', card['own_features'])
 
   def test_card_says_how_the_data_was_made(self):
     _, directory, card, checkpoints = atari_data.recorded()
@@ -77,7 +108,7 @@ class RecordAtariTest(parameterized.TestCase):
             'dataset': 'rlu_atari_checkpoints_ordered', 'run': 1}, metadata)
     self.assertIn('ale-py', metadata['versions'])
     for expected_epsilon, found, played in zip(
-        (1., .05 ** .5, .05), card['checkpoints'], checkpoints, strict=True):
+        (.5, .1, .02), card['checkpoints'], checkpoints, strict=True):
       self.assertAlmostEqual(found['epsilon'], expected_epsilon)
       lengths = [len(actions) for _, actions in played]
       scores = [sum(t.reward for t in timesteps[1:]) for timesteps, _ in played]
@@ -89,6 +120,24 @@ class RecordAtariTest(parameterized.TestCase):
       self.assertAlmostEqual(found['std_score'], variance**.5)
     self.assertEqual(card['num_transitions'],
                      sum(len(actions) for played in checkpoints for _, actions in played))
+
+  def test_card_says_what_the_actions_alone_tell(self):
+    _, _, card, checkpoints = atari_data.recorded()
+    episodes = [actions for played in checkpoints for _, actions in played]
+    found = card['actions']
+    self.assertEqual(found['random_share'], 1.)
+    counts = [sum(actions.count(a) for actions in episodes) for a in range(4)]
+    self.assertAlmostEqual(found['most_frequent_share'], max(counts) / sum(counts))
+    self.assertEqual(found['most_frequent_action'],
+                     ('NOOP', 'FIRE', 'RIGHT', 'LEFT')[counts.index(max(counts))])
+    pairs = [pair for actions in episodes for pair in zip(actions, actions[1:], strict=False)]
+    moves = [(a, b) for a, b in pairs if a in (2, 3)]
+    self.assertAlmostEqual(found['opposite_moves'],
+                           sum({a, b} == {2, 3} for a, b in moves) / len(moves))
+    # Uniform actions are not told by the last one.
+    self.assertAlmostEqual(found['last_action_table']['log_loss'], np.log(4), delta=.1)
+    self.assertEqual(found['last_action_table']['num_scored'],
+                     sum(len(actions) - 1 for actions in episodes[1::2]))
 
   def test_checkpoints_share_the_steps(self):
     _, _, card, _ = atari_data.recorded()
@@ -165,6 +214,16 @@ class RecordAtariTest(parameterized.TestCase):
     self.assertEqual(settings.of_game('Breakout').behaviour, 'scripted')
     self.assertEqual(settings.of_game('Zaxxon').behaviour, 'lookahead')
     self.assertEqual(atari_data.SETTINGS.of_game('Breakout').behaviour, 'random')
+
+  @parameterized.parameters(*atari_behaviours.SCRIPTED)
+  def test_every_scripted_game_is_recorded(self, game):
+    directory = self._directory()
+    card = record_atari.record_game(game, directory, record_atari.Settings(
+        num_steps=40, num_checkpoints=2, max_episode_steps=20))
+    self.assertEqual(card['metadata']['behaviour'], 'scripted')
+    path = os.path.join(directory, f'rlu_atari_checkpoints_ordered/{game}_run_1/1.1.0')
+    data = episode_files.EpisodeFiles([path], action_sets.spec(game), expected_name=game)
+    self.assertEqual(data.num_transitions.sum(), card['num_transitions'])
 
   def test_another_process_writes_the_same_files_without_tensorflow(self):
     digests = set()

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl.testing import absltest
 
-from alpt_jax.data import record, rlds
+from alpt_jax.data import record, records, rlds
 from tests.data import corridor, handmade
 
 _RECORD_IN_A_PROCESS = """
@@ -64,6 +64,29 @@ class RecordTest(absltest.TestCase):
     np.testing.assert_array_equal(
         episodes.rewards, [0] * 6 + [1, 0] + [0] * 5 + [1, 0] + [0] * 4 + [1, 0])
     np.testing.assert_array_equal(episodes.is_labelled, episodes.actions == 1)
+
+  def test_random_actions_are_marked_at_their_own_step(self):
+    class Policy:
+      is_random = False
+      num_calls = 0
+
+      def __call__(self, timestep):
+        self.num_calls += 1
+        self.is_random = self.num_calls in (1, 3, 13)
+        return 1
+
+    directory = self._directory()
+    self._record(directory, Policy())  # Episodes of 7, 6 and 5 steps.
+    found = records.random_draws(directory)
+    self.assertEqual([draws.tolist() for draws in found], [
+        [True, False, True, False, False, False, False], [False] * 5 + [True], [False] * 5])
+
+  def test_recordings_of_unmarked_policies_have_no_marks(self):
+    directory = self._directory()
+    self._record(directory)
+    with self.assertRaisesRegex(ValueError, f"{directory}: has no step field 'action_is_random'"):
+      records.random_draws(directory)
+    self.assertEqual(rlds.read_episodes(directory, corridor.spec()).num_transitions.sum(), 18)
 
   def test_files_hold_rlds_steps_with_the_terminal_flag_and_discounts(self):
     for policy, horizon, is_terminal in ((_right, 20, True), (_stay, 3, False)):

@@ -4,6 +4,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from alpt_jax.envs import action_sets, atari, atari_behaviours, atari_scores
+from alpt_jax.measures import action_sequences
 
 
 def play(name, game, *, num_steps, epsilon=0., seed=0):
@@ -42,7 +43,18 @@ class ScriptedTest(parameterized.TestCase):
     _, actions = play('scripted', game, num_steps=600)
     names = {action_sets.ACTION_NAMES[action_sets.MINIMAL_ACTIONS[game][i]] for i in set(actions)}
     self.assertTrue(any('LEFT' in name for name in names) and any('RIGHT' in n for n in names))
-    self.assertLess(actions.count(0), .6 * len(actions))  # 0 is NOOP in every game.
+    self.assertLess(actions.count(0), .9 * len(actions))  # 0 is NOOP in every game.
+
+  @parameterized.parameters(*atari_behaviours.SCRIPTED)
+  def test_scripts_do_not_undo_their_moves(self, game):
+    _, actions = play('scripted', game, num_steps=1000)
+    directions = [action_sets.DIRECTIONS[i] for i in action_sets.MINIMAL_ACTIONS[game]]
+    self.assertLess(action_sequences.opposite_moves([actions], directions), .2)
+
+  def test_breakout_survives_its_random_actions(self):
+    scores = [play('scripted', 'Breakout', num_steps=2500, epsilon=.02, seed=seed)[0]
+              for seed in range(3)]
+    self.assertGreater(np.mean(scores), 100)
 
 
 class BehaviourTest(parameterized.TestCase):
@@ -68,6 +80,27 @@ class BehaviourTest(parameterized.TestCase):
     # No ball is in play: the script fires, at .6, and a uniform action is FIRE at .4 / 4.
     share = np.mean([policy(timestep) == 1 for _ in range(4000)])
     self.assertAlmostEqual(share, .7, delta=4 * np.sqrt(.7 * .3 / 4000))
+
+  def test_only_uniform_actions_are_marked(self):
+    env = atari.make('Breakout', seed=0)
+    policy, timestep = (atari_behaviours.make('scripted', 'Breakout', env, epsilon=.4, seed=0),
+                        env.reset())
+    actions, marks = [], []
+    for _ in range(4000):  # No ball is in play: the script fires.
+      actions.append(policy(timestep))
+      marks.append(policy.is_random)
+    actions, marks = np.array(actions), np.array(marks)
+    self.assertTrue((actions[~marks] == 1).all())
+    counts = np.bincount(actions[marks], minlength=4)
+    self.assertAlmostEqual(marks.mean(), .4, delta=4 * np.sqrt(.4 * .6 / 4000))
+    self.assertLess(np.abs(counts - marks.sum() / 4).max(), 4 * np.sqrt(1600 * 3 / 16))
+
+  @parameterized.parameters(('random', 0., True), ('lookahead', 0., False), ('lookahead', 1., True))
+  def test_every_behaviour_says_whether_it_drew(self, name, epsilon, expected):
+    env = atari.make('Freeway', seed=0)
+    policy = atari_behaviours.make(name, 'Freeway', env, epsilon=epsilon, seed=0)
+    policy(env.reset())
+    self.assertEqual(policy.is_random, expected)
 
   def test_looking_ahead_leaves_the_game_as_it_was(self):
     env, untouched = (atari.make('SpaceInvaders', seed=0) for _ in range(2))

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from ale_py import roms, vector_env
 from dm_env import test_utils
 
-from alpt_jax.envs import atari
+from alpt_jax.envs import action_sets, atari
 
 NOOP, FIRE, RIGHT, LEFT = range(4)  # Breakout's own indices.
 
@@ -157,6 +157,17 @@ class CloneTest(parameterized.TestCase):
     play(env, [RIGHT] * 4)
     self.assertEqual(env.ram()[72], start)
     self.assertGreater(moved, start)
+
+  def test_the_held_action_is_an_id_of_the_full_set(self):
+    env = atari.make('Pong', seed=0, sticky=0.)
+    env.reset()
+    self.assertEqual(env.held_action, 0)
+    env.step(3)  # Of Pong's minimal set; LEFT is 4 in the full one.
+    self.assertEqual(action_sets.ACTION_NAMES[env.held_action], 'LEFT')
+    sticking = atari.make('Pong', seed=0, sticky=1.)
+    sticking.reset()
+    sticking.step(3)
+    self.assertEqual(sticking.held_action, 0)
 
   def test_simulation_scores_like_play_and_leaves_no_trace(self):
     env = atari.make('SpaceInvaders', seed=0, sticky=0.)

@@ -42,6 +42,26 @@ class EpsilonGreedyTest(absltest.TestCase):
       frequencies = np.bincount(draws, minlength=4) / 4000
       self.assertLess(np.abs(frequencies - expected).max(), 4 * np.sqrt(.25 / 4000))
 
+  def test_marks_say_which_part_of_the_mixture_an_action_is_from(self):
+    layout = sealed_layout()
+    policy = behaviours.EpsilonGreedy(layout, 0.5, seed=0)
+    actions, marks = [], []
+    for _ in range(4000):
+      actions.append(int(policy(step_at(layout, (1, 2)))))
+      marks.append(policy.is_random)
+    actions, marks = np.array(actions), np.array(marks)
+    self.assertTrue((actions[~marks] == maze.LEFT).all())
+    self.assertAlmostEqual(marks.mean(), .5, delta=4 * np.sqrt(.25 / 4000))
+    frequencies = np.bincount(actions[marks], minlength=4) / marks.sum()
+    self.assertLess(np.abs(frequencies - .25).max(), 4 * np.sqrt(3 / 16 / marks.sum()))
+
+  def test_where_no_action_leads_to_the_goal_all_are_random(self):
+    policy = behaviours.EpsilonGreedy(sealed_layout(), 0., seed=0)
+    for position, expected in (((3, 3), True), ((1, 2), False)):
+      for _ in range(20):
+        policy(step_at(sealed_layout(), position))
+        self.assertEqual(policy.is_random, expected)
+
   def test_follows_the_goal_that_the_observation_shows(self):
     layout = sealed_layout()
     policy = behaviours.EpsilonGreedy(layout, 0., seed=0)

@@ -67,15 +67,18 @@ class InverseDynamicsModelTest(parameterized.TestCase):
 
   def test_has_no_other_input_than_observations(self):
     inputs = inspect.signature(models.InverseDynamicsModel.__call__).parameters
-    self.assertEqual(list(inputs), ['self', 'observations', 'deterministic', 'is_tokenized'])
+    self.assertEqual(
+        list(inputs), ['self', 'observations', 'deterministic', 'rows', 'is_tokenized'])
 
-  @parameterized.product(kind=('image', 'patched grid', 'grid', 'vector'), changes=(False, True))
+  @parameterized.product(kind=('image', 'conv image', 'patched grid', 'grid', 'vector'),
+                         changes=(False, True))
   def test_windows_of_frames_that_were_embedded_before_say_the_same(self, kind, changes):
     spec = dataclasses.replace(
         SPEC, observation_kind=kind.split()[-1],
         observation_shape=(3,) if kind == 'vector' else SPEC.observation_shape)
     idm = models.InverseDynamicsModel(spec, **SIZES | dict(
-        patch_size=0 if kind == 'grid' else 2), frame_changes=changes)
+        patch_size=0 if kind == 'grid' else 2), change_tokens=changes,
+        tokenizer_kind='conv' if 'conv' in kind else 'patch')
     frames = np.random.default_rng(1).integers(0, 2, (1, T + 4, *spec.observation_shape), np.uint8)
     params = random_params(idm, frames[:, :T + 1])
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
@@ -196,15 +199,16 @@ class DecisionTransformerTest(parameterized.TestCase):
 
 class PrecisionTest(parameterized.TestCase):
 
-  @parameterized.product(name=('idm', 'dt'), frame_changes=(False, True))
-  def test_logits_of_bfloat16_are_float32_and_close(self, name, frame_changes):
+  @parameterized.product(name=('idm', 'dt'), change_tokens=(False, True),
+                         tokenizer_kind=('patch', 'conv'))
+  def test_logits_of_bfloat16_are_float32_and_close(self, name, **options):
     frames = random_frames(4, T + 1)
     if name == 'idm':
       make, inputs = models.InverseDynamicsModel, (frames,)
     else:
       make = functools.partial(models.DecisionTransformer, num_steps=T, predict_rewards=True)
       inputs = (frames[:, :T], *random_ids(4))
-    exact, half = (make(SPEC, **SIZES, frame_changes=frame_changes, dtype=dtype)
+    exact, half = (make(SPEC, **SIZES, **options, dtype=dtype)
                    for dtype in (jnp.float32, jnp.bfloat16))
     params = random_params(exact, *inputs)
     for expected, out in zip(*(jax.tree.leaves(jax.jit(network.apply)(params, *inputs))

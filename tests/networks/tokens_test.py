@@ -45,7 +45,7 @@ class PatchTokenizerTest(parameterized.TestCase):
   def test_changes_are_embedded_beside_the_patches_from_the_second_frame_on(self):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, 3, 4, 2, 1), np.uint8)
-    tokenizer = tokens.PatchTokenizer(d_model=5, patch_size=2, scale=255., frame_changes=True)
+    tokenizer = tokens.PatchTokenizer(d_model=5, patch_size=2, scale=255., change_tokens=True)
     params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), images), rng)
     out = jax.jit(tokenizer.apply)(params, images)
     plain = tokens.PatchTokenizer(5, 2, 255.).apply(params, images)
@@ -57,7 +57,7 @@ class PatchTokenizerTest(parameterized.TestCase):
 
   def test_frames_embedded_one_by_one_are_joined_to_the_same_tokens(self):
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 2, 1), np.uint8)
-    tokenizer = tokens.PatchTokenizer(d_model=5, patch_size=2, scale=255., frame_changes=True)
+    tokenizer = tokens.PatchTokenizer(d_model=5, patch_size=2, scale=255., change_tokens=True)
     params = tokenizer.init(jax.random.key(0), images)
     parts = [tokenizer.apply(params, images[:, t:t + 1], images[:, max(t - 1, 0)][:, None],
                              method=tokens.PatchTokenizer.parts) for t in range(4)]
@@ -65,6 +65,101 @@ class PatchTokenizerTest(parameterized.TestCase):
     window = tokenizer.apply(params, np.concatenate(parts[1:], axis=1),
                              method=tokens.PatchTokenizer.join)
     np.testing.assert_allclose(window, tokenizer.apply(params, images[:, 1:]), atol=1e-5)
+
+
+def convolve(images, layer, size, stride):
+  """A convolution with ReLU, cell by cell; what lies beyond the edges is 0. [N, H, W, C]."""
+  n, height, width, channels = images.shape
+  kernel, bias = layer['kernel'].reshape(size, size, channels, -1), layer['bias']
+  h, w = (max(int(np.ceil((x - size) / stride)), 0) + 1 for x in (height, width))
+  padded = np.zeros((n, height + size + stride, width + size + stride, channels))
+  padded[:, :height, :width] = images
+  out = np.zeros((n, h, w, kernel.shape[-1]))
+  for i, j in np.ndindex(h, w):
+    window = padded[:, i * stride:i * stride + size, j * stride:j * stride + size]
+    out[:, i, j] = np.maximum(np.einsum('nabc,abcf->nf', window, kernel) + bias, 0)
+  return out
+
+
+def conv_tokens(params, frames, before):
+  """The tokens [N, D] of frames [N, H, W, C] that come after others, or after themselves."""
+  kernels = [params[name]['kernel'].reshape(4, 4, -1, 32) for name in ('embed', 'changes')]
+  first = convolve(
+      np.concatenate([frames, frames.astype(float) - before], axis=-1) / 255.,
+      {'kernel': np.concatenate(kernels, axis=2), 'bias': params['embed']['bias']}, 4, 4)
+  second = convolve(first, params['conv_0'], 3, 2)
+  third = convolve(second, params['conv_1'], 2, 2)
+  flat = third.reshape(len(frames), -1) @ params['flat']['kernel'] + params['flat']['bias']
+  centred = flat - flat.mean(axis=1, keepdims=True)
+  normed = centred / np.sqrt(flat.var(axis=1, keepdims=True) + 1e-6)
+  return normed * params['norm']['scale'] + params['norm']['bias']
+
+
+class ConvTokenizerTest(parameterized.TestCase):
+
+  def make(self, shape, **options):
+    """A tokenizer with random parameters, and random images."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, shape, np.uint8)
+    tokenizer = tokens.ConvTokenizer(8, **options)
+    shapes = jax.eval_shape(tokenizer.init, jax.random.key(0), images)
+    params = jax.tree.map(
+        lambda x: rng.normal(scale=.3, size=x.shape).astype(np.float32), shapes)['params']
+    return tokenizer, params, images
+
+  # Sizes that windows fill, and some where they reach beyond the edges.
+  @parameterized.parameters((84, 84, 1), (64, 48, 3), (4, 8, 1), (20, 12, 4))
+  def test_equals_convolutions_of_frame_and_change_cell_by_cell(self, *shape):
+    tokenizer, params, images = self.make((2, 3, *shape), change_tokens=True)
+    out = jax.jit(tokenizer.apply)({'params': params}, images)
+    self.assertEqual(out.shape, (2, 3, 1, 8))
+    for t in range(3):  # The first frame has not changed.
+      expected = conv_tokens(params, images[:, t], images[:, max(t - 1, 0)])
+      np.testing.assert_allclose(out[:, t, 0], expected, rtol=1e-3, atol=1e-4, err_msg=f'{t}')
+
+  def test_without_changes_a_token_depends_on_its_frame_alone(self):
+    tokenizer, params, images = self.make((1, 3, 12, 12, 1))
+    self.assertNotIn('changes', params)
+    out = jax.jit(tokenizer.apply)({'params': params}, images)
+    params['changes'] = {'kernel': np.zeros((16, 32), np.float32)}
+    np.testing.assert_allclose(out[0, :, 0], conv_tokens(params, images[0], images[0]),
+                               rtol=1e-3, atol=1e-4)
+
+  @parameterized.parameters(False, True)
+  def test_windows_of_frames_embedded_before_equal_windows_of_their_own(self, change_tokens):
+    tokenizer, params, images = self.make((2, 6, 20, 20, 1), change_tokens=change_tokens)
+    apply = jax.jit(lambda x: tokenizer.apply({'params': params}, x))
+    parts = tokenizer.apply({'params': params}, images[:, 1:], images[:, :-1], method='parts')
+    for start in range(3):  # Frame 0 is before all windows.
+      window = tokenizer.apply({'params': params}, parts[:, start:start + 3], method='join')
+      np.testing.assert_allclose(window, apply(images[:, start + 1:start + 4]), atol=1e-5)
+
+  def test_what_was_before_the_first_frame_of_a_window_does_nothing(self):
+    tokenizer, params, images = self.make((1, 3, 20, 20, 1), change_tokens=True)
+    join = lambda before: tokenizer.apply(  # noqa: E731
+        {'params': params}, tokenizer.apply({'params': params}, images, before, method='parts'),
+        method='join')
+    before = np.concatenate([images[:, :1], images[:, :-1]], axis=1)
+    changed = before.copy()
+    changed[:, 0] ^= 255
+    np.testing.assert_array_equal(join(changed), join(before))
+    changed[:, 1] ^= 255
+    self.assertGreater(np.abs(join(changed) - join(before))[:, 1].max(), .1)
+
+  def test_bfloat16_is_close(self):
+    exact, params, images = self.make((2, 3, 84, 84, 1), change_tokens=True)
+    half = tokens.ConvTokenizer(8, change_tokens=True, dtype=jnp.bfloat16)
+    out, expected = (jax.jit(x.apply)({'params': params}, images) for x in (half, exact))
+    self.assertEqual(out.dtype, jnp.bfloat16)
+    np.testing.assert_allclose(out.astype(np.float32), expected, atol=.05)
+
+  @parameterized.parameters((30, 28, 1), (28, 30, 1))
+  def test_refuses_sizes_that_patches_do_not_fill(self, *shape):
+    message = rf"^kind is 'conv', .* multiples of 4; .* test are \({shape[0]}, {shape[1]}, 1\)"
+    with self.assertRaisesRegex(ValueError, message):
+      tokens.make_tokenizer(spec('image', shape), d_model=8, patch_size=0, kind='conv')
+    with self.assertRaisesRegex(ValueError, f'{shape[0]} x {shape[1]}; .* multiples of 4'):
+      tokens.ConvTokenizer(8).init(jax.random.key(0), np.zeros((1, 1, *shape), np.uint8))
 
 
 class GridTokenizerTest(parameterized.TestCase):
@@ -113,11 +208,13 @@ class MakeTokenizerTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ('vector', (7,), 0, 1), ('vector', (7,), 2, 1), ('grid', (6, 4, 3), 0, 1),
-      ('grid', (6, 4, 3), 2, 6), ('image', (84, 84, 1), 14, 36))
-  def test_makes_as_many_tokens_as_counted(self, kind, shape, patch_size, expected):
+      ('grid', (6, 4, 3), 2, 6), ('image', (84, 84, 1), 14, 36),
+      ('image', (84, 84, 4), 14, 1, 'conv'), ('image', (64, 64, 3), 0, 1, 'conv'))
+  def test_makes_as_many_tokens_as_counted(self, kind, shape, patch_size, expected, how='patch'):
     declared = spec(kind, shape)
-    self.assertEqual(tokens.num_observation_tokens(declared, patch_size=patch_size), expected)
-    tokenizer = tokens.make_tokenizer(declared, d_model=8, patch_size=patch_size)
+    self.assertEqual(
+        tokens.num_observation_tokens(declared, patch_size=patch_size, kind=how), expected)
+    tokenizer = tokens.make_tokenizer(declared, d_model=8, patch_size=patch_size, kind=how)
     out, _ = jax.eval_shape(
         tokenizer.init_with_output, jax.random.key(0), jnp.zeros((2, 3, *shape), jnp.uint8))
     self.assertEqual(out.shape, (2, 3, expected, 8))
@@ -127,6 +224,15 @@ class MakeTokenizerTest(parameterized.TestCase):
         spec('image', (4, 4, 1)), d_model=8, patch_size=2).scale, 255.)
     self.assertEqual(tokens.make_tokenizer(
         spec('grid', (4, 4, 1)), d_model=8, patch_size=2).scale, 1.)
+
+  @parameterized.parameters(('vector', (7,)), ('grid', (8, 8, 3)))
+  def test_convolutions_are_for_images(self, kind, shape):
+    with self.assertRaisesRegex(ValueError, f"^kind is 'conv', .* of test are of kind '{kind}'"):
+      tokens.make_tokenizer(spec(kind, shape), d_model=8, patch_size=0, kind='conv')
+
+  def test_unknown_tokenizers_are_refused(self):
+    with self.assertRaisesRegex(ValueError, r"^kind is 'resnet'; expected one of \('patch', 'c"):
+      tokens.make_tokenizer(spec('vector', (7,)), d_model=8, patch_size=0, kind='resnet')
 
   def test_images_need_patches(self):
     with self.assertRaisesRegex(ValueError, r'patch_size is 0 .* test; .* \(84, 84\)'):

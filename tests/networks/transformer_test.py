@@ -147,30 +147,44 @@ class TransformerTest(parameterized.TestCase):
     without, _ = make(num_layers=1, dropout=0.)
     np.testing.assert_array_equal(jax.jit(apply)(x, mask)[0], jax.jit(without)(x, mask)[0])
 
-  @parameterized.parameters((.1, 64), (.5, 64), (.25, 7))
-  def test_dropout_drops_at_its_rate_and_keeps_the_mean(self, rate, width):
-    x = jnp.ones((40, 50, width))
+  @parameterized.parameters((.1, 64, 52), (.5, 64, 50), (.25, 7, 49))
+  def test_dropout_drops_at_its_rate_and_keeps_the_mean(self, rate, width, num_tokens):
+    x = jnp.ones((40, num_tokens, width))
     dropped = np.asarray(jax.jit(transformer.drop)(x, jax.random.key(0), rate))
     is_kept = dropped != 0.
     np.testing.assert_allclose(dropped[is_kept], 1. / (1. - rate), rtol=1e-4)
     deviation = math.sqrt(rate * (1. - rate) / x.size)
     self.assertAlmostEqual(is_kept.mean(), 1. - rate, delta=5 * deviation)
-    # Four rows draw from one word, neighbours from a byte in common: a drop makes another one more
-    # probable by less than 1 / 256.
-    rows = is_kept.reshape(10, 4, 50, width)
-    for distance in (1, 2, 3):
-      both = np.mean(~rows & ~np.roll(rows, distance, axis=1))
-      self.assertAlmostEqual(both, rate ** 2, delta=rate / 256 + 8 * deviation)
+    # Four tokens draw from one word, neighbours from a byte in common: a drop makes another more
+    # probable by less than 1 / 256. Other tokens, and other windows, have nothing in common.
+    apart = -(-num_tokens // 4)
+    for distance in (1, apart, 2 * apart, 3 * apart):
+      both = np.mean(~is_kept[:, distance:] & ~is_kept[:, :-distance])
+      common = 0 if distance == 1 else rate / 256
+      self.assertAlmostEqual(both, rate ** 2, delta=common + 12 * deviation)
+    both = np.mean(~is_kept[1:] & ~is_kept[:-1])
+    self.assertAlmostEqual(both, rate ** 2, delta=8 * deviation)
 
-  def test_dropout_draws_16_bits_of_each_row(self):
+  @parameterized.parameters(8, 6)
+  def test_dropout_draws_16_bits_of_each_token(self, num_tokens):
     """At a rate of 1 / 65536 times n, exactly those draws are dropped that are below n."""
     key, rate = jax.random.key(3), .37
-    dropped = transformer.drop(jnp.ones((4, 3, 5)), key, rate)
-    words = np.asarray(jax.random.bits(key, (1, 3, 5), jnp.uint32)).astype(np.uint64)[0]
-    twice = words | words << np.uint64(32)  # Round and round.
-    for row in range(4):
-      draws = (twice >> np.uint64(8 * row)) & np.uint64(65535)
-      np.testing.assert_array_equal(dropped[row] != 0, draws >= round(rate * 65536))
+    dropped = transformer.drop(jnp.ones((2, num_tokens, 5)), key, rate, jnp.array([9, 4]))
+    for window, number in enumerate((9, 4)):
+      words = np.asarray(jax.random.bits(
+          jax.random.fold_in(key, number), (1, 2, 5), jnp.uint32)).astype(np.uint64)[0]
+      twice = words | words << np.uint64(32)  # Round and round.
+      for token in range(num_tokens):
+        draws = (twice[token % 2] >> np.uint64(8 * (token // 2))) & np.uint64(65535)
+        np.testing.assert_array_equal(
+            dropped[window, token] != 0, draws >= round(rate * 65536))
+
+  def test_dropout_of_a_window_depends_on_its_number_and_not_on_other_windows(self):
+    x, key = jnp.ones((6, 9, 8)), jax.random.key(0)
+    together = transformer.drop(x, key, .5)
+    some = transformer.drop(x[:2], key, .5, jnp.array([4, 1]))
+    np.testing.assert_array_equal(some, together[np.array([4, 1])])
+    self.assertFalse(np.array_equal(together[0], together[1]))
 
   @parameterized.parameters(.1, .5)
   def test_dropout_of_bfloat16_has_the_same_rate_and_its_own_gradient(self, rate):

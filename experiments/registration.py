@@ -1,0 +1,370 @@
+"""Registered studies: hypotheses, grid, seeds and settings, fixed in a file before the first run.
+
+experiments/registrations/<study>.json is committed by itself; its digest names its content, however
+it is formatted, and every run file carries it. A study is started with
+`--config.study.registration=<file>`, and `reproduce` refuses if that file is not committed, has
+changed since, or disagrees with the config. Hypotheses are primary: one comparison each, judged
+together (`verdicts.judge_all`). Runs outside of the grid or the seeds were added later; they are
+exploratory, shown with intervals and without a verdict. The file:
+
+  {"study": "maze_change",                    # The file's name.
+   "experiment": "maze",                      # Or "atari".
+   "about": "Do sources make an IDM with tokens of change faster?",
+   "hypotheses": [{
+     "name": "faster", "claim": "A blocked source saves updates to labels of 95 %.",
+     "method": "alpt_blocked", "baseline": "dt1_idm",  # Variants of the study.
+     "where": {"observation": "xy", "num_labels": 250},  # Fields of a run's identity.
+     "metric": "label_accuracy", "threshold": 0.95,    # Steps to it; without: the last value.
+     "effect": "ratio",                       # Or "difference".
+     "sign": "lower", "smallest_effect": 1.25}],
+   "grid": {"method": ["alpt_blocked", "dt1_idm"], "observation": ["xy"], "num_labels": [250],
+            "target": ["maze-20-blocks:10-seed10", "..."]},
+   "seeds": [10, 11, 12, 13, 14],             # At least five: fewer give no verdict.
+   "settings": {"num_steps": 1000},           # Of the experiment's config, flat.
+   "tuning": {"targets": ["maze-20-blocks:10-seed0"], "seeds": [0, 1, 2]}}
+"""
+
+import json
+import math
+import numbers
+import pathlib
+import subprocess
+from typing import NamedTuple
+
+from alpt_jax import fields, statistics, versions
+from alpt_jax.measures import intervals, verdicts
+from experiments import runs
+
+DIRECTORY = runs.ROOT / 'experiments' / 'registrations'
+_FIELDS = {'study': str, 'experiment': str, 'about': str, 'hypotheses': list, 'grid': dict,
+           'seeds': list, 'settings': dict, 'tuning': dict}
+_HYPOTHESIS = {'name': str, 'claim': str, 'method': str, 'baseline': str, 'where': dict,
+               'metric': str, 'effect': str, 'sign': str, 'smallest_effect': numbers.Real}
+_EFFECTS = ('difference', 'ratio')
+
+
+class Registration(NamedTuple):
+  """A registered study.
+
+  Attributes:
+    path: of its file.
+    digest: of its content.
+    content: as the module says.
+  """
+  path: pathlib.Path
+  digest: str
+  content: dict
+
+
+class Primary(NamedTuple):
+  """A hypothesis, measured.
+
+  Attributes:
+    hypothesis: of the registration.
+    comparison: `intervals.Comparison` over the registered seeds.
+    verdict: `verdicts.Verdict`, judged together with the others.
+    p_value: adjusted by Holm.
+  """
+  hypothesis: dict
+  comparison: intervals.Comparison
+  verdict: verdicts.Verdict
+  p_value: float
+
+
+def load(path):
+  """Reads and checks a registration.
+
+  Args:
+    path: of the file; a relative one begins at the root of the code.
+
+  Returns:
+    A `Registration`.
+
+  Raises:
+    ValueError: in one line, naming the file, the field, its value and what was expected.
+  """
+  path = runs.ROOT / path
+  try:
+    content = json.loads(path.read_text(encoding='utf-8'))
+  except FileNotFoundError as error:
+    raise ValueError(f'study.registration: {path} does not exist; expected a registration as '
+                     'experiments/registration.py describes it.') from error
+  except ValueError as error:
+    raise ValueError(f'{path}: not JSON ({error}).') from error
+  try:
+    _check(content, path)
+  except ValueError as error:
+    raise ValueError(f'{path}: {str(error).removesuffix(fields.REMEDY).strip()}') from error
+  return Registration(path, runs.digest(content), content)
+
+
+def _check(content, path):
+  fields.check(content, _FIELDS, 'registration')
+  unknown = sorted(content.keys() - _FIELDS.keys())
+  if unknown:
+    raise ValueError(f'it has the fields {unknown}; expected {sorted(_FIELDS)} only.')
+  if content['study'] != path.stem:
+    raise ValueError(f'study is {content["study"]!r}; expected {path.stem!r}, as its file.')
+  _check_grid(content)
+  if not content['settings']:
+    raise ValueError('settings is empty; expected the config values that matter.')
+  names = [h.get('name') for h in content['hypotheses'] if isinstance(h, dict)]
+  if not names or len(set(names)) < len(names):
+    raise ValueError(f'hypotheses have the names {names}; expected at least one, each its own.')
+  for i, hypothesis in enumerate(content['hypotheses']):
+    _check_hypothesis(hypothesis, content, f'hypotheses[{i}]')
+
+
+def _check_grid(content):
+  for name, values in [*content['grid'].items(), ('seeds', content['seeds'])]:
+    if not isinstance(values, list) or not values or len({*map(str, values)}) < len(values):
+      raise ValueError(f'{name} is {values}; expected a list of different values.')
+  if 'method' not in content['grid']:
+    raise ValueError('grid.method is missing; expected the variants of the study.')
+  fewest = verdicts.FEWEST_SEEDS
+  if len(content['seeds']) < fewest:
+    raise ValueError(f'seeds has {len(content["seeds"])} entries; expected at least {fewest}, as '
+                     'fewer give no verdict.')
+
+
+def _check_hypothesis(hypothesis, content, where):
+  fields.check(hypothesis, _HYPOTHESIS, where)
+  unknown = sorted(hypothesis.keys() - _HYPOTHESIS.keys() - {'threshold'})
+  if unknown:
+    raise ValueError(f'{where} has the fields {unknown}; expected {sorted(_HYPOTHESIS)} and '
+                     'threshold.')
+  grid, tuned = content['grid'], content['tuning'].get('targets', [])
+  for name in ('method', 'baseline'):
+    if hypothesis[name] not in grid['method']:
+      raise ValueError(f'{where}.{name} is {hypothesis[name]!r}; expected one of {grid["method"]}.')
+  for name, value in hypothesis['where'].items():
+    if value not in grid.get(name, []):
+      raise ValueError(f'{where}.where.{name} is {value!r}; expected one of grid.{name}, '
+                       f'{grid.get(name, [])}.')
+  if hypothesis['where'].get('target') in tuned:
+    raise ValueError(f'{where}.where.target is {hypothesis["where"]["target"]!r}, which was tuned '
+                     'on; expected data that nobody has looked at.')
+  if hypothesis['effect'] not in _EFFECTS:
+    raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected one of {_EFFECTS}.')
+  is_ratio = hypothesis['effect'] == 'ratio'
+  if 'threshold' in hypothesis and not is_ratio:
+    raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected ratio, as steps to a '
+                     'threshold are compared.')
+  if hypothesis['sign'] not in verdicts.SIGNS:
+    raise ValueError(f'{where}.sign is {hypothesis["sign"]!r}; expected one of '
+                     f'{sorted(verdicts.SIGNS)}.')
+  if not is_ratio < hypothesis['smallest_effect'] < math.inf:
+    raise ValueError(f'{where}.smallest_effect is {hypothesis["smallest_effect"]}; expected a '
+                     f'number above {int(is_ratio)}.')
+
+
+def check_config(registration, config):
+  """Refuses a config that is not the registered one.
+
+  Args:
+    registration: a `Registration`.
+    config: of the experiment.
+
+  Raises:
+    ValueError: in one line, naming the settings that differ.
+  """
+  content = registration.content
+  if content['experiment'] != config.experiment:
+    raise ValueError(f'{registration.path}: experiment is {content["experiment"]!r}, the config’s '
+                     f'{config.experiment!r}.')
+  if not config.study.get('results_dir'):
+    raise ValueError('study.results_dir is empty; a registered study needs it, e.g. '
+                     f'experiments/results/{content["study"]}, where its run files are committed.')
+  now = fields.flatten(json.loads(config.to_json()))
+  changes = [f'{key}: {value} -> {now.get(key)}'
+             for key, value in sorted(fields.flatten(content['settings']).items())
+             if key not in now or now[key] != value]
+  if changes:
+    raise ValueError(f'{registration.path}: the config is not the registered one '
+                     f'({", ".join(changes)}). Run it as registered, or register another study.')
+
+
+def check_committed(registration):
+  """Refuses a registration that is not committed by itself, before any run, and unchanged since.
+
+  Args:
+    registration: a `Registration`.
+
+  Returns:
+    The time of its commit, in seconds since 1970.
+
+  Raises:
+    ValueError: in one line, saying what is wrong.
+  """
+  path = registration.path.resolve()
+  root = _git(path.parent, 'rev-parse', '--show-toplevel')
+  if root is None:
+    raise ValueError(f'{path}: is in no git repository; expected a committed registration.')
+  root = pathlib.Path(root.strip())
+  name = path.relative_to(root.resolve()).as_posix()
+  committed = _git(root, 'show', f'HEAD:{name}')
+  if committed is None:
+    raise ValueError(f'{path}: is not committed. Commit it by itself before the first run.')
+  if committed != path.read_text(encoding='utf-8'):
+    raise ValueError(f'{path}: has changed since it was committed. Restore it, or register another '
+                     'study.')
+  if _git(root, 'rev-parse', '--is-shallow-repository').strip() == 'true':
+    raise ValueError(f'{root}: is a shallow clone, which does not say when {name} was committed. '
+                     'Run git fetch --unshallow.')
+  commits = _git(root, 'log', '--format=%H %ct', '--', name).split('\n')[:-1]
+  if len(commits) > 1:
+    raise ValueError(f'{path}: has changed in {len(commits) - 1} commits since it was added; '
+                     'expected none. Register another study.')
+  commit, seconds = commits[0].split()
+  others = [other for other in _git(root, 'show', '--format=', '--name-only', commit).split('\n')
+            if other and other != name]
+  if others:
+    raise ValueError(f'{path}: was committed together with {others[0]}; expected by itself.')
+  results = f'experiments/results/{registration.content["study"]}/runs/'
+  before = _git(root, 'ls-tree', '-r', '--name-only', commit, '--', results)
+  if before:
+    raise ValueError(f'{path}: was committed after runs of the study, e.g. '
+                     f'{before.splitlines()[0]}; expected before.')
+  return int(seconds)
+
+
+def _git(directory, *args):
+  """Output of git; None if it fails."""
+  try:
+    return subprocess.run(['git', '-C', directory, *args], capture_output=True, text=True,
+                          check=True, timeout=60).stdout
+  except (OSError, subprocess.SubprocessError):
+    return None
+
+
+def start(config, planned):
+  """Checks all that must hold before a study may start, or go on.
+
+  Args:
+    config: of the experiment.
+    planned: list of `runs.Run`.
+
+  Returns:
+    Its `Registration`; None if `study.registration` is empty.
+
+  Raises:
+    ValueError: in one line.
+  """
+  path = config.study.get('registration', '')
+  if not path:
+    return None
+  registration = load(path)
+  check_config(registration, config)
+  committed_at = check_committed(registration)
+  for run in planned:
+    started = versions.started(pathlib.Path(config.workdir, run.name))
+    if started is not None and started < committed_at:
+      raise ValueError(f'{run.name}: was begun before its registration was committed; expected '
+                       'after. Choose another --config.workdir.')
+  return registration
+
+
+def is_registered(registration, identity):
+  """Whether a run is in the grid and has one of the seeds."""
+  content = registration.content
+  return identity['seed'] in content['seeds'] and all(
+      identity.get(name) in values for name, values in content['grid'].items())
+
+
+def primaries(registration, files):
+  """Measures and judges the hypotheses of a registration.
+
+  Args:
+    registration: a `Registration`.
+    files: contents of run files.
+
+  Returns:
+    A list of `Primary`, one for each hypothesis, also of those without a run.
+  """
+  hypotheses = registration.content['hypotheses']
+  done = [content for content in files if content['status'] == 'done'
+          and content['identity'].get('phase') != 'pretrain'
+          and is_registered(registration, content['identity'])]
+  compared = [_compare(hypothesis, done) for hypothesis in hypotheses]
+  judged = verdicts.judge_all([(comparison, h['sign'], h['smallest_effect'])
+                               for h, comparison in zip(hypotheses, compared, strict=True)])
+  return [Primary(hypothesis, comparison, verdict, p_value)
+          for hypothesis, comparison, (verdict, p_value)
+          in zip(hypotheses, compared, judged, strict=True)]
+
+
+def in_words(primary):
+  """The verdict on a hypothesis, e.g. 'no verdict: 3 of 5 seeds'."""
+  word, reason, _ = primary.verdict
+  return f'{word}: {reason.removeprefix(f"{word}: ")}'
+
+
+def _compare(hypothesis, files):
+  values = {}
+  for name in ('method', 'baseline'):
+    where = hypothesis['where'] | {'method': hypothesis[name]}
+    values[name] = {}
+    for content in files:
+      identity = content['identity']
+      if all(identity.get(key) == value for key, value in where.items()):
+        pair = identity['target'], identity['seed']
+        if pair in values[name]:
+          raise ValueError(f'hypothesis {hypothesis["name"]!r}: more than one run of {where} has '
+                           f'target {pair[0]} and seed {pair[1]}; expected one.')
+        values[name][pair] = measure(content, hypothesis['metric'], hypothesis.get('threshold'))
+    values[name] = {pair: x for pair, x in values[name].items() if x is not None}
+  compare = intervals.ratio if hypothesis['effect'] == 'ratio' else intervals.difference
+  return compare(values['method'], values['baseline'])
+
+
+def measure(content, metric, threshold=None):
+  """What a run file says of a metric.
+
+  Args:
+    content: of a run file.
+    metric: a curve.
+    threshold: a level of it, or None.
+
+  Returns:
+    Its last value; with a threshold the steps to it, `intervals.AtLeast` if it is never reached;
+    None if there is no number, or the level is reached before the first update.
+  """
+  steps, values = content['curves']['step'], content['curves'].get(metric)
+  if not values:
+    return None
+  if threshold is None:
+    return values[-1]
+  values = [math.nan if value is None else value for value in values]
+  reached = statistics.steps_to_threshold(steps, values, threshold)
+  return intervals.AtLeast(float(steps[-1])) if reached is None else reached or None
+
+
+def lines(registration, files):
+  """Says in a line for each hypothesis what was measured and what that means."""
+  return [f'{primary.hypothesis["claim"].rstrip(".")}: {primary.comparison.interval.text()}, '
+          f'n = {primary.comparison.interval.n}: {in_words(primary)}.'
+          for primary in primaries(registration, files)]
+
+
+def notes(registration, files):
+  """Says what a reader must know of the runs: those that were added later, and those that failed.
+
+  Args:
+    registration: a `Registration`, or None.
+    files: contents of run files.
+
+  Returns:
+    A list of sentences.
+  """
+  found = []
+  added = [content['run'] for content in files
+           if registration and not is_registered(registration, content['identity'])]
+  if added:
+    found.append(f'Added after the registration, exploratory ({len(added)} runs): '
+                 f'{", ".join(added)}.')
+  for content in files:
+    for failure in content['failures']:
+      later = ', done later' if content['status'] == 'done' else ''
+      error = f': {failure["error"].rstrip(".")}' if failure['error'] else ''
+      found.append(f'{content["run"]}: failed with exit code {failure["exit_code"]}{error}{later}.')
+  return found

@@ -1,0 +1,261 @@
+"""Registered studies: what is refused, and what their hypotheses are judged by."""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+from absl.testing import absltest, parameterized
+
+from alpt_jax.measures import intervals
+from experiments import registration, reproduce
+from experiments.configs import maze
+
+HYPOTHESIS = {
+    'name': 'better', 'claim': 'A source makes labels better.', 'method': 'alpt_blocked',
+    'baseline': 'dt1_idm', 'where': {'num_labels': 50}, 'metric': 'label_accuracy',
+    'effect': 'difference', 'sign': 'higher', 'smallest_effect': .02}
+FASTER = HYPOTHESIS | {'name': 'faster', 'threshold': .5, 'effect': 'ratio', 'sign': 'lower',
+                       'smallest_effect': 1.25}
+
+
+def make_content(**changes):
+  """A registration of the tiny mazes, as its file holds it."""
+  return copy.deepcopy({
+      'study': 'tiny', 'experiment': 'maze', 'about': 'Do sources help?',
+      'hypotheses': [HYPOTHESIS, FASTER],
+      'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100]},
+      'seeds': [0, 1, 2, 3, 4], 'settings': {'num_steps': 6, 'model.d_model': 16},
+      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [0]}} | changes)
+
+
+def make_file(method='alpt_blocked', seed=0, accuracy=(.2, .4, .8), *, num_labels=50,
+              status='done', failures=(), digest=None):
+  """The content of a run file, as far as summaries read it."""
+  name = f'grid-{num_labels}-{method}-seed{seed}'
+  content = {
+      'format': 1, 'run': name, 'status': status, 'registration': digest, 'config_digest': '0',
+      'settings': {}, 'failures': list(failures),
+      'identity': {'run': name, 'method': method, 'observation': 'grid', 'target': f'maze-{seed}',
+                   'seed': seed, 'num_labels': num_labels,
+                   'sources': ['source'] if 'alpt' in method else []}}
+  if status == 'done':
+    content |= {'data_digests': {}, 'versions': [], 'num_steps': 20, 'seconds': 60.,
+                'commit': 'abc1234567', 'games': None, 'confusion': None,
+                'curves': {'step': [0, 10, 20], 'label_accuracy': list(accuracy)}}
+  return content
+
+
+class LoadTest(parameterized.TestCase):
+
+  def write(self, content):
+    path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'tiny.json')
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
+    return path
+
+  def test_digest_is_of_the_content(self):
+    first = registration.load(self.write(make_content()))
+    turned = dict(reversed(make_content().items()))
+    self.assertEqual(registration.load(self.write(json.dumps(turned))).digest, first.digest)
+    other = registration.load(self.write(make_content(about='Something else.')))
+    self.assertNotEqual(other.digest, first.digest)
+
+  @parameterized.parameters(
+      ({'study': 'other'}, "study is 'other'; expected 'tiny', as its file"),
+      ({'seeds': [0, 1, 2]}, 'seeds has 3 entries; expected at least 5'),
+      ({'seeds': [0, 0, 1, 2, 3, 4]}, 'seeds is .* different values'),
+      ({'hypotheses': []}, 'expected at least one, each its own'),
+      ({'hypotheses': [HYPOTHESIS] * 2}, r"names \['better', 'better'\]"),
+      ({'settings': {}}, 'settings is empty'),
+      ({'grid': {'num_labels': [50]}}, 'grid.method is missing'),
+      ({'more': 1}, r"the fields \['more'\]"),
+      ({'tuning': {'targets': [7]}, 'hypotheses': [HYPOTHESIS | {'where': {'target': 7}}],
+        'grid': make_content()['grid'] | {'target': [7]}}, 'was tuned on'),
+      *(({'hypotheses': [HYPOTHESIS | change]}, rf'hypotheses\[0\].{message}') for change, message
+        in (({'method': 'dt1'}, "method is 'dt1'; expected one of"),
+            ({'where': {'num_labels': 7}}, 'where.num_labels is 7; expected one of grid'),
+            ({'sign': 'up'}, "sign is 'up'"), ({'effect': 'odds'}, "effect is 'odds'"),
+            ({'threshold': .5}, "effect is 'difference'; expected ratio"),
+            ({'smallest_effect': 0}, 'smallest_effect is 0; expected a number above 0'),
+            ({'effect': 'ratio', 'smallest_effect': .8},
+             'smallest_effect is 0.8; expected a number above 1'))))
+  def test_bad_input_is_one_line(self, changes, message):
+    path = self.write(make_content(**changes))
+    with self.assertRaisesRegex(ValueError, f'^{path}: .*{message}') as caught:
+      registration.load(path)
+    self.assertLen(str(caught.exception).splitlines(), 1)
+
+  @parameterized.parameters('{', '[]', '{"study": 1}')
+  def test_damage_is_one_line(self, text):
+    path = self.write(text)
+    with self.assertRaisesRegex(ValueError, f'^{path}: '):
+      registration.load(path)
+
+  def test_a_missing_file_is_named(self):
+    with self.assertRaisesRegex(ValueError, 'study.registration: /nowhere.json does not exist'):
+      registration.load('/nowhere.json')
+
+
+class StartTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
+    self.git('init', '--quiet')
+    self.path = self.root / 'experiments' / 'registrations' / 'tiny.json'
+    self.path.parent.mkdir(parents=True)
+    (self.root / 'code.py').write_text('1')
+    self.commit()
+    self.write(make_content())
+    self.config = maze.get_config('tiny')
+    self.config.workdir = str(self.root / 'work')
+    self.config.study.update(registration=str(self.path), results_dir='results')
+
+  def git(self, *args):
+    subprocess.run(['git', '-c', 'user.name=n', '-c', 'user.email=e', *args], cwd=self.root,
+                   check=True, capture_output=True,
+                   env=os.environ | {'GIT_CONFIG_GLOBAL': '/dev/null'})
+
+  def commit(self):
+    self.git('add', '-A')
+    self.git('commit', '--quiet', '-m', 'm')
+
+  def write(self, content):
+    self.path.write_text(json.dumps(content))
+
+  def start(self):
+    return registration.start(self.config, reproduce.plan(self.config))
+
+  def refused(self, message):
+    with self.assertRaisesRegex(ValueError, message) as caught:
+      self.start()
+    self.assertLen(str(caught.exception).splitlines(), 1)
+
+  def test_a_committed_registration_starts(self):
+    self.commit()
+    self.assertEqual(self.start().content, make_content())
+    (self.root / 'code.py').write_text('2')
+    self.commit()
+    self.assertEqual(self.start().content, make_content())
+
+  def test_a_study_without_registration_starts(self):
+    self.config.study.registration = ''
+    self.assertIsNone(self.start())
+
+  def test_what_is_not_committed_is_refused(self):
+    self.refused('tiny.json: is not committed. Commit it by itself before the first run')
+
+  def test_a_change_is_refused_before_and_after_it_is_committed(self):
+    self.commit()
+    self.write(make_content(about='Something that fits the results.'))
+    self.refused('tiny.json: has changed since it was committed')
+    self.commit()
+    self.refused('tiny.json: has changed in 1 commits since it was added')
+
+  def test_a_registration_with_anything_else_is_refused(self):
+    (self.root / 'code.py').write_text('2')
+    self.commit()
+    self.refused('was committed together with code.py; expected by itself')
+
+  def test_a_registration_after_its_runs_is_refused(self):
+    results = self.root / 'experiments' / 'results' / 'tiny' / 'runs' / 'a.json'
+    results.parent.mkdir(parents=True)
+    results.write_text('{}')
+    self.git('add', str(results))
+    self.git('commit', '--quiet', '-m', 'm')
+    self.commit()
+    self.refused('was committed after runs of the study, e.g. .*runs/a.json')
+
+  def test_a_run_that_was_begun_before_is_refused(self):
+    self.commit()
+    first = reproduce.plan(self.config)[0]
+    sessions = self.root / 'work' / first.name / 'sessions.jsonl'
+    sessions.parent.mkdir(parents=True)
+    sessions.write_text(json.dumps({'time': time.time() + 60, 'step': 0, 'versions': {}}) + '\n')
+    self.start()
+    sessions.write_text(json.dumps({'time': time.time() - 1000, 'step': 0, 'versions': {}}) + '\n')
+    self.refused(f'{first.name}: was begun before its registration was committed')
+
+  def test_another_config_is_refused_by_its_settings(self):
+    self.commit()
+    self.config.num_steps = 7
+    self.refused(r'the config is not the registered one \(num_steps: 6 -> 7\)')
+
+  def test_run_files_need_a_place(self):
+    self.commit()
+    self.config.study.results_dir = ''
+    self.refused('study.results_dir is empty; a registered study needs it')
+
+  def test_outside_of_git_there_is_no_registration(self):
+    directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    (directory / 'tiny.json').write_text(json.dumps(make_content()))
+    self.config.study.registration = str(directory / 'tiny.json')
+    self.refused('is in no git repository')
+
+
+class PrimariesTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.registered = registration.Registration(pathlib.Path('tiny.json'), 'abc', make_content())
+
+  def files(self, num_seeds):
+    return [make_file(method, seed, accuracy) for seed in range(num_seeds) for method, accuracy in (
+        ('alpt_blocked', (.2, .7, .8)), ('dt1_idm', (.2, .3, .6 + .01 * seed)))]
+
+  def test_hypotheses_are_judged_together(self):
+    better, faster = registration.primaries(self.registered, self.files(5))
+    self.assertAlmostEqual(better.comparison.interval.value, .18)  # .8 - .62.
+    self.assertEqual((better.verdict.word, faster.verdict.word), ('as expected',) * 2)
+    # .2 to .7 in 10 steps: .5 at 6. .3 at 10, .6 at 20: .5 at 16.67; later seeds are steeper.
+    self.assertAlmostEqual(
+        registration.measure(make_file(accuracy=(.2, .3, .6)), 'label_accuracy', .5), 50 / 3)
+    self.assertBetween(faster.comparison.interval.value, 6 / (50 / 3), 6 / 15)
+    p_values = sorted((better.comparison.p_value, faster.comparison.p_value))
+    self.assertAlmostEqual(min(better.p_value, faster.p_value), 2 * p_values[0])
+
+  def test_three_seeds_have_numbers_and_no_verdict(self):
+    better, _ = registration.primaries(self.registered, self.files(3))
+    self.assertEqual(registration.in_words(better), 'no verdict: 3 of 5 seeds')
+    self.assertAlmostEqual(better.comparison.interval.value, .19)
+
+  def test_no_runs_have_no_verdict(self):
+    for primary in registration.primaries(self.registered, []):
+      self.assertEqual(registration.in_words(primary), 'no verdict: 0 of 5 seeds')
+
+  def test_seeds_and_budgets_that_were_added_later_do_not_count(self):
+    more = [make_file(method, seed, (0., 0., 0.), num_labels=n) for method in (
+        'alpt_blocked', 'dt1_idm') for seed, n in ((9, 50), (0, 100), (0, 70))]
+    one = registration.primaries(self.registered, self.files(5))
+    two = registration.primaries(self.registered, self.files(5) + more)
+    self.assertEqual(one[0].comparison, two[0].comparison)
+    note, = registration.notes(self.registered, self.files(5) + more)
+    self.assertIn('exploratory (4 runs): grid-50-alpt_blocked-seed9, grid-70-', note)
+
+  def test_a_level_that_is_never_reached_is_censored(self):
+    self.assertEqual(
+        registration.measure(make_file(accuracy=(.1, .2, .3)), 'label_accuracy', .5),
+        intervals.AtLeast(20.))
+    self.assertIsNone(
+        registration.measure(make_file(accuracy=(.6, .2, .3)), 'label_accuracy', .5))
+
+  def test_failures_are_noted(self):
+    failure = {'exit_code': 77, 'error': 'the loss is not finite.', 'time': 0}
+    notes = registration.notes(None, [
+        make_file(seed=1, status='failed', failures=[failure]),
+        make_file(seed=2, failures=[failure | {'exit_code': -9, 'error': ''}])])
+    self.assertEqual(notes, [
+        'grid-50-alpt_blocked-seed1: failed with exit code 77: the loss is not finite.',
+        'grid-50-alpt_blocked-seed2: failed with exit code -9, done later.'])
+
+  def test_two_runs_for_one_seed_are_refused(self):
+    with self.assertRaisesRegex(ValueError, "hypothesis 'better': more than one run of .* expected "
+                                            'one'):
+      registration.primaries(self.registered, self.files(5) * 2)
+
+
+if __name__ == '__main__':
+  absltest.main()
