@@ -31,7 +31,7 @@ from alpt_jax import (
     methods,
     trained_idm,
 )
-from alpt_jax.data import action_marks, rlds
+from alpt_jax.data import records, rlds
 from alpt_jax.measures import blindness as blindness_rule
 from alpt_jax.measures import floors
 
@@ -145,13 +145,21 @@ def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
   Returns:
     A mean as a dict, or {'unknown': why}.
   """
-  marks = action_marks.read(domains.of(config).directories(config, name))
+  marks = _random_draws(domains.of(config).directories(config, name))
   is_random = None if marks is None else np.array(
       [marks[e][t] for e, t in zip(episode, timestep, strict=True)], bool)
   try:
     return floors.on_random_draws(is_right, episode, is_random, name=name, seed=seed)._asdict()
   except ValueError as error:
     return {'unknown': str(error)}
+
+
+def _random_draws(directories):
+  """List of [L] bool, one for each episode, see `records.random_draws`; None without marks."""
+  if any(rlds.RANDOM not in rlds.open_builder(d).info.features['steps'].feature
+         for d in directories):
+    return None
+  return [marks for d in directories for marks in records.random_draws(d)]
 
 
 def known_ceiling(config, name):

@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest
 
 from alpt_jax import ceiling, domains, label_quality, run_floors, train
-from alpt_jax.data import labels
+from alpt_jax.data import labels, records
 from tests import atari_runs, maze_data
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -62,10 +63,25 @@ class MazeFloorsTest(absltest.TestCase):
     expected, = label_quality.score_labels([path], self.truth).values()
     self.assertAlmostEqual(found['labels']['causal']['value'], expected)
 
+  def test_random_draws_are_those_of_the_recording(self):
+    found = run_floors.measure(self.root / 'run')['labels']['random_draws']
+    directory, = domains.Maze.directories(self.config, self.config.target)
+    path = label_quality.files(self.root / 'run')[-1]
+    episode, timestep, said, true = label_quality.hidden_labels(path, self.truth)
+    marks = np.concatenate([[*marks, False] for marks in records.random_draws(directory)])
+    is_random = marks[self.truth.first_step[episode] + timestep].astype(bool)
+    self.assertBetween(is_random.mean(), .3, .7)  # Mazes are recorded with an epsilon of 0.5.
+    self.assertAlmostEqual(found['value'], np.mean((said == true)[is_random]))
+    self.assertEqual(found['num_transitions'], is_random.sum())
+
+  def test_unmarked_data_has_unknown_random_draws(self):
+    with mock.patch.object(run_floors, '_random_draws', return_value=None):
+      found = run_floors.measure(self.root / 'run')['labels']['random_draws']
+    self.assertIn('action_is_random', found['unknown'])
+
   def test_what_is_unknown_is_said_to_be(self):
     found = run_floors.measure(self.root / 'run')['labels']
     self.assertIn('--causal', found['causal']['unknown'])
-    self.assertIn('action_is_random', found['random_draws']['unknown'])
     self.assertIn('unknown', found['ceiling'])
     self.assertIn('unknown', found['above_floor'])
 
