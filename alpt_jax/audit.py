@@ -28,6 +28,10 @@ The dict, format 3; shares and probabilities are in [0, 1], and what is not know
     accuracy       {value, low, high, level}; low and high are None for a single episode
     gain           the same for accuracy minus that of the most frequent action
     balanced_accuracy
+    labels         {most_frequent, share, is_constant}: the most frequent label, a name, and whether
+                   its share is above `floors.CONSTANT_SHARE`
+    floors         {floors, random_draws, ceiling} as `run_floors` describes, what labels score that
+                   need no IDM, and what the best could; None in audits from before there were any
     baselines      {majority, majority_accuracy, no_op, no_op_accuracy, chance_accuracy}; majority
                    and no_op are names of actions, the latter two None where there is no such action
     top_k          list: entry k - 1 is the share whose true action is among the k most probable
@@ -53,6 +57,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpt_jax import findings_audit, trust
+from alpt_jax.measures import floors
 
 FORMAT = 3
 KINDS = (
@@ -84,6 +89,7 @@ class Predictions(NamedTuple):
     no_op: id of the action that does nothing, or None.
     kind: one of KINDS.
     examples: windows with pictures, of which nothing is counted; see `audit_examples`.
+    floors: what `run_floors.of_audit` says of it, or None.
   """
   name: str
   probabilities: np.ndarray
@@ -95,6 +101,7 @@ class Predictions(NamedTuple):
   no_op: int | None
   kind: str = HELD_OUT
   examples: Sequence[dict[str, Any]] = ()
+  floors: dict[str, Any] | None = None
 
 
 def audit(predictions, single_windows=None, *, stride=1, num_resamples=10_000, seed=0):
@@ -203,6 +210,7 @@ def _measure(case, num_resamples, seed):
       'name': case.name, 'kind': case.kind, 'num_transitions': len(actions),
       'num_episodes': len(np.unique(case.episodes)),
       'accuracy': _with_interval(accuracy), 'gain': _with_interval(gain),
+      'labels': _labels(confusion, names), 'floors': case.floors,
       'balanced_accuracy': trust.balanced_accuracy(probabilities, actions),
       'baselines': baselines._asdict() | {
           'majority': names[baselines.majority],
@@ -215,6 +223,14 @@ def _measure(case, num_resamples, seed):
       'calibration': _calibration(probabilities, actions, seed),
       'coverage': _coverage(probabilities, actions),
       'lag': _plain(lag._asdict()), 'examples': list(case.examples)}
+
+
+def _labels(confusion, names):
+  """The entry `labels`."""
+  said = np.repeat(np.arange(len(names)), confusion.sum(axis=0))
+  frequent = floors.most_frequent(said, len(names))
+  return {'most_frequent': names[frequent.action], 'share': frequent.share,
+          'is_constant': floors.is_constant(frequent)}
 
 
 def _with_interval(estimate):

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from alpt_jax import audit, audit_examples, domains, metrics, trained_idm, versions
+from alpt_jax import audit, audit_examples, domains, metrics, run_floors, trained_idm, versions
 from alpt_jax.data import source_files
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
@@ -107,7 +107,9 @@ def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progr
       voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
   if files:
     examples = [example | {'file': files[example['episode']].name} for example in examples]
-  return found | {min(found): voted._replace(examples=examples)}
+  choice = trained_idm.known(trained.directory, name, data_dir=config.data_dir).choice
+  floors = run_floors.of_audit(config, spec, episodes, choice, voted, seed=seed)
+  return found | {min(found): voted._replace(examples=examples, floors=floors)}
 
 
 def _candidates(trained, episodes, name, is_hidden):

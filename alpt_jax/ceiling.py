@@ -8,7 +8,7 @@ differ as a policy's actions depend on the state: a policy seldom does at random
 do. The larger is the one to compare labels with. Who knows the policy, too, may be a little better.
 
 A ceiling file, kind 'ceiling', see `measure_files`; shares are in [0, 1] and have value, low, high,
-num_transitions and num_episodes, see `floors.Share`:
+num_transitions and num_episodes, see `floors.Mean`:
 
   expected     mean probability of the most probable action: the ceiling
   realised     share of steps at which that was the action that was taken
@@ -24,8 +24,8 @@ import os
 import numpy as np
 
 from alpt_jax import measure_files, versions
-from alpt_jax.data import record_atari, rlds
-from alpt_jax.envs import action_sets, atari, atari_ceiling
+from alpt_jax.data import rlds
+from alpt_jax.envs import action_sets
 from alpt_jax.measures import floors
 
 FILE = 'ceiling.json'
@@ -40,6 +40,8 @@ def path_of(directory, output=''):
 
 def protocol_of(card, *, num_steps=NUM_STEPS, seed=0):
   """What a ceiling depends on beside the data, from its card."""
+  from alpt_jax.envs import atari  # The emulator, which reading a ceiling does not need.
+
   return {'frame_skip': atari.FRAME_SKIP, 'sticky': card['metadata']['sticky'], 'looks_ahead': 2,
           'num_steps': num_steps, 'seed': seed}
 
@@ -107,14 +109,15 @@ def known(directory, episodes, *, output=''):
   if not os.path.exists(path):
     return None
   card = check_card(directory)
-  found = measure_files.open_file(path)
-  drawn = {key: found['protocol'].get(key) for key in ('num_steps', 'seed')}
+  drawn = measure_files.open_file(path)['protocol']
   return measure_files.read(path, 'ceiling', digest=episodes.digest,
-                            protocol=protocol_of(card) | drawn)
+                            protocol=drawn | {'sticky': card['metadata']['sticky']})
 
 
 def _measure(directory, card, episodes, num_steps, seed, progress):
   """The content of a ceiling file."""
+  from alpt_jax.envs import atari_ceiling
+
   minimal = action_sets.MINIMAL_ACTIONS[card['name']]
   actions = [_minimal(directory, minimal, episodes, e) for e in range(episodes.num_episodes)]
   prior = np.bincount(np.concatenate(actions), minlength=len(minimal)) / sum(map(len, actions))
@@ -146,7 +149,7 @@ def summarise(posteriors, taken, episodes, prior, names, *, seed=0):
     The dict that the module describes, without versions.
   """
   guesses = posteriors.argmax(axis=1)
-  share = lambda x: floors.share(x, episodes, seed=seed)._asdict()  # noqa: E731
+  share = lambda x: floors.mean(x, episodes, seed=seed)._asdict()  # noqa: E731
   rows = []
   for a, name in enumerate(names):
     is_taken = taken == a
@@ -184,6 +187,9 @@ def _replay(directory, card, episodes, actions, drawn, progress):
     At each drawn step: the `atari.Atari` before it, episode, timestep, and the next one or two
     `dm_env.TimeStep`.
   """
+  from alpt_jax.data import record_atari
+  from alpt_jax.envs import atari
+
   metadata, played = card['metadata'], 0
   checkpoints = card['checkpoints']
   seeds = record_atari.checkpoint_seeds(

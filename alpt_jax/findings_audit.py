@@ -5,6 +5,8 @@ our choice. A kind of warning is one of KINDS.
 """
 
 KINDS = (
+    'constant',  # Nearly all labels are one action.
+    'floor',  # No better than labels that need no IDM.
     'majority',  # No better than always saying the most frequent action.
     'lag',  # Labels sit at the wrong transition, or may.
     'collapse',  # Actions that occur are never said.
@@ -84,11 +86,30 @@ def warnings(audit):
   for environment in audit['environments']:
     # Of labels that training knew, only what cannot be right of any label is said.
     rules = _RULES if is_independent(environment) else {
-        kind: _RULES[kind] for kind in ('lag', 'collapse', 'known')}
+        kind: _RULES[kind] for kind in ('constant', 'lag', 'collapse', 'known')}
     for kind, rule in rules.items():
       found += [{'kind': kind, 'environment': environment['name'],
                  'text': f'{environment["name"]}: {text}'} for text in rule(environment)]
   return found
+
+
+def _constant(environment):
+  labels = environment['labels']
+  if labels['is_constant'] and labels['share'] < 1:  # Else it has collapsed.
+    yield (f'{percent(labels["share"])} of labels are {labels["most_frequent"]}: they are '
+           'constant. Train no agent on them.')
+
+
+def _floor(environment):
+  found = (environment['floors'] or {}).get('floors') or {}
+  name = found.get('best')
+  if name in _FLOORS and environment['accuracy']['value'] <= found[name]['value']:
+    yield (f'labels are no better than {_FLOORS[name]}, fitted to the same '
+           f'{found["num_labels"]:,} labels, which is right in {share(found[name])}.')
+
+
+_FLOORS = {'table': 'a table of the change from one observation to the next',
+           'linear': 'a linear map of the change from one observation to the next'}
 
 
 def _majority(environment):
@@ -161,5 +182,6 @@ def _known(environment):
            'may be a little too good.')
 
 
-_RULES = {'majority': _majority, 'lag': _lag, 'collapse': _collapse, 'calibration': _calibration,
-          'episodes': _few_episodes, 'known': _known}
+_RULES = {'constant': _constant, 'floor': _floor, 'majority': _majority, 'lag': _lag,
+          'collapse': _collapse, 'calibration': _calibration, 'episodes': _few_episodes,
+          'known': _known}

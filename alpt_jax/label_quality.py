@@ -34,7 +34,7 @@ def files(run_directory, last_step=None):
     A list of `pathlib.Path`.
   """
   found = sorted(pathlib.Path(run_directory).glob('labels/step_*.npz'))
-  return [path for path in found if last_step is None or _step(path) <= last_step]
+  return [path for path in found if last_step is None or step_of(path) <= last_step]
 
 
 def refused(paths, truth):
@@ -78,8 +78,30 @@ def score_labels(paths, truth):
       true_actions, has_truth = _true_actions(labels, truth)
     before, is_hidden = labels, labels.is_counted & ~labels.was_labelled & has_truth
     if is_hidden.any():
-      accuracy[_step(path)] = float(np.mean((labels.actions == true_actions)[is_hidden]))
+      accuracy[step_of(path)] = float(np.mean((labels.actions == true_actions)[is_hidden]))
   return accuracy
+
+
+def hidden_labels(path, truth):
+  """Returns the labels of hidden transitions whose truth is known.
+
+  Args:
+    path: one of `files`.
+    truth: as in `score_labels`.
+
+  Returns:
+    Episode, timestep, label, true action; [M] int each.
+
+  Raises:
+    ValueError: if the file is `refused`.
+  """
+  labels = _read_labels(path, truth)
+  true, has_truth = _true_actions(labels, truth)
+  is_used = labels.is_counted & ~labels.was_labelled & has_truth
+  window = labels.actions.shape[1]
+  episode = np.repeat(labels.episode[:, None], window, axis=1)
+  timestep = labels.start[:, None] + np.arange(window)
+  return tuple(x[is_used] for x in (episode, timestep, labels.actions, true))
 
 
 def baselines(confusion):
@@ -158,7 +180,7 @@ def describe(path, truth, spec, action_names):
   if spec.observation_kind != 'vector':
     for kind, window in choose_examples(labels, is_hidden, true != predicted):
       examples.append({'kind': kind} | example(window, labels, truth, true, predicted, spec))
-  return {'step': _step(path), 'num_hidden': int(is_hidden.sum()),
+  return {'step': step_of(path), 'num_hidden': int(is_hidden.sum()),
           'actions': [action_names[a] for a in spec.legal_actions],
           'confusion': counts.sum(axis=0).tolist(),
           'by_episode': {'episodes': ids.tolist(), 'counts': confusions.pack(counts)},
@@ -271,5 +293,6 @@ def _frame(observation, spec):
   return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def _step(path):
+def step_of(path):
+  """The number of updates in the name of a label file, one of `files`."""
   return int(re.search(r'\d+', path.stem).group())

@@ -68,6 +68,7 @@ def _environments(audit):
       '<p class="muted small">Shares of transitions, 95 % intervals below. Balanced: mean over the '
       'actions that occur. Most frequent, no-op, chance: what always saying that, or guessing, '
       'scores.</p>',
+      _floors(audit),
       report_page.table(
           ['', 'among 2 likeliest', 'among 3 likeliest', 'NLL, nats', 'if nothing were known',
            'mean confidence', 'calibration error', 'by chance at most', 'lag'],
@@ -77,6 +78,41 @@ def _environments(audit):
       'error: mean difference of confidence and accuracy in 15 bins of equally many transitions, '
       'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is clearly '
       'better than none.</p>'])
+
+
+def _floors(audit):
+  """What labels score that need no IDM, and what the best could."""
+  titles = ('majority', 'table', 'linear', 'random_draws', 'expected', 'realised')
+  rows, reasons = [], []
+  for environment in audit['environments']:
+    found, labels = environment.get('floors'), environment.get('labels')
+    if not found or not labels:  # Of an audit from before there were any.
+      continue
+    cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling']}
+    rows.append([
+        _e(environment['name']), f'{_share(labels["share"])}<br>{_e(labels["most_frequent"])}',
+        _interval(environment['accuracy']),
+        *(_interval(cells[key]) if cells.get(key) and 'value' in cells[key] else '–'
+          for key in titles)])
+    reasons += [f'{environment["name"]}, {name}: unknown, {found[key]["unknown"]}'
+                for key, name in (('floors', 'floors'), ('random_draws', 'random draws'),
+                                  ('ceiling', 'ceiling')) if 'unknown' in found[key]]
+    if 'agreement' in found['ceiling']:
+      both = found['ceiling']['agreement']
+      reasons.append(f'{environment["name"]}: two people agree on {_share(both["value"])} of '
+                     f'{both["num_transitions"]:,} actions; labels can be judged no better.')
+  if not rows:
+    return ''
+  return '\n'.join([
+      report_page.table(
+          ['', 'most frequent label', 'right', 'most frequent action', 'table of the change',
+           'linear map of the change', 'on random draws', 'ceiling, expected',
+           'ceiling, realised'], rows, 'What labels score that need no IDM, and what any could.'),
+      '<p class="muted small">Most frequent action, table and linear map know the labels that the '
+      'IDM knew, and nothing else. A label more frequent than 0.95 is called constant. On random '
+      'draws: right of the steps whose action no policy chose. Ceiling: what the best guesser '
+      'counts on, and what it got right, when all actions are tried in the emulator. Intervals: '
+      '95 %, over episodes.</p>', report_page.bullets(map(_e, reasons)) if reasons else ''])
 
 
 def _accuracy_row(environment):

@@ -38,22 +38,29 @@ def main(config):
   whole_files.check_new(to_dir)  # Before anything is read.
   checks = import_episodes.Settings(**{key: settings[key]
                                        for key in ('window', 'max_blank', 'on_problem')})
-  arguments = {'frame_skip': settings.frame_skip} if settings.kind in _WITH_FRAMES else {}
+  arguments, agreement = {}, None
+  if settings.kind in _WITH_FRAMES:
+    arguments['frame_skip'] = settings.frame_skip
+    agreement = import_actions.agreement(settings.from_dir, environment)
   with metrics.Progress(max(source.total(settings.from_dir), 1),
                         label=f'importing {environment.name}') as progress:
     card = import_episodes.write_dataset(
         source.recordings(settings.from_dir, environment, progress=progress.update, **arguments),
         to_dir, environment, checks, metadata={
             'kind': settings.kind, 'from_dir': settings.from_dir, **arguments,
+            **({'agreement': agreement} if agreement else {}),
             'versions': {name: metadata.version(name) for name in _PACKAGES}})
   _print(to_dir, environment, card)
+  if agreement:
+    print(f'two people agree on {agreement["value"]:.3f} of {agreement["num_transitions"]} actions '
+          f'in {agreement["num_episodes"]} files: labels can be judged no better than that')
   if settings.kind in _WITH_FRAMES:
     _print_others(settings, source.files(settings.from_dir))
 
 
 def _print_others(settings, read):
   """Says what lies there and was not looked at: telephones write videos of many kinds."""
-  known = {*read, *import_actions.FILES, environment_file.FILE}
+  known = {*read, *import_actions.FILES, *import_actions.SECOND_FILES, environment_file.FILE}
   others = sorted(name for name in os.listdir(settings.from_dir)
                   if name not in known and not name.startswith('.'))
   if others:

@@ -59,6 +59,44 @@ def text(*predictions):
   return ' '.join(warning['text'] for warning in audit.audit(list(predictions))['warnings'])
 
 
+def mean(value):
+  return {'value': value, 'low': value - .01, 'high': value + .01, 'num_transitions': 9,
+          'num_episodes': 3}
+
+
+def between(table, **changes):
+  """Floors as `run_floors.of_audit` gives them."""
+  return {'floors': {'num_labels': 250, 'majority': mean(.4), 'table': mean(table), 'linear': None,
+                     'best': 'table'},
+          'random_draws': {'unknown': 'no step field action_is_random'},
+          'ceiling': {'expected': mean(.9), 'realised': mean(.93)}} | changes
+
+
+class FloorsTest(absltest.TestCase):
+
+  def test_labels_that_a_table_beats_are_warned_of(self):
+    good = drawn()
+    accuracy = audit.audit([good])['environments'][0]['accuracy']['value']
+    self.assertIn('floor', kinds(good._replace(floors=between(accuracy + .01))))
+    self.assertNotIn('floor', kinds(good._replace(floors=between(accuracy - .01))))
+    self.assertIn('no better than a table of the change from one observation to the next, fitted '
+                  'to the same 250 labels', text(good._replace(floors=between(.984))))
+
+  def test_nearly_constant_labels_are_warned_of(self):
+    predictions = constant()
+    probabilities = predictions.probabilities.copy()
+    probabilities[:24] = [.6, .2, .2]  # 24 of 600.
+    self.assertIn('constant', kinds(predictions._replace(probabilities=probabilities)))
+    self.assertIn('96 % of labels are UP: they are constant',
+                  text(predictions._replace(probabilities=probabilities)).replace('96.0', '96'))
+    probabilities[:36] = [.6, .2, .2]
+    self.assertNotIn('constant', kinds(predictions._replace(probabilities=probabilities)))
+
+  def test_floors_are_in_the_result(self):
+    found, = audit.audit([drawn()._replace(floors=between(.5))])['environments']
+    self.assertEqual(found['floors'], between(.5))
+
+
 class NumbersTest(absltest.TestCase):
 
   def test_by_hand(self):
@@ -78,6 +116,8 @@ class NumbersTest(absltest.TestCase):
     self.assertAlmostEqual(found['nll'], -sum(map(math.log, (.7, .6, .3, .9, .4, .8))) / 6)
     self.assertAlmostEqual(found['nll_uniform'], math.log(3))
     self.assertEqual(found['actions'], ['NOOP', 'LEFT', 'RIGHT'])
+    self.assertEqual(found['labels'], {'most_frequent': 'NOOP', 'share': .5, 'is_constant': False})
+    self.assertIsNone(found['floors'])
     self.assertEqual(found['confusion'], [[2, 1, 0], [1, 1, 0], [0, 0, 1]])
     self.assertEqual(found['calibration']['count'], [1] * 6)
     # Confidences .4 and .5 are wrong, the others right.

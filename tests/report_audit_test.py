@@ -48,6 +48,26 @@ class PageTest(absltest.TestCase):
     self.assertEqual(places, sorted(places))
     self.assertIn('Freeway: trained on, not held out', words)
 
+  def test_floors_and_ceiling_stand_beside_the_accuracy(self):
+    source, page, words = read(audit_test.drawn()._replace(floors=audit_test.between(.512)))
+    self.assertEmpty(page.open)
+    row = re.search(r'What labels score that need no IDM.*?<tbody>(.*?)</tbody>', source, re.DOTALL)
+    for number in ('0.400<', '0.512<', '0.900<', '0.930<'):
+      self.assertIn(number, row[1])
+    self.assertIn('random draws: unknown, no step field action_is_random', words)
+
+  def test_two_people_bound_what_has_no_ceiling(self):
+    ceiling = {'unknown': 'no emulator', 'agreement': audit_test.mean(.87)}
+    words = read(audit_test.drawn()._replace(floors=audit_test.between(.5, ceiling=ceiling)))[2]
+    self.assertIn('ceiling: unknown, no emulator', words)
+    self.assertIn('two people agree on 0.870 of 9 actions', words)
+
+  def test_audits_from_before_there_were_floors_are_shown(self):
+    found = make_audit()
+    for environment in found['environments']:
+      del environment['floors'], environment['labels']
+    self.assertNotIn('need no IDM', report_audit.page(found))
+
   def test_good_labels_are_said_to_be_good(self):
     self.assertIn('no warning The labels are better than', read(audit_test.drawn())[2])
     self.assertNotIn('no warning', read()[2])

@@ -10,6 +10,9 @@ file (or, without that, of `actions.space`); empty where it is not known. `rewar
 may be missing, is what that action earned. Steps that are not listed have no known action. The last
 frame of a file has no action: one that is listed there is passed over. A step may be listed again
 with what was not said of it before, so that lines can be added at the end.
+
+A second person's list of the same steps may lie beside it, as `actions-2.csv` or `actions-2.jsonl`.
+Nothing is trained on it: how often the two agree bounds how well labels can be judged at all.
 """
 
 import csv
@@ -19,28 +22,32 @@ import os
 
 import numpy as np
 
+from alpt_jax.measures import floors
+
 FILES = ('actions.csv', 'actions.jsonl')
+SECOND_FILES = ('actions-2.csv', 'actions-2.jsonl')
 _COLUMNS = ('file', 'step', 'action', 'reward')
 
 
 class Actions:
   """What is known of the actions in a directory of videos or image folders."""
 
-  def __init__(self, directory, environment):
+  def __init__(self, directory, environment, names=FILES):
     """Reads the file, if there is one.
 
     Args:
       directory: that holds the videos or image folders.
       environment: `environment_file.Environment`.
+      names: of the file, one of which may be there.
 
     Raises:
       ValueError: naming file and line, if something there is not as it has to be.
     """
-    paths = [os.path.join(directory, name) for name in FILES]
+    paths = [os.path.join(directory, name) for name in names]
     paths = [path for path in paths if os.path.exists(path)]
     if len(paths) > 1:
-      raise ValueError(f'{paths[1]}: beside {FILES[0]}; expected one of both. Delete the other.')
-    self._path = paths[0] if paths else os.path.join(directory, FILES[0])
+      raise ValueError(f'{paths[1]}: beside {names[0]}; expected one of both. Delete the other.')
+    self._path = paths[0] if paths else os.path.join(directory, names[0])
     self._environment = environment
     self._rows = {}  # {file: {step: (id or None, reward or None)}}.
     if paths:
@@ -50,6 +57,11 @@ class Actions:
   def names(self):
     """Names of the files that actions are listed for, in the order of the list."""
     return list(self._rows)
+
+  def known(self):
+    """Returns {(file, step): id} of all steps whose action is known."""
+    return {(name, step): action for name, rows in self._rows.items()
+            for step, (action, _) in rows.items() if action is not None}
 
   def check_files(self, names):
     """Raises ValueError if actions are listed for a file that is not among `names`."""
@@ -145,6 +157,33 @@ class Actions:
       raise ValueError(f'action is {value!r}; expected one of actions.legal, '
                        f'{list(actions.legal)}, or an index. Correct it, or the environment file.')
     return actions.space.index(name)
+
+
+def agreement(directory, environment):
+  """Compares the actions that two people have written down for the same steps.
+
+  Args:
+    directory: that holds the videos or image folders, and the lists.
+    environment: `environment_file.Environment`.
+
+  Returns:
+    `floors.Mean` of the steps that both list, as a dict: the share in which they agree, with an
+    interval over files. None if there is no second list.
+
+  Raises:
+    ValueError: if a list is not as it has to be, or the two have no step in common.
+  """
+  second = [name for name in SECOND_FILES if os.path.exists(os.path.join(directory, name))]
+  if not second:
+    return None
+  ours = Actions(directory, environment).known()
+  theirs = Actions(directory, environment, SECOND_FILES).known()
+  both = sorted(ours.keys() & theirs.keys())
+  if not both:
+    raise ValueError(f'{os.path.join(directory, second[0])}: lists no step whose action the first '
+                     'list knows; expected labels of the same steps. Correct it, or remove it.')
+  _, file = np.unique([name for name, _ in both], return_inverse=True)
+  return floors.mean([ours[step] == theirs[step] for step in both], file)._asdict()
 
 
 def _are_columns(names):

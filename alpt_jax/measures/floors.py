@@ -10,11 +10,10 @@ Arrays in, numbers out. `episodes` [M] groups transitions: intervals are over ep
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from alpt_jax.measures import intervals
 
 CONSTANT_SHARE = .95  # Labels with a more frequent action than that are called constant.
-_LEVEL = .95
-_NUM_RESAMPLES = 2000
 _NUM_CELLS = 21  # A side of a down-sampled image; of 84 x 84 pixels, cells of 4 x 4.
 _PENALTIES = tuple(10. ** k for k in range(-4, 4))  # Of the ridge, relative to the mean variance.
 _NUM_PARTS = 5  # The penalty is chosen by one of them.
@@ -83,16 +82,8 @@ def mean(values, episodes, *, seed=0):
   if not len(values) or values.shape != episodes.shape or values.ndim != 1:
     raise ValueError(f'values has shape {values.shape} and episodes {episodes.shape}; expected '
                      '[M] each, of at least one transition.')
-  ids, place = np.unique(episodes, return_inverse=True)
-  total, count = (np.bincount(place, weights) for weights in (values, None))
-  low = high = None
-  if len(ids) > 1:
-    interval = stats.bootstrap(
-        (total, count), lambda x, n, axis: x.sum(axis=axis) / n.sum(axis=axis), paired=True,
-        vectorized=True, n_resamples=_NUM_RESAMPLES, confidence_level=_LEVEL, method='percentile',
-        rng=np.random.default_rng(seed)).confidence_interval
-    low, high = float(interval.low), float(interval.high)
-  return Mean(float(values.mean()), low, high, len(values), len(ids))
+  found = intervals.bootstrap_mean(values, episodes, seed=seed)
+  return Mean(found.value, found.low, found.high, len(values), found.n)
 
 
 def most_frequent(actions, num_actions):

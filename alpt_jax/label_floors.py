@@ -1,0 +1,110 @@
+"""Fits the floors of label accuracy to a run's labels, and judges them where its IDM is judged.
+
+`measures.floors` on recorded episodes: the majority, a table of the change (vectors, grids) and a
+linear map of it (vectors, images).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from alpt_jax.measures import floors
+
+_AT_ONCE = 500  # Transitions whose observations are in memory.
+MOST_JUDGED = 10_000  # Of images, which have to be decoded.
+
+
+class Fitted(NamedTuple):
+  """Floors that know some labels.
+
+  Attributes:
+    kind: of the observations, see `types.OBSERVATION_KINDS`.
+    num_labels: they were fitted to.
+    frequent: `floors.Frequent` of these labels.
+    table: `floors.Table`, or None for images.
+    linear: `floors.LinearMap`, or None for grids.
+  """
+  kind: str
+  num_labels: int
+  frequent: floors.Frequent
+  table: Any
+  linear: Any
+
+
+def fit(episodes, spec, episode, timestep):
+  """Fits floors to labelled transitions.
+
+  Args:
+    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with these actions.
+    spec: the `types.EnvironmentSpec` of them.
+    episode: [N] int; of each labelled transition.
+    timestep: [N] int; its place in the episode.
+
+  Returns:
+    `Fitted`.
+
+  Raises:
+    ValueError: if the action of one of them is unknown, or there are fewer than two.
+  """
+  kind = spec.observation_kind
+  actions, is_known, keys, features = _read(episodes, kind, episode, timestep)
+  if not is_known.all():
+    raise ValueError(f'{np.sum(~is_known)} of {len(actions)} labelled transitions of {spec.name} '
+                     'have no known action; expected all.')
+  return Fitted(
+      kind, len(actions), floors.most_frequent(actions, spec.num_actions),
+      None if keys is None else floors.fit_table(keys, actions),
+      None if features is None else floors.fit_linear(features, actions, spec.num_actions))
+
+
+def judge(fitted, episodes, episode, timestep, *, seed=0):
+  """Judges floors on other transitions.
+
+  Args:
+    fitted: `Fitted`.
+    episodes: as in `fit`; all actions of these transitions are known.
+    episode: [M] int; of each transition.
+    timestep: [M] int.
+    seed: of the bootstrap; of images, also of the draw of at most MOST_JUDGED transitions.
+
+  Returns:
+    A dict that JSON can hold: `num_labels`; `majority`, `table` and `linear`, each a
+    `floors.Mean` as a dict or None where it does not apply; `best`, the name of the highest.
+  """
+  episode, timestep = np.asarray(episode), np.asarray(timestep)
+  if fitted.kind == 'image' and len(episode) > MOST_JUDGED:
+    rows = np.sort(np.random.default_rng(seed).choice(len(episode), MOST_JUDGED, replace=False))
+    episode, timestep = episode[rows], timestep[rows]
+  actions, _, keys, features = _read(episodes, fitted.kind, episode, timestep)
+  said = {'majority': np.full(len(actions), fitted.frequent.action)}
+  if fitted.table is not None:
+    said['table'] = floors.predict_table(fitted.table, keys)
+  if fitted.linear is not None:
+    said['linear'] = floors.predict_linear(fitted.linear, features)
+  found = {name: floors.mean(x == actions, episode, seed=seed)._asdict()
+           for name, x in said.items()}
+  return {'num_labels': fitted.num_labels, 'majority': None, 'table': None, 'linear': None,
+          'best': max(found, key=lambda name: found[name]['value'])} | found
+
+
+def labelled(windows, window):
+  """Episode and timestep, [N] int each, of the transitions of windows [M, 2]."""
+  windows = np.asarray(windows, np.int64).reshape(-1, 2)
+  return (np.repeat(windows[:, 0], window),
+          (windows[:, 1:] + np.arange(window)).ravel())
+
+
+def _read(episodes, kind, episode, timestep):
+  """Actions, whether they are known, keys and features of changes; the latter None by `kind`."""
+  parts = []
+  order = np.lexsort((timestep, episode))  # An episode is read once.
+  for rows in np.split(order, range(_AT_ONCE, len(order), _AT_ONCE)):
+    cut = episodes.cut(episode[rows], timestep[rows], 1)
+    before, after = cut.observations[:, 0], cut.observations[:, 1]
+    parts.append((
+        cut.actions[:, 0], cut.is_labelled[:, 0],
+        None if kind == 'image' else np.array(floors.change_keys(before, after, kind), object),
+        None if kind == 'grid' else floors.change_features(before, after)))
+  back = np.argsort(order)
+  return [None if column[0] is None else np.concatenate(column)[back]
+          for column in zip(*parts, strict=True)]

@@ -1,0 +1,38 @@
+"""Puts the labels of a run between floors and ceiling, and says whether its agent looks.
+
+python -m experiments.floors --run=runs/breakout
+python -m experiments.floors --run=runs/breakout --causal=runs/breakout_causal
+
+Compares the newest labels of the run's IDM, on hidden actions, with what needs no IDM: the most
+frequent action, a table or a linear map of the change between two observations, fitted to the same
+labels, and, with --causal, the IDM of a run with --config.model.idm_is_causal=True. The ceiling is
+read where experiments.ceiling has measured it. The agent is called blind if exchanging its images
+costs it next to nothing. Writes floors.json in the run directory.
+"""
+
+import os
+
+from absl import flags
+
+from alpt_jax import run_floors, whole_files
+from experiments import cli
+
+_RUN = flags.DEFINE_string('run', '', 'The run directory.')
+_CAUSAL = flags.DEFINE_string('causal', '', 'A run whose IDM sees the past only.')
+_DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has moved since.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Of draws and intervals.', lower_bound=0)
+
+
+def main():
+  """Measures `--run`."""
+  if not _RUN.value:
+    raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/alpt.')
+  found = run_floors.measure(_RUN.value, data_dir=_DATA_DIR.value, causal=_CAUSAL.value,
+                             seed=_SEED.value)
+  path = os.path.join(_RUN.value, 'floors.json')
+  whole_files.write_json(path, found)
+  print('\n'.join([*run_floors.sentences(found), f'Wrote {path}.']))
+
+
+if __name__ == '__main__':
+  cli.run_without_config(main)

@@ -1,0 +1,159 @@
+"""Labels of real runs between floors and ceiling."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+import numpy as np
+from absl.testing import absltest
+
+from alpt_jax import ceiling, domains, label_quality, run_floors, train
+from alpt_jax.data import labels, records
+from tests import atari_runs, maze_data
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+class MazeFloorsTest(absltest.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.root = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+    cls.config = maze_data.config(cls.root / 'run')
+    train.train(cls.config, cls.config.workdir)
+    causal = maze_data.config(cls.root / 'causal', method='dt1_idm', sources=(), train_dt=False)
+    causal.model.idm_is_causal = True
+    train.train(causal, causal.workdir)
+    cls.truth = domains.Maze.read(cls.config, cls.config.target)
+
+  def test_table_is_that_of_the_labels_and_judged_on_hidden_actions(self):
+    found = run_floors.measure(self.root / 'run', causal=self.root / 'causal')['labels']
+    path = label_quality.files(self.root / 'run')[-1]
+    episode, timestep, said, true = label_quality.hidden_labels(path, self.truth)
+    self.assertAlmostEqual(found['accuracy']['value'], np.mean(said == true))
+    self.assertEqual(found['accuracy']['value'],
+                     label_quality.score_labels([path], self.truth)[found['step']])
+    # Read off the planes of the agent, independently of keys.
+    choice = labels.read_choice(self.root / 'run' / 'labels.json')
+    step = self.truth.first_step[episode] + timestep
+    agent = np.argwhere(self.truth.observations[..., 2])[:, 1:]
+    moves = agent[1:] - agent[:-1]
+    known = np.concatenate([self.truth.first_step[e] + s + np.arange(choice.window)
+                            for e, s in choice.windows])
+    frequent = np.bincount(self.truth.actions[known]).argmax()
+    table = {}
+    for i in known:
+      table.setdefault(tuple(moves[i]), []).append(self.truth.actions[i])
+    table = {move: np.bincount(actions).argmax() for move, actions in table.items()}
+    right = [table.get(tuple(moves[i]), frequent) == self.truth.actions[i] for i in step]
+    self.assertAlmostEqual(found['floors']['table']['value'], np.mean(right))
+    self.assertAlmostEqual(found['floors']['majority']['value'], np.mean(true == frequent))
+    self.assertEqual((found['floors']['linear'], found['floors']['num_labels']), (None, 50))
+    self.assertEqual(found['floors']['best'], 'table')
+
+  def test_causal_accuracy_is_that_of_the_causal_run(self):
+    found = run_floors.measure(self.root / 'run', causal=self.root / 'causal')
+    path = label_quality.files(self.root / 'causal')[-1]
+    expected, = label_quality.score_labels([path], self.truth).values()
+    self.assertAlmostEqual(found['labels']['causal']['value'], expected)
+
+  def test_random_draws_are_those_of_the_recording(self):
+    found = run_floors.measure(self.root / 'run')['labels']['random_draws']
+    directory, = domains.Maze.directories(self.config, self.config.target)
+    path = label_quality.files(self.root / 'run')[-1]
+    episode, timestep, said, true = label_quality.hidden_labels(path, self.truth)
+    marks = np.concatenate([[*marks, False] for marks in records.random_draws(directory)])
+    is_random = marks[self.truth.first_step[episode] + timestep].astype(bool)
+    self.assertBetween(is_random.mean(), .3, .7)  # Mazes are recorded with an epsilon of 0.5.
+    self.assertAlmostEqual(found['value'], np.mean((said == true)[is_random]))
+    self.assertEqual(found['num_transitions'], is_random.sum())
+
+  def test_unmarked_data_has_unknown_random_draws(self):
+    with mock.patch.object(run_floors, '_random_draws', return_value=None):
+      found = run_floors.measure(self.root / 'run')['labels']['random_draws']
+    self.assertIn('action_is_random', found['unknown'])
+
+  def test_what_is_unknown_is_said_to_be(self):
+    found = run_floors.measure(self.root / 'run')['labels']
+    self.assertIn('--causal', found['causal']['unknown'])
+    self.assertIn('unknown', found['ceiling'])
+    self.assertIn('unknown', found['above_floor'])
+
+  def test_nothing_else_is_computed_of_constant_labels(self):
+    run = self._copy()
+    path = label_quality.files(run)[-1]
+    fields = dict(np.load(path))
+    np.savez(path, **fields | {'actions': np.full_like(fields['actions'], 2)})
+    found = run_floors.measure(run)
+    self.assertEqual({key: x for key, x in found['labels'].items() if key != 'step'}, {
+        'most_frequent': {'action': 'UP', 'share': 1.}, 'is_constant': True})
+    self.assertStartsWith(run_floors.sentences(found)[0], 'Labels are constant: UP in 1.000')
+
+  def test_refuses_a_run_that_is_not_causal_or_has_other_labels(self):
+    with self.assertRaisesRegex(ValueError, 'idm_is_causal is False; expected True'):
+      run_floors.measure(self.root / 'run', causal=self.root / 'run')
+    other = maze_data.config(self._copy('causal'))
+    choice = labels.read_choice(os.path.join(other.workdir, 'labels.json'))
+    labels.write_choice(os.path.join(other.workdir, 'labels.json'),
+                        choice._replace(windows=choice.windows[:-1], budget=choice.budget - 5))
+    with self.assertRaisesRegex(ValueError, 'has other labels than'):
+      run_floors.measure(self.root / 'run', causal=other.workdir)
+
+  def test_program_writes_the_file(self):
+    run = self._copy()
+    result = subprocess.run(
+        [sys.executable, '-m', 'experiments.floors', f'--run={run}'], cwd=ROOT,
+        capture_output=True, text=True, check=False)
+    self.assertEqual(result.returncode, 0, msg=result.stderr)
+    found = json.loads((pathlib.Path(run) / 'floors.json').read_text())
+    self.assertEqual(result.stdout.splitlines()[:-1], run_floors.sentences(found))
+    # Episodes of so small a maze are too short to exchange images within them.
+    self.assertIn('20 steps apart', found['agent']['unknown'])
+
+  def _copy(self, name='run'):
+    directory = self.enterContext(tempfile.TemporaryDirectory())
+    shutil.copytree(self.root / name, os.path.join(directory, 'copy'))
+    return os.path.join(directory, 'copy')
+
+
+class AtariFloorsTest(absltest.TestCase):
+
+  def test_linear_map_and_ceiling(self):
+    run = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'run'
+    config = atari_runs.config(run, 'tiny,setting=disjoint,method=dt1_idm', sources=())
+    data = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'data'
+    shutil.copytree(config.data_dir, data)
+    config.data_dir, config.train_dt = str(data), False
+    train.train(config, config.workdir)
+    found = run_floors.measure(run)
+    self.assertIsNone(found['agent'])
+    if found['labels']['is_constant']:  # What a few updates may end in.
+      path = label_quality.files(run)[-1]
+      fields = dict(np.load(path))
+      fields['actions'][::2] = 0
+      fields['actions'][1::2] = 3
+      np.savez(path, **fields)
+      found = run_floors.measure(run)
+    self.assertIn('experiments.ceiling', found['labels']['ceiling']['unknown'])
+    self.assertIsNone(found['labels']['floors']['table'])
+    self.assertBetween(found['labels']['floors']['linear']['value'], 0., 1.)
+    directory, = domains.Atari.directories(config, config.target)
+    episodes = domains.Atari.read(config, config.target)
+    ceiling.measure(directory, episodes, num_steps=20)
+    found = run_floors.measure(run)['labels']
+    self.assertEqual(found['ceiling']['expected']['num_transitions'], 20)
+    floor = max(found['floors'][key]['value'] for key in ('majority', 'linear'))
+    top = max(found['ceiling'][key]['value'] for key in ('expected', 'realised'))
+    if top > floor:
+      self.assertAlmostEqual(found['above_floor'],
+                             (found['accuracy']['value'] - floor) / (top - floor))
+
+
+if __name__ == '__main__':
+  absltest.main()
