@@ -22,7 +22,8 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
                'sharding.fsdp', 'sharding.accumulate',
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
-_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins',
+               'model.idm_vector_bins', 'model.patch_size')
 _CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
 
@@ -103,6 +104,9 @@ def upgrade(content):
     for group in groups:
       tree = tree.setdefault(group, {})
     tree.setdefault(name, value)
+  model = content['model']
+  if 'vector_bins' in model:  # Once there was one number for both networks.
+    model.setdefault('idm_vector_bins', model['vector_bins'])
   return renamed
 
 
