@@ -56,6 +56,9 @@ def _embed(network, num_observations):
                            tokens.conv_sizes(*spec.observation_shape[:2]), strict=True):
       places |= dict.fromkeys(names, math.prod(size))
     later.append('flat')
+  elif 'moves' in places:
+    height, width = spec.observation_shape[:2]
+    later, places['moves'] = ['changes'], (height + 2) * (width + 2)
   work = {name: num_observations * size * places[name] for name, size in sizes.items()}
   in_body = sum(work.pop(name) for name in later)
   return Work(sum(work.values()), in_body)

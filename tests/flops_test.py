@@ -55,6 +55,15 @@ class FlopsTest(parameterized.TestCase):
     self.assertEqual(flops.idm(idm, window=1), (2 * embed, 2 * later + body))
     self.assertEqual(flops.dt(dt).embed, embed)
 
+  def test_changes_of_grids_by_hand(self):
+    spec = dataclasses.replace(SPEC, observation_kind='grid', observation_shape=(5, 4, 3))
+    (embed, body), (_, plain) = (flops.idm(networks(
+        spec, num_layers=1, num_heads=1, d_model=2, change_tokens=changes).idm, window=1)
+                                 for changes in (True, False))
+    # Cells, rows and columns, and the convolution in every cell and around the edges.
+    self.assertEqual(embed, 2 * ((20 + 5 + 4) * 3 * 2 + 7 * 6 * 9 * 6 * 16))
+    self.assertEqual(body - plain, 2 * 16 * 2)
+
   def test_q_network_by_hand(self):
     network = q_network.QNetwork(SPEC, num_quantiles=5, stack=2, hidden=7)
     # 4 x 4 pixels of 2 channels become 1 x 1.
@@ -87,7 +96,9 @@ class FlopsTest(parameterized.TestCase):
       ('convolutions_of_changes', 'image', (64, 48, 3),
        dict(tokenizer_kind='conv', change_tokens=True)),
       ('grid', 'grid', (16, 16, 3), {}),
-      ('vector', 'vector', (2,), dict(vector_bins=32)))
+      ('changes_of_grids', 'grid', (16, 16, 3), dict(change_tokens=True)),
+      ('vector', 'vector', (2,), dict(vector_bins=32)),
+      ('changes_of_vectors', 'vector', (2,), dict(change_tokens=True)))
   def test_xla_counts_the_same(self, kind, shape, tokenizer):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind=kind, observation_shape=shape,

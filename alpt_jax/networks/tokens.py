@@ -19,6 +19,7 @@ TOKENIZERS = ('patch', 'conv')
 # Of `ConvTokenizer`: side of a patch and its features; then features, size and stride.
 CONV_PATCH = 4, 32
 CONV_LAYERS = (64, 3, 2), (64, 2, 2)
+GRID_MOVES = 16  # Features of the convolution of `GridTokenizer`.
 _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 # An input with a single one in it becomes a vector of norm 1, however long the input is.
 _PER_CELL_INIT = nn.initializers.variance_scaling(1., 'fan_out', 'truncated_normal')
@@ -34,7 +35,27 @@ def _is_first(parts):
   return (jnp.arange(parts.shape[1]) == 0)[None, :, None, None]
 
 
-class PatchTokenizer(nn.Module):
+class _Tokenizer(nn.Module):
+  """Adds to the tokens of a frame, if `change_tokens`, an embedding of its change.
+
+  Subclasses have that attribute, and `parts`.
+  """
+
+  def __call__(self, observations):
+    return self.join(self.parts(observations, _previous(observations)))
+
+  def join(self, parts):
+    """Makes the tokens [B, T, P, D] of a window; nothing is known before its first frame.
+
+    Args:
+      parts: what `parts` gave: [B, T, P, D], or [B, T, 2, P, D] with embedded changes second.
+    """
+    if not self.change_tokens:
+      return parts
+    return parts[:, :, 0] + jnp.where(_is_first(parts), 0, parts[:, :, 1])
+
+
+class PatchTokenizer(_Tokenizer):
   """[B, T, H, W, C] uint8 -> [B, T, P, D]; patches are non-overlapping, in row-major order.
 
   Attributes:
@@ -51,9 +72,6 @@ class PatchTokenizer(nn.Module):
   scale: float
   change_tokens: bool = False
   dtype: jnp.dtype = jnp.float32
-
-  def __call__(self, observations):
-    return self.join(self.parts(observations, _previous(observations)))
 
   @nn.compact
   def parts(self, observations, before):
@@ -84,12 +102,6 @@ class PatchTokenizer(nn.Module):
         self.d_model, use_bias=False, swapped=swapped, dtype=self.dtype, name='changes')(
             frames - self._patches(before))
     return jnp.stack([x_BTPD, changes_BTPD], axis=2)
-
-  def join(self, parts):
-    """Makes the tokens [B, T, P, D] of a window; nothing is known before its first frame."""
-    if not self.change_tokens:
-      return parts
-    return parts[:, :, 0] + jnp.where(_is_first(parts), 0, parts[:, :, 1])
 
   def _patches(self, observations):
     """[B, T, P, p * p * C] float32: of each patch, row after row.
@@ -217,17 +229,28 @@ def _unfold(x_NHWC, size, stride):
        for i in range(size) for j in range(size)], axis=-1)
 
 
-class GridTokenizer(nn.Module):
+class GridTokenizer(_Tokenizer):
   """[B, T, H, W, C] planes of 0 and 1 -> [B, T, 1, D]; one token says what is where.
 
   A cell's embedding is the sum of its own, its row's and its column's, so that what is learned at
   one place helps along its row and column. Every plane is scaled to unit norm first: otherwise the
   hundred walls, the same in every frame of a maze, drown the one cell that moves.
+
+  A change is embedded without its place: what appeared and what vanished, planes each, pass a
+  convolution of 3 x 3 and ReLU, and the sum over all places, those across the edges too, one linear
+  map. What moved by a cell has the same embedding everywhere, so that a few labelled moves tell of
+  all. (Of the difference alone, a move and its opposite have equal sums.)
+
+  Attributes:
+    d_model: D.
+    change_tokens: embed changes as well.
   """
   d_model: int
+  change_tokens: bool = False
 
   @nn.compact
-  def __call__(self, observations):
+  def parts(self, observations, before):
+    """Embeds grids, each by itself, as `PatchTokenizer.parts` does images."""
     chex.assert_rank(observations, 5)
     b, t = observations.shape[:2]
     planes = observations.astype(jnp.float32)
@@ -238,36 +261,40 @@ class GridTokenizer(nn.Module):
         transformer.Dense(self.d_model, use_bias=name == 'cell', kernel_init=_PER_CELL_INIT,
                           name=name)(part.reshape(b, t, -1))
         for name, part in zip(['cell', 'row', 'column'], parts, strict=True))
-    return x_BTD[:, :, None]
+    if not self.change_tokens:
+      return x_BTD[:, :, None]
+    difference = observations.astype(jnp.float32) - before.astype(jnp.float32)
+    changed = jnp.concatenate([jax.nn.relu(difference), jax.nn.relu(-difference)], axis=-1)
+    padded = jnp.pad(changed.reshape(b * t, *changed.shape[2:]), ((0, 0), (2, 2), (2, 2), (0, 0)))
+    moves_NHWF = jax.nn.relu(transformer.Dense(GRID_MOVES, use_bias=False, name='moves')(
+        _unfold(padded, 3, 1)))
+    changes_ND = transformer.Dense(self.d_model, use_bias=False, name='changes')(
+        jnp.sum(moves_NHWF, axis=(1, 2)))
+    return jnp.stack([x_BTD, changes_ND.reshape(x_BTD.shape)], axis=2)[:, :, :, None]
 
-  def parts(self, observations, before):
-    """As `PatchTokenizer.parts`; `before` is unused."""
-    del before
-    return self(observations)
 
-  def join(self, parts):
-    """As `PatchTokenizer.join`."""
-    return parts
-
-
-class VectorTokenizer(nn.Module):
+class VectorTokenizer(_Tokenizer):
   """[B, T, V] numbers in [low, high] -> [B, T, 1, D]: one linear map of the numbers in [-1, 1].
 
   With bins, also an embedding of the bin that each number falls into: after a linear map alone,
-  neighbouring cells of a maze look almost the same.
+  neighbouring cells of a maze look almost the same. A change is embedded by a linear map of the
+  difference to the numbers before, on the same scale.
 
   Attributes:
     d_model: D.
     low, high: range of the numbers.
     num_bins: equal bins between low and high; 0 for none.
+    change_tokens: embed changes as well.
   """
   d_model: int
   low: float
   high: float
   num_bins: int
+  change_tokens: bool = False
 
   @nn.compact
-  def __call__(self, observations):
+  def parts(self, observations, before):
+    """Embeds vectors, each by itself, as `PatchTokenizer.parts` does images."""
     chex.assert_rank(observations, 3)
     x_BTV = 2. * (observations.astype(jnp.float32) - self.low) / (self.high - self.low) - 1.
     x_BTD = transformer.Dense(self.d_model, name='embed')(x_BTV)
@@ -277,16 +304,12 @@ class VectorTokenizer(nn.Module):
       x_BTD += transformer.Dense(
           self.d_model, use_bias=False, kernel_init=_PER_CELL_INIT, name='bins')(
               one_hot.reshape(*bins_BTV.shape[:2], -1))
-    return x_BTD[:, :, None]
-
-  def parts(self, observations, before):
-    """As `PatchTokenizer.parts`; `before` is unused."""
-    del before
-    return self(observations)
-
-  def join(self, parts):
-    """As `PatchTokenizer.join`."""
-    return parts
+    if not self.change_tokens:
+      return x_BTD[:, :, None]
+    difference = observations.astype(jnp.float32) - before.astype(jnp.float32)
+    changes_BTD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
+        2. * difference / (self.high - self.low))
+    return jnp.stack([x_BTD, changes_BTD], axis=2)[:, :, :, None]
 
 
 def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
@@ -301,7 +324,7 @@ def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
     kind: one of TOKENIZERS: 'patch', which for vectors and unpatched grids stands for their own, or
       'conv', for images.
     vector_bins: see `VectorTokenizer`; unused for the others.
-    change_tokens: see `PatchTokenizer`; unused for the others.
+    change_tokens: embed also how an observation differs from the one before it in the window.
     dtype: see `PatchTokenizer`; unused for the others, which are small.
     name: name of the module.
 
@@ -316,14 +339,15 @@ def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
     return ConvTokenizer(d_model, change_tokens, dtype, name=name)
   if spec.observation_kind == 'vector':
     return VectorTokenizer(
-        d_model, spec.observation_low, spec.observation_high, vector_bins, name=name)
+        d_model, spec.observation_low, spec.observation_high, vector_bins, change_tokens,
+        name=name)
   if patch_size:
     scale = {'grid': 1., 'image': 255.}[spec.observation_kind]
     return PatchTokenizer(d_model, patch_size, scale, change_tokens, dtype, name=name)
   if spec.observation_kind == 'image':
     raise ValueError(f'patch_size is 0 for the image observations of {spec.name}; expected a '
                      f'divisor of {spec.observation_shape[:2]}.')
-  return GridTokenizer(d_model, name=name)
+  return GridTokenizer(d_model, change_tokens, name=name)
 
 
 def check_kind(kind, spec, *, field='kind'):

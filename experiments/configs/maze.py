@@ -64,8 +64,9 @@ def get_config(preset=''):
       num_layers=1, num_heads=4, d_model=128,
       patch_size=0,  # One token per grid.
       idm_tokenizer='patch', dt_tokenizer='patch',  # 'conv' is for images.
-      change_tokens=False,  # Embed how observations change, too.
-      vector_bins=32,  # Of `xy`; 32 tell 20 rows and columns apart.
+      change_tokens=True,  # Embed how observations change, too: here, actions are changes.
+      vector_bins=32,  # Of the DT's `xy`; 32 tell 20 rows and columns apart.
+      idm_vector_bins=0,  # With bins, an IDM learns its few windows by heart.
       return_tokens='current',  # Eq. 3.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
@@ -184,7 +185,8 @@ def _budget(config):
 
 
 def _paper(config):  # Table 3; the number of steps is not stated.
-  config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1)
+  config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,
+                      change_tokens=False, idm_vector_bins=32)
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
   config.batch_size = config.idm_batch_size = 256
   config.num_steps = 50_000

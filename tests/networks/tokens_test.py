@@ -186,6 +186,66 @@ class GridTokenizerTest(parameterized.TestCase):
       np.testing.assert_allclose(out[b, t, 0], expected, atol=1e-5)
 
 
+  def make_moves(self, shape=(1, 6, 7, 8, 2)):
+    """A tokenizer of changes with random parameters, and what it adds to a frame for its change."""
+    tokenizer = tokens.GridTokenizer(5, change_tokens=True)
+    rng = np.random.default_rng(0)
+    params = set_kernels(
+        tokenizer.init(jax.random.key(0), np.zeros(shape, np.uint8)), rng)['params']
+    parts = jax.jit(lambda frames, before: tokenizer.apply(
+        {'params': params}, frames, before, method='parts'))
+    return tokenizer, params, lambda frames, before: np.asarray(parts(frames, before)[:, :, 1, 0])
+
+  def test_change_is_a_sum_over_places_of_a_convolution_of_what_differs(self):
+    _, params, embed = self.make_moves()
+    frames, before = np.random.default_rng(1).integers(0, 2, (2, 1, 6, 7, 8, 2), np.uint8)
+    padded = np.zeros((6, 11, 12, 4))  # Of each plane what appeared, then what vanished.
+    padded[:, 2:-2, 2:-2] = np.concatenate([frames[0] > before[0], frames[0] < before[0]], axis=-1)
+    kernel = params['moves']['kernel'].reshape(3, 3, 4, -1)
+    sums = sum(np.maximum(np.einsum('nabc,abcf->nf', padded[:, i:i + 3, j:j + 3], kernel), 0)
+               for i, j in np.ndindex(9, 10))
+    np.testing.assert_allclose(embed(frames, before)[0], sums @ params['changes']['kernel'],
+                               rtol=1e-4, atol=1e-3)
+
+  def test_a_move_has_one_embedding_everywhere_and_another_one_in_another_direction(self):
+    _, _, embed = self.make_moves()
+    wall = np.random.default_rng(1).integers(0, 2, (7, 8))
+
+    def moved(start, step):
+      frames = np.zeros((2, 1, 1, 7, 8, 2), np.uint8)
+      frames[..., 0] = wall  # Whatever stays where it is.
+      for frame, cell in zip(frames, (start, np.add(start, step)), strict=True):
+        frame[0, 0, cell[0], cell[1], 1] = 1
+      return embed(frames[1], frames[0])[0, 0]
+
+    # From corner to corner, edges included.
+    steps = {(0, 1): ((0, 0), (6, 6), (3, 3)), (0, -1): ((0, 1), (6, 7), (3, 3)),
+             (1, 0): ((0, 0), (5, 7), (3, 3)), (-1, 0): ((6, 7), (1, 0), (3, 3)),
+             (0, 0): ((0, 0), (3, 3))}
+    found = {step: [moved(start, step) for start in starts] for step, starts in steps.items()}
+    for step, (first, *others) in found.items():
+      for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-4, err_msg=f'{step}')
+    np.testing.assert_array_equal(found[0, 0][0], 0)
+    first = np.stack([same[0] for same in found.values()])
+    distances = np.abs(first[:, None] - first).max(axis=-1)
+    self.assertGreater(distances[~np.eye(5, dtype=bool)].min(), .5)
+
+  def test_changes_are_added_from_the_second_frame_on(self):
+    tokenizer, params, embed = self.make_moves()
+    frames = np.random.default_rng(1).integers(0, 2, (1, 6, 7, 8, 2), np.uint8)
+    out = jax.jit(tokenizer.apply)({'params': params}, frames)
+    plain = tokens.GridTokenizer(5).apply(
+        {'params': {name: params[name] for name in ('cell', 'row', 'column')}}, frames)
+    changes = embed(frames[:, 1:], frames[:, :-1])
+    np.testing.assert_allclose(out[:, 0], plain[:, 0], atol=1e-5)
+    np.testing.assert_allclose(out[:, 1:, 0], plain[:, 1:, 0] + changes, rtol=1e-4, atol=1e-4)
+    parts = tokenizer.apply({'params': params}, frames[:, 1:], frames[:, :-1], method='parts')
+    np.testing.assert_allclose(  # What was before the first frame does nothing.
+        tokenizer.apply({'params': params}, parts, method='join'),
+        tokenizer.apply({'params': params}, frames[:, 1:]), rtol=1e-4, atol=1e-4)
+
+
 class VectorTokenizerTest(parameterized.TestCase):
 
   def test_scales_to_minus_one_and_one_and_embeds_the_bins(self):
@@ -202,6 +262,25 @@ class VectorTokenizerTest(parameterized.TestCase):
     # 9 / 19 * 32 = 15.2, 10 / 19 * 32 = 16.8.
     np.testing.assert_allclose(
         out[0, 1, 0], (kernel[1] - kernel[0]) / 19. + bias + bins[0, 15] + bins[1, 16], atol=1e-5)
+
+
+  @parameterized.parameters(0, 4)
+  def test_changes_are_embedded_from_the_second_frame_on(self, num_bins):
+    tokenizer = tokens.VectorTokenizer(3, low=-1., high=19., num_bins=num_bins, change_tokens=True)
+    vectors = np.array([[[0, 19], [1, 9], [1, 9]]], np.int32)
+    params = set_kernels(jax.jit(tokenizer.init)(jax.random.key(0), vectors),
+                         np.random.default_rng(0))
+    out = jax.jit(tokenizer.apply)(params, vectors)
+    plain = tokens.VectorTokenizer(3, low=-1., high=19., num_bins=num_bins).apply(
+        {'params': {k: v for k, v in params['params'].items() if k != 'changes'}}, vectors)
+    kernel = params['params']['changes']['kernel']
+    np.testing.assert_allclose(out[0, (0, 2)], plain[0, (0, 2)], atol=1e-6)
+    # A unit is a tenth of [-1, 1].
+    np.testing.assert_allclose(out[0, 1, 0] - plain[0, 1, 0], .1 * kernel[0] - kernel[1], atol=1e-5)
+    before = vectors - 7  # What was before the first frame does nothing.
+    parts = tokenizer.apply(params, vectors[:, 1:], before[:, 1:], method='parts')
+    np.testing.assert_allclose(
+        tokenizer.apply(params, parts, method='join')[:, 0], plain[:, 1], atol=1e-6)
 
 
 class MakeTokenizerTest(parameterized.TestCase):
