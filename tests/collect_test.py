@@ -33,6 +33,11 @@ class CollectTest(parameterized.TestCase):
     self.assertEqual(collect.dataset_names(maze.get_config('desk')), [
         'maze-20-blocks:10-seed0', 'maze-20-blocks:10-seed100', 'maze-20-tunnel-seed100'])
 
+  def test_sources_of_idms_alone_are_named_too(self):
+    names = collect.dataset_names(maze.get_config('study'))
+    self.assertIn('maze-20-blocks:10-seed101', names)  # Of no agent.
+    self.assertLen(names, 5 + 3)
+
 
 if __name__ == '__main__':
   absltest.main()
