@@ -77,7 +77,9 @@ class PlanTest(absltest.TestCase):
   def test_names_of_other_studies_say_no_more_than_they_did(self):
     self.assertEqual([run.name for run in reproduce.plan(maze.get_config('desk'))],
                      [f'grid-{name}-seed0' for name in (
-                         'alpt_blocked', 'alpt_blocked_tunnel', 'dt1', 'dt1_idm', 'oracle')])
+                         'alpt_blocked', 'alpt_blocked_tunnel', 'dt1', 'dt1_idm', 'oracle')]
+                     + [f'labels-grid-250-{name}-seed0' for name in (
+                         'alpt_blocked', 'alpt_blocked_tunnel', 'dt1_idm')])
     self.assertNotIn('num_labels', reproduce.plan(maze.get_config('desk'))[0].changes)
     self.assertEqual([run.name for run in reproduce.plan(atari.get_config('desk'))][:5], [
         'score-pretrain-Breakout-10000-alpt-seed0', 'score-Breakout-10000-alpt-seed0',
@@ -109,6 +111,7 @@ class GatherTest(absltest.TestCase):
     directory = tempfile.TemporaryDirectory()
     cls.addClassCleanup(directory.cleanup)
     cls.config = maze_data.config(directory.name)
+    del cls.config.study.labels  # A study of budgets has agents only.
     cls.config.study.budgets, cls.config.study.num_clips = (10, 50), 4
     cls.planned = reproduce.plan(cls.config)
     for run in cls.planned:
