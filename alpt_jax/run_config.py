@@ -14,7 +14,8 @@ from alpt_jax.networks import tokens
 NEW_KEYS = {'sharding.accumulate': 1, 'model.compute_dtype': 'float32',
             'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
             'pseudo_labels.threshold': .5, 'model.change_tokens': False,
-            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch'}
+            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
+            'model.idm_places': True}
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -22,8 +23,7 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
                'sharding.fsdp', 'sharding.accumulate',
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
-_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins',
-               'model.idm_vector_bins', 'model.patch_size')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size')
 _CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
 
@@ -104,9 +104,6 @@ def upgrade(content):
     for group in groups:
       tree = tree.setdefault(group, {})
     tree.setdefault(name, value)
-  model = content['model']
-  if 'vector_bins' in model:  # Once there was one number for both networks.
-    model.setdefault('idm_vector_bins', model['vector_bins'])
   return renamed
 
 

@@ -288,8 +288,7 @@ class BadInputTest(parameterized.TestCase):
       ('optimizer', 'dt_learning_rate', -1.), ('optimizer', 'idm_learning_rate', float('nan')),
       ('optimizer', 'max_grad_norm', float('inf')), ('optimizer', 'weight_decay', float('nan')),
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
-      ('model', 'vector_bins', -1), ('model', 'idm_vector_bins', -2),
-      ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0),
+      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0), ('sharding', 'accumulate', 0),
       ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))
   def test_nested_number_out_of_range(self, group, key, value):
     self.assert_refused(f'{group}.{key} is {value}; expected', **{group: {key: value}})
