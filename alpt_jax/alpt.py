@@ -164,7 +164,7 @@ def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., act
                         action_probabilities=batch.action_probabilities)
 
 
-def _train(model, optimizer, objective, batches, key, *, num_pieces, place):
+def _train(model, optimizer, objective, batches, key, *, num_pieces, num_devices, place):
   """One optimizer step on `objective(params, batches, key) -> (loss, metrics)`.
 
   The gradients of `num_pieces` microbatches are added up; each one's loss is its part of the
@@ -179,7 +179,7 @@ def _train(model, optimizer, objective, batches, key, *, num_pieces, place):
       (_, metrics), grads = gradient(model.params, batches, key(number))
       return metrics, place(grads)
 
-    pieces = jnp.arange(num_pieces), microbatches.split(batches, num_pieces)
+    pieces = jnp.arange(num_pieces), microbatches.split(batches, num_pieces, num_devices)
     shapes = jax.eval_shape(of_piece, jax.tree.map(lambda x: x[0], pieces))
     (metrics, grads), _ = jax.lax.scan(
         lambda sums, piece: (jax.tree.map(jnp.add, sums, of_piece(piece)), None),
@@ -299,7 +299,8 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     return _train(
         model, optimizers[0], lambda params, batch, key: idm_objective(
             params, networks.idm, changed(batch, augment_key), key, counts=counts),
-        batch, _dropout_key(key, networks.idm), num_pieces=number, place=place)
+        batch, _dropout_key(key, networks.idm), num_pieces=number,
+        num_devices=num_devices, place=place)
 
   def update_dt(model, parts, idm_params, key, augment_key):
     number, parts = num_pieces(*parts), _number_rows(*parts)
@@ -317,7 +318,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
           counts=counts)
 
     return _train(model, optimizers[1], objective, parts, _dropout_key(key, networks.dt),
-                  num_pieces=number, place=place)
+                  num_pieces=number, num_devices=num_devices, place=place)
 
   def update(state, batches, key):
     step_key = jax.random.fold_in(key, state.step)
@@ -329,7 +330,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     if limited is not None and is_labelling and not is_hard:
       limited, metrics = _taught(
           networks.idm, state.idm.params, limited, legal, labelling,
-          jax.random.fold_in(step_key, 3), num_pieces(limited))
+          jax.random.fold_in(step_key, 3), num_pieces(limited), num_devices)
     if batches.idm is not None:
       idm, idm_metrics = update_idm(idm, batches.idm, idm_key, augment_key(0))
       metrics |= {f'idm/{k}': v for k, v in idm_metrics.items()}
@@ -342,11 +343,11 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
   return update
 
 
-def _taught(idm, params, limited, legal, labelling, key, num_pieces):
+def _taught(idm, params, limited, legal, labelling, key, num_pieces, num_devices):
   """The windows with labels of another mode than hard; metrics of these labels."""
   logits = microbatches.map_rows(
       lambda arrays: _legal_logits(idm, params, arrays[0], legal[arrays[1]]),
-      (limited.observations, limited.environment), num_pieces)
+      (limited.observations, limited.environment), num_pieces, num_devices)
   labels, confidence = pseudo_labels.make(logits, labelling, key)
   is_label = limited.is_valid & ~limited.is_labelled
   metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}

@@ -51,7 +51,8 @@ def make_label_fn(idm, spec, mesh, *, microbatch=0):
   def predict(params, observations, num_devices):
     return microbatches.map_rows(
         lambda rows: alpt.predict_with_confidence(idm, params, rows, legal), observations,
-        microbatches.count([len(observations)], size=microbatch, num_devices=num_devices))
+        microbatches.count([len(observations)], size=microbatch, num_devices=num_devices),
+        num_devices)
 
   def label_fn(params, observations):
     if len(observations) % mesh.size or mesh.size == 1:

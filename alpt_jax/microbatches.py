@@ -77,27 +77,35 @@ def count(rows, *, size, num_devices=1, at_least=1):
   return (fitting or counts or [at_least])[0 if fitting else -1]
 
 
-def split(batches, number):
-  """[B, ...] -> [number, B / number, ...] of every array; part i has rows i, i + number, ...
+def split(batches, number, num_devices=1):
+  """[B, ...] -> [number, B / number, ...] of every array: runs of the rows of each device.
 
-  Not runs of rows: a device holds a run, and has to have its share of every microbatch.
+  A device has its share of every microbatch; on one device nothing is moved.
   """
-  return jax.tree.map(
-      lambda x: x.reshape(-1, number, *x.shape[1:]).swapaxes(0, 1), batches)
+  def cut(x):
+    x = x.reshape(num_devices, number, -1, *x.shape[1:])
+    return x.swapaxes(0, 1).reshape(number, -1, *x.shape[3:])
+
+  return jax.tree.map(cut, batches)
 
 
-def map_rows(function, arrays, number):
+def map_rows(function, arrays, number, num_devices=1):
   """Applies a function of single rows to arrays [B, ...], in `number` microbatches.
 
   Args:
     function: function(arrays [B / number, ...]) -> a tree of arrays with as many rows.
     arrays: a tree of arrays [B, ...].
-    number: of microbatches, a divisor of B.
+    number: of microbatches, a divisor of B / num_devices.
+    num_devices: which share the rows.
 
   Returns:
     A tree of arrays [B, ...].
   """
   if number == 1:
     return function(arrays)
-  result = jax.lax.map(function, split(arrays, number))
-  return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), result)
+
+  def join(x):
+    x = x.reshape(number, num_devices, -1, *x.shape[2:])
+    return x.swapaxes(0, 1).reshape(-1, *x.shape[3:])
+
+  return jax.tree.map(join, jax.lax.map(function, split(arrays, number, num_devices)))
