@@ -88,8 +88,8 @@ def get_config(preset=''):
       weight_decay=5e-5, max_grad_norm=1.)  # Table 3.
   config.batch_size = 64  # Windows the DT trains on in a step. Table 3: 256.
   config.idm_batch_size = 128  # Windows the IDM trains on. Table 3: 256.
-  config.num_steps = 600
-  config.eval_every_steps = 200
+  config.num_steps = 1000
+  config.eval_every_steps = 250
   config.checkpoint_every_steps = 250
   config.log_every_steps = 50
   config.num_label_windows = 0  # Of the target, that the IDM labels at evaluations; 0: all.
