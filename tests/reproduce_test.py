@@ -286,7 +286,7 @@ class PlanTest(absltest.TestCase):
       self.assertEqual(own.target, f'maze-20-blocks:10-seed{own.seed}')
       self.assertEqual(own.label_seed, own.seed)
       self.assertEqual((own.train_dt, own.eval_every_steps, own.num_label_windows),
-                       (False, 20, 500) if run.part == 'labels' else (True, 200, 0))
+                       (False, 20, 500) if run.part == 'labels' else (True, 250, 0))
       found[run.part, run.variant, own.num_labels] += 1
     with_idm = ('dt1_idm', 'alpt_blocked', 'alpt_blocked_tunnel')
     self.assertEqual(found, {
