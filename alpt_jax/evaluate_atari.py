@@ -203,8 +203,8 @@ class _BlindPlayer:
     return _LastActions(jnp.full(len(frames), self._num_actions, jnp.int32),
                         jnp.zeros((), jnp.int32))
 
-  def step(self, params, history, rewards, frames, before, key, is_greedy):
-    del rewards, frames, before
+  def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
+    del rewards, frames, before, temperature
     chances = jnp.where(self._legal[None], params[history.actions], 0.)
     sampled = jax.random.categorical(
         jax.random.fold_in(key, history.num_steps), jnp.log(chances))
