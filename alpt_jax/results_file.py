@@ -2,8 +2,9 @@
 
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
-missing (absent, null or NaN). There may be `labellings` (see `labellings.py`) and, of games,
-`episodes` to watch. In a study of `budgets`, numbers of labels, runs differ by `num_labels`, too.
+missing (absent, null or NaN). A run may have `floors` (see `floors_schema.py`). There may be
+`labellings` (see `labellings.py`) and, of games, `episodes` to watch. In a study of `budgets`,
+numbers of labels, runs differ by `num_labels`, too.
 """
 
 import base64
@@ -13,7 +14,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from alpt_jax import fields, labellings, methods
+from alpt_jax import fields, floors_schema, labellings, methods
 
 _TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
         'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
@@ -169,6 +170,7 @@ def check(results, name='results'):
     versions = run.get('versions') or []
     if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
       fields.fail(f'{where}.versions', fields.shown(versions), 'a list of strings')
+    floors_schema.check(run.get('floors'), f'{where}.floors')
     if run.get('rollout') is not None:
       _check_rollout(run['rollout'], places, f'{where}.rollout')
     setting = tuple(run[key] for key in one_of_a_kind)
