@@ -13,7 +13,16 @@ import ml_collections
 import numpy as np
 import optax
 
-from alpt_jax import checkpoints, discretize, domains, program, run_config, sharding, trained_idm
+from alpt_jax import (
+    checkpoints,
+    discretize,
+    domains,
+    methods,
+    program,
+    run_config,
+    sharding,
+    trained_idm,
+)
 from alpt_jax.measures import blindness
 
 NUM_WINDOWS = 2000
@@ -135,6 +144,8 @@ def held_out(trained, episodes, directory):
     [N] int episode numbers; whether they are held out.
   """
   everything = np.flatnonzero(episodes.num_labelled)
+  if not methods.METHODS[trained.config.method].is_action_limited:
+    return everything, False  # Trained on every action, whatever labels.json says.
   known = trained_idm.known(directory, trained.config.target, data_dir=trained.config.data_dir)
   if known.choice is None:
     return everything, False
@@ -142,9 +153,28 @@ def held_out(trained, episodes, directory):
   return (free, True) if len(free) else (everything, False)
 
 
-def read_target(trained):
-  """Returns the episodes of the target of a run, with all actions that are known."""
-  return domains.of(trained.config).read(trained.config, trained.config.target)
+def other_recording(trained, digests, data_dir):
+  """Reads a recording of the target that training did not see.
+
+  Args:
+    trained: `TrainedDt`.
+    digests: {environment: digest} of the data that training read.
+    data_dir: of that recording, where `data_dir` of the run has the training data.
+
+  Returns:
+    Its episodes.
+
+  Raises:
+    FileNotFoundError, ValueError: if there is none, or it is the training data.
+  """
+  config = trained.config.copy_and_resolve_references()
+  with config.unlocked():
+    config.data_dir = data_dir
+  domain, name = domains.of(config), config.target
+  if domain.digest(config, name) == digests.get(name):
+    raise ValueError(f'{data_dir}: holds the data of {name} that the run was trained on; expected '
+                     'another recording, e.g. with another collect.seed.')
+  return domain.read(config, name)
 
 
 def _places(episodes, numbers, window):

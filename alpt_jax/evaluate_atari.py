@@ -204,10 +204,10 @@ class _BlindPlayer:
                         jnp.zeros((), jnp.int32))
 
   def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
-    del rewards, frames, before, temperature
+    del rewards, frames, before
     chances = jnp.where(self._legal[None], params[history.actions], 0.)
     sampled = jax.random.categorical(
-        jax.random.fold_in(key, history.num_steps), jnp.log(chances))
+        jax.random.fold_in(key, history.num_steps), jnp.log(chances) / temperature)
     actions = jnp.where(is_greedy, jnp.argmax(chances, axis=-1), sampled).astype(jnp.int32)
     return actions, _LastActions(actions, history.num_steps + 1)
 

@@ -13,6 +13,7 @@ VERDICTS = {  # For readers; but see `verdict_text`.
     'contradicted': 'Does not reproduce',
     'undecided': 'Not testable at this size',
     'no verdict': 'No verdict below 5 seeds',
+    'exploratory': 'No verdict: exploratory',
     'not measured': 'Not made',
 }
 

@@ -64,6 +64,7 @@ class AgentRow(NamedTuple):
     rise: `intervals.Interval`, nats that exchanging the images adds to the loss; None if unknown.
     num_blind: runs that are called blind.
     num_judged: runs that are called blind or not.
+    is_held_out: whether all of them were judged on episodes of which training knew no action.
   """
   name: str
   score: Any
@@ -79,6 +80,7 @@ class AgentRow(NamedTuple):
   rise: Any
   num_blind: int
   num_judged: int
+  is_held_out: bool
 
   @property
   def of_best(self):
@@ -235,7 +237,8 @@ def _agent_row(results, setting, method, runs, last):
       float(np.mean(numbers['most_frequent_share'])) if known['most_frequent_share'] else None,
       int(max(numbers['longest_run'])) if known['longest_run'] else None,
       _over_runs([agent['rise'] for agent in agents]),
-      sum(agent['is_blind'] for agent in judged), len(judged))
+      sum(agent['is_blind'] for agent in judged), len(judged),
+      all(agent.get('is_held_out') for agent in agents))
 
 
 def blind_scores(runs):

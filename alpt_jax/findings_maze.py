@@ -1,18 +1,16 @@
-"""What the maze experiment measured: final metrics, steps to a level, the paper's claims.
+"""What maze agents achieved: final metrics, comparison with a baseline, steps to a level.
 
-Everything here is computed from checked results by rules of ours (the claims below and
-`statistics.verdict`): a run that contradicts the paper says so as loudly as one that agrees. That
-undecided levels make a claim hold "in part" at most was added after results were seen, see
-experiments/results/maze/README.md.
+How well IDMs label is in `findings_maze_labels`. Nothing here is judged: intervals are shown, and
+steps to a level of success are exploratory.
 """
 
-import dataclasses
 import itertools
 import math
 
 import numpy as np
 
 from alpt_jax import findings, statistics
+from alpt_jax.measures import intervals
 
 RETURN = 'argmax/success_500'  # The reward is 1 at the goal and ends the episode: the return.
 ACTING = {'argmax': 'arg max actions', 'sampled': 'sampled actions'}
@@ -22,50 +20,6 @@ METRICS = {  # Metric: column title, digits.
     'spl': ('SPL', 3),
     'mean_steps': ('mean steps', 1),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-  """What section 5.6 says of two methods.
-
-  Attributes:
-    method: key of the faster method.
-    baseline: key of the slower one.
-    text: the claim, with the methods' labels to be filled in.
-    at_most: the ratio of steps up to which a measurement agrees with the claim.
-  """
-  method: str
-  baseline: str
-  text: str
-  at_most: float
-
-
-CLAIMS = (
-    Claim('alpt_blocked', 'dt1_idm',
-          '{method} solves the target “twice as fast” as training on the target only ({baseline})',
-          2 / 3),  # 1.5 times as fast or more: nearer to "twice" than to no gain.
-    Claim('alpt_blocked_tunnel', 'alpt_blocked',
-          'adding a tunneled source maze ({method}) leads to “even faster convergence” than '
-          '{baseline}', 1.),
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-  """A claim measured in one observation mode.
-
-  Attributes:
-    claim: the claim.
-    observation: the mode.
-    text: the claim with labels.
-    levels: (threshold, `statistics.PairedRatio`, verdict) per threshold.
-    verdict: over all levels.
-  """
-  claim: Claim
-  observation: str
-  text: str
-  levels: tuple
-  verdict: str
 
 
 def baseline(results):
@@ -78,10 +32,15 @@ def observations(results):
   return list(dict.fromkeys(run['observation'] for run in results['runs']))
 
 
+def is_agent(run):
+  """Whether a run, or a row of one, is of an agent, not of an IDM alone."""
+  return run.get('part', 'score') == 'score'
+
+
 def rows_of(results, method, observation):
-  """Evaluations of one method in one observation mode."""
-  return [row for row in results['rows']
-          if row['method'] == method and row['observation'] == observation]
+  """Evaluations of the agents of one method in one observation mode."""
+  return [row for row in results['rows'] if is_agent(row)
+          and row['method'] == method and row['observation'] == observation]
 
 
 def targets(results):
@@ -90,34 +49,10 @@ def targets(results):
 
 
 def measured_methods(results, observation):
-  """Methods with rows in an observation mode, in the order of the results' methods."""
-  present = {row['method'] for row in results['rows'] if row['observation'] == observation}
+  """Methods with rows of agents in an observation mode, in the order of the results' methods."""
+  present = {row['method'] for row in results['rows']
+             if is_agent(row) and row['observation'] == observation}
   return [method for method in results['methods'] if method in present]
-
-
-def claims(results):
-  """Measures the paper's claims.
-
-  Args:
-    results: checked results.
-
-  Returns:
-    A list of `Finding`, per observation mode and claim; without levels where a method was not run.
-  """
-  found = []
-  for observation, claim in itertools.product(observations(results), CLAIMS):
-    rows = rows_of(results, claim.method, observation)
-    baseline_rows = rows_of(results, claim.baseline, observation)
-    levels = []
-    if rows and baseline_rows:
-      for threshold in results['thresholds']:
-        ratio = statistics.paired_ratio(rows, baseline_rows, RETURN, threshold)
-        levels.append((threshold, ratio, statistics.verdict(ratio, claim.at_most)))
-    text = claim.text.format(method=findings.label(results, claim.method),
-                             baseline=findings.label(results, claim.baseline))
-    found.append(Finding(claim, observation, text, tuple(levels),
-                         statistics.overall_verdict([verdict for _, _, verdict in levels])))
-  return found
 
 
 def final_metrics(results):
@@ -143,6 +78,30 @@ def final_metrics(results):
                   f'{metric}/n': values.size}
       table.append(entry)
   return table
+
+
+def against(results, observation, metric, baseline='dt1'):
+  """Compares the last evaluations of agents with those of a baseline, paired by target and seed.
+
+  Args:
+    results: checked results.
+    observation: the mode.
+    metric: of METRICS, with arg max actions.
+    baseline: key of the method.
+
+  Returns:
+    {method: (`intervals.Interval` of its mean, `intervals.Comparison` with the baseline or None for
+    the baseline itself)}, of the runs that are done and have the number.
+  """
+  ends = {}
+  for method in measured_methods(results, observation):
+    last = findings.final_rows(results, rows_of(results, method, observation)).values()
+    values = {(row['target'], row['seed']): statistics.value(row, f'argmax/{metric}')
+              for row in last}
+    ends[method] = {pair: x for pair, x in values.items() if math.isfinite(x)}
+  return {method: (intervals.mean(list(end.values())),
+                   intervals.difference(end, ends.get(baseline, {}))
+                   if method != baseline else None) for method, end in ends.items()}
 
 
 def steps_to_levels(results):
@@ -193,8 +152,8 @@ def anchor_names(results, group):
 def run_problems(results):
   """Runs that failed, are not finished, are missing or lack numbers.
 
-  A run is missing if its method and observation mode ran, and its target and seed ran, but not
-  together.
+  A run is missing if its method ran in its part, observation mode and with its number of labels,
+  and its target and seed ran, but not together.
 
   Args:
     results: checked results.
@@ -206,12 +165,20 @@ def run_problems(results):
   rows = findings.rows_by_run(results['rows'])
   for run in runs:
     problems += findings.unfinished(run, rows[run['run']])
-    problems += findings.gaps(run, rows[run['run']], RETURN, 'return')
-  present = {(r['method'], r['observation'], r['target'], r['seed']) for r in runs}
-  modes = dict.fromkeys((r['method'], r['observation']) for r in runs)
-  places = dict.fromkeys((r['target'], r['seed']) for r in runs)
-  for (method, observation), (target, seed) in itertools.product(modes, places):
-    if (method, observation, target, seed) not in present:
-      problems.append(f'{findings.label(results, method)}, {observation}, {target}, seed {seed}: '
-                      'missing.')
+    if is_agent(run):
+      problems += findings.gaps(run, rows[run['run']], RETURN, 'return')
+    else:
+      problems += findings.gaps(run, rows[run['run']], 'label_accuracy', 'label accuracy')
+
+  def mode(run):
+    part = '' if is_agent(run) else f'IDM alone, {run["num_labels"]} labels, '
+    return run['method'], run['observation'], part
+
+  present = {(mode(run), run['target'], run['seed']) for run in runs}
+  places = dict.fromkeys((run['target'], run['seed']) for run in runs)
+  for key, (target, seed) in itertools.product(dict.fromkeys(map(mode, runs)), places):
+    if (key, target, seed) not in present:
+      method, observation, part = key
+      problems.append(f'{findings.label(results, method)}, {observation}, {part}{target}, seed '
+                      f'{seed}: missing.')
   return problems

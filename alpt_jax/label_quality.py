@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from alpt_jax import clips, label
-from alpt_jax.measures import confusions
+from alpt_jax.measures import confusions, floors
 
 _NUM_EXAMPLES = {'wrong': 6, 'unsure': 3, 'drawn': 3}
 _SMALLEST_FRAME = 84  # Pixels; smaller ones are shown enlarged.
@@ -193,6 +193,49 @@ def _indices(labels, truth, spec):
   index[list(spec.legal_actions)] = np.arange(len(spec.legal_actions))
   true, has_truth = _true_actions(labels, truth)
   return index[true], index[labels.actions], has_truth
+
+
+def table_floor(path, truth, choice, spec):
+  """Scores labels that need no network: a table of the change from o[t] to o[t + 1].
+
+  It is fitted to the labels that the IDM had, and judged on the transitions that the IDM is judged
+  on; so is the action that is most frequent among these labels.
+
+  Args:
+    path: one of `files`.
+    truth: as in `score_labels`.
+    choice: `labels.Choice`; the windows that the IDM had labels of.
+    spec: the `types.EnvironmentSpec` of the target; its observations are vectors or grids.
+
+  Returns:
+    A dict of numbers: `table`, its accuracy, with the ends of its 95 % interval over episodes
+    `table_low` and `table_high` (None for one episode); `majority`; `num_entries` of the table;
+    `num_hidden`, transitions that were judged.
+
+  Raises:
+    ValueError: if the labels are of other data.
+  """
+  labels = _read_labels(path, truth)
+  kind = spec.observation_kind
+
+  def changes(episode, start, window):
+    cut = truth.cut(episode, start, window)
+    before, after = cut.observations[:, :-1], cut.observations[:, 1:]
+    keys = floors.change_keys(before.reshape(-1, *before.shape[2:]),
+                              after.reshape(-1, *after.shape[2:]), kind)
+    return keys, cut.actions.ravel(), cut.is_labelled.ravel()
+
+  keys, actions, _ = changes(*choice.windows.T, choice.window)
+  table = floors.fit_table(keys, actions)
+  frequent = floors.most_frequent(actions, spec.num_actions)
+  keys, actions, has_truth = changes(labels.episode, labels.start, labels.actions.shape[1])
+  is_hidden = (labels.is_counted & ~labels.was_labelled).ravel() & has_truth
+  is_right = (floors.predict_table(table, keys) == actions)[is_hidden]
+  episodes = np.repeat(labels.episode, labels.actions.shape[1])[is_hidden]
+  found = floors.mean(is_right, episodes)
+  return {'table': found.value, 'table_low': found.low, 'table_high': found.high,
+          'majority': float(np.mean(actions[is_hidden] == frequent.action)),
+          'num_entries': len(table.entries), 'num_hidden': found.num_transitions}
 
 
 def worth_labelling(path, truth, spec, num_clips):

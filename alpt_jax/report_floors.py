@@ -85,8 +85,9 @@ def looks(row):
   else:
     word = ('yes' if not row.num_blind else 'blind' if row.num_blind == row.num_judged else
             f'blind in {row.num_blind} of {row.num_judged} runs')
-  return f'{word}: {_interval(row.rise).replace(" ", " nats ", 1)}' + (
-      '' if row.rise.low is not None else ' nats')
+  number, *ends = _interval(row.rise).split(' ', 1)
+  return ' '.join([f'{word}: {number} nats', *ends]) + (
+      '' if row.is_held_out else ', on episodes it was trained on')
 
 
 def _over(rows):

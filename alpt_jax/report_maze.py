@@ -1,13 +1,22 @@
 """The report of the maze experiment: one HTML file that answers what section 5.6 claims.
 
-The page needs no network and no script. Its numbers come from `findings_maze`, its pictures
-from `figures`; here they become sentences and tables.
+The page needs no network and no script. Its numbers come from `findings_maze` and
+`findings_maze_labels`, its pictures from `figures`; here they become sentences and tables.
 """
 
 import itertools
 import math
 
-from alpt_jax import figures, findings, findings_maze, report_labels, report_page, statistics
+from alpt_jax import (
+    figures,
+    findings,
+    findings_maze,
+    findings_maze_labels,
+    report_labels,
+    report_maze_labels,
+    report_page,
+    statistics,
+)
 from alpt_jax.measures import intervals
 
 _e = report_page.escape
@@ -17,14 +26,8 @@ _OBSERVATIONS = {
     'xy': 'The agent sees its row and column only: one observation cannot tell a source maze from '
           'the target.',
 }
-_VERDICTS = {
-    'reproduced': 'Reproduces',
-    'partly': 'Reproduces in part',
-    'not shown': 'Does not reproduce: no clear speed-up',
-    'contradicted': 'Does not reproduce: slower, not faster',
-    'undecided': 'Undecided: the runs bound no ratio',
-    'no verdict': 'No verdict below 5 seeds',
-}
+_POLICIES = {'behaviour': 'the data’s own policy', 'random': 'random policy',
+             'optimal': 'shortest paths'}
 
 
 def _interval(interval):
@@ -53,77 +56,82 @@ def _panel(results, observation, metric):
     curve = statistics.curve(findings_maze.rows_of(results, method, observation), metric)
     if curve.n.any():
       drawn.append((styles[method], curve))
-  title, unit, low, group, key = {
+  title, unit, key = {
       'argmax/success_500': (
-          'Return = success within 500 steps', 'share of starts', 0., 'policies', 'success_500'),
-      'argmax/success_50': (
-          'Success within 50 steps', 'share of starts', 0., 'policies', 'success_50'),
-      'argmax/spl': (
-          'SPL: success × shortest / actual path', 'mean over starts', 0., 'policies', 'spl'),
-      'label_accuracy': (
-          'Accuracy of the IDM’s labels', 'share of hidden actions', .2, 'idm', None),
+          'Return = success within 500 steps', 'share of starts', 'success_500'),
+      'argmax/success_50': ('Success within 50 steps', 'share of starts', 'success_50'),
+      'argmax/spl': ('SPL: success × shortest / actual path', 'mean over starts', 'spl'),
   }[metric]
-  anchors = {name: findings_maze.anchor(results, group, name, key)
-             for name in findings_maze.anchor_names(results, group)}
-  return figures.Panel(f'{title} ({observation})', unit, tuple(drawn), anchors,
-                       (low - .02, 1.03))
+  anchors = {_POLICIES.get(name, name): findings_maze.anchor(results, 'policies', name, key)
+             for name in findings_maze.anchor_names(results, 'policies')}
+  return figures.Panel(f'{title} ({observation})', unit, tuple(drawn), anchors, (-.02, 1.03))
 
 
-def _badge(verdict):
-  return f'<span class="badge {verdict.replace(" ", "-")}">{_e(_VERDICTS[verdict])}</span>'
+def _policy(results, policy, metric):
+  return report_page.number(findings_maze.anchor(results, 'policies', policy, metric), 3)
 
 
-def _claim_card(results, finding):
-  """Verdict, claim and measured ratios."""
-  parts = [f'<p>{_badge(finding.verdict)}</p><p>The paper: {_e(finding.text)}.']
-  measured = [(threshold, ratio) for threshold, ratio, _ in finding.levels if ratio.ratio]
-  if measured:
-    levels = report_page.listed([f'{threshold:g}' for threshold, _ in measured])
-    ratios = report_page.listed([_ratio(ratio) for _, ratio in measured])
-    parts.append(f'Here it needs <b>{ratios} times</b> the steps of '
-                 f'{_e(findings.label(results, finding.claim.baseline))} to a return of {levels}.')
-  elif finding.levels:
-    parts.append('Here the pairs of runs bound no ratio of steps.')
-  else:
-    parts.append('Not measured: one of the two methods was not run.')
-  parts.append('</p>')
-  if finding.levels:
-    parts.append(report_page.table(
-        ['return', 'ratio of steps', '95 % interval', 'pairs'],
-        [[f'{threshold:g}', _ratio(ratio), _e(_interval(ratio.interval)),
-          f'{ratio.num_counted} of {ratio.num_pairs}'] for threshold, ratio, _ in finding.levels]))
-  return '\n'.join(parts)
-
-
-def _end_sentences(results, entries):
-  """How the runs ended, against the policies and ceilings that need no learning."""
-  def means(metric, text):
-    return report_page.listed([f'{_e(findings.label(results, entry["method"]))} '
-                    + text(entry[f'{metric}/mean']) for entry in entries if entry[f'{metric}/n']]
-                   or ['no finished run'])
-  random = findings_maze.anchor(results, 'policies', 'random', 'success_500')
-  ceiling = findings_maze.anchor(results, 'idm', 'bayes')
-  sentences = ['Final return: ' + means('success_500', lambda x: f'{x:.3f}')
-               + f'; a random policy has {report_page.number(random, 3)}.',
-               'Final SPL: ' + means('spl', lambda x: f'{x:.3f}') + '.']
-  if any(entry['label_accuracy/n'] for entry in entries):
-    sentences.append('Labels right in the end: '
-                     + means('label_accuracy', lambda x: f'{100 * x:.1f} %')
-                     + f'; at most {report_page.number(100 * ceiling, 1)} % can be.')
-  return ''.join(f'<p>{sentence}</p>' for sentence in sentences)
+def _agent_sentence(results, observation, metric, title):
+  """Success of agents, and of policies that need no learning."""
+  ends = findings_maze.against(results, observation, metric)
+  agents = [f'{_e(findings.label(results, method))} {mean.value:.3f}'
+            for method, (mean, _) in ends.items() if mean.n]
+  policies = [f'{_POLICIES[name]} {_policy(results, name, metric)}'
+              for name in ('random', 'behaviour')]
+  return (f'<p>{title}: {report_page.listed(agents or ["no finished run"])}; '
+          f'{report_page.listed(policies)}.</p>')
 
 
 def _found(results):
-  table, cards = findings_maze.final_metrics(results), []
-  found = findings_maze.claims(results)
+  sentence = findings_maze_labels.no_idm_needed(results)
+  cards, found = [], findings_maze_labels.claims(results)
   for observation in findings_maze.observations(results):
-    entries = [entry for entry in table
-               if (entry['observation'], entry['acting']) == (observation, 'argmax')]
     cards += [f'<div class="card"><h3>Observation “{_e(observation)}”</h3>',
-              *(_claim_card(results, finding) for finding in found
+              *(report_maze_labels.claim_card(results, finding) for finding in found
                 if finding.observation == observation),
-              _end_sentences(results, entries), '</div>']
-  return '<div class="grid">' + '\n'.join(cards) + '</div>'
+              _agent_sentence(results, observation, 'success_500',
+                              'Agents in the end, success within 500 steps'),
+              _agent_sentence(results, observation, 'success_50', 'Within 50'),
+              _agent_sentence(results, observation, 'spl', 'SPL'), '</div>']
+  return (f'<p><b>{_e(sentence)}</b></p>' if sentence else '') + (
+      '<div class="grid">' + '\n'.join(cards) + '</div>')
+
+
+def _labels(results):
+  return report_maze_labels.section(results, _styles(results))
+
+
+def _agent_row(results, observation, method, n, ends):
+  cells = []
+  for metric in ('success_500', 'success_50', 'spl'):
+    mean, difference = ends[metric][method]
+    cells.append(_e(mean.text(3)) if mean.n else '–')
+    if metric != 'spl':
+      cells.append('' if difference is None else '–' if not difference.interval.n else
+                   _e(difference.interval.text(3)))
+  return [_e(findings.label(results, method)), *cells, str(n)]
+
+
+def _agents(results):
+  dt1 = findings.label(results, 'dt1')
+  parts = [f'<p>The last evaluation of agents that are done, with arg max actions, and its '
+           f'difference to {_e(dt1)}, paired by target and seed. Beside them, exactly: the random '
+           'policy, the policy that recorded the data, and shortest paths. '
+           f'{_e(intervals.caption(intervals.SEEDS))} All of it is exploratory: no verdicts.</p>']
+  num_targets = str(len(findings_maze.targets(results)))
+  for observation in findings_maze.observations(results):
+    ends = {metric: findings_maze.against(results, observation, metric)
+            for metric in ('success_500', 'success_50', 'spl')}
+    body = [_agent_row(results, observation, method, mean.n, ends)
+            for method, (mean, _) in ends['success_500'].items()]
+    body.append('policies that need no learning (n targets)')
+    for policy in findings_maze.anchor_names(results, 'policies'):
+      long, short, spl = (_policy(results, policy, metric) for metric in ends)
+      body.append([_e(_POLICIES.get(policy, policy)), long, '', short, '', spl, num_targets])
+    parts.append(report_page.table(
+        ['', 'success within 500', f'less {dt1}', 'success within 50', f'less {dt1}', 'SPL', 'n'],
+        body, f'Observation “{observation}”'))
+  return '\n'.join(parts)
 
 
 def _maze_figure(name, maze):
@@ -175,8 +183,7 @@ def _curves(results):
   parts = ['<p>As Figure 5(b) of the paper: evaluation on the target while training, with arg max '
            'actions. Lines are means over target mazes and seeds, bands one population standard '
            'deviation. Where some runs have ended the line is thin; where a number is missing it '
-           'has a gap. Dashed: policies that need no learning, and what an IDM can at most know, '
-           'as means over the targets.</p>']
+           'has a gap. Dashed: policies that need no learning, as means over the targets.</p>']
   styles = _styles(results)
   for observation in findings_maze.observations(results):
     methods = findings_maze.measured_methods(results, observation)
@@ -187,7 +194,7 @@ def _curves(results):
               f'<p>{_e(_OBSERVATIONS.get(observation, ""))} <span class="muted">Runs: '
               f'{_e(report_page.listed(counts))}.</span></p>',
               report_page.legend([styles[m] for m in methods]), '<div class="grid">']
-    for metric in (findings_maze.RETURN, 'argmax/success_50', 'argmax/spl', 'label_accuracy'):
+    for metric in (findings_maze.RETURN, 'argmax/success_50', 'argmax/spl'):
       svg = figures.curves_svg(_panel(results, observation, metric), f'{observation}-{metric}')
       parts.append(f'<figure>{svg}</figure>')
     parts.append('</div>')
@@ -220,13 +227,9 @@ def _final(results):
                             (entry['observation'], entry['acting']) == (observation, acting))]
     body.append('policies that need no learning (n targets)')
     for policy in findings_maze.anchor_names(results, 'policies'):
-      body.append([_e(policy), *(
+      body.append([_e(_POLICIES.get(policy, policy)), *(
           report_page.number(findings_maze.anchor(results, 'policies', policy, metric), digits)
           for metric, (_, digits) in findings_maze.METRICS.items()), '', num_targets])
-    body.append('what an IDM can at most know (n targets)')
-    for ceiling in findings_maze.anchor_names(results, 'idm'):
-      level = report_page.number(findings_maze.anchor(results, 'idm', ceiling), 3)
-      body.append([_e(ceiling), *[''] * len(findings_maze.METRICS), level, num_targets])
     parts.append(report_page.table(header, body, f'Observation “{observation}”'))
   return '\n'.join(parts)
 
@@ -246,7 +249,9 @@ def _steps_row(results, entry):
 
 def _steps(results):
   baseline = findings.label(results, findings_maze.baseline(results))
-  parts = [f'<p>The first gradient step at which a run reaches the level, interpolated linearly '
+  parts = [f'<p>Exploratory, without verdicts: agents need good labels first, and how often they '
+           'succeed goes up and down. '
+           f'The first gradient step at which a run reaches the level, interpolated linearly '
            f'between evaluations. Ratios are geometric means over pairs of runs with the same '
            f'target and seed, against {_e(baseline)}. '
            f'{_e(intervals.caption(intervals.SEEDS))} They are of the logarithms of the '
@@ -267,30 +272,6 @@ def _steps(results):
       body += [_e(f'{title} ≥ {threshold:g}'), *(_steps_row(results, e) for e in entries)]
     parts.append(report_page.table(header, body, f'Observation “{observation}”, arg max actions'))
   return '\n'.join(parts)
-
-
-def _claims(results):
-  body = []
-  for finding in findings_maze.claims(results):
-    measured = '<br>'.join(
-        f'to {threshold:g}: <b>{_ratio(ratio)}</b> {_e(_interval(ratio.interval))}, '
-        f'{ratio.num_counted} of {ratio.num_pairs} pairs: {_e(verdict)}'
-        for threshold, ratio, verdict in finding.levels) or 'not measured'
-    body.append([f'<div class="wrap">{_e(report_page.sentence(finding.text))}</div>',
-                 _e(finding.observation),
-                 f'<div class="wrap">{_badge(finding.verdict)}</div>', measured])
-  rules = report_page.listed([f'{claim.at_most:.2f} for {findings.label(results, claim.method)}'
-                              for claim in findings_maze.CLAIMS])
-  num_seeds = len({run['seed'] for run in results['runs']})
-  return ('<p>What section 5.6 of the paper says; it has three seeds, these results have '
-          f'{num_seeds}. The verdict at each level of the return follows a rule of ours on the '
-          'ratio of steps. <i>Reproduced</i>: the whole interval is below 1, and the ratio is at '
-          f'most {_e(rules)}. <i>Partly</i>: only the former. <i>Not shown</i>: the interval '
-          'reaches 1. <i>Contradicted</i>: the whole interval is above 1. <i>Undecided</i>: it has '
-          'no end. Fewer than five pairs give <i>no verdict</i>. The overall verdict is what the '
-          'decided levels share, or <i>in part</i> if only some agree with the paper.</p>'
-          + report_page.table(['claim', 'observation', 'verdict', 'ratio of steps to a return'],
-                              body))
 
 
 def _problems(results):
@@ -316,6 +297,7 @@ def _flat(entry):
 
 def _downloads(results):
   return report_page.downloads(results, {
+      'updates.csv': (report_maze_labels.csv_rows(results), 'updates to the label accuracy'),
       'final.csv': (findings_maze.final_metrics(results), 'the final metrics'),
       'steps.csv': (map(_flat, findings_maze.steps_to_levels(results)),
                     'steps to each level, with ratios and intervals'),
@@ -326,10 +308,12 @@ SECTIONS = {  # Id: title, content.
     'found': ('What was found', _found),
     'run': ('What was run', lambda results: report_page.what_was_run(results, 'target mazes')),
     'mazes': ('Mazes', _mazes),
-    'curves': ('Learning curves', _curves),
+    'labels': ('Updates to good labels', _labels),
+    'agents': ('Agents against DT1 and random', _agents),
+    'curves': ('Learning curves of agents', _curves),
     'final': ('Final metrics', _final),
-    'steps': ('Steps to a level', _steps),
-    'claims': ('The paper’s claims', _claims),
+    'steps': ('Steps to a success, exploratory', _steps),
+    'claims': ('The paper’s claims', report_maze_labels.claims),
     'mistakes': ('What the IDM mixes up', lambda results: report_labels.section(
         results.get('labellings', []))),
     'problems': ('Failed and missing runs', _problems),
@@ -356,49 +340,69 @@ def problems(results):
 def claim_rows(results):
   """The paper's claims as a list of `findings.ClaimRow`."""
   rows = []
-  for finding in findings_maze.claims(results):
-    levels = '; '.join(
-        f'{_ratio(ratio)} times the steps to {threshold:g} '
-        f'({_interval(ratio.interval)}, {ratio.num_counted} of {ratio.num_pairs} pairs)'
-        for threshold, ratio, _ in finding.levels)
-    rows.append(findings.ClaimRow(
-        f'Section 5.6, observation {finding.observation}', finding.text,
-        levels or 'one of the two was not run',
-        finding.verdict if finding.levels else 'not measured'))
+  for finding in findings_maze_labels.claims(results):
+    measured = 'one of the two was not run'
+    if finding.comparison is not None:
+      measured = (f'{report_maze_labels.ratio_text(finding.comparison)} times the updates to label '
+                  f'{report_maze_labels.wanted_text(results)} right, '
+                  f'n = {finding.comparison.interval.n}'
+                  + (f'; {finding.reason}' if finding.reason else ''))
+    rows.append(findings.ClaimRow(f'Section 5.6, observation {finding.observation}', finding.text,
+                                  measured, finding.verdict))
   return rows
 
 
 def panels(results):
-  """Returns return and label accuracy as `figures.Panel`s, a row per observation mode."""
-  return [[_panel(results, observation, metric)
-           for metric in (findings_maze.RETURN, 'label_accuracy')]
+  """Returns label accuracy and return as `figures.Panel`s, a row per observation mode."""
+  return [[report_maze_labels.panel(results, observation, _styles(results)),
+           _panel(results, observation, findings_maze.RETURN)]
           for observation in findings_maze.observations(results)]
 
 
 def summary_lines(results):
-  """Returns a line per method with its final metrics, a line per claim and observation mode."""
+  """Returns a line per method with its updates and final metrics, floors, and a line per claim."""
   done = sum(run['status'] == 'done' for run in results['runs'])
+  primary = findings_maze_labels.primary_budget(results)
   lines = [' '.join([f'{results["experiment"]}, preset {results["preset"]}: {done} of '
                      f'{len(results["runs"])} runs done.', *findings.size_lines(results),
-                     'Final metrics, arg max:'])]
-  table = {(entry['method'], entry['observation']): entry
-           for entry in findings_maze.final_metrics(results) if entry['acting'] == 'argmax'}
+                     f'Updates to a label accuracy of {report_maze_labels.wanted_text(results)} '
+                     f'with {report_maze_labels.budget_title(primary)}; label accuracy, success '
+                     'within 500 and 50 steps and SPL in the end:'])]
   width = max((len(findings.label(results, method)) for method in results['methods']), default=0)
+  updates = findings_maze_labels.table(results)
   for method in results['methods']:
     parts = []
     for observation in findings_maze.observations(results):
-      entry = table.get((method, observation))
-      if entry and entry['runs']:
-        parts.append(f'{observation}: success {report_page.number(entry["success_500/mean"], 3)}, '
-                     f'SPL {report_page.number(entry["spl/mean"], 3)}, '
-                     f'labels {report_page.number(entry["label_accuracy/mean"], 3):5}')
-      else:
-        parts.append(f'{observation}: no finished run')
+      needed = updates.get((observation, primary), {}).get(method)
+      words = [f'{report_maze_labels.updates_text(needed)} updates',
+               f'labels {_number(needed.final)}'] if needed else []
+      agents = [findings_maze.against(results, observation, metric).get(method)
+                for metric in ('success_500', 'success_50', 'spl')]
+      if agents[0] and agents[0][0].n:
+        long, short, spl = (_number(mean) for mean, _ in agents)
+        words += [f'success {long} and {short}', f'SPL {spl}']
+      parts.append(f'{observation}: {", ".join(words) or "no finished run"}')
     lines.append(f'{findings.label(results, method):{width}}  {"   ".join(parts)}'.rstrip())
-  for finding in findings_maze.claims(results):
-    ratios = ', '.join(f'{_ratio(ratio)} {_interval(ratio.interval)} to {threshold:g}'
-                       for threshold, ratio, _ in finding.levels) or 'not measured'
-    lines.append(f'{finding.observation}: steps of '
-                 f'{findings.label(results, finding.claim.method)} over '
-                 f'{findings.label(results, finding.claim.baseline)}: {ratios}: {finding.verdict}.')
-  return lines
+  return lines + _floor_lines(results) + [
+      f'{finding.observation}: updates of {findings.label(results, finding.claim.method)} over '
+      f'{findings.label(results, finding.claim.baseline)}: '
+      + ('not measured.' if finding.comparison is None else
+         f'{report_maze_labels.ratio_text(finding.comparison)}: '
+         f'{findings.VERDICTS[finding.verdict].lower()}.')
+      for finding in findings_maze_labels.claims(results)]
+
+
+def _number(interval):
+  return '–' if interval.value is None else f'{interval.value:.3f}'
+
+
+def _floor_lines(results):
+  """Policies that need no learning, floors and ceiling of labels, and what follows."""
+  policies = '; '.join(
+      f'{_POLICIES[name]} {_policy(results, name, "success_500")} and '
+      f'{_policy(results, name, "success_50")}, SPL {_policy(results, name, "spl")}'
+      for name in ('random', 'behaviour'))
+  labels = ', '.join(f'{name} {report_page.number(found, 3)}'
+                     for name, found in findings_maze_labels.exact(results).items())
+  return [f'Success without learning: {policies}.', f'Labels without an IDM: {labels}.',
+          *filter(None, [findings_maze_labels.no_idm_needed(results)])]

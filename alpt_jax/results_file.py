@@ -2,9 +2,10 @@
 
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
-missing (absent, null or NaN). A run may have `floors` (see `floors_schema.py`). There may be
-`labellings` (see `labellings.py`) and, of games, `episodes` to watch. In a study of `budgets`,
-numbers of labels, runs differ by `num_labels`, too.
+missing (absent, null or NaN). A run of a game may have `floors` (see `floors_schema.py`). There may
+be `labellings` (see `labellings.py`) and, of games, `episodes` to watch; of mazes, `floors` of label
+accuracy. In a study of `budgets`, numbers of labels, runs differ by `num_labels`, too; those of
+mazes with a `part` differ by both. Files of mazes from before there were parts have agents only.
 """
 
 import base64
@@ -67,6 +68,14 @@ def _check_episode(episode, where):
     fields.fail(f'{where}.gif', fields.shown(episode['gif']), 'base64 of a GIF')
   if start not in (b'GIF87a', b'GIF89a'):
     fields.fail(f'{where}.gif', f'begins with {start!r}', 'base64 of a GIF')
+
+
+def _check_floor(floor, where):
+  fields.check(floor, {'observation': str, 'target': str, 'seed': numbers.Real,
+                       'num_labels': numbers.Real, 'table': numbers.Real,
+                       'num_entries': numbers.Real}, where)
+  fields.check_numbers({key: floor.get(key) for key in ('table_low', 'table_high', 'majority',
+                                                        'num_hidden')}, where)
 
 
 def _check_rollout(rollout, mazes, where):
@@ -140,6 +149,9 @@ def check(results, name='results'):
     _check_budgets(results['budgets'], f'{name}.budgets')
     identity |= {'num_labels': numbers.Real}
   choices = {'method': results['methods'], 'target': places} | experiment.choices
+  if any('part' in run for run in results['runs']):
+    identity |= {'part': str, 'num_labels': numbers.Real}
+    choices |= {'part': PARTS}
   one_of_a_kind = ('method', *(key for key in identity if key not in _IDENTITY), 'target', 'seed')
   notes = results.get('notes', [])
   if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
@@ -152,7 +164,8 @@ def check(results, name='results'):
         {'is_action_limited': bool} if 'budgets' in results else {}), f'{name}.methods.{method}')
   for place, record in places.items():
     experiment.check_place(record, f'{name}.{experiment.places}.{place}')
-  for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode)):
+  for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode),
+                          ('floors', _check_floor)):
     shown = results.get(part, [])
     if not isinstance(shown, list):
       fields.fail(f'{name}.{part}', fields.shown(shown), 'a list')

@@ -40,13 +40,16 @@ from alpt_jax.measures import floors
 FORMAT = 1
 
 
-def measure(directory, *, data_dir='', causal='', seed=0):
+def measure(directory, *, data_dir='', causal='', held_out_dir='', seed=0):
   """Measures the floors of a run.
 
   Args:
     directory: of the run.
     data_dir: where the data is now; '' for where it was in training.
     causal: directory of a run with `model.idm_is_causal` and the same labels; '' for none.
+    held_out_dir: data_dir of another recording of the target, for the agent; '' for the episodes of
+      the run's own data in which training knew no action. (An agent that was given all actions,
+      such as an oracle, has no such episodes: is_held_out is False then.)
     seed: of draws and bootstraps.
 
   Returns:
@@ -67,7 +70,7 @@ def measure(directory, *, data_dir='', causal='', seed=0):
     raise ValueError(f'--causal: method {config.method!r} of {directory} has no IDM to compare '
                      f'{causal} with. Leave it out.')
   if phase.dt and config.train_dt:
-    result['agent'] = _agent(directory, truth, data_dir, seed)
+    result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, seed)
   if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':
     result['scores'] = known_score_floors(config, config.target)
   return result
@@ -262,10 +265,14 @@ def _above_floor(found):
   return (found['accuracy']['value'] - highest) / (top - highest)
 
 
-def _agent(directory, truth, data_dir, seed):
+def _agent(directory, truth, digests, data_dir, held_out_dir, seed):
   """The entry `agent`."""
   trained = blindness.restore(directory, data_dir=data_dir)
-  numbers, is_held_out = blindness.held_out(trained, truth, directory)
+  if held_out_dir:
+    truth = blindness.other_recording(trained, digests, held_out_dir)
+    numbers, is_held_out = np.flatnonzero(truth.num_labelled), True
+  else:
+    numbers, is_held_out = blindness.held_out(trained, truth, directory)
   try:
     found = blindness.measure(trained, truth, numbers, seed=seed)
   except blindness_rule.TooShortError as error:

@@ -63,11 +63,6 @@ class PairedRatio(NamedTuple):
   num_at_start: int
   num_unpaired: int
 
-  @property
-  def num_counted(self):
-    """Pairs that say something about the ratio."""
-    return self.num_both + self.num_only_method + self.num_only_baseline
-
 
 class PairedDifference(NamedTuple):
   """How much higher one method ends than another, over the seeds that both have.
@@ -235,56 +230,6 @@ def _steps_needed(steps, values, threshold):
   """`steps_to_threshold`, or that it is more than the last step."""
   found = steps_to_threshold(steps, values, threshold)
   return intervals.AtLeast(float(steps[-1])) if found is None else found
-
-
-def verdict(ratio, at_most):
-  """Judges the claim that a method needs at most `at_most` times the baseline's steps.
-
-  A rule of ours:
-    no verdict    fewer than five pairs;
-    undecided     the interval has no end on either side;
-    contradicted  the whole interval is above 1;
-    not shown     the interval reaches 1;
-    partly        the whole interval is below 1, but the ratio is above `at_most`, or only bounded
-                  from below;
-    reproduced    the whole interval is below 1 and the ratio is at most `at_most`.
-
-  Args:
-    ratio: a `PairedRatio`.
-    at_most: the largest ratio that still agrees with the claim, in (0, 1].
-
-  Returns:
-    One of VERDICTS.
-  """
-  low, high = ratio.interval.low, ratio.interval.high
-  if verdicts.no_verdict(ratio.interval.n):
-    return 'no verdict'
-  if low == 0 and math.isinf(high):
-    return 'undecided'
-  if low > 1:
-    return 'contradicted'
-  if high >= 1:
-    return 'not shown'
-  is_known = ratio.ratio is not None and not ratio.num_only_baseline
-  return 'reproduced' if is_known and ratio.ratio <= at_most else 'partly'
-
-
-def overall_verdict(by_level):
-  """One verdict for several levels: the common one, else 'partly' if any level agrees.
-
-  Levels that are undecided or have no verdict do not vote, but a claim that is reproduced at some
-  levels only holds 'partly' (added after results were seen, see
-  experiments/results/maze/README.md). Different verdicts without one that agrees with the claim are
-  'not shown' and 'contradicted': 'contradicted' is what a reader must not miss.
-  """
-  votes = set(by_level) - {'undecided', 'no verdict'}
-  if not votes:
-    return 'no verdict' if 'no verdict' in by_level else 'undecided'
-  if votes == {'reproduced'} != set(by_level):
-    return 'partly'
-  if len(votes) == 1:
-    return votes.pop()
-  return 'partly' if votes & {'reproduced', 'partly'} else 'contradicted'
 
 
 def paired_difference(values, baseline_values):

@@ -319,7 +319,7 @@ def record_missing(config):
     return
   config = config.copy_and_resolve_references()
   with config.unlocked():
-    config.study.variants, config.study.targets = {}, ()
+    config.study = dict(variants={}, targets=())
   collect.main(config)
 
 

@@ -27,8 +27,9 @@ def dataset_names(config):
   if config.experiment == 'atari':
     return sorted({config.target, *config.get('other_targets', ()), *config.sources})
   names = {config.target, *config.sources, *config.study.targets}
-  for variant in config.study.variants.values():
-    names |= set(variant.sources)
+  for part in (config.study, config.study.get('labels') or {}):
+    for variant in part.get('variants', {}).values():
+      names |= set(variant.sources)
   return sorted(names)
 
 

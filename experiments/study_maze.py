@@ -2,32 +2,61 @@
 
 import os
 
-from alpt_jax import versions
-from alpt_jax.data import rlds
+from alpt_jax import domains, label_quality, versions
+from alpt_jax.data import labels, rlds
 from alpt_jax.envs import maze, maze_anchors
 from experiments import collect, run_files, runs
+
+LABELS = 'labels'  # The part of the study that trains IDMs alone.
 
 
 def plan(config):
   """Returns the `runs.Run`s of the experiment; seed i goes with target i.
 
-  `study.budgets` asks for the runs of every number of labels, whose names say it.
+  Two parts: IDMs alone (`study.labels`), with `num_labels` and each other number of labels, and
+  agents (`study.variants`). `study.budgets` asks for agents with every number of labels instead.
   """
   study = config.study
   runs.check_distinct(study, 'seeds', 'observations')
   if len(study.seeds) != len(study.targets):
     raise ValueError(f'study.seeds has {len(study.seeds)} entries, study.targets '
                      f'{len(study.targets)}; expected a target for every seed.')
+  if study.get('labels') and study.get('budgets') is not None:
+    raise ValueError(f'study.budgets is {tuple(study.budgets)}, and study.labels is there, too; '
+                     'expected one of the two. Use --config.study.labels.budgets for IDMs alone.')
+  common = [dict(observation=observation, target=target, seed=seed, label_seed=seed)
+            for observation in study.observations
+            for seed, target in zip(study.seeds, study.targets, strict=True)]
+  planned = [run for changes in common for run in _agent_runs(config, changes)]
+  if study.get('labels'):  # Last: they take less long, so that no worker waits for the other.
+    planned += [run for changes in common for run in _label_runs(config, changes)]
+  return planned
+
+
+def _label_runs(config, common):
+  study, planned = config.study.labels, []
+  for name, variant in study.variants.items():
+    budgets = variant.get('budgets') or {config.num_labels, *study.budgets}
+    for budget in sorted(budgets):
+      planned.append(runs.Run(
+          f"labels-{common['observation']}-{budget}-{name}-seed{common['seed']}", name,
+          common | dict(
+              method=variant.method, sources=variant.sources, num_labels=budget, train_dt=False,
+              **{key: study[key] for key in (
+                  'num_steps', 'eval_every_steps', 'num_label_windows')})
+          | runs.own_changes(variant), part=LABELS))
+  return planned
+
+
+def _agent_runs(config, common):
   return [
       runs.Run(
-          '-'.join((observation, *map(str, changes.values()), name, f'seed{seed}')), name,
-          changes | dict(
-              method=variant.method, observation=observation, target=target,
-              sources=variant.sources, seed=seed, label_seed=seed) | runs.own_changes(variant))
-      for observation in study.observations
-      for seed, target in zip(study.seeds, study.targets, strict=True)
-      for name, variant in study.variants.items()
-      for changes in runs.of_budgets(config, variant, study.get('budgets'))]
+          '-'.join((common['observation'], *map(str, changes.values()), name,
+                    f"seed{common['seed']}")), name,
+          changes | common | dict(method=variant.method, sources=variant.sources)
+          | runs.own_changes(variant))
+      for name, variant in config.study.variants.items()
+      for changes in runs.of_budgets(config, variant, config.study.get('budgets'))]
 
 
 def collect_data(config, planned):
@@ -48,18 +77,19 @@ def gather(config, planned, failed, kept):
   Returns:
     The part of results.json that is about mazes; see `results_file`.
   """
+  variants = {**config.study.get('labels', {}).get('variants', {}), **config.study.variants}
   roles = {run.changes['target']: 'target' for run in planned}
-  for variant in config.study.variants.values():
+  for variant in variants.values():
     roles |= {name: 'source' for name in variant.sources}
   result = {
       'thresholds': list(config.study.thresholds),
-      'methods': runs.describe(config.study.variants),
+      'methods': runs.describe(variants),
       'mazes': {name: _describe_maze(name, role, config) for name, role in roles.items()},
-      'runs': [], 'rows': [], 'labellings': [],
+      'runs': [], 'rows': [], 'labellings': [], 'floors': [],
   }
   if config.study.get('budgets'):
     result['budgets'] = list(config.study.budgets)
-  truths, is_shown = {}, set()
+  truths, is_shown, floors = {}, set(), {}
   for run in planned:
     if run in kept:
       result['rows'] += run_files.rows(kept[run])
@@ -72,7 +102,7 @@ def gather(config, planned, failed, kept):
     own = runs.run_config(config, run)
     result['rows'] += rows(config, run, scores['accuracy'])
     status = runs.status(config, run, failed)
-    # The first target that is done stands for the others.
+    # The first target that is done stands for the others, an agent's IDM for those alone.
     setting = observation, run.variant, own.num_labels
     if status == 'done' and scores['labelling'] and setting not in is_shown:
       is_shown.add(setting)
@@ -80,19 +110,39 @@ def gather(config, planned, failed, kept):
           runs.shown_labelling(
               run, own, f"{result['methods'][run.variant]['label']} ({observation})",
               scores['labelling']))
+    problems = runs.damaged(config, run) + scores['problems']
+    if run.part == LABELS and scores['labelling']:
+      problems += _add_floor(floors, own, truths[observation])
     result['runs'].append(identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
-        'num_steps': config.num_steps, 'rollout': _rollout(config, run),
-        'damaged': runs.damaged(config, run) + scores['problems'],
+        'num_steps': own.num_steps, 'rollout': _rollout(config, run), 'damaged': problems,
         'versions': versions.of_run(os.path.join(config.workdir, run.name))})
+  result['floors'] = list(floors.values())
   return result
+
+
+def _add_floor(floors, own, truths):
+  """Adds the floors of a run's labels, which all methods share; returns a list of problems."""
+  setting = {name: own[name] for name in ('observation', 'target', 'seed', 'num_labels')}
+  key = tuple(setting.values())
+  if key in floors:
+    return []
+  truth = truths[own.target]
+  spec = domains.of(own).spec(own, own.target)
+  try:
+    choice = labels.read_choice(os.path.join(own.workdir, 'labels.json'))
+    path = label_quality.files(own.workdir, last_step=own.num_steps)[-1]
+    floors[key] = setting | label_quality.table_floor(path, truth, choice, spec)
+  except (OSError, ValueError) as error:
+    return [f'floors of its labels are not known: {error}']
+  return []
 
 
 def identity(run, own):
   """What tells a run from others, in the results; `own` is its config."""
   names = ('observation', 'target', 'seed', 'num_labels')
-  return ({'run': run.name, 'method': run.variant} | {name: own[name] for name in names}
-          | {'sources': list(own.sources)})
+  return ({'run': run.name, 'part': run.part or 'score', 'method': run.variant}
+          | {name: own[name] for name in names} | {'sources': list(own.sources)})
 
 
 def _describe_maze(name, role, config):
@@ -119,7 +169,7 @@ def rows(config, run, accuracy):
   for step, scores in runs.evaluations(config, run).items():
     row = identity(run, own) | {'step': step, 'frames': step * own.batch_size * own.window,
                                 'label_accuracy': accuracy.get(step)}
-    for mode in ('argmax', 'sampled'):
+    for mode in ('argmax', 'sampled') if own.train_dt else ():
       for name in ('success_500', 'success_50', 'spl', 'mean_steps'):
         row[f'{mode}/{name}'] = scores.get(mode, {}).get(name)
     found.append(row)

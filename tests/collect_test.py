@@ -46,5 +46,11 @@ class CollectTest(parameterized.TestCase):
                              delta=4 * np.sqrt(.25 / len(draws)))
 
 
+  def test_sources_of_idms_alone_are_named_too(self):
+    names = collect.dataset_names(maze.get_config('study'))
+    self.assertIn('maze-20-blocks:10-seed101', names)  # Of no agent.
+    self.assertLen(names, 5 + 3)
+
+
 if __name__ == '__main__':
   absltest.main()

@@ -1,9 +1,12 @@
 """The pure core starts without what only data and environments need."""
 
+import pathlib
 import subprocess
 import sys
 
 from absl.testing import absltest
+
+from alpt_jax import measures
 
 CORE = ('types', 'methods', 'discretize', 'losses', 'optimizers', 'networks.models', 'alpt',
         'acting')
@@ -16,6 +19,16 @@ class ImportsTest(absltest.TestCase):
   def test_core_imports_nothing_heavy(self):
     imports = ', '.join(f'alpt_jax.{name}' for name in CORE)
     program = f'import sys, {imports}; print([m for m in {HEAVY} if m in sys.modules])'
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                            check=False)
+    self.assertEqual((result.stdout.strip(), result.returncode), ('[]', 0), msg=result.stderr)
+
+  def test_measures_need_numpy_and_scipy_only(self):
+    directory = pathlib.Path(measures.__file__).parent
+    names = [f'alpt_jax.measures.{path.stem}' for path in directory.glob('[a-z]*.py')]
+    self.assertIn('alpt_jax.measures.intervals', names)
+    program = (f'import sys, {", ".join(names)}; print([m for m in sys.modules if m in '
+               '("jax", "flax", "ml_collections", "cv2", "tensorflow")])')
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
                             check=False)
     self.assertEqual((result.stdout.strip(), result.returncode), ('[]', 0), msg=result.stderr)

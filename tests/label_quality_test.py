@@ -1,6 +1,7 @@
 """What is said of labels: counts by hand, and pictures of the windows that they are about."""
 
 import base64
+import dataclasses
 import pathlib
 import tempfile
 
@@ -10,6 +11,7 @@ from absl.testing import absltest
 
 from alpt_jax import label_quality, types
 from alpt_jax.data import episodes as episodes_lib
+from alpt_jax.data import labels
 
 WINDOW = 3
 SPEC = types.EnvironmentSpec(
@@ -67,6 +69,23 @@ class LabelQualityTest(absltest.TestCase):
   def test_baselines_of_labels_whose_truth_nobody_knows(self):
     self.assertEqual(label_quality.baselines([[0, 0], [0, 0]]),
                      {'majority_accuracy': None, 'chance_accuracy': .5})
+
+  def test_table_of_the_change_is_fitted_to_the_labels_and_judged_on_the_rest(self):
+    was_labelled = np.zeros((4, 3), bool)
+    was_labelled[0] = True
+    self.write(1, TRUE, was_labelled=was_labelled)
+    steps = TRUE.ravel().copy()
+    steps[3] = 0  # A move that changes nothing, as against a wall.
+    truth = dataclasses.replace(
+        make_truth(), observations=np.append(0, np.cumsum(steps)).astype(np.float32)[:, None])
+    spec = dataclasses.replace(SPEC, observation_kind='vector', observation_shape=(1,))
+    found = label_quality.table_floor(
+        label_quality.files(self.directory)[-1], truth,
+        labels.Choice(np.array([[0, 0]]), 3, 3, seed=0), spec)
+    # Of the nine others, the change gives eight away; the most frequent label is the first of
+    # equals, A, which four of them are.
+    self.assertEqual(found, {'table': 8 / 9, 'table_low': None, 'table_high': None,
+                             'majority': 4 / 9, 'num_entries': 3, 'num_hidden': 9})
 
   def test_clips_worth_labelling_are_unsure_hidden_and_whole(self):
     was_labelled = np.zeros((4, 3), bool)

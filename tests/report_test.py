@@ -12,7 +12,15 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import figures, findings_maze, report, results_file, statistics
+from alpt_jax import (
+    figures,
+    findings_maze,
+    findings_maze_labels,
+    report,
+    results_file,
+    statistics,
+)
+from alpt_jax.measures import intervals
 from tests import html_page
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -20,6 +28,7 @@ _TARGETS = ('maze-4-blocks:0-seed1', 'maze-4-blocks:0-seed2')
 _SOURCE = 'maze-4-blocks:0-seed0'
 _STEPS_TO_ONE = {  # Every run rises linearly from 0 to 1 in so many steps, then stays.
     'dt1': 1000, 'dt1_idm': 400, 'alpt_blocked': 200, 'alpt_blocked_tunnel': 100, 'oracle': 100}
+_WITH_IDM = ('dt1_idm', 'alpt_blocked', 'alpt_blocked_tunnel')
 _LABELS = ('DT1', 'DT1-IDM', 'ALPT-Blocked', 'ALPT-Blocked+Tunneled', 'Oracle')
 
 
@@ -57,15 +66,44 @@ def make_results(observations=('grid',), num_seeds=2):
           for step in range(0, 600, 100):
             x = min(1., step / steps_to_one)
             rows.append(identity | {
-                'step': step, 'frames': 64 * step, 'label_accuracy': .9 * x if 'alpt' in method
-                else None} | {f'{acting}/{metric}': x for acting in ('argmax', 'sampled')
-                              for metric in ('success_500', 'success_50', 'spl', 'mean_steps')})
+                'step': step, 'frames': 64 * step,
+                'label_accuracy': x if method in _WITH_IDM else None} | {
+                    f'{acting}/{metric}': x for acting in ('argmax', 'sampled')
+                    for metric in ('success_500', 'success_50', 'spl', 'mean_steps')})
   return dict(
       experiment='maze', preset='tiny', command='python -m experiments.reproduce --preset=tiny',
       created='2026-01-15T10:12:13+00:00', config={'model': {'num_layers': 2}},
       config_digest='0123abcd', versions={'jax': '0.10.2'}, thresholds=[.25, .5], methods=methods,
       mazes={_SOURCE: _maze('source')} | {target: _maze('target') for target in _TARGETS},
       runs=runs, rows=rows)
+
+
+def with_idms_alone(results, steps_to_one, num_seeds=2):
+  """Results as of today: agents with 250 labels; IDMs alone, which rise to 1 in so many steps.
+
+  Args:
+    results: of agents.
+    steps_to_one: {(method, number of labels): steps}.
+    num_seeds: of the IDMs.
+  """
+  results['config']['num_labels'] = 250
+  for row in (*results['runs'], *results['rows']):
+    row |= dict(part='score', num_labels=250)
+  results['floors'] = []
+  for (method, num_labels), steps in steps_to_one.items():
+    for i, target in enumerate(_TARGETS):
+      for seed in range(num_seeds):
+        setting = dict(observation='grid', target=target, seed=seed, num_labels=num_labels)
+        identity = setting | dict(run=f'labels-{num_labels}-{method}-target{i}-seed{seed}',
+                                  method=method, sources=[_SOURCE], part='labels')
+        results['runs'].append(identity | dict(status='done', seconds=5., num_steps=600))
+        results['rows'] += [identity | dict(step=step, frames=step,
+                                            label_accuracy=min(1., step / steps))
+                            for step in range(0, 620, 20)]
+        floor = setting | dict(table=.98 + .001 * seed, num_entries=5)
+        if floor not in results['floors']:
+          results['floors'].append(floor)
+  return results
 
 
 def _run(results, name):
@@ -103,25 +141,76 @@ class ReportTest(parameterized.TestCase):
   def test_page_names_methods_command_mazes_and_anchors(self):
     page = self._write(make_results())[1]
     for text in (*_LABELS, *_TARGETS, _SOURCE, '--preset=tiny', '0123abcd', 'jax 0.10.2',
-                 '"num_layers": 2', 'optimal', 'behaviour', 'random', 'bayes', 'displacement',
-                 'causal', 'constant', '0.407', '0.887', '383.0', '0.998', '0.984', '0.625',
-                 '0.373', '1 of 2 starts reach the goal, in 2 steps', 'gradient steps'):
+                 '"num_layers": 2', 'shortest paths', 'the data’s own policy', 'random policy',
+                 'ceiling', 'table of the change', 'the past alone', 'majority', '0.407', '0.887',
+                 '383.0', '0.998', '0.984', '0.625', '0.373',
+                 '1 of 2 starts reach the goal, in 2 steps', 'gradient steps'):
       self.assertIn(text, page.text)
 
   def test_page_holds_final_metrics_and_ratios(self):
     page = self._write(make_results(num_seeds=3))[1]
-    # DT1 ends at 500 / 1000; ALPT-Blocked takes 200 / 400 of DT1-IDM's steps to any level. It is at
-    # 0.25 after 50 of 200 steps, and no pair differs from another.
-    for text in ('0.500 ± 0.000', '0.900 ± 0.000', '0.50 [0.50, 0.50], 6 of 6 pairs: reproduced'):
+    # DT1 ends at 500 / 1000. Labels of ALPT-Blocked rise in 200 / 400 of DT1-IDM's steps to any
+    # level, and no pair differs from another; 0.9 * 0.9981 of 200 are 180.
+    for text in ('0.500 ± 0.000', '0.50 [0.50, 0.50]', '1.000 ± 0.000'):
       self.assertIn(text, page.text)
-    self.assertIn('Here it needs 0.50 and 0.50 times the steps of DT1-IDM to a return of 0.25 and '
-                  '0.5.', page.text.replace('\n', ' '))
+    self.assertRegex(page.text, r'ALPT-Blocked1806 of 60.50 \[0.50, 0.50\]')
+    self.assertIn('Here it needs 0.50 [0.50, 0.50] times the updates of DT1-IDM until its labels '
+                  'are right in 0.898 (0.9 of the ceiling), n = 6.', page.text.replace('\n', ' '))
+    self.assertIn('Faster, as the paper says', page.text)
+    self.assertIn('Exploratory: no verdict', page.text)  # Of the tunneled maze.
+
+  def test_agents_stand_beside_dt1_and_policies_that_learn_nothing(self):
+    page = self._write(make_results())[1]
+    # 1 for ALPT-Blocked, .5 for DT1 after 500 steps.
+    self.assertRegex(page.text, r'ALPT-Blocked1.000 \[1.000, 1.000\]0.500 \[0.500, 0.500\]')
+    self.assertIn('random policy 0.407 and the data’s own policy 1.000.', page.text)
 
   def test_four_pairs_have_numbers_and_no_verdict(self):
     page = self._write(make_results())[1]
-    self.assertIn('0.50 [0.50, 0.50], 4 of 4 pairs: no verdict', page.text)
+    self.assertIn('0.50 [0.50, 0.50]', page.text)
+    self.assertIn('4 of 5 seeds', page.text)
     self.assertIn('No verdict below 5 seeds', page.text)
     self.assertIn('between methods, over training seeds', page.text)
+
+  def test_idms_alone_are_compared_at_the_budget_of_the_agents(self):
+    results = with_idms_alone(make_results(), {
+        ('dt1_idm', 250): 500, ('alpt_blocked', 250): 125, ('dt1_idm', 25): 5000,
+        ('alpt_blocked', 25): 250})
+    page = self._write(results)[1]
+    self.assertIn('Here it needs 0.25 [0.25, 0.25] times the updates', page.text.replace('\n', ' '))
+    table = findings_maze_labels.table(results)
+    self.assertEqual(list(table), [('grid', 25), ('grid', 250)])
+    self.assertAlmostEqual(table['grid', 250]['alpt_blocked'].median, .9 * .9981 * 125)
+    # With 25 labels the target alone never gets there: its last step is a bound.
+    self.assertEqual(table['grid', 25]['dt1_idm'].updates[_TARGETS[0], 0], intervals.AtLeast(600.))
+    self.assertIn('> 600', page.text)
+    ratio = table['grid', 25]['alpt_blocked'].ratio.interval
+    self.assertEqual(ratio.relation, 'at most')
+    self.assertAlmostEqual(ratio.value, .9 * .9981 * 250 / 600)
+    updates = list(csv.DictReader(page.downloads['updates.csv'].decode().splitlines()))
+    self.assertEqual([row['num_labels'] for row in updates], ['25', '25', '250', '250'])
+    self.assertEqual(updates[0]['median_updates'], '')
+
+  def test_a_table_of_five_entries_stands_beside_the_idms(self):
+    results = with_idms_alone(make_results(), {('dt1_idm', 250): 500, ('alpt_blocked', 250): 125})
+    sentence = ('Nobody needs an IDM in these mazes: a table of 5 entries fitted to the same '
+                'labels is right in 98.0 %.')
+    self.assertIn(sentence, self._write(results)[1].text)
+    self.assertIn(sentence, report.summary_lines(results))
+    for floor in results['floors']:  # Of another number of labels than the methods have.
+      floor['num_labels'] = 1000
+    self.assertIn('a table of the five changes of an observation is right in 98.4 %',
+                  self._write(results)[1].text)
+
+  def test_a_level_at_step_zero_or_without_a_ceiling_is_left_out(self):
+    results = make_results()
+    _row(results, 'grid-alpt_blocked-target0-seed0', 0)['label_accuracy'] = .95
+    needed = findings_maze_labels.table(results)['grid', None]['alpt_blocked']
+    self.assertEqual((needed.num_left_out, needed.ratio.interval.n), (1, 3))
+    del results['mazes'][_TARGETS[1]]['anchors']['idm']['bayes']
+    needed = findings_maze_labels.table(results)['grid', None]['alpt_blocked']
+    self.assertEqual((needed.num_left_out, needed.ratio.interval.n), (1, 1))
+    self.assertLen(needed.updates, 2)
 
   def test_steps_are_compared_with_the_baseline_that_the_study_names(self):
     results = make_results()
@@ -136,13 +225,21 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('it has three seeds, these results have 2.', self._write(make_results())[1].text)
 
   def test_page_says_when_the_claim_does_not_hold(self):
-    results = make_results(observations=('xy',), num_seeds=3)
-    for row in results['rows']:  # ALPT-Blocked as slow as DT1, DT1-IDM as it was.
+    results = make_results(num_seeds=3)
+    for row in results['rows']:  # Labels of ALPT-Blocked rise as slowly as DT1 learns to play.
       if row['method'] == 'alpt_blocked':
-        row['argmax/success_500'] = row['step'] / 1000
+        row['label_accuracy'] = 9 * row['step'] / 4500
+      elif row['method'] == 'dt1_idm':
+        row['label_accuracy'] = min(1., row['step'] / 200)
     page = self._write(results)[1]
-    self.assertIn('Does not reproduce', page.text)
-    self.assertIn('2.50 [2.50, 2.50], 6 of 6 pairs: contradicted', page.text)
+    self.assertIn('Slower, against the paper', page.text)
+    self.assertIn('2.50 [2.50, 2.50] times', page.text)
+
+  def test_only_one_contrast_in_one_observation_is_judged(self):
+    found = findings_maze_labels.claims(make_results(('grid', 'xy'), num_seeds=3))
+    self.assertEqual([(f.observation, f.claim.method, f.verdict) for f in found], [
+        ('grid', 'alpt_blocked', 'reproduced'), ('grid', 'alpt_blocked_tunnel', 'exploratory'),
+        ('xy', 'alpt_blocked', 'exploratory'), ('xy', 'alpt_blocked_tunnel', 'exploratory')])
 
   def test_a_method_that_was_not_run_is_said_to_be_not_measured(self):
     results = make_results()
@@ -180,7 +277,7 @@ class ReportTest(parameterized.TestCase):
       run.update(status='running', rollout=None, seconds=None)
     page = self._write(results)[1]
     self.assertIn('running, without an evaluation', page.text)
-    self.assertIn('Undecided', page.text)
+    self.assertIn('Not measured: one of the two methods was not run.', page.text)
 
   def test_text_of_the_results_is_escaped(self):
     results = make_results(observations=('<b>grid</b>',))
@@ -228,13 +325,17 @@ class ReportTest(parameterized.TestCase):
     with open(path, 'rb') as file:
       self.assertEqual(file.read(8), b'\x89PNG\r\n\x1a\n')
 
-  def test_summary_fits_ten_lines_and_names_the_ratio(self):
+  def test_summary_names_updates_success_floors_and_the_ratio(self):
     lines = report.summary_lines(make_results(('grid', 'xy')))
-    self.assertLessEqual(len(lines), 10)
+    self.assertLessEqual(len(lines), 13)
     self.assertIn('40 of 40 runs done', lines[0])
-    self.assertIn('grid: success 1.000, SPL 1.000, labels 0.900', lines[3])
-    self.assertIn('grid: steps of ALPT-Blocked over DT1-IDM: 0.50 [0.50, 0.50] to 0.25, '
-                  '0.50 [0.50, 0.50] to 0.5: no verdict.', lines)
+    self.assertIn('grid: 180 updates, labels 1.000, success 1.000 and 1.000, SPL 1.000', lines[3])
+    self.assertIn('Success without learning: random policy 0.407 and 0.071, SPL 0.031; the data’s '
+                  'own policy 1.000 and 0.887, SPL 0.491.', lines)
+    self.assertIn('Labels without an IDM: majority 0.373, the past alone 0.625, table of the '
+                  'change 0.984, ceiling 0.998.', lines)
+    self.assertIn('grid: updates of ALPT-Blocked over DT1-IDM: 0.50 [0.50, 0.50]: no verdict below '
+                  '5 seeds.', lines)
 
 
 class FiguresTest(absltest.TestCase):
@@ -281,6 +382,12 @@ class ResultsFileTest(parameterized.TestCase):
       ('contradiction', lambda r: r['rows'][0].update(seed=7), r'rows\[0\]\.seed is 7; expected 0'),
       ('twice', lambda r: r['rows'].append(r['rows'][0]), r'repeats step 0'),
       ('ragged_walls', lambda r: r['mazes'][_SOURCE]['walls'][0].pop(), 'walls is not rectangular'),
+      ('part', lambda r: r['runs'][0].update(part='both', num_labels=5),
+       r"runs\[0\]\.part is 'both'; expected one of"),
+      ('no_part', lambda r: r['runs'][1].update(part='score', num_labels=5),
+       r'runs\[0\]\.part is missing'),
+      ('floor', lambda r: r.update(floors=[dict(observation='grid')]),
+       r'floors\[0\]\.target is missing'),
       ('status', lambda r: r['runs'][0].update(status='fine'), r"runs\[0\]\.status is 'fine'"))
   def test_a_bad_field_is_named(self, spoil, message):
     results = make_results()

@@ -1,5 +1,6 @@
 """The whole experiment at the tiny size, through the binaries, as `make maze` runs it."""
 
+import collections
 import html.parser
 import io
 import json
@@ -53,10 +54,25 @@ class ReproduceTest(absltest.TestCase):
     self.assertEqual({r['status'] for r in results['runs']}, {'done'})
     self.assertEqual({r['method'] for r in results['rows']},
                      {'dt1', 'dt1_idm', 'alpt_blocked', 'alpt_blocked_tunnel', 'oracle'})
-    for row in results['rows']:
+    agents = [row for row in results['rows'] if row['part'] == 'score']
+    for row in agents:
       self.assertIn(row['step'], (0, 3, 6))
       self.assertBetween(row['argmax/success_500'], 0, 1)
       self.assertEqual(row['label_accuracy'] is None, row['method'] in ('dt1', 'oracle'))
+    idms = [row for row in results['rows'] if row['part'] == 'labels']
+    self.assertCountEqual([(row['method'], row['step']) for row in idms], [
+        (method, step) for method in ('dt1_idm', 'alpt_blocked') for step in (0, 2, 4)])
+    for row in idms:
+      self.assertBetween(row['label_accuracy'], 0, 1)
+      self.assertNotIn('argmax/success_500', row)
+
+  def test_the_table_of_the_change_is_fitted_once_for_all_methods(self):
+    floor, = json.loads((self.workdir / 'results.json').read_text())['floors']
+    self.assertEqual((floor['num_labels'], floor['num_entries']), (50, 5))
+    # What remains are moves into walls.
+    self.assertGreater(floor['table'], .8)
+    self.assertGreater(floor['table'], floor['majority'] + .2)
+    self.assertIn('Nobody needs an IDM in these mazes: a table of 5 entries', self.first.stdout)
 
   def test_last_lines_say_what_was_found_and_what_to_open(self):
     lines = self.first.stdout.strip().splitlines()
@@ -72,10 +88,10 @@ class ReproduceTest(absltest.TestCase):
 
   def test_second_run_trains_nothing(self):
     logs = {p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}
-    self.assertLen(logs, 5)
+    self.assertLen(logs, 7)
     again = run('reproduce', self.workdir)
     self.assertEqual(again.returncode, 0, again.stderr)
-    self.assertIn('5 runs, 5 finished before', again.stdout)
+    self.assertIn('7 runs, 7 finished before', again.stdout)
     self.assertEqual({p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}, logs)
 
   def test_run_files_alone_make_the_results_again_and_train_nothing(self):
@@ -180,7 +196,7 @@ class ReproduceTest(absltest.TestCase):
         '6)', 'grid-oracle-seed0: eval/step_0000006.json is missing.'):
       self.assertIn(text, result.stdout)
     rows = {(row['method'], row['step']): row for row in json.loads(
-        (workdir / 'results.json').read_text())['rows']}
+        (workdir / 'results.json').read_text())['rows'] if row['part'] == 'score'}
     self.assertCountEqual([step for method, step in rows if method == 'alpt_blocked'], [0, 6])
     self.assertCountEqual([step for method, step in rows if method == 'oracle'], [0, 3])
     self.assertEqual([rows['dt1_idm', step]['label_accuracy'] is None for step in (0, 3, 6)],
@@ -259,11 +275,48 @@ class WorkersTest(absltest.TestCase):
 
 class PlanTest(absltest.TestCase):
 
-  def test_study_is_every_variant_with_every_observation_and_seed(self):
-    planned = [r.changes for r in reproduce.plan(maze.get_config('study'))]
-    self.assertLen(planned, 7 * 2 * 3)
-    self.assertEqual({(r['seed'], r['target']) for r in planned},
-                     {(i, f'maze-20-blocks:10-seed{i}') for i in range(3)})
+  def test_study_is_idms_with_every_budget_and_agents_with_one(self):
+    config = maze.get_config('study')
+    planned = reproduce.plan(config)
+    self.assertLen({run.name for run in planned}, len(planned))
+    found = collections.Counter()
+    for run in planned:
+      own = runs.run_config(config, run)
+      run_config.check_run(own)
+      self.assertEqual(own.target, f'maze-20-blocks:10-seed{own.seed}')
+      self.assertEqual(own.label_seed, own.seed)
+      self.assertEqual((own.train_dt, own.eval_every_steps, own.num_label_windows),
+                       (False, 20, 500) if run.part == 'labels' else (True, 200, 0))
+      found[run.part, run.variant, own.num_labels] += 1
+    with_idm = ('dt1_idm', 'alpt_blocked', 'alpt_blocked_tunnel')
+    self.assertEqual(found, {
+        ('labels', name, budget): 5 * 2 for name in with_idm for budget in (25, 50, 100, 250, 1000)
+    } | {('labels', 'alpt_two_blocked', 250): 5 * 2} | {
+        ('', name, 250): 5 * 2 for name in ('dt1', 'oracle', *with_idm)})
+    self.assertEqual({run.changes['seed'] for run in planned}, set(range(5)))
+    two, = {run.changes['sources'] for run in planned if run.variant == 'alpt_two_blocked'}
+    self.assertEqual(two, ('maze-20-blocks:10-seed100', 'maze-20-blocks:10-seed101'))
+
+  def test_targets_of_the_study_are_settings(self):
+    config = maze.get_config('study')
+    config.study.targets = tuple(map(maze.target, range(10, 15)))
+    self.assertEqual({run.changes['target'] for run in reproduce.plan(config)},
+                     set(map(maze.target, range(10, 15))))
+
+  def test_idms_alone_have_the_labels_of_agents_and_more(self):
+    config = maze.get_config('desk')
+    config.num_labels, config.study.labels.budgets = 100, (50,)
+    self.assertEqual({run.changes['num_labels'] for run in reproduce.plan(config)
+                      if run.part == 'labels'}, {50, 100})
+    config.study.labels.variants = {}
+    self.assertLen(reproduce.plan(config), 5)
+
+  def test_idms_alone_have_no_place_in_a_study_of_budgets(self):
+    config = maze.get_config('desk')
+    with config.unlocked():
+      config.study.budgets = (50, 250)
+    with self.assertRaisesRegex(ValueError, r'study.budgets is \(50, 250\), and study.labels is'):
+      reproduce.plan(config)
 
   def test_mode_of_a_study_is_for_the_runs_in_which_an_idm_labels(self):
     config = maze.get_config('study')
@@ -273,7 +326,7 @@ class PlanTest(absltest.TestCase):
       own = runs.run_config(config, planned)
       run_config.check_run(own)
       modes.setdefault(own.pseudo_labels.mode, set()).add(own.method)
-    self.assertEqual(modes['soft'], {'alpt', 'alpt_idm_only', 'dt1_idm'})
+    self.assertEqual(modes['soft'], {'alpt', 'dt1_idm'})
     self.assertEqual(modes['hard'], {'dt1', 'oracle'})
 
   def test_mode_of_a_variant_in_which_no_idm_labels_is_a_mistake(self):
@@ -314,7 +367,7 @@ class PlanTest(absltest.TestCase):
   def test_seeds_without_targets_are_refused(self):
     config = maze.get_config('study')
     config.study.seeds = (0, 1)
-    with self.assertRaisesRegex(ValueError, 'study.seeds has 2 entries, study.targets 3'):
+    with self.assertRaisesRegex(ValueError, 'study.seeds has 2 entries, study.targets 5'):
       reproduce.plan(config)
 
   def test_what_would_give_two_runs_one_name_is_refused(self):
@@ -322,13 +375,13 @@ class PlanTest(absltest.TestCase):
     config.study.seeds = (0, 0, 1)
     with self.assertRaisesRegex(ValueError, r'study.seeds is \(0, 0, 1\), with 0 more than once'):
       reproduce.plan(config)
-    config.study.seeds, config.study.observations = (0, 1, 2), ('grid', 'grid')
+    config.study.seeds, config.study.observations = tuple(range(5)), ('grid', 'grid')
     with self.assertRaisesRegex(ValueError, "study.observations is .* with 'grid' more than once"):
       reproduce.plan(config)
 
   def test_one_target_may_have_several_seeds(self):
     config = maze.get_config('study')
-    config.study.targets = 3 * (maze.target(0),)
+    config.study.targets = 5 * (maze.target(0),)
     planned = reproduce.plan(config)
     self.assertLen({run.name for run in planned}, len(planned))
 

@@ -12,8 +12,9 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import ceiling, domains, label_quality, run_floors, train
+from alpt_jax import blindness, ceiling, domains, label_quality, run_floors, train
 from alpt_jax.data import labels, records
+from experiments import collect
 from tests import atari_runs, maze_data
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -104,6 +105,26 @@ class MazeFloorsTest(absltest.TestCase):
                         choice._replace(windows=choice.windows[:-1], budget=choice.budget - 5))
     with self.assertRaisesRegex(ValueError, 'has other labels than'):
       run_floors.measure(self.root / 'run', causal=other.workdir)
+
+  def test_another_recording_must_be_another(self):
+    with self.assertRaisesRegex(ValueError, 'that the run was trained on; expected another'):
+      run_floors.measure(self.root / 'run', held_out_dir=self.config.data_dir)
+
+  def test_agent_is_measured_on_another_recording(self):
+    other = maze_data.config(self.root / 'run')
+    other.data_dir = self.enterContext(tempfile.TemporaryDirectory())
+    other.collect.update(seed=1, epsilon=1., num_episodes=20)  # Some walks are long.
+    collect.main(other)
+    found = run_floors.measure(self.root / 'run', held_out_dir=other.data_dir)['agent']
+    self.assertIs(found['is_held_out'], True)
+    self.assertGreater(found['num_windows'], 0)
+    self.assertAlmostEqual(found['rise']['value'], found['exchanged_loss'] - found['loss'])
+
+  def test_no_episode_is_held_out_of_an_oracle(self):
+    trained = mock.Mock()
+    trained.config = maze_data.config(self.root / 'run', method='oracle')
+    numbers, is_held_out = blindness.held_out(trained, self.truth, self.root / 'run')
+    self.assertEqual((len(numbers), is_held_out), (self.truth.num_episodes, False))
 
   def test_program_writes_the_file(self):
     run = self._copy()

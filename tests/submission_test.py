@@ -303,6 +303,7 @@ class ReproduceTest(absltest.TestCase):
     (self.repository.path / 'experiments' / 'configs' / 'two.py').write_text(
         'from experiments.configs import paper\n\n\ndef get_config():\n'
         "  config = paper.get_config('figure=5,preset=tiny')\n"
+        '  del config.study.labels\n'
         "  for name in ('dt1_idm', 'alpt_blocked_tunnel', 'oracle'):\n"
         '    del config.study.variants[name]\n'
         '  return config\n')

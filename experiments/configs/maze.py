@@ -4,11 +4,11 @@ python -m experiments.train --config=experiments/configs/maze.py:desk --config.m
 python -m experiments.reproduce --config=experiments/configs/maze.py:study   # Figure 5(b), whole.
 
 The argument is a preset:
-  desk   2 cores: one target, one seed, `grid` observations; minutes. The default.
-  study  as desk, but both observations, three seeds, each with a target maze of its own, and two
-         variants more.
+  desk   2 cores: one target, one seed, `grid` observations; four minutes. The default.
+  study  as desk, but both observations, five seeds, each with a target maze of its own, more
+         numbers of labels, and a control: a second blocked source instead of the tunneled one.
   trust  ALPT with every way to trust the IDM's labels (`pseudo_labels`), three seeds.
-  budget as study, but `grid` only: how many labels are enough? Half an hour on one core.
+  budget agents with 50 to 5,000 labels, three seeds, `grid` only.
   paper  the values of Table 3, for an accelerator; what differs: experiments/PAPER.md.
   tiny   seconds; for tests.
 """
@@ -16,12 +16,22 @@ The argument is a preset:
 import ml_collections
 
 BLOCKED_SOURCE = 'maze-20-blocks:10-seed100'
+SECOND_BLOCKED_SOURCE = 'maze-20-blocks:10-seed101'
 TUNNELED_SOURCE = 'maze-20-tunnel-seed100'
 
 
 def target(seed):
   """The target maze that goes with a seed."""
   return f'maze-20-blocks:10-seed{seed}'
+
+
+def _with_idm():
+  """The variants that have an IDM."""
+  return dict(
+      dt1_idm=dict(label='DT1-IDM', method='dt1_idm', sources=()),
+      alpt_blocked=dict(label='ALPT-Blocked', method='alpt', sources=(BLOCKED_SOURCE,)),
+      alpt_blocked_tunnel=dict(label='ALPT-Blocked+Tunneled', method='alpt',
+                               sources=(BLOCKED_SOURCE, TUNNELED_SOURCE)))
 
 
 def get_config(preset=''):
@@ -86,8 +96,8 @@ def get_config(preset=''):
       tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 64  # Windows the DT trains on in a step. Table 3: 256.
   config.idm_batch_size = 128  # Windows the IDM trains on. Table 3: 256.
-  config.num_steps = 1000
-  config.eval_every_steps = 100
+  config.num_steps = 600
+  config.eval_every_steps = 200
   config.checkpoint_every_steps = 250
   config.log_every_steps = 50
   config.num_label_windows = 0  # Of the target, that the IDM labels at evaluations; 0: all.
@@ -110,20 +120,21 @@ def get_config(preset=''):
       init_timeout_seconds=300, heartbeat_timeout_seconds=100,
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
 
-  # The experiment: every variant with every observation and seed. Seed i has target i.
+  # The experiment, with every observation and seed; seed i has target i. Two parts: IDMs alone,
+  # whose labels are scored often, and agents, which take a second to evaluate.
   config.study = dict(
       registration='',  # Its file, see experiments/registration.py; '': not registered.
       results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
-      variants=dict(
+      labels=dict(
+          variants=_with_idm(),
+          budgets=(),  # Numbers of labels beside `num_labels`; a variant's own `budgets` win.
+          num_steps=1000,
+          eval_every_steps=20,
+          num_label_windows=500),  # At an evaluation; standard error at 0.9: 0.006.
+      variants=dict(  # Agents, with `num_labels`.
           dt1=dict(label='DT1', method='dt1', sources=()),
-          dt1_idm=dict(label='DT1-IDM', method='dt1_idm', sources=()),
-          alpt_blocked=dict(
-              label='ALPT-Blocked', method='alpt', sources=(BLOCKED_SOURCE,)),
-          alpt_blocked_tunnel=dict(
-              label='ALPT-Blocked+Tunneled', method='alpt',
-              sources=(BLOCKED_SOURCE, TUNNELED_SOURCE)),
           oracle=dict(label='Oracle labels', method='oracle', sources=()),
-      ),
+          **_with_idm()),
       observations=('grid',),
       seeds=(0,),
       targets=(target(0),),
@@ -132,7 +143,7 @@ def get_config(preset=''):
       # evaluation; and from the start of a process to its first update.
       rates=dict(source='one core of an Intel Xeon, with a second run on the other', start=20.,
                  evaluation=1., joint=dict(both=.07, idm=.04, dt=.03)),
-      thresholds=(.5, .75, .9),  # Of success, for "steps to reach".
+      thresholds=(.5, .75, .9),  # Of success, for "steps to reach"; exploratory.
   )
   _PRESETS[preset](config)
   return config
@@ -144,19 +155,19 @@ def _desk(config):
 
 def _study(config):
   config.workdir = 'runs/maze_study'
-  # Not in Figure 5: says whether it is the labels or the DT's share of the target that matters.
-  config.study.variants.idm_only_blocked = dict(
-      label='ALPT-Blocked, DT on target', method='alpt_idm_only', sources=(BLOCKED_SOURCE,))
-  config.study.variants.idm_only_blocked_tunnel = dict(
-      label='ALPT-Blocked+Tunneled, DT on target', method='alpt_idm_only',
-      sources=(BLOCKED_SOURCE, TUNNELED_SOURCE))
-  config.study.update(observations=('grid', 'xy'), seeds=(0, 1, 2),
-                      targets=(target(0), target(1), target(2)))
+  config.study.update(observations=('grid', 'xy'), seeds=tuple(range(5)),
+                      targets=tuple(map(target, range(5))))
+  config.study.labels.budgets = (25, 50, 100, 250, 1000)
+  # Is it that sources differ, or that there are two of them?
+  config.study.labels.variants.alpt_two_blocked = dict(
+      label='ALPT-Two blocked', method='alpt', budgets=(250,),
+      sources=(BLOCKED_SOURCE, SECOND_BLOCKED_SOURCE))
 
 
 def _trust(config):
   config.workdir = 'runs/maze_trust'
-  config.num_steps = 600  # While labels are wrong often enough to matter.
+  del config.study.labels  # Agents only; the labels of their IDMs are scored, too.
+  config.num_steps, config.eval_every_steps = 600, 100  # While labels are often wrong.
   # 4.66 is the mean of what experiments.audit fits to the runs with hard labels: 2.64, 5.33, 6.02.
   # It knows labels for that which ALPT is not given: an upper bound.
   modes = dict(soft=('Soft', {}), sampled=('Sampled', {}), weighted=('Weighted', {}),
@@ -174,7 +185,8 @@ def _trust(config):
 
 def _budget(config):
   config.workdir = 'runs/maze_budget'
-  # Less than desk, for many runs: half the windows of the DT, a tenth fewer updates.
+  del config.study.labels
+  # For many runs: half the windows of the DT.
   config.batch_size, config.num_steps, config.eval_every_steps = 32, 900, 450
   config.study.update(seeds=(0, 1, 2), targets=(target(0), target(1), target(2)))
   # With and without a source; the oracle, which labels are nothing to, once.
@@ -195,6 +207,7 @@ def _paper(config):  # Table 3; the number of steps is not stated.
   config.sampling.labelled_share = .001
   config.eval_every_steps = 1000
   config.checkpoint_every_steps = 5000
+  config.study.labels.update(num_steps=50_000, eval_every_steps=500, num_label_windows=2000)
   config.study.update(observations=('grid', 'xy'), seeds=(0, 1, 2),
                       targets=(target(0), target(1), target(2)))
 
@@ -211,6 +224,9 @@ def _tiny(config):
   config.batch_size = config.idm_batch_size = 12
   config.num_steps, config.eval_every_steps = 6, 3
   config.checkpoint_every_steps, config.log_every_steps = 2, 2
+  config.study.labels.update(num_steps=4, eval_every_steps=2, num_label_windows=20)
+  config.study.labels.variants.alpt_blocked.sources = (source,)
+  del config.study.labels.variants.alpt_blocked_tunnel
   config.study.variants.alpt_blocked.sources = (source,)
   config.study.variants.alpt_blocked_tunnel.sources = (source, tunnel)
   config.study.targets = (config.target,)
