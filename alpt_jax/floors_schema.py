@@ -8,6 +8,7 @@ it without what belongs to other runs:
           random_draws and ceiling (expected, realised)
   agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows}
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
+  checkpoints  absent, or a list of at most one: the recording's best, {mean_score}
 
 A mean is {value, low, high, num_transitions, num_episodes}; what is unknown is {unknown: why}.
 """
@@ -48,6 +49,11 @@ def check(floors, where):
       fields.check(entry, {'unknown': str}, place)
     else:
       check_one(entry, place)
+  checkpoints = floors.get('checkpoints', [])
+  if not isinstance(checkpoints, list):
+    fields.fail(f'{where}.checkpoints', fields.shown(checkpoints), 'a list')
+  for i, checkpoint in enumerate(checkpoints):
+    fields.check(checkpoint, {'mean_score': numbers.Real}, f'{where}.checkpoints[{i}]')
 
 
 def _check_labels(labels, where):

@@ -6,6 +6,7 @@ from `findings_floors`.
 """
 
 import math
+from typing import NamedTuple
 
 from alpt_jax import findings_atari, findings_floors, report_page
 from alpt_jax.measures import blindness, floors, intervals, verdicts
@@ -100,51 +101,65 @@ def _over(rows):
   return text
 
 
-def _label_tables(results):
-  parts = []
+class Table(NamedTuple):
+  """A table of texts: a title, a header, rows of cells, and what its intervals are over."""
+  title: str
+  header: tuple[str, ...]
+  rows: list[list[str]]
+  caption: str
+
+
+def label_tables(results):
+  """A `Table` for each setting of the IDMs alone whose runs have floors, in a list."""
+  found = []
   for setting in findings_atari.settings(results, findings_atari.LABELS):
     rows = findings_floors.label_rows(results, setting)
     if rows:
-      title = f'{setting.target}: label accuracy at {setting.num_labels:,} labels'
-      parts += [f'<h3>{_e(title)}</h3>', report_page.table(
-          LABEL_HEADER, [list(map(_e, label_cells(row))) for row in rows], _over(rows))]
-  if parts:
-    parts.insert(0, (
-        '<p>The share of hidden actions that labels get right, at the last evaluation. '
-        '<i>Floors</i> need no inverse dynamics: the most frequent action, a linear map of the change between '
-        'two images, both of the same labels, and the same network when it sees the past only. '
-        'The <i>ceiling</i>: all actions tried in the emulator, and the likeliest named. <i>Of the '
-        'way</i>: (accuracy − highest floor) / (ceiling − highest floor). On steps whose action '
-        'was drawn at random, no habit of the player helps to guess it. Labels of which more '
-        f'than {floors.CONSTANT_SHARE:g} are one action are constant, and nothing else is computed '
-        f'from them. Fewer than {verdicts.FEWEST_SEEDS} seeds give no verdict.</p>'))
-  return parts
+      found.append(Table(f'{setting.target}: label accuracy at {setting.num_labels:,} labels',
+                         LABEL_HEADER, list(map(label_cells, rows)), _over(rows)))
+  return found
 
 
-def _agent_tables(results):
-  parts = []
+def agent_tables(results):
+  """A `Table` for each setting of agents whose runs have floors, in a list."""
+  found = []
   for setting in findings_atari.settings(results, findings_atari.SCORE):
     rows = findings_floors.agent_rows(results, setting)
     if rows:
-      title = f'{setting.target}: agents with {setting.num_labels:,} labels'
       is_one = all(row.score.low is None for row in rows)
-      caption = 's.e.: standard error over the games of one run.' if is_one else (
-          intervals.caption(intervals.SEEDS))
-      parts += [f'<h3>{_e(title)}</h3>', report_page.table(
-          AGENT_HEADER, [list(map(_e, agent_cells(row))) for row in rows], caption)]
-  if parts:
-    parts.insert(0, (
-        '<p>Scores beside those of agents that look at nothing, played by the same evaluator: at '
-        'random, one action only, a Markov chain of the recording’s actions, and its rate of '
-        'repeating the last one. An agent is <i>blind</i> if exchanging the images of a window '
-        'for those of another one of the same episode raises its loss on held-out actions by '
-        f'less than {blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes.</p>'))
-  return parts
+      found.append(Table(
+          f'{setting.target}: agents with {setting.num_labels:,} labels', AGENT_HEADER,
+          list(map(agent_cells, rows)), 's.e.: standard error over the games of one run.' if is_one
+          else intervals.caption(intervals.SEEDS)))
+  return found
+
+
+_ABOUT_LABELS = (
+    '<p>The share of hidden actions that labels get right, at the last evaluation. <i>Floors</i> '
+    'need no inverse dynamics: the most frequent action, a linear map of the change between two '
+    'images, both of the same labels, and the same network when it sees the past only. The '
+    '<i>ceiling</i>: all actions tried in the emulator, and the likeliest named. <i>Of the '
+    'way</i>: (accuracy − highest floor) / (ceiling − highest floor). On steps whose action was '
+    'drawn at random, no habit of the player helps to guess it. Labels of which more than '
+    f'{floors.CONSTANT_SHARE:g} are one action are constant, and nothing else is computed from '
+    f'them. Fewer than {verdicts.FEWEST_SEEDS} seeds give no verdict.</p>')
+_ABOUT_AGENTS = (
+    '<p>Scores beside those of agents that look at nothing, played by the same evaluator: at '
+    'random, one action only, a Markov chain of the recording’s actions, and its rate of repeating '
+    'the last one. An agent is <i>blind</i> if exchanging the images of a window for those of '
+    'another one of the same episode raises its loss on held-out actions by less than '
+    f'{blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes.</p>')
 
 
 def section(results):
-  """Both tables, HTML."""
-  parts = _label_tables(results) + _agent_tables(results)
+  """Both kinds of tables, HTML."""
+  parts = []
+  for about, tables in ((_ABOUT_LABELS, label_tables(results)),
+                        (_ABOUT_AGENTS, agent_tables(results))):
+    parts += [about] if tables else []
+    for title, header, rows, caption in tables:
+      parts += [f'<h3>{_e(title)}</h3>', report_page.table(
+          header, [list(map(_e, row)) for row in rows], caption)]
   return '\n'.join(parts or ['<p>Not measured in this experiment.</p>'])
 
 

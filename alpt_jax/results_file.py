@@ -3,9 +3,9 @@
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
 missing (absent, null or NaN). A run of a game may have `floors` (see `floors_schema.py`). There may
-be `labellings` (see `labellings.py`) and, of games, `episodes` to watch; of mazes, `floors` of label
-accuracy. In a study of `budgets`, numbers of labels, runs differ by `num_labels`, too; those of
-mazes with a `part` differ by both. Files of mazes from before there were parts have agents only.
+be `labellings` (see `labellings.py`) and, of games, `episodes` to watch; of mazes, `floors` of
+label accuracy. In a study of `budgets`, numbers of labels, runs differ by `num_labels`, too; those
+of mazes with a `part` differ by both. Files of mazes from before there were parts have agents only.
 """
 
 import base64

@@ -131,7 +131,8 @@ def of_run(config, run):
 
   Returns:
     The `labels`, `agent` and `scores` of `run_floors.measure`, without what belongs to other runs
-    (`causal`, `above_floor`); None if it is not done, is a pretraining, or none is to be measured.
+    (`causal`, `above_floor`), and of agents `checkpoints`, see `floors_schema`; None if it is not
+    done, is a pretraining, or nothing is to be measured.
   """
   settings = config.study.get('floors')
   own = runs.run_config(config, run)
@@ -148,7 +149,19 @@ def of_run(config, run):
     whole_files.write_json(path, kept)
   labels = kept['labels'] and {name: value for name, value in kept['labels'].items()
                                if name not in ('causal', 'above_floor')}
-  return _rounded({'labels': labels, 'agent': kept['agent'], 'scores': kept['scores']})
+  found = {'labels': labels, 'agent': kept['agent'], 'scores': kept['scores']}
+  if kept['scores']:
+    found['checkpoints'] = _best_checkpoint(own)
+  return _rounded(found)
+
+
+def _best_checkpoint(own):
+  """The checkpoint of the target's recording with the highest score, in a list; [] if unknown."""
+  directory, *_ = domains.of(own).directories(own, own.target)
+  scored = [checkpoint for checkpoint in (rlds.read_card(directory) or {}).get('checkpoints', [])
+            if checkpoint.get('mean_score') is not None]
+  best = max(scored, key=lambda checkpoint: checkpoint['mean_score'], default=None)
+  return [{'mean_score': best['mean_score']}] if best else []
 
 
 def _key(own):
@@ -164,4 +177,6 @@ def _key(own):
 def _rounded(tree):
   if isinstance(tree, dict):
     return {key: _rounded(value) for key, value in tree.items()}
+  if isinstance(tree, list):
+    return list(map(_rounded, tree))
   return float(f'{tree:.{_DIGITS}g}') if isinstance(tree, float) else tree
