@@ -22,6 +22,8 @@ The dict, format 1, which `experiments.floors` writes to floors.json. A mean is 
               the run's protocol: see `score_floors.in_short`; or unknown
 """
 
+import functools
+
 import numpy as np
 
 from alpt_jax import (
@@ -152,7 +154,8 @@ def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
   Returns:
     A mean as a dict, or {'unknown': why}.
   """
-  marks = _random_draws(domains.of(config).directories(config, name))
+  domain = domains.of(config)
+  marks = _random_draws(tuple(domain.directories(config, name)), domain.digest(config, name))
   is_random = None if marks is None else np.array(
       [marks[e][t] for e, t in zip(episode, timestep, strict=True)], bool)
   try:
@@ -161,8 +164,15 @@ def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
     return {'unknown': str(error)}
 
 
-def _random_draws(directories):
-  """List of [L] bool, one for each episode, see `records.random_draws`; None without marks."""
+@functools.lru_cache(maxsize=4)  # The runs of a study ask for the same, and reading takes long.
+def _random_draws(directories, digest):
+  """List of [L] bool, one for each episode, see `records.random_draws`; None without marks.
+
+  Args:
+    directories: tuple of dataset directories.
+    digest: of their content, so that other data is read anew.
+  """
+  del digest
   if any(rlds.RANDOM not in rlds.open_builder(d).info.features['steps'].feature
          for d in directories):
     return None
