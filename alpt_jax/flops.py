@@ -43,23 +43,21 @@ def _embed(network, num_observations):
   spec = network.spec
   tokenizer = tokens.make_tokenizer(
       spec, d_model=network.d_model, patch_size=network.patch_size, kind=network.tokenizer_kind,
-      vector_bins=network.vector_bins, change_tokens=network.change_tokens)
+      vector_bins=network.vector_bins, change_tokens=network.change_tokens,
+      places=getattr(network, 'places', True))  # A DT has no such choice.
   observations = jnp.zeros((1, 1, *spec.observation_shape))
   params = jax.eval_shape(tokenizer.init, jax.random.key(0), observations)['params']
   sizes = {path[0]: leaf.size for path, leaf in traverse_util.flatten_dict(params).items()
            if path[-1] == 'kernel'}
-  places = dict.fromkeys(sizes, num_tokens(network))  # Where each kernel is multiplied.
+  times = dict.fromkeys(sizes, num_tokens(network))  # A frame, that each kernel is multiplied.
   later = []
   if network.tokenizer_kind == 'conv':
     later = [f'conv_{i}' for i in range(len(tokens.CONV_LAYERS))]
     for names, size in zip([('embed', 'changes'), *((name,) for name in later)],
                            tokens.conv_sizes(*spec.observation_shape[:2]), strict=True):
-      places |= dict.fromkeys(names, math.prod(size))
+      times |= dict.fromkeys(names, math.prod(size))
     later.append('flat')
-  elif 'moves' in places:
-    height, width = spec.observation_shape[:2]
-    later, places['moves'] = ['changes'], (height + 2) * (width + 2)
-  work = {name: num_observations * size * places[name] for name, size in sizes.items()}
+  work = {name: num_observations * size * times[name] for name, size in sizes.items()}
   in_body = sum(work.pop(name) for name in later)
   return Work(sum(work.values()), in_body)
 

@@ -73,15 +73,15 @@ def make_networks(config, spec):
                      f'{COMPUTE_DTYPES}.')
   shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
                 d_model=model.d_model, patch_size=model.patch_size,
-                change_tokens=model.change_tokens, dtype=jnp.dtype(model.compute_dtype))
+                vector_bins=model.vector_bins, change_tokens=model.change_tokens,
+                dtype=jnp.dtype(model.compute_dtype))
   return alpt.Networks(
       idm=models.InverseDynamicsModel(
           dropout=model.idm_dropout, tokenizer_kind=model.idm_tokenizer,
-          is_causal=model.idm_is_causal, vector_bins=model.idm_vector_bins, **shared),
+          is_causal=model.idm_is_causal, places=model.idm_places, **shared),
       dt=models.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          tokenizer_kind=model.dt_tokenizer, vector_bins=model.vector_bins,
-          predict_rewards=config.reward_weight > 0, **shared))
+          tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0, **shared))
 
 
 def microbatch(config, spec, mesh):

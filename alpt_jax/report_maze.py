@@ -97,7 +97,7 @@ def _found(results):
       '<div class="grid">' + '\n'.join(cards) + '</div>')
 
 
-def _labels(results):
+def _updates(results):
   return report_maze_labels.section(results, _styles(results))
 
 
@@ -308,7 +308,7 @@ SECTIONS = {  # Id: title, content.
     'found': ('What was found', _found),
     'run': ('What was run', lambda results: report_page.what_was_run(results, 'target mazes')),
     'mazes': ('Mazes', _mazes),
-    'labels': ('Updates to good labels', _labels),
+    'updates': ('Updates to good labels', _updates),
     'agents': ('Agents against DT1 and random', _agents),
     'curves': ('Learning curves of agents', _curves),
     'final': ('Final metrics', _final),

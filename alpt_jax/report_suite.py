@@ -68,7 +68,7 @@ def _figure(part):
   return '\n'.join(lines)
 
 
-_OPEN = ('curves', 'scores', 'aggregates', 'final')
+_OPEN = ('updates', 'agents', 'curves', 'scores', 'aggregates', 'final')
 
 
 def page(parts):

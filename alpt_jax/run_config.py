@@ -19,7 +19,7 @@ NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
             'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
             'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
             'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
-            'evaluation.sharpened_temperature': 0.}
+            'evaluation.sharpened_temperature': 0., 'model.idm_places': True}
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -27,8 +27,8 @@ _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_step
                'sharding.fsdp', 'sharding.accumulate',
                'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
                'distributed.hang_timeout_seconds')
-_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins',
-               'model.idm_vector_bins', 'model.patch_size', 'sharding.microbatch')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size',
+               'sharding.microbatch')
 _NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimizer.warmup_steps',
             'optimizer.weight_decay', 'optimizer.max_grad_norm', 'optimizer.tokenizer_scale',
             'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
@@ -129,9 +129,6 @@ def upgrade(content):
     for group in groups:
       tree = tree.setdefault(group, {})
     tree.setdefault(name, value)
-  model = content['model']
-  if 'vector_bins' in model:  # Once there was one number for both networks.
-    model.setdefault('idm_vector_bins', model['vector_bins'])
   return renamed
 
 

@@ -55,14 +55,13 @@ class FlopsTest(parameterized.TestCase):
     self.assertEqual(flops.idm(idm, window=1), (2 * embed, 2 * later + body))
     self.assertEqual(flops.dt(dt).embed, embed)
 
-  def test_changes_of_grids_by_hand(self):
+  def test_grids_without_places_by_hand(self):
     spec = dataclasses.replace(SPEC, observation_kind='grid', observation_shape=(5, 4, 3))
-    (embed, body), (_, plain) = (flops.idm(networks(
-        spec, num_layers=1, num_heads=1, d_model=2, change_tokens=changes).idm, window=1)
-                                 for changes in (True, False))
-    # Cells, rows and columns, and the convolution in every cell and around the edges.
-    self.assertEqual(embed, 2 * ((20 + 5 + 4) * 3 * 2 + 7 * 6 * 9 * 6 * 16))
-    self.assertEqual(body - plain, 2 * 16 * 2)
+    sizes = dict(num_layers=1, num_heads=1, d_model=2, change_tokens=True)
+    idm = models.InverseDynamicsModel(spec, **sizes)
+    # Cells, rows and columns, or a row and a column of each plane; and as much of changes.
+    self.assertEqual(flops.idm(idm, window=1).embed, 2 * ((20 + 5 + 4) * 3 + 6) * 2)
+    self.assertEqual(flops.idm(idm.clone(places=False), window=1).embed, 2 * (6 + 6) * 2)
 
   def test_q_network_by_hand(self):
     network = q_network.QNetwork(SPEC, num_quantiles=5, stack=2, hidden=7)

@@ -401,8 +401,7 @@ class BadInputTest(parameterized.TestCase):
       ('optimizer', 'tokenizer_scale', -1.), ('optimizer', 'final_fraction', 1.5),
       ('optimizer', 'final_fraction', float('nan')),
       ('model', 'dt_dropout', 1.5), ('model', 'idm_dropout', float('nan')),
-      ('model', 'vector_bins', -1), ('model', 'idm_vector_bins', -2),
-      ('sampling', 'num_threads', 0),
+      ('model', 'vector_bins', -1), ('sampling', 'num_threads', 0),
       ('sampling', 'labelled_share', 1.), ('sampling', 'labelled_share', float('nan')),
       ('sharding', 'accumulate', 0), ('sharding', 'microbatch', -1),
       ('pseudo_labels', 'temperature', -1.), ('pseudo_labels', 'threshold', 1.5))

@@ -40,11 +40,11 @@ class DTLogits(NamedTuple):
   rewards: jax.Array | None
 
 
-def _make_tokenizer(network):
+def _make_tokenizer(network, **options):
   return tokens.make_tokenizer(
       network.spec, d_model=network.d_model, patch_size=network.patch_size,
       kind=network.tokenizer_kind, vector_bins=network.vector_bins,
-      change_tokens=network.change_tokens, dtype=network.dtype, name='tokenizer')
+      change_tokens=network.change_tokens, dtype=network.dtype, name='tokenizer', **options)
 
 
 class InverseDynamicsModel(nn.Module):
@@ -58,6 +58,7 @@ class InverseDynamicsModel(nn.Module):
     change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
     tokenizer_kind: one of `tokens.TOKENIZERS`.
     dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
+    places: False for a model that learns few windows not by heart; see `tokens.make_tokenizer`.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.
   """
@@ -71,10 +72,11 @@ class InverseDynamicsModel(nn.Module):
   change_tokens: bool = False
   tokenizer_kind: str = 'patch'
   dtype: jnp.dtype = jnp.float32
+  places: bool = True
   is_causal: bool = False
 
   def setup(self):
-    self.tokenizer = _make_tokenizer(self)
+    self.tokenizer = _make_tokenizer(self, places=self.places)
 
   def tokenize(self, observations, before):
     """Embeds frames, each by itself, for windows that share them.

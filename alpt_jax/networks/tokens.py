@@ -19,7 +19,6 @@ TOKENIZERS = ('patch', 'conv')
 # Of `ConvTokenizer`: side of a patch and its features; then features, size and stride.
 CONV_PATCH = 4, 32
 CONV_LAYERS = (64, 3, 2), (64, 2, 2)
-GRID_MOVES = 16  # Features of the convolution of `GridTokenizer`.
 _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 # An input with a single one in it becomes a vector of norm 1, however long the input is.
 _PER_CELL_INIT = nn.initializers.variance_scaling(1., 'fan_out', 'truncated_normal')
@@ -236,17 +235,17 @@ class GridTokenizer(_Tokenizer):
   one place helps along its row and column. Every plane is scaled to unit norm first: otherwise the
   hundred walls, the same in every frame of a maze, drown the one cell that moves.
 
-  A change is embedded without its place: what appeared and what vanished, planes each, pass a
-  convolution of 3 x 3 and ReLU, and the sum over all places, those across the edges too, one linear
-  map. What moved by a cell has the same embedding everywhere, so that a few labelled moves tell of
-  all. (Of the difference alone, a move and its opposite have equal sums.)
+  A change is embedded by a linear map of how far the ones of each plane have moved, all together,
+  down and to the right: the same everywhere.
 
   Attributes:
     d_model: D.
     change_tokens: embed changes as well.
+    places: embed every cell; else only the centre of each plane, by a linear map.
   """
   d_model: int
   change_tokens: bool = False
+  places: bool = True
 
   @nn.compact
   def parts(self, observations, before):
@@ -254,23 +253,31 @@ class GridTokenizer(_Tokenizer):
     chex.assert_rank(observations, 5)
     b, t = observations.shape[:2]
     planes = observations.astype(jnp.float32)
-    norm = jnp.sqrt(jnp.maximum(jnp.sum(planes, axis=(2, 3), keepdims=True), 1.))
-    planes /= norm
-    parts = [planes, jnp.sum(planes, axis=3), jnp.sum(planes, axis=2)]
-    x_BTD = sum(
-        transformer.Dense(self.d_model, use_bias=name == 'cell', kernel_init=_PER_CELL_INIT,
-                          name=name)(part.reshape(b, t, -1))
-        for name, part in zip(['cell', 'row', 'column'], parts, strict=True))
+    if self.places:
+      norm = jnp.sqrt(jnp.maximum(jnp.sum(planes, axis=(2, 3), keepdims=True), 1.))
+      unit = planes / norm
+      named = {'cell': unit, 'row': jnp.sum(unit, axis=3), 'column': jnp.sum(unit, axis=2)}
+      x_BTD = sum(
+          transformer.Dense(self.d_model, use_bias=name == 'cell', kernel_init=_PER_CELL_INIT,
+                            name=name)(part.reshape(b, t, -1))
+          for name, part in named.items())
+    else:
+      count = jnp.maximum(jnp.sum(planes, axis=(2, 3)), 1.)
+      x_BTD = transformer.Dense(self.d_model, name='centre')(
+          _coordinates(planes) / jnp.concatenate([count, count], axis=-1))
     if not self.change_tokens:
       return x_BTD[:, :, None]
-    difference = observations.astype(jnp.float32) - before.astype(jnp.float32)
-    changed = jnp.concatenate([jax.nn.relu(difference), jax.nn.relu(-difference)], axis=-1)
-    padded = jnp.pad(changed.reshape(b * t, *changed.shape[2:]), ((0, 0), (2, 2), (2, 2), (0, 0)))
-    moves_NHWF = jax.nn.relu(transformer.Dense(GRID_MOVES, use_bias=False, name='moves')(
-        _unfold(padded, 3, 1)))
-    changes_ND = transformer.Dense(self.d_model, use_bias=False, name='changes')(
-        jnp.sum(moves_NHWF, axis=(1, 2)))
-    return jnp.stack([x_BTD, changes_ND.reshape(x_BTD.shape)], axis=2)[:, :, :, None]
+    changes_BTD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
+        _coordinates(planes - before.astype(jnp.float32)))
+    return jnp.stack([x_BTD, changes_BTD], axis=2)[:, :, :, None]
+
+
+def _coordinates(planes):
+  """Sums of row and column, both in [-1, 1], over planes [B, T, H, W, C]: [B, T, 2 C]."""
+  height, width = planes.shape[2:4]
+  rows = jnp.sum(planes, axis=3) * jnp.linspace(-1., 1., height)[None, None, :, None]
+  columns = jnp.sum(planes, axis=2) * jnp.linspace(-1., 1., width)[None, None, :, None]
+  return jnp.concatenate([jnp.sum(rows, axis=2), jnp.sum(columns, axis=2)], axis=-1)
 
 
 class VectorTokenizer(_Tokenizer):
@@ -313,7 +320,7 @@ class VectorTokenizer(_Tokenizer):
 
 
 def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
-                   change_tokens=False, dtype=jnp.float32, name='tokenizer'):
+                   change_tokens=False, places=True, dtype=jnp.float32, name='tokenizer'):
   """Makes the tokenizer that an environment declares.
 
   Args:
@@ -325,7 +332,9 @@ def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
       'conv', for images.
     vector_bins: see `VectorTokenizer`; unused for the others.
     change_tokens: embed also how an observation differs from the one before it in the window.
-    dtype: see `PatchTokenizer`; unused for the others, which are small.
+    places: False for no embedding of every bin of a vector, or every cell of a grid without
+      patches: then tokens say where things are by linear maps of coordinates only.
+    dtype: see `PatchTokenizer`; unused for vectors and grids without patches, which are small.
     name: name of the module.
 
   Returns:
@@ -339,15 +348,15 @@ def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
     return ConvTokenizer(d_model, change_tokens, dtype, name=name)
   if spec.observation_kind == 'vector':
     return VectorTokenizer(
-        d_model, spec.observation_low, spec.observation_high, vector_bins, change_tokens,
-        name=name)
+        d_model, spec.observation_low, spec.observation_high, vector_bins if places else 0,
+        change_tokens, name=name)
   if patch_size:
     scale = {'grid': 1., 'image': 255.}[spec.observation_kind]
     return PatchTokenizer(d_model, patch_size, scale, change_tokens, dtype, name=name)
   if spec.observation_kind == 'image':
     raise ValueError(f'patch_size is 0 for the image observations of {spec.name}; expected a '
                      f'divisor of {spec.observation_shape[:2]}.')
-  return GridTokenizer(d_model, change_tokens, name=name)
+  return GridTokenizer(d_model, change_tokens, places, name=name)
 
 
 def check_kind(kind, spec, *, field='kind'):

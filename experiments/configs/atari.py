@@ -127,7 +127,7 @@ def get_config(argument=''):
       patch_size=14,  # Of 'patch'. Lee et al. (2022): 36 patches of 14 x 14.
       # Lee et al.: 'patch', and no changes of images; see alpt_jax/networks/tokens.py.
       idm_tokenizer='conv', dt_tokenizer='conv', change_tokens=True,
-      vector_bins=0, idm_vector_bins=0,
+      vector_bins=0, idm_places=True,  # Not of images.
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.

@@ -75,8 +75,10 @@ def get_config(preset=''):
       patch_size=0,  # One token per grid.
       idm_tokenizer='patch', dt_tokenizer='patch',  # 'conv' is for images.
       change_tokens=True,  # Embed how observations change, too: here, actions are changes.
-      vector_bins=32,  # Of the DT's `xy`; 32 tell 20 rows and columns apart.
-      idm_vector_bins=0,  # With bins, an IDM learns its few windows by heart.
+      vector_bins=32,  # Of `xy`; 32 tell 20 rows and columns apart.
+      # Whether the IDM embeds every bin and cell, as the DT does. If so, it learns few labelled
+      # windows by heart instead of what an action does.
+      idm_places=False,
       return_tokens='current',  # Eq. 3.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
@@ -198,7 +200,7 @@ def _budget(config):
 
 def _paper(config):  # Table 3; the number of steps is not stated.
   config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,
-                      change_tokens=False, idm_vector_bins=32)
+                      change_tokens=False, idm_places=True)
   config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
   config.batch_size = config.idm_batch_size = 256
   config.num_steps = 50_000

@@ -70,7 +70,9 @@ def get_config(argument=''):
       idm_tokenizer='conv', dt_tokenizer='conv',
       patch_size=14,  # Of 'patch': divides height and width of images; 0 for whole grids.
       change_tokens=True,  # Embed how observations change, too.
-      vector_bins=0, idm_vector_bins=0, return_tokens='current', compute_dtype='float32',
+      vector_bins=0,
+      idm_places=True,  # Of vectors and grids; see configs/maze.py.
+      return_tokens='current', compute_dtype='float32',
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
       idm_dropout=0.,
       dt_dropout=.1)

@@ -186,9 +186,9 @@ class GridTokenizerTest(parameterized.TestCase):
       np.testing.assert_allclose(out[b, t, 0], expected, atol=1e-5)
 
 
-  def make_moves(self, shape=(1, 6, 7, 8, 2)):
+  def make_changes(self, shape=(1, 6, 7, 8, 2), **options):
     """A tokenizer of changes with random parameters, and what it adds to a frame for its change."""
-    tokenizer = tokens.GridTokenizer(5, change_tokens=True)
+    tokenizer = tokens.GridTokenizer(5, change_tokens=True, **options)
     rng = np.random.default_rng(0)
     params = set_kernels(
         tokenizer.init(jax.random.key(0), np.zeros(shape, np.uint8)), rng)['params']
@@ -196,19 +196,8 @@ class GridTokenizerTest(parameterized.TestCase):
         {'params': params}, frames, before, method='parts'))
     return tokenizer, params, lambda frames, before: np.asarray(parts(frames, before)[:, :, 1, 0])
 
-  def test_change_is_a_sum_over_places_of_a_convolution_of_what_differs(self):
-    _, params, embed = self.make_moves()
-    frames, before = np.random.default_rng(1).integers(0, 2, (2, 1, 6, 7, 8, 2), np.uint8)
-    padded = np.zeros((6, 11, 12, 4))  # Of each plane what appeared, then what vanished.
-    padded[:, 2:-2, 2:-2] = np.concatenate([frames[0] > before[0], frames[0] < before[0]], axis=-1)
-    kernel = params['moves']['kernel'].reshape(3, 3, 4, -1)
-    sums = sum(np.maximum(np.einsum('nabc,abcf->nf', padded[:, i:i + 3, j:j + 3], kernel), 0)
-               for i, j in np.ndindex(9, 10))
-    np.testing.assert_allclose(embed(frames, before)[0], sums @ params['changes']['kernel'],
-                               rtol=1e-4, atol=1e-3)
-
   def test_a_move_has_one_embedding_everywhere_and_another_one_in_another_direction(self):
-    _, _, embed = self.make_moves()
+    _, params, embed = self.make_changes()
     wall = np.random.default_rng(1).integers(0, 2, (7, 8))
 
     def moved(start, step):
@@ -218,25 +207,20 @@ class GridTokenizerTest(parameterized.TestCase):
         frame[0, 0, cell[0], cell[1], 1] = 1
       return embed(frames[1], frames[0])[0, 0]
 
-    # From corner to corner, edges included.
-    steps = {(0, 1): ((0, 0), (6, 6), (3, 3)), (0, -1): ((0, 1), (6, 7), (3, 3)),
-             (1, 0): ((0, 0), (5, 7), (3, 3)), (-1, 0): ((6, 7), (1, 0), (3, 3)),
-             (0, 0): ((0, 0), (3, 3))}
-    found = {step: [moved(start, step) for start in starts] for step, starts in steps.items()}
-    for step, (first, *others) in found.items():
-      for other in others:
-        np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-4, err_msg=f'{step}')
-    np.testing.assert_array_equal(found[0, 0][0], 0)
-    first = np.stack([same[0] for same in found.values()])
-    distances = np.abs(first[:, None] - first).max(axis=-1)
-    self.assertGreater(distances[~np.eye(5, dtype=bool)].min(), .5)
+    kernel = params['changes']['kernel']  # Rows of both planes, columns of both planes.
+    down, right = kernel[1] * 2 / 6, kernel[3] * 2 / 7  # A cell's share of [-1, 1].
+    for start in ((1, 1), (5, 6), (3, 2)):
+      for step, expected in (((1, 0), down), ((-1, 0), -down), ((0, 1), right), ((0, -1), -right),
+                             ((0, 0), 0. * right)):
+        np.testing.assert_allclose(moved(start, step), expected, atol=1e-5, err_msg=f'{step}')
 
-  def test_changes_are_added_from_the_second_frame_on(self):
-    tokenizer, params, embed = self.make_moves()
+  @parameterized.parameters(True, False)
+  def test_changes_are_added_from_the_second_frame_on(self, places):
+    tokenizer, params, embed = self.make_changes(places=places)
     frames = np.random.default_rng(1).integers(0, 2, (1, 6, 7, 8, 2), np.uint8)
     out = jax.jit(tokenizer.apply)({'params': params}, frames)
-    plain = tokens.GridTokenizer(5).apply(
-        {'params': {name: params[name] for name in ('cell', 'row', 'column')}}, frames)
+    plain = tokens.GridTokenizer(5, places=places).apply(
+        {'params': {name: layer for name, layer in params.items() if name != 'changes'}}, frames)
     changes = embed(frames[:, 1:], frames[:, :-1])
     np.testing.assert_allclose(out[:, 0], plain[:, 0], atol=1e-5)
     np.testing.assert_allclose(out[:, 1:, 0], plain[:, 1:, 0] + changes, rtol=1e-4, atol=1e-4)
@@ -244,6 +228,15 @@ class GridTokenizerTest(parameterized.TestCase):
     np.testing.assert_allclose(  # What was before the first frame does nothing.
         tokenizer.apply({'params': params}, parts, method='join'),
         tokenizer.apply({'params': params}, frames[:, 1:]), rtol=1e-4, atol=1e-4)
+
+  def test_without_places_a_token_tells_the_centres_of_planes(self):
+    tokenizer = tokens.GridTokenizer(5, places=False)
+    frames = np.zeros((1, 1, 3, 5, 2), np.uint8)
+    frames[0, 0, 0, (1, 4), 0] = 1  # Row -1; columns -.5 and 1. The other plane is empty.
+    params = set_kernels(tokenizer.init(jax.random.key(0), frames), np.random.default_rng(0))
+    kernel, bias = (params['params']['centre'][name] for name in ('kernel', 'bias'))
+    np.testing.assert_allclose(tokenizer.apply(params, frames)[0, 0, 0],
+                               bias - kernel[0] + .25 * kernel[2], atol=1e-6)
 
 
 class VectorTokenizerTest(parameterized.TestCase):
@@ -284,6 +277,13 @@ class VectorTokenizerTest(parameterized.TestCase):
 
 
 class MakeTokenizerTest(parameterized.TestCase):
+
+  def test_bins_and_cells_are_embedded_where_places_are_wanted(self):
+    for places in (True, False):
+      vector, grid = (tokens.make_tokenizer(
+          spec(kind, shape), d_model=8, patch_size=0, vector_bins=4, places=places)
+                      for kind, shape in (('vector', (7,)), ('grid', (6, 4, 3))))
+      self.assertEqual((vector.num_bins, grid.places), (4 if places else 0, places))
 
   @parameterized.parameters(
       ('vector', (7,), 0, 1), ('vector', (7,), 2, 1), ('grid', (6, 4, 3), 0, 1),

@@ -1,0 +1,82 @@
+"""Lists the trials of a tuning, all of them, best first, from the run files that they left.
+
+python -m experiments.tuning --results=experiments/results/tuning
+
+Reads <results>/<arm>/runs/*.json of `experiments.reproduce --config=experiments/configs/tuning.py`
+and writes <results>/tuning.json: for each arm its trials with what each changed, the label accuracy
+of every game and seed after the last update, and their mean. A trial that lacks a game or failed is
+listed, without a mean, after the others.
+"""
+
+import pathlib
+import statistics
+
+from absl import flags
+
+from alpt_jax import whole_files
+from experiments import cli, run_files
+
+_RESULTS = flags.DEFINE_string('results', 'experiments/results/tuning', 'Directory of the arms.')
+
+
+# What differs between the runs of one trial.
+_OF_RUNS = ('target', 'seed', 'label_seed', 'init_from')
+
+
+def trials(files):
+  """Lists the trials of one arm.
+
+  Args:
+    files: contents of run files, see `run_files`.
+
+  Returns:
+    A list of {'trial', 'settings' ({key: value} of those in which trials differ), 'accuracy'
+    ({game: {seed: share of the hidden actions}}), 'mean' of the games or None, 'failed' (names of
+    runs)}; best first, those without a mean last.
+  """
+  finetuned = [file for file in files if file['identity']['phase'] != 'pretrain']
+  games = {file['identity']['target'] for file in finetuned}
+  keys = sorted({key for file in finetuned for key in file['settings']} - {*_OF_RUNS})
+  differing = [key for key in keys
+               if len({repr(file['settings'].get(key)) for file in finetuned}) > 1]
+  found = {}
+  for file in finetuned:
+    about = file['identity']
+    trial = found.setdefault(about['method'], {
+        'trial': about['method'],
+        'settings': {key: file['settings'].get(key) for key in differing},
+        'accuracy': {}, 'mean': None, 'failed': []})
+    if file['status'] == 'failed':
+      trial['failed'].append(file['run'])
+      continue
+    accuracy = file['curves']['label_accuracy'][-1]
+    trial['accuracy'].setdefault(about['target'], {})[str(about['seed'])] = accuracy
+  for trial in found.values():
+    if set(trial['accuracy']) == games and not trial['failed']:
+      of_games = [statistics.fmean(of.values()) for of in trial['accuracy'].values()]
+      trial['mean'] = round(statistics.fmean(of_games), 6)
+  return sorted(found.values(), key=lambda t: (t['mean'] is None, -(t['mean'] or 0), t['trial']))
+
+
+def main():
+  """Writes tuning.json and prints the trials."""
+  directory = pathlib.Path(_RESULTS.value)
+  arms = sorted(path.parent for path in directory.glob('*/runs'))
+  if not arms:
+    raise ValueError(f'--results: {directory} has no <arm>/runs; expected the run files of '
+                     'python -m experiments.reproduce --config=experiments/configs/tuning.py.')
+  content = {arm.name: trials([run_files.read(path)
+                               for path in sorted(arm.glob('runs/*.json'))]) for arm in arms}
+  whole_files.write_json(directory / 'tuning.json', content)
+  for arm, of_arm in content.items():
+    for trial in of_arm:
+      mean = 'no mean' if trial['mean'] is None else f'{trial["mean"]:.3f}'
+      games = ', '.join(f'{game} {statistics.fmean(of.values()):.3f}'
+                        for game, of in sorted(trial['accuracy'].items()))
+      failed = f'; failed: {", ".join(trial["failed"])}' if trial['failed'] else ''
+      print(f'{arm}: {trial["trial"]}: {mean} ({games}{failed})')
+  print(f'Wrote {directory / "tuning.json"}.')
+
+
+if __name__ == '__main__':
+  cli.run_without_config(main)
