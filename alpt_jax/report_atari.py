@@ -85,7 +85,7 @@ def _limits(results, settings):
     low, high = max(0., low), min(1., high)
   else:
     anchors, reach = _anchors(results, settings[0]), high + (high - low)
-    high = max(high, *(anchors[name] for name in _FAR if anchors[name] <= reach), high)
+    high = max([high, *(anchors[name] for name in _FAR if anchors[name] <= reach)])
   margin = .06 * (high - low) or 1.
   return low - margin, high + margin
 
