@@ -242,8 +242,9 @@ class Finding:
 def _learners(results, setting):
   """{method: sources} of the methods that a claim about sources can be about."""
   return {m: sources_of(results, setting, m) for m in setting.methods
-          if setting.part == LABELS or m == 'dt1_idm'
-          or (m.startswith('alpt') and m != 'alpt_idm_only')}
+          if not results['methods'][m].get('is_floor')  # Sees the past only.
+          and (setting.part == LABELS or m == 'dt1_idm'
+               or m.startswith('alpt') and m != 'alpt_idm_only')}
 
 
 def _most_sources_over_none(results, setting):

@@ -13,7 +13,9 @@ from alpt_jax import (
     findings,
     findings_atari,
     findings_cql,
+    findings_floors,
     report_aggregates,
+    report_floors,
     report_labels,
     report_page,
     statistics,
@@ -25,6 +27,7 @@ _e = report_page.escape
 _VERDICTS = findings.VERDICTS | {'undecided': 'Cannot tell at this size',
                                  'not measured': 'Not measured'}
 _STATES = ('done', 'unfinished', 'running', 'failed')
+_FAR = ('human', 'best of data')  # Levels that may be far above what agents score.
 _MAX_CHECKPOINTS = 12  # Longer tables are folded.
 
 
@@ -50,13 +53,13 @@ def _name(setting):
 
 
 def _anchors(results, setting):
-  """{name: level} of what needs no learning."""
-  game = results['games'][setting.target]
+  """{name: level} of what needs no learning; floors and ceiling where they were measured."""
+  game, measured = results['games'][setting.target], findings_floors.levels(results, setting)
   if setting.part == findings_atari.LABELS:
-    return {'majority action': statistics.value(game, 'majority_accuracy'),
-            'chance': statistics.value(game, 'chance_accuracy')}
+    return measured or {'majority action': statistics.value(game, 'majority_accuracy'),
+                        'chance': statistics.value(game, 'chance_accuracy')}
   levels = {'random': statistics.value(game, 'random'), 'human': statistics.value(game, 'human'),
-            'best of data': findings_atari.best_checkpoint(game)}
+            'best of data': findings_atari.best_checkpoint(game)} | measured
   return {name: round(level, _num_digits(level)) if math.isfinite(level) else level
           for name, level in levels.items()}
 
@@ -69,10 +72,10 @@ def _curves(results, setting):
 
 
 def _limits(results, settings):
-  """A y range for all settings of a target; human scores may be far above it."""
+  """A y range for all settings of a target; human scores and the data's may be far above it."""
   levels = []
   for setting in settings:
-    levels += [x for name, x in _anchors(results, setting).items() if name != 'human']
+    levels += [x for name, x in _anchors(results, setting).items() if name not in _FAR]
     for curve, _ in _curves(results, setting).values():
       std = np.nan_to_num(curve.std)
       levels += [*(curve.mean - std), *(curve.mean + std)]
@@ -81,9 +84,8 @@ def _limits(results, settings):
   if settings[0].part == findings_atari.LABELS:
     low, high = max(0., low), min(1., high)
   else:
-    human = _anchors(results, settings[0])['human']
-    if high < human <= high + (high - low):
-      high = human
+    anchors, reach = _anchors(results, settings[0]), high + (high - low)
+    high = max([high, *(anchors[name] for name in _FAR if anchors[name] <= reach)])
   margin = .06 * (high - low) or 1.
   return low - margin, high + margin
 
@@ -360,8 +362,8 @@ def _labels(results):
       '<p>The IDM alone: the share of the target’s hidden actions that its labels get right, while '
       'it trains on the target’s labels; those with sources have been pretrained before step 0. '
       'Lines are means over seeds, bands one population standard deviation. Where some runs '
-      'have ended the line is thin; where a number is missing it has a gap. Dashed: always '
-      'saying the most frequent action, and guessing among the game’s actions.</p>',
+      'have ended the line is thin; where a number is missing it has a gap. Dashed: what needs '
+      'no inverse dynamics and, where it was measured, the ceiling.</p>',
       _figures(results, settings), '<h3>In the end</h3>',
       '<p>The last evaluation of the runs that are done: mean ± population standard deviation over '
       'them.</p>', report_page.table(header, body)])
@@ -399,8 +401,9 @@ def _scores(results):
   return '\n'.join([
       f'<p>As Figure 2 of the paper: raw points while finetuning on the target, {_e(acting)} '
       'actions. Lines are means over seeds, bands one population standard deviation over seeds; '
-      'where there is one seed only, over its episodes. Dashed: random play, human play, and the '
-      'mean score of the best checkpoint in the data; an arrow says that it is above the picture.'
+      'where there is one seed only, over its episodes. Dashed: random play, human play, the best '
+      'that looks at nothing, if it was measured, and the mean score of the best checkpoint in '
+      'the data; an arrow says that it is above the picture.'
       '</p>',
       _figures(results, settings), '<h3>In the end</h3>',
       '<p>The last evaluation of the runs that are done: mean ± population standard deviation. '
@@ -528,6 +531,7 @@ def _downloads(results):
 
 
 SECTIONS = {  # Id: title, content.
+    'floors': ('Between floors and ceiling', report_floors.section),
     'found': ('The paper’s claims', _found),
     'run': ('What was run', _what_was_run),
     'games': ('The games’ data', _games),
@@ -591,6 +595,7 @@ def summary_lines(results):
       means += [f'({name} {_amount(part, level)})'
                 for name, level in _anchors(results, setting).items() if math.isfinite(level)]
       lines.append(f'{_name(setting)}: {what}: {", ".join(means)}')
+  lines += report_floors.sentences(results)
   found = findings_atari.claims(results)
   measured = [finding for finding in found if finding.comparisons]
   lines += [f'{finding.claim.text}: {_VERDICTS[finding.verdict].lower()}: {_outcomes(finding)}.'

@@ -2,10 +2,10 @@
 
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
-missing (absent, null or NaN). There may be `labellings` (see `labellings.py`) and, of games,
-`episodes` to watch; of mazes, `floors` of label accuracy. In a study of `budgets`, numbers of
-labels, runs differ by `num_labels`, too; those of mazes with a `part` differ by both. Files of
-mazes from before there were parts have agents only.
+missing (absent, null or NaN). A run of a game may have `floors` (see `floors_schema.py`). There may
+be `labellings` (see `labellings.py`) and, of games, `episodes` to watch; of mazes, `floors` of
+label accuracy. In a study of `budgets`, numbers of labels, runs differ by `num_labels`, too; those
+of mazes with a `part` differ by both. Files of mazes from before there were parts have agents only.
 """
 
 import base64
@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from alpt_jax import fields, labellings, methods
+from alpt_jax import fields, floors_schema, labellings, methods
 
 _TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
         'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
@@ -162,6 +162,8 @@ def check(results, name='results'):
   for method, record in results['methods'].items():
     fields.check(record, {'label': str} | (
         {'is_action_limited': bool} if 'budgets' in results else {}), f'{name}.methods.{method}')
+    if 'is_floor' in record:
+      fields.check(record, {'is_floor': bool}, f'{name}.methods.{method}')
   for place, record in places.items():
     experiment.check_place(record, f'{name}.{experiment.places}.{place}')
   for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode),
@@ -183,6 +185,7 @@ def check(results, name='results'):
     versions = run.get('versions') or []
     if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
       fields.fail(f'{where}.versions', fields.shown(versions), 'a list of strings')
+    floors_schema.check(run.get('floors'), f'{where}.floors')
     if run.get('rollout') is not None:
       _check_rollout(run['rollout'], places, f'{where}.rollout')
     setting = tuple(run[key] for key in one_of_a_kind)

@@ -18,7 +18,11 @@ The dict, format 1, which `experiments.floors` writes to floors.json. A mean is 
                      the higher of its two values; or unknown
   agent       None if the run has no DT, unknown if episodes are too short: {step, is_held_out,
               loss, exchanged_loss, rise, is_blind, num_windows}, see `measures.blindness`
+  scores      None if the run plays no Atari game; else what agents score that look at nothing, by
+              the run's protocol: see `score_floors.in_short`; or unknown
 """
+
+import functools
 
 import numpy as np
 
@@ -59,7 +63,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', seed=0):
   config, digests = trained_idm.read_config(directory, data_dir=data_dir)
   phase = methods.phase_of(config.method, config.phase)
   result = {'format': FORMAT, 'run': str(directory), 'method': config.method,
-            'environment': config.target, 'labels': None, 'agent': None}
+            'environment': config.target, 'labels': None, 'agent': None, 'scores': None}
   truth = domains.of(config).read(config, config.target)
   _check_digest(directory, config, digests)
   if phase.idm:
@@ -69,6 +73,8 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', seed=0):
                      f'{causal} with. Leave it out.')
   if phase.dt and config.train_dt:
     result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, seed)
+  if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':
+    result['scores'] = known_score_floors(config, config.target)
   return result
 
 
@@ -148,7 +154,8 @@ def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
   Returns:
     A mean as a dict, or {'unknown': why}.
   """
-  marks = _random_draws(domains.of(config).directories(config, name))
+  domain = domains.of(config)
+  marks = _random_draws(tuple(domain.directories(config, name)), domain.digest(config, name))
   is_random = None if marks is None else np.array(
       [marks[e][t] for e, t in zip(episode, timestep, strict=True)], bool)
   try:
@@ -157,8 +164,15 @@ def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
     return {'unknown': str(error)}
 
 
-def _random_draws(directories):
-  """List of [L] bool, one for each episode, see `records.random_draws`; None without marks."""
+@functools.lru_cache(maxsize=4)  # The runs of a study ask for the same, and reading takes long.
+def _random_draws(directories, digest):
+  """List of [L] bool, one for each episode, see `records.random_draws`; None without marks.
+
+  Args:
+    directories: tuple of dataset directories.
+    digest: of their content, so that other data is read anew.
+  """
+  del digest
   if any(rlds.RANDOM not in rlds.open_builder(d).info.features['steps'].feature
          for d in directories):
     return None
@@ -193,6 +207,33 @@ def known_ceiling(config, name):
   if found is None:
     return {'unknown': f'not measured: python -m experiments.ceiling, target {name}'}
   return {key: found[key] for key in ('expected', 'realised')}
+
+
+def known_score_floors(config, name):
+  """Scores of agents that look at nothing, if they were measured.
+
+  Args:
+    config: of the run.
+    name: of the game.
+
+  Returns:
+    See `score_floors.in_short`; or {'unknown': why}.
+
+  Raises:
+    ValueError: if there are floors of other data or of another protocol than the run's.
+  """
+  from alpt_jax import score_floors  # The emulator, which nothing else here needs.
+
+  domain = domains.of(config)
+  directories = domain.directories(config, name)
+  if len(directories) > 1:
+    return {'unknown': f'the data of {name} is of {len(directories)} recordings'}
+  found = score_floors.known(
+      directories[0], domain.read(config, name), name, max_steps=config.evaluation.max_steps,
+      sticky=config.evaluation.sticky)
+  if found is None:
+    return {'unknown': f'not measured: python -m experiments.score_floors, target {name}'}
+  return score_floors.in_short(found)
 
 
 def of_audit(config, spec, episodes, choice, predictions, *, seed=0):
@@ -252,7 +293,8 @@ def _agent(directory, truth, digests, data_dir, held_out_dir, seed):
 
 def sentences(found):
   """What `measure` found, in a list of lines."""
-  return [*_about_labels(found['labels']), *_about_agent(found['agent'])]
+  return [*_about_labels(found['labels']), *_about_agent(found['agent']),
+          *_about_scores(found['scores'])]
 
 
 def _about_labels(labels):
@@ -291,6 +333,15 @@ def _about_agent(agent):
   return [f'{verdict}: with images of another window of the same episode{held_out}, its action '
           f'loss is {agent["exchanged_loss"]:.3f} instead of {agent["loss"]:.3f} nats, higher by '
           f'{_text(agent["rise"])}.']
+
+
+def _about_scores(scores):
+  if scores is None:
+    return []
+  if 'unknown' in scores:
+    return [f'Scores of agents that look at nothing are unknown: {scores["unknown"]}']
+  return ['Agents that look at nothing score: ' + ', '.join(
+      f'{name} {about["score"]:.4g}' for name, about in scores['agents'].items()) + '.']
 
 
 def _text(mean):

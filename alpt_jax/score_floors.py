@@ -54,9 +54,7 @@ def measure(directory, episodes, game, *, num_episodes=NUM_EPISODES, max_steps, 
     ValueError: for a number that is out of range, or if there are floors of other data or another
       protocol.
   """
-  if num_episodes < 1 or num_episodes > _GAMES_AT_ONCE and num_episodes % _GAMES_AT_ONCE:
-    raise ValueError(f'num_episodes is {num_episodes}; expected 1 to {_GAMES_AT_ONCE}, or a '
-                     'multiple of that.')
+  check_num_episodes(num_episodes)
   path = path_of(directory, output)
   about = dict(digest=episodes.digest, protocol={
       'game': game, 'num_episodes': num_episodes, 'max_steps': max_steps, 'sticky': sticky,
@@ -68,6 +66,58 @@ def measure(directory, episodes, game, *, num_episodes=NUM_EPISODES, max_steps, 
                         content={'agents': agents, 'versions': versions.current()})
     found = measure_files.read(path, 'score floors', **about)
   return found
+
+
+def known(directory, episodes, game, *, max_steps, sticky, output=''):
+  """Reads the floors of a game.
+
+  Args:
+    directory: of the recording that is imitated.
+    episodes: its `episode_files.EpisodeFiles`.
+    game: one of `action_sets.GAMES`.
+    max_steps, sticky: of the protocol.
+    output: directory of the file; '' for beside the data.
+
+  Returns:
+    As `measure`, of any number of games; None if they were not measured.
+
+  Raises:
+    ValueError: if there are floors of other data or another protocol.
+  """
+  path = path_of(directory, output)
+  if not os.path.exists(path):
+    return None
+  played = measure_files.open_file(path)['protocol']
+  return measure_files.read(path, 'score floors', digest=episodes.digest, protocol=played | {
+      'game': game, 'max_steps': max_steps, 'sticky': sticky})
+
+
+def check_num_episodes(num_episodes, name='num_episodes'):
+  """Refuses a number of games that makes no whole batches.
+
+  Raises:
+    ValueError: naming it by `name`.
+  """
+  if num_episodes < 1 or num_episodes > _GAMES_AT_ONCE and num_episodes % _GAMES_AT_ONCE:
+    raise ValueError(f'{name} is {num_episodes}; expected 1 to {_GAMES_AT_ONCE}, or a multiple of '
+                     'that.')
+
+
+def in_short(floors):
+  """What a run keeps of the floors of its game: of single actions, the best only.
+
+  Args:
+    floors: from `measure`.
+
+  Returns:
+    {'protocol', 'agents': {name: {score, standard_error, num_episodes}}}.
+  """
+  agents = floors['agents']
+  single = [name for name in agents if name not in (RANDOM, MARKOV, REPEAT)]
+  names = [RANDOM, max(single, key=lambda name: agents[name]['score']), MARKOV, REPEAT]
+  return {'protocol': floors['protocol'], 'agents': {name: {
+      key: agents[name][key] for key in ('score', 'standard_error', 'num_episodes')}
+      for name in names}}
 
 
 def num_agents(game):

@@ -9,7 +9,7 @@ import dataclasses
 import os
 
 from alpt_jax import domains, methods, metrics
-from experiments import runs
+from experiments import runs, study_floors
 
 _DIGITS = 2
 
@@ -129,6 +129,10 @@ def lines(config, planned, finished, missing):
                   f'{work.num_steps:,} updates{done}: {duration}')
   if missing:
     result.append(f'  data to be collected first: {", ".join(missing)} (not in the estimate)')
+  unmeasured = study_floors.missing(config, planned) if config.study.get('floors') else {}
+  if unmeasured:
+    words = (f'{" and ".join(parts)} of {game}' for game, parts in unmeasured.items())
+    result.append(f'  measured before training: {", ".join(words)} (not in the estimate)')
   if seconds:
     result.append(
         f'Estimate: {seconds / 3600:.{_DIGITS}g} hours '

@@ -1,10 +1,10 @@
 """Run files: what a finished run has to say, as one small file that is committed.
 
 `<results>/runs/<run>.json` has all that summaries are made from: who the run is, its settings and
-their digest, the digests of its data, seeds, versions, curves, every game's return, and the
-confusion of its labels by episode. A run whose file is there is not run again, on whatever machine
-a study goes on; only what starts from its checkpoint needs its directory. A run that failed has a
-file, too, and keeps its failures when it succeeds later.
+their digest, the digests of its data, seeds, versions, curves, every game's return, the confusion
+of its labels by episode, and the floors that it is compared with. A run whose file is there is not
+run again, on whatever machine a study goes on; only what starts from its checkpoint needs its
+directory. A run that failed has a file, too, and keeps its failures when it succeeds later.
 
 There is one rule for numbers: curves are rounded to 6 digits, counts are integers.
 """
@@ -16,9 +16,9 @@ import pathlib
 import re
 import time
 
-from alpt_jax import domains, fields, methods, train, versions, whole_files
+from alpt_jax import domains, fields, floors_schema, methods, train, versions, whole_files
 from alpt_jax.measures import confusions
-from experiments import runs
+from experiments import runs, study_floors
 
 FORMAT = 1
 _DIGITS = 6  # Significant ones of a curve.
@@ -60,6 +60,7 @@ def read(path):
       _check_curves(content['curves'])
       if content.get('confusion'):
         _check_confusion(content['confusion'])
+      floors_schema.check(content.get('floors'), 'its floors')
   except ValueError as error:  # Of JSON and UTF-8, too.
     reason = str(error).removesuffix(fields.REMEDY).strip().rstrip('.')
     raise ValueError(f'{path}: not a run file: {reason}. Restore it from git, or delete it and '
@@ -208,7 +209,7 @@ class Writer:
         'num_steps': runs.num_steps(self._config, run),
         'curves': _curves(self._study.rows(self._config, run, scores['accuracy']),
                           self._study.identity(run, own)),
-        'games': _games(self._config, run),
+        'games': _games(self._config, run), 'floors': study_floors.of_run(self._config, run),
         'confusion': labelling and {
             key: labelling[key] for key in ('step', 'num_hidden', 'actions', 'confusion')
         } | {'by_episode': scores['by_episode']}})
@@ -289,4 +290,4 @@ def shown(content):
   """The entry of a run in the `runs` of results.json."""
   return content['identity'] | {
       'status': 'done', 'seconds': content.get('seconds'), 'num_steps': content['num_steps'],
-      'damaged': [], 'versions': content['versions']}
+      'damaged': [], 'versions': content['versions'], 'floors': content.get('floors')}

@@ -10,7 +10,7 @@ import os
 from alpt_jax import domains, label_quality, methods, versions
 from alpt_jax.data import rlds
 from alpt_jax.envs import atari_scores
-from experiments import collect_atari, run_files, runs
+from experiments import collect_atari, run_files, runs, study_floors
 
 
 def plan(config):
@@ -24,6 +24,7 @@ def plan(config):
       raise ValueError(f'study.{name} is empty; expected at least one seed, e.g. (0,).')
   runs.check_distinct(config.study, 'seeds', 'score_seeds', 'score.targets', 'labels.targets',
                       'labels.budgets')
+  study_floors.check(config)
   for seed in config.study.score_seeds:
     for target in config.study.score.targets:
       for budget in config.study.score.get('budgets', (config.num_labels,)):
@@ -119,8 +120,9 @@ def _games(planned):
 
 
 def collect_data(config, planned):
-  """Collects the data that is missing."""
+  """Collects the data that is missing, then what runs on it are compared with."""
   collect_atari.main(config, sorted(_games(planned)))
+  study_floors.measure(config, planned)
 
 
 def gather(config, planned, failed, kept):
@@ -160,11 +162,12 @@ def gather(config, planned, failed, kept):
     scores = runs.label_scores(config, run, truths)
     result['rows'] += rows(config, run, scores['accuracy'])
     status = runs.status(config, run, failed)
+    damaged = runs.damaged(config, run) + scores['problems']
     result['runs'].append(identity(run, own) | {
         'status': status, 'seconds': runs.seconds(config, run) or None,
-        'num_steps': runs.num_steps(config, run),
-        'damaged': runs.damaged(config, run) + scores['problems'],
-        'versions': versions.of_run(own.workdir)})
+        'num_steps': runs.num_steps(config, run), 'damaged': damaged,
+        'versions': versions.of_run(own.workdir),
+        'floors': None if damaged else study_floors.of_run(config, run)})
     labelling = scores['labelling']
     _add_baselines(result['games'][target], labelling)
     # The first seed that is done stands for the others.

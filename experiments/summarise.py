@@ -21,7 +21,7 @@ import sys
 import numpy as np
 from absl import app, flags
 
-from alpt_jax import whole_files
+from alpt_jax import report_floors, whole_files
 from alpt_jax.measures import confusions, intervals, label_savings
 from experiments import registration, run_files, runs
 
@@ -87,6 +87,7 @@ def tables(files, registered):
   scored = [content for content in done if content['identity'].get('phase') != 'pretrain']
   lines += ['', *_between_methods(scored)]
   lines += _savings(scored)
+  lines += _floors(done)
   lines += ['', *_runs(files)]
   notes = registration.notes(registered, files)
   return lines + ['', *(f'- {_cell(note)}' for note in notes)] if notes else lines
@@ -215,6 +216,25 @@ def _savings(done):
           'Intervals: 95 %, between methods, by drawing training seeds again.', '',
           *_table(['', 'target', 'method', 'labels', 'against', 'worth', 'interval', 'seeds', ''],
                   rows)]
+
+
+def _floors(done):
+  """Labels between floors and ceiling, and agents beside those that look at nothing: lines."""
+  done = [content for content in done if content.get('floors')]
+  checkpoints = {content['identity']['target']: content['floors']['checkpoints']
+                 for content in done if content['floors'].get('checkpoints')}
+  results = {  # Of results.json, what tables of floors are made from.
+      'methods': {content['identity']['method']: {
+          'label': content['identity']['method'],
+          'is_floor': content['settings'].get('model.idm_is_causal', False)} for content in done},
+      'games': {content['identity']['target']: {'checkpoints': checkpoints.get(
+          content['identity']['target'], [])} for content in done},
+      'runs': [run_files.shown(content) for content in done],
+      'rows': [row for content in done for row in run_files.rows(content)]}
+  lines = []
+  for table in (*report_floors.label_tables(results), *report_floors.agent_tables(results)):
+    lines += ['', f'{table.title}. {table.caption}', '', *_table(table.header, table.rows)]
+  return lines
 
 
 def _runs(files):

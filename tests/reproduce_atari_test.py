@@ -44,9 +44,38 @@ class PlanTest(parameterized.TestCase):
         if run.part == 'labels' and run.changes['phase'] == 'finetune')
     self.assertEqual(found, {
         (variant, target, budget, seed): 1
-        for variant in ('idm_target', 'idm_freeway', 'idm_four')
-        for target in ('Breakout', 'SpaceInvaders') for budget in (10_000, 1_000)
-        for seed in (0, 1, 2)})
+        for variant in ('idm_target', 'idm_four', 'idm_causal')
+        for target in ('Breakout', 'SpaceInvaders') for budget in (300, 10_000)
+        for seed in range(5)})
+
+  def test_desk_asks_at_few_labels_and_scores_the_last_agent_on_64_games(self):
+    config = atari.get_config('desk')
+    steps = collections.defaultdict(set)
+    for run in reproduce.plan(config):
+      own = runs.run_config(config, run)
+      steps[run.part].add((own.num_labels, own.seed, own.target))
+      is_causal = run.variant == 'idm_causal'
+      self.assertEqual(own.model.idm_is_causal, is_causal, msg=run.name)
+      if run.part == 'score' and own.phase == 'finetune':
+        self.assertEqual((own.eval_every_steps, own.evaluation.num_episodes),
+                         (own.num_steps, 64), msg=run.name)
+        self.assertEqual(own.num_steps, 2400 if run.variant == 'oracle' else 1200)
+    self.assertEqual(dict(steps), {'labels': {(300, 0, 'Breakout')},
+                                   'score': {(1000, 0, 'Breakout')}})
+
+  def test_floor_is_the_variant_whose_idm_sees_the_past_only(self):
+    described = runs.describe(atari.get_config('desk').study.labels.variants)
+    self.assertEqual({name: about['is_floor'] for name, about in described.items()},
+                     {'idm_target': False, 'idm_four': False, 'idm_causal': True})
+
+  @parameterized.parameters(
+      ({'ceiling_steps': -1}, 'study.floors.ceiling_steps is -1; expected at least 0'),
+      ({'score_games': 60}, 'study.floors.score_games is 60; expected 1 to 50, or a multiple'))
+  def test_floors_that_cannot_be_measured_are_refused(self, changes, message):
+    config = atari.get_config('desk')
+    config.study.floors.update(changes)
+    with self.assertRaisesRegex(ValueError, message):
+      reproduce.plan(config)
 
   def test_runs_of_the_ablation_of_trust_differ_in_their_labels_only(self):
     config = atari.get_config('trust')
@@ -78,7 +107,7 @@ class PlanTest(parameterized.TestCase):
     before = runs.run_config(config, planned['four'].after)
     self.assertEqual((before.num_steps, before.model.idm_dropout), (9, .5))
     self.assertEqual((four.num_steps, four.model.idm_dropout, four.optimizer.idm_learning_rate),
-                     (300, .5, config.optimizer.idm_learning_rate))
+                     (200, .5, config.optimizer.idm_learning_rate))
     self.assertEqual((slow.num_steps, slow.model.idm_dropout, slow.optimizer.idm_learning_rate),
                      (7, config.model.idm_dropout, .25))
     self.assertEqual((joint.phase, joint.num_steps, joint.sources), ('joint', 600, ('Pong',)))
@@ -129,12 +158,13 @@ class ReproduceAtariTest(absltest.TestCase):
     assert cls.first.returncode == 0, cls.first.stdout + cls.first.stderr
 
   @classmethod
-  def run_binary(cls):
+  def run_binary(cls, *arguments):
     return subprocess.run(
         [sys.executable, '-m', 'experiments.reproduce',
          f'--config={_ROOT}/experiments/configs/atari.py:tiny', f'--config.workdir={cls.workdir}',
          f'--config.data_dir={cls.workdir}/data',
-         f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}'],
+         f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}',
+         *arguments],
         cwd=_ROOT, capture_output=True, text=True, check=False)
 
   def test_labels_and_scores_are_there(self):
@@ -157,10 +187,45 @@ class ReproduceAtariTest(absltest.TestCase):
     self.assertIn('NOT DQN replay', (self.workdir / 'report.html').read_text())
     self.assertTrue((self.workdir / 'figure.png').exists())
 
-  def test_second_call_trains_nothing(self):
+  def test_runs_stand_between_floors_and_ceiling(self):
+    results = json.loads((self.workdir / 'results.json').read_text())
+    games = set()
+    for run in results['runs']:
+      files = self.workdir / 'run_files' / f'{run["run"]}.json'
+      self.assertEqual(json.loads(files.read_text())['floors'], run['floors'], msg=run['run'])
+      if run['phase'] == 'pretrain':
+        self.assertIsNone(run['floors'])
+        continue
+      labels, agent, scores = (run['floors'][key] for key in ('labels', 'agent', 'scores'))
+      self.assertEqual(labels is not None, run['method'] not in ('dt1', 'oracle'))
+      self.assertEqual((agent is not None, scores is not None), 2 * (run['part'] == 'score',))
+      if labels and not labels['is_constant']:
+        self.assertEqual(labels['ceiling']['expected']['num_transitions'], 5)
+        self.assertEqual(labels['floors']['num_labels'], 50)
+      if scores:
+        games.add(scores['agents']['random']['num_episodes'])
+        self.assertEqual(scores['protocol']['max_steps'], 20)
+    self.assertEqual(games, {2})
+    self.assertIn('measured before training: ceiling and score floors of Breakout',
+                  self.first.stdout)
+    self.assertIn('looks: ', self.first.stdout)
+
+  def test_second_call_trains_and_measures_nothing(self):
+    before = {path: path.stat().st_mtime_ns for path in self.workdir.rglob('*')
+              if path.name in ('floors.json', 'ceiling.json', 'score_floors.json')}
+    self.assertLen(before, 7 + 2)
     second = self.run_binary()
     self.assertEqual(second.returncode, 0, second.stderr)
-    self.assertIn('10 runs, 10 finished before', second.stdout)
+    self.assertIn('9 runs, 9 finished before', second.stdout)
+    self.assertNotIn('measured before training', second.stdout)
+    self.assertEqual({path: path.stat().st_mtime_ns for path in before}, before)
+
+  def test_floors_of_another_protocol_are_refused_before_training(self):
+    result = self.run_binary('--config.evaluation.max_steps=30',
+                             f'--config.workdir={self.workdir}/other')
+    self.assertEqual(result.returncode, 1)
+    self.assertIn('protocol max_steps is 20; expected 30', result.stderr)
+    self.assertFalse((self.workdir / 'other').exists())
 
 
 if __name__ == '__main__':

@@ -48,6 +48,26 @@ class ScoreFloorsTest(parameterized.TestCase):
     with mock.patch.object(score_floors, '_play', side_effect=AssertionError):
       self.assertEqual(self.measure(), self.found)
 
+  def test_known_are_read_whatever_the_number_of_games(self):
+    about = dict(max_steps=80, sticky=0.)
+    self.assertEqual(score_floors.known(
+        self.directory, self.episodes, 'Breakout', output=self.output, **about), self.found)
+    self.assertIsNone(score_floors.known(
+        self.directory, self.episodes, 'Breakout', output=self.output + '/none', **about))
+    with self.assertRaisesRegex(ValueError, 'protocol max_steps is 80; expected 90'):
+      score_floors.known(self.directory, self.episodes, 'Breakout', output=self.output,
+                         max_steps=90, sticky=0.)
+
+  def test_in_short_of_single_actions_the_best(self):
+    found = {name: dict(score=score, standard_error=None, num_episodes=1, lengths=[3])
+             for name, score in (('random', 1.), ('markov chain', 2.), ('repeat', 0.),
+                                 ('always NOOP', 0.), ('always UP', 21.), ('always DOWN', 3.))}
+    short = score_floors.in_short({'agents': found, 'protocol': {'sticky': 0.}})
+    self.assertEqual({name: about['score'] for name, about in short['agents'].items()},
+                     {'random': 1., 'always UP': 21., 'markov chain': 2., 'repeat': 0.})
+    self.assertEqual(short['protocol'], {'sticky': 0.})
+    self.assertNotIn('lengths', short['agents']['random'])
+
   @parameterized.parameters(
       (dict(sticky=.25), 'protocol sticky is 0.0; expected 0.25'),
       (dict(max_steps=90), 'protocol max_steps is 80; expected 90'),

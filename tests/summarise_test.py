@@ -8,7 +8,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax.measures import confusions
 from experiments import registration, summarise
-from tests import registration_test
+from tests import registration_test, report_floors_test
 
 BEGIN, END = '<!-- run files: runs -->\n', '<!-- end of run files -->'
 make_file = registration_test.make_file
@@ -68,6 +68,29 @@ class UpdateTest(parameterized.TestCase):
   def test_a_marker_without_its_partner_is_refused(self, text):
     with self.assertRaisesRegex(ValueError, 'a marker of run files has no partner'):
       self.update([], text)
+
+  def test_labels_stand_between_floors_and_ceiling_and_agents_beside_blind_ones(self):
+    files = []
+    for run, row in zip(*(report_floors_test.make_results()[k] for k in ('runs', 'rows')),
+                        strict=True):
+      identity = {key: run[key] for key in ('run', 'method', 'target', 'sources', 'seed',
+                                            'num_labels', 'phase', 'part')}
+      floors = run['floors'] | ({'checkpoints': [{'mean_score': 101.}]}
+                                if run['part'] == 'score' else {})
+      files.append(make_file() | {
+          'run': run['run'], 'identity': identity, 'floors': floors,
+          'settings': {'model.idm_is_causal': True} if run['method'] == 'idm_causal' else {},
+          'curves': {key: [x] for key, x in row.items() if key not in identity}})
+    text = self.update(files)
+    for line in ('Breakout: label accuracy at 300 labels. Intervals: 95 %, within a run',
+                 '| Linear map of the change (floor) | 0.440 [0.430, 0.450] | – | – | – | 1 |',
+                 '| idm_causal (floor) | 0.500 [0.480, 0.520] | – | 0.450 NOOP |',
+                 '| idm_four | 0.800 [0.780, 0.820] | 0.750 | 0.450 NOOP |',
+                 '| oracle | 11.0 (s.e. 1) | 64 | 2.0 (Markov chain) | 101.0 | 0.10 |'):
+      self.assertIn(line, text)
+    del files[0]['floors']['labels']['accuracy']
+    with self.assertRaisesRegex(ValueError, 'not a run file: its floors.labels.accuracy is miss'):
+      self.update(files)
 
   def test_tables_say_what_intervals_are_over(self):
     text = self.update([make_file(seed=seed, accuracy=(0., .1, .5 + .1 * seed))

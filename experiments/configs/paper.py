@@ -104,7 +104,7 @@ def _desk(config, figure):
   config.data_dir = 'runs/atari/data'  # What `make atari` records.
   config.study.score.update(pretrain_steps=300, num_steps=600, eval_every_steps=300)
   if figure in ('2', '6'):
-    config.study.score.targets = ('Freeway',)  # Where agents of this size learn to play.
+    config.study.score.targets = ('Breakout',)  # Where agents of this size learn to play.
   elif figure == '3':
     config.study.score.targets = ('SpaceInvaders', 'Pong')
     config.study.score.variants.alpt36.update(label='ALPT-4', sources=atari.NINE[:4])
@@ -143,6 +143,7 @@ def _tiny(config, figure):
   config.data_dir = 'runs/figures_tiny/data'
   score = config.study.score
   score.update(pretrain_steps=2, num_steps=2, eval_every_steps=2)
+  config.study.floors.update(of_runs=False, ceiling_steps=0, score_games=0)
   config.study.score_seeds = (0,)
   few = ('Freeway', 'Asterix')
   for name, variant in score.variants.items():

@@ -1,0 +1,200 @@
+"""The part of an Atari report that says what its numbers are worth: floors, ceiling, blind agents.
+
+Two tables, the primary ones of the page: label accuracy between what needs no inverse dynamics and
+what nobody can surpass, and scores beside those of agents that look at nothing. Its numbers come
+from `findings_floors`.
+"""
+
+import math
+from typing import NamedTuple
+
+from alpt_jax import findings_atari, findings_floors, report_page
+from alpt_jax.measures import blindness, floors, intervals, verdicts
+
+_e = report_page.escape
+_NONE = '–'
+_BLIND_NAMES = {'markov chain': 'Markov chain', 'repeat': 'repeats the last action'}
+_KINDS = {findings_floors.FLOOR: 'floor', findings_floors.METHOD: '',
+          findings_floors.CEILING: 'ceiling'}
+
+
+def _number(x, digits=3):
+  return _NONE if x is None or not math.isfinite(x) else f'{x:,.{digits}f}'
+
+
+def _points(score):
+  return _number(score, 1 if score is None or abs(score) < 1000 else 0)
+
+
+def _interval(interval, digits=3):
+  """E.g. '0.500 [0.400, 0.600]'; a dash for None."""
+  if interval is None or interval.value is None:
+    return _NONE
+  if interval.low is None:
+    return _number(interval.value, digits)
+  return (f'{interval.value:,.{digits}f} '
+          f'[{interval.low:,.{digits}f}, {interval.high:,.{digits}f}]')
+
+
+def _share(row):
+  if row.share is None:
+    return _NONE
+  return f'{row.share:.3f}' + (f' {row.action}' if row.action else '')
+
+
+def _constant(row):
+  if not row.num_constant:
+    return ''
+  return ('constant labels' if row.num_constant == row.num_runs else
+          f'constant labels in {row.num_constant} of {row.num_runs} runs')
+
+
+def label_cells(row):
+  """A `findings_floors.LabelRow` as a list of texts, under LABEL_HEADER."""
+  kind = _KINDS[row.kind]
+  name = f'{row.name} ({kind})' if kind and kind not in row.name.lower() else row.name
+  return [name, _interval(row.accuracy) if row.accuracy else _constant(row) or _NONE,
+          _interval(row.above_floor), _share(row), _interval(row.random_draws),
+          str(row.num_runs) if row.num_runs else '']
+
+
+LABEL_HEADER = ('', 'labels right', 'of the way from floor to ceiling', 'most frequent label',
+                'right on random draws', 'runs')
+AGENT_HEADER = ('', 'score', 'games', 'best that looks at nothing', 'best checkpoint',
+                'of the way from random to it', 'most frequent action', 'longest run',
+                'games cut', 'looks?')
+
+
+def agent_cells(row):
+  """A `findings_floors.AgentRow` as a list of texts, under AGENT_HEADER."""
+  score = (_interval(row.score, 1) if row.score.low is not None else _points(row.score.value)
+           + ('' if row.standard_error is None else f' (s.e. {row.standard_error:.2g})'))
+  blind = (_NONE if row.blind_score is None else
+           f'{_points(row.blind_score)} ({_BLIND_NAMES.get(row.best_blind, row.best_blind)})')
+  return [row.name, score, f'{row.num_games:,}', blind, _points(row.best_checkpoint),
+          _number(row.of_best, 2), _number(row.share),
+          _NONE if row.longest_run is None else f'{row.longest_run:,}',
+          _NONE if row.num_cut is None else f'{row.num_cut:,}', looks(row)]
+
+
+def looks(row):
+  """Says whether an agent looks, e.g. 'yes: 0.310 nats [0.280, 0.340]'."""
+  if row.rise is None:
+    return 'unknown'
+  if row.num_judged < 2:
+    word = {0: 'unknown', 1: 'blind' if row.num_blind else 'yes'}[row.num_judged]
+  else:
+    word = ('yes' if not row.num_blind else 'blind' if row.num_blind == row.num_judged else
+            f'blind in {row.num_blind} of {row.num_judged} runs')
+  number, *ends = _interval(row.rise).split(' ', 1)
+  return ' '.join([f'{word}: {number} nats', *ends]) + (
+      '' if row.is_held_out else ', on episodes it was trained on')
+
+
+def _over(rows):
+  """What the intervals of rows are over, as a sentence."""
+  kinds = {row.accuracy.over for row in rows
+           if row.accuracy and row.kind != findings_floors.CEILING}
+  text = ' '.join(intervals.caption(kind) for kind in sorted(kinds))
+  if kinds == {intervals.SEEDS}:
+    text += ' That of the ceiling: over episodes.'
+  return text
+
+
+class Table(NamedTuple):
+  """A table of texts: a title, a header, rows of cells, and what its intervals are over."""
+  title: str
+  header: tuple[str, ...]
+  rows: list[list[str]]
+  caption: str
+
+
+def label_tables(results):
+  """A `Table` for each setting of the IDMs alone whose runs have floors, in a list."""
+  found = []
+  for setting in findings_atari.settings(results, findings_atari.LABELS):
+    rows = findings_floors.label_rows(results, setting)
+    if rows:
+      found.append(Table(f'{setting.target}: label accuracy at {setting.num_labels:,} labels',
+                         LABEL_HEADER, list(map(label_cells, rows)), _over(rows)))
+  return found
+
+
+def agent_tables(results):
+  """A `Table` for each setting of agents whose runs have floors, in a list."""
+  found = []
+  for setting in findings_atari.settings(results, findings_atari.SCORE):
+    rows = findings_floors.agent_rows(results, setting)
+    if rows:
+      is_one = all(row.score.low is None for row in rows)
+      found.append(Table(
+          f'{setting.target}: agents with {setting.num_labels:,} labels', AGENT_HEADER,
+          list(map(agent_cells, rows)), 's.e.: standard error over the games of one run.' if is_one
+          else intervals.caption(intervals.SEEDS)))
+  return found
+
+
+_ABOUT_LABELS = (
+    '<p>The share of hidden actions that labels get right, at the last evaluation. <i>Floors</i> '
+    'need no inverse dynamics: the most frequent action, a linear map of the change between two '
+    'images, both of the same labels, and the same network when it sees the past only. The '
+    '<i>ceiling</i>: all actions tried in the emulator, and the likeliest named. <i>Of the '
+    'way</i>: (accuracy − highest floor) / (ceiling − highest floor). On steps whose action was '
+    'drawn at random, no habit of the player helps to guess it. Labels of which more than '
+    f'{floors.CONSTANT_SHARE:g} are one action are constant, and nothing else is computed from '
+    f'them. Fewer than {verdicts.FEWEST_SEEDS} seeds give no verdict.</p>')
+_ABOUT_AGENTS = (
+    '<p>Scores beside those of agents that look at nothing, played by the same evaluator: at '
+    'random, one action only, a Markov chain of the recording’s actions, and its rate of repeating '
+    'the last one. An agent is <i>blind</i> if exchanging the images of a window for those of '
+    'another one of the same episode raises its loss on held-out actions by less than '
+    f'{blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes.</p>')
+
+
+def section(results):
+  """Both kinds of tables, HTML."""
+  parts = []
+  for about, tables in ((_ABOUT_LABELS, label_tables(results)),
+                        (_ABOUT_AGENTS, agent_tables(results))):
+    parts += [about] if tables else []
+    for title, header, rows, caption in tables:
+      parts += [f'<h3>{_e(title)}</h3>', report_page.table(
+          header, [list(map(_e, row)) for row in rows], caption)]
+  return '\n'.join(parts or ['<p>Not measured in this experiment.</p>'])
+
+
+def sentences(results):
+  """The same in lines of text: a list, empty if nothing was measured."""
+  lines = []
+  for setting in findings_atari.settings(results, findings_atari.LABELS):
+    rows = findings_floors.label_rows(results, setting)
+    if rows:
+      num_seeds = len({run['seed'] for m in setting.methods
+                       for run in findings_atari.runs_of(results, setting, m)})
+      reason = verdicts.no_verdict(num_seeds)
+      lines.append(f'{setting.target}, {setting.num_labels:,} labels, labels right'
+                   + (f' ({reason}):' if reason else ':'))
+      lines += [f'  {_label_sentence(row)}' for row in rows]
+  for setting in findings_atari.settings(results, findings_atari.SCORE):
+    rows = findings_floors.agent_rows(results, setting)
+    if rows:
+      lines.append(f'{setting.target}, {setting.num_labels:,} labels, agents:')
+      lines += [f'  {_agent_sentence(row)}' for row in rows]
+  return lines
+
+
+def _label_sentence(row):
+  name, accuracy, reached, share, draws, _ = label_cells(row)
+  text = f'{name}: {accuracy}'
+  if reached != _NONE:
+    text += f', {reached} of the way from the highest floor to the ceiling'
+  if row.share is not None:
+    text += f'; most frequent label {share}'
+  return text + (f'; on random draws {draws}' if draws != _NONE else '')
+
+
+def _agent_sentence(row):
+  name, score, games, blind, best, _, share, longest, cut, _ = agent_cells(row)
+  return (f'{name}: {score} points, {games} games; best that looks at nothing {blind}, best '
+          f'checkpoint {best}; most frequent action {share}, longest run {longest}, {cut} cut; '
+          f'looks: {looks(row)}')

@@ -1,0 +1,251 @@
+"""Labels between floors and ceiling, agents beside those that look at nothing: tables and lines."""
+
+import copy
+import math
+
+from absl.testing import absltest, parameterized
+from scipy import stats
+
+from alpt_jax import findings_atari, findings_floors, report, report_floors, results_file
+from alpt_jax.measures import intervals
+from tests import html_page
+
+_ACCURACY = {'idm_target': .6, 'idm_four': .8, 'idm_causal': .5}
+
+
+def _mean(value, low=None, high=None, num_episodes=9):
+  return dict(value=value, low=low, high=high, num_transitions=100, num_episodes=num_episodes)
+
+
+def make_labels(accuracy, share=.45):
+  """The labels' floors of a run: majority .41, linear map .44, ceiling .9."""
+  return dict(
+      step=600, most_frequent=dict(action='NOOP', share=share), is_constant=False,
+      accuracy=_mean(accuracy, accuracy - .02, accuracy + .02),
+      floors=dict(num_labels=300, majority=_mean(.41, .40, .42), table=None,
+                  linear=_mean(.44, .43, .45), best='linear'),
+      random_draws=_mean(accuracy - .1, accuracy - .2, accuracy),
+      ceiling=dict(expected=_mean(.9, .88, .92), realised=_mean(.89, .87, .91)))
+
+
+def make_agent(rise=.3, is_blind=False, is_held_out=True):
+  """The agent's floors of a run: the best that looks at nothing scores 2."""
+  agent = dict(step=1200, is_held_out=is_held_out, loss=.9, exchanged_loss=.9 + rise,
+               rise=_mean(rise, rise - .03, rise + .03), is_blind=is_blind, num_windows=2000)
+  scores = dict(
+      protocol=dict(game='Breakout', num_episodes=100, max_steps=2500, sticky=0., seed=0),
+      agents={'random': dict(score=1., standard_error=.1, num_episodes=100),
+              'always LEFT': dict(score=0., standard_error=None, num_episodes=1),
+              'markov chain': dict(score=2., standard_error=.1, num_episodes=100),
+              'repeat': dict(score=1.5, standard_error=.1, num_episodes=100)})
+  return dict(agent=agent, scores=scores)
+
+
+def make_results(seeds=(0,)):
+  """Three IDMs with 300 labels and two agents with 1,000, in Breakout."""
+  runs, rows = [], []
+
+  def add(part, method, seed, num_labels, floors, numbers):
+    identity = dict(run=f'{part}-{method}-seed{seed}', method=method, target='Breakout',
+                    sources=[], seed=seed, num_labels=num_labels, phase='finetune', part=part)
+    runs.append(identity | dict(status='done', seconds=9., num_steps=100, floors=floors))
+    rows.append(identity | dict(step=100) | numbers)
+
+  for seed in seeds:
+    for method, accuracy in _ACCURACY.items():
+      accuracy += .01 * seed
+      add('labels', method, seed, 300,
+          dict(labels=make_labels(accuracy), agent=None, scores=None),
+          dict(label_accuracy=accuracy))
+    for method, score in (('dt1', 3.), ('oracle', 11. + seed)):
+      add('score', method, seed, 1000,
+          dict(labels=None) | make_agent(*((.02, True) if method == 'dt1' else (.3, False))),
+          {'sampled/score': score, 'sampled/score_std': math.sqrt(63.), 'label_accuracy': None,
+           'sampled/num_episodes': 64, 'sampled/num_cut': 1, 'sampled/most_frequent_share': .4,
+           'sampled/longest_run': 33 + seed})
+  labels = dict(idm_target='Target only', idm_four='4 games', idm_causal='Past only (floor)',
+                dt1='DT1', oracle='Oracle labels')
+  return dict(
+      experiment='atari', preset='desk', command='python', created='2026-01-15T10:12:13+00:00',
+      config={}, config_digest='0123abcd', versions={},
+      methods={m: dict(label=label, is_floor=m == 'idm_causal') for m, label in labels.items()},
+      games={'Breakout': dict(role='target', checkpoints=[
+          dict(mean_score=5.), dict(mean_score=101.)], random=1.7, human=30.5,
+          majority_accuracy=.41, chance_accuracy=.25)},
+      runs=runs, rows=rows)
+
+
+def _rows(results, part=findings_atari.LABELS):
+  setting, = findings_atari.settings(results, part)
+  rows = (findings_floors.label_rows if part == findings_atari.LABELS
+          else findings_floors.agent_rows)(results, setting)
+  return {row.name: row for row in rows}
+
+
+class LabelRowsTest(parameterized.TestCase):
+
+  def test_floors_then_methods_then_ceiling_of_one_run_over_its_episodes(self):
+    rows = _rows(make_results())
+    self.assertEqual(list(rows), [
+        'Most frequent action', 'Linear map of the change', 'Past only (floor)', 'Target only',
+        '4 games', 'Ceiling (all actions tried)'])
+    self.assertEqual([row.kind for row in rows.values()],
+                     3 * ['floor'] + 2 * ['method'] + ['ceiling'])
+    target = rows['Target only'].accuracy
+    self.assertEqual((target.value, target.low, target.high, target.n, target.over),
+                     (.6, .58, .62, 9, intervals.EPISODES))
+    self.assertEqual(rows['Ceiling (all actions tried)'].accuracy.value, .9)  # The higher of two.
+
+  def test_way_begins_at_the_highest_floor_which_may_be_the_past(self):
+    results = make_results()
+    rows = _rows(results)
+    # Past .5, ceiling .9.
+    self.assertAlmostEqual(rows['Target only'].above_floor.value, (.6 - .5) / (.9 - .5))
+    self.assertAlmostEqual(rows['4 games'].above_floor.value, (.8 - .5) / (.9 - .5))
+    self.assertIsNone(rows['Past only (floor)'].above_floor)
+    results['runs'] = [run for run in results['runs'] if run['method'] != 'idm_causal']
+    self.assertAlmostEqual(_rows(results)['Target only'].above_floor.value,
+                           (.6 - .44) / (.9 - .44))
+
+  def test_several_runs_have_intervals_over_seeds_and_floors_of_their_own(self):
+    row = _rows(make_results(seeds=(0, 1, 2)))['Target only']
+    half = stats.t.ppf(.975, 2) * .01 / math.sqrt(3)
+    self.assertAlmostEqual(row.accuracy.value, .61)
+    self.assertAlmostEqual(row.accuracy.low, .61 - half)
+    self.assertEqual((row.accuracy.n, row.accuracy.over), (3, intervals.SEEDS))
+    # Seed s: accuracy .6 + .01 s, past .5 + .01 s.
+    self.assertAlmostEqual(row.above_floor.value,
+                           (.1 / .4 + .1 / .39 + .1 / .38) / 3)
+
+  def test_of_constant_labels_only_their_share_is_said(self):
+    results = make_results()
+    labels = results['runs'][0]['floors']['labels']
+    results['runs'][0]['floors']['labels'] = {
+        key: labels[key] for key in ('step', 'most_frequent')} | {'is_constant': True}
+    results_file.check(results)
+    row = _rows(results)['Target only']
+    self.assertEqual((row.accuracy, row.above_floor, row.num_constant), (None, None, 1))
+    self.assertEqual(report_floors.label_cells(row)[1:4], ['constant labels', '–', '0.450 NOOP'])
+
+  def test_unknown_ceiling_leaves_the_way_unknown(self):
+    results = make_results()
+    for run in results['runs'][:3]:
+      run['floors']['labels']['ceiling'] = {'unknown': 'nobody has tried'}
+    rows = _rows(results)
+    self.assertNotIn('Ceiling (all actions tried)', rows)
+    self.assertIsNone(rows['4 games'].above_floor)
+
+  def test_a_failed_run_is_in_no_row(self):
+    results = make_results(seeds=(0, 1))
+    results['runs'][0]['status'] = 'failed'
+    self.assertEqual(_rows(results)['Target only'].num_runs, 1)
+
+
+class AgentRowsTest(absltest.TestCase):
+
+  def test_score_stands_beside_blind_play_and_the_best_checkpoint(self):
+    row = _rows(make_results(), findings_atari.SCORE)['Oracle labels']
+    self.assertEqual((row.score.value, row.num_games, row.num_cut), (11., 64, 1))
+    self.assertAlmostEqual(row.standard_error, 1.)  # sqrt(63) / sqrt(64 - 1)
+    self.assertEqual((row.best_blind, row.blind_score, row.random), ('markov chain', 2., 1.))
+    self.assertAlmostEqual(row.of_best, (11. - 1.) / (101. - 1.))
+    self.assertEqual((row.share, row.longest_run), (.4, 33))
+
+  def test_says_which_agents_look(self):
+    rows = _rows(make_results(), findings_atari.SCORE)
+    self.assertEqual(report_floors.looks(rows['Oracle labels']),
+                     'yes: 0.300 nats [0.270, 0.330]')
+    self.assertEqual(report_floors.looks(rows['DT1']), 'blind: 0.020 nats [-0.010, 0.050]')
+
+  def test_says_where_it_was_judged_and_what_is_not_known(self):
+    results = make_results()
+    dt1, oracle = results['runs'][3:]
+    oracle['floors']['agent']['is_held_out'] = False
+    dt1['floors']['agent'] = {'unknown': 'too short'}
+    rows = _rows(results, findings_atari.SCORE)
+    self.assertEndsWith(report_floors.looks(rows['Oracle labels']),
+                        ', on episodes it was trained on')
+    self.assertEqual(report_floors.looks(rows['DT1']), 'unknown')
+
+  def test_several_seeds_are_counted(self):
+    results = make_results(seeds=(0, 1))
+    results['runs'][-1]['floors'] |= make_agent(.01, True)
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual((row.num_games, row.num_blind, row.num_judged, row.longest_run),
+                     (128, 1, 2, 34))
+    self.assertIsNone(row.standard_error)
+    self.assertStartsWith(report_floors.looks(row), 'blind in 1 of 2 runs: 0.155 nats [')
+
+
+class PageTest(parameterized.TestCase):
+
+  def test_page_has_both_tables_and_says_what_intervals_are_over(self):
+    words = self._words(make_results())
+    for text in ('Breakout: label accuracy at 300 labels', 'Past only (floor)0.500 [0.480, 0.520]',
+                 'within a run, over its episodes', 'Breakout: agents with 1,000 labels',
+                 '11.0 (s.e. 1)642.0 (Markov chain)101.00.100.400331yes: 0.300 nats',
+                 'Fewer than 5 seeds give no verdict'):
+      self.assertIn(text, words)
+    words = self._words(make_results(seeds=(0, 1)))
+    self.assertIn('over training seeds (Student’s t). That of the ceiling: over episodes', words)
+
+  def _words(self, results):
+    return ' '.join(html_page.Page(report.of(results).page(results)).text.split())
+
+  def test_lines_say_all_of_it(self):
+    lines = report.summary_lines(make_results())
+    for line in (
+        'Breakout, 300 labels, labels right (no verdict: 1 of 5 seeds):',
+        '  Most frequent action (floor): 0.410 [0.400, 0.420]',
+        '  4 games: 0.800 [0.780, 0.820], 0.750 of the way from the highest floor to the ceiling; '
+        'most frequent label 0.450 NOOP; on random draws 0.700 [0.600, 0.800]',
+        '  Ceiling (all actions tried): 0.900 [0.880, 0.920]',
+        '  Oracle labels: 11.0 (s.e. 1) points, 64 games; best that looks at nothing 2.0 (Markov '
+        'chain), best checkpoint 101.0; most frequent action 0.400, longest run 33, 1 cut; looks: '
+        'yes: 0.300 nats [0.270, 0.330]'):
+      self.assertIn(line, lines)
+
+  def test_curves_stand_between_floors_and_ceiling(self):
+    labels, scores = report.of(make_results()).panels(make_results())[0]
+    self.assertEqual(labels.anchors, {'majority action': .41, 'linear map': .44, 'ceiling': .9})
+    self.assertGreater(labels.limits[1], .9)
+    self.assertEqual({name: scores.anchors[name] for name in ('random', 'best blind')},
+                     {'random': 1., 'best blind': 2.})
+    self.assertLess(scores.limits[1], 40.)  # The best checkpoint, 101, does not flatten them.
+
+  def test_the_past_is_no_method_without_sources(self):
+    results = make_results()
+    for record in results['runs'] + results['rows']:
+      if record['method'] == 'idm_four':
+        record['sources'] = ['Freeway']
+    results['games']['Freeway'] = dict(role='source', checkpoints=[])
+    finding = findings_atari.claims(results)[0]
+    self.assertEqual([(c.method, c.baseline) for c in finding.comparisons],
+                     [('idm_four', 'idm_target')])
+
+  def test_results_without_floors_have_no_tables(self):
+    results = make_results()
+    for run in results['runs']:
+      del run['floors']
+    self.assertIn('Not measured in this experiment', report_floors.section(results))
+    self.assertEqual(report_floors.sentences(results), [])
+    setting, = findings_atari.settings(results, findings_atari.LABELS)
+    self.assertEqual(findings_floors.levels(results, setting), {})
+
+  @parameterized.parameters(
+      (('labels', 'is_constant'), 'no', r"labels\.is_constant is 'no'; expected true"),
+      (('labels', 'accuracy'), .5, r"labels\.accuracy is '0.5'; expected an object"),
+      (('labels', 'floors', 'linear', 'value'), 'x', r"labels\.floors\.linear\.value is 'x'"),
+      (('labels', 'ceiling', 'realised'), None, r"labels\.ceiling\.realised is 'None'; expected"))
+  def test_a_bad_field_is_named(self, place, value, message):
+    results = copy.deepcopy(make_results())
+    record = results['runs'][0]['floors']
+    for key in place[:-1]:
+      record = record[key]
+    record[place[-1]] = value
+    with self.assertRaisesRegex(ValueError, r'runs\[0\]\.floors\.' + message):
+      results_file.check(results)
+
+
+if __name__ == '__main__':
+  absltest.main()

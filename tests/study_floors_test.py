@@ -1,0 +1,83 @@
+"""What is measured of a study's recordings and runs, and when it is measured again."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from unittest import mock
+
+from absl.testing import absltest
+
+from alpt_jax import ceiling, domains, run_floors, score_floors
+from experiments import runs, study_atari, study_floors
+from tests import atari_runs
+
+
+class StudyFloorsTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.config = atari_runs.config(self.root / 'study', 'tiny')
+    shutil.copytree(self.config.data_dir, self.root / 'data')
+    self.config.data_dir = str(self.root / 'data')
+    self.directory, = domains.Atari.directories(self.config, 'Breakout')
+    self.planned = study_atari.plan(self.config)
+
+  def test_only_targets_are_measured_and_only_as_their_runs_need(self):
+    self.assertEqual(study_floors.missing(self.config, self.planned),
+                     {'Breakout': ['ceiling', 'score floors']})
+    self.assertEqual(study_floors.missing(
+        self.config, [run for run in self.planned if run.part == 'labels']),
+        {'Breakout': ['ceiling']})
+    self.assertEqual(study_floors.missing(
+        self.config, [run for run in self.planned if run.variant == 'dt1']),
+        {'Breakout': ['score floors']})
+    self.config.study.floors.update(ceiling_steps=0, score_games=0)
+    self.assertEqual(study_floors.missing(self.config, self.planned), {})
+
+  def test_measured_once_beside_the_data(self):
+    study_floors.measure(self.config, self.planned)
+    self.assertEqual(study_floors.missing(self.config, self.planned), {})
+    with open(os.path.join(self.directory, ceiling.FILE)) as f:
+      self.assertEqual(json.load(f)['protocol']['num_steps'], 5)
+    with mock.patch.object(ceiling, '_measure', side_effect=AssertionError), \
+        mock.patch.object(score_floors, '_play', side_effect=AssertionError):
+      study_floors.measure(self.config, self.planned)
+      self.config.study.floors.update(ceiling_steps=9, score_games=4)  # Other numbers will do.
+      study_floors.measure(self.config, self.planned)
+    self.config.evaluation.sticky = .25
+    with self.assertRaisesRegex(ValueError, 'protocol sticky is 0.0; expected 0.25'):
+      study_floors.measure(self.config, self.planned)
+
+  def test_data_of_elsewhere_has_scores_to_compare_and_no_ceiling(self):
+    with mock.patch.object(study_floors.rlds, 'read_card', return_value=None):
+      study_floors.measure(self.config, self.planned)
+    self.assertEqual(study_floors.missing(self.config, self.planned), {'Breakout': ['ceiling']})
+
+  def test_a_run_is_measured_again_when_its_files_change(self):
+    run = next(run for run in self.planned if run.variant == 'idm_causal')
+    own = runs.run_config(self.config, run)
+    self.assertIsNone(study_floors.of_run(self.config, run))  # Not trained.
+    (pathlib.Path(own.workdir) / 'labels').mkdir(parents=True)
+    (pathlib.Path(own.workdir) / 'finished.json').write_text('{}')
+    found = {'labels': {'accuracy': {'value': 1 / 3}, 'causal': {}, 'above_floor': .5},
+             'agent': None, 'scores': None}
+    with mock.patch.object(run_floors, 'measure', return_value=found) as measure:
+      for _ in range(2):
+        self.assertEqual(study_floors.of_run(self.config, run), {
+            'labels': {'accuracy': {'value': .333333}}, 'agent': None, 'scores': None})
+      self.assertEqual(measure.call_count, 1)
+      (pathlib.Path(own.workdir) / 'labels' / 'step_0000004.npz').write_bytes(b'other')
+      study_floors.of_run(self.config, run)
+      self.assertEqual(measure.call_count, 2)
+      pathlib.Path(self.directory, ceiling.FILE).write_text('{}')
+      study_floors.of_run(self.config, run)
+      self.assertEqual(measure.call_count, 3)
+      self.config.study.floors.of_runs = False
+      self.assertIsNone(study_floors.of_run(self.config, run))
+
+
+if __name__ == '__main__':
+  absltest.main()
