@@ -131,20 +131,18 @@ def get_config(argument=''):
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
-      # Lee et al.: 0.1 for the DT. So few updates of so small a network do not overfit: without
-      # it the action loss on held-out play is .918 instead of .929.
+      # Lee et al.: 0.1 for the DT. So few updates of so small a network do not overfit.
       idm_dropout=0., dt_dropout=0.)
   # Weights of the DT's losses. Eq. 3 has 1 for returns and actions; Lee et al. predict rewards,
-  # too, and 0 leaves them out. What the actions get counts: with .1 for the others the action loss
-  # on held-out good play is .939 instead of .982.
+  # too, and 0 leaves them out. A small network predicts actions better if the others weigh less.
   config.reward_weight = config.return_weight = .1
   config.action_weight = 1.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
       idm_learning_rate=1e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
       max_grad_norm=1.,
-      # Or 'lamb', Table 3; see alpt_jax/optimizers.py. With this schedule and the best rate that
-      # was tried, 1e-2, its action loss on held-out good play is 1.003 instead of .982.
+      # Or 'lamb', Table 3, which stays behind in so few updates; see alpt_jax/optimizers.py and
+      # experiments/configs/gates.py.
       name='adamw',
       schedule='cosine',  # After warm-up; ends at num_steps. Or 'constant'.
       final_fraction=.05,  # Of the learning rate, where a cosine ends.

@@ -1,0 +1,79 @@
+"""Gates: what has to hold before a study on recorded Atari means anything. Five seeds each.
+
+python -m experiments.reproduce --config=experiments/configs/gates.py:labels
+python -m experiments.reproduce --config=experiments/configs/gates.py:agents
+python -m experiments.reproduce --config=experiments/configs/gates.py:optimizers
+
+  labels      An IDM with 10,000 labels of Breakout comes near what can be known: of the way from
+              the best floor to the ceiling at least 0.85, lower end of the interval at least 0.75.
+  agents      An agent with all true actions looks, and plays: in Breakout above 10 points.
+  optimizers  LAMB, the paper's, against AdamW, at 10,000 labels of the games of tuning, each with
+              the best of the rates of `rates`. Good enough: the whole interval of the difference
+              within 0.02.
+  rates       Rates of both, one seed.
+  ..,tiny     For tests.
+
+Run files are in experiments/results/gates/<gate>/runs.
+"""
+
+from experiments.configs import atari, tuning
+
+GATES = ('labels', 'agents', 'optimizers', 'rates')
+_RATES = dict(lamb=(1e-3, 3e-3, 1e-2), adamw=(3e-4, 1e-3, 3e-3))
+_BEST = dict(lamb=3e-3, adamw=1e-3)  # By `rates`.
+
+
+def get_config(argument='labels'):
+  """Returns the ConfigDict of a gate; see the module's docstring."""
+  gate, _, preset = argument.partition(',')
+  if gate not in GATES:
+    raise ValueError(f'{gate!r} is no gate; expected one of {", ".join(GATES)}.')
+  config = atari.get_config(preset or 'desk')
+  config.workdir = f'runs/{"atari_tiny" if preset == "tiny" else "atari_gates"}/{gate}'
+  if preset != 'tiny':
+    config.study.results_dir = f'experiments/results/gates/{gate}'
+  config.study.update(seeds=tuple(range(1 if gate == 'rates' else 5)), score_seeds=tuple(range(5)))
+  with config.unlocked():
+    _GATES[gate](config)
+  return config
+
+
+def _labels(config):
+  config.study.score.targets = ()
+  config.num_label_windows = 4000  # Of 20,000; standard error of 0.9: 0.002.
+  config.study.labels.variants = dict(
+      target=dict(label='Target only', method='dt1_idm', sources=(),
+                  changes=dict(augmentation='shift')))
+  config.study.labels.update(targets=('Breakout',), budgets=(10_000,), pretrain_steps=0,
+                             num_steps=1500, eval_every_steps=500)
+
+
+def _agents(config):
+  config.study.labels.targets = ()
+  config.evaluation.sharpened_temperature = 1 / 3
+  config.study.score.variants = dict(
+      oracle=dict(label='Oracle labels', method='oracle', sources=()))
+  config.study.score.update(targets=('Breakout',), num_steps=2400, eval_every_steps=2400)
+
+
+def _rates(config):
+  _optimizers(config)
+  config.study.labels.variants = {
+      f'{name}_{rate:g}'.replace('.', '_'): _variant(name, rate)
+      for name, rates in _RATES.items() for rate in rates}
+
+
+def _optimizers(config):
+  config.study.score.targets = ()
+  config.num_label_windows = 2000
+  config.study.labels.variants = {name: _variant(name, rate) for name, rate in _BEST.items()}
+  config.study.labels.update(targets=tuning.GAMES, budgets=(10_000,), pretrain_steps=0,
+                             num_steps=400, eval_every_steps=200)
+
+
+def _variant(name, rate):
+  return dict(label=f'{name}, {rate:g}', method='dt1_idm', sources=(),
+              changes=dict(optimizer=dict(name=name, idm_learning_rate=rate)))
+
+
+_GATES = dict(labels=_labels, agents=_agents, optimizers=_optimizers, rates=_rates)
