@@ -139,11 +139,11 @@ class EstimateTest(absltest.TestCase):
                               pretrain=dict(both=1.), finetune=dict(both=2.))
     config.workdir = self.enterContext(tempfile.TemporaryDirectory())
     works, seconds, source = estimates.plan(config, planned, [])
-    # 3 seeds: a pretraining of 300 steps, two finetunings of 300 with evaluations at 0 and 300.
+    # 3 seeds: a pretraining of 300 steps, two finetunings of 600 with evaluations at 0, 300, 600.
     self.assertEqual({(w.label, w.phase): w.seconds for w in works}, {
         ('ALPT, Freeway only', 'pretrain'): 3 * 310.,
-        ('ALPT, Freeway only', 'finetune'): 3 * (10 + 600 + 10.),
-        ('DT1-IDM', 'finetune'): 3 * (10 + 600 + 10.)})
+        ('ALPT, Freeway only', 'finetune'): 3 * (10 + 1200 + 15.),
+        ('DT1-IDM', 'finetune'): 3 * (10 + 1200 + 15.)})
     self.assertEqual(seconds, sum(w.seconds for w in works) / 2)
     self.assertEqual(source, 'here')
 
