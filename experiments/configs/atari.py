@@ -102,7 +102,7 @@ def get_config(argument=''):
                           if setting in ('alpt9', 'alpt36') else ())
   config.sources = tuple(s for s in sources if s != target)
   # Transitions of the target that keep their action; 10,000 in section 5.1, of 100 million. Of
-  # 100,000 that is a tenth, with which no source is needed.
+  # 100,000 that would be a tenth.
   config.num_labels = 1_000
   config.label_seed = 0
 

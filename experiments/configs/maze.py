@@ -1,10 +1,10 @@
 """ALPT on 20 x 20 mazes (paper section 5.6, Figure 5, appendix B).
 
 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt
-python -m experiments.reproduce --config=experiments/configs/maze.py:study   # Figure 5(b), whole.
+python -m experiments.reproduce --config=experiments/configs/maze.py:study   # Figure 5(b).
 
 The argument is a preset:
-  desk   2 cores: one target, one seed, `grid` observations; four minutes. The default.
+  desk   2 cores: one target, one seed, `grid` observations; about five minutes. The default.
   study  as desk, but both observations, five seeds, each with a target maze of its own, more
          numbers of labels, and a control: a second blocked source instead of the tunneled one.
   trust  ALPT with every way to trust the IDM's labels (`pseudo_labels`), three seeds.
@@ -171,7 +171,7 @@ def _trust(config):
   del config.study.labels  # Agents only; the labels of their IDMs are scored, too.
   config.num_steps, config.eval_every_steps = 600, 100  # While labels are often wrong.
   # 4.66 is the mean of what experiments.audit fits to the runs with hard labels: 2.64, 5.33, 6.02.
-  # It knows labels for that which ALPT is not given: an upper bound.
+  # It knows labels for that which ALPT is not given.
   modes = dict(soft=('Soft', {}), sampled=('Sampled', {}), weighted=('Weighted', {}),
                thresholded=('Above 0.9', dict(threshold=.9)))
   labels = dict(hard=('Hard labels', dict(mode='hard')))

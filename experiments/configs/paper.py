@@ -105,7 +105,7 @@ def _desk(config, figure):
   config.num_labels = 10_000  # Section 5.1, as Table 4; though of 100,000 that is a tenth.
   config.study.score.update(pretrain_steps=300, num_steps=600, eval_every_steps=300)
   if figure in ('2', '6'):
-    config.study.score.targets = ('Breakout',)  # Where agents of this size learn to play.
+    config.study.score.targets = ('Breakout',)  # In Freeway, always going up scores 21.
   elif figure == '3':
     config.study.score.targets = ('SpaceInvaders', 'Pong')
     config.study.score.variants.alpt36.update(label='ALPT-4', sources=atari.NINE[:4])
