@@ -20,7 +20,7 @@ from experiments.configs import atari, tuning
 
 GATES = ('labels', 'agents', 'optimizers', 'rates')
 _RATES = dict(lamb=(1e-3, 3e-3, 1e-2), adamw=(3e-4, 1e-3, 3e-3))
-_BEST = dict(lamb=3e-3, adamw=1e-3)  # By `rates`.
+_BEST = dict(lamb=3e-3, adamw=1e-3)  # To be set by `rates`, which has not run yet.
 
 
 def get_config(argument='labels'):
