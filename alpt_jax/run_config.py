@@ -20,6 +20,7 @@ NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
             'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
             'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
             'evaluation.sharpened_temperature': 0., 'model.idm_places': True}
+_NEW_GROUPS = ('pseudo_labels',)  # Older runs have none; without another, a config is damaged.
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
@@ -123,7 +124,7 @@ def upgrade(content):
       renamed.append(new)
   for key, value in NEW_KEYS.items():
     *groups, name = key.split('.')
-    if groups == ['evaluation'] and 'evaluation' not in content:  # Mazes have none.
+    if groups and groups[0] not in {*content, *_NEW_GROUPS}:  # Mazes have no evaluation.
       continue
     tree = content
     for group in groups:

@@ -209,6 +209,7 @@ class Writer:
         'num_steps': runs.num_steps(self._config, run),
         'curves': _curves(self._study.rows(self._config, run, scores['accuracy']),
                           self._study.identity(run, own)),
+        'table_floor': self._study.table_floor(own, truths),
         'games': _games(self._config, run), 'floors': study_floors.of_run(self._config, run),
         'confusion': labelling and {
             key: labelling[key] for key in ('step', 'num_hidden', 'actions', 'confusion')

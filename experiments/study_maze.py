@@ -93,7 +93,12 @@ def gather(config, planned, failed, kept):
   for run in planned:
     if run in kept:
       result['rows'] += run_files.rows(kept[run])
-      result['runs'].append(run_files.shown(kept[run]) | {'rollout': None})
+      shown = run_files.shown(kept[run]) | {'rollout': None}
+      del shown['floors']  # Those of games.
+      result['runs'].append(shown)
+      floor = kept[run].get('table_floor')
+      if floor:
+        floors.setdefault(_setting(floor), floor)
       continue
     observation = run.changes['observation']
     if observation not in truths:
@@ -121,21 +126,45 @@ def gather(config, planned, failed, kept):
   return result
 
 
+_SETTING = ('observation', 'target', 'seed', 'num_labels')
+
+
+def _setting(about):
+  """What runs share whose labels have one floor."""
+  return tuple(about[name] for name in _SETTING)
+
+
 def _add_floor(floors, own, truths):
   """Adds the floors of a run's labels, which all methods share; returns a list of problems."""
-  setting = {name: own[name] for name in ('observation', 'target', 'seed', 'num_labels')}
-  key = tuple(setting.values())
-  if key in floors:
+  if _setting(own) in floors:
     return []
-  truth = truths[own.target]
-  spec = domains.of(own).spec(own, own.target)
   try:
-    choice = labels.read_choice(os.path.join(own.workdir, 'labels.json'))
-    path = label_quality.files(own.workdir, last_step=own.num_steps)[-1]
-    floors[key] = setting | label_quality.table_floor(path, truth, choice, spec)
+    floors[_setting(own)] = table_floor(own, truths)
   except (OSError, ValueError) as error:
     return [f'floors of its labels are not known: {error}']
   return []
+
+
+def table_floor(own, truths):
+  """Measures the table of the change, fitted to the labels of a run, where its IDM is scored.
+
+  Args:
+    own: config of the run.
+    truths: `runs.Truths` of its observation.
+
+  Returns:
+    Its entry in the `floors` of results.json; None for an agent, whose labels are an IDM's, too.
+
+  Raises:
+    OSError, ValueError: if its labels cannot be read.
+  """
+  if own.train_dt:
+    return None
+  spec = domains.of(own).spec(own, own.target)
+  choice = labels.read_choice(os.path.join(own.workdir, 'labels.json'))
+  path = label_quality.files(own.workdir, last_step=own.num_steps)[-1]
+  return {name: own[name] for name in _SETTING} | label_quality.table_floor(
+      path, truths[own.target], choice, spec)
 
 
 def identity(run, own):

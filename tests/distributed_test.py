@@ -81,7 +81,10 @@ class RunTest(parameterized.TestCase):
       name = f'labels/step_{step:07d}.npz'
       with np.load(self.root / 'two' / name) as two, np.load(self.root / 'one' / name) as one:
         for field in one:
-          np.testing.assert_array_equal(two[field], one[field], err_msg=field)
+          if field == 'confidence':  # Fewer devices share a microbatch: float32 rounds otherwise.
+            np.testing.assert_array_max_ulp(two[field], one[field], maxulp=1)  # Of float16.
+          else:
+            np.testing.assert_array_equal(two[field], one[field], err_msg=field)
 
   def test_only_the_first_process_speaks(self):
     (_, out, _), (_, other_out, other_err) = self.results

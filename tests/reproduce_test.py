@@ -98,12 +98,14 @@ class ReproduceTest(absltest.TestCase):
     workdir = self.root / 'elsewhere'
     committed = self.root / 'committed'
     shutil.copytree(self.workdir / 'run_files', committed / 'runs')
-    self.assertLen(list((committed / 'runs').iterdir()), 5)
+    self.assertLen(list((committed / 'runs').iterdir()), 7)
     elsewhere = run('reproduce', workdir, f'--config.study.results_dir={committed}')
     self.assertEqual(elsewhere.returncode, 0, elsewhere.stderr)
-    self.assertIn('5 runs, 5 finished before', elsewhere.stdout)
+    self.assertIn('7 runs, 7 finished before', elsewhere.stdout)
     self.assertEmpty(list(workdir.glob('*/train.log')))
     before, after = (json.loads((d / 'results.json').read_text()) for d in (self.workdir, workdir))
+    self.assertLen(before['floors'], 1)
+    self.assertEqual(after['floors'], before['floors'])
     self.assertEqual([run | {'rollout': None} for run in before['runs']],
                      [run | {'seconds': old['seconds']}
                       for run, old in zip(after['runs'], before['runs'], strict=True)])

@@ -63,7 +63,7 @@ class AtariTest(parameterized.TestCase):
       for action in random_actions(drawn, 30):
         expected, found = drawn.step(action), given.step_with_held(action, num_held)
         np.testing.assert_array_equal(found.observation, expected.observation)
-        self.assertEqual(given.held_action, NOOP if sticky else action)
+        self.assertEqual(given.held_index, NOOP if sticky else action)
 
   def test_a_seed_gives_the_same_play_and_another_seed_another(self):
     actions = random_actions(atari.make('Breakout', seed=0), 100)
