@@ -68,13 +68,15 @@ def count(rows, *, size, num_devices=1, at_least=1):
     at_least: microbatches; divides the rows on a device.
 
   Returns:
-    The smallest number that leaves at most `size` windows and divides the rows of all parts on a
-    device; if none leaves so few, the largest that divides.
+    A number that divides the rows of all parts on a device. The smallest that leaves at most `size`
+    windows, if it leaves at least half as many: single rows, of a prime number, would be slower
+    than all at once. Else the largest that leaves as many.
   """
-  each = math.gcd(*rows) // num_devices
-  counts = [n for n in range(at_least, each + 1) if each % n == 0]
-  fitting = [n for n in counts if not size or sum(rows) // num_devices <= n * size]
-  return (fitting or counts or [at_least])[0 if fitting else -1]
+  each, total = math.gcd(*rows) // num_devices, sum(rows) // num_devices
+  counts = [n for n in range(at_least, each + 1) if each % n == 0] or [at_least]
+  large = [n for n in counts if 2 * total >= n * size]
+  fitting = [n for n in large if not size or total <= n * size]
+  return fitting[0] if fitting else large[-1] if large else counts[0]
 
 
 def split(batches, number, num_devices=1):

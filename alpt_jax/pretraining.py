@@ -116,7 +116,9 @@ def _read(directory):
                             '--config.init_from.')
   try:
     with open(path) as f:
-      before = run_config.NEW_KEYS | fields.flatten(json.load(f))
+      content = json.load(f)
+    run_config.upgrade(content)
+    before = fields.flatten(content)
     for key in ('target', 'method', 'phase', 'num_steps', 'model.d_model'):
       if key not in before:
         raise KeyError(key)

@@ -328,7 +328,7 @@ def _about_agent(agent):
   if 'unknown' in agent:
     return [f'Unknown whether the agent looks: {agent["unknown"]}']
   verdict = {True: 'The agent is blind', False: 'The agent looks',
-             None: 'One episode does not say whether the agent looks'}[agent['is_blind']]
+             None: 'Cannot tell whether the agent looks'}[agent['is_blind']]
   held_out = '' if agent['is_held_out'] else ' (of episodes that training knew)'
   return [f'{verdict}: with images of another window of the same episode{held_out}, its action '
           f'loss is {agent["exchanged_loss"]:.3f} instead of {agent["loss"]:.3f} nats, higher by '

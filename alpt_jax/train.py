@@ -49,6 +49,10 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
+# What decides which actions a run has seen: it may not change, as what starts from the run believes
+# its config.json and labels.json.
+_KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'num_labels', 'label_seed',
+              'held_out', 'data_digests')
 # In eval/, with the scores; no metrics.
 _PROTOCOL = ('seed', 'max_steps', 'sticky', 'epsilon', 'temperature', 'most_frequent_action')
 
@@ -211,16 +215,15 @@ def check_config(config, workdir, digests, *, ignored=()):
   """
   path = os.path.join(workdir, 'config.json')
   content = json.loads(config.to_json()) | {'data_digests': digests}
-  if os.path.exists(path) and not config.allow_changed_config:
+  if os.path.exists(path):
     try:
       with open(path) as f:
         before = json.load(f)
       run_config.upgrade(before)
       before = fields.flatten(before)
     except (ValueError, AttributeError, TypeError) as error:
-      raise ValueError(f'{path}: not a config ({error}); the file is damaged. Choose another '
-                       '--config.workdir, or go on with --config.allow_changed_config=True.'
-                       ) from error
+      raise ValueError(f'{path}: not a config ({error}); the file is damaged. Restore it from a '
+                       'copy, or choose another --config.workdir.') from error
     microbatch = config.sharding.microbatch or before['sharding.microbatch']
     content['sharding']['microbatch'] = microbatch
     now = fields.flatten(content)
@@ -234,10 +237,13 @@ def check_config(config, workdir, digests, *, ignored=()):
                   and before.get(k) != now.get(k)
                   # Data that this phase does not read.
                   and (k in now or not k.startswith('data_digests.')))
-    if keys:
+    fixed = [k for k in keys if k.split('.')[0] in _KNOWLEDGE]
+    if fixed or keys and not config.allow_changed_config:
       changes = ', '.join(f'{k}: {before.get(k)} -> {now.get(k)}' for k in keys)
+      remedy = (f'{fixed[0]} decides which actions a run has seen, and never changes.' if fixed else
+                'Or go on with --config.allow_changed_config=True.')
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
-                       '--config.workdir, or go on with --config.allow_changed_config=True.')
+                       f'--config.workdir. {remedy}')
   return content
 
 

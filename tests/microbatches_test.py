@@ -94,7 +94,8 @@ class UpdateTest(parameterized.TestCase):
 class CountTest(parameterized.TestCase):
 
   @parameterized.parameters(
-      ([60], 6, {}, 10), ([60], 7, {}, 10), ([60], 0, {}, 1), ([60], 60, {}, 1), ([7], 6, {}, 7),
+      ([60], 6, {}, 10), ([60], 7, {}, 10), ([60], 0, {}, 1), ([60], 60, {}, 1),
+      ([7], 6, {}, 1), ([67], 64, {}, 1), ([127], 4, {}, 1),  # Not one row at a time.
       ([48, 12], 6, {}, 12), ([48, 12], 10, {}, 6), ([48, 12], 4, {}, 12),  # 15 do not divide 12.
       ([60], 6, dict(num_devices=2), 5), ([60], 0, dict(at_least=4), 4),
       ([60], 6, dict(at_least=12), 12), ([60], 20, dict(at_least=4), 4))

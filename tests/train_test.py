@@ -422,6 +422,22 @@ class BadInputTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'config.json: not a config'):
       train.train(maze_data.config(workdir), workdir)
 
+  @parameterized.parameters(
+      ('num_labels', 25), ('label_seed', 3), ('method', 'oracle'), ('sources', ()))
+  def test_what_decides_which_actions_were_seen_never_changes(self, key, value):
+    workdir = self.new_directory()
+    config = maze_data.config(workdir)
+    pathlib.Path(workdir, 'config.json').write_text(
+        json.dumps(train.check_config(config, workdir, {'maze': 'abc'})))
+    other = maze_data.config(workdir, allow_changed_config=True, **{key: value})
+    with self.assertRaisesRegex(ValueError, f'{key} decides which actions a run has seen, and'):
+      train.check_config(other, workdir, {'maze': 'abc'})
+    config.allow_changed_config = True
+    with self.assertRaisesRegex(ValueError, 'data_digests.maze decides which actions'):
+      train.check_config(config, workdir, {'maze': 'other'})
+    config.batch_size = 24
+    self.assertEqual(train.check_config(config, workdir, {'maze': 'abc'})['batch_size'], 24)
+
   def test_goes_on_with_a_run_whose_config_has_older_keys(self):
     workdir = self.new_directory()
     config = maze_data.config(workdir)

@@ -15,6 +15,7 @@ from alpt_jax.measures import floors
 
 FEWEST_STEPS_APART = 20  # Windows begin further apart than that.
 SMALLEST_RISE = .05  # Nats; below it, an agent is called blind.
+FEWEST_EPISODES = 5  # Of fewer, the interval says nothing.
 
 
 class TooShortError(ValueError):
@@ -28,8 +29,8 @@ class Blindness(NamedTuple):
     loss: negative log-likelihood of the true actions, in nats.
     exchanged_loss: the same with images of another window.
     rise: `floors.Mean` of their difference, paired by window, with an interval over episodes.
-    is_blind: whether the upper end of it is below SMALLEST_RISE; None for a single episode, which
-      has no interval.
+    is_blind: True if the upper end of it is below SMALLEST_RISE, False if the lower end is not;
+      None, cannot tell, if they differ, or for fewer than FEWEST_EPISODES episodes.
     num_windows: that were exchanged.
   """
   loss: float
@@ -85,4 +86,11 @@ def judge(losses, exchanged_losses, episodes, *, seed=0):
     raise ValueError('losses are not finite; expected negative log-likelihoods in nats.')
   rise = floors.mean(exchanged - losses, episodes, seed=seed)
   return Blindness(float(losses.mean()), float(exchanged.mean()), rise,
-                   None if rise.high is None else rise.high < SMALLEST_RISE, len(losses))
+                   _is_blind(rise), len(losses))
+
+
+def _is_blind(rise):
+  if rise.high is None or rise.num_episodes < FEWEST_EPISODES:
+    return None
+  return {(True, True): True, (False, False): False}.get(
+      (rise.low < SMALLEST_RISE, rise.high < SMALLEST_RISE))

@@ -1,7 +1,7 @@
 """Whether an agent looks at its images."""
 
 import numpy as np
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
 from alpt_jax.measures import blindness
 
@@ -20,7 +20,7 @@ class PartnersTest(absltest.TestCase):
     np.testing.assert_array_equal(blindness.partners([0, 0, 1, 1], [0, 20, 0, 21]), [-1, -1, 3, 2])
 
 
-class JudgeTest(absltest.TestCase):
+class JudgeTest(parameterized.TestCase):
 
   def test_no_rise_is_blind(self):
     rng = np.random.default_rng(0)
@@ -36,15 +36,17 @@ class JudgeTest(absltest.TestCase):
     self.assertAlmostEqual(found.rise.value, .06)
     self.assertEqual((found.loss, found.num_windows), (1., 10))
 
-  def test_upper_end_decides(self):
+  def test_interval_on_both_sides_cannot_tell(self):
     """On average the rise is 0.04, but episodes differ: it may be more."""
     rise = np.repeat([0., .08] * 4, 10)
     found = blindness.judge(np.ones(80), 1 + rise, np.repeat(np.arange(8), 10))
     self.assertAlmostEqual(found.rise.value, .04)
-    self.assertIs(found.is_blind, False)
+    self.assertIsNone(found.is_blind)
 
-  def test_single_episode_says_nothing(self):
-    self.assertIsNone(blindness.judge([1., 1.], [1., 1.], [0, 0]).is_blind)
+  @parameterized.parameters((1, None), (4, None), (5, True))
+  def test_few_episodes_say_nothing(self, num_episodes, expected):
+    found = blindness.judge(np.ones(20), np.ones(20), np.arange(20) % num_episodes)
+    self.assertIs(found.is_blind, expected)
 
   def test_refuses_no_windows(self):
     with self.assertRaisesRegex(ValueError, 'more than 20 steps apart'):
