@@ -6,23 +6,26 @@ from typing import NamedTuple
 
 from alpt_jax import statistics
 
-VERDICTS = {  # For readers; but see `verdict_text`.
-    'reproduced': 'Reproduces',
-    'partly': 'Reproduces in part',
-    'not shown': 'Does not reproduce',
-    'contradicted': 'Does not reproduce',
-    'undecided': 'Not testable at this size',
-    'no verdict': 'No verdict below 5 seeds',
-    'exploratory': 'No verdict: exploratory',
+VERDICTS = {  # For readers; but see `verdict_text`. A report gives none: see `why_exploratory`.
+    'exploratory': 'Exploratory: not registered, no verdict',
     'not measured': 'Not made',
 }
 
 
-def verdict_text(verdict, preset):
-  """A verdict in words; at the paper's size, what cannot be told is not the size's fault."""
-  if verdict == 'undecided' and preset == 'paper':
-    return 'Cannot tell: no clear difference, or one seed'
+def verdict_text(verdict, results):
+  """A verdict in words; results of a registered study point to its hypotheses."""
+  if verdict == 'exploratory' and results.get('registration'):
+    return 'Exploratory: no verdict, see the registered hypotheses'
   return VERDICTS[verdict]
+
+
+def why_exploratory(results):
+  """Says why claims of the paper get intervals and no verdicts, in a sentence."""
+  if results.get('registration'):
+    return ('Verdicts are for the registered hypotheses of the study '
+            f'“{results["registration"]["study"]}” only, by experiments.summarise: what stands '
+            'here is exploratory and has intervals, but no verdicts.')
+  return 'Not registered before it ran, so all of it is exploratory: intervals, no verdicts.'
 
 
 def size_lines(results):

@@ -13,18 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from alpt_jax import findings, findings_maze, statistics
-from alpt_jax.measures import intervals, verdicts
+from alpt_jax.measures import intervals
 
 ACCURACY = 'label_accuracy'
 LEVEL = .9  # Of the ceiling.
-SMALLEST_RATIO = 1.25  # Of updates: the smallest effect of interest.
-PRIMARY = 'alpt_blocked', 'dt1_idm', 'grid'  # One source against none.
 FLOORS = {  # Exact, from the maze and its policy; see `maze_anchors.idm_ceilings`.
     'constant': 'majority', 'causal': 'the past alone', 'displacement': 'table of the change',
     'bayes': 'ceiling'}
-_WORDS = {  # Of `verdicts.judge`, in the words for claims of the paper.
-    'as expected': 'reproduced', 'opposite': 'contradicted', 'no effect': 'not shown',
-    'cannot tell': 'undecided', 'no verdict': 'no verdict'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +53,13 @@ class Finding(NamedTuple):
     observation: the mode.
     text: the claim with labels.
     comparison: `intervals.Comparison` of updates to the level; None if one was not run.
-    verdict: a key of `findings.VERDICTS`; 'exploratory' unless the claim is the primary one.
-    reason: of the verdict, without a full stop; '' if none is needed.
+    verdict: 'exploratory', or 'not measured' if one was not run.
   """
   claim: Claim
   observation: str
   text: str
   comparison: intervals.Comparison | None
   verdict: str
-  reason: str = ''
 
 
 class Needed(NamedTuple):
@@ -200,8 +193,7 @@ def table(results):
 def claims(results):
   """Measures the paper's claims at the primary number of labels.
 
-  Only the PRIMARY contrast is judged, by `verdicts.judge`; all else is exploratory and has an
-  interval, but no verdict.
+  They have intervals and no verdicts: these are for registered hypotheses only.
 
   Args:
     results: checked results.
@@ -219,12 +211,7 @@ def claims(results):
         found.append(Finding(claim, observation, text, None, 'not measured'))
         continue
       ratio = needed(results, rows[claim.method], rows[claim.baseline]).ratio
-      verdict, reason = 'exploratory', verdicts.no_verdict(ratio.interval.n)
-      if (claim.method, claim.baseline, observation) == PRIMARY:
-        judged = verdicts.judge(ratio, sign='lower', smallest_effect=SMALLEST_RATIO)
-        verdict, reason = _WORDS[judged.word], judged.reason
-      found.append(Finding(claim, observation, text, ratio, verdict,
-                           reason.removeprefix('no verdict: ')))
+      found.append(Finding(claim, observation, text, ratio, 'exploratory'))
   return found
 
 

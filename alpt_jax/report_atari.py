@@ -24,8 +24,6 @@ from alpt_jax.measures import intervals
 
 _e = report_page.escape
 
-_VERDICTS = findings.VERDICTS | {'undecided': 'Cannot tell at this size',
-                                 'not measured': 'Not measured'}
 _STATES = ('done', 'unfinished', 'running', 'failed')
 _FAR = ('human', 'best of data')  # Levels that may be far above what agents score.
 _MAX_CHECKPOINTS = 12  # Longer tables are folded.
@@ -136,18 +134,25 @@ def _states(runs):
   return ', '.join([f'{numbers["done"]} of {len(runs)} done' if rest else f'{len(runs)}', *rest])
 
 
-def _badge(verdict):
-  return f'<span class="badge {verdict.replace(" ", "-")}">{_e(_VERDICTS[verdict])}</span>'
+def _badge(text):
+  return f'<span class="badge">{_e(text)}</span>'
 
 
-def _outcomes(finding):
-  """E.g. 'better in 2 of 3 comparisons, cannot tell in 1'."""
-  outcomes = [c.outcome for c in finding.comparisons]
-  numbers = [(o, outcomes.count(o)) for o in statistics.OUTCOMES if o in outcomes]
-  (first, n), *rest = numbers
-  return ', '.join([f'{first} in {n} of {len(outcomes)} '
-                    f'comparison{"s" if len(outcomes) > 1 else ""}',
-                    *(f'{o} in {k}' for o, k in rest)])
+def _differences(finding):
+  """E.g. 'differences +5.0 [4.1, 5.9], n = 5; +1.0 no interval: n = 1'."""
+  found = []
+  for comparison in finding.comparisons:
+    part, pairs = finding.claim.part, comparison.pairs
+    number = '' if pairs.interval.reason else f', n = {pairs.num_pairs}'
+    found.append(f'{_difference(part, pairs)} {_between(part, pairs)}{number}')
+  return f'difference{"s" if len(found) > 1 else ""} {"; ".join(found)}'
+
+
+def _difference(part, pairs):
+  """E.g. '+0.200'; a dash without pairs."""
+  return ('–' if not math.isfinite(pairs.difference) else
+          ('+' if pairs.difference > 0 else '')
+          + _amount(part, pairs.difference).replace('-', '−'))
 
 
 def _between(part, pairs):
@@ -158,14 +163,8 @@ def _between(part, pairs):
 
 def _comparison_row(comparison, part):
   setting, pairs = comparison.setting, comparison.pairs
-  difference = ('–' if not math.isfinite(pairs.difference) else
-                ('+' if pairs.difference > 0 else '')
-                + _amount(part, pairs.difference).replace('-', '−'))
-  reason = (f'<br><span class="muted">{_e(comparison.reason)}</span>'
-            if comparison.outcome in ('cannot tell', 'no verdict') else '')
-  return [f'<div class="wrap">{_e(_name(setting))}</div>',
-          f'<b>{_e(comparison.outcome)}</b>{reason}', _amount(part, pairs.mean),
-          _amount(part, pairs.baseline_mean), difference, _e(_between(part, pairs)),
+  return [f'<div class="wrap">{_e(_name(setting))}</div>', _amount(part, pairs.mean),
+          _amount(part, pairs.baseline_mean), _difference(part, pairs), _e(_between(part, pairs)),
           str(pairs.num_pairs)]
 
 
@@ -175,8 +174,8 @@ def _claim_text(claim):
 
 def _claim_card(results, finding):
   claim = finding.claim
-  parts = ['<div class="card">', f'<p>{_badge(finding.verdict)}</p>', _claim_text(claim),
-           f'<p>Measured: {_e(_outcomes(finding))}.</p>']
+  parts = ['<div class="card">',
+           f'<p>{_badge(findings.verdict_text(finding.verdict, results))}</p>', _claim_text(claim)]
   body, last = [], None
   for comparison in sorted(finding.comparisons, key=lambda c: (c.method, c.baseline)):
     if (comparison.method, comparison.baseline) != last:
@@ -185,25 +184,21 @@ def _claim_card(results, finding):
       body.append(f'{method} against {baseline}')
     body.append(_comparison_row(comparison, claim.part))
   what = 'labels right' if claim.part == findings_atari.LABELS else 'score'
-  header = [what, 'outcome', 'method', 'against', 'difference', '95 % interval', 'seeds']
+  header = [what, 'method', 'against', 'difference', '95 % interval', 'seeds']
   return '\n'.join([*parts, report_page.table(header, body), '</div>'])
 
 
 def _found(results):
   rule = (
       '<p>Last evaluations are compared seed by seed. '
-      f'{_e(intervals.caption(intervals.SEEDS))} <i>Better</i>: there are at least five seeds, and '
-      'the interval of the mean difference is above 0. <i>Worse</i>: it is below 0. <i>Cannot '
-      'tell</i>: it holds 0. Fewer than five seeds give <i>no verdict</i>. A claim '
-      '<i>reproduces</i> if every comparison is better, <i>in part</i> if some are and no more are '
-      'worse, <i>does not</i> if more are worse; else one <i>cannot tell</i>. Between methods that '
-      'do not differ, “better” comes up in 2.5\u00a0% of comparisons: several comparisons are no '
-      'test of several claims.</p>')
+      f'{_e(intervals.caption(intervals.SEEDS))} {_e(findings.why_exploratory(results))} Between '
+      'methods that do not differ, one interval in twenty does not hold 0: several comparisons are '
+      'no test of several claims.</p>')
   found = findings_atari.claims(results)
   cards = [_claim_card(results, finding) for finding in found if finding.comparisons]
   others = [_claim_text(finding.claim) for finding in found if not finding.comparisons]
   if others:
-    cards.append(f'<div class="card"><p>{_badge("not measured")}</p><p>The runs that would measure '
+    cards.append(f'<div class="card"><p>{_badge("Not measured")}</p><p>The runs that would measure '
                  f'this were not part of the experiment:</p>{"".join(others)}</div>')
   return '\n'.join([rule, '<div class="grid" style="grid-template-columns:minmax(0,1fr)">', *cards,
                     '</div>'])
@@ -423,8 +418,6 @@ def claim_rows(results):
   for finding in findings_atari.claims(results):
     if finding.comparisons:
       measured = [_in_words(results, c, finding.claim.part) for c in finding.comparisons]
-      if len(measured) > 1:
-        measured.insert(0, _outcomes(finding))
     else:
       measured = ['no two methods were run that it compares']
     rows.append(findings.ClaimRow(finding.claim.section, finding.claim.text, '; '.join(measured),
@@ -434,12 +427,12 @@ def claim_rows(results):
 
 
 def _in_words(results, comparison, part):
-  """E.g. 'Breakout, 500 labels: ALPT 9.0, DT1 4.0, ..., n = 2: no verdict (2 of 5 seeds)'."""
+  """E.g. 'Breakout, 500 labels: ALPT 9.2, DT1-IDM 4.2, difference [5.0, 5.0], n = 2'."""
   pairs = comparison.pairs
   return (f'{_name(comparison.setting)}: {findings.label(results, comparison.method)} '
           f'{_amount(part, pairs.mean)}, {findings.label(results, comparison.baseline)} '
           f'{_amount(part, pairs.baseline_mean)}, difference {_between(part, pairs)}, '
-          f'n = {pairs.num_pairs}: {comparison.outcome} ({comparison.reason})')
+          f'n = {pairs.num_pairs}')
 
 
 def _problems(results):
@@ -463,8 +456,8 @@ def _flat(results):
       yield dict(
           claim=finding.claim.text, verdict=finding.verdict, part=setting.part,
           target=setting.target, num_labels=setting.num_labels, method=comparison.method,
-          baseline=comparison.baseline, outcome=comparison.outcome, reason=comparison.reason,
-          difference=pairs.difference, low=pairs.interval.low, high=pairs.interval.high,
+          baseline=comparison.baseline, difference=pairs.difference, low=pairs.interval.low,
+          high=pairs.interval.high,
           **{key: x for key, x in pairs._asdict().items() if key != 'interval'})
 
 
@@ -598,8 +591,8 @@ def summary_lines(results):
   lines += report_floors.sentences(results)
   found = findings_atari.claims(results)
   measured = [finding for finding in found if finding.comparisons]
-  lines += [f'{finding.claim.text}: {_VERDICTS[finding.verdict].lower()}: {_outcomes(finding)}.'
-            for finding in measured]
+  lines += [f'{finding.claim.text}: {findings.verdict_text(finding.verdict, results).lower()}: '
+            f'{_differences(finding)}.' for finding in measured]
   num_others = len(found) - len(measured)
   if num_others:
     lines.append('1 other claim of the paper is not measured.' if num_others == 1 else

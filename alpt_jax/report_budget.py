@@ -96,7 +96,7 @@ def _found(results):
       'sources are <i>worth</i>: the labels that the method without them needs to be as accurate, '
       'interpolated in the logarithm of the number; never beyond the numbers that were tried. '
       'Intervals: 95 %, between methods, by drawing training seeds again. Fewer than five seeds '
-      'give no verdict.</p>']
+      f'say nothing. {_e(findings.why_exploratory(results))}</p>']
   for group in findings_budget.groups(results):
     found = sentences(results, group) or ['No run is done.']
     parts += [f'<h3>{_e(group.title)}</h3>', report_page.bullets(map(_e, found))]

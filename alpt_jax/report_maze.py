@@ -345,8 +345,7 @@ def claim_rows(results):
     if finding.comparison is not None:
       measured = (f'{report_maze_labels.ratio_text(finding.comparison)} times the updates to label '
                   f'{report_maze_labels.wanted_text(results)} right, '
-                  f'n = {finding.comparison.interval.n}'
-                  + (f'; {finding.reason}' if finding.reason else ''))
+                  f'n = {finding.comparison.interval.n}')
     rows.append(findings.ClaimRow(f'Section 5.6, observation {finding.observation}', finding.text,
                                   measured, finding.verdict))
   return rows
@@ -388,7 +387,7 @@ def summary_lines(results):
       f'{findings.label(results, finding.claim.baseline)}: '
       + ('not measured.' if finding.comparison is None else
          f'{report_maze_labels.ratio_text(finding.comparison)}: '
-         f'{findings.VERDICTS[finding.verdict].lower()}.')
+         f'{findings.verdict_text(finding.verdict, results).lower()}.')
       for finding in findings_maze_labels.claims(results)]
 
 

@@ -10,19 +10,9 @@ from alpt_jax import (
     report_page,
     statistics,
 )
-from alpt_jax.measures import intervals, verdicts
+from alpt_jax.measures import intervals
 
 _e = report_page.escape
-
-VERDICTS = {
-    'reproduced': 'Faster, as the paper says',
-    'contradicted': 'Slower, against the paper',
-    'not shown': 'No effect of interest',
-    'undecided': 'Cannot tell',
-    'no verdict': 'No verdict below 5 seeds',
-    'exploratory': 'Exploratory: no verdict',
-    'not measured': 'Not measured',
-}
 
 
 def ratio_text(comparison):
@@ -45,9 +35,9 @@ def budget_title(num_labels):
   return 'labels' if num_labels is None else f'{num_labels:,} labels'
 
 
-def badge(verdict):
+def badge(results, verdict):
   """A verdict as HTML."""
-  return f'<span class="badge {verdict.replace(" ", "-")}">{_e(VERDICTS[verdict])}</span>'
+  return f'<span class="badge">{_e(findings.verdict_text(verdict, results))}</span>'
 
 
 def wanted_text(results):
@@ -62,8 +52,8 @@ def wanted_text(results):
 
 
 def claim_card(results, finding):
-  """Verdict, claim and measured ratio as HTML."""
-  parts = [f'<p>{badge(finding.verdict)}</p><p>The paper: {_e(finding.text)}.']
+  """Claim and measured ratio as HTML."""
+  parts = [f'<p>{badge(results, finding.verdict)}</p><p>The paper: {_e(finding.text)}.']
   if finding.comparison is None:
     parts.append('Not measured: one of the two methods was not run.')
   else:
@@ -71,8 +61,6 @@ def claim_card(results, finding):
                  f'{_e(findings.label(results, finding.claim.baseline))} until its labels are '
                  f'right in {_e(wanted_text(results))}, '
                  f'n = {finding.comparison.interval.n}.')
-    if finding.reason:
-      parts.append(_e(report_page.sentence(finding.reason)))
   return ' '.join(parts) + '</p>'
 
 
@@ -168,21 +156,16 @@ def section(results, styles):
 
 def claims(results):
   """The paper's claims as HTML."""
-  primary = ' against '.join(
-      findings.label(results, method) for method in findings_maze_labels.PRIMARY[:2])
   body = [[f'<div class="wrap">{_e(report_page.sentence(finding.text))}</div>',
            _e(finding.observation),
-           f'<div class="wrap">{badge(finding.verdict)}<br>{_e(finding.reason)}</div>',
+           f'<div class="wrap">{badge(results, finding.verdict)}</div>',
            f'{_e(ratio_text(finding.comparison))}'
            + (f', n = {finding.comparison.interval.n}' if finding.comparison else '')]
           for finding in findings_maze_labels.claims(results)]
   num_seeds = len({run['seed'] for run in results['runs']})
   return ('<p>What section 5.6 of the paper says of speed; it has three seeds, these results have '
           f'{num_seeds}. Measured by the ratio of updates until labels are right in '
-          f'{_e(wanted_text(results))}. One contrast is judged: {_e(primary)}, observation '
-          f'{_e(findings_maze_labels.PRIMARY[2])}; smallest effect of interest: a ratio of '
-          f'{findings_maze_labels.SMALLEST_RATIO:g}; {verdicts.FEWEST_SEEDS} seeds or more. '
-          'Everything else is exploratory and has intervals only.</p>'
+          f'{_e(wanted_text(results))}. {_e(findings.why_exploratory(results))}</p>'
           + report_page.table(['claim', 'observation', 'verdict', 'ratio of updates'], body))
 
 

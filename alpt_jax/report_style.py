@@ -2,9 +2,9 @@
 
 CSS = """
 :root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--ink:#1b1f24;--muted:#5d656e;--line:#d9dde2;
---wall:#4a525c;--good:#00704f;--part:#8a5a00;--bad:#a8401a;--shade:86 180 233}
+--wall:#4a525c;--bad:#a8401a;--shade:86 180 233}
 @media (prefers-color-scheme:dark){:root{--bg:#14171a;--card:#1c2024;--ink:#e6e9ec;--muted:#9aa3ad;
---line:#363c43;--wall:#79828c;--good:#43c59e;--part:#e6ab3c;--bad:#f08a5d;
+--line:#363c43;--wall:#79828c;--bad:#f08a5d;
 --shade:10 92 143}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,
@@ -27,8 +27,6 @@ svg.plot text{font-family:inherit!important}
 .card h3{margin-top:0}.card p:last-child{margin-bottom:0}
 .badge{display:inline-block;font-weight:600;font-size:.86rem;line-height:1.4;
 padding:.05rem .6rem;border:1.5px solid currentColor;border-radius:1rem}
-.reproduced{color:var(--good)}.partly,.undecided,.no-verdict{color:var(--part)}
-.not-shown,.contradicted{color:var(--bad)}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;margin:.6rem 0;
 font-size:.92rem}
 .swatch{width:28px;height:10px;margin-right:.4rem;vertical-align:baseline}

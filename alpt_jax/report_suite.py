@@ -18,13 +18,12 @@ def _prefixed(text, name):
                 rf'\g<1>{name}-', text)
 
 
-def _badge(verdict, preset):
-  return (f'<span class="badge {verdict.replace(" ", "-")}">'
-          f'{_e(findings.verdict_text(verdict, preset))}</span>')
+def _badge(verdict, results):
+  return f'<span class="badge">{_e(findings.verdict_text(verdict, results or {}))}</span>'
 
 
 def _claims(parts):
-  rows, last = [], None
+  rows, last, results = [], None, {part.figure: part.results for part in parts}
   for figure, row in suite.claims(parts):
     if figure is not last:
       last = figure
@@ -32,11 +31,10 @@ def _claims(parts):
     measured = (f'<code>{_e(row.measured)}</code>' if row.measured.startswith('python ') else
                 '<br>'.join(map(_e, row.measured.split('; '))))
     rows.append([f'<div class="wrap">{_e(row.paper)}<br><span class="muted">{_e(row.section)}'
-                 f'</span></div>', _badge(row.verdict, suite.preset_of(parts)),
+                 f'</span></div>', _badge(row.verdict, results[figure]),
                  f'<div class="wrap">{measured}</div>'])
-  return ('<p>What the paper says, what was measured, and whether that agrees, by rules of '
-          'ours (each figure’s own report says them). “Not testable at this '
-          'size”: the runs are too few, too short or of other data to tell.</p>'
+  return ('<p>What the paper says, and what was measured. Verdicts are for registered hypotheses '
+          'only: all else is exploratory and has intervals over training seeds.</p>'
           + report_page.table(['the paper', 'verdict', 'measured'], rows))
 
 

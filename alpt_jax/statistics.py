@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax.measures import intervals, verdicts
+from alpt_jax.measures import intervals
 
 
 class Curve(NamedTuple):
@@ -253,54 +253,3 @@ def paired_difference(values, baseline_values):
       num_pairs=n, num_higher=int((ours > theirs).sum()), num_lower=int((ours < theirs).sum()),
       interval=_interval(intervals.difference(
           dict(enumerate(ours.tolist())), dict(enumerate(theirs.tolist()))).interval))
-
-
-OUTCOMES = ('better', 'worse', 'cannot tell', 'no verdict')
-
-
-def outcome(pairs):
-  """Judges whether a method ends higher than a baseline, by a rule of ours.
-
-  'better' and 'worse' need five seeds, and a 95 % interval of the mean difference (Student's t,
-  paired by seed) that lies above or below 0: between methods that do not differ, either comes up in
-  2.5 % of comparisons.
-
-  Args:
-    pairs: a `PairedDifference`.
-
-  Returns:
-    One of OUTCOMES, and in a few words why.
-  """
-  reason = verdicts.no_verdict(pairs.num_pairs)
-  if reason:
-    return 'no verdict', reason.removeprefix('no verdict: ')
-  if pairs.interval.low <= 0 <= pairs.interval.high:
-    return 'cannot tell', 'the interval holds 0'
-  return (('better', 'the interval is above 0') if pairs.interval.low > 0 else
-          ('worse', 'the interval is below 0'))
-
-
-def verdict_of_outcomes(outcomes):
-  """One verdict for the comparisons that measure a claim.
-
-  That more worse than better ones contradict was decided after results were seen, see
-  experiments/results/figures/README.md.
-
-  Args:
-    outcomes: list of OUTCOMES.
-
-  Returns:
-    'reproduced' if all are better, 'partly' if some are and no more are worse, 'contradicted' if
-    more are worse than better, 'no verdict' if none has seeds enough, 'undecided' if nothing can be
-    told of any, 'not measured' if there are none.
-  """
-  if not outcomes:
-    return 'not measured'
-  if set(outcomes) == {'no verdict'}:
-    return 'no verdict'
-  num_better, num_worse = outcomes.count('better'), outcomes.count('worse')
-  if num_better == len(outcomes):
-    return 'reproduced'
-  if num_worse > num_better:
-    return 'contradicted'
-  return 'partly' if num_better else 'undecided'

@@ -156,48 +156,43 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('9.5 ± 0.5', words)
     self.assertNotIn('One run only', words)
 
-  def test_claims_are_judged_by_the_numbers(self):
+  def test_claims_have_intervals_and_no_verdicts(self):
     results = _with_five_seeds(make_results())
-    self.assertEqual(_verdict(results, 'Training the IDM on source games'), 'reproduced')
-    self.assertEqual(_verdict(results, 'More sources give better labels'), 'reproduced')
-    # Differences of .02, -.01, .02, -.01 and .02: the interval is .008 +- .020.
-    self.assertEqual(_verdict(results, 'disjoint from the target’s (Freeway) gives better'),
-                     'undecided')
+    self.assertEqual(_verdict(results, 'Training the IDM on source games'), 'exploratory')
+    self.assertEqual(_verdict(results, 'ALPT scores higher than DT1,'), 'exploratory')
     self.assertEqual(_verdict(results, 'DT5-RET'), 'not measured')
     words = _words(self._write(results)[1])
-    for text in ('Reproduces', 'better in 2 of 2 comparisons', 'the interval holds 0',
-                 '[-0.012, 0.028]', 'Cannot tell at this size', 'Not measured',
-                 'between methods, over training seeds'):
+    # Differences of .02, -.01, .02, -.01 and .02: the interval is .008 +- .020.
+    for text in ('Exploratory: not registered, no verdict', '[-0.012, 0.028]', 'Not measured',
+                 'Not registered before it ran', 'between methods, over training seeds'):
+      self.assertIn(text, words)
+    for text in ('Reproduces', 'reproduces', 'Cannot tell'):
+      self.assertNotIn(text, words)
+
+  def test_one_and_two_seeds_have_numbers(self):
+    words = _words(self._write(make_results())[1])
+    for text in ('no interval: n = 1', '+0.200'):
       self.assertIn(text, words)
 
-  def test_below_five_seeds_there_are_numbers_and_no_verdict(self):
-    results = make_results()
-    for text in ('Training the IDM on source games', 'ALPT scores higher than DT1-IDM'):
-      self.assertEqual(_verdict(results, text), 'no verdict')
-    words = _words(self._write(results)[1])
-    for text in ('No verdict below 5 seeds', '1 of 5 seeds', '2 of 5 seeds', '+0.200'):
-      self.assertIn(text, words)
-
-  def test_a_claim_that_does_not_hold_is_said_so(self):
+  def test_a_claim_that_does_not_hold_shows_its_numbers(self):
     results = _with_five_seeds(make_results())
     for row in results['rows']:
-      if row['method'] == 'idm_four' and row['num_labels'] == 500:
+      if row['method'] == 'idm_four':
         row['label_accuracy'] -= .4
-    self.assertEqual(_verdict(results, 'Training the IDM on source games'), 'partly')
-    for row in results['rows']:
-      if row['method'] == 'idm_four' and row['num_labels'] == 2000:
-        row['label_accuracy'] -= .4
-    self.assertEqual(_verdict(results, 'Training the IDM on source games'), 'contradicted')
-    self.assertIn('Does not reproduce', self._write(results)[1].text)
+    self.assertEqual(_verdict(results, 'Training the IDM on source games'), 'exploratory')
+    self.assertIn('−0.200', self._write(results)[1].text)
 
-  def test_five_seeds_decide_about_scores(self):
+  def test_differences_of_scores_are_over_the_seeds(self):
     results = _with_five_seeds(make_results())
     for row in results['rows']:
       if row['method'] == 'dt1_idm' and row.get('sampled/score') is not None:
         row['sampled/score'] = (4., 12., 4., 12., 4.)[row['seed']]
-    self.assertEqual(_verdict(results, 'ALPT scores higher than DT1,'), 'reproduced')
-    # Differences of 5, -3, 5, -3 and 5: 1.8 in the mean, within the noise.
-    self.assertEqual(_verdict(results, 'ALPT scores higher than DT1-IDM'), 'undecided')
+    finding, = (f for f in findings_atari.claims(results)
+                if 'ALPT scores higher than DT1-IDM' in f.claim.text)
+    pairs = finding.comparisons[0].pairs  # Differences of 5, -3, 5, -3 and 5.
+    self.assertAlmostEqual(pairs.difference, 1.8)
+    self.assertLess(pairs.interval.low, 0)
+    self.assertGreater(pairs.interval.high, 0)
 
   def test_disjoint_means_that_only_doing_nothing_is_shared(self):
     self.assertTrue(findings_atari.is_disjoint('Breakout', 'Freeway'))  # LEFT, RIGHT; UP, DOWN.
@@ -251,7 +246,7 @@ class ReportTest(parameterized.TestCase):
       run.update(status='running', seconds=None)
     words = _words(self._write(results)[1])
     self.assertIn('running, without an evaluation', words)
-    self.assertIn('0 of 5 seeds', words)
+    self.assertIn('no interval: n = 0', words)
 
   def test_text_of_the_results_is_escaped(self):
     results = make_results()
@@ -267,8 +262,8 @@ class ReportTest(parameterized.TestCase):
     page = self._write(results)[1]
     self.assertEqual(json.loads(gzip.decompress(page.downloads['results.json.gz'])), results)
     claims = list(csv.DictReader(page.downloads['claims.csv'].decode().splitlines()))
-    self.assertEqual((claims[0]['method'], claims[0]['baseline'], claims[0]['outcome']),
-                     ('idm_four', 'idm_target', 'no verdict'))
+    self.assertEqual((claims[0]['method'], claims[0]['baseline'], claims[0]['verdict']),
+                     ('idm_four', 'idm_target', 'exploratory'))
     self.assertIn('final.csv', page.downloads)
 
   def test_human_play_far_above_the_agents_does_not_flatten_them(self):
@@ -295,9 +290,9 @@ class ReportTest(parameterized.TestCase):
                   '0.710, Many labels 0.970, (majority action 0.410), (chance 0.250)', lines)
     self.assertIn('Breakout, 500 labels: score: DT1 2.0, DT1-IDM 4.0, ALPT 9.0, (random 1.7), '
                   '(human 30.5), (best of data 12.5)', lines)
-    self.assertIn('More sources give better labels: no verdict below 5 seeds: no verdict in 2 of 2 '
-                  'comparisons.',
-                  lines)
+    line, = (line for line in lines if line.startswith('More sources give better labels: '))
+    self.assertStartsWith(line, 'More sources give better labels: exploratory: not registered, no '
+                          'verdict: differences +')
 
 
 class ResultsFileTest(parameterized.TestCase):

@@ -138,37 +138,20 @@ class PairedDifferenceTest(parameterized.TestCase):
     self.assertAlmostEqual(pairs.spread, .1)  # Of .5 and .7, and of .4 and .2.
     self.assertEqual((pairs.num_pairs, pairs.num_higher, pairs.num_lower), (2, 2, 0))
 
-  @parameterized.named_parameters(
-      ('no_seed', (), 'no verdict', '0 of 5 seeds'),
-      ('three_seeds_that_agree', (8., 9., 8.), 'no verdict', '3 of 5 seeds'),
-      ('higher', (1., 2., 1., 2., 1.5), 'better', 'above 0'),
-      ('lower', (-1., -2., -1., -2., -1.5), 'worse', 'below 0'),
-      ('equal', (0., 0., 0., 0., 0.), 'cannot tell', 'holds 0'),
-      # Mean 1, std 2: half of the interval is 2.776 * 2 / sqrt(5) = 2.5.
-      ('within_the_noise', (-1., 3., -1., 3., 1.), 'cannot tell', 'holds 0'))
-  def test_outcome(self, differences, outcome, reason):
-    judged = statistics.outcome(statistics.paired_difference(
-        {seed: 10 + x for seed, x in enumerate(differences)},
-        {seed: 10. for seed in range(9)}))
-    self.assertEqual(judged[0], outcome)
-    self.assertIn(reason, judged[1])
+  def test_interval_is_over_the_seeds_that_both_have(self):
+    # Differences -1, 3, -1, 3, 1: mean 1, std 2; half of the interval is 2.776 * 2 / sqrt(5).
+    pairs = statistics.paired_difference(
+        {seed: 10 + x for seed, x in enumerate((-1., 3., -1., 3., 1.))},
+        {seed: 10. for seed in range(9)})
+    self.assertAlmostEqual(pairs.interval.low, 1 - 2.776445 * 2 / 5**.5, places=4)
+    self.assertAlmostEqual(pairs.interval.high, 1 + 2.776445 * 2 / 5**.5, places=4)
+    self.assertEqual(pairs.interval.n, 5)
 
-  def test_equal_methods_come_out_better_in_one_of_forty(self):
+  def test_of_equal_methods_one_interval_in_forty_is_above_zero(self):
     draws = np.random.default_rng(0).normal(size=(3000, 2, 5))
-    outcomes = [statistics.outcome(statistics.paired_difference(
-        dict(enumerate(ours)), dict(enumerate(theirs))))[0] for ours, theirs in draws]
-    self.assertAlmostEqual(outcomes.count('better') / len(outcomes), .025, delta=.009)
-
-  def test_verdict_of_outcomes(self):
-    verdict = statistics.verdict_of_outcomes
-    self.assertEqual(verdict([]), 'not measured')
-    self.assertEqual(verdict(['better', 'better']), 'reproduced')
-    self.assertEqual(verdict(['better', 'cannot tell', 'worse']), 'partly')
-    self.assertEqual(verdict(['better', 'worse', 'worse']), 'contradicted')
-    self.assertEqual(verdict(['cannot tell', 'worse']), 'contradicted')
-    self.assertEqual(verdict(['cannot tell']), 'undecided')
-    self.assertEqual(verdict(['no verdict', 'no verdict']), 'no verdict')
-    self.assertEqual(verdict(['no verdict', 'better']), 'partly')
+    lows = [statistics.paired_difference(dict(enumerate(ours)), dict(enumerate(theirs)))
+            .interval.low for ours, theirs in draws]
+    self.assertAlmostEqual(np.mean(np.array(lows) > 0), .025, delta=.009)
 
 
 if __name__ == '__main__':

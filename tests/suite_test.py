@@ -9,7 +9,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import findings, findings_cql, report, suite
+from alpt_jax import findings_cql, report, suite
 from tests import html_page, report_atari_test
 
 
@@ -52,21 +52,24 @@ class SuiteTest(parameterized.TestCase):
       self.assertEqual(figure['status'], 'not made')
       self.assertRegex(figure['command'], r'paper.py:figure=\w+,preset=desk$')
 
-  def test_claims_have_numbers_and_verdicts(self):
+  def test_claims_have_numbers_and_intervals_and_no_verdicts(self):
     self.write('2', results_of('2'))
     claims = {claim['paper']: claim for claim in self.summary()['claims']
               if claim['figure'] == 'Figure 2'}
     claim = claims['ALPT scores higher than DT1-IDM, which knows the target only']
-    self.assertEqual(claim['verdict'], 'no verdict')
+    self.assertEqual(claim['verdict'], 'exploratory')
     # Differences of 5 in both seeds.
-    self.assertIn('ALPT 9.2, DT1-IDM 4.2, difference [5.0, 5.0], n = 2: no verdict (2 of 5 '
-                  'seeds)', claim['measured'])
+    self.assertIn('ALPT 9.2, DT1-IDM 4.2, difference [5.0, 5.0], n = 2', claim['measured'])
     self.assertNotIn('More sources give higher scores', claims)  # Of Figure 3.
     gain, = (c for text, c in claims.items() if '500 %' in text)
-    self.assertIn('Breakout +118 %', gain['measured'])  # 9.25 over 4.25.
-    self.assertEqual(gain['verdict'], 'undecided')  # Not the paper's size.
+    self.assertIn('Breakout +118 %, difference 5.0 [5.0, 5.0], n = 2',  # 9.25 over 4.25.
+                  gain['measured'])
+    self.assertEqual(gain['verdict'], 'exploratory')
     not_run = claims['ALPT scores higher than DT5, which pretrains the DT but has no IDM']
     self.assertEqual(not_run['verdict'], 'not measured')
+    text = ' '.join(self.page()[1].text.split())
+    self.assertIn('Exploratory: not registered, no verdict', text)
+    self.assertIn('Verdicts are for registered hypotheses only', text)
 
   def test_page_is_whole_and_its_ids_are_unique_although_figures_repeat_pictures(self):
     self.write('2', results_of('2'))
@@ -89,7 +92,7 @@ class SuiteTest(parameterized.TestCase):
     summary = self.summary()
     self.assertEqual(summary['figures']['Figure 2']['status'], 'damaged')
     self.assertRegex(' '.join(summary['problems']), problem)
-    self.assertNotIn('reproduced', {claim['verdict'] for claim in summary['claims']})
+    self.assertEqual({claim['verdict'] for claim in summary['claims']}, {'not measured'})
     self.assertIn('cannot be read', self.page()[1].text)
 
   def test_a_row_without_its_seed_is_damage(self):
@@ -113,7 +116,7 @@ class SuiteTest(parameterized.TestCase):
     self.assertIn('DT1, Breakout, 500 labels, seed 1: missing.', problems)
     measured = [c['measured'] for c in summary['claims'] if 'than DT1-IDM' in c['paper']]
     self.assertIn('ALPT 9.0, DT1-IDM 4.0', measured[0])  # The common seed only.
-    self.assertIn('n = 1: no verdict (1 of 5 seeds)', measured[0])
+    self.assertIn('no interval: n = 1, n = 1', measured[0])
 
   def test_different_versions_are_named_between_figures_and_between_runs(self):
     results = results_of('2')
@@ -183,7 +186,7 @@ class SuiteTest(parameterized.TestCase):
     done = run()
     self.assertEqual(done.returncode, 0, done.stderr)
     self.assertIn('Figure 2: ALPT scores higher than DT1-IDM, which knows the target only: '
-                  'no verdict', done.stdout)
+                  'exploratory', done.stdout)
     self.assertTrue((self.workdir / suite.PAGE).exists())
     self.write('4', '{"experiment"')
     damaged = run()
@@ -213,26 +216,25 @@ class Table4Test(absltest.TestCase):
     row, = findings_cql.rows(self.results([10., 14.], findings_cql.NUM_STEPS))
     self.assertEqual((row.paper, row.mean, row.std, row.num_seeds), (12.3, 12., 2., 2))
 
-  def test_verdict_needs_the_papers_training_and_five_seeds(self):
-    steps = findings_cql.NUM_STEPS
-    for scores, num_steps, behaviour, verdict in (
-        ([10., 14., 12., 11., 13.], steps, None, 'partly'),  # A quarter of 12.3 is 3.1.
-        ([2., 3., 2., 3., 2.], steps, None, 'contradicted'),
-        ([1., 60., 2., 1., 2.], steps, None, 'undecided'),  # The interval is wider than that.
-        ([14., 15., 15., 16., 16.], steps, None, 'undecided'),  # It holds 15.4, the band's end.
-        ([12., 12.01], steps, None, 'no verdict'),
-        ([12.], steps, None, 'no verdict'),
-        ([12.] * 5, 1600, None, 'undecided'),
-        ([12.] * 5, steps, 'scripted', 'undecided')):
-      claim = findings_cql.claim_row(self.results(scores, num_steps, behaviour))
-      self.assertEqual(claim.verdict, verdict, msg=(scores, num_steps, behaviour))
-      self.assertIn(claim.verdict, findings.VERDICTS)
+  def test_claim_has_the_interval_and_no_verdict(self):
+    for num_steps in (findings_cql.NUM_STEPS, 1600):
+      claim = findings_cql.claim_row(self.results([10., 14., 12., 11., 13.], num_steps))
+      self.assertEqual(claim.verdict, 'exploratory')
+      # Sample deviation sqrt(2.5): half of the interval is 2.776 * sqrt(2.5 / 5).
+      self.assertEqual(claim.measured,
+                       'Breakout 12.0 ± 1.4 [10.0, 14.0] (n = 5), paper 12.3, random 1.7')
+    claim = findings_cql.claim_row(self.results([12.], findings_cql.NUM_STEPS))
+    self.assertEqual(claim.measured, 'Breakout 12.0 (n = 1), paper 12.3, random 1.7')
 
-  def test_verdict_needs_the_papers_number_of_labels(self):
-    results = self.results([12.] * 5, findings_cql.NUM_STEPS)
-    for record in (*results['runs'], *results['rows']):
-      record['num_labels'] = 50
-    self.assertEqual(findings_cql.claim_row(results).verdict, 'undecided')
+  def test_comparable_needs_the_papers_updates_labels_and_data(self):
+    steps = findings_cql.NUM_STEPS
+    self.assertTrue(findings_cql.is_comparable(self.results([12.], steps)))
+    self.assertFalse(findings_cql.is_comparable(self.results([12.], 1600)))
+    self.assertFalse(findings_cql.is_comparable(self.results([12.], steps, 'scripted')))
+    results = self.results([12.], steps)
+    for run in results['runs']:
+      run['num_labels'] = 50
+    self.assertFalse(findings_cql.is_comparable(results))
 
   def test_without_cql_there_is_no_claim(self):
     self.assertIsNone(findings_cql.claim_row(report_atari_test.make_results()))
