@@ -2,10 +2,11 @@
 
 The emulators of a recording are started with its seeds and given its actions. At some of its steps
 `atari_ceiling` says how probable each action was, given the two observations that followed; a
-guesser that knows the emulator's state and how frequent each action is does best if it names the
-most probable one. `expected` is what it then counts on, `realised` how often it was right. The two
-differ as a policy's actions depend on the state: a policy seldom does at random what it would not
-do. The larger is the one to compare labels with. Who knows the policy, too, may be a little better.
+guesser that knows the emulator's state and, of the policy, only how frequent each action is, does
+best if it names the most probable one. `expected` is what it then counts on, `realised` how often
+it was right. The two differ as a policy's actions depend on the state: a policy seldom does at
+random what it would not do. The larger is the one to compare labels with. It is a reference by
+enumeration and no bound: an IDM that sees its whole window may know more of the policy and pass it.
 
 A ceiling file, kind 'ceiling', see `measure_files`; shares are in [0, 1] and have value, low, high,
 num_transitions and num_episodes, see `floors.Mean`:

@@ -1,7 +1,7 @@
 """The part of an Atari report that says what its numbers are worth: floors, ceiling, blind agents.
 
 Two tables, the primary ones of the page: label accuracy between what needs no inverse dynamics and
-what nobody can surpass, and scores beside those of agents that look at nothing. Its numbers come
+a ceiling by enumeration, and scores beside those of agents that look at nothing. Its numbers come
 from `findings_floors`.
 """
 
@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 from alpt_jax import findings_atari, findings_floors, report_page
-from alpt_jax.measures import blindness, floors, intervals, verdicts
+from alpt_jax.measures import blindness, floors, intervals
 
 _e = report_page.escape
 _NONE = '–'
@@ -134,28 +134,58 @@ def agent_tables(results):
   return found
 
 
-_ABOUT_LABELS = (
-    '<p>The share of hidden actions that labels get right, at the last evaluation. <i>Floors</i> '
-    'need no inverse dynamics: the most frequent action, a linear map of the change between two '
-    'images, both of the same labels, and the same network when it sees the past only. The '
-    '<i>ceiling</i>: all actions tried in the emulator, and the likeliest named. <i>Of the '
-    'way</i>: (accuracy − highest floor) / (ceiling − highest floor). On steps whose action was '
-    'drawn at random, no habit of the player helps to guess it. Labels of which more than '
-    f'{floors.CONSTANT_SHARE:g} are one action are constant, and nothing else is computed from '
-    f'them. Fewer than {verdicts.FEWEST_SEEDS} seeds give no verdict.</p>')
-_ABOUT_AGENTS = (
-    '<p>Scores beside those of agents that look at nothing, played by the same evaluator: at '
-    'random, one action only, a Markov chain of the recording’s actions, and its rate of repeating '
-    'the last one. An agent is <i>blind</i> if exchanging the images of a window for those of '
-    'another one of the same episode raises its loss on held-out actions by less than '
-    f'{blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes.</p>')
+_FLOORS = {findings_floors.MAJORITY: 'the most frequent action',
+           findings_floors.TABLE: 'a table of the change between two observations',
+           findings_floors.LINEAR: 'a linear map of the change between two observations'}
+_CEILING = (
+    '<i>The ceiling</i> is a reference by enumeration: all actions are tried in the emulator, and '
+    'the likeliest is named. It is what o[t + 1] and o[t + 2] tell to whoever knows only how often '
+    'each action is played; an IDM that sees its whole window may know more of the policy, and '
+    'pass it.')
+
+
+def _about_labels(rows):
+  """What label accuracy is between, by the floors and the ceiling that were measured, HTML."""
+  names = dict.fromkeys(_FLOORS.get(row.name, 'a network that sees the past only')
+                        for row in rows if row.kind == findings_floors.FLOOR)
+  return ' '.join([
+      '<p>The share of hidden actions that labels get right, at the last evaluation.',
+      *([f'<i>Floors</i> need no inverse dynamics: {report_page.listed(list(names))}, all from the '
+         'same labels.'] if names else []),
+      *([_CEILING, '<i>Of the way</i>: (accuracy − highest floor) / (ceiling − highest floor).']
+        if any(row.kind == findings_floors.CEILING for row in rows) else []),
+      'On steps whose action was drawn at random, no habit of the player helps to guess it. Labels '
+      f'of which more than {floors.CONSTANT_SHARE:g} are one action are constant, and nothing else '
+      'is computed from them.</p>'])
+
+
+_BLIND = {'random': 'at random', 'markov chain': 'a Markov chain of the recording’s actions',
+          'repeat': 'its rate of repeating the last one'}
+
+
+def _about_agents(runs):
+  """What scores stand beside, by the blind agents that were played, and what blind means, HTML."""
+  played = findings_floors.blind_scores(runs)
+  ways = dict.fromkeys(_BLIND.get(name, 'one action only') for name in played)
+  return ' '.join([
+      ('<p>Scores beside those of agents that look at nothing, played by the same evaluator: '
+       f'{_e(report_page.listed(list(ways)))}.' if ways else
+       '<p>Agents that look at nothing were not played.'),
+      'An agent is <i>blind</i> if exchanging the images of a window for those of another one of '
+      'the same episode raises its loss on actions by less than '
+      f'{blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes: episodes of which '
+      'its training knew no action, but for agents that were given all actions (oracles), which '
+      'are judged on episodes that training knew, unless there is another recording; the table '
+      'says which.</p>'])
 
 
 def section(results):
   """Both kinds of tables, HTML."""
   parts = []
-  for about, tables in ((_ABOUT_LABELS, label_tables(results)),
-                        (_ABOUT_AGENTS, agent_tables(results))):
+  rows = [row for setting in findings_atari.settings(results, findings_atari.LABELS)
+          for row in findings_floors.label_rows(results, setting)]
+  for about, tables in ((_about_labels(rows), label_tables(results)),
+                        (_about_agents(results['runs']), agent_tables(results))):
     parts += [about] if tables else []
     for title, header, rows, caption in tables:
       parts += [f'<h3>{_e(title)}</h3>', report_page.table(
@@ -171,9 +201,8 @@ def sentences(results):
     if rows:
       num_seeds = len({run['seed'] for m in setting.methods
                        for run in findings_atari.runs_of(results, setting, m)})
-      reason = verdicts.no_verdict(num_seeds)
-      lines.append(f'{setting.target}, {setting.num_labels:,} labels, labels right'
-                   + (f' ({reason}):' if reason else ':'))
+      lines.append(f'{setting.target}, {setting.num_labels:,} labels, labels right '
+                   f'({num_seeds} seed{"s" if num_seeds != 1 else ""}):')
       lines += [f'  {_label_sentence(row)}' for row in rows]
   for setting in findings_atari.settings(results, findings_atari.SCORE):
     rows = findings_floors.agent_rows(results, setting)

@@ -1,10 +1,12 @@
-"""Measures how many labels anybody can get right in the Atari data of a config.
+"""Measures a reference of label accuracy by enumeration, in the Atari data of a config.
 
 python -m experiments.ceiling --config=experiments/configs/atari.py:desk,target=Breakout
 
-Plays the target's recording again, tries all actions at some of its steps in the emulator, and
-writes ceiling.json beside the data (or to --output). A second call reads it. About a minute and a
-half on one core for 600 steps of 100,000 (Breakout); longer in games with more actions.
+Plays the target's recording again, tries all actions at some of its steps in the emulator: what do
+o[t + 1] and o[t + 2] tell to whoever knows only how often each action is played? An IDM that sees
+its whole window may know more of the policy, and pass it. Writes ceiling.json beside the data (or
+to --output). A second call reads it. About a minute and a half on one core for 600 steps of 100,000
+(Breakout); longer in games with more actions.
 """
 
 from absl import flags
@@ -36,9 +38,9 @@ def main(config):
       found = ceiling.measure(directory, episodes, num_steps=_NUM_STEPS.value, seed=_SEED.value,
                               output=_OUTPUT.value, progress=progress.update)
     expected, realised = found['expected'], found['realised']
-    print(f'{config.target}: at most {expected["value"]:.3f} of labels can be right '
+    print(f'{config.target}: {expected["value"]:.3f} of labels right by enumeration are expected '
           f'({expected["low"]:.3f} to {expected["high"]:.3f}; {expected["num_transitions"]} steps '
-          f'of {expected["num_episodes"]} episodes; {realised["value"]:.3f} were).')
+          f'of {expected["num_episodes"]} episodes), {realised["value"]:.3f} were.')
     for row in found['actions']:
       if row['expected'] is not None:
         print(f'  {row["name"]}: {row["expected"]:.3f} expected, '

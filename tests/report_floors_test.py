@@ -184,7 +184,8 @@ class PageTest(parameterized.TestCase):
     for text in ('Breakout: label accuracy at 300 labels', 'Past only (floor)0.500 [0.480, 0.520]',
                  'within a run, over its episodes', 'Breakout: agents with 1,000 labels',
                  '11.0 (s.e. 1)642.0 (Markov chain)101.00.100.400331yes: 0.300 nats',
-                 'Fewer than 5 seeds give no verdict'):
+                 'reference by enumeration', 'may know more of the policy, and pass it',
+                 'oracles), which are judged on episodes that training knew'):
       self.assertIn(text, words)
     words = self._words(make_results(seeds=(0, 1)))
     self.assertIn('over training seeds (Student’s t). That of the ceiling: over episodes', words)
@@ -192,10 +193,35 @@ class PageTest(parameterized.TestCase):
   def _words(self, results):
     return ' '.join(html_page.Page(report.of(results).page(results)).text.split())
 
+  def test_page_names_the_floors_and_the_ceiling_that_were_measured(self):
+    results = make_results()
+    self.assertIn('Floors need no inverse dynamics: the most frequent action, a linear map of the '
+                  'change between two observations and a network that sees the past only, all from '
+                  'the same labels.', self._words(results))
+    for part in ('runs', 'rows'):
+      results[part] = [x for x in results[part] if x['method'] != 'idm_causal']
+    for run in results['runs'][:2]:
+      run['floors']['labels']['floors']['linear'] = None
+      run['floors']['labels']['ceiling'] = {'unknown': 'nobody has tried'}
+    words = self._words(results)
+    self.assertIn('Floors need no inverse dynamics: the most frequent action, all from the same '
+                  'labels.', words)
+    self.assertNotIn('enumeration', words)
+
+  def test_page_names_the_blind_agents_that_were_played(self):
+    results = make_results()
+    self.assertIn('played by the same evaluator: at random, one action only, a Markov chain of the '
+                  'recording’s actions and its rate of repeating the last one.',
+                  self._words(results))
+    for run in results['runs']:
+      if run['part'] == 'score':
+        run['floors']['scores'] = {'unknown': 'not played'}
+    self.assertIn('Agents that look at nothing were not played.', self._words(results))
+
   def test_lines_say_all_of_it(self):
     lines = report.summary_lines(make_results())
     for line in (
-        'Breakout, 300 labels, labels right (no verdict: 1 of 5 seeds):',
+        'Breakout, 300 labels, labels right (1 seed):',
         '  Most frequent action (floor): 0.410 [0.400, 0.420]',
         '  4 games: 0.800 [0.780, 0.820], 0.750 of the way from the highest floor to the ceiling; '
         'most frequent label 0.450 NOOP; on random draws 0.700 [0.600, 0.800]',

@@ -2,8 +2,9 @@
 
 From the state before a step, all actions are played, with all numbers of frames for which the
 action before may have been held (sticky actions). Those that lead to the observation that followed
-are played on, one step more, and compared again. What is left cannot be told apart from o[t],
-o[t + 1] and o[t + 2] by anybody: the label that is most probable among them is the best there is.
+are played on, one step more, and compared again. What is left agrees with o[t + 1] and o[t + 2]:
+whoever knows only how often each action is played does best to name the most probable of them. An
+IDM that sees its whole window may know more of the policy, and do better.
 """
 
 import numpy as np
