@@ -4,8 +4,10 @@ experiments/registrations/<study>.json is committed by itself; its digest names 
 it is formatted, and every run file carries it. A study is started with
 `--config.study.registration=<file>`, and `reproduce` refuses if that file is not committed, has
 changed since, or disagrees with the config. Hypotheses are primary: one comparison each, judged
-together (`verdicts.judge_all`). Runs outside of the grid or the seeds were added later; they are
-exploratory, shown with intervals and without a verdict. The file:
+together (`verdicts.judge_all`) once all their registered runs are in: who looks while runs come in,
+and may stop, finds too much. Seeds are what is counted: targets of a seed are averaged. Of mazes,
+target i goes with seed i; of games, every target with every seed. Runs outside of the grid or the
+seeds were added later; they are exploratory, shown with intervals and without a verdict. The file:
 
   {"study": "maze_change",                    # The file's name.
    "experiment": "maze",                      # Or "atari".
@@ -24,6 +26,8 @@ exploratory, shown with intervals and without a verdict. The file:
    "tuning": {"targets": ["maze-20-blocks:10-seed0"], "seeds": [0, 1, 2]}}
 """
 
+import collections
+import itertools
 import json
 import math
 import numbers
@@ -64,11 +68,13 @@ class Primary(NamedTuple):
     comparison: `intervals.Comparison` over the registered seeds.
     verdict: `verdicts.Verdict`, judged together with the others.
     p_value: adjusted by Holm.
+    remarks: what a reader must know of its runs, e.g. which of them failed.
   """
   hypothesis: dict
   comparison: intervals.Comparison
   verdict: verdicts.Verdict
   p_value: float
+  remarks: tuple = ()
 
 
 def load(path):
@@ -119,12 +125,30 @@ def _check_grid(content):
   for name, values in [*content['grid'].items(), ('seeds', content['seeds'])]:
     if not isinstance(values, list) or not values or len({*map(str, values)}) < len(values):
       raise ValueError(f'{name} is {values}; expected a list of different values.')
-  if 'method' not in content['grid']:
-    raise ValueError('grid.method is missing; expected the variants of the study.')
+  for name, what in (('method', 'variants'), ('target', 'targets')):
+    if name not in content['grid']:
+      raise ValueError(f'grid.{name} is missing; expected the {what} of the study.')
   fewest = verdicts.FEWEST_SEEDS
   if len(content['seeds']) < fewest:
     raise ValueError(f'seeds has {len(content["seeds"])} entries; expected at least {fewest}, as '
                      'fewer give no verdict.')
+  targets = content['grid']['target']
+  if _is_tied(content) and len(targets) != len(content['seeds']):
+    raise ValueError(f'grid.target has {len(targets)} entries; expected one for each of the '
+                     f'{len(content["seeds"])} seeds, as target i goes with seed i in mazes.')
+
+
+def _is_tied(content):
+  """Whether every seed has a target of its own."""
+  return content['experiment'] == 'maze'
+
+
+def _pairs(content, where=()):
+  """The registered (target, seed), of the target in `where` if there is one."""
+  targets, seeds = content['grid']['target'], content['seeds']
+  pairs = (zip(targets, seeds, strict=True) if _is_tied(content)
+           else itertools.product(targets, seeds))
+  return [pair for pair in pairs if 'target' not in where or pair[0] == where['target']]
 
 
 def _check_hypothesis(hypothesis, content, where):
@@ -146,10 +170,17 @@ def _check_hypothesis(hypothesis, content, where):
                      'on; expected data that nobody has looked at.')
   if hypothesis['effect'] not in _EFFECTS:
     raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected one of {_EFFECTS}.')
+  if 'target' in hypothesis['where'] and _is_tied(content):
+    raise ValueError(f'{where}.where.target is {hypothesis["where"]["target"]!r}; expected none, '
+                     'as a maze goes with one seed.')
   is_ratio = hypothesis['effect'] == 'ratio'
   if 'threshold' in hypothesis and not is_ratio:
     raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected ratio, as steps to a '
                      'threshold are compared.')
+  if 'threshold' in hypothesis and not _is_tied(content) and (
+      len({target for target, _ in _pairs(content, hypothesis['where'])}) > 1):
+    raise ValueError(f'{where}.where.target is missing; expected one of {grid["target"]}, as steps '
+                     'to a threshold may be censored, and have no average over targets then.')
   if hypothesis['sign'] not in verdicts.SIGNS:
     raise ValueError(f'{where}.sign is {hypothesis["sign"]!r}; expected one of '
                      f'{sorted(verdicts.SIGNS)}.')
@@ -267,7 +298,7 @@ def start(config, planned):
 def is_registered(registration, identity):
   """Whether a run is in the grid and has one of the seeds."""
   content = registration.content
-  return identity['seed'] in content['seeds'] and all(
+  return (identity['target'], identity['seed']) in _pairs(content) and all(
       identity.get(name) in values for name, values in content['grid'].items())
 
 
@@ -282,39 +313,90 @@ def primaries(registration, files):
     A list of `Primary`, one for each hypothesis, also of those without a run.
   """
   hypotheses = registration.content['hypotheses']
-  done = [content for content in files if content['status'] == 'done'
-          and content['identity'].get('phase') != 'pretrain'
-          and is_registered(registration, content['identity'])]
-  compared = [_compare(hypothesis, done) for hypothesis in hypotheses]
-  judged = verdicts.judge_all([(comparison, h['sign'], h['smallest_effect'])
-                               for h, comparison in zip(hypotheses, compared, strict=True)])
-  return [Primary(hypothesis, comparison, verdict, p_value)
-          for hypothesis, comparison, (verdict, p_value)
-          in zip(hypotheses, compared, judged, strict=True)]
+  files = [content for content in files if content['identity'].get('phase') != 'pretrain'
+           and is_registered(registration, content['identity'])]
+  measured = [_measured(hypothesis, registration.content, files) for hypothesis in hypotheses]
+  judged = verdicts.judge_all(
+      [(found.comparison, h['sign'], h['smallest_effect'])
+       for h, found in zip(hypotheses, measured, strict=True)],
+      not_yet=[found.not_yet for found in measured])
+  return [Primary(hypothesis, found.comparison, verdict, p_value, found.remarks)
+          for hypothesis, found, (verdict, p_value)
+          in zip(hypotheses, measured, judged, strict=True)]
 
 
 def in_words(primary):
-  """The verdict on a hypothesis, e.g. 'no verdict: 3 of 5 seeds'."""
+  """The verdict on a hypothesis, e.g. 'no verdict: 6 of 10 registered runs are in'."""
   word, reason, _ = primary.verdict
-  return f'{word}: {reason.removeprefix(f"{word}: ")}'
+  return '; '.join([f'{word}: {reason.removeprefix(f"{word}: ")}', *primary.remarks])
 
 
-def _compare(hypothesis, files):
-  values = {}
-  for name in ('method', 'baseline'):
-    where = hypothesis['where'] | {'method': hypothesis[name]}
-    values[name] = {}
-    for content in files:
-      identity = content['identity']
-      if all(identity.get(key) == value for key, value in where.items()):
-        pair = identity['target'], identity['seed']
-        if pair in values[name]:
-          raise ValueError(f'hypothesis {hypothesis["name"]!r}: more than one run of {where} has '
-                           f'target {pair[0]} and seed {pair[1]}; expected one.')
-        values[name][pair] = measure(content, hypothesis['metric'], hypothesis.get('threshold'))
-    values[name] = {pair: x for pair, x in values[name].items() if x is not None}
+class _Measured(NamedTuple):
+  comparison: intervals.Comparison
+  not_yet: str  # Why it cannot be judged yet; '' if it can.
+  remarks: tuple
+
+
+def _measured(hypothesis, content, files):
+  """Compares the arms of a hypothesis by the seeds of which all registered runs have a number."""
+  pairs = _pairs(content, hypothesis['where'])
+  values, remarks, num_in = {}, [], 0
+  for arm in ('method', 'baseline'):
+    found = _runs_of(hypothesis, hypothesis[arm], files)
+    numbers_, num_in = {}, num_in + len(found)
+    for pair, run in found.items():
+      if run['status'] == 'failed':
+        remarks.append(f'{run["run"]} failed')
+        continue
+      value = measure(run, hypothesis['metric'], hypothesis.get('threshold'))
+      if value is None:
+        remarks.append(f'{run["run"]} has no number')
+      else:
+        numbers_[pair] = value
+    values[arm] = _by_seed(numbers_, pairs, hypothesis)
   compare = intervals.ratio if hypothesis['effect'] == 'ratio' else intervals.difference
-  return compare(values['method'], values['baseline'])
+  comparison = compare(values['method'], values['baseline'])
+  if comparison.unpaired:
+    remarks.append('not counted, as one arm is not whole: seeds '
+                   + ', '.join(map(str, comparison.unpaired)))
+  not_yet = ('' if num_in == 2 * len(pairs)
+             else f'{num_in} of {2 * len(pairs)} registered runs are in')
+  return _Measured(comparison, not_yet, tuple(remarks))
+
+
+def _runs_of(hypothesis, method, files):
+  """{(target, seed): run file} of one arm."""
+  where, found = hypothesis['where'] | {'method': method}, {}
+  for content in files:
+    identity = content['identity']
+    if all(identity.get(key) == value for key, value in where.items()):
+      pair = identity['target'], identity['seed']
+      if pair in found:
+        raise ValueError(f'hypothesis {hypothesis["name"]!r}: more than one run of {where} has '
+                         f'target {pair[0]} and seed {pair[1]}; expected one.')
+      found[pair] = content
+  return found
+
+
+def _by_seed(values, pairs, hypothesis):
+  """Averages over the targets of each seed, geometrically for a ratio; seeds that have them all."""
+  targets, found = collections.defaultdict(list), {}
+  for target, seed in pairs:
+    targets[seed].append(target)
+  for seed, names in targets.items():
+    of_seed = [values.get((name, seed)) for name in names]
+    if None in of_seed:
+      continue
+    if len(of_seed) == 1:
+      found[seed], = of_seed
+    elif hypothesis['effect'] == 'difference':
+      found[seed] = math.fsum(of_seed) / len(of_seed)
+    elif min(of_seed) > 0:
+      found[seed] = math.exp(math.fsum(map(math.log, of_seed)) / len(of_seed))
+    else:
+      raise ValueError(f'hypothesis {hypothesis["name"]!r}: seed {seed} has the values {of_seed}; '
+                       'expected positive numbers, as their logarithms are taken.')
+  return found
 
 
 def measure(content, metric, threshold=None):

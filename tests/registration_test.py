@@ -27,7 +27,8 @@ def make_content(**changes):
   return copy.deepcopy({
       'study': 'tiny', 'experiment': 'maze', 'about': 'Do sources help?',
       'hypotheses': [HYPOTHESIS, FASTER],
-      'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100]},
+      'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100],
+               'target': [f'maze-{seed}' for seed in range(5)]},
       'seeds': [0, 1, 2, 3, 4], 'settings': {'num_steps': 6, 'model.d_model': 16},
       'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [0]}} | changes)
 
@@ -71,9 +72,15 @@ class LoadTest(parameterized.TestCase):
       ({'hypotheses': [HYPOTHESIS] * 2}, r"names \['better', 'better'\]"),
       ({'settings': {}}, 'settings is empty'),
       ({'grid': {'num_labels': [50]}}, 'grid.method is missing'),
+      ({'grid': {'method': ['alpt_blocked', 'dt1_idm']}}, 'grid.target is missing'),
+      ({'seeds': [0, 1, 2, 3, 4, 5]}, 'grid.target has 5 entries; expected one for each of the 6'),
+      ({'hypotheses': [HYPOTHESIS | {'where': {'target': 'maze-1'}}]},
+       r'hypotheses\[0\].where.target is .maze-1.; expected none, as a maze goes with one seed'),
+      ({'experiment': 'atari', 'hypotheses': [FASTER]},
+       r'hypotheses\[0\].where.target is missing; expected one of .*maze-0'),
       ({'more': 1}, r"the fields \['more'\]"),
       ({'tuning': {'targets': [7]}, 'hypotheses': [HYPOTHESIS | {'where': {'target': 7}}],
-        'grid': make_content()['grid'] | {'target': [7]}}, 'was tuned on'),
+        'experiment': 'atari', 'grid': make_content()['grid'] | {'target': [7]}}, 'was tuned on'),
       *(({'hypotheses': [HYPOTHESIS | change]}, rf'hypotheses\[0\].{message}') for change, message
         in (({'method': 'dt1'}, "method is 'dt1'; expected one of"),
             ({'where': {'num_labels': 7}}, 'where.num_labels is 7; expected one of grid'),
@@ -217,14 +224,76 @@ class PrimariesTest(absltest.TestCase):
     p_values = sorted((better.comparison.p_value, faster.comparison.p_value))
     self.assertAlmostEqual(min(better.p_value, faster.p_value), 2 * p_values[0])
 
-  def test_three_seeds_have_numbers_and_no_verdict(self):
+  def test_there_is_no_verdict_before_all_registered_runs_are_in(self):
     better, _ = registration.primaries(self.registered, self.files(3))
-    self.assertEqual(registration.in_words(better), 'no verdict: 3 of 5 seeds')
+    self.assertEqual(registration.in_words(better),
+                     'no verdict: 6 of 10 registered runs are in')
     self.assertAlmostEqual(better.comparison.interval.value, .19)
 
   def test_no_runs_have_no_verdict(self):
     for primary in registration.primaries(self.registered, []):
-      self.assertEqual(registration.in_words(primary), 'no verdict: 0 of 5 seeds')
+      self.assertEqual(registration.in_words(primary),
+                       'no verdict: 0 of 10 registered runs are in')
+
+  def test_the_last_run_decides_whether_there_is_a_verdict(self):
+    better, faster = registration.primaries(self.registered, self.files(5)[:-1])
+    for primary in (better, faster):
+      self.assertEqual(registration.in_words(primary), 'no verdict: 9 of 10 registered runs are in'
+                       '; not counted, as one arm is not whole: seeds 4')
+      self.assertEqual((primary.comparison.interval.n, primary.p_value), (4, 1))
+
+  def test_a_run_that_failed_is_in_and_named(self):
+    registered = self.registered._replace(content=make_content(
+        seeds=list(range(6)), hypotheses=[HYPOTHESIS],
+        grid=make_content()['grid'] | {'target': [f'maze-{seed}' for seed in range(6)]}))
+    files = self.files(6)
+    files[-1] = make_file('dt1_idm', 5, status='failed')
+    primary, = registration.primaries(registered, files)
+    self.assertEqual((primary.verdict.word, primary.comparison.interval.n), ('as expected', 5))
+    self.assertEndsWith(registration.in_words(primary), '; grid-50-dt1_idm-seed5 failed; not '
+                        'counted, as one arm is not whole: seeds 5')
+
+  def games(self, effect, values, seeds=range(5)):
+    """Five seeds on two games; `values` are the method's and the baseline's: (seed, game)."""
+    registered = self.registered._replace(content=make_content(
+        experiment='atari', hypotheses=[HYPOTHESIS | {'effect': effect, 'smallest_effect': 1.1}],
+        grid=make_content()['grid'] | {'target': ['A', 'B']}))
+    files = []
+    for seed in seeds:
+      for game in range(2):
+        for method, value in zip(('alpt_blocked', 'dt1_idm'), values(seed, game), strict=True):
+          content = make_file(method, seed, (0., 0., value))
+          content['identity']['target'] = 'AB'[game]
+          files.append(content)
+    return registration.primaries(registered, files)[0]
+
+  def test_games_of_a_seed_are_averaged_and_seeds_are_counted(self):
+    # Of seed i: i + 1 on one game and i + 3 on the other, so i + 2.
+    found = self.games('difference', lambda seed, game: (10. + seed + 1 + 2 * game, 10.))
+    self.assertEqual(found.comparison.interval.n, 5)
+    self.assertAlmostEqual(found.comparison.interval.value, 4)
+    self.assertAlmostEqual(found.comparison.std, 2.5 ** .5)
+    # 2 on one game and 8 on the other: 4.
+    found = self.games('ratio', lambda seed, game: ((6., 24.)[game], 3.))
+    self.assertEqual(found.comparison.interval.n, 5)
+    self.assertAlmostEqual(found.comparison.interval.value, 4)
+
+  def test_many_games_of_one_seed_are_one_pair(self):
+    found = self.games('difference', lambda seed, game: (2. + game, 1.), seeds=[0])
+    self.assertEqual(found.comparison.interval.n, 1)
+    self.assertEqual(registration.in_words(found), 'no verdict: 4 of 20 registered runs are in')
+
+  def test_a_seed_that_lacks_a_game_does_not_count(self):
+    found = self.games(
+        'difference', lambda seed, game: (None if (seed, game) == (2, 1) else 2., 1.))
+    self.assertEqual(found.comparison.interval.n, 4)
+    self.assertEqual(registration.in_words(found), 'no verdict: 4 of 5 seeds; '
+                     'grid-50-alpt_blocked-seed2 has no number; not counted, as one arm is not '
+                     'whole: seeds 2')
+
+  def test_a_ratio_of_what_is_not_positive_is_refused(self):
+    with self.assertRaisesRegex(ValueError, r"'better': seed 0 has the values \[1.0, 0.0\]"):
+      self.games('ratio', lambda seed, game: (1. - game, 1.))
 
   def test_seeds_and_budgets_that_were_added_later_do_not_count(self):
     more = [make_file(method, seed, (0., 0., 0.), num_labels=n) for method in (

@@ -167,7 +167,7 @@ def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LE
   return Verdict('cannot tell', reason, could_tell)
 
 
-def judge_all(primaries, *, fewest=FEWEST_SEEDS):
+def judge_all(primaries, *, not_yet=(), fewest=FEWEST_SEEDS):
   """Judges all primary hypotheses of a study together.
 
   p-values are adjusted by Holm over all of them, those without a verdict too. "No effect" uses
@@ -175,15 +175,19 @@ def judge_all(primaries, *, fewest=FEWEST_SEEDS):
 
   Args:
     primaries: list of (`intervals.Comparison`, sign, smallest_effect), see `judge`.
+    not_yet: [M] str; why a primary cannot be judged yet, '' if it can; () if all can.
     fewest: pairs of seeds that a verdict needs.
 
   Returns:
     A list of (`Verdict`, adjusted p-value).
   """
-  p_values = [comparison.p_value if comparison.p_value is not None
+  not_yet = not_yet or [''] * len(primaries)
+  p_values = [comparison.p_value if comparison.p_value is not None and not why
               and not no_verdict(comparison.interval.n, fewest) else math.nan
-              for comparison, _, _ in primaries]
-  adjusted = holm(p_values)
-  return [(judge(comparison, sign=sign, smallest_effect=smallest, p_value=float(p),
-                 level=1 - ALPHA / len(primaries), fewest=fewest), float(p))
-          for (comparison, sign, smallest), p in zip(primaries, adjusted, strict=True)]
+              for (comparison, _, _), why in zip(primaries, not_yet, strict=True)]
+  judged = []
+  for (comparison, sign, smallest), why, p in zip(primaries, not_yet, holm(p_values), strict=True):
+    verdict = judge(comparison, sign=sign, smallest_effect=smallest, p_value=float(p),
+                    level=1 - ALPHA / len(primaries), fewest=fewest)
+    judged.append((Verdict('no verdict', why, verdict.detectable) if why else verdict, float(p)))
+  return judged
