@@ -295,11 +295,12 @@ def start(config, planned):
   return registration
 
 
-def is_registered(registration, identity):
-  """Whether a run is in the grid and has one of the seeds."""
-  content = registration.content
-  return (identity['target'], identity['seed']) in _pairs(content) and all(
-      identity.get(name) in values for name, values in content['grid'].items())
+def is_registered(registration, run_file):
+  """Whether a run file carries this registration, and is in its grid and of one of its seeds."""
+  content, identity = registration.content, run_file['identity']
+  return (run_file.get('registration') == registration.digest
+          and (identity['target'], identity['seed']) in _pairs(content)
+          and all(identity.get(name) in values for name, values in content['grid'].items()))
 
 
 def primaries(registration, files):
@@ -314,7 +315,7 @@ def primaries(registration, files):
   """
   hypotheses = registration.content['hypotheses']
   files = [content for content in files if content['identity'].get('phase') != 'pretrain'
-           and is_registered(registration, content['identity'])]
+           and is_registered(registration, content)]
   measured = [_measured(hypothesis, registration.content, files) for hypothesis in hypotheses]
   judged = verdicts.judge_all(
       [(found.comparison, h['sign'], h['smallest_effect'])
@@ -439,11 +440,15 @@ def notes(registration, files):
     A list of sentences.
   """
   found = []
-  added = [content['run'] for content in files
-           if registration and not is_registered(registration, content['identity'])]
-  if added:
-    found.append(f'Added after the registration, exploratory ({len(added)} runs): '
-                 f'{", ".join(added)}.')
+  added, others = [], []
+  for content in files:
+    if registration and not is_registered(registration, content):
+      is_other = content.get('registration') != registration.digest
+      (others if is_other else added).append(content['run'])
+  for what, names in (('Added after', added), ('Not run under', others)):
+    if names:
+      found.append(f'{what} the registration, exploratory ({len(names)} runs): '
+                   f'{", ".join(names)}.')
   for content in files:
     for failure in content['failures']:
       later = ', done later' if content['status'] == 'done' else ''

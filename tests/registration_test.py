@@ -209,9 +209,13 @@ class PrimariesTest(absltest.TestCase):
     super().setUp()
     self.registered = registration.Registration(pathlib.Path('tiny.json'), 'abc', make_content())
 
+  def make_file(self, *args, **kwargs):
+    return make_file(*args, **kwargs, digest=self.registered.digest)
+
   def files(self, num_seeds):
-    return [make_file(method, seed, accuracy) for seed in range(num_seeds) for method, accuracy in (
-        ('alpt_blocked', (.2, .7, .8)), ('dt1_idm', (.2, .3, .6 + .01 * seed)))]
+    return [self.make_file(method, seed, accuracy) for seed in range(num_seeds)
+            for method, accuracy in (('alpt_blocked', (.2, .7, .8)),
+                                     ('dt1_idm', (.2, .3, .6 + .01 * seed)))]
 
   def test_hypotheses_are_judged_together(self):
     better, faster = registration.primaries(self.registered, self.files(5))
@@ -247,7 +251,7 @@ class PrimariesTest(absltest.TestCase):
         seeds=list(range(6)), hypotheses=[HYPOTHESIS],
         grid=make_content()['grid'] | {'target': [f'maze-{seed}' for seed in range(6)]}))
     files = self.files(6)
-    files[-1] = make_file('dt1_idm', 5, status='failed')
+    files[-1] = self.make_file('dt1_idm', 5, status='failed')
     primary, = registration.primaries(registered, files)
     self.assertEqual((primary.verdict.word, primary.comparison.interval.n), ('as expected', 5))
     self.assertEndsWith(registration.in_words(primary), '; grid-50-dt1_idm-seed5 failed; not '
@@ -262,7 +266,7 @@ class PrimariesTest(absltest.TestCase):
     for seed in seeds:
       for game in range(2):
         for method, value in zip(('alpt_blocked', 'dt1_idm'), values(seed, game), strict=True):
-          content = make_file(method, seed, (0., 0., value))
+          content = self.make_file(method, seed, (0., 0., value))
           content['identity']['target'] = 'AB'[game]
           files.append(content)
     return registration.primaries(registered, files)[0]
@@ -296,13 +300,23 @@ class PrimariesTest(absltest.TestCase):
       self.games('ratio', lambda seed, game: (1. - game, 1.))
 
   def test_seeds_and_budgets_that_were_added_later_do_not_count(self):
-    more = [make_file(method, seed, (0., 0., 0.), num_labels=n) for method in (
+    more = [self.make_file(method, seed, (0., 0., 0.), num_labels=n) for method in (
         'alpt_blocked', 'dt1_idm') for seed, n in ((9, 50), (0, 100), (0, 70))]
     one = registration.primaries(self.registered, self.files(5))
     two = registration.primaries(self.registered, self.files(5) + more)
     self.assertEqual(one[0].comparison, two[0].comparison)
     note, = registration.notes(self.registered, self.files(5) + more)
     self.assertIn('exploratory (4 runs): grid-50-alpt_blocked-seed9, grid-70-', note)
+
+  def test_runs_of_no_or_another_registration_do_not_count(self):
+    files = self.files(5)
+    files[0]['registration'], files[2]['registration'] = None, 'def'
+    better, _ = registration.primaries(self.registered, files)
+    self.assertStartsWith(registration.in_words(better),
+                          'no verdict: 8 of 10 registered runs are in')
+    self.assertEqual(registration.notes(self.registered, files), [
+        'Not run under the registration, exploratory (2 runs): grid-50-alpt_blocked-seed0, '
+        'grid-50-alpt_blocked-seed1.'])
 
   def test_a_level_that_is_never_reached_is_censored(self):
     self.assertEqual(
