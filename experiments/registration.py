@@ -133,9 +133,21 @@ def _check_grid(content):
     raise ValueError(f'seeds has {len(content["seeds"])} entries; expected at least {fewest}, as '
                      'fewer give no verdict.')
   targets = content['grid']['target']
+  _check_not_tuned('grid.target', targets, content['tuning'].get('targets', []))
+  if _is_tied(content):  # A seed stands for its maze.
+    _check_not_tuned('seeds', content['seeds'], content['tuning'].get('seeds', []))
   if _is_tied(content) and len(targets) != len(content['seeds']):
     raise ValueError(f'grid.target has {len(targets)} entries; expected one for each of the '
                      f'{len(content["seeds"])} seeds, as target i goes with seed i in mazes.')
+
+
+def _check_not_tuned(name, values, tuned):
+  """Refuses data that somebody has looked at."""
+  both = [value for value in values if value in tuned]
+  if both:
+    raise ValueError(f'{name} has {", ".join(map(repr, both))}, which tuning.'
+                     f'{name.rpartition(".")[2].removesuffix("s")}s has, too; expected data that '
+                     'nobody has tuned on.')
 
 
 def _is_tied(content):
@@ -157,7 +169,7 @@ def _check_hypothesis(hypothesis, content, where):
   if unknown:
     raise ValueError(f'{where} has the fields {unknown}; expected {sorted(_HYPOTHESIS)} and '
                      'threshold.')
-  grid, tuned = content['grid'], content['tuning'].get('targets', [])
+  grid = content['grid']
   for name in ('method', 'baseline'):
     if hypothesis[name] not in grid['method']:
       raise ValueError(f'{where}.{name} is {hypothesis[name]!r}; expected one of {grid["method"]}.')
@@ -165,9 +177,6 @@ def _check_hypothesis(hypothesis, content, where):
     if value not in grid.get(name, []):
       raise ValueError(f'{where}.where.{name} is {value!r}; expected one of grid.{name}, '
                        f'{grid.get(name, [])}.')
-  if hypothesis['where'].get('target') in tuned:
-    raise ValueError(f'{where}.where.target is {hypothesis["where"]["target"]!r}, which was tuned '
-                     'on; expected data that nobody has looked at.')
   if hypothesis['effect'] not in _EFFECTS:
     raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected one of {_EFFECTS}.')
   if 'target' in hypothesis['where'] and _is_tied(content):

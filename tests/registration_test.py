@@ -30,7 +30,7 @@ def make_content(**changes):
       'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100],
                'target': [f'maze-{seed}' for seed in range(5)]},
       'seeds': [0, 1, 2, 3, 4], 'settings': {'num_steps': 6, 'model.d_model': 16},
-      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [0]}} | changes)
+      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [9]}} | changes)
 
 
 def make_file(method='alpt_blocked', seed=0, accuracy=(.2, .4, .8), *, num_labels=50,
@@ -79,8 +79,9 @@ class LoadTest(parameterized.TestCase):
       ({'experiment': 'atari', 'hypotheses': [FASTER]},
        r'hypotheses\[0\].where.target is missing; expected one of .*maze-0'),
       ({'more': 1}, r"the fields \['more'\]"),
-      ({'tuning': {'targets': [7]}, 'hypotheses': [HYPOTHESIS | {'where': {'target': 7}}],
-        'experiment': 'atari', 'grid': make_content()['grid'] | {'target': [7]}}, 'was tuned on'),
+      ({'tuning': {'targets': ['maze-2', 'maze-4']}},
+       "grid.target has 'maze-2', 'maze-4', which tuning.targets has, too; expected data that nob"),
+      ({'tuning': {'seeds': [1, 7]}}, 'seeds has 1, which tuning.seeds has, too'),
       *(({'hypotheses': [HYPOTHESIS | change]}, rf'hypotheses\[0\].{message}') for change, message
         in (({'method': 'dt1'}, "method is 'dt1'; expected one of"),
             ({'where': {'num_labels': 7}}, 'where.num_labels is 7; expected one of grid'),
@@ -94,6 +95,11 @@ class LoadTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, f'^{path}: .*{message}') as caught:
       registration.load(path)
     self.assertLen(str(caught.exception).splitlines(), 1)
+
+  def test_games_that_were_not_tuned_on_may_have_a_seed_of_tuning(self):
+    path = self.write(make_content(experiment='atari', hypotheses=[HYPOTHESIS],
+                                   tuning={'targets': ['Pong'], 'seeds': [0]}))
+    self.assertEqual(registration.load(path).content['tuning']['seeds'], [0])
 
   @parameterized.parameters('{', '[]', '{"study": 1}')
   def test_damage_is_one_line(self, text):
