@@ -350,6 +350,7 @@ class _Measured(NamedTuple):
 def _measured(hypothesis, content, files):
   """Compares the arms of a hypothesis by the seeds of which all registered runs have a number."""
   pairs = _pairs(content, hypothesis['where'])
+  threshold = hypothesis.get('threshold')
   values, remarks, num_in = {}, [], 0
   for arm in ('method', 'baseline'):
     found = _runs_of(hypothesis, hypothesis[arm], files)
@@ -358,9 +359,11 @@ def _measured(hypothesis, content, files):
       if run['status'] == 'failed':
         remarks.append(f'{run["run"]} failed')
         continue
-      value = measure(run, hypothesis['metric'], hypothesis.get('threshold'))
+      value = measure(run, hypothesis['metric'], threshold)
       if value is None:
-        remarks.append(f'{run["run"]} has no number')
+        remarks.append(f'{run["run"]} has no {hypothesis["metric"]}' if threshold is None or not
+                       run['curves'].get(hypothesis['metric']) else
+                       f'{run["run"]} has {threshold:g} at step 0, to which there is no ratio')
       else:
         numbers_[pair] = value
     values[arm] = _by_seed(numbers_, pairs, hypothesis)
@@ -419,7 +422,7 @@ def measure(content, metric, threshold=None):
 
   Returns:
     Its last value; with a threshold the steps to it, `intervals.AtLeast` if it is never reached;
-    None if there is no number, or the level is reached before the first update.
+    None if there is no number, or the level is reached before the first update: no ratio has 0.
   """
   steps, values = content['curves']['step'], content['curves'].get(metric)
   if not values:

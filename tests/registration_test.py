@@ -298,8 +298,8 @@ class PrimariesTest(absltest.TestCase):
         'difference', lambda seed, game: (None if (seed, game) == (2, 1) else 2., 1.))
     self.assertEqual(found.comparison.interval.n, 4)
     self.assertEqual(registration.in_words(found), 'no verdict: 4 of 5 seeds; '
-                     'grid-50-alpt_blocked-seed2 has no number; not counted, as one arm is not '
-                     'whole: seeds 2')
+                     'grid-50-alpt_blocked-seed2 has no label_accuracy; not counted, as one arm is '
+                     'not whole: seeds 2')
 
   def test_a_ratio_of_what_is_not_positive_is_refused(self):
     with self.assertRaisesRegex(ValueError, r"'better': seed 0 has the values \[1.0, 0.0\]"):
@@ -330,6 +330,14 @@ class PrimariesTest(absltest.TestCase):
         intervals.AtLeast(20.))
     self.assertIsNone(
         registration.measure(make_file(accuracy=(.6, .2, .3)), 'label_accuracy', .5))
+
+  def test_a_level_at_step_0_is_said(self):
+    files = self.files(5)
+    files[2] = self.make_file('alpt_blocked', 1, (.6, .7, .8))
+    _, faster = registration.primaries(self.registered, files)
+    self.assertEqual(registration.in_words(faster), 'no verdict: 4 of 5 seeds; '
+                     'grid-50-alpt_blocked-seed1 has 0.5 at step 0, to which there is no ratio; '
+                     'not counted, as one arm is not whole: seeds 1')
 
   def test_failures_are_noted(self):
     failure = {'exit_code': 77, 'error': 'the loss is not finite.', 'time': 0}
