@@ -32,12 +32,11 @@ import json
 import math
 import numbers
 import pathlib
-import subprocess
 from typing import NamedTuple
 
 from alpt_jax import fields, statistics, versions
 from alpt_jax.measures import intervals, verdicts
-from experiments import runs
+from experiments import committed, runs
 
 DIRECTORY = runs.ROOT / 'experiments' / 'registrations'
 _FIELDS = {'study': str, 'experiment': str, 'about': str, 'hypotheses': list, 'grid': dict,
@@ -224,59 +223,6 @@ def check_config(registration, config):
                      f'({", ".join(changes)}). Run it as registered, or register another study.')
 
 
-def check_committed(registration):
-  """Refuses a registration that is not committed by itself, before any run, and unchanged since.
-
-  Args:
-    registration: a `Registration`.
-
-  Returns:
-    The time of its commit, in seconds since 1970.
-
-  Raises:
-    ValueError: in one line, saying what is wrong.
-  """
-  path = registration.path.resolve()
-  root = _git(path.parent, 'rev-parse', '--show-toplevel')
-  if root is None:
-    raise ValueError(f'{path}: is in no git repository; expected a committed registration.')
-  root = pathlib.Path(root.strip())
-  name = path.relative_to(root.resolve()).as_posix()
-  committed = _git(root, 'show', f'HEAD:{name}')
-  if committed is None:
-    raise ValueError(f'{path}: is not committed. Commit it by itself before the first run.')
-  if committed != path.read_text(encoding='utf-8'):
-    raise ValueError(f'{path}: has changed since it was committed. Restore it, or register another '
-                     'study.')
-  if _git(root, 'rev-parse', '--is-shallow-repository').strip() == 'true':
-    raise ValueError(f'{root}: is a shallow clone, which does not say when {name} was committed. '
-                     'Run git fetch --unshallow.')
-  commits = _git(root, 'log', '--format=%H %ct', '--', name).split('\n')[:-1]
-  if len(commits) > 1:
-    raise ValueError(f'{path}: has changed in {len(commits) - 1} commits since it was added; '
-                     'expected none. Register another study.')
-  commit, seconds = commits[0].split()
-  others = [other for other in _git(root, 'show', '--format=', '--name-only', commit).split('\n')
-            if other and other != name]
-  if others:
-    raise ValueError(f'{path}: was committed together with {others[0]}; expected by itself.')
-  results = f'experiments/results/{registration.content["study"]}/runs/'
-  before = _git(root, 'ls-tree', '-r', '--name-only', commit, '--', results)
-  if before:
-    raise ValueError(f'{path}: was committed after runs of the study, e.g. '
-                     f'{before.splitlines()[0]}; expected before.')
-  return int(seconds)
-
-
-def _git(directory, *args):
-  """Output of git; None if it fails."""
-  try:
-    return subprocess.run(['git', '-C', directory, *args], capture_output=True, text=True,
-                          check=True, timeout=60).stdout
-  except (OSError, subprocess.SubprocessError):
-    return None
-
-
 def start(config, planned):
   """Checks all that must hold before a study may start, or go on.
 
@@ -295,7 +241,7 @@ def start(config, planned):
     return None
   registration = load(path)
   check_config(registration, config)
-  committed_at = check_committed(registration)
+  committed_at = committed.check(registration, config.study.results_dir)
   for run in planned:
     started = versions.started(pathlib.Path(config.workdir, run.name))
     if started is not None and started < committed_at:

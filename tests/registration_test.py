@@ -182,6 +182,18 @@ class StartTest(absltest.TestCase):
     self.commit()
     self.refused('was committed after runs of the study, e.g. .*runs/a.json')
 
+  def test_runs_where_the_config_puts_them_are_found(self):
+    self.config.study.results_dir = str(self.root / 'elsewhere')
+    earlier = self.root / 'elsewhere' / 'runs' / 'a.json'
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text('{}')
+    self.git('add', str(earlier))
+    self.git('commit', '--quiet', '-m', 'm')
+    self.commit()
+    self.refused('was committed after runs of the study, e.g. elsewhere/runs/a.json')
+    self.config.study.results_dir = str(self.root / 'else')
+    self.start()
+
   def test_a_run_that_was_begun_before_is_refused(self):
     self.commit()
     first = reproduce.plan(self.config)[0]
