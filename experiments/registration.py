@@ -410,6 +410,7 @@ def notes(registration, files):
   for content in files:
     for failure in content['failures']:
       later = ', done later' if content['status'] == 'done' else ''
-      error = f': {failure["error"].rstrip(".")}' if failure['error'] else ''
-      found.append(f'{content["run"]}: failed with exit code {failure["exit_code"]}{error}{later}.')
+      error, code = failure['error'].rstrip('.'), failure['exit_code']
+      what = error if code is None else f'failed with exit code {code}' + (error and f': {error}')
+      found.append(f'{content["run"]}: {what}{later}.')
   return found

@@ -355,10 +355,13 @@ class PrimariesTest(absltest.TestCase):
     failure = {'exit_code': 77, 'error': 'the loss is not finite.', 'time': 0}
     notes = registration.notes(None, [
         make_file(seed=1, status='failed', failures=[failure]),
-        make_file(seed=2, failures=[failure | {'exit_code': -9, 'error': ''}])])
+        make_file(seed=2, failures=[failure | {'exit_code': -9, 'error': ''}]),
+        make_file(seed=3, status='failed', failures=[
+            failure | {'exit_code': None, 'error': 'not started: pretrain failed'}])])
     self.assertEqual(notes, [
         'grid-50-alpt_blocked-seed1: failed with exit code 77: the loss is not finite.',
-        'grid-50-alpt_blocked-seed2: failed with exit code -9, done later.'])
+        'grid-50-alpt_blocked-seed2: failed with exit code -9, done later.',
+        'grid-50-alpt_blocked-seed3: not started: pretrain failed.'])
 
   def test_two_runs_for_one_seed_are_refused(self):
     with self.assertRaisesRegex(ValueError, "hypothesis 'better': more than one run of .* expected "
