@@ -4,8 +4,10 @@ experiments/registrations/<study>.json is committed by itself; its digest names 
 it is formatted, and every run file carries it. A study is started with
 `--config.study.registration=<file>`, and `reproduce` refuses if that file is not committed, has
 changed since, or disagrees with the config. Hypotheses are primary: one comparison each, judged
-together (`verdicts.judge_all`). Runs outside of the grid or the seeds were added later; they are
-exploratory, shown with intervals and without a verdict. The file:
+together (`verdicts.judge_all`) once all their registered runs are in: who looks while runs come in,
+and may stop, finds too much. Seeds are what is counted: targets of a seed are averaged. Of mazes,
+target i goes with seed i; of games, every target with every seed. Runs outside of the grid or the
+seeds were added later; they are exploratory, shown with intervals and without a verdict. The file:
 
   {"study": "maze_change",                    # The file's name.
    "experiment": "maze",                      # Or "atari".
@@ -24,16 +26,17 @@ exploratory, shown with intervals and without a verdict. The file:
    "tuning": {"targets": ["maze-20-blocks:10-seed0"], "seeds": [0, 1, 2]}}
 """
 
+import collections
+import itertools
 import json
 import math
 import numbers
 import pathlib
-import subprocess
 from typing import NamedTuple
 
 from alpt_jax import fields, statistics, versions
 from alpt_jax.measures import intervals, verdicts
-from experiments import runs
+from experiments import committed, runs
 
 DIRECTORY = runs.ROOT / 'experiments' / 'registrations'
 _FIELDS = {'study': str, 'experiment': str, 'about': str, 'hypotheses': list, 'grid': dict,
@@ -64,11 +67,13 @@ class Primary(NamedTuple):
     comparison: `intervals.Comparison` over the registered seeds.
     verdict: `verdicts.Verdict`, judged together with the others.
     p_value: adjusted by Holm.
+    remarks: what a reader must know of its runs, e.g. which of them failed.
   """
   hypothesis: dict
   comparison: intervals.Comparison
   verdict: verdicts.Verdict
   p_value: float
+  remarks: tuple = ()
 
 
 def load(path):
@@ -119,12 +124,42 @@ def _check_grid(content):
   for name, values in [*content['grid'].items(), ('seeds', content['seeds'])]:
     if not isinstance(values, list) or not values or len({*map(str, values)}) < len(values):
       raise ValueError(f'{name} is {values}; expected a list of different values.')
-  if 'method' not in content['grid']:
-    raise ValueError('grid.method is missing; expected the variants of the study.')
+  for name, what in (('method', 'variants'), ('target', 'targets')):
+    if name not in content['grid']:
+      raise ValueError(f'grid.{name} is missing; expected the {what} of the study.')
   fewest = verdicts.FEWEST_SEEDS
   if len(content['seeds']) < fewest:
     raise ValueError(f'seeds has {len(content["seeds"])} entries; expected at least {fewest}, as '
                      'fewer give no verdict.')
+  targets = content['grid']['target']
+  _check_not_tuned('grid.target', targets, content['tuning'].get('targets', []))
+  if _is_tied(content):  # A seed stands for its maze.
+    _check_not_tuned('seeds', content['seeds'], content['tuning'].get('seeds', []))
+  if _is_tied(content) and len(targets) != len(content['seeds']):
+    raise ValueError(f'grid.target has {len(targets)} entries; expected one for each of the '
+                     f'{len(content["seeds"])} seeds, as target i goes with seed i in mazes.')
+
+
+def _check_not_tuned(name, values, tuned):
+  """Refuses data that somebody has looked at."""
+  both = [value for value in values if value in tuned]
+  if both:
+    raise ValueError(f'{name} has {", ".join(map(repr, both))}, which tuning.'
+                     f'{name.rpartition(".")[2].removesuffix("s")}s has, too; expected data that '
+                     'nobody has tuned on.')
+
+
+def _is_tied(content):
+  """Whether every seed has a target of its own."""
+  return content['experiment'] == 'maze'
+
+
+def _pairs(content, where=()):
+  """The registered (target, seed), of the target in `where` if there is one."""
+  targets, seeds = content['grid']['target'], content['seeds']
+  pairs = (zip(targets, seeds, strict=True) if _is_tied(content)
+           else itertools.product(targets, seeds))
+  return [pair for pair in pairs if 'target' not in where or pair[0] == where['target']]
 
 
 def _check_hypothesis(hypothesis, content, where):
@@ -133,7 +168,7 @@ def _check_hypothesis(hypothesis, content, where):
   if unknown:
     raise ValueError(f'{where} has the fields {unknown}; expected {sorted(_HYPOTHESIS)} and '
                      'threshold.')
-  grid, tuned = content['grid'], content['tuning'].get('targets', [])
+  grid = content['grid']
   for name in ('method', 'baseline'):
     if hypothesis[name] not in grid['method']:
       raise ValueError(f'{where}.{name} is {hypothesis[name]!r}; expected one of {grid["method"]}.')
@@ -141,15 +176,19 @@ def _check_hypothesis(hypothesis, content, where):
     if value not in grid.get(name, []):
       raise ValueError(f'{where}.where.{name} is {value!r}; expected one of grid.{name}, '
                        f'{grid.get(name, [])}.')
-  if hypothesis['where'].get('target') in tuned:
-    raise ValueError(f'{where}.where.target is {hypothesis["where"]["target"]!r}, which was tuned '
-                     'on; expected data that nobody has looked at.')
   if hypothesis['effect'] not in _EFFECTS:
     raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected one of {_EFFECTS}.')
+  if 'target' in hypothesis['where'] and _is_tied(content):
+    raise ValueError(f'{where}.where.target is {hypothesis["where"]["target"]!r}; expected none, '
+                     'as a maze goes with one seed.')
   is_ratio = hypothesis['effect'] == 'ratio'
   if 'threshold' in hypothesis and not is_ratio:
     raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected ratio, as steps to a '
                      'threshold are compared.')
+  if 'threshold' in hypothesis and not _is_tied(content) and (
+      len({target for target, _ in _pairs(content, hypothesis['where'])}) > 1):
+    raise ValueError(f'{where}.where.target is missing; expected one of {grid["target"]}, as steps '
+                     'to a threshold may be censored, and have no average over targets then.')
   if hypothesis['sign'] not in verdicts.SIGNS:
     raise ValueError(f'{where}.sign is {hypothesis["sign"]!r}; expected one of '
                      f'{sorted(verdicts.SIGNS)}.')
@@ -184,59 +223,6 @@ def check_config(registration, config):
                      f'({", ".join(changes)}). Run it as registered, or register another study.')
 
 
-def check_committed(registration):
-  """Refuses a registration that is not committed by itself, before any run, and unchanged since.
-
-  Args:
-    registration: a `Registration`.
-
-  Returns:
-    The time of its commit, in seconds since 1970.
-
-  Raises:
-    ValueError: in one line, saying what is wrong.
-  """
-  path = registration.path.resolve()
-  root = _git(path.parent, 'rev-parse', '--show-toplevel')
-  if root is None:
-    raise ValueError(f'{path}: is in no git repository; expected a committed registration.')
-  root = pathlib.Path(root.strip())
-  name = path.relative_to(root.resolve()).as_posix()
-  committed = _git(root, 'show', f'HEAD:{name}')
-  if committed is None:
-    raise ValueError(f'{path}: is not committed. Commit it by itself before the first run.')
-  if committed != path.read_text(encoding='utf-8'):
-    raise ValueError(f'{path}: has changed since it was committed. Restore it, or register another '
-                     'study.')
-  if _git(root, 'rev-parse', '--is-shallow-repository').strip() == 'true':
-    raise ValueError(f'{root}: is a shallow clone, which does not say when {name} was committed. '
-                     'Run git fetch --unshallow.')
-  commits = _git(root, 'log', '--format=%H %ct', '--', name).split('\n')[:-1]
-  if len(commits) > 1:
-    raise ValueError(f'{path}: has changed in {len(commits) - 1} commits since it was added; '
-                     'expected none. Register another study.')
-  commit, seconds = commits[0].split()
-  others = [other for other in _git(root, 'show', '--format=', '--name-only', commit).split('\n')
-            if other and other != name]
-  if others:
-    raise ValueError(f'{path}: was committed together with {others[0]}; expected by itself.')
-  results = f'experiments/results/{registration.content["study"]}/runs/'
-  before = _git(root, 'ls-tree', '-r', '--name-only', commit, '--', results)
-  if before:
-    raise ValueError(f'{path}: was committed after runs of the study, e.g. '
-                     f'{before.splitlines()[0]}; expected before.')
-  return int(seconds)
-
-
-def _git(directory, *args):
-  """Output of git; None if it fails."""
-  try:
-    return subprocess.run(['git', '-C', directory, *args], capture_output=True, text=True,
-                          check=True, timeout=60).stdout
-  except (OSError, subprocess.SubprocessError):
-    return None
-
-
 def start(config, planned):
   """Checks all that must hold before a study may start, or go on.
 
@@ -255,7 +241,7 @@ def start(config, planned):
     return None
   registration = load(path)
   check_config(registration, config)
-  committed_at = check_committed(registration)
+  committed_at = committed.check(registration, config.study.results_dir)
   for run in planned:
     started = versions.started(pathlib.Path(config.workdir, run.name))
     if started is not None and started < committed_at:
@@ -264,11 +250,12 @@ def start(config, planned):
   return registration
 
 
-def is_registered(registration, identity):
-  """Whether a run is in the grid and has one of the seeds."""
-  content = registration.content
-  return identity['seed'] in content['seeds'] and all(
-      identity.get(name) in values for name, values in content['grid'].items())
+def is_registered(registration, run_file):
+  """Whether a run file carries this registration, and is in its grid and of one of its seeds."""
+  content, identity = registration.content, run_file['identity']
+  return (run_file.get('registration') == registration.digest
+          and (identity['target'], identity['seed']) in _pairs(content)
+          and all(identity.get(name) in values for name, values in content['grid'].items()))
 
 
 def primaries(registration, files):
@@ -282,39 +269,93 @@ def primaries(registration, files):
     A list of `Primary`, one for each hypothesis, also of those without a run.
   """
   hypotheses = registration.content['hypotheses']
-  done = [content for content in files if content['status'] == 'done'
-          and content['identity'].get('phase') != 'pretrain'
-          and is_registered(registration, content['identity'])]
-  compared = [_compare(hypothesis, done) for hypothesis in hypotheses]
-  judged = verdicts.judge_all([(comparison, h['sign'], h['smallest_effect'])
-                               for h, comparison in zip(hypotheses, compared, strict=True)])
-  return [Primary(hypothesis, comparison, verdict, p_value)
-          for hypothesis, comparison, (verdict, p_value)
-          in zip(hypotheses, compared, judged, strict=True)]
+  files = [content for content in files if content['identity'].get('phase') != 'pretrain'
+           and is_registered(registration, content)]
+  measured = [_measured(hypothesis, registration.content, files) for hypothesis in hypotheses]
+  judged = verdicts.judge_all(
+      [(found.comparison, h['sign'], h['smallest_effect'])
+       for h, found in zip(hypotheses, measured, strict=True)],
+      not_yet=[found.not_yet for found in measured])
+  return [Primary(hypothesis, found.comparison, verdict, p_value, found.remarks)
+          for hypothesis, found, (verdict, p_value)
+          in zip(hypotheses, measured, judged, strict=True)]
 
 
 def in_words(primary):
-  """The verdict on a hypothesis, e.g. 'no verdict: 3 of 5 seeds'."""
+  """The verdict on a hypothesis, e.g. 'no verdict: 6 of 10 registered runs are in'."""
   word, reason, _ = primary.verdict
-  return f'{word}: {reason.removeprefix(f"{word}: ")}'
+  return '; '.join([f'{word}: {reason.removeprefix(f"{word}: ")}', *primary.remarks])
 
 
-def _compare(hypothesis, files):
-  values = {}
-  for name in ('method', 'baseline'):
-    where = hypothesis['where'] | {'method': hypothesis[name]}
-    values[name] = {}
-    for content in files:
-      identity = content['identity']
-      if all(identity.get(key) == value for key, value in where.items()):
-        pair = identity['target'], identity['seed']
-        if pair in values[name]:
-          raise ValueError(f'hypothesis {hypothesis["name"]!r}: more than one run of {where} has '
-                           f'target {pair[0]} and seed {pair[1]}; expected one.')
-        values[name][pair] = measure(content, hypothesis['metric'], hypothesis.get('threshold'))
-    values[name] = {pair: x for pair, x in values[name].items() if x is not None}
+class _Measured(NamedTuple):
+  comparison: intervals.Comparison
+  not_yet: str  # Why it cannot be judged yet; '' if it can.
+  remarks: tuple
+
+
+def _measured(hypothesis, content, files):
+  """Compares the arms of a hypothesis by the seeds of which all registered runs have a number."""
+  pairs = _pairs(content, hypothesis['where'])
+  threshold = hypothesis.get('threshold')
+  values, remarks, num_in = {}, [], 0
+  for arm in ('method', 'baseline'):
+    found = _runs_of(hypothesis, hypothesis[arm], files)
+    numbers_, num_in = {}, num_in + len(found)
+    for pair, run in found.items():
+      if run['status'] == 'failed':
+        remarks.append(f'{run["run"]} failed')
+        continue
+      value = measure(run, hypothesis['metric'], threshold)
+      if value is None:
+        remarks.append(f'{run["run"]} has no {hypothesis["metric"]}' if threshold is None or not
+                       run['curves'].get(hypothesis['metric']) else
+                       f'{run["run"]} has {threshold:g} at step 0, to which there is no ratio')
+      else:
+        numbers_[pair] = value
+    values[arm] = _by_seed(numbers_, pairs, hypothesis)
   compare = intervals.ratio if hypothesis['effect'] == 'ratio' else intervals.difference
-  return compare(values['method'], values['baseline'])
+  comparison = compare(values['method'], values['baseline'])
+  if comparison.unpaired:
+    remarks.append('not counted, as one arm is not whole: seeds '
+                   + ', '.join(map(str, comparison.unpaired)))
+  not_yet = ('' if num_in == 2 * len(pairs)
+             else f'{num_in} of {2 * len(pairs)} registered runs are in')
+  return _Measured(comparison, not_yet, tuple(remarks))
+
+
+def _runs_of(hypothesis, method, files):
+  """{(target, seed): run file} of one arm."""
+  where, found = hypothesis['where'] | {'method': method}, {}
+  for content in files:
+    identity = content['identity']
+    if all(identity.get(key) == value for key, value in where.items()):
+      pair = identity['target'], identity['seed']
+      if pair in found:
+        raise ValueError(f'hypothesis {hypothesis["name"]!r}: more than one run of {where} has '
+                         f'target {pair[0]} and seed {pair[1]}; expected one.')
+      found[pair] = content
+  return found
+
+
+def _by_seed(values, pairs, hypothesis):
+  """Averages over the targets of each seed, geometrically for a ratio; seeds that have them all."""
+  targets, found = collections.defaultdict(list), {}
+  for target, seed in pairs:
+    targets[seed].append(target)
+  for seed, names in targets.items():
+    of_seed = [values.get((name, seed)) for name in names]
+    if None in of_seed:
+      continue
+    if len(of_seed) == 1:
+      found[seed], = of_seed
+    elif hypothesis['effect'] == 'difference':
+      found[seed] = math.fsum(of_seed) / len(of_seed)
+    elif min(of_seed) > 0:
+      found[seed] = math.exp(math.fsum(map(math.log, of_seed)) / len(of_seed))
+    else:
+      raise ValueError(f'hypothesis {hypothesis["name"]!r}: seed {seed} has the values {of_seed}; '
+                       'expected positive numbers, as their logarithms are taken.')
+  return found
 
 
 def measure(content, metric, threshold=None):
@@ -327,7 +368,7 @@ def measure(content, metric, threshold=None):
 
   Returns:
     Its last value; with a threshold the steps to it, `intervals.AtLeast` if it is never reached;
-    None if there is no number, or the level is reached before the first update.
+    None if there is no number, or the level is reached before the first update: no ratio has 0.
   """
   steps, values = content['curves']['step'], content['curves'].get(metric)
   if not values:
@@ -357,14 +398,19 @@ def notes(registration, files):
     A list of sentences.
   """
   found = []
-  added = [content['run'] for content in files
-           if registration and not is_registered(registration, content['identity'])]
-  if added:
-    found.append(f'Added after the registration, exploratory ({len(added)} runs): '
-                 f'{", ".join(added)}.')
+  added, others = [], []
+  for content in files:
+    if registration and not is_registered(registration, content):
+      is_other = content.get('registration') != registration.digest
+      (others if is_other else added).append(content['run'])
+  for what, names in (('Added after', added), ('Not run under', others)):
+    if names:
+      found.append(f'{what} the registration, exploratory ({len(names)} runs): '
+                   f'{", ".join(names)}.')
   for content in files:
     for failure in content['failures']:
       later = ', done later' if content['status'] == 'done' else ''
-      error = f': {failure["error"].rstrip(".")}' if failure['error'] else ''
-      found.append(f'{content["run"]}: failed with exit code {failure["exit_code"]}{error}{later}.')
+      error, code = failure['error'].rstrip('.'), failure['exit_code']
+      what = error if code is None else f'failed with exit code {code}' + (error and f': {error}')
+      found.append(f'{content["run"]}: {what}{later}.')
   return found

@@ -108,7 +108,8 @@ class _Workers:
             for future in done:
               run = futures[future]
               codes[run] = future.result()
-              _write_run_file(self._config, self._writer, run, codes[run])
+              _write_run_file(self._config, self._writer, run, codes[run],
+                              self._codes.get(run.after))
             num_finished = sum(code == 0 for code in codes.values())
             num_steps = self._num_steps_done()
             if num_steps > first_steps:  # Before, there is nothing to tell the time from.
@@ -187,12 +188,22 @@ class _Workers:
     return sum(runs.last_step(self._config, run) for run in self._runs)
 
 
-def _write_run_file(config, writer, run, code):
-  """Writes what a run that has ended has to say; nothing for one that was stopped."""
+def _write_run_file(config, writer, run, code, code_before=None):
+  """Writes what a run that has ended has to say; nothing for one that was stopped.
+
+  Args:
+    config: of the experiment.
+    writer: `run_files.Writer`.
+    run: a `runs.Run`.
+    code: its exit code; None if it was not started.
+    code_before: exit code of the run that it starts from; None if that did not run now.
+  """
   if code == 0:
     writer.done(run)
   elif _is_failure(code):
     writer.failed(run, code, _last_line(_log(config, run)))
+  elif code is None and _is_failure(code_before):
+    writer.failed(run, None, f'not started: {run.after.name} failed')
 
 
 def _is_failure(code):

@@ -216,12 +216,12 @@ class Writer:
         } | {'by_episode': scores['by_episode']}})
 
   def failed(self, run, code, last_line):
-    """Writes down that a run has failed.
+    """Writes down that a run has failed, or could not be started.
 
     Args:
       run: a `runs.Run`.
-      code: exit code.
-      last_line: of its log.
+      code: exit code; None if it was not started.
+      last_line: of its log, or why it was not started.
     """
     before = self._before(run)
     if before.get('status') == 'done':

@@ -27,9 +27,10 @@ def make_content(**changes):
   return copy.deepcopy({
       'study': 'tiny', 'experiment': 'maze', 'about': 'Do sources help?',
       'hypotheses': [HYPOTHESIS, FASTER],
-      'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100]},
+      'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100],
+               'target': [f'maze-{seed}' for seed in range(5)]},
       'seeds': [0, 1, 2, 3, 4], 'settings': {'num_steps': 6, 'model.d_model': 16},
-      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [0]}} | changes)
+      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [9]}} | changes)
 
 
 def make_file(method='alpt_blocked', seed=0, accuracy=(.2, .4, .8), *, num_labels=50,
@@ -71,9 +72,16 @@ class LoadTest(parameterized.TestCase):
       ({'hypotheses': [HYPOTHESIS] * 2}, r"names \['better', 'better'\]"),
       ({'settings': {}}, 'settings is empty'),
       ({'grid': {'num_labels': [50]}}, 'grid.method is missing'),
+      ({'grid': {'method': ['alpt_blocked', 'dt1_idm']}}, 'grid.target is missing'),
+      ({'seeds': [0, 1, 2, 3, 4, 5]}, 'grid.target has 5 entries; expected one for each of the 6'),
+      ({'hypotheses': [HYPOTHESIS | {'where': {'target': 'maze-1'}}]},
+       r'hypotheses\[0\].where.target is .maze-1.; expected none, as a maze goes with one seed'),
+      ({'experiment': 'atari', 'hypotheses': [FASTER]},
+       r'hypotheses\[0\].where.target is missing; expected one of .*maze-0'),
       ({'more': 1}, r"the fields \['more'\]"),
-      ({'tuning': {'targets': [7]}, 'hypotheses': [HYPOTHESIS | {'where': {'target': 7}}],
-        'grid': make_content()['grid'] | {'target': [7]}}, 'was tuned on'),
+      ({'tuning': {'targets': ['maze-2', 'maze-4']}},
+       "grid.target has 'maze-2', 'maze-4', which tuning.targets has, too; expected data that nob"),
+      ({'tuning': {'seeds': [1, 7]}}, 'seeds has 1, which tuning.seeds has, too'),
       *(({'hypotheses': [HYPOTHESIS | change]}, rf'hypotheses\[0\].{message}') for change, message
         in (({'method': 'dt1'}, "method is 'dt1'; expected one of"),
             ({'where': {'num_labels': 7}}, 'where.num_labels is 7; expected one of grid'),
@@ -87,6 +95,11 @@ class LoadTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, f'^{path}: .*{message}') as caught:
       registration.load(path)
     self.assertLen(str(caught.exception).splitlines(), 1)
+
+  def test_games_that_were_not_tuned_on_may_have_a_seed_of_tuning(self):
+    path = self.write(make_content(experiment='atari', hypotheses=[HYPOTHESIS],
+                                   tuning={'targets': ['Pong'], 'seeds': [0]}))
+    self.assertEqual(registration.load(path).content['tuning']['seeds'], [0])
 
   @parameterized.parameters('{', '[]', '{"study": 1}')
   def test_damage_is_one_line(self, text):
@@ -169,6 +182,18 @@ class StartTest(absltest.TestCase):
     self.commit()
     self.refused('was committed after runs of the study, e.g. .*runs/a.json')
 
+  def test_runs_where_the_config_puts_them_are_found(self):
+    self.config.study.results_dir = str(self.root / 'elsewhere')
+    earlier = self.root / 'elsewhere' / 'runs' / 'a.json'
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text('{}')
+    self.git('add', str(earlier))
+    self.git('commit', '--quiet', '-m', 'm')
+    self.commit()
+    self.refused('was committed after runs of the study, e.g. elsewhere/runs/a.json')
+    self.config.study.results_dir = str(self.root / 'else')
+    self.start()
+
   def test_a_run_that_was_begun_before_is_refused(self):
     self.commit()
     first = reproduce.plan(self.config)[0]
@@ -202,9 +227,13 @@ class PrimariesTest(absltest.TestCase):
     super().setUp()
     self.registered = registration.Registration(pathlib.Path('tiny.json'), 'abc', make_content())
 
+  def make_file(self, *args, **kwargs):
+    return make_file(*args, **kwargs, digest=self.registered.digest)
+
   def files(self, num_seeds):
-    return [make_file(method, seed, accuracy) for seed in range(num_seeds) for method, accuracy in (
-        ('alpt_blocked', (.2, .7, .8)), ('dt1_idm', (.2, .3, .6 + .01 * seed)))]
+    return [self.make_file(method, seed, accuracy) for seed in range(num_seeds)
+            for method, accuracy in (('alpt_blocked', (.2, .7, .8)),
+                                     ('dt1_idm', (.2, .3, .6 + .01 * seed)))]
 
   def test_hypotheses_are_judged_together(self):
     better, faster = registration.primaries(self.registered, self.files(5))
@@ -217,23 +246,95 @@ class PrimariesTest(absltest.TestCase):
     p_values = sorted((better.comparison.p_value, faster.comparison.p_value))
     self.assertAlmostEqual(min(better.p_value, faster.p_value), 2 * p_values[0])
 
-  def test_three_seeds_have_numbers_and_no_verdict(self):
+  def test_there_is_no_verdict_before_all_registered_runs_are_in(self):
     better, _ = registration.primaries(self.registered, self.files(3))
-    self.assertEqual(registration.in_words(better), 'no verdict: 3 of 5 seeds')
+    self.assertEqual(registration.in_words(better),
+                     'no verdict: 6 of 10 registered runs are in')
     self.assertAlmostEqual(better.comparison.interval.value, .19)
 
   def test_no_runs_have_no_verdict(self):
     for primary in registration.primaries(self.registered, []):
-      self.assertEqual(registration.in_words(primary), 'no verdict: 0 of 5 seeds')
+      self.assertEqual(registration.in_words(primary),
+                       'no verdict: 0 of 10 registered runs are in')
+
+  def test_the_last_run_decides_whether_there_is_a_verdict(self):
+    better, faster = registration.primaries(self.registered, self.files(5)[:-1])
+    for primary in (better, faster):
+      self.assertEqual(registration.in_words(primary), 'no verdict: 9 of 10 registered runs are in'
+                       '; not counted, as one arm is not whole: seeds 4')
+      self.assertEqual((primary.comparison.interval.n, primary.p_value), (4, 1))
+
+  def test_a_run_that_failed_is_in_and_named(self):
+    registered = self.registered._replace(content=make_content(
+        seeds=list(range(6)), hypotheses=[HYPOTHESIS],
+        grid=make_content()['grid'] | {'target': [f'maze-{seed}' for seed in range(6)]}))
+    files = self.files(6)
+    files[-1] = self.make_file('dt1_idm', 5, status='failed')
+    primary, = registration.primaries(registered, files)
+    self.assertEqual((primary.verdict.word, primary.comparison.interval.n), ('as expected', 5))
+    self.assertEndsWith(registration.in_words(primary), '; grid-50-dt1_idm-seed5 failed; not '
+                        'counted, as one arm is not whole: seeds 5')
+
+  def games(self, effect, values, seeds=range(5)):
+    """Five seeds on two games; `values` are the method's and the baseline's: (seed, game)."""
+    registered = self.registered._replace(content=make_content(
+        experiment='atari', hypotheses=[HYPOTHESIS | {'effect': effect, 'smallest_effect': 1.1}],
+        grid=make_content()['grid'] | {'target': ['A', 'B']}))
+    files = []
+    for seed in seeds:
+      for game in range(2):
+        for method, value in zip(('alpt_blocked', 'dt1_idm'), values(seed, game), strict=True):
+          content = self.make_file(method, seed, (0., 0., value))
+          content['identity']['target'] = 'AB'[game]
+          files.append(content)
+    return registration.primaries(registered, files)[0]
+
+  def test_games_of_a_seed_are_averaged_and_seeds_are_counted(self):
+    # Of seed i: i + 1 on one game and i + 3 on the other, so i + 2.
+    found = self.games('difference', lambda seed, game: (10. + seed + 1 + 2 * game, 10.))
+    self.assertEqual(found.comparison.interval.n, 5)
+    self.assertAlmostEqual(found.comparison.interval.value, 4)
+    self.assertAlmostEqual(found.comparison.std, 2.5 ** .5)
+    # 2 on one game and 8 on the other: 4.
+    found = self.games('ratio', lambda seed, game: ((6., 24.)[game], 3.))
+    self.assertEqual(found.comparison.interval.n, 5)
+    self.assertAlmostEqual(found.comparison.interval.value, 4)
+
+  def test_many_games_of_one_seed_are_one_pair(self):
+    found = self.games('difference', lambda seed, game: (2. + game, 1.), seeds=[0])
+    self.assertEqual(found.comparison.interval.n, 1)
+    self.assertEqual(registration.in_words(found), 'no verdict: 4 of 20 registered runs are in')
+
+  def test_a_seed_that_lacks_a_game_does_not_count(self):
+    found = self.games(
+        'difference', lambda seed, game: (None if (seed, game) == (2, 1) else 2., 1.))
+    self.assertEqual(found.comparison.interval.n, 4)
+    self.assertEqual(registration.in_words(found), 'no verdict: 4 of 5 seeds; '
+                     'grid-50-alpt_blocked-seed2 has no label_accuracy; not counted, as one arm is '
+                     'not whole: seeds 2')
+
+  def test_a_ratio_of_what_is_not_positive_is_refused(self):
+    with self.assertRaisesRegex(ValueError, r"'better': seed 0 has the values \[1.0, 0.0\]"):
+      self.games('ratio', lambda seed, game: (1. - game, 1.))
 
   def test_seeds_and_budgets_that_were_added_later_do_not_count(self):
-    more = [make_file(method, seed, (0., 0., 0.), num_labels=n) for method in (
+    more = [self.make_file(method, seed, (0., 0., 0.), num_labels=n) for method in (
         'alpt_blocked', 'dt1_idm') for seed, n in ((9, 50), (0, 100), (0, 70))]
     one = registration.primaries(self.registered, self.files(5))
     two = registration.primaries(self.registered, self.files(5) + more)
     self.assertEqual(one[0].comparison, two[0].comparison)
     note, = registration.notes(self.registered, self.files(5) + more)
     self.assertIn('exploratory (4 runs): grid-50-alpt_blocked-seed9, grid-70-', note)
+
+  def test_runs_of_no_or_another_registration_do_not_count(self):
+    files = self.files(5)
+    files[0]['registration'], files[2]['registration'] = None, 'def'
+    better, _ = registration.primaries(self.registered, files)
+    self.assertStartsWith(registration.in_words(better),
+                          'no verdict: 8 of 10 registered runs are in')
+    self.assertEqual(registration.notes(self.registered, files), [
+        'Not run under the registration, exploratory (2 runs): grid-50-alpt_blocked-seed0, '
+        'grid-50-alpt_blocked-seed1.'])
 
   def test_a_level_that_is_never_reached_is_censored(self):
     self.assertEqual(
@@ -242,14 +343,25 @@ class PrimariesTest(absltest.TestCase):
     self.assertIsNone(
         registration.measure(make_file(accuracy=(.6, .2, .3)), 'label_accuracy', .5))
 
+  def test_a_level_at_step_0_is_said(self):
+    files = self.files(5)
+    files[2] = self.make_file('alpt_blocked', 1, (.6, .7, .8))
+    _, faster = registration.primaries(self.registered, files)
+    self.assertEqual(registration.in_words(faster), 'no verdict: 4 of 5 seeds; '
+                     'grid-50-alpt_blocked-seed1 has 0.5 at step 0, to which there is no ratio; '
+                     'not counted, as one arm is not whole: seeds 1')
+
   def test_failures_are_noted(self):
     failure = {'exit_code': 77, 'error': 'the loss is not finite.', 'time': 0}
     notes = registration.notes(None, [
         make_file(seed=1, status='failed', failures=[failure]),
-        make_file(seed=2, failures=[failure | {'exit_code': -9, 'error': ''}])])
+        make_file(seed=2, failures=[failure | {'exit_code': -9, 'error': ''}]),
+        make_file(seed=3, status='failed', failures=[
+            failure | {'exit_code': None, 'error': 'not started: pretrain failed'}])])
     self.assertEqual(notes, [
         'grid-50-alpt_blocked-seed1: failed with exit code 77: the loss is not finite.',
-        'grid-50-alpt_blocked-seed2: failed with exit code -9, done later.'])
+        'grid-50-alpt_blocked-seed2: failed with exit code -9, done later.',
+        'grid-50-alpt_blocked-seed3: not started: pretrain failed.'])
 
   def test_two_runs_for_one_seed_are_refused(self):
     with self.assertRaisesRegex(ValueError, "hypothesis 'better': more than one run of .* expected "

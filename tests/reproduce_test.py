@@ -18,8 +18,8 @@ import jax
 from absl.testing import absltest
 
 from alpt_jax import run_config, train
-from experiments import reproduce, run_files, runs
-from experiments.configs import maze
+from experiments import reproduce, run_files, runs, study_atari
+from experiments.configs import atari, maze
 from tests import maze_data
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -261,6 +261,21 @@ class WorkersTest(absltest.TestCase):
       codes = reproduce._Workers(config, [first, second], mock.Mock()).train_all()
     self.assertEqual(codes, {first: train.PREEMPTED, second: None})
 
+  def test_a_run_whose_pretraining_failed_has_a_file_that_says_so(self):
+    config = atari.get_config('tiny')
+    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
+    config.study.num_workers = 1
+    after = next(run for run in reproduce.plan(config) if run.after)
+    writer = run_files.Writer(config, study_atari, 'abc')
+    with mock.patch.object(runs, 'command', return_value=['-c', 'exit("error: it is broken")']):
+      codes = reproduce._Workers(config, [after.after, after], writer).train_all()
+    self.assertEqual(codes, {after.after: 1, after: None})
+    for run_, code, error in ((after.after, 1, 'error: it is broken'),
+                              (after, None, f'not started: {after.after.name} failed')):
+      content = run_files.read(run_files.path_of(config, run_))
+      self.assertEqual((content['status'], content['registration']), ('failed', 'abc'))
+      self.assertEqual([(f['exit_code'], f['error']) for f in content['failures']],
+                       [(code, error)])
 
   def test_a_run_that_another_process_trains_is_waited_for_and_named_once(self):
     config = maze.get_config('tiny')

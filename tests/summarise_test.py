@@ -124,7 +124,8 @@ class UpdateTest(parameterized.TestCase):
     text = self.update(files + [make_file('oracle', 0, (.9, .9, .9), digest=digest)])
     self.assertIn(f'Registered as `tiny.json`, digest `{digest}`.', text)
     self.assertIn('| A source makes labels better. | alpt_blocked against dt1_idm | '
-                  '0.200 [0.200, 0.200] | 3 | 1 | no verdict: 3 of 5 seeds |', text)
+                  '0.200 [0.200, 0.200] | 3 | 1 | no verdict: 6 of 10 registered runs are in |',
+                  text)
     self.assertIn('- Added after the registration, exploratory (1 runs): grid-50-oracle-seed0.',
                   text)
 

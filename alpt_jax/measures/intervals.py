@@ -76,8 +76,9 @@ class Comparison:
     is_ratio: whether it is a ratio; no effect is 1 then, else 0.
     std: sample standard deviation (n - 1) of the differences, or of the logs of the ratios; None
       for fewer than two pairs or with censored ones.
-    p_value: of no effect; two-sided t test, or, with censored pairs, one-sided sign test in the
-      direction of the bounds; None for fewer than two pairs.
+    p_value: of no effect, two-sided: t test, or, with censored pairs, sign test, in which a pair
+      counts where its bound tells the sign; at least 1/16 of five pairs then. None for fewer than
+      two pairs.
     num_censored: pairs of which one or both sides are censored.
     unpaired: seeds that only one of the two has, sorted.
   """
@@ -243,15 +244,13 @@ def _censored_ratio(lows, highs, level, unpaired):
   """The `Comparison` of logs of ratios of which only bounds are known, [N] each."""
   n = len(lows)
   if np.isfinite(highs).all():
-    relation, p_value = 'at most', float(stats.binom.sf((highs < 0).sum() - 1, n, .5))
-    value = float(np.median(highs))
+    relation, value = 'at most', float(np.median(highs))
   elif np.isfinite(lows).all():
-    relation, p_value = 'at least', float(stats.binom.sf((lows > 0).sum() - 1, n, .5))
-    value = float(np.median(lows))
+    relation, value = 'at least', float(np.median(lows))
   else:  # Bounds on either side, or pairs that say nothing.
     relation, value = 'between', None
-    p_value = min(1., 2 * float(min(stats.binom.sf((highs < 0).sum() - 1, n, .5),
-                                    stats.binom.sf((lows > 0).sum() - 1, n, .5))))
+  num_clear = max((highs < 0).sum(), (lows > 0).sum())  # Either side may win: two-sided.
+  p_value = min(1., 2 * float(stats.binom.sf(num_clear - 1, n, .5)))
   # The k-th smallest of n lies above the median with probability P(Binomial(n, 1/2) < k).
   k = int(stats.binom.ppf(1 - level, n, .5))
   if stats.binom.cdf(k, n, .5) > 1 - level:

@@ -92,15 +92,16 @@ def detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
   return float(optimize.brentq(missing, 0, high) * std / math.sqrt(n))
 
 
-def detectable(comparison):
+def detectable(comparison, *, alpha=ALPHA):
   """The `detectable_difference` of a comparison, as a ratio above 1 if it is one; None if censored.
 
   Args:
     comparison: an `intervals.Comparison`.
+    alpha: of the test; ALPHA / M if it is the first of M that Holm lets reject.
   """
   if comparison.std is None:
     return None
-  found = detectable_difference(comparison.std, comparison.interval.n)
+  found = detectable_difference(comparison.std, comparison.interval.n, alpha=alpha)
   if not comparison.is_ratio:
     return found
   return math.exp(found) if found < 700 else math.inf
@@ -130,7 +131,8 @@ def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LE
     sign: 'higher' or 'lower': where the method is expected from the baseline.
     smallest_effect: of interest; a difference above 0, or a ratio above 1 (1.25: 0.8 to 1.25).
     p_value: adjusted for all primaries; that of the comparison itself if None.
-    level: of the interval that must lie inside the smallest effect.
+    level: of the interval that must lie inside the smallest effect, and of the test by which the
+      detectable effect is told.
     fewest: pairs of seeds that a verdict needs.
 
   Returns:
@@ -144,7 +146,7 @@ def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LE
   _check_smallest(comparison, smallest_effect)
   interval = comparison.interval
   reason = no_verdict(interval.n, fewest)
-  could_tell = detectable(comparison)
+  could_tell = detectable(comparison, alpha=1 - level)
   if reason:
     return Verdict('no verdict', reason, could_tell)
   wide = comparison.at_level(level)
@@ -167,23 +169,28 @@ def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LE
   return Verdict('cannot tell', reason, could_tell)
 
 
-def judge_all(primaries, *, fewest=FEWEST_SEEDS):
+def judge_all(primaries, *, not_yet=(), fewest=FEWEST_SEEDS):
   """Judges all primary hypotheses of a study together.
 
   p-values are adjusted by Holm over all of them, those without a verdict too. "No effect" uses
-  intervals of 1 - 5 % / M (Bonferroni), so that it does not come up by their number either.
+  intervals of 1 - 5 % / M (Bonferroni), so that it does not come up by their number either; the
+  detectable effect is that of a test at 5 % / M, which rejects whatever the others find.
 
   Args:
     primaries: list of (`intervals.Comparison`, sign, smallest_effect), see `judge`.
+    not_yet: [M] str; why a primary cannot be judged yet, '' if it can; () if all can.
     fewest: pairs of seeds that a verdict needs.
 
   Returns:
     A list of (`Verdict`, adjusted p-value).
   """
-  p_values = [comparison.p_value if comparison.p_value is not None
+  not_yet = not_yet or [''] * len(primaries)
+  p_values = [comparison.p_value if comparison.p_value is not None and not why
               and not no_verdict(comparison.interval.n, fewest) else math.nan
-              for comparison, _, _ in primaries]
-  adjusted = holm(p_values)
-  return [(judge(comparison, sign=sign, smallest_effect=smallest, p_value=float(p),
-                 level=1 - ALPHA / len(primaries), fewest=fewest), float(p))
-          for (comparison, sign, smallest), p in zip(primaries, adjusted, strict=True)]
+              for (comparison, _, _), why in zip(primaries, not_yet, strict=True)]
+  judged = []
+  for (comparison, sign, smallest), why, p in zip(primaries, not_yet, holm(p_values), strict=True):
+    verdict = judge(comparison, sign=sign, smallest_effect=smallest, p_value=float(p),
+                    level=1 - ALPHA / len(primaries), fewest=fewest)
+    judged.append((Verdict('no verdict', why, verdict.detectable) if why else verdict, float(p)))
+  return judged

@@ -103,7 +103,7 @@ class RatioTest(parameterized.TestCase):
     self.assertEqual(found.interval.low, 0)
     self.assertAlmostEqual(found.interval.high, .5)
     self.assertEqual((found.num_censored, found.std), (1, None))
-    self.assertAlmostEqual(found.p_value, 1 / 32)
+    self.assertAlmostEqual(found.p_value, 2 / 32)  # Five of five pairs, two-sided.
     self.assertEqual(found.interval.text(1), 'at most 0.3 [0.0, 0.5]')
 
   def test_a_method_that_never_gets_there_bounds_from_below(self):
@@ -117,6 +117,17 @@ class RatioTest(parameterized.TestCase):
     self.assertEqual((found.interval.low, found.interval.high), (0, math.inf))
     self.assertEqual((found.interval.value, found.interval.relation), (None, 'between'))
     self.assertAlmostEqual(found.p_value, 2 * 6 / 32)  # Four of five pairs, two-sided.
+
+  @parameterized.parameters(6, 9)
+  def test_censored_pairs_find_nothing_as_often_as_they_say(self, n):
+    generator, found = np.random.default_rng(n), []
+    for _ in range(2000):
+      method, baseline = np.exp(generator.normal(size=(2, n)))
+      censored = [{i: AtLeast(2.) if x > 2 else x for i, x in enumerate(xs)}
+                  for xs in (method, baseline)]
+      found.append(intervals.ratio(dict(enumerate(method)), censored[1]).p_value <= .05)
+      found.append(intervals.ratio(censored[0], dict(enumerate(baseline))).p_value <= .05)
+    self.assertLess(np.mean(found), .05 + 3 * math.sqrt(.05 * .95 / len(found)))
 
   def test_four_censored_pairs_have_no_end(self):
     found = intervals.ratio(dict.fromkeys(range(4), 1.), {s: AtLeast(9.) for s in range(4)})
