@@ -19,9 +19,8 @@ def windows(networks, window):
   output that a layer of one of the networks has for a window, at most `CACHE_BYTES` / n, lets n
   windows stay in the cache; what a layer copies to compute it is not counted. For windows of 5
   transitions of Atari it is the float32 frames (patches, 165 KiB: 9 windows) or the first features
-  (convolutions, 331 KiB: 4 windows). Measured on one core, the update with patches takes half of
-  the time of a whole batch, and as much with 2 to 12 windows; the convolutions a third, and as much
-  with 2 to 6. Fewer than it says gain nothing: each microbatch reads all parameters, and adds up
+  (convolutions, 331 KiB: 4 windows). The budget was chosen so that both lie where updates on one
+  core were fastest. Fewer windows gain nothing: each microbatch reads all parameters, and adds up
   all gradients.
 
   Args:

@@ -141,8 +141,8 @@ def get_config(argument=''):
   config.optimizer = dict(
       idm_learning_rate=1e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
       max_grad_norm=1.,
-      # Or 'lamb', Table 3, which stays behind in so few updates; see alpt_jax/optimizers.py and
-      # experiments/configs/gates.py.
+      # Or 'lamb', Table 3; see alpt_jax/optimizers.py. Which is better here is what the gate
+      # `optimizers` of experiments/configs/gates.py is to measure.
       name='adamw',
       schedule='cosine',  # After warm-up; ends at num_steps. Or 'constant'.
       final_fraction=.05,  # Of the learning rate, where a cosine ends.
