@@ -32,7 +32,7 @@ _MARKERS = re.compile(r'<!-- (?:run files:|end of run files)')
 _COLUMNS = {  # Of curves: title, digits.
     'label_accuracy': ('labels right', 3), 'argmax/success_500': ('success within 500', 3),
     'argmax/spl': ('SPL', 3), 'sampled/score': ('score', 1),
-    'sampled/human_normalised': ('human-normalised', 3)}
+    'sampled/human_normalised': ('human-normalised by published scores', 3)}
 _NOT_OF_A_SETTING = ('run', 'method', 'target', 'sources', 'seed')
 _NONE_YET = 'There are no run files yet.'
 
