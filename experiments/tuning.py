@@ -4,7 +4,8 @@ python -m experiments.tuning --results=experiments/results/tuning
 
 Reads <results>/<arm>/runs/*.json of `experiments.reproduce --config=experiments/configs/tuning.py`
 and writes <results>/tuning.json: for each arm its trials with what each changed, the label accuracy
-of every game and seed after the last update, and their mean. A trial that lacks a game or failed is
+of every game and seed after the last update, beside that of a linear map of the change fitted to
+the same labels (a floor that needs no network), and the mean. A trial that lacks a game or failed is
 listed, without a mean, after the others.
 """
 
@@ -30,9 +31,10 @@ def trials(files):
     files: contents of run files, see `run_files`.
 
   Returns:
-    A list of {'trial', 'settings' ({key: value} of those in which trials differ), 'accuracy'
-    ({game: {seed: share of the hidden actions}}), 'mean' of the games or None, 'failed' (names of
-    runs)}; best first, those without a mean last.
+    A list of {'trial', 'settings' ({key: value} of those in which trials differ), 'accuracy' and
+    'linear_floor' ({game: {seed: share of the hidden actions}}; the floor where it was measured),
+    'mean' of the games or None, 'failed' (names of runs without an accuracy)}; best first, those
+    without a mean last.
   """
   finetuned = [file for file in files if file['identity']['phase'] != 'pretrain']
   games = {file['identity']['target'] for file in finetuned}
@@ -45,12 +47,17 @@ def trials(files):
     trial = found.setdefault(about['method'], {
         'trial': about['method'],
         'settings': {key: file['settings'].get(key) for key in differing},
-        'accuracy': {}, 'mean': None, 'failed': []})
-    if file['status'] == 'failed':
+        'accuracy': {}, 'linear_floor': {}, 'mean': None, 'failed': []})
+    curve = file['curves'].get('label_accuracy') if file['status'] == 'done' else None
+    accuracy = curve[-1] if curve else None
+    if accuracy is None:
       trial['failed'].append(file['run'])
       continue
-    accuracy = file['curves']['label_accuracy'][-1]
-    trial['accuracy'].setdefault(about['target'], {})[str(about['seed'])] = accuracy
+    of_labels = (file.get('floors') or {}).get('labels') or {}
+    linear = (of_labels.get('floors') or {}).get('linear')
+    for key, value in (('accuracy', accuracy), ('linear_floor', linear and linear['value'])):
+      if value is not None:
+        trial[key].setdefault(about['target'], {})[str(about['seed'])] = value
   for trial in found.values():
     if set(trial['accuracy']) == games and not trial['failed']:
       of_games = [statistics.fmean(of.values()) for of in trial['accuracy'].values()]

@@ -15,12 +15,13 @@ from experiments.configs import tuning as config_of_tuning
 _ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run_file(trial, game, seed, accuracy, *, rate, phase='finetune', status='done'):
+def run_file(trial, game, seed, accuracy, *, rate, phase='finetune', status='done', floor=None):
   return {'run': f'{trial}-{game}-{seed}', 'status': status,
           'identity': {'method': trial, 'target': game, 'seed': seed, 'phase': phase},
           'settings': {'target': game, 'seed': seed, 'optimizer.idm_learning_rate': rate,
                        'window': 5},
-          'curves': {'step': [0, 10], 'label_accuracy': [.1, accuracy]}}
+          'curves': {'step': [0, 10], 'label_accuracy': [.1, accuracy]},
+          'floors': floor and {'labels': {'floors': {'linear': {'value': floor}}}}}
 
 
 class PlanTest(parameterized.TestCase):
@@ -64,13 +65,17 @@ class TrialsTest(absltest.TestCase):
     listed = tuning.trials([
         run_file('slow', 'Gopher', 0, .5, rate=.1), run_file('slow', 'Gopher', 1, .7, rate=.1),
         run_file('slow', 'StarGunner', 0, .2, rate=.1),
-        run_file('fast', 'Gopher', 0, .6, rate=.9), run_file('fast', 'StarGunner', 0, .4, rate=.9),
+        run_file('fast', 'Gopher', 0, .6, rate=.9, floor=.55),
+        run_file('fast', 'StarGunner', 0, .4, rate=.9),
         run_file('half', 'Gopher', 0, .99, rate=.3),
         run_file('lost', 'Gopher', 0, .99, rate=.4),
+        run_file('mute', 'Gopher', 0, None, rate=.6),
         run_file('lost', 'StarGunner', 0, .99, rate=.4, status='failed'),
         run_file('before', 'Gopher', 0, .99, rate=.5, phase='pretrain')])
-    self.assertEqual([t['trial'] for t in listed], ['fast', 'slow', 'half', 'lost'])
-    self.assertEqual([t['mean'] for t in listed], [.5, .4, None, None])  # (.6 + .2) / 2.
+    self.assertEqual([t['trial'] for t in listed], ['fast', 'slow', 'half', 'lost', 'mute'])
+    self.assertEqual([t['mean'] for t in listed], [.5, .4, None, None, None])  # (.6 + .2) / 2.
+    self.assertEqual(listed[0]['linear_floor'], {'Gopher': {'0': .55}})
+    self.assertEqual(listed[4]['failed'], ['mute-Gopher-0'])
     self.assertEqual(listed[0]['settings'], {'optimizer.idm_learning_rate': .9})
     self.assertEqual(listed[1]['accuracy'], {'Gopher': {'0': .5, '1': .7}, 'StarGunner': {'0': .2}})
     self.assertEqual(listed[3]['failed'], ['lost-StarGunner-0'])
