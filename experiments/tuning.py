@@ -3,10 +3,10 @@
 python -m experiments.tuning --results=experiments/results/tuning
 
 Reads <results>/<arm>/runs/*.json of `experiments.reproduce --config=experiments/configs/tuning.py`
-and writes <results>/tuning.json: for each arm its trials with what each changed, the label accuracy
-of every game and seed after the last update, beside that of a linear map of the change fitted to
-the same labels (a floor that needs no network), and the mean. A trial that lacks a game or failed is
-listed, without a mean, after the others.
+and writes <results>/tuning.json. For each arm, its trials with what each changed; the label
+accuracy of every game and seed after the last update, beside that of a linear map of the change
+fitted to the same labels (a floor that needs no network); and the mean. A trial that lacks a game
+or failed is listed, without a mean, after the others.
 """
 
 import pathlib
