@@ -65,12 +65,9 @@ def restore(directory, *, data_dir=''):
                      f'phase {config.phase!r}; expected a run with one. Of other agents, nothing '
                      'says whether they look.')
   made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
-  saved = os.path.join(directory, 'checkpoints')
-  step = checkpoints.latest_step(saved)
-  if step is None:
-    raise FileNotFoundError(f'{saved}: no checkpoint here. Train first, or correct the path.')
-  params = checkpoints.restore_params(
-      saved, {'dt': program.network_params(made.state)['dt']}, step=step)
+  step, params = checkpoints.restore_newest(
+      os.path.join(directory, 'checkpoints'),
+      {'dt': program.network_params(made.state)['dt']})
   return TrainedDt(config, made.networks.dt, params['dt'], step)
 
 

@@ -211,6 +211,25 @@ def latest_step(directory):
   return None if step == _NO_STEP else step
 
 
+def restore_newest(directory, like):
+  """Restores parameters of the newest checkpoint of a run.
+
+  Args:
+    directory: the checkpoints of the run.
+    like: {'idm': .., 'dt': ..} or one of them, with the shapes wanted, as `restore_params` takes.
+
+  Returns:
+    The number of its updates; the parameters.
+
+  Raises:
+    FileNotFoundError: if there is no checkpoint.
+  """
+  step = latest_step(directory)
+  if step is None:
+    raise FileNotFoundError(f'{directory}: no checkpoint here. Train first, or correct the path.')
+  return step, restore_params(directory, like, step=step)
+
+
 def restore_params(directory, abstract, *, step=None):
   """Restores parameters only, without optimizer state, to finetune or evaluate them.
 

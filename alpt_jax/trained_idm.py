@@ -108,12 +108,9 @@ def restore(directory, *, data_dir=''):
                      f'{config.phase!r}, so nothing labels. Choose a run with one, e.g. of method '
                      "'alpt'.")
   made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
-  saved = os.path.join(directory, 'checkpoints')
-  step = checkpoints.latest_step(saved)
-  if step is None:
-    raise FileNotFoundError(f'{saved}: no checkpoint here. Train first, or correct the path.')
-  params = checkpoints.restore_params(
-      saved, {'idm': program.network_params(made.state)['idm']}, step=step)
+  step, params = checkpoints.restore_newest(
+      os.path.join(directory, 'checkpoints'),
+      {'idm': program.network_params(made.state)['idm']})
   return TrainedIdm(
       directory, config, digests, made.networks.idm, specs[0], params['idm'], step)
 
