@@ -1,7 +1,7 @@
 """Says whether gates are reached: what has to hold before a study on recorded Atari means anything.
 
 Rules over run files, fixed here; `experiments.summarise` puts their rows into READMEs, between
-`<!-- gate labels: labels/runs -->` and `<!-- end of gate -->`. A gate that lacks a number is not
+`<!-- gate labels: labels/runs -->` and `<!-- end of table -->`. A gate that lacks a number is not
 reached. Fewer than five seeds give no interval, so nothing is reached with fewer.
 """
 

@@ -58,13 +58,13 @@ class UpdateTest(parameterized.TestCase):
                      f'Before.\n\n{BEGIN}\nThere are no run files yet.\n\n{END}\n\nAfter.\n')
 
   def test_a_gate_is_judged_by_its_run_files(self):
-    begin, end = '<!-- gate optimizers: runs -->\n', '<!-- end of gate -->'
+    begin, end = '<!-- gate optimizers: runs -->\n', '<!-- end of table -->'
     text = self.update([make_file()], f'{begin}{end}')
     self.assertEqual(text, f'{begin}\n| asks for | found | reached |\n|---|---|---|\n'
                      '| maze-0: LAMB less AdamW, accuracy, the whole interval '
                      f'within 0.02 | no interval: n = 0, 0 seeds | **no** |\n\n{end}')
-    with self.assertRaisesRegex(ValueError, "'speed' is no gate; expected one of labels, agents"):
-      self.update([], '<!-- gate speed: runs -->\n<!-- end of gate -->')
+    with self.assertRaisesRegex(ValueError, "'gate speed' is no table; expected one of gate"):
+      self.update([], '<!-- gate speed: runs -->\n<!-- end of table -->')
 
   def test_what_is_up_to_date_stays(self):
     new = self.update([make_file(seed=seed) for seed in range(2)])
@@ -75,9 +75,9 @@ class UpdateTest(parameterized.TestCase):
 
   @parameterized.parameters(
       BEGIN, END, END + BEGIN, BEGIN + BEGIN + END, '<!-- gate labels: runs -->\n',
-      '<!-- end of gate -->')
+      '<!-- end of table -->')
   def test_a_marker_without_its_partner_is_refused(self, text):
-    with self.assertRaisesRegex(ValueError, 'a marker of run files or of a gate has no partner'):
+    with self.assertRaisesRegex(ValueError, 'a marker of run files has no partner'):
       self.update([], text)
 
   def test_labels_stand_between_floors_and_ceiling_and_agents_beside_blind_ones(self):
