@@ -11,6 +11,7 @@ film has no emulator in the eyes of these programs: the ceiling of its labels is
 """
 
 import json
+import numbers
 import pathlib
 import subprocess
 import sys
@@ -28,13 +29,14 @@ _RESULTS = flags.DEFINE_string('results', '', 'Directory of the files of seeds.'
 _WORKDIR = flags.DEFINE_string('workdir', 'runs/own_study', 'Directory of data and runs.')
 _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2', '3', '4'], 'Training seeds.')
 _PRESET = flags.DEFINE_string('preset', 'desk', 'Of experiments/configs/own.py.')
+_CACHE = flags.DEFINE_string('compilation_cache_dir', 'runs/compilation_cache', 'Of all runs.')
 _GAME = flags.DEFINE_string('game', 'Breakout', 'The agent plays it.')
 
 STEPS = {'idm': 800, 'agent': 1500}  # As in the README.
 NUM_GAMES = 64
 FORMAT = 1
-_FIELDS = {'format': int, 'seed': int, 'data': dict, 'labels': dict, 'returns': list, 'play': dict,
-           'versions': dict}
+_FIELDS = {'format': numbers.Real, 'seed': numbers.Real, 'data': dict, 'labels': dict,
+           'returns': list, 'play': dict, 'versions': dict}
 HEADER = ('film', 'transitions', 'labelled', 'labels right, held out', 'linear map of the change',
           'most frequent action', 'agent', 'its most frequent action', 'seeds')
 
@@ -130,7 +132,8 @@ def _one(seed, workdir):
   idm, labelled = workdir / f'idm-seed{seed}', f'Labelled{seed}'
   agent = workdir / f'agent-seed{seed}'
   config = '--config=experiments/configs/own.py:' + _PRESET.value
-  shared = (f'--config.data_dir={workdir}/data', f'--config.seed={seed}')
+  shared = (f'--config.data_dir={workdir}/data', f'--config.seed={seed}',
+            f'--config.compilation_cache_dir={_CACHE.value}')
   steps = STEPS if _PRESET.value != 'tiny' else dict.fromkeys(STEPS, 4)
   _run('train', f'{config},target={_GAME.value}', f'--config.workdir={idm}', *shared,
        f'--config.label_seed={seed}', '--config.train_dt=False',
@@ -143,7 +146,8 @@ def _one(seed, workdir):
        f'--config.evaluation.game={_GAME.value}', f'--config.evaluation.num_episodes={num_games}',
        f'--config.num_steps={steps["agent"]}')
   found, = json.loads((idm / 'audit' / 'audit.json').read_text())['environments']
-  play = json.loads((agent / 'eval' / 'final.json').read_text())['sampled']
+  last = agent / 'eval' / f'step_{steps["agent"]:07d}.json'
+  play = json.loads(last.read_text())['sampled']
   floors = found['floors']['floors']
   return {
       'format': FORMAT, 'seed': seed, 'data': _about(workdir),
