@@ -6,7 +6,8 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from scipy import stats
 
-from experiments import gates
+from experiments import gates, runs, study_atari
+from experiments.configs import gates as gates_config
 
 
 def _mean(value, low=None, high=None):
@@ -36,6 +37,25 @@ def agent_files(scores, *, target='Pong', is_blind=False, is_held_out=True, num_
                 floors=dict(agent=dict(is_blind=is_blind, is_held_out=is_held_out),
                             scores=dict(agents=agents), checkpoints=[dict(mean_score=best)]))
           for seed, score in enumerate(scores)]
+
+
+class ConfigTest(parameterized.TestCase):
+
+  @parameterized.parameters(*gates_config.GATES)
+  def test_every_gate_has_runs(self, gate):
+    for preset in ('desk', 'tiny'):
+      planned = study_atari.plan(gates_config.get_config(f'{gate},{preset}'))
+      self.assertEqual({run.changes['phase'] for run in planned}, {'finetune'})
+      seeds = {run.changes['seed'] for run in planned}
+      self.assertEqual(seeds, {0} if gate == 'rates' else set(range(gates.FEWEST_SEEDS)))
+
+  def test_the_floor_differs_from_the_idm_in_its_mask_only(self):
+    config = gates_config.get_config('labels')
+    one, other = (runs.run_config(config, run).to_dict() for run in study_atari.plan(config)
+                  if run.changes['seed'] == 3)
+    self.assertEqual({key for key in one if one[key] != other[key]}, {'model', 'workdir'})
+    self.assertEqual({key for key in one['model'] if one['model'][key] != other['model'][key]},
+                     {'idm_is_causal'})
 
 
 class LabelsTest(parameterized.TestCase):
