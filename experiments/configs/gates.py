@@ -27,7 +27,7 @@ _RATES = dict(lamb=(1e-3, 3e-3, 1e-2, 3e-2), adamw=(3e-4, 1e-3, 3e-3, 1e-2))
 _FRESH = 'runs/atari_gates/fresh'  # Recordings with collect.seed 1.
 # Of about a dozen settings, tried with seed 0 on another recording of Breakout (collect.seed 0).
 _LABELS = dict(augmentation='shift', optimizer=dict(idm_learning_rate=2e-3))
-_BEST = dict(lamb=3e-3, adamw=1e-3)  # To be set by `rates`, which has not run yet.
+_BEST = dict(lamb=1e-2, adamw=3e-3)  # By the mean of both games in `rates`.
 
 
 def get_config(argument='labels'):
