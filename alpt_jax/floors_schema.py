@@ -6,7 +6,8 @@ it without what belongs to other runs:
   labels  None, or {step, most_frequent: {action, share}, is_constant} and, of labels that are not
           constant, accuracy, floors (majority, table, linear: None where one does not apply),
           random_draws and ceiling (expected, realised)
-  agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows}
+  agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows, by_loss, by_score};
+          older ones lack the last two, and is_blind is by the loss alone
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
   checkpoints  absent, or a list of at most one: the recording's best, {mean_score}
 
@@ -79,8 +80,34 @@ def _check_agent(agent, where):
   fields.check(agent, dict.fromkeys(('loss', 'exchanged_loss', 'num_windows'), numbers.Real), where)
   fields.check(agent, {'rise': dict}, where)
   _check_mean(agent['rise'], f'{where}.rise')
-  if not isinstance(agent.get('is_blind'), bool | None):
-    fields.fail(f'{where}.is_blind', fields.shown(agent['is_blind']), 'true, false or null')
+  if 'is_blind' not in agent:
+    fields.fail(f'{where}.is_blind', 'is missing', 'true, false or null')
+  for name in ('is_blind', 'by_loss'):
+    _check_verdict(agent, name, where)
+  by_score = agent.get('by_score')
+  if is_known(by_score):
+    place = f'{where}.by_score'
+    fields.check(by_score, dict.fromkeys(
+        ('score', 'exchanged_score', 'num_games', 'delay'), numbers.Real), place)
+    fields.check_numbers({key: by_score.get(key) for key in ('low', 'high')}, place)
+    _check_verdict(by_score, 'is_blind', place)
+
+
+def _check_verdict(record, name, where):
+  if not isinstance(record.get(name), bool | None):
+    fields.fail(f'{where}.{name}', fields.shown(record[name]), 'true, false or null')
+
+
+def verdicts(agent):
+  """Reads what the criteria of blindness say of an agent.
+
+  Args:
+    agent: the entry `agent` of a run's floors, known.
+
+  Returns:
+    (by its loss, by its score): True for blind, False, or None where it cannot be told.
+  """
+  return (agent.get('by_loss', agent['is_blind']), (agent.get('by_score') or {}).get('is_blind'))
 
 
 def _check_scores(scores, where):

@@ -1,6 +1,6 @@
 """Puts a run's labels between floors and ceiling, and says whether its agent looks.
 
-The dict, format 1, which `experiments.floors` writes to floors.json. A mean is a `floors.Mean`:
+The dict, format 2, which `experiments.floors` writes to floors.json. A mean is a `floors.Mean`:
 {value, low, high, num_transitions, num_episodes}. What cannot be known is {'unknown': why}.
 
   format, run, method, environment
@@ -16,8 +16,12 @@ The dict, format 1, which `experiments.floors` writes to floors.json. A mean is 
                      mean, if two people have labelled the same steps
     above_floor      (accuracy - highest floor) / (ceiling - highest floor), where the ceiling is
                      the higher of its two values; or unknown
-  agent       None if the run has no DT, unknown if episodes are too short: {step, is_held_out,
-              loss, exchanged_loss, rise, is_blind, num_windows}, see `measures.blindness`
+  agent       None if the run has no DT, unknown if episodes are too short; see
+              `measures.blindness`:
+    step, is_held_out, loss, exchanged_loss, rise, num_windows
+    by_loss          whether it is blind by its loss; None if that cannot be told
+    by_score         {score, low, high, exchanged_score, is_blind, num_games, delay}; or unknown
+    is_blind         by either of them; None if it is blind by none and one cannot be told
   scores      None if the run plays no Atari game; else what agents score that look at nothing, by
               the run's protocol: see `score_floors.in_short`; or unknown
 """
@@ -39,10 +43,10 @@ from alpt_jax.data import records, rlds
 from alpt_jax.measures import blindness as blindness_rule
 from alpt_jax.measures import floors
 
-FORMAT = 1
+FORMAT = 2
 
 
-def measure(directory, *, data_dir='', causal='', held_out_dir='', seed=0):
+def measure(directory, *, data_dir='', causal='', held_out_dir='', games=0, seed=0):
   """Measures the floors of a run.
 
   Args:
@@ -52,6 +56,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', seed=0):
     held_out_dir: data_dir of another recording of the target, for the agent; '' for the episodes of
       the run's own data in which training knew no action. (An agent that was given all actions,
       such as an oracle, has no such episodes: is_held_out is False then.)
+    games: that the agent plays with exchanged images; 0 for none. Atari only.
     seed: of draws and bootstraps.
 
   Returns:
@@ -72,7 +77,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', seed=0):
     raise ValueError(f'--causal: method {config.method!r} of {directory} has no IDM to compare '
                      f'{causal} with. Leave it out.')
   if phase.dt and config.train_dt:
-    result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, seed)
+    result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, games, seed)
   if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':
     result['scores'] = known_score_floors(config, config.target)
   return result
@@ -275,7 +280,7 @@ def _above_floor(found):
   return (found['accuracy']['value'] - highest) / (top - highest)
 
 
-def _agent(directory, truth, digests, data_dir, held_out_dir, seed):
+def _agent(directory, truth, digests, data_dir, held_out_dir, games, seed):
   """The entry `agent`."""
   trained = blindness.restore(directory, data_dir=data_dir)
   if held_out_dir:
@@ -287,8 +292,20 @@ def _agent(directory, truth, digests, data_dir, held_out_dir, seed):
     found = blindness.measure(trained, truth, numbers, seed=seed)
   except blindness_rule.TooShortError as error:
     return {'unknown': str(error)}
+  by_score = _by_score(trained, directory, games, seed)
   return {'step': trained.step, 'is_held_out': is_held_out} | found._asdict() | {
-      'rise': found.rise._asdict()}
+      'rise': found.rise._asdict(), 'by_loss': found.is_blind, 'by_score': by_score,
+      'is_blind': blindness_rule.overall(found.is_blind, by_score.get('is_blind'))}
+
+
+def _by_score(trained, directory, games, seed):
+  """The entry `by_score` of an agent."""
+  if trained.config.experiment != 'atari':
+    return {'unknown': 'only agents of Atari games play with exchanged images'}
+  if not games:
+    return {'unknown': 'not measured: python -m experiments.floors'}
+  found = blindness.measure_score(trained, directory, num_games=games, seed=seed)
+  return found._asdict() | {'delay': blindness_rule.DELAY}
 
 
 def sentences(found):
@@ -327,12 +344,21 @@ def _about_agent(agent):
     return []
   if 'unknown' in agent:
     return [f'Unknown whether the agent looks: {agent["unknown"]}']
-  verdict = {True: 'The agent is blind', False: 'The agent looks',
-             None: 'Cannot tell whether the agent looks'}[agent['is_blind']]
+  overall = {True: 'The agent is blind.', False: 'The agent looks.',
+             None: 'Cannot tell whether the agent looks.'}[agent['is_blind']]
+  words = {True: 'it is blind', False: 'it looks', None: 'cannot tell'}
   held_out = '' if agent['is_held_out'] else ' (of episodes that training knew)'
-  return [f'{verdict}: with images of another window of the same episode{held_out}, its action '
-          f'loss is {agent["exchanged_loss"]:.3f} instead of {agent["loss"]:.3f} nats, higher by '
-          f'{_text(agent["rise"])}.']
+  by_score = agent['by_score']
+  if 'unknown' in by_score:
+    text = f'unknown: {by_score["unknown"]}'
+  else:
+    ends = '' if by_score['low'] is None else f' ({by_score["low"]:.4g} to {by_score["high"]:.4g})'
+    text = (f'{words[by_score["is_blind"]]}: with the images of {by_score["delay"]} steps before, '
+            f'{by_score["exchanged_score"]:.4g} points instead of {by_score["score"]:.4g}{ends}, '
+            f'{by_score["num_games"]} games each')
+  return [overall, f'  by its loss, {words[agent["by_loss"]]}: with images of another window of '
+          f'the same episode{held_out}, {agent["exchanged_loss"]:.3f} instead of '
+          f'{agent["loss"]:.3f} nats, higher by {_text(agent["rise"])}', f'  by its score, {text}']
 
 
 def _about_scores(scores):

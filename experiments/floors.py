@@ -7,7 +7,9 @@ Compares the newest labels of the run's IDM, on hidden actions, with what needs 
 frequent action, a table or a linear map of the change between two observations, fitted to the same
 labels, and, with --causal, the IDM of a run with --config.model.idm_is_causal=True. The ceiling is
 read where experiments.ceiling has measured it. The agent is called blind if exchanging its images
-costs it next to nothing. Writes floors.json in the run directory.
+for others of the same episode costs its loss next to nothing, or leaves its score as it is: an
+agent of an Atari game plays --games games once more, which takes as long as an evaluation. Writes
+floors.json in the run directory.
 """
 
 import os
@@ -23,6 +25,9 @@ _DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has mo
 _HELD_OUT_DIR = flags.DEFINE_string(
     'held_out_dir', '', 'A data_dir with another recording of the target, to measure the agent on; '
     'an agent that was given all actions needs it.')
+_GAMES = flags.DEFINE_integer(
+    'games', 64, 'Games that the agent plays with exchanged images; 0: none, and its score says '
+    'nothing of whether it looks.', lower_bound=0)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of draws and intervals.', lower_bound=0)
 
 
@@ -31,7 +36,8 @@ def main():
   if not _RUN.value:
     raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/alpt.')
   found = run_floors.measure(_RUN.value, data_dir=_DATA_DIR.value, causal=_CAUSAL.value,
-                             held_out_dir=_HELD_OUT_DIR.value, seed=_SEED.value)
+                             held_out_dir=_HELD_OUT_DIR.value, games=_GAMES.value,
+                             seed=_SEED.value)
   path = os.path.join(_RUN.value, 'floors.json')
   whole_files.write_json(path, found)
   print('\n'.join([*run_floors.sentences(found), f'Wrote {path}.']))
