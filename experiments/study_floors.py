@@ -23,8 +23,9 @@ def check(config):
     ValueError: naming the field.
   """
   floors = config.study.floors
-  if floors.ceiling_steps < 0:
-    raise ValueError(f'study.floors.ceiling_steps is {floors.ceiling_steps}; expected at least 0.')
+  for name in ('ceiling_steps', 'exchanged_games'):
+    if floors[name] < 0:
+      raise ValueError(f'study.floors.{name} is {floors[name]}; expected at least 0.')
   if floors.score_games:
     from alpt_jax import score_floors  # The emulator.
 
@@ -139,13 +140,14 @@ def of_run(config, run):
   if not settings or not settings.of_runs or own.phase == 'pretrain' or (
       not runs.is_trained(config, run)):
     return None
-  path, key = pathlib.Path(own.workdir, 'floors.json'), _key(own)
+  games = settings.exchanged_games
+  path, key = pathlib.Path(own.workdir, 'floors.json'), _key(own, games)
   try:
     kept = json.loads(path.read_text())
   except (FileNotFoundError, ValueError):  # None yet; or it can be made again.
     kept = {}
   if kept.get('key') != key:
-    kept = run_floors.measure(own.workdir, data_dir=own.data_dir) | {'key': key}
+    kept = run_floors.measure(own.workdir, data_dir=own.data_dir, games=games) | {'key': key}
     whole_files.write_json(path, kept)
   labels = kept['labels'] and {name: value for name, value in kept['labels'].items()
                                if name not in ('causal', 'above_floor')}
@@ -164,13 +166,13 @@ def _best_checkpoint(own):
   return [{'mean_score': best['mean_score']}] if best else []
 
 
-def _key(own):
+def _key(own, games):
   """What the floors of a run depend on; they are measured again if it changes."""
   directory, *_ = domains.of(own).directories(own, own.target)
   # Of the recording and of what was measured beside it.
   paths = [*sorted(pathlib.Path(directory).glob('*')), *label_quality.files(own.workdir),
            pathlib.Path(own.workdir, 'finished.json')]
-  return {'format': run_floors.FORMAT, 'files': [
+  return {'format': run_floors.FORMAT, 'exchanged_games': games, 'files': [
       [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]}
 
 

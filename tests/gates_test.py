@@ -16,6 +16,8 @@ class GatesTest(parameterized.TestCase):
       self.assertEqual({(own.target, own.num_labels, own.method) for own in planned},
                        {('Breakout', budget, method)})
     self.assertEqual(config.evaluation.num_episodes, 64)
+    # As many: the games with exchanged images are compared with those of the evaluation.
+    self.assertEqual(config.study.floors.exchanged_games, 64)
 
   def test_optimizers_differ_in_nothing_but_name_and_rate(self):
     config = gates.get_config('optimizers')

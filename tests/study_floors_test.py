@@ -64,17 +64,21 @@ class StudyFloorsTest(absltest.TestCase):
     (pathlib.Path(own.workdir) / 'finished.json').write_text('{}')
     found = {'labels': {'accuracy': {'value': 1 / 3}, 'causal': {}, 'above_floor': .5},
              'agent': None, 'scores': None}
+    self.config.study.floors.exchanged_games = 7
     with mock.patch.object(run_floors, 'measure', return_value=found) as measure:
       for _ in range(2):
         self.assertEqual(study_floors.of_run(self.config, run), {
             'labels': {'accuracy': {'value': .333333}}, 'agent': None, 'scores': None})
-      self.assertEqual(measure.call_count, 1)
+      measure.assert_called_once_with(own.workdir, data_dir=own.data_dir, games=7)
       (pathlib.Path(own.workdir) / 'labels' / 'step_0000004.npz').write_bytes(b'other')
       study_floors.of_run(self.config, run)
       self.assertEqual(measure.call_count, 2)
       pathlib.Path(self.directory, ceiling.FILE).write_text('{}')
       study_floors.of_run(self.config, run)
       self.assertEqual(measure.call_count, 3)
+      self.config.study.floors.exchanged_games = 0
+      study_floors.of_run(self.config, run)
+      self.assertEqual(measure.call_count, 4)
       self.config.study.floors.of_runs = False
       self.assertIsNone(study_floors.of_run(self.config, run))
 
