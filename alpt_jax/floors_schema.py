@@ -84,9 +84,9 @@ def _check_agent(agent, where):
     fields.fail(f'{where}.is_blind', 'is missing', 'true, false or null')
   for name in ('is_blind', 'by_loss'):
     _check_verdict(agent, name, where)
-  by_score = agent.get('by_score')
+  by_score, place = agent.get('by_score', {}), f'{where}.by_score'
+  fields.check(by_score, {}, place)
   if is_known(by_score):
-    place = f'{where}.by_score'
     fields.check(by_score, dict.fromkeys(
         ('score', 'exchanged_score', 'num_games', 'delay'), numbers.Real), place)
     fields.check_numbers({key: by_score.get(key) for key in ('low', 'high')}, place)
@@ -107,7 +107,7 @@ def verdicts(agent):
   Returns:
     (by its loss, by its score): True for blind, False, or None where it cannot be told.
   """
-  return (agent.get('by_loss', agent['is_blind']), (agent.get('by_score') or {}).get('is_blind'))
+  return (agent.get('by_loss', agent['is_blind']), agent.get('by_score', {}).get('is_blind'))
 
 
 def _check_scores(scores, where):

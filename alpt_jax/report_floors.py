@@ -78,17 +78,38 @@ def agent_cells(row):
 
 
 def looks(row):
-  """Says whether an agent looks, e.g. 'yes: 0.310 nats [0.280, 0.340]'."""
+  """Says whether an agent looks.
+
+  Args:
+    row: a `findings_floors.AgentRow`.
+
+  Returns:
+    E.g. 'yes; by loss, 0.310 nats [0.280, 0.340]; by score, 1.3 instead of 11.0 points'. Where a
+    criterion is unknown or they differ, each has its own word: 'cannot tell; by loss yes, ...'.
+  """
   if row.rise is None:
     return 'unknown'
-  if row.num_judged < 2:
-    word = {0: 'unknown', 1: 'blind' if row.num_blind else 'yes'}[row.num_judged]
-  else:
-    word = ('yes' if not row.num_blind else 'blind' if row.num_blind == row.num_judged else
-            f'blind in {row.num_blind} of {row.num_judged} runs')
   number, *ends = _interval(row.rise).split(' ', 1)
-  return ' '.join([f'{word}: {number} nats', *ends]) + (
-      '' if row.is_held_out else ', on episodes it was trained on')
+  loss = ' '.join([f'{number} nats', *ends]) + (
+      '' if row.is_held_out else ' on episodes it was trained on')
+  score = ('not measured' if row.exchanged_score is None else
+           f'{_points(row.exchanged_score)} instead of {_points(row.own_score)} points')
+  word, *words = (_verdict(*counts, row.num_agents) for counts in (
+      (row.num_blind, row.num_looking), row.by_loss, row.by_score))
+  if words != [word, word]:
+    loss, score = f'{words[0]}: {loss}', (
+        score if row.exchanged_score is None else f'{words[1]}: {score}')
+  return f'{word}; by loss, {loss}; by score, {score}'
+
+
+def _verdict(num_blind, num_looking, num_runs):
+  """E.g. 'yes', 'blind in 1, cannot tell in 2 of 3 runs'."""
+  counts = {'yes': num_looking, 'blind': num_blind,
+            'cannot tell': num_runs - num_looking - num_blind}
+  found = {word: n for word, n in counts.items() if n}
+  if len(found) == 1:
+    return next(iter(found))
+  return ', '.join(f'{word} in {n}' for word, n in found.items()) + f' of {num_runs} runs'
 
 
 def _over(rows):
@@ -171,12 +192,14 @@ def _about_agents(runs):
       ('<p>Scores beside those of agents that look at nothing, played by the same evaluator: '
        f'{_e(report_page.listed(list(ways)))}.' if ways else
        '<p>Agents that look at nothing were not played.'),
-      'An agent is <i>blind</i> if exchanging the images of a window for those of another one of '
-      'the same episode raises its loss on actions by less than '
+      'An agent is <i>blind by its loss</i> if exchanging the images of a window for those of '
+      'another one of the same episode raises its loss on actions by less than '
       f'{blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes: episodes of which '
       'its training knew no action, but for agents that were given all actions (oracles), which '
       'are judged on episodes that training knew, unless there is another recording; the table '
-      'says which.</p>'])
+      'says which. It is <i>blind by its score</i> if that stays inside its own 95 % interval over '
+      f'games when it is shown the images of {blindness.DELAY} steps before. It looks if neither '
+      'calls it blind.</p>'])
 
 
 def section(results):
