@@ -59,6 +59,10 @@ class AgentRow(NamedTuple):
     blind_score: its score; None if unknown.
     random: score of random play in the same protocol; None if unknown.
     best_checkpoint: the highest mean score among the checkpoints of the recording; NaN if unknown.
+    checkpoint: `intervals.Interval` of it over its episodes (Student's t); None if only the mean is
+      known.
+    recorded: protocol by which it was recorded, {sticky, max_steps}; {} if unknown.
+    played: protocol of the agents; {} if unknown.
     share: of the most frequent action, mean over runs; None if unknown.
     longest_run: most steps in a row with one action; None if unknown.
     rise: `intervals.Interval`, nats that exchanging the images adds to the loss; None if unknown.
@@ -79,6 +83,9 @@ class AgentRow(NamedTuple):
   blind_score: float | None
   random: float | None
   best_checkpoint: float
+  checkpoint: Any
+  recorded: dict[str, float]
+  played: dict[str, float]
   share: float | None
   longest_run: int | None
   rise: Any
@@ -243,15 +250,41 @@ def _agent_row(results, setting, method, runs, last):
   played = [agent['by_score'] for agent in agents if floors_schema.is_known(agent.get('by_score'))]
   both = [float(np.mean([by_score[name] for by_score in played])) if played else None
           for name in ('score', 'exchanged_score')]
+  checkpoint = _best_checkpoint(results['games'][setting.target], runs)
   return AgentRow(
       findings.label(results, method), intervals.mean(numbers['score']), error, int(games),
       int(sum(numbers['num_cut'])) if known['num_cut'] else None, best, blind.get(best),
-      blind.get('random'), findings_atari.best_checkpoint(results['games'][setting.target]),
+      blind.get('random'), statistics.value(checkpoint, 'mean_score'), _interval_of(checkpoint),
+      _protocol(checkpoint), _protocol(*(
+          run['floors']['scores']['protocol'] for run in runs[:1]
+          if floors_schema.is_known(run['floors'].get('scores')))),
       float(np.mean(numbers['most_frequent_share'])) if known['most_frequent_share'] else None,
       int(max(numbers['longest_run'])) if known['longest_run'] else None,
       _over_runs([agent['rise'] for agent in agents]),
       *both, len(agents), num_blind, num_looking, _counts(by_loss), _counts(by_score),
       all(agent.get('is_held_out') for agent in agents))
+
+
+def _best_checkpoint(game, runs):
+  """What is known of the best checkpoint of a game's recording; {} if there is none."""
+  # Runs say by which protocol it was recorded, too.
+  known = [checkpoint for run in runs for checkpoint in run['floors'].get('checkpoints') or ()]
+  if known:
+    return max(known, key=len)  # Older run files say less.
+  scored = [checkpoint for checkpoint in game['checkpoints']
+            if math.isfinite(statistics.value(checkpoint, 'mean_score'))]
+  return max(scored, key=lambda checkpoint: checkpoint['mean_score'], default={})
+
+
+def _interval_of(checkpoint):
+  value, std, n = (statistics.value(checkpoint, key)
+                   for key in ('mean_score', 'std_score', 'num_episodes'))
+  return intervals.from_moments(value, std, int(n)) if math.isfinite(value + std + n) else None
+
+
+def _protocol(record=None):
+  return {key: record[key] for key in ('sticky', 'max_steps')
+          if record and record.get(key) is not None}
 
 
 def _counts(verdicts):

@@ -9,7 +9,9 @@ it without what belongs to other runs:
   agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows, by_loss, by_score};
           older ones lack the last two, and is_blind is by the loss alone
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
-  checkpoints  absent, or a list of at most one: the recording's best, {mean_score}
+  checkpoints  absent, or a list of at most one: the recording's best, {mean_score} and, if they are
+               known, std_score (population) and num_episodes of its play, and the protocol by which
+               it was recorded, not that of agents: sticky, max_steps
 
 A mean is {value, low, high, num_transitions, num_episodes}; what is unknown is {unknown: why}.
 """
@@ -55,6 +57,7 @@ def check(floors, where):
     fields.fail(f'{where}.checkpoints', fields.shown(checkpoints), 'a list')
   for i, checkpoint in enumerate(checkpoints):
     fields.check(checkpoint, {'mean_score': numbers.Real}, f'{where}.checkpoints[{i}]')
+    fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
 
 
 def _check_labels(labels, where):

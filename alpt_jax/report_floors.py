@@ -71,10 +71,36 @@ def agent_cells(row):
            + ('' if row.standard_error is None else f' (s.e. {row.standard_error:.2g})'))
   blind = (_NONE if row.blind_score is None else
            f'{_points(row.blind_score)} ({_BLIND_NAMES.get(row.best_blind, row.best_blind)})')
-  return [row.name, score, f'{row.num_games:,}', blind, _points(row.best_checkpoint),
+  return [row.name, score, f'{row.num_games:,}', blind, _checkpoint(row),
           _number(row.of_best, 2), _number(row.share),
           _NONE if row.longest_run is None else f'{row.longest_run:,}',
           _NONE if row.num_cut is None else f'{row.num_cut:,}', looks(row)]
+
+
+def _checkpoint(row):
+  """E.g. '29.0 [24.1, 33.9], 12 episodes'; the mean alone where no more is known."""
+  if row.checkpoint is None:
+    return _points(row.best_checkpoint)
+  n, digits = row.checkpoint.n, 1 if abs(row.best_checkpoint) < 1000 else 0
+  return f'{_interval(row.checkpoint, digits)}, {n:,} episode{"s" if n != 1 else ""}'
+
+
+def _about_checkpoint(rows):
+  """What the best checkpoint in a table of agents is; '' where none is known."""
+  row = next((row for row in rows if math.isfinite(row.best_checkpoint)), None)
+  if row is None:
+    return ''
+  interval = ('' if row.checkpoint is None or row.checkpoint.low is None else
+              ', 95 % interval over its episodes (Student’s t)')
+  return (f' Best checkpoint: the recorded play, mean score{interval}, by the protocol of the '
+          f'recording ({_protocol(row.recorded)}), not by that of the agents '
+          f'({_protocol(row.played)}).')
+
+
+def _protocol(protocol):
+  parts = [text.format(protocol[key]) for key, text in (
+      ('sticky', 'sticky actions {:g}'), ('max_steps', 'at most {:,} steps')) if key in protocol]
+  return ', '.join(parts) or 'not known here'
 
 
 def looks(row):
@@ -150,8 +176,9 @@ def agent_tables(results):
       is_one = all(row.score.low is None for row in rows)
       found.append(Table(
           f'{setting.target}: agents with {setting.num_labels:,} labels', AGENT_HEADER,
-          list(map(agent_cells, rows)), 's.e.: standard error over the games of one run.' if is_one
-          else intervals.caption(intervals.SEEDS)))
+          list(map(agent_cells, rows)),
+          ('s.e.: standard error over the games of one run.' if is_one
+           else intervals.caption(intervals.SEEDS)) + _about_checkpoint(rows)))
   return found
 
 

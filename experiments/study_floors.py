@@ -160,10 +160,16 @@ def of_run(config, run):
 def _best_checkpoint(own):
   """The checkpoint of the target's recording with the highest score, in a list; [] if unknown."""
   directory, *_ = domains.of(own).directories(own, own.target)
-  scored = [checkpoint for checkpoint in (rlds.read_card(directory) or {}).get('checkpoints', [])
+  card = rlds.read_card(directory) or {}
+  scored = [checkpoint for checkpoint in card.get('checkpoints', [])
             if checkpoint.get('mean_score') is not None]
-  best = max(scored, key=lambda checkpoint: checkpoint['mean_score'], default=None)
-  return [{'mean_score': best['mean_score']}] if best else []
+  if not scored:
+    return []
+  best = max(scored, key=lambda checkpoint: checkpoint['mean_score'])
+  metadata = card.get('metadata') or {}
+  found = {key: best.get(key) for key in ('mean_score', 'std_score', 'num_episodes')} | {
+      'sticky': metadata.get('sticky'), 'max_steps': metadata.get('max_episode_steps')}
+  return [{key: value for key, value in found.items() if value is not None}]
 
 
 def _key(own, games):

@@ -155,6 +155,34 @@ class AgentRowsTest(parameterized.TestCase):
     self.assertAlmostEqual(row.of_best, (11. - 1.) / (101. - 1.))
     self.assertEqual((row.share, row.longest_run), (.4, 33))
 
+  def test_best_checkpoint_has_an_interval_over_its_episodes_and_a_protocol_of_its_own(self):
+    results = make_results()
+    # Of scores 1, 2 and 3: t for 2 degrees of freedom is 4.303, the standard error 1 / sqrt(3).
+    results['runs'][-1]['floors']['checkpoints'] = [dict(
+        mean_score=2., std_score=math.sqrt(2 / 3), num_episodes=3, sticky=.25, max_steps=2500)]
+    results_file.check(results)
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual((row.best_checkpoint, row.checkpoint.value, row.checkpoint.n), (2., 2., 3))
+    self.assertAlmostEqual(row.checkpoint.high, 2 + 4.303 / math.sqrt(3), places=3)
+    self.assertEqual(report_floors.agent_cells(row)[4], '2.0 [-0.5, 4.5], 3 episodes')
+    del results['runs'][-2]  # The other method's.
+    table, = report_floors.agent_tables(results)
+    self.assertEndsWith(
+        table.caption, 'Best checkpoint: the recorded play, mean score, 95 % interval over its '
+        'episodes (Student’s t), by the protocol of the recording (sticky actions 0.25, at most '
+        '2,500 steps), not by that of the agents (sticky actions 0, at most 2,500 steps).')
+
+  def test_of_a_checkpoint_of_which_the_mean_is_all_that_is_known_no_more_is_said(self):
+    results = make_results()
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual((row.checkpoint, report_floors.agent_cells(row)[4]), (None, '101.0'))
+    table, = report_floors.agent_tables(results)
+    self.assertIn('the recorded play, mean score, by the protocol of the recording (not known '
+                  'here)', table.caption)
+    results['games']['Breakout']['checkpoints'][1].update(std_score=1., num_episodes=1)
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual(report_floors.agent_cells(row)[4], '101.0, 1 episode')
+
   def test_says_which_agents_look(self):
     rows = _rows(make_results(), findings_atari.SCORE)
     self.assertEqual(report_floors.looks(rows['Oracle labels']),

@@ -56,6 +56,22 @@ class StudyFloorsTest(absltest.TestCase):
       study_floors.measure(self.config, self.planned)
     self.assertEqual(study_floors.missing(self.config, self.planned), {'Breakout': ['ceiling']})
 
+  def test_best_checkpoint_is_kept_with_its_episodes_and_protocol(self):
+    card = json.loads(pathlib.Path(self.directory, study_floors.rlds.CARD).read_text())
+    own = runs.run_config(self.config, self.planned[0])
+    with mock.patch.object(study_floors.rlds, 'read_card', return_value=card) as read_card:
+      for best in (1, 0):
+        card['checkpoints'][best].update(mean_score=50., std_score=1.5, num_episodes=7)
+        self.assertEqual(study_floors._best_checkpoint(own), [{
+            'mean_score': 50., 'std_score': 1.5, 'num_episodes': 7, 'sticky': .25,
+            'max_steps': 100}])
+        card['checkpoints'][best]['mean_score'] = -1.
+      for nothing in (None, {'checkpoints': [{}]}):
+        read_card.return_value = nothing
+        self.assertEqual(study_floors._best_checkpoint(own), [])
+      read_card.return_value = {'checkpoints': [{'mean_score': 3.}]}
+      self.assertEqual(study_floors._best_checkpoint(own), [{'mean_score': 3.}])
+
   def test_a_run_is_measured_again_when_its_files_change(self):
     run = next(run for run in self.planned if run.variant == 'idm_causal')
     own = runs.run_config(self.config, run)
