@@ -4,8 +4,9 @@
 it without what belongs to other runs:
 
   labels  None, or {step, most_frequent: {action, share}, is_constant} and, of labels that are not
-          constant, accuracy, floors (majority, table, linear: None where one does not apply),
-          random_draws and ceiling (expected, realised)
+          constant, accuracy, floors (majority, table, linear: None where one does not apply; margin
+          of the accuracy above the best of them, which older ones lack), random_draws and ceiling
+          (expected, realised)
   agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows, by_loss, by_score};
           older ones lack the last two, and is_blind is by the loss alone
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
@@ -69,7 +70,7 @@ def _check_labels(labels, where):
   fields.check(labels, {'accuracy': dict, 'floors': dict, 'random_draws': dict, 'ceiling': dict},
                where)
   _check_mean(labels['accuracy'], f'{where}.accuracy')
-  for name in FLOORS:
+  for name in (*FLOORS, 'margin'):
     if labels['floors'].get(name) is not None:
       _check_mean(labels['floors'][name], f'{where}.floors.{name}')
   if is_known(labels['random_draws']):

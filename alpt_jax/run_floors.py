@@ -9,7 +9,8 @@ The dict, format 2, which `experiments.floors` writes to floors.json. A mean is 
     most_frequent    {action, share} of the labels
     is_constant      whether that share is above `floors.CONSTANT_SHARE`; then nothing follows
     accuracy         mean
-    floors           see `label_floors.judge`: num_labels, majority, table, linear, best
+    floors           see `label_floors.judge`, on the same transitions: num_labels, majority, table,
+                     linear, best, margin
     causal           mean of the labels of an IDM that sees the past only; or unknown
     random_draws     mean over the steps whose action was drawn at random; or unknown
     ceiling          {expected, realised}: means, see `ceiling`; or unknown, with `agreement`, a
@@ -105,7 +106,8 @@ def _labels(directory, config, truth, causal, seed):
   fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
   found |= {
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
-      'floors': label_floors.judge(fitted, truth, episode, timestep, seed=seed),
+      'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
+                                   seed=seed),
       'causal': _causal(directory, config, truth, choice, causal, seed),
       'random_draws': on_random_draws(config, config.target, said == true, episode, timestep,
                                       seed=seed),
@@ -327,6 +329,8 @@ def _about_labels(labels):
             'linear': 'a linear map of the change'}
   lines += [f'  floor, {title}: {_text(labels["floors"][key])}'
             for key, title in titles.items() if labels['floors'][key]]
+  lines.append(f'  above the highest of these, {titles[labels["floors"]["best"]]}, on the same '
+               f'transitions: {_text(labels["floors"]["margin"])}')
   lines += [f'  floor, the past only: {_text(labels["causal"])}',
             f'  on random draws: {_text(labels["random_draws"])}']
   top = labels['ceiling']

@@ -65,6 +65,9 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertAlmostEqual(found['floors']['majority']['value'], np.mean(true == frequent))
     self.assertEqual((found['floors']['linear'], found['floors']['num_labels']), (None, 50))
     self.assertEqual(found['floors']['best'], 'table')
+    margin = found['floors']['margin']
+    self.assertAlmostEqual(margin['value'], np.mean(said == true) - np.mean(right))
+    self.assertEqual(margin['num_transitions'], found['accuracy']['num_transitions'])
 
   def test_causal_accuracy_is_that_of_the_causal_run(self):
     found = run_floors.measure(self.root / 'run', causal=self.root / 'causal')
