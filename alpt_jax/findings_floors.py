@@ -32,6 +32,7 @@ class LabelRow(NamedTuple):
     share: mean share of the most frequent label, in [0, 1]; None where there is none.
     action: the most frequent label; '' if runs differ in it.
     random_draws: `intervals.Interval` of the accuracy where actions were drawn at random, or None.
+    voted: `intervals.Interval` of the accuracy where all windows vote, or None.
     num_runs: that are done.
     num_constant: of them, runs whose labels are constant; only `share` is of them, too.
   """
@@ -42,6 +43,7 @@ class LabelRow(NamedTuple):
   share: float | None = None
   action: str = ''
   random_draws: Any = None
+  voted: Any = None
   num_runs: int = 0
   num_constant: int = 0
 
@@ -173,6 +175,7 @@ def _method_row(results, method, found, varied, pasts):
   actions = {share['action'] for share in shares}
   draws = [labels['random_draws'] for labels in varied.values()
            if floors_schema.is_known(labels['random_draws'])]
+  voted = [labels['voted']['accuracy'] for labels in varied.values() if labels.get('voted')]
   kind = FLOOR if is_floor(results, method) else METHOD
   reached = [] if kind == FLOOR else [x for x in (
       _above_floor(labels, [past[seed] for past in pasts if seed in past])
@@ -182,7 +185,7 @@ def _method_row(results, method, found, varied, pasts):
       _over_runs([labels['accuracy'] for labels in varied.values()]),
       intervals.mean(reached) if reached else None,
       float(np.mean([share['share'] for share in shares])),
-      actions.pop() if len(actions) == 1 else '', _over_runs(draws), len(found),
+      actions.pop() if len(actions) == 1 else '', _over_runs(draws), _over_runs(voted), len(found),
       len(found) - len(varied))
 
 

@@ -5,8 +5,9 @@ it without what belongs to other runs:
 
   labels  None, or {step, most_frequent: {action, share}, is_constant} and, of labels that are not
           constant, accuracy, floors (majority, table, linear: None where one does not apply; margin
-          of the accuracy above the best of them, which older ones lack), random_draws and ceiling
-          (expected, realised)
+          of the accuracy above the best of them, which older ones lack), random_draws, ceiling
+          (expected, realised) and, absent or None where it was not measured, voted (accuracy,
+          floors), of labels that all windows voted on
   agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows, by_loss, by_score};
           older ones lack the last two, and is_blind is by the loss alone
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
@@ -73,11 +74,21 @@ def _check_labels(labels, where):
   for name in (*FLOORS, 'margin'):
     if labels['floors'].get(name) is not None:
       _check_mean(labels['floors'][name], f'{where}.floors.{name}')
+  if labels.get('voted') is not None:
+    _check_voted(labels['voted'], f'{where}.voted')
   if is_known(labels['random_draws']):
     _check_mean(labels['random_draws'], f'{where}.random_draws')
   if is_known(labels['ceiling']):
     for name in CEILINGS:
       _check_mean(labels['ceiling'].get(name), f'{where}.ceiling.{name}')
+
+
+def _check_voted(voted, where):
+  fields.check(voted, {'accuracy': dict, 'floors': dict}, where)
+  _check_mean(voted['accuracy'], f'{where}.accuracy')
+  for name in FLOORS:
+    if voted['floors'].get(name) is not None:
+      _check_mean(voted['floors'][name], f'{where}.floors.{name}')
 
 
 def _check_agent(agent, where):

@@ -55,11 +55,12 @@ def label_cells(row):
   name = f'{row.name} ({kind})' if kind and kind not in row.name.lower() else row.name
   return [name, _interval(row.accuracy) if row.accuracy else _constant(row) or _NONE,
           _interval(row.above_floor), _share(row), _interval(row.random_draws),
-          str(row.num_runs) if row.num_runs else '']
+          _interval(row.voted), str(row.num_runs) if row.num_runs else '']
 
 
 LABEL_HEADER = ('', 'labels right', 'of the way from floor to ceiling', 'most frequent label',
-                'right on random draws', 'runs')
+                'right on random draws', 'right where all windows vote', 'runs')
+_VOTED = 5  # Its column.
 AGENT_HEADER = ('', 'score', 'games', 'best that looks at nothing', 'best checkpoint',
                 'of the way from random to it', 'most frequent action', 'longest run',
                 'games cut', 'looks?')
@@ -162,8 +163,11 @@ def label_tables(results):
   for setting in findings_atari.settings(results, findings_atari.LABELS):
     rows = findings_floors.label_rows(results, setting)
     if rows:
-      found.append(Table(f'{setting.target}: label accuracy at {setting.num_labels:,} labels',
-                         LABEL_HEADER, list(map(label_cells, rows)), _over(rows)))
+      title = f'{setting.target}: label accuracy at {setting.num_labels:,} labels'
+      header, cells = LABEL_HEADER, list(map(label_cells, rows))
+      if all(row.voted is None for row in rows):  # A study may ask for it.
+        header, *cells = ([*row[:_VOTED], *row[_VOTED + 1:]] for row in (header, *cells))
+      found.append(Table(title, tuple(header), cells, _over(rows)))
   return found
 
 
@@ -263,13 +267,14 @@ def sentences(results):
 
 
 def _label_sentence(row):
-  name, accuracy, reached, share, draws, _ = label_cells(row)
+  name, accuracy, reached, share, draws, voted, _ = label_cells(row)
   text = f'{name}: {accuracy}'
   if reached != _NONE:
     text += f', {reached} of the way from the highest floor to the ceiling'
   if row.share is not None:
     text += f'; most frequent label {share}'
-  return text + (f'; on random draws {draws}' if draws != _NONE else '')
+  text += f'; on random draws {draws}' if draws != _NONE else ''
+  return text + (f'; where all windows vote {voted}' if voted != _NONE else '')
 
 
 def _agent_sentence(row):

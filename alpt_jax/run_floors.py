@@ -17,6 +17,8 @@ The dict, format 2, which `experiments.floors` writes to floors.json. A mean is 
                      mean, if two people have labelled the same steps
     above_floor      (accuracy - highest floor) / (ceiling - highest floor), where the ceiling is
                      the higher of its two values; or unknown
+    voted            None, or {accuracy, floors} where all windows vote, see `voted_labels`: of
+                     other transitions, and of the newest checkpoint
   agent       None if the run has no DT, unknown if episodes are too short; see
               `measures.blindness`:
     step, is_held_out, loss, exchanged_loss, rise, num_windows
@@ -39,6 +41,7 @@ from alpt_jax import (
     label_quality,
     methods,
     trained_idm,
+    voted_labels,
 )
 from alpt_jax.data import records, rlds
 from alpt_jax.measures import blindness as blindness_rule
@@ -47,7 +50,8 @@ from alpt_jax.measures import floors
 FORMAT = 2
 
 
-def measure(directory, *, data_dir='', causal='', held_out_dir='', games=0, seed=0):
+def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transitions=0, games=0,
+            seed=0):
   """Measures the floors of a run.
 
   Args:
@@ -57,6 +61,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', games=0, seed
     held_out_dir: data_dir of another recording of the target, for the agent; '' for the episodes of
       the run's own data in which training knew no action. (An agent that was given all actions,
       such as an oracle, has no such episodes: is_held_out is False then.)
+    voted_transitions: to label with all windows voting, see `voted_labels.label`; 0 for none.
     games: that the agent plays with exchanged images; 0 for none. Atari only.
     seed: of draws and bootstraps.
 
@@ -73,7 +78,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', games=0, seed
   truth = domains.of(config).read(config, config.target)
   _check_digest(directory, config, digests)
   if phase.idm:
-    result['labels'] = _labels(directory, config, truth, causal, seed)
+    result['labels'] = _labels(directory, config, truth, causal, voted_transitions, seed)
   elif causal:
     raise ValueError(f'--causal: method {config.method!r} of {directory} has no IDM to compare '
                      f'{causal} with. Leave it out.')
@@ -91,7 +96,7 @@ def _check_digest(directory, config, digests):
                      'Give the directory of that data with --data_dir, or train again.')
 
 
-def _labels(directory, config, truth, causal, seed):
+def _labels(directory, config, truth, causal, voted_transitions, seed):
   """The entry `labels`."""
   domain = domains.of(config)
   spec = domain.spec(config, config.target)
@@ -111,8 +116,20 @@ def _labels(directory, config, truth, causal, seed):
       'causal': _causal(directory, config, truth, choice, causal, seed),
       'random_draws': on_random_draws(config, config.target, said == true, episode, timestep,
                                       seed=seed),
-      'ceiling': known_ceiling(config, config.target)}
+      'ceiling': known_ceiling(config, config.target),
+      'voted': _voted(directory, config, truth, fitted, voted_transitions, seed)}
   return found | {'above_floor': _above_floor(found)}
+
+
+def _voted(directory, config, truth, fitted, num_transitions, seed):
+  """The entry `voted`."""
+  if not num_transitions:
+    return None
+  trained = trained_idm.restore(directory, data_dir=config.data_dir)
+  episode, timestep, said, true = voted_labels.label(
+      trained, truth, num_transitions=num_transitions, seed=seed)
+  return {'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
+          'floors': label_floors.judge(fitted, truth, episode, timestep, seed=seed)}
 
 
 def _last_labels(directory, truth):
@@ -338,6 +355,8 @@ def _about_labels(labels):
     lines.append(f'  bound, two people agree: {_text(top["agreement"])}')
   lines += [f'  ceiling unknown: {top["unknown"]}'] if 'unknown' in top else [
       f'  ceiling, {key}: {_text(top[key])}' for key in top]
+  if labels.get('voted'):
+    lines.append(f'  all windows voting: {_text(labels["voted"]["accuracy"])}')
   if not isinstance(labels['above_floor'], dict):
     lines.append(f'  of the way from the highest floor to the ceiling: {labels["above_floor"]:.3f}')
   return lines

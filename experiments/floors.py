@@ -25,6 +25,9 @@ _DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has mo
 _HELD_OUT_DIR = flags.DEFINE_string(
     'held_out_dir', '', 'A data_dir with another recording of the target, to measure the agent on; '
     'an agent that was given all actions needs it.')
+_VOTED = flags.DEFINE_integer(
+    'voted_transitions', 0, 'Hidden transitions to label with all windows voting, as '
+    'experiments.label does; 0 for none.', lower_bound=0)
 _GAMES = flags.DEFINE_integer(
     'games', 64, 'Games that the agent plays with exchanged images; 0: none, and its score says '
     'nothing of whether it looks.', lower_bound=0)
@@ -36,8 +39,8 @@ def main():
   if not _RUN.value:
     raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/alpt.')
   found = run_floors.measure(_RUN.value, data_dir=_DATA_DIR.value, causal=_CAUSAL.value,
-                             held_out_dir=_HELD_OUT_DIR.value, games=_GAMES.value,
-                             seed=_SEED.value)
+                             held_out_dir=_HELD_OUT_DIR.value,
+                             voted_transitions=_VOTED.value, games=_GAMES.value, seed=_SEED.value)
   path = os.path.join(_RUN.value, 'floors.json')
   whole_files.write_json(path, found)
   print('\n'.join([*run_floors.sentences(found), f'Wrote {path}.']))

@@ -23,7 +23,7 @@ def check(config):
     ValueError: naming the field.
   """
   floors = config.study.floors
-  for name in ('ceiling_steps', 'exchanged_games'):
+  for name in ('ceiling_steps', 'voted_transitions', 'exchanged_games'):
     if floors[name] < 0:
       raise ValueError(f'study.floors.{name} is {floors[name]}; expected at least 0.')
   if floors.score_games:
@@ -140,14 +140,17 @@ def of_run(config, run):
   if not settings or not settings.of_runs or own.phase == 'pretrain' or (
       not runs.is_trained(config, run)):
     return None
-  games = settings.exchanged_games
-  path, key = pathlib.Path(own.workdir, 'floors.json'), _key(own, games)
+  path, key = pathlib.Path(own.workdir, 'floors.json'), _key(own, settings)
   try:
     kept = json.loads(path.read_text())
   except (FileNotFoundError, ValueError):  # None yet; or it can be made again.
     kept = {}
   if kept.get('key') != key:
-    kept = run_floors.measure(own.workdir, data_dir=own.data_dir, games=games) | {'key': key}
+    kept = run_floors.measure(
+        own.workdir, data_dir=own.data_dir,
+        # Of what is trained on all episodes, others have to be shown.
+        held_out_dir=settings.held_out_dir if own.train_dt else '',
+        voted_transitions=settings.voted_transitions, games=settings.exchanged_games) | {'key': key}
     whole_files.write_json(path, kept)
   labels = kept['labels'] and {name: value for name, value in kept['labels'].items()
                                if name not in ('causal', 'above_floor')}
@@ -172,13 +175,14 @@ def _best_checkpoint(own):
   return [{key: value for key, value in found.items() if value is not None}]
 
 
-def _key(own, games):
+def _key(own, settings):
   """What the floors of a run depend on; they are measured again if it changes."""
   directory, *_ = domains.of(own).directories(own, own.target)
   # Of the recording and of what was measured beside it.
   paths = [*sorted(pathlib.Path(directory).glob('*')), *label_quality.files(own.workdir),
            pathlib.Path(own.workdir, 'finished.json')]
-  return {'format': run_floors.FORMAT, 'exchanged_games': games, 'files': [
+  return {'format': run_floors.FORMAT, 'settings': [
+      settings.held_out_dir, settings.voted_transitions, settings.exchanged_games], 'files': [
       [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]}
 
 

@@ -8,6 +8,11 @@ A README asks for the tables of a directory of run files, relative to itself:
   <!-- run files: maze_change/runs -->
   <!-- end of run files -->
 
+or for another table of them, see _TABLES, e.g. whether a gate is reached (experiments/gates.py):
+
+  <!-- gate labels: gates/labels/runs -->
+  <!-- end of table -->
+
 Everything between the two lines is replaced. Two kinds of intervals, each table says which: within
 a run, over its episodes; between methods, over training seeds.
 """
@@ -23,12 +28,13 @@ from absl import app, flags
 
 from alpt_jax import report_floors, whole_files
 from alpt_jax.measures import confusions, intervals, label_savings
-from experiments import registration, run_files, runs
+from experiments import gates, own_study, registration, run_files, runs
 
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')
 
 _BLOCK = re.compile(r'(<!-- run files: (\S+) -->\n).*?(<!-- end of run files -->)', re.S)
-_MARKERS = re.compile(r'<!-- (?:run files:|end of run files)')
+_OTHER = re.compile(r'(<!-- ((?:gate|own) \S+): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
+_MARKERS = re.compile(r'<!-- (?:run files:|end of run files|(?:gate|own) \S+:|end of table)')
 _COLUMNS = {  # Of curves: title, digits.
     'label_accuracy': ('labels right', 3), 'argmax/success_500': ('success within 500', 3),
     'argmax/spl': ('SPL', 3), 'sampled/score': ('score', 1),
@@ -281,11 +287,36 @@ def update(text, directory, registrations=registration.DIRECTORY):
     lines = tables(files, registration_of(files, registrations))
     return match[1] + '\n' + '\n'.join(lines) + '\n\n' + match[3]
 
+  def make(match):
+    if match[2] not in _TABLES:
+      raise ValueError(f'{match[1].strip()}: {match[2]!r} is no table; expected one of '
+                       f'{", ".join(_TABLES)}.')
+    header, rows = _TABLES[match[2]](pathlib.Path(directory, match[3]))
+    lines = _table(header, rows) if rows else [_NONE_YET]
+    return match[1] + '\n' + '\n'.join(lines) + '\n\n' + match[4]
+
   new, num_blocks = _BLOCK.subn(replace, text)
-  if len(_MARKERS.findall(text)) != 2 * num_blocks:
+  new, num_others = _OTHER.subn(make, new)
+  if len(_MARKERS.findall(text)) != 2 * (num_blocks + num_others):
     raise ValueError('a marker of run files has no partner; expected <!-- run files: ... --> and '
-                     '<!-- end of run files --> in turns, each on a line of its own.')
+                     '<!-- end of run files -->, or <!-- gate ...: ... --> and <!-- end of table '
+                     '-->, in turns, each on a line of its own.')
   return new
+
+
+def _gate(name):
+  def table(directory):
+    return gates.HEADER, [[row.asks, row.found, 'yes' if row.is_reached else '**no**']
+                          for row in gates.GATES[name](read(directory))]
+  return table
+
+
+def _own(directory):
+  return own_study.HEADER, own_study.table(sorted(path.parent for path in directory.glob('*/runs')))
+
+
+# Name: table(directory) -> header, rows.
+_TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {'own study': _own}
 
 
 def readmes(root=runs.ROOT):

@@ -1,42 +1,151 @@
-"""The gates of studies: what they run."""
+"""Whether gates are reached, from run files with known numbers."""
 
+import math
+
+import numpy as np
 from absl.testing import absltest, parameterized
+from scipy import stats
 
-from experiments import reproduce, runs
-from experiments.configs import gates, tuning
+from experiments import gates, runs, study_atari
+from experiments.configs import gates as gates_config
 
 
-class GatesTest(parameterized.TestCase):
+def _mean(value, low=None, high=None):
+  return dict(value=value, low=low, high=high, num_transitions=100, num_episodes=9)
 
-  def test_labels_and_agents_have_five_seeds_of_breakout(self):
-    for gate, budget, method in (('labels', 10_000, 'dt1_idm'), ('agents', 1_000, 'oracle')):
-      config = gates.get_config(gate)
-      planned = [runs.run_config(config, run) for run in reproduce.plan(config)]
-      self.assertEqual([own.seed for own in planned], list(range(5)), msg=gate)
-      self.assertEqual({(own.target, own.num_labels, own.method) for own in planned},
-                       {('Breakout', budget, method)})
-    self.assertEqual(config.evaluation.num_episodes, 64)
-    # As many: the games with exchanged images are compared with those of the evaluation.
-    self.assertEqual(config.study.floors.exchanged_games, 64)
 
-  def test_optimizers_differ_in_nothing_but_name_and_rate(self):
-    config = gates.get_config('optimizers')
-    planned = reproduce.plan(config)
-    self.assertLen(planned, 2 * 2 * 5)
-    found = {run.variant: runs.run_config(config, run).optimizer.to_dict() for run in planned}
-    self.assertEqual((found['lamb'].pop('name'), found['adamw'].pop('name')), ('lamb', 'adamw'))
-    rates = found['lamb'].pop('idm_learning_rate'), found['adamw'].pop('idm_learning_rate')
-    self.assertEqual(found['lamb'], found['adamw'])
-    variants = {run.variant for run in reproduce.plan(gates.get_config('rates'))}
-    self.assertLen(variants, 6)  # As many rates of each; the best are among them.
-    self.assertContainsSubset(
-        {f'{name}_{rate:g}'.replace('.', '_') for name, rate in zip(found, rates, strict=True)},
-        variants)
-    self.assertEqual({run.changes['target'] for run in planned}, set(tuning.GAMES))
+def _file(method, seed, target='Breakout', **content):
+  return dict(status='done', identity=dict(method=method, seed=seed, target=target)) | content
 
-  def test_unknown_gate_is_refused(self):
-    with self.assertRaisesRegex(ValueError, "'label' is no gate; expected one of labels, agents"):
-      gates.get_config('label')
+
+def label_files(accuracies, *, linear=.8, past=.7, ceiling=(.9, .9, .9)):
+  """Runs with voted accuracies, one a seed, and the floors that see the past only."""
+  top = dict(expected=_mean(.85), realised=_mean(*ceiling))
+  files = []
+  for seed, accuracy in enumerate(accuracies):
+    floors = dict(num_labels=9, majority=_mean(.6), table=None, linear=_mean(linear))
+    files.append(_file('target', seed, floors=dict(labels=dict(
+        ceiling=top, accuracy=_mean(.1), voted=dict(accuracy=_mean(accuracy), floors=floors)))))
+    files.append(_file('past', seed, floors=dict(labels=dict(
+        ceiling=top, voted=dict(accuracy=_mean(past), floors=floors)))))
+  return files
+
+
+def agent_files(scores, *, target='Pong', is_blind=False, by_score=False, is_held_out=True,
+                num_games=64, best=10.):
+  agents = dict(random=dict(score=-20.), repeat=dict(score=-19.))
+  return [_file('oracle', seed, target, games={'sampled': dict(returns=[score] * num_games)},
+                floors=dict(agent=dict(by_loss=is_blind, is_held_out=is_held_out,
+                                       is_blind=is_blind, by_score=dict(is_blind=by_score)),
+                            scores=dict(agents=agents), checkpoints=[dict(mean_score=best)]))
+          for seed, score in enumerate(scores)]
+
+
+class ConfigTest(parameterized.TestCase):
+
+  @parameterized.parameters(*gates_config.GATES)
+  def test_every_gate_has_runs(self, gate):
+    for preset in ('desk', 'tiny'):
+      planned = study_atari.plan(gates_config.get_config(f'{gate},{preset}'))
+      self.assertEqual({run.changes['phase'] for run in planned}, {'finetune'})
+      seeds = {run.changes['seed'] for run in planned}
+      self.assertEqual(seeds, {0} if gate == 'rates' else set(range(gates.FEWEST_SEEDS)))
+
+  def test_the_floor_differs_from_the_idm_in_its_mask_only(self):
+    config = gates_config.get_config('labels')
+    one, other = (runs.run_config(config, run).to_dict() for run in study_atari.plan(config)
+                  if run.changes['seed'] == 3)
+    self.assertEqual({key for key in one if one[key] != other[key]}, {'model', 'workdir'})
+    self.assertEqual({key for key in one['model'] if one['model'][key] != other['model'][key]},
+                     {'idm_is_causal'})
+
+  def test_agents_play_as_many_games_with_exchanged_images_as_without(self):
+    config = gates_config.get_config('agents')
+    self.assertEqual((config.study.floors.exchanged_games, config.evaluation.num_episodes),
+                     (64, 64))
+
+
+class LabelsTest(parameterized.TestCase):
+
+  def test_interval_is_over_seeds_and_the_ceilings_own_is_added_in_squares(self):
+    accuracies = [.89, .892, .888, .891, .889]
+    row, = gates.labels(label_files(accuracies, ceiling=(.9, .89, .92)))
+    ways = (np.array(accuracies) - .8) / .1
+    half = stats.t.ppf(.975, 4) * ways.std(ddof=1) / math.sqrt(5)
+    low = .9 - math.hypot(half, .9 - .09 / .12)
+    high = .9 + math.hypot(half, .09 / .09 - .9)
+    self.assertEqual(row.found, f'0.900 [{low:.3f}, {high:.3f}], 5 seeds')
+    self.assertFalse(row.is_reached)  # Its lower end is 0.745.
+    row, = gates.labels(label_files(accuracies, ceiling=(.9, .89, .91)))
+    self.assertTrue(row.is_reached)
+
+  def test_the_past_is_a_floor(self):
+    row, = gates.labels(label_files([.89] * 5, past=.88))
+    self.assertStartsWith(row.found, '0.500 ')
+    self.assertFalse(row.is_reached)
+
+  @parameterized.parameters(([.89] * 4,), ([],))
+  def test_fewer_seeds_do_not_reach_it(self, accuracies):
+    row, = gates.labels(label_files(accuracies))
+    self.assertFalse(row.is_reached)
+
+  def test_seeds_without_votes_or_floor_do_not_count(self):
+    files = label_files([.89] * 5)
+    files[0]['floors']['labels'].pop('voted')
+    row, = gates.labels(files)
+    self.assertEqual(row.found, '4 seeds with votes, floors and ceiling')
+    row, = gates.labels(files[:-1])
+    self.assertEqual(row.found, '3 seeds with votes, floors and ceiling')
+
+
+class AgentsTest(parameterized.TestCase):
+
+  def test_looks_and_plays(self):
+    looks, plays = gates.agents(agent_files([-4., -5., -3., -4.5, -3.5]))
+    self.assertTrue(looks.is_reached)
+    self.assertIn('0.53 of the way; best blind -19.0', plays.found)  # 16 of 30.
+    self.assertTrue(plays.is_reached)
+
+  @parameterized.named_parameters(
+      ('too few points', dict(scores=[-5.5] * 5), [True, False]),
+      ('too few seeds', dict(scores=[0.] * 4), [False, False]),
+      ('too few games', dict(scores=[0.] * 5, num_games=63), [True, False]),
+      ('not above the blind', dict(scores=[40., -40., 40., -40., 40.]), [True, False]),
+      ('blind', dict(scores=[0.] * 5, is_blind=True), [False, True]),
+      ('blind by its score', dict(scores=[0.] * 5, by_score=True), [False, True]),
+      ('no games with exchanged images', dict(scores=[0.] * 5, by_score=None), [False, True]),
+      ('cannot tell', dict(scores=[0.] * 5, is_blind=None), [False, True]),
+      ('on its own episodes', dict(scores=[0.] * 5, is_held_out=False), [False, True]),
+      ('no best checkpoint', dict(scores=[0.] * 5, best=math.nan), [True, False]))
+  def test_not_reached(self, files, expected):
+    self.assertEqual([row.is_reached for row in gates.agents(agent_files(**files))], expected)
+
+  def test_breakout_asks_for_points(self):
+    for score, is_reached in ((10.5, True), (9.5, False)):
+      _, plays = gates.agents(agent_files([score] * 5, target='Breakout', best=300.))
+      self.assertEqual(plays.is_reached, is_reached)
+
+
+class OptimizersTest(parameterized.TestCase):
+
+  @parameterized.parameters((0., True), (.015, True), (.025, False), (-.025, False))
+  def test_whole_interval_of_the_paired_difference(self, difference, is_reached):
+    noise = np.array([.3, -.2, .1, 0., -.1])
+    files = [_file(name, seed, 'Gopher', curves=dict(label_accuracy=[.1, .5 + n + of_arm]))
+             for name, of_arm in (('lamb', difference), ('adamw', 0.))
+             for seed, n in enumerate(noise)]
+    row, = gates.optimizers(files)
+    self.assertEqual(row.is_reached, is_reached)
+    self.assertIn('5 seeds', row.found)
+    few, = gates.optimizers(files[:4] + files[5:])
+    self.assertFalse(few.is_reached)
+
+  def test_runs_that_failed_do_not_count(self):
+    files = [_file(name, 0, 'Gopher', curves=dict(label_accuracy=[.5])) for name in (
+        'lamb', 'adamw')]
+    files[0]['status'] = 'failed'
+    row, = gates.optimizers(files)
+    self.assertIn('0 seeds', row.found)
 
 
 if __name__ == '__main__':

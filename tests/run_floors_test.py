@@ -13,6 +13,7 @@ import numpy as np
 from absl.testing import absltest
 
 from alpt_jax import (
+    alpt,
     blindness,
     ceiling,
     domains,
@@ -20,6 +21,8 @@ from alpt_jax import (
     label_quality,
     run_floors,
     train,
+    trained_idm,
+    voted_labels,
 )
 from alpt_jax.data import labels, records
 from experiments import collect
@@ -68,6 +71,35 @@ class MazeFloorsTest(absltest.TestCase):
     margin = found['floors']['margin']
     self.assertAlmostEqual(margin['value'], np.mean(said == true) - np.mean(right))
     self.assertEqual(margin['num_transitions'], found['accuracy']['num_transitions'])
+
+  def test_voted_labels_are_those_of_every_window_and_of_hidden_actions(self):
+    trained = trained_idm.restore(self.root / 'run')
+    episode, timestep, said, true = voted_labels.label(trained, self.truth, num_transitions=60)
+    choice = labels.read_choice(self.root / 'run' / 'labels.json')
+    known = {(e, s + t) for e, s in choice.windows.tolist() for t in range(choice.window)}
+    numbers = np.unique(episode)
+    self.assertEqual(set(zip(episode.tolist(), timestep.tolist(), strict=True)), {
+        (e, t) for e in numbers for t in range(self.truth.num_transitions[e])} - known)
+    lengths = self.truth.num_transitions[numbers]
+    self.assertGreaterEqual(lengths.sum(), 60)  # And no whole episode more than needed.
+    self.assertLess(lengths.sum() - lengths.min(), 60 + lengths.max())
+    # One window after the other, without the machinery of votes.
+    window, legal = trained.config.window, alpt.legal_actions([trained.spec])
+    for number in numbers[:2]:
+      length, sums = self.truth.num_transitions[number], 0
+      sums = np.zeros((length, trained.spec.num_actions))
+      for start in range(length - window + 1):
+        cut = self.truth.cut(np.array([number]), np.array([start]), window)
+        sums[start:start + window] += np.asarray(alpt.probabilities(
+            trained.idm, trained.params, cut.observations, legal))[0]
+      rows = episode == number
+      np.testing.assert_array_equal(said[rows], sums.argmax(axis=1)[timestep[rows]])
+      np.testing.assert_array_equal(true[rows], self.truth.actions_of(number)[0][timestep[rows]])
+    found = run_floors.measure(self.root / 'run', voted_transitions=60)
+    self.assertAlmostEqual(found['labels']['voted']['accuracy']['value'], np.mean(said == true))
+    self.assertEqual(found['labels']['voted']['floors']['majority']['num_transitions'], len(said))
+    self.assertIn(f'  all windows voting: {np.mean(said == true):.3f} ',
+                  '\n'.join(run_floors.sentences(found)))
 
   def test_causal_accuracy_is_that_of_the_causal_run(self):
     found = run_floors.measure(self.root / 'run', causal=self.root / 'causal')

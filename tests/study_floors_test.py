@@ -85,7 +85,8 @@ class StudyFloorsTest(absltest.TestCase):
       for _ in range(2):
         self.assertEqual(study_floors.of_run(self.config, run), {
             'labels': {'accuracy': {'value': .333333}}, 'agent': None, 'scores': None})
-      measure.assert_called_once_with(own.workdir, data_dir=own.data_dir, games=7)
+      measure.assert_called_once_with(
+          own.workdir, data_dir=own.data_dir, held_out_dir='', voted_transitions=0, games=7)
       (pathlib.Path(own.workdir) / 'labels' / 'step_0000004.npz').write_bytes(b'other')
       study_floors.of_run(self.config, run)
       self.assertEqual(measure.call_count, 2)

@@ -57,6 +57,15 @@ class UpdateTest(parameterized.TestCase):
     self.assertEqual(self.update([]),
                      f'Before.\n\n{BEGIN}\nThere are no run files yet.\n\n{END}\n\nAfter.\n')
 
+  def test_a_gate_is_judged_by_its_run_files(self):
+    begin, end = '<!-- gate optimizers: runs -->\n', '<!-- end of table -->'
+    text = self.update([make_file()], f'{begin}{end}')
+    self.assertEqual(text, f'{begin}\n| asks for | found | reached |\n|---|---|---|\n'
+                     '| maze-0: LAMB less AdamW, accuracy, the whole interval '
+                     f'within 0.02 | no interval: n = 0, 0 seeds | **no** |\n\n{end}')
+    with self.assertRaisesRegex(ValueError, "'gate speed' is no table; expected one of gate"):
+      self.update([], '<!-- gate speed: runs -->\n<!-- end of table -->')
+
   def test_what_is_up_to_date_stays(self):
     new = self.update([make_file(seed=seed) for seed in range(2)])
     self.assertEqual(self.update([], new), new)
@@ -64,7 +73,9 @@ class UpdateTest(parameterized.TestCase):
   def test_text_without_markers_stays(self):
     self.assertEqual(self.update([], 'No table.'), 'No table.')
 
-  @parameterized.parameters(BEGIN, END, END + BEGIN, BEGIN + BEGIN + END)
+  @parameterized.parameters(
+      BEGIN, END, END + BEGIN, BEGIN + BEGIN + END, '<!-- gate labels: runs -->\n',
+      '<!-- end of table -->')
   def test_a_marker_without_its_partner_is_refused(self, text):
     with self.assertRaisesRegex(ValueError, 'a marker of run files has no partner'):
       self.update([], text)

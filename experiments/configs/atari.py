@@ -230,6 +230,11 @@ def get_config(argument=''):
       # What runs are compared with; see experiments/study_floors.py.
       floors=dict(
           of_runs=True,  # Each run with floors on its own labels; whether its agent looks.
+          # Hidden transitions to label with all windows voting, as experiments.label does; 0: none.
+          voted_transitions=0,
+          # A data_dir with other recordings of the targets, to see there whether agents look; '':
+          # on episodes in which training knew no action, and those of an oracle on its own.
+          held_out_dir='',
           ceiling_steps=600,  # Steps at which all actions are tried in the emulator; 0: none.
           score_games=100,  # Of each agent that looks at nothing; 0: none, else up to 50 or 50 n.
           # Of each trained agent, with exchanged images; 0: none, and its score does not say

@@ -74,18 +74,17 @@ def get_config(argument=''):
       idm_places=True,  # Of vectors and grids; see configs/maze.py.
       return_tokens='current', compute_dtype='float32',
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
-      idm_dropout=0.,
-      dt_dropout=.1)
+      idm_dropout=0., dt_dropout=0.)  # So few updates of so small a network do not overfit.
   # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
   config.pseudo_labels = dict(mode='hard', temperature=1., threshold=.5)
   config.reward_weight = 0.  # Eq. 3. Above 0, the sign of rewards is predicted, too.
-  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
+  config.return_weight, config.action_weight = .1, 1.  # Of the DT's other losses; eq. 3: 1, 1.
   config.augmentation = 'none'  # Or 'shift'.
   config.optimizer = dict(
-      idm_learning_rate=3e-3, dt_learning_rate=3e-3, warmup_steps=100, weight_decay=0.,
+      idm_learning_rate=1e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
       max_grad_norm=1.,
-      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
-      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
+      name='adamw',  # As configs/atari.py. Or 'lamb', Table 3; see alpt_jax/optimizers.py.
+      schedule='cosine',  # After warm-up; ends at num_steps. Or 'constant'.
       final_fraction=.05,  # Of the learning rate, where a cosine ends.
       tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
   config.batch_size = 60  # Windows the DT trains on in a step.
@@ -144,10 +143,12 @@ def _desk(config):
 
 
 def _paper(config):
-  config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1,
+  config.return_weight = 1.
+  config.model.update(num_layers=6, num_heads=8, d_model=512, idm_dropout=.1, dt_dropout=.1,
                       idm_tokenizer='patch', dt_tokenizer='patch', change_tokens=False,
                       compute_dtype='bfloat16')
-  config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000)
+  config.optimizer.update(name='lamb', schedule='constant', idm_learning_rate=3e-4,
+                          dt_learning_rate=3e-4, warmup_steps=4000)
   config.sampling.num_shards = 16
   config.sharding.optimizer = True
   config.batch_size = config.idm_batch_size = 256  # Table 3.
@@ -158,8 +159,11 @@ def _paper(config):
 
 def _tiny(config):
   config.sharding.num_devices = 1  # Its batches are too small for more.
+  config.return_weight = 1.
+  config.optimizer.update(name='lamb', schedule='constant', idm_learning_rate=3e-3,
+                          dt_learning_rate=3e-3)
   config.model.update(num_layers=1, num_heads=2, d_model=16,
-                      idm_tokenizer='patch', dt_tokenizer='patch')
+                      idm_tokenizer='patch', dt_tokenizer='patch', dt_dropout=.1)
   config.sampling.update(num_shards=1, pool_size=64)
   config.batch_size = config.idm_batch_size = 10
   config.num_steps, config.eval_every_steps = 4, 2

@@ -1,0 +1,179 @@
+"""Repeats the way from videos to an agent over training seeds, on one film of a game.
+
+python -m experiments.own_study --clips=runs/own/clips --results=experiments/results/own/new \\
+    --workdir=runs/own_study/new
+
+Runs the commands of README's "Your own data" (import once; then for each seed train an IDM, audit
+it, label, train an agent on the labels, play 64 games), each a process of its own. A seed redraws
+initialisation, order, and the clips that are held out. <results>/runs/seed<n>.json says what came
+of one, and one that is there is not run again; `experiments.summarise` makes tables of them. The
+film has no emulator in the eyes of these programs: the ceiling of its labels is unknown.
+"""
+
+import json
+import numbers
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+from absl import flags
+
+from alpt_jax import domains, fields, metrics, versions, whole_files
+from alpt_jax.measures import intervals
+from experiments import cli
+from experiments.configs import own
+
+_CLIPS = flags.DEFINE_string('clips', '', 'Directory of videos and actions.csv.')
+_RESULTS = flags.DEFINE_string('results', '', 'Directory of the files of seeds.')
+_WORKDIR = flags.DEFINE_string('workdir', 'runs/own_study', 'Directory of data and runs.')
+_SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2', '3', '4'], 'Training seeds.')
+_PRESET = flags.DEFINE_string('preset', 'desk', 'Of experiments/configs/own.py.')
+_CACHE = flags.DEFINE_string('compilation_cache_dir', 'runs/compilation_cache', 'Of all runs.')
+_GAME = flags.DEFINE_string('game', 'Breakout', 'The agent plays it.')
+
+STEPS = {'idm': 800, 'agent': 1500}  # As in the README.
+NUM_GAMES = 64
+FORMAT = 1
+_FIELDS = {'format': numbers.Real, 'seed': numbers.Real, 'data': dict, 'labels': dict,
+           'returns': list, 'play': dict, 'versions': dict}
+HEADER = ('film', 'transitions', 'labelled', 'labels right, held out', 'linear map of the change',
+          'most frequent action', 'agent', 'its most frequent action', 'seeds')
+
+
+def read(path):
+  """Reads the file of a seed.
+
+  Raises:
+    ValueError: in one line, naming the file and the field.
+  """
+  try:
+    content = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+    fields.check(content, _FIELDS, 'it')
+    if content['format'] != FORMAT:
+      raise ValueError(f'its format is {content["format"]}; expected {FORMAT}')
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error
+  return content
+
+
+def table(directories):
+  """Rows under HEADER.
+
+  Args:
+    directories: of `results`, each of one film.
+
+  Returns:
+    A list of lists of texts; intervals over seeds, and the agent's mean of seeds' means.
+  """
+  rows = []
+  for directory in map(pathlib.Path, directories):
+    files = [read(path) for path in sorted(directory.glob('runs/*.json'))]
+    if not files:
+      continue
+    data = files[0]['data']
+    of = lambda key, files=files: intervals.mean(  # noqa: E731
+        [file['labels'][key] for file in files]).text()
+    rows.append([
+        directory.name, f'{data["num_transitions"]:,}', f'{data["num_labelled"]:,}',
+        of('accuracy'), of('linear'), of('majority'),
+        intervals.mean([float(np.mean(file['returns'])) for file in files]).text(1),
+        intervals.mean([file['play']['most_frequent_share'] for file in files]).text(),
+        str(len(files))])
+  return rows
+
+
+def main():
+  """Runs what is missing of `--seeds`."""
+  for name, value in (('clips', _CLIPS.value), ('results', _RESULTS.value)):
+    if not value:
+      raise ValueError(f'--{name} is empty; expected a directory.')
+  seeds = _seeds()
+  workdir, results = pathlib.Path(_WORKDIR.value), pathlib.Path(_RESULTS.value, 'runs')
+  missing = [seed for seed in seeds if not (results / f'seed{seed}.json').exists()]
+  if missing and not (workdir / 'data' / _GAME.value).exists():
+    _run('collect', 'import', '--config.import_.kind=videos',
+         f'--config.import_.from_dir={_CLIPS.value}', f'--config.data_dir={workdir}/data')
+  results.mkdir(parents=True, exist_ok=True)
+  with metrics.Progress(len(seeds), label='seeds', unit='seeds') as progress:
+    for done, seed in enumerate(seeds, 1):
+      if seed in missing:
+        whole_files.write_json(results / f'seed{seed}.json', _one(seed, workdir))
+      progress.update(done)
+  for row in table([_RESULTS.value]):
+    print('\n'.join(f'{title}: {text}' for title, text in zip(HEADER, row, strict=True)))
+
+
+def _seeds():
+  try:
+    seeds = [int(seed) for seed in _SEEDS.value]
+  except ValueError as error:
+    raise ValueError(f'--seeds is {",".join(_SEEDS.value)}; expected whole numbers.') from error
+  if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+    raise ValueError(f'--seeds is {",".join(_SEEDS.value)}; expected different ones, at least 0.')
+  return seeds
+
+
+def _run(program, *args):
+  """Runs a program of the README; what it prints is shown if it fails.
+
+  Raises:
+    ValueError: if it does.
+  """
+  done = subprocess.run([sys.executable, '-m', f'experiments.{program}', *args],
+                        capture_output=True, text=True, check=False)
+  if done.returncode:
+    raise ValueError(f'experiments.{program} {" ".join(args)} failed:\n{done.stdout[-2000:]}'
+                     f'{done.stderr[-2000:]}')
+
+
+def _one(seed, workdir):
+  """Trains, audits, labels and plays with one seed; returns the content of its file."""
+  idm, labelled = workdir / f'idm-seed{seed}', f'Labelled{seed}'
+  agent = workdir / f'agent-seed{seed}'
+  config = '--config=experiments/configs/own.py:' + _PRESET.value
+  shared = (f'--config.data_dir={workdir}/data', f'--config.seed={seed}',
+            f'--config.compilation_cache_dir={_CACHE.value}')
+  steps = STEPS if _PRESET.value != 'tiny' else dict.fromkeys(STEPS, 4)
+  _run('train', f'{config},target={_GAME.value}', f'--config.workdir={idm}', *shared,
+       f'--config.label_seed={seed}', '--config.train_dt=False',
+       f'--config.num_steps={steps["idm"]}')
+  _run('audit', f'--run={idm}')
+  if not (workdir / 'data' / labelled).exists():
+    _run('label', f'--run={idm}', f'--output={workdir}/data/{labelled}')
+  num_games = NUM_GAMES if _PRESET.value != 'tiny' else 2
+  _run('train', f'{config},target={labelled},method=dt', f'--config.workdir={agent}', *shared,
+       f'--config.evaluation.game={_GAME.value}', f'--config.evaluation.num_episodes={num_games}',
+       f'--config.num_steps={steps["agent"]}')
+  found, = json.loads((idm / 'audit' / 'audit.json').read_text())['environments']
+  last = agent / 'eval' / f'step_{steps["agent"]:07d}.json'
+  play = json.loads(last.read_text())['sampled']
+  floors = found['floors']['floors']
+  return {
+      'format': FORMAT, 'seed': seed, 'data': _about(workdir),
+      'labels': {
+          'accuracy': found['accuracy']['value'], 'low': found['accuracy']['low'],
+          'high': found['accuracy']['high'], 'num_transitions': found['num_transitions'],
+          'num_episodes': found['num_episodes'], 'linear': floors['linear']['value'],
+          'majority': floors['majority']['value'],
+          'most_frequent_share': found['labels']['share']},
+      'returns': play['scores'],
+      'play': {key: play[key] for key in (
+          'most_frequent_share', 'longest_run', 'num_cut', 'max_steps', 'sticky')},
+      'versions': versions.current()}
+
+
+def _about(workdir):
+  """Size and digest of the imported film."""
+  config = own.get_config(f'{_PRESET.value},target={_GAME.value}')
+  config.data_dir = str(workdir / 'data')
+  domain = domains.of(config)
+  episodes = domain.read(config, _GAME.value)
+  return {'digest': domain.digest(config, _GAME.value),
+          'num_transitions': int(episodes.num_transitions.sum()),
+          'num_labelled': int(np.sum(episodes.num_labelled)),
+          'num_episodes': int(episodes.num_episodes)}
+
+
+if __name__ == '__main__':
+  cli.run_without_config(main)
