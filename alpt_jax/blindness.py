@@ -1,9 +1,11 @@
-"""Measures whether a run's agent looks: its loss on windows whose images are exchanged.
+"""Measures whether a run's agent looks: its loss and its score with exchanged images.
 
 Windows are of the target's episodes, with their true actions; those in which training knew actions
-are left out, if there are others. See `measures.blindness` for the rule.
+are left out, if there are others. Games are played as the run's evaluation plays them. See
+`measures.blindness` for the rules.
 """
 
+import json
 import os
 from typing import Any, NamedTuple
 
@@ -27,6 +29,7 @@ from alpt_jax.measures import blindness
 
 NUM_WINDOWS = 2000
 _ROWS = 50  # Of one call.
+_PROTOCOL = ('game', 'num_episodes', 'max_steps', 'sticky', 'acting_rule', 'acting_mode', 'seed')
 
 
 class TrainedDt(NamedTuple):
@@ -104,6 +107,56 @@ def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
                                      cut.returns_to_go)) for x in (cut.observations, images)])
   losses, exchanged = np.concatenate(found, axis=1)[:, :len(places)] if found else ((), ())
   return blindness.judge(losses, exchanged, places[:, 0], seed=seed)
+
+
+def measure_score(trained, directory, *, num_games, seed=0):
+  """Measures what images are worth to the score of an agent of an Atari game.
+
+  The agent plays while it is shown the images of `blindness.DELAY` steps before, by the protocol
+  and from the seeds of the run's evaluation. Its own score is that of the evaluation at the same
+  step; it is played here if that is missing or had another number of games.
+
+  Args:
+    trained: `TrainedDt`.
+    directory: of the run.
+    num_games: with exchanged images; one is played if none would differ, see `AtariEvaluator`.
+    seed: of the bootstrap.
+
+  Returns:
+    `measures.blindness.ScoreBlindness`.
+
+  Raises:
+    ValueError: if the evaluation's file is damaged.
+  """
+  from alpt_jax import evaluate_atari  # The emulator, which nothing else here needs.
+
+  config, settings = trained.config, trained.config.evaluation
+  agent = evaluate_atari.AtariEvaluator(
+      trained.dt, config.target, num_episodes=num_games, max_steps=settings.max_steps,
+      sticky=settings.sticky, rule=settings.rule)
+
+  def play(delay):
+    return agent.run(trained.params, acting_mode=settings.acting_mode, seed=config.seed,
+                     delay=delay)[0]
+
+  exchanged = play(blindness.DELAY)
+  own = _evaluated(directory, trained.step, exchanged) or play(0)
+  return blindness.judge_scores(own['scores'], exchanged['scores'], seed=seed)
+
+
+def _evaluated(directory, step, like):
+  """The run's evaluation at a step if it was by the protocol of games `like` it, else None."""
+  path = os.path.join(directory, 'eval', f'step_{step:07d}.json')  # As `train` writes it.
+  try:
+    with open(path) as f:
+      found = json.load(f).get(like['acting_mode'], {})
+    is_alike = all(found.get(key) == like[key] for key in _PROTOCOL)
+  except FileNotFoundError:
+    return None
+  except (ValueError, AttributeError) as error:
+    raise ValueError(f'{path}: not an evaluation ({error}). Delete it, and the games are played '
+                     'again.') from error
+  return found if is_alike and len(found.get('scores', ())) == like['num_episodes'] else None
 
 
 def action_loss_fn(dt):

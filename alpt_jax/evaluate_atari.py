@@ -71,13 +71,18 @@ class _Group:
 
 
 class _Episodes:
-  """What happens in N episodes, each in an emulator of its own."""
+  """What happens in N episodes, each in an emulator of its own.
 
-  def __init__(self, emulators, seeds, max_steps):
+  The agent is shown each image `delay` steps late, and the first one until then.
+  """
+
+  def __init__(self, emulators, seeds, max_steps, delay=0):
     self._emulators = emulators
-    self.observations = np.stack([
+    self.observations = np.stack([  # As they are shown.
         emulator.reset(seed=np.array([seed]))[0][0, 0]
         for emulator, seed in zip(emulators, seeds, strict=True)])
+    # [N, delay, ...]: the image after step n is at n modulo delay until it is shown.
+    self._unseen = np.repeat(self.observations[:, None], delay, axis=1)
     self.before = self.observations.copy()  # The ones before; any before the first.
     self.rewards = np.zeros(len(emulators), np.float32)  # Of the last step.
     self.scores = np.zeros(len(emulators))
@@ -99,10 +104,21 @@ class _Episodes:
     for i in episodes:
       observation, reward, is_terminal, _, _ = self._emulators[i].recv()
       self._is_sent[i] = False
-      self.before[i], self.observations[i] = self.observations[i], observation[0, 0]
+      self.before[i] = self.observations[i]
+      self.observations[i] = self._delayed(i, observation[0, 0])
       self.rewards[i] = reward[0]
       self.is_over[i] = is_terminal[0]
     self.scores[episodes] += self.rewards[episodes]
+
+  def _delayed(self, i, observation):
+    """Exchanges the newest image of an episode for the one to be shown."""
+    delay = self._unseen.shape[1]
+    if not delay:
+      return observation
+    place = self.lengths[i] % delay
+    shown = self._unseen[i, place].copy()
+    self._unseen[i, place] = observation
+    return shown
 
   def settle(self):
     """Takes what was not received: it would be the next run's first observation."""
@@ -274,7 +290,8 @@ class AtariEvaluator:
     self._step = jax.jit(agent.step, donate_argnums=1)
     self.seconds, self.num_agent_steps = {}, 0
 
-  def run(self, params, *, acting_mode='sampled', seed=0, record_episodes=0, temperature=1.):
+  def run(self, params, *, acting_mode='sampled', seed=0, record_episodes=0, temperature=1.,
+          delay=0):
     """Plays all episodes. The same arguments give the same scores.
 
     Args:
@@ -283,6 +300,8 @@ class AtariEvaluator:
       seed: of the sampling and the sticky actions; at least 0.
       record_episodes: how many episodes to return, those of the highest scores.
       temperature: of the actions in mode 'sharpened', above 0; see `acting`. 1 in other modes.
+      delay: steps by which the agent is shown every image late; until so many are taken, it is
+        shown the first one. Actions, returns and rewards stay those of the present.
 
     Returns:
       A dict: `score`, the mean of the `scores` of all episodes, `score_std` (population) and
@@ -291,12 +310,13 @@ class AtariEvaluator:
       episodes that were cut at `max_steps`; `most_frequent_action`, an id of the full set, its
       `most_frequent_share` of all steps, and `longest_run`, steps in a row with one action; and how
       it was done: `game`, `num_episodes`, `max_steps`, `sticky`, `acting_rule`,
-      `epsilon` (of a `QNetwork`), `acting_mode`, `temperature` (if sharpened), `seed`. And a list,
-      best first, of {'episode', its index; 'seed' of its emulator; 'score'; 'actions' [L] int32,
-      ids of the full set; 'observations' [L, 84, 84] uint8, what was seen before each action}.
+      `epsilon` (of a `QNetwork`), `acting_mode`, `temperature` (if sharpened), `delay` (if there is
+      one), `seed`. And a list, best first, of {'episode', its index; 'seed' of its emulator;
+      'score'; 'actions' [L] int32, ids of the full set; 'observations' [L, 84, 84] uint8, of the
+      emulator, before each action}.
 
     Raises:
-      ValueError: for an unknown mode, a negative seed, or a temperature out of range.
+      ValueError: for an unknown mode, a negative seed or delay, or a temperature out of range.
     """
     if acting_mode not in acting.MODES:
       raise ValueError(f'acting_mode is {acting_mode!r}; expected one of {acting.MODES}.')
@@ -307,15 +327,16 @@ class AtariEvaluator:
     if not 0 < temperature < np.inf or not is_sharpened and temperature != 1.:
       raise ValueError(f'temperature is {temperature} in mode {acting_mode!r}; expected a number '
                        "above 0 in mode 'sharpened', 1 in others.")
-    if seed < 0:
-      raise ValueError(f'seed is {seed}; expected at least 0.')
+    for name, value in (('seed', seed), ('delay', delay)):
+      if value < 0:
+        raise ValueError(f'{name} is {value}; expected at least 0.')
     is_greedy = acting_mode == 'argmax'
     is_chance = self._sticky or not is_greedy or self._rule == 'release'
     emulators = self._emulators if is_chance else self._emulators[:1]
     seeds = episode_seeds(seed, len(emulators))
     self.seconds = dict.fromkeys(('reset', 'emulator', 'model', 'host'), 0.)
     clock = _Clock(self.seconds)
-    episodes = _Episodes(emulators, seeds, self._max_steps)
+    episodes = _Episodes(emulators, seeds, self._max_steps, delay)
     clock.count_as('reset')
     try:
       self._play(params, episodes, is_greedy, temperature, jax.random.key(seed))
@@ -338,6 +359,8 @@ class AtariEvaluator:
         'sticky': self._sticky, **self._about_agent, 'acting_mode': acting_mode, 'seed': seed}
     if is_sharpened:
       result['temperature'] = temperature
+    if delay:
+      result['delay'] = delay
     best = np.argsort(-scores, kind='stable')[:record_episodes]
     return result, [{'episode': int(i), 'seed': int(seeds[i]),
                      **self._replay(seeds[i], episodes.actions[i, :episodes.lengths[i]])}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpt_jax import findings, findings_atari, floors_schema, statistics
-from alpt_jax.measures import intervals
+from alpt_jax.measures import blindness, intervals
 
 FLOOR, METHOD, CEILING = 'floor', 'method', 'ceiling'
 MAJORITY, TABLE, LINEAR = 'Most frequent action', 'Table of the change', 'Linear map of the change'
@@ -61,11 +61,19 @@ class AgentRow(NamedTuple):
     blind_score: its score; None if unknown.
     random: score of random play in the same protocol; None if unknown.
     best_checkpoint: the highest mean score among the checkpoints of the recording; NaN if unknown.
+    checkpoint: `intervals.Interval` of it over its episodes (Student's t); None if only the mean is
+      known.
+    recorded: protocol by which it was recorded, {sticky, max_steps}; {} if unknown.
+    played: protocol of the agents; {} if unknown.
     share: of the most frequent action, mean over runs; None if unknown.
     longest_run: most steps in a row with one action; None if unknown.
     rise: `intervals.Interval`, nats that exchanging the images adds to the loss; None if unknown.
-    num_blind: runs that are called blind.
-    num_judged: runs that are called blind or not.
+    own_score, exchanged_score: mean scores with own and with exchanged images, of the runs that
+      have both; None if none has.
+    num_agents: runs of which is known what exchanged images do to them.
+    num_blind: runs that are called blind, by their loss or their score.
+    num_looking: runs that neither calls blind; of others, one of them is unknown.
+    by_loss, by_score: the same of each criterion, (blind, looking).
     is_held_out: whether all of them were judged on episodes of which training knew no action.
   """
   name: str
@@ -77,11 +85,19 @@ class AgentRow(NamedTuple):
   blind_score: float | None
   random: float | None
   best_checkpoint: float
+  checkpoint: Any
+  recorded: dict[str, float]
+  played: dict[str, float]
   share: float | None
   longest_run: int | None
   rise: Any
+  own_score: float | None
+  exchanged_score: float | None
+  num_agents: int
   num_blind: int
-  num_judged: int
+  num_looking: int
+  by_loss: tuple[int, int]
+  by_score: tuple[int, int]
   is_held_out: bool
 
   @property
@@ -232,16 +248,52 @@ def _agent_row(results, setting, method, runs, last):
   best = max(blind, key=blind.get, default='')
   agents = [run['floors']['agent'] for run in runs
             if floors_schema.is_known(run['floors'].get('agent'))]
-  judged = [agent for agent in agents if agent.get('is_blind') is not None]
+  by_loss, by_score = zip(*map(floors_schema.verdicts, agents), strict=True) if agents else ((), ())
+  num_blind, num_looking = _counts(map(blindness.overall, by_loss, by_score))
+  played = [agent['by_score'] for agent in agents if floors_schema.is_known(agent.get('by_score'))]
+  both = [float(np.mean([by_score[name] for by_score in played])) if played else None
+          for name in ('score', 'exchanged_score')]
+  checkpoint = _best_checkpoint(results['games'][setting.target], runs)
   return AgentRow(
       findings.label(results, method), intervals.mean(numbers['score']), error, int(games),
       int(sum(numbers['num_cut'])) if known['num_cut'] else None, best, blind.get(best),
-      blind.get('random'), findings_atari.best_checkpoint(results['games'][setting.target]),
+      blind.get('random'), statistics.value(checkpoint, 'mean_score'), _interval_of(checkpoint),
+      _protocol(checkpoint), _protocol(*(
+          run['floors']['scores']['protocol'] for run in runs[:1]
+          if floors_schema.is_known(run['floors'].get('scores')))),
       float(np.mean(numbers['most_frequent_share'])) if known['most_frequent_share'] else None,
       int(max(numbers['longest_run'])) if known['longest_run'] else None,
       _over_runs([agent['rise'] for agent in agents]),
-      sum(agent['is_blind'] for agent in judged), len(judged),
+      *both, len(agents), num_blind, num_looking, _counts(by_loss), _counts(by_score),
       all(agent.get('is_held_out') for agent in agents))
+
+
+def _best_checkpoint(game, runs):
+  """What is known of the best checkpoint of a game's recording; {} if there is none."""
+  # Runs say by which protocol it was recorded, too.
+  known = [checkpoint for run in runs for checkpoint in run['floors'].get('checkpoints') or ()]
+  if known:
+    return max(known, key=len)  # Older run files say less.
+  scored = [checkpoint for checkpoint in game['checkpoints']
+            if math.isfinite(statistics.value(checkpoint, 'mean_score'))]
+  return max(scored, key=lambda checkpoint: checkpoint['mean_score'], default={})
+
+
+def _interval_of(checkpoint):
+  value, std, n = (statistics.value(checkpoint, key)
+                   for key in ('mean_score', 'std_score', 'num_episodes'))
+  return intervals.from_moments(value, std, int(n)) if math.isfinite(value + std + n) else None
+
+
+def _protocol(record=None):
+  return {key: record[key] for key in ('sticky', 'max_steps')
+          if record and record.get(key) is not None}
+
+
+def _counts(verdicts):
+  """How many of some verdicts are blind, and how many looking."""
+  verdicts = list(verdicts)
+  return verdicts.count(True), verdicts.count(False)
 
 
 def blind_scores(runs):

@@ -4,12 +4,16 @@
 it without what belongs to other runs:
 
   labels  None, or {step, most_frequent: {action, share}, is_constant} and, of labels that are not
-          constant, accuracy, floors (majority, table, linear: None where one does not apply),
-          random_draws, ceiling (expected, realised) and, absent or None where it was not measured,
-          voted (accuracy, floors), of labels that all windows voted on
-  agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows}
+          constant, accuracy, floors (majority, table, linear: None where one does not apply; margin
+          of the accuracy above the best of them, which older ones lack), random_draws, ceiling
+          (expected, realised) and, absent or None where it was not measured, voted (accuracy,
+          floors), of labels that all windows voted on
+  agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows, by_loss, by_score};
+          older ones lack the last two, and is_blind is by the loss alone
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
-  checkpoints  absent, or a list of at most one: the recording's best, {mean_score}
+  checkpoints  absent, or a list of at most one: the recording's best, {mean_score} and, if they are
+               known, std_score (population) and num_episodes of its play, and the protocol by which
+               it was recorded, not that of agents: sticky, max_steps
 
 A mean is {value, low, high, num_transitions, num_episodes}; what is unknown is {unknown: why}.
 """
@@ -55,6 +59,7 @@ def check(floors, where):
     fields.fail(f'{where}.checkpoints', fields.shown(checkpoints), 'a list')
   for i, checkpoint in enumerate(checkpoints):
     fields.check(checkpoint, {'mean_score': numbers.Real}, f'{where}.checkpoints[{i}]')
+    fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
 
 
 def _check_labels(labels, where):
@@ -66,7 +71,7 @@ def _check_labels(labels, where):
   fields.check(labels, {'accuracy': dict, 'floors': dict, 'random_draws': dict, 'ceiling': dict},
                where)
   _check_mean(labels['accuracy'], f'{where}.accuracy')
-  for name in FLOORS:
+  for name in (*FLOORS, 'margin'):
     if labels['floors'].get(name) is not None:
       _check_mean(labels['floors'][name], f'{where}.floors.{name}')
   if labels.get('voted') is not None:
@@ -90,8 +95,34 @@ def _check_agent(agent, where):
   fields.check(agent, dict.fromkeys(('loss', 'exchanged_loss', 'num_windows'), numbers.Real), where)
   fields.check(agent, {'rise': dict}, where)
   _check_mean(agent['rise'], f'{where}.rise')
-  if not isinstance(agent.get('is_blind'), bool | None):
-    fields.fail(f'{where}.is_blind', fields.shown(agent['is_blind']), 'true, false or null')
+  if 'is_blind' not in agent:
+    fields.fail(f'{where}.is_blind', 'is missing', 'true, false or null')
+  for name in ('is_blind', 'by_loss'):
+    _check_verdict(agent, name, where)
+  by_score, place = agent.get('by_score', {}), f'{where}.by_score'
+  fields.check(by_score, {}, place)
+  if is_known(by_score):
+    fields.check(by_score, dict.fromkeys(
+        ('score', 'exchanged_score', 'num_games', 'delay'), numbers.Real), place)
+    fields.check_numbers({key: by_score.get(key) for key in ('low', 'high')}, place)
+    _check_verdict(by_score, 'is_blind', place)
+
+
+def _check_verdict(record, name, where):
+  if not isinstance(record.get(name), bool | None):
+    fields.fail(f'{where}.{name}', fields.shown(record[name]), 'true, false or null')
+
+
+def verdicts(agent):
+  """Reads what the criteria of blindness say of an agent.
+
+  Args:
+    agent: the entry `agent` of a run's floors, known.
+
+  Returns:
+    (by its loss, by its score): True for blind, False, or None where it cannot be told.
+  """
+  return (agent.get('by_loss', agent['is_blind']), agent.get('by_score', {}).get('is_blind'))
 
 
 def _check_scores(scores, where):

@@ -11,7 +11,6 @@ import numpy as np
 from alpt_jax.measures import floors
 
 _AT_ONCE = 500  # Transitions whose observations are in memory.
-MOST_JUDGED = 10_000  # Of images, which have to be decoded.
 
 
 class Fitted(NamedTuple):
@@ -57,34 +56,40 @@ def fit(episodes, spec, episode, timestep):
       None if features is None else floors.fit_linear(features, actions, spec.num_actions))
 
 
-def judge(fitted, episodes, episode, timestep, *, seed=0):
-  """Judges floors on other transitions.
+def judge(fitted, episodes, episode, timestep, *, is_right=None, seed=0):
+  """Judges floors on other transitions, all of those that an IDM is judged on.
 
   Args:
     fitted: `Fitted`.
     episodes: as in `fit`; all actions of these transitions are known.
     episode: [M] int; of each transition.
     timestep: [M] int.
-    seed: of the bootstrap; of images, also of the draw of at most MOST_JUDGED transitions.
+    is_right: [M] bool; whether an IDM labels each right; None for no IDM.
+    seed: of the bootstrap.
 
   Returns:
     A dict that JSON can hold: `num_labels`; `majority`, `table` and `linear`, each a
-    `floors.Mean` as a dict or None where it does not apply; `best`, the name of the highest.
+    `floors.Mean` as a dict or None where it does not apply; `best`, the name of the highest; with
+    `is_right`, `margin`, by which the IDM is above the best, a `floors.Mean` paired by transition.
   """
-  episode, timestep = np.asarray(episode), np.asarray(timestep)
-  if fitted.kind == 'image' and len(episode) > MOST_JUDGED:
-    rows = np.sort(np.random.default_rng(seed).choice(len(episode), MOST_JUDGED, replace=False))
-    episode, timestep = episode[rows], timestep[rows]
-  actions, _, keys, features = _read(episodes, fitted.kind, episode, timestep)
-  said = {'majority': np.full(len(actions), fitted.frequent.action)}
-  if fitted.table is not None:
-    said['table'] = floors.predict_table(fitted.table, keys)
-  if fitted.linear is not None:
-    said['linear'] = floors.predict_linear(fitted.linear, features)
-  found = {name: floors.mean(x == actions, episode, seed=seed)._asdict()
-           for name, x in said.items()}
+  episode = np.asarray(episode)
+  is_hit = {name: np.zeros(len(episode), bool) for name, floor in (
+      ('majority', fitted.frequent), ('table', fitted.table), ('linear', fitted.linear))
+            if floor is not None}
+  for rows, actions, _, keys, features in _parts(episodes, fitted.kind, episode, timestep):
+    said = {'majority': fitted.frequent.action}
+    if fitted.table is not None:
+      said['table'] = floors.predict_table(fitted.table, keys)
+    if fitted.linear is not None:
+      said['linear'] = floors.predict_linear(fitted.linear, features)
+    for name, x in said.items():
+      is_hit[name][rows] = x == actions
+  found = {name: floors.mean(x, episode, seed=seed)._asdict() for name, x in is_hit.items()}
+  best = max(found, key=lambda name: found[name]['value'])
+  margin = {} if is_right is None else {'margin': floors.mean(
+      np.asarray(is_right, float) - is_hit[best], episode, seed=seed)._asdict()}
   return {'num_labels': fitted.num_labels, 'majority': None, 'table': None, 'linear': None,
-          'best': max(found, key=lambda name: found[name]['value'])} | found
+          'best': best} | found | margin
 
 
 def labelled(windows, window):
@@ -96,15 +101,18 @@ def labelled(windows, window):
 
 def _read(episodes, kind, episode, timestep):
   """Actions, whether they are known, keys and features of changes; the latter None by `kind`."""
-  parts = []
+  rows, *columns = zip(*_parts(episodes, kind, episode, timestep), strict=True)
+  back = np.argsort(np.concatenate(rows))
+  return [None if column[0] is None else np.concatenate(column)[back] for column in columns]
+
+
+def _parts(episodes, kind, episode, timestep):
+  """Yields numbers of some transitions, and what `_read` returns of these."""
+  episode, timestep = np.asarray(episode), np.asarray(timestep)
   order = np.lexsort((timestep, episode))  # An episode is read once.
   for rows in np.split(order, range(_AT_ONCE, len(order), _AT_ONCE)):
     cut = episodes.cut(episode[rows], timestep[rows], 1)
     before, after = cut.observations[:, 0], cut.observations[:, 1]
-    parts.append((
-        cut.actions[:, 0], cut.is_labelled[:, 0],
-        None if kind == 'image' else np.array(floors.change_keys(before, after, kind), object),
-        None if kind == 'grid' else floors.change_features(before, after)))
-  back = np.argsort(order)
-  return [None if column[0] is None else np.concatenate(column)[back]
-          for column in zip(*parts, strict=True)]
+    yield (rows, cut.actions[:, 0], cut.is_labelled[:, 0],
+           None if kind == 'image' else np.array(floors.change_keys(before, after, kind), object),
+           None if kind == 'grid' else floors.change_features(before, after))

@@ -255,10 +255,10 @@ def _games(results):
     parts.append(report_page.bullets(
         f'{_e(report_page.listed(games))}: <span class="muted">{_e(notice)}</span>'
         for notice, games in notices.items()))
-  parts.append('<p>Scores are raw points of an episode: a game, or as much of it as the limit of '
-               'steps allows; mean ± population standard deviation over the episodes of a '
-               'checkpoint. “Random actions” is the share of actions drawn '
-               'uniformly.</p>')
+  parts.append('<p>Scores are raw points of an episode as recorded, by the protocol of the '
+               'recording: a game, or as much of it as its limit of steps allows; mean ± '
+               'population standard deviation over the episodes of a checkpoint. “Random '
+               'actions” is the share of actions drawn uniformly.</p>')
   return '\n'.join([*parts, '<div class="grid">',
                     *(_game_card(*item) for item in results['games'].items()), '</div>'])
 
@@ -398,7 +398,7 @@ def _scores(results):
       'actions. Lines are means over seeds, bands one population standard deviation over seeds; '
       'where there is one seed only, over its episodes. Dashed: random play, human play, the best '
       'that looks at nothing, if it was measured, and the mean score of the best checkpoint in '
-      'the data; an arrow says that it is above the picture.'
+      'the data, as it was recorded; an arrow says that it is above the picture.'
       '</p>',
       _figures(results, settings), '<h3>In the end</h3>',
       '<p>The last evaluation of the runs that are done: mean ± population standard deviation. '

@@ -72,24 +72,71 @@ def agent_cells(row):
            + ('' if row.standard_error is None else f' (s.e. {row.standard_error:.2g})'))
   blind = (_NONE if row.blind_score is None else
            f'{_points(row.blind_score)} ({_BLIND_NAMES.get(row.best_blind, row.best_blind)})')
-  return [row.name, score, f'{row.num_games:,}', blind, _points(row.best_checkpoint),
+  return [row.name, score, f'{row.num_games:,}', blind, _checkpoint(row),
           _number(row.of_best, 2), _number(row.share),
           _NONE if row.longest_run is None else f'{row.longest_run:,}',
           _NONE if row.num_cut is None else f'{row.num_cut:,}', looks(row)]
 
 
+def _checkpoint(row):
+  """E.g. '29.0 [24.1, 33.9], 12 episodes'; the mean alone where no more is known."""
+  if row.checkpoint is None:
+    return _points(row.best_checkpoint)
+  n, digits = row.checkpoint.n, 1 if abs(row.best_checkpoint) < 1000 else 0
+  return f'{_interval(row.checkpoint, digits)}, {n:,} episode{"s" if n != 1 else ""}'
+
+
+def _about_checkpoint(rows):
+  """What the best checkpoint in a table of agents is; '' where none is known."""
+  row = next((row for row in rows if math.isfinite(row.best_checkpoint)), None)
+  if row is None:
+    return ''
+  interval = ('' if row.checkpoint is None or row.checkpoint.low is None else
+              ', 95 % interval over its episodes (Student’s t)')
+  return (f' Best checkpoint: the recorded play, mean score{interval}, by the protocol of the '
+          f'recording ({_protocol(row.recorded)}), not by that of the agents '
+          f'({_protocol(row.played)}).')
+
+
+def _protocol(protocol):
+  parts = [text.format(protocol[key]) for key, text in (
+      ('sticky', 'sticky actions {:g}'), ('max_steps', 'at most {:,} steps')) if key in protocol]
+  return ', '.join(parts) or 'not known here'
+
+
 def looks(row):
-  """Says whether an agent looks, e.g. 'yes: 0.310 nats [0.280, 0.340]'."""
+  """Says whether an agent looks.
+
+  Args:
+    row: a `findings_floors.AgentRow`.
+
+  Returns:
+    E.g. 'yes; by loss, 0.310 nats [0.280, 0.340]; by score, 1.3 instead of 11.0 points'. Where a
+    criterion is unknown or they differ, each has its own word: 'cannot tell; by loss yes, ...'.
+  """
   if row.rise is None:
     return 'unknown'
-  if row.num_judged < 2:
-    word = {0: 'unknown', 1: 'blind' if row.num_blind else 'yes'}[row.num_judged]
-  else:
-    word = ('yes' if not row.num_blind else 'blind' if row.num_blind == row.num_judged else
-            f'blind in {row.num_blind} of {row.num_judged} runs')
   number, *ends = _interval(row.rise).split(' ', 1)
-  return ' '.join([f'{word}: {number} nats', *ends]) + (
-      '' if row.is_held_out else ', on episodes it was trained on')
+  loss = ' '.join([f'{number} nats', *ends]) + (
+      '' if row.is_held_out else ' on episodes it was trained on')
+  score = ('not measured' if row.exchanged_score is None else
+           f'{_points(row.exchanged_score)} instead of {_points(row.own_score)} points')
+  word, *words = (_verdict(*counts, row.num_agents) for counts in (
+      (row.num_blind, row.num_looking), row.by_loss, row.by_score))
+  if words != [word, word]:
+    loss, score = f'{words[0]}: {loss}', (
+        score if row.exchanged_score is None else f'{words[1]}: {score}')
+  return f'{word}; by loss, {loss}; by score, {score}'
+
+
+def _verdict(num_blind, num_looking, num_runs):
+  """E.g. 'yes', 'blind in 1, cannot tell in 2 of 3 runs'."""
+  counts = {'yes': num_looking, 'blind': num_blind,
+            'cannot tell': num_runs - num_looking - num_blind}
+  found = {word: n for word, n in counts.items() if n}
+  if len(found) == 1:
+    return next(iter(found))
+  return ', '.join(f'{word} in {n}' for word, n in found.items()) + f' of {num_runs} runs'
 
 
 def _over(rows):
@@ -133,8 +180,9 @@ def agent_tables(results):
       is_one = all(row.score.low is None for row in rows)
       found.append(Table(
           f'{setting.target}: agents with {setting.num_labels:,} labels', AGENT_HEADER,
-          list(map(agent_cells, rows)), 's.e.: standard error over the games of one run.' if is_one
-          else intervals.caption(intervals.SEEDS)))
+          list(map(agent_cells, rows)),
+          ('s.e.: standard error over the games of one run.' if is_one
+           else intervals.caption(intervals.SEEDS)) + _about_checkpoint(rows)))
   return found
 
 
@@ -175,12 +223,14 @@ def _about_agents(runs):
       ('<p>Scores beside those of agents that look at nothing, played by the same evaluator: '
        f'{_e(report_page.listed(list(ways)))}.' if ways else
        '<p>Agents that look at nothing were not played.'),
-      'An agent is <i>blind</i> if exchanging the images of a window for those of another one of '
-      'the same episode raises its loss on actions by less than '
+      'An agent is <i>blind by its loss</i> if exchanging the images of a window for those of '
+      'another one of the same episode raises its loss on actions by less than '
       f'{blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes: episodes of which '
       'its training knew no action, but for agents that were given all actions (oracles), which '
       'are judged on episodes that training knew, unless there is another recording; the table '
-      'says which.</p>'])
+      'says which. It is <i>blind by its score</i> if that stays inside its own 95 % interval over '
+      f'games when it is shown the images of {blindness.DELAY} steps before. It looks if neither '
+      'calls it blind.</p>'])
 
 
 def section(results):

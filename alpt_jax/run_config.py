@@ -19,7 +19,8 @@ NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
             'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
             'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
             'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
-            'evaluation.sharpened_temperature': 0., 'model.idm_places': True}
+            'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
+            'study.floors.exchanged_games': 0}
 _NEW_GROUPS = ('pseudo_labels',)  # Older runs have none; without another, a config is damaged.
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
@@ -124,12 +125,13 @@ def upgrade(content):
       renamed.append(new)
   for key, value in NEW_KEYS.items():
     *groups, name = key.split('.')
-    if groups and groups[0] not in {*content, *_NEW_GROUPS}:  # Mazes have no evaluation.
-      continue
     tree = content
     for group in groups:
+      if group not in {*tree, *_NEW_GROUPS}:  # Mazes have no evaluation.
+        break
       tree = tree.setdefault(group, {})
-    tree.setdefault(name, value)
+    else:
+      tree.setdefault(name, value)
   return renamed
 
 

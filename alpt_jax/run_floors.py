@@ -1,6 +1,6 @@
 """Puts a run's labels between floors and ceiling, and says whether its agent looks.
 
-The dict, format 1, which `experiments.floors` writes to floors.json. A mean is a `floors.Mean`:
+The dict, format 2, which `experiments.floors` writes to floors.json. A mean is a `floors.Mean`:
 {value, low, high, num_transitions, num_episodes}. What cannot be known is {'unknown': why}.
 
   format, run, method, environment
@@ -9,7 +9,8 @@ The dict, format 1, which `experiments.floors` writes to floors.json. A mean is 
     most_frequent    {action, share} of the labels
     is_constant      whether that share is above `floors.CONSTANT_SHARE`; then nothing follows
     accuracy         mean
-    floors           see `label_floors.judge`: num_labels, majority, table, linear, best
+    floors           see `label_floors.judge`, on the same transitions: num_labels, majority, table,
+                     linear, best, margin
     causal           mean of the labels of an IDM that sees the past only; or unknown
     random_draws     mean over the steps whose action was drawn at random; or unknown
     ceiling          {expected, realised}: means, see `ceiling`; or unknown, with `agreement`, a
@@ -18,8 +19,12 @@ The dict, format 1, which `experiments.floors` writes to floors.json. A mean is 
                      the higher of its two values; or unknown
     voted            None, or {accuracy, floors} where all windows vote, see `voted_labels`: of
                      other transitions, and of the newest checkpoint
-  agent       None if the run has no DT, unknown if episodes are too short: {step, is_held_out,
-              loss, exchanged_loss, rise, is_blind, num_windows}, see `measures.blindness`
+  agent       None if the run has no DT, unknown if episodes are too short; see
+              `measures.blindness`:
+    step, is_held_out, loss, exchanged_loss, rise, num_windows
+    by_loss          whether it is blind by its loss; None if that cannot be told
+    by_score         {score, low, high, exchanged_score, is_blind, num_games, delay}; or unknown
+    is_blind         by either of them; None if it is blind by none and one cannot be told
   scores      None if the run plays no Atari game; else what agents score that look at nothing, by
               the run's protocol: see `score_floors.in_short`; or unknown
 """
@@ -42,10 +47,11 @@ from alpt_jax.data import records, rlds
 from alpt_jax.measures import blindness as blindness_rule
 from alpt_jax.measures import floors
 
-FORMAT = 1
+FORMAT = 2
 
 
-def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transitions=0, seed=0):
+def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transitions=0, games=0,
+            seed=0):
   """Measures the floors of a run.
 
   Args:
@@ -56,6 +62,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
       the run's own data in which training knew no action. (An agent that was given all actions,
       such as an oracle, has no such episodes: is_held_out is False then.)
     voted_transitions: to label with all windows voting, see `voted_labels.label`; 0 for none.
+    games: that the agent plays with exchanged images; 0 for none. Atari only.
     seed: of draws and bootstraps.
 
   Returns:
@@ -76,7 +83,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
     raise ValueError(f'--causal: method {config.method!r} of {directory} has no IDM to compare '
                      f'{causal} with. Leave it out.')
   if phase.dt and config.train_dt:
-    result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, seed)
+    result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, games, seed)
   if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':
     result['scores'] = known_score_floors(config, config.target)
   return result
@@ -104,7 +111,8 @@ def _labels(directory, config, truth, causal, voted_transitions, seed):
   fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
   found |= {
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
-      'floors': label_floors.judge(fitted, truth, episode, timestep, seed=seed),
+      'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
+                                   seed=seed),
       'causal': _causal(directory, config, truth, choice, causal, seed),
       'random_draws': on_random_draws(config, config.target, said == true, episode, timestep,
                                       seed=seed),
@@ -291,7 +299,7 @@ def _above_floor(found):
   return (found['accuracy']['value'] - highest) / (top - highest)
 
 
-def _agent(directory, truth, digests, data_dir, held_out_dir, seed):
+def _agent(directory, truth, digests, data_dir, held_out_dir, games, seed):
   """The entry `agent`."""
   trained = blindness.restore(directory, data_dir=data_dir)
   if held_out_dir:
@@ -303,8 +311,20 @@ def _agent(directory, truth, digests, data_dir, held_out_dir, seed):
     found = blindness.measure(trained, truth, numbers, seed=seed)
   except blindness_rule.TooShortError as error:
     return {'unknown': str(error)}
+  by_score = _by_score(trained, directory, games, seed)
   return {'step': trained.step, 'is_held_out': is_held_out} | found._asdict() | {
-      'rise': found.rise._asdict()}
+      'rise': found.rise._asdict(), 'by_loss': found.is_blind, 'by_score': by_score,
+      'is_blind': blindness_rule.overall(found.is_blind, by_score.get('is_blind'))}
+
+
+def _by_score(trained, directory, games, seed):
+  """The entry `by_score` of an agent."""
+  if trained.config.experiment != 'atari':
+    return {'unknown': 'only agents of Atari games play with exchanged images'}
+  if not games:
+    return {'unknown': 'not measured: python -m experiments.floors'}
+  found = blindness.measure_score(trained, directory, num_games=games, seed=seed)
+  return found._asdict() | {'delay': blindness_rule.DELAY}
 
 
 def sentences(found):
@@ -326,6 +346,8 @@ def _about_labels(labels):
             'linear': 'a linear map of the change'}
   lines += [f'  floor, {title}: {_text(labels["floors"][key])}'
             for key, title in titles.items() if labels['floors'][key]]
+  lines.append(f'  above the highest of these, {titles[labels["floors"]["best"]]}, on the same '
+               f'transitions: {_text(labels["floors"]["margin"])}')
   lines += [f'  floor, the past only: {_text(labels["causal"])}',
             f'  on random draws: {_text(labels["random_draws"])}']
   top = labels['ceiling']
@@ -345,12 +367,21 @@ def _about_agent(agent):
     return []
   if 'unknown' in agent:
     return [f'Unknown whether the agent looks: {agent["unknown"]}']
-  verdict = {True: 'The agent is blind', False: 'The agent looks',
-             None: 'Cannot tell whether the agent looks'}[agent['is_blind']]
+  overall = {True: 'The agent is blind.', False: 'The agent looks.',
+             None: 'Cannot tell whether the agent looks.'}[agent['is_blind']]
+  words = {True: 'it is blind', False: 'it looks', None: 'cannot tell'}
   held_out = '' if agent['is_held_out'] else ' (of episodes that training knew)'
-  return [f'{verdict}: with images of another window of the same episode{held_out}, its action '
-          f'loss is {agent["exchanged_loss"]:.3f} instead of {agent["loss"]:.3f} nats, higher by '
-          f'{_text(agent["rise"])}.']
+  by_score = agent['by_score']
+  if 'unknown' in by_score:
+    text = f'unknown: {by_score["unknown"]}'
+  else:
+    ends = '' if by_score['low'] is None else f' ({by_score["low"]:.4g} to {by_score["high"]:.4g})'
+    text = (f'{words[by_score["is_blind"]]}: with the images of {by_score["delay"]} steps before, '
+            f'{by_score["exchanged_score"]:.4g} points instead of {by_score["score"]:.4g}{ends}, '
+            f'{by_score["num_games"]} games each')
+  return [overall, f'  by its loss, {words[agent["by_loss"]]}: with images of another window of '
+          f'the same episode{held_out}, {agent["exchanged_loss"]:.3f} instead of '
+          f'{agent["loss"]:.3f} nats, higher by {_text(agent["rise"])}', f'  by its score, {text}']
 
 
 def _about_scores(scores):

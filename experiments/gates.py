@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax.measures import intervals
+from alpt_jax import floors_schema
+from alpt_jax.measures import blindness, intervals
 
 FEWEST_SEEDS = 5
 OF_THE_WAY, LOWEST_OF_THE_WAY = .85, .75  # From the best floor to the ceiling.
@@ -98,7 +99,8 @@ def agents(files):
 
 def _looks(target, runs):
   agents_ = [(run.get('floors') or {}).get('agent') or {} for run in runs]
-  num = sum(agent.get('is_blind') is False and bool(agent.get('is_held_out')) for agent in agents_)
+  num = sum(floors_schema.is_known(agent) and bool(agent.get('is_held_out'))
+            and blindness.overall(*floors_schema.verdicts(agent)) is False for agent in agents_)
   return Row(f'{target}: looks, on a recording that it was not trained on; {FEWEST_SEEDS} seeds',
              f'{num} of {len(runs)} seeds', num == len(runs) >= FEWEST_SEEDS)
 

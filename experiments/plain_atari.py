@@ -50,7 +50,7 @@ class PlainEvaluation:
     self._choose_return, self._choose_action = choose_return, choose_action
     self.seconds = 0.
 
-  def run(self, params, *, acting_mode='sampled', seed=0, episode_seed=0, max_steps=2500):
+  def run(self, params, *, acting_mode='sampled', seed=0, episode_seed=0, max_steps=2500, delay=0):
     """Plays an episode.
 
     Args:
@@ -59,18 +59,20 @@ class PlainEvaluation:
       seed: of the sampling.
       episode_seed: of the emulator.
       max_steps: agent steps after which it is cut.
+      delay: steps by which the agent is shown every frame late; the first one until then.
 
     Returns:
       (score, [L] ids of the actions taken).
     """
     environment = atari.make(self._game, episode_seed, sticky=self._sticky, max_steps=max_steps)
     is_greedy = acting_mode == 'argmax'
-    frames, returns, actions, rewards = [], [], [], []
+    played, frames, returns, actions, rewards = [], [], [], [], []
     key = jax.random.key(seed)
     timestep = environment.reset()
     begin = time.perf_counter()
     while not timestep.last():
-      frames.append(timestep.observation)
+      played.append(timestep.observation)
+      frames.append(played[max(len(actions) - delay, 0)])
       step = min(len(actions), self._window - 1)
       key, return_key, action_key = jax.random.split(key, 3)
       # Zeros stand for what is not known yet.

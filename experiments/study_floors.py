@@ -23,11 +23,9 @@ def check(config):
     ValueError: naming the field.
   """
   floors = config.study.floors
-  if floors.ceiling_steps < 0:
-    raise ValueError(f'study.floors.ceiling_steps is {floors.ceiling_steps}; expected at least 0.')
-  if floors.voted_transitions < 0:
-    raise ValueError(f'study.floors.voted_transitions is {floors.voted_transitions}; expected at '
-                     'least 0.')
+  for name in ('ceiling_steps', 'voted_transitions', 'exchanged_games'):
+    if floors[name] < 0:
+      raise ValueError(f'study.floors.{name} is {floors[name]}; expected at least 0.')
   if floors.score_games:
     from alpt_jax import score_floors  # The emulator.
 
@@ -152,7 +150,7 @@ def of_run(config, run):
         own.workdir, data_dir=own.data_dir,
         # Of what is trained on all episodes, others have to be shown.
         held_out_dir=settings.held_out_dir if own.train_dt else '',
-        voted_transitions=settings.voted_transitions) | {'key': key}
+        voted_transitions=settings.voted_transitions, games=settings.exchanged_games) | {'key': key}
     whole_files.write_json(path, kept)
   labels = kept['labels'] and {name: value for name, value in kept['labels'].items()
                                if name not in ('causal', 'above_floor')}
@@ -165,10 +163,16 @@ def of_run(config, run):
 def _best_checkpoint(own):
   """The checkpoint of the target's recording with the highest score, in a list; [] if unknown."""
   directory, *_ = domains.of(own).directories(own, own.target)
-  scored = [checkpoint for checkpoint in (rlds.read_card(directory) or {}).get('checkpoints', [])
+  card = rlds.read_card(directory) or {}
+  scored = [checkpoint for checkpoint in card.get('checkpoints', [])
             if checkpoint.get('mean_score') is not None]
-  best = max(scored, key=lambda checkpoint: checkpoint['mean_score'], default=None)
-  return [{'mean_score': best['mean_score']}] if best else []
+  if not scored:
+    return []
+  best = max(scored, key=lambda checkpoint: checkpoint['mean_score'])
+  metadata = card.get('metadata') or {}
+  found = {key: best.get(key) for key in ('mean_score', 'std_score', 'num_episodes')} | {
+      'sticky': metadata.get('sticky'), 'max_steps': metadata.get('max_episode_steps')}
+  return [{key: value for key, value in found.items() if value is not None}]
 
 
 def _key(own, settings):
@@ -178,7 +182,7 @@ def _key(own, settings):
   paths = [*sorted(pathlib.Path(directory).glob('*')), *label_quality.files(own.workdir),
            pathlib.Path(own.workdir, 'finished.json')]
   return {'format': run_floors.FORMAT, 'settings': [
-      settings.held_out_dir, settings.voted_transitions], 'files': [
+      settings.held_out_dir, settings.voted_transitions, settings.exchanged_games], 'files': [
       [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]}
 
 

@@ -119,6 +119,50 @@ class AtariEvaluatorTest(parameterized.TestCase):
       self.assertGreater(len(np.unique(actions)), 1)
     self.assertEqual(scores['score'] > 0., earns)  # One agent at least knows of rewards.
 
+  @parameterized.parameters('patch', 'conv')
+  def test_images_come_late_and_nothing_else_does(self, tokenizer_kind):
+    dt, params = make_transformer(
+        'SpaceInvaders', return_tokens='current', change_tokens=True, tokenizer_kind=tokenizer_kind)
+    evaluator = evaluate_atari.AtariEvaluator(
+        dt, 'SpaceInvaders', num_episodes=2, max_steps=60, sticky=.25)
+    plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
+    taken = []
+    for delay in (0, 1, 7):
+      scores, episodes = evaluator.run(
+          params, acting_mode='argmax', record_episodes=2, delay=delay)
+      self.assertEqual(scores.get('delay', 0), delay)
+      for episode in episodes:
+        score, actions = plain.run(params, acting_mode='argmax', episode_seed=episode['seed'],
+                                   max_steps=60, delay=delay)
+        np.testing.assert_array_equal(episode['actions'], actions)
+        self.assertEqual(scores['scores'][episode['episode']], score)
+      taken.append(np.concatenate([e['actions'] for e in episodes]).tolist())
+    self.assertLen(set(map(tuple, taken)), 3)
+
+  def test_who_does_not_look_plays_the_same_with_late_images(self):
+    plain, late = (breakout().run(UNIFORM, seed=3, delay=delay)[0] for delay in (0, 41))
+    self.assertEqual(late.pop('delay'), 41)
+    self.assertEqual(plain, late)
+
+  def test_until_images_come_the_first_one_is_shown(self):
+    evaluator = evaluate_atari.AtariEvaluator(
+        WhimsicalAgent('Breakout'), 'Breakout', num_episodes=2, max_steps=30, sticky=.25)
+    shown, step = [], evaluator._step
+
+    def spy(params, history, rewards, frames, before, *args):
+      shown.append((frames.copy(), before.copy()))
+      return step(params, history, rewards, frames, before, *args)
+
+    with mock.patch.object(evaluator, '_step', spy):
+      _, episodes = evaluator.run(None, acting_mode='argmax', record_episodes=2, delay=4)
+    by_number = {e['episode']: e['observations'] for e in episodes}
+    for number in range(2):  # A group each, which take turns.
+      seen = shown[number::2]
+      self.assertLen(seen, 30)
+      for t, (frames, before) in enumerate(seen):
+        np.testing.assert_array_equal(frames[0], by_number[number][max(t - 4, 0)])
+        np.testing.assert_array_equal(before[0], by_number[number][max(t - 5, 0)])
+
   def test_episodes_are_those_of_the_environment_and_end_with_it(self):
     scores, episodes = breakout().run(UNIFORM, seed=3, record_episodes=4)
     self.assertEqual([e['score'] for e in episodes], sorted(scores['scores'], reverse=True))
@@ -185,13 +229,14 @@ class AtariEvaluatorTest(parameterized.TestCase):
     for episode, other in zip(run(), expected, strict=True):
       jax.tree.map(np.testing.assert_array_equal, episode, other)
 
-  def test_shrinking_the_batch_changes_nothing(self):
+  @parameterized.parameters(0, 30)
+  def test_shrinking_the_batch_changes_nothing(self, delay):
     evaluator = evaluate_atari.AtariEvaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=4, sticky=.25)
     results = []
     for min_batch in (1, 100):
       with mock.patch.object(evaluate_atari, '_MIN_BATCH', min_batch):
-        results.append(evaluator.run(None, acting_mode='argmax')[0])
+        results.append(evaluator.run(None, acting_mode='argmax', delay=delay)[0])
     self.assertEqual(*results)
     self.assertGreater(len(set(results[0]['lengths'])), 2)
     self.assertEqual(results[0]['num_cut'], 0)
@@ -288,6 +333,8 @@ class AtariEvaluatorTest(parameterized.TestCase):
       breakout().run(UNIFORM, acting_mode='greedy')
     with self.assertRaisesRegex(ValueError, 'seed is -1'):
       breakout().run(UNIFORM, seed=-1)
+    with self.assertRaisesRegex(ValueError, 'delay is -1; expected at least 0'):
+      breakout().run(UNIFORM, delay=-1)
 
   @parameterized.parameters('gymnasium', 'ale_py')
   def test_says_what_to_install(self, missing):

@@ -31,10 +31,12 @@ def label_files(accuracies, *, linear=.8, past=.7, ceiling=(.9, .9, .9)):
   return files
 
 
-def agent_files(scores, *, target='Pong', is_blind=False, is_held_out=True, num_games=64, best=10.):
+def agent_files(scores, *, target='Pong', is_blind=False, by_score=False, is_held_out=True,
+                num_games=64, best=10.):
   agents = dict(random=dict(score=-20.), repeat=dict(score=-19.))
   return [_file('oracle', seed, target, games={'sampled': dict(returns=[score] * num_games)},
-                floors=dict(agent=dict(is_blind=is_blind, is_held_out=is_held_out),
+                floors=dict(agent=dict(by_loss=is_blind, is_held_out=is_held_out,
+                                       is_blind=is_blind, by_score=dict(is_blind=by_score)),
                             scores=dict(agents=agents), checkpoints=[dict(mean_score=best)]))
           for seed, score in enumerate(scores)]
 
@@ -56,6 +58,11 @@ class ConfigTest(parameterized.TestCase):
     self.assertEqual({key for key in one if one[key] != other[key]}, {'model', 'workdir'})
     self.assertEqual({key for key in one['model'] if one['model'][key] != other['model'][key]},
                      {'idm_is_causal'})
+
+  def test_agents_play_as_many_games_with_exchanged_images_as_without(self):
+    config = gates_config.get_config('agents')
+    self.assertEqual((config.study.floors.exchanged_games, config.evaluation.num_episodes),
+                     (64, 64))
 
 
 class LabelsTest(parameterized.TestCase):
@@ -105,6 +112,8 @@ class AgentsTest(parameterized.TestCase):
       ('too few games', dict(scores=[0.] * 5, num_games=63), [True, False]),
       ('not above the blind', dict(scores=[40., -40., 40., -40., 40.]), [True, False]),
       ('blind', dict(scores=[0.] * 5, is_blind=True), [False, True]),
+      ('blind by its score', dict(scores=[0.] * 5, by_score=True), [False, True]),
+      ('no games with exchanged images', dict(scores=[0.] * 5, by_score=None), [False, True]),
       ('cannot tell', dict(scores=[0.] * 5, is_blind=None), [False, True]),
       ('on its own episodes', dict(scores=[0.] * 5, is_held_out=False), [False, True]),
       ('no best checkpoint', dict(scores=[0.] * 5, best=math.nan), [True, False]))

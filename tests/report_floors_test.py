@@ -28,10 +28,13 @@ def make_labels(accuracy, share=.45):
       ceiling=dict(expected=_mean(.9, .88, .92), realised=_mean(.89, .87, .91)))
 
 
-def make_agent(rise=.3, is_blind=False, is_held_out=True):
+def make_agent(rise=.3, is_blind=False, is_held_out=True, score=11., exchanged_score=1.3):
   """The agent's floors of a run: the best that looks at nothing scores 2."""
   agent = dict(step=1200, is_held_out=is_held_out, loss=.9, exchanged_loss=.9 + rise,
-               rise=_mean(rise, rise - .03, rise + .03), is_blind=is_blind, num_windows=2000)
+               rise=_mean(rise, rise - .03, rise + .03), is_blind=is_blind, by_loss=is_blind,
+               num_windows=2000, by_score=dict(
+                   score=score, low=score - 1, high=score + 1, exchanged_score=exchanged_score,
+                   is_blind=abs(exchanged_score - score) <= 1, num_games=64, delay=41))
   scores = dict(
       protocol=dict(game='Breakout', num_episodes=100, max_steps=2500, sticky=0., seed=0),
       agents={'random': dict(score=1., standard_error=.1, num_episodes=100),
@@ -59,7 +62,8 @@ def make_results(seeds=(0,)):
           dict(label_accuracy=accuracy))
     for method, score in (('dt1', 3.), ('oracle', 11. + seed)):
       add('score', method, seed, 1000,
-          dict(labels=None) | make_agent(*((.02, True) if method == 'dt1' else (.3, False))),
+          dict(labels=None) | (make_agent(.02, True, score=3., exchanged_score=3.)
+                               if method == 'dt1' else make_agent()),
           {'sampled/score': score, 'sampled/score_std': math.sqrt(63.), 'label_accuracy': None,
            'sampled/num_episodes': 64, 'sampled/num_cut': 1, 'sampled/most_frequent_share': .4,
            'sampled/longest_run': 33 + seed})
@@ -141,7 +145,7 @@ class LabelRowsTest(parameterized.TestCase):
     self.assertEqual(_rows(results)['Target only'].num_runs, 1)
 
 
-class AgentRowsTest(absltest.TestCase):
+class AgentRowsTest(parameterized.TestCase):
 
   def test_score_stands_beside_blind_play_and_the_best_checkpoint(self):
     row = _rows(make_results(), findings_atari.SCORE)['Oracle labels']
@@ -151,11 +155,69 @@ class AgentRowsTest(absltest.TestCase):
     self.assertAlmostEqual(row.of_best, (11. - 1.) / (101. - 1.))
     self.assertEqual((row.share, row.longest_run), (.4, 33))
 
+  def test_best_checkpoint_has_an_interval_over_its_episodes_and_a_protocol_of_its_own(self):
+    results = make_results()
+    # Of scores 1, 2 and 3: t for 2 degrees of freedom is 4.303, the standard error 1 / sqrt(3).
+    results['runs'][-1]['floors']['checkpoints'] = [dict(
+        mean_score=2., std_score=math.sqrt(2 / 3), num_episodes=3, sticky=.25, max_steps=2500)]
+    results_file.check(results)
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual((row.best_checkpoint, row.checkpoint.value, row.checkpoint.n), (2., 2., 3))
+    self.assertAlmostEqual(row.checkpoint.high, 2 + 4.303 / math.sqrt(3), places=3)
+    self.assertEqual(report_floors.agent_cells(row)[4], '2.0 [-0.5, 4.5], 3 episodes')
+    del results['runs'][-2]  # The other method's.
+    table, = report_floors.agent_tables(results)
+    self.assertEndsWith(
+        table.caption, 'Best checkpoint: the recorded play, mean score, 95 % interval over its '
+        'episodes (Student’s t), by the protocol of the recording (sticky actions 0.25, at most '
+        '2,500 steps), not by that of the agents (sticky actions 0, at most 2,500 steps).')
+
+  def test_of_a_checkpoint_of_which_the_mean_is_all_that_is_known_no_more_is_said(self):
+    results = make_results()
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual((row.checkpoint, report_floors.agent_cells(row)[4]), (None, '101.0'))
+    table, = report_floors.agent_tables(results)
+    self.assertIn('the recorded play, mean score, by the protocol of the recording (not known '
+                  'here)', table.caption)
+    results['games']['Breakout']['checkpoints'][1].update(std_score=1., num_episodes=1)
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual(report_floors.agent_cells(row)[4], '101.0, 1 episode')
+
   def test_says_which_agents_look(self):
     rows = _rows(make_results(), findings_atari.SCORE)
     self.assertEqual(report_floors.looks(rows['Oracle labels']),
-                     'yes: 0.300 nats [0.270, 0.330]')
-    self.assertEqual(report_floors.looks(rows['DT1']), 'blind: 0.020 nats [-0.010, 0.050]')
+                     'yes; by loss, 0.300 nats [0.270, 0.330]; by score, 1.3 instead of 11.0 '
+                     'points')
+    self.assertEqual(report_floors.looks(rows['DT1']),
+                     'blind; by loss, 0.020 nats [-0.010, 0.050]; by score, 3.0 instead of 3.0 '
+                     'points')
+
+  def test_one_criterion_is_enough_to_be_blind(self):
+    results = make_results()
+    results['runs'][-1]['floors'] |= make_agent(exchanged_score=10.5)
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertEqual((row.num_blind, row.by_loss, row.by_score), (1, (0, 1), (1, 0)))
+    self.assertEqual(report_floors.looks(row),
+                     'blind; by loss, yes: 0.300 nats [0.270, 0.330]; by score, blind: 10.5 '
+                     'instead of 11.0 points')
+
+  @parameterized.parameters((False, 'cannot tell; by loss, yes'), (True, 'blind; by loss, blind'),
+                            (None, 'cannot tell; by loss, cannot tell'))
+  def test_runs_of_which_no_games_were_played_are_shown_by_their_loss(self, by_loss, expected):
+    results = make_results()
+    agent = results['runs'][-1]['floors']['agent']
+    del agent['by_score'], agent['by_loss']  # As of before there were these.
+    agent['is_blind'] = by_loss
+    results_file.check(results)
+    if by_loss is None:
+      expected = expected.replace('by loss, cannot tell', 'by loss,')
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertStartsWith(report_floors.looks(row), expected)
+    self.assertEndsWith(report_floors.looks(row), '0.300 nats [0.270, 0.330]; by score, not '
+                                                  'measured')
+    agent |= {'by_loss': by_loss, 'by_score': {'unknown': 'no games'}, 'is_blind': by_loss or None}
+    results_file.check(results)
+    self.assertEqual(_rows(results, findings_atari.SCORE)['Oracle labels'], row)
 
   def test_says_where_it_was_judged_and_what_is_not_known(self):
     results = make_results()
@@ -163,18 +225,30 @@ class AgentRowsTest(absltest.TestCase):
     oracle['floors']['agent']['is_held_out'] = False
     dt1['floors']['agent'] = {'unknown': 'too short'}
     rows = _rows(results, findings_atari.SCORE)
-    self.assertEndsWith(report_floors.looks(rows['Oracle labels']),
-                        ', on episodes it was trained on')
+    self.assertIn('nats [0.270, 0.330] on episodes it was trained on; by score',
+                  report_floors.looks(rows['Oracle labels']))
     self.assertEqual(report_floors.looks(rows['DT1']), 'unknown')
 
   def test_several_seeds_are_counted(self):
-    results = make_results(seeds=(0, 1))
-    results['runs'][-1]['floors'] |= make_agent(.01, True)
+    results = make_results(seeds=(0, 1, 2))
+    oracles = [run for run in results['runs'] if run['method'] == 'oracle']
+    oracles[1]['floors'] |= make_agent(.01, True)
+    oracles[2]['floors']['agent']['by_score'] = {'unknown': 'no games'}
     row = _rows(results, findings_atari.SCORE)['Oracle labels']
-    self.assertEqual((row.num_games, row.num_blind, row.num_judged, row.longest_run),
-                     (128, 1, 2, 34))
+    self.assertEqual((row.num_games, row.num_agents, row.num_blind, row.num_looking,
+                      row.longest_run), (192, 3, 1, 1, 35))
     self.assertIsNone(row.standard_error)
-    self.assertStartsWith(report_floors.looks(row), 'blind in 1 of 2 runs: 0.155 nats [')
+    # By loss .3, .01, .3; of the games of the first two, 1.3 instead of 11.
+    self.assertStartsWith(report_floors.looks(row), 'yes in 1, blind in 1, cannot tell in 1 of '
+                                                    '3 runs; by loss, yes in 2, blind in 1 of 3 '
+                                                    'runs: 0.203 nats [')
+    self.assertEndsWith(report_floors.looks(row), '; by score, yes in 2, cannot tell in 1 of 3 '
+                                                  'runs: 1.3 instead of 11.0 points')
+    oracles[1]['floors'] |= make_agent()
+    oracles[2]['floors'] |= make_agent(exchanged_score=2.3)
+    row = _rows(results, findings_atari.SCORE)['Oracle labels']
+    self.assertRegex(report_floors.looks(row), r'^yes; by loss, 0.300 nats \[.*\]; by score, 1.6 '
+                                               'instead of 11.0 points$')
 
 
 class PageTest(parameterized.TestCase):
@@ -183,7 +257,8 @@ class PageTest(parameterized.TestCase):
     words = self._words(make_results())
     for text in ('Breakout: label accuracy at 300 labels', 'Past only (floor)0.500 [0.480, 0.520]',
                  'within a run, over its episodes', 'Breakout: agents with 1,000 labels',
-                 '11.0 (s.e. 1)642.0 (Markov chain)101.00.100.400331yes: 0.300 nats',
+                 '11.0 (s.e. 1)642.0 (Markov chain)101.00.100.400331yes; by loss, 0.300 nats',
+                 'the images of 41 steps before. It looks if neither calls it blind',
                  'reference by enumeration', 'may know more of the policy, and pass it',
                  'oracles), which are judged on episodes that training knew'):
       self.assertIn(text, words)
@@ -228,7 +303,7 @@ class PageTest(parameterized.TestCase):
         '  Ceiling (all actions tried): 0.900 [0.880, 0.920]',
         '  Oracle labels: 11.0 (s.e. 1) points, 64 games; best that looks at nothing 2.0 (Markov '
         'chain), best checkpoint 101.0; most frequent action 0.400, longest run 33, 1 cut; looks: '
-        'yes: 0.300 nats [0.270, 0.330]'):
+        'yes; by loss, 0.300 nats [0.270, 0.330]; by score, 1.3 instead of 11.0 points'):
       self.assertIn(line, lines)
 
   def test_curves_stand_between_floors_and_ceiling(self):
@@ -262,14 +337,21 @@ class PageTest(parameterized.TestCase):
       (('labels', 'is_constant'), 'no', r"labels\.is_constant is 'no'; expected true"),
       (('labels', 'accuracy'), .5, r"labels\.accuracy is '0.5'; expected an object"),
       (('labels', 'floors', 'linear', 'value'), 'x', r"labels\.floors\.linear\.value is 'x'"),
-      (('labels', 'ceiling', 'realised'), None, r"labels\.ceiling\.realised is 'None'; expected"))
+      (('labels', 'ceiling', 'realised'), None, r"labels\.ceiling\.realised is 'None'; expected"),
+      (('agent', 'by_loss'), 'no', r"agent\.by_loss is 'no'; expected true, false or null"),
+      (('agent', 'by_score'), 1.3, r"agent\.by_score is '1.3'; expected an object"),
+      (('agent', 'by_score', 'low'), 'x', r"agent\.by_score\.low is 'x'; expected a number"),
+      (('agent', 'by_score', 'score'), None, r"agent\.by_score\.score is 'None'; expected"),
+      (('agent', 'by_score', 'is_blind'), 1, r"agent\.by_score\.is_blind is '1'; expected true"))
   def test_a_bad_field_is_named(self, place, value, message):
     results = copy.deepcopy(make_results())
-    record = results['runs'][0]['floors']
+    number = 0 if place[0] == 'labels' else -1
+    record = results['runs'][number]['floors']
     for key in place[:-1]:
       record = record[key]
     record[place[-1]] = value
-    with self.assertRaisesRegex(ValueError, r'runs\[0\]\.floors\.' + message):
+    with self.assertRaisesRegex(
+        ValueError, rf'runs\[{number % len(results["runs"])}\]\.floors\.' + message):
       results_file.check(results)
 
 

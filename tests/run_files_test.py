@@ -31,6 +31,19 @@ class DigestTest(absltest.TestCase):
       self.assertNotEqual(runs.config_digest(config), before[0])
       self.assertNotEqual(runs.digest(runs.settings(config, first)), before[1])
 
+  def test_games_with_exchanged_images_leave_digests_as_they_were_if_there_are_none(self):
+    config = atari.get_config('desk')
+    with_none, content = runs.config_digest(config), json.loads(config.to_json())
+    del content['study']['floors']['exchanged_games']
+    self.assertEqual(runs.config_changes(content, config), [])
+    config.study.floors.exchanged_games = 64
+    self.assertNotEqual(runs.config_digest(config), with_none)
+    run_config.upgrade(content)
+    self.assertEqual(content['study']['floors']['exchanged_games'], 0)
+    del content['study']['floors']  # As in a study of mazes, which has none.
+    run_config.upgrade(content)
+    self.assertNotIn('floors', content['study'])
+
   def test_places_and_workers_leave_digests_as_they_were(self):
     config, other = maze_data.config('somewhere'), maze_data.config('elsewhere')
     other.study.num_workers, other.study.results_dir = 7, 'results'

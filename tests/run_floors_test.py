@@ -17,6 +17,7 @@ from alpt_jax import (
     blindness,
     ceiling,
     domains,
+    evaluate_atari,
     label_quality,
     run_floors,
     train,
@@ -67,6 +68,9 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertAlmostEqual(found['floors']['majority']['value'], np.mean(true == frequent))
     self.assertEqual((found['floors']['linear'], found['floors']['num_labels']), (None, 50))
     self.assertEqual(found['floors']['best'], 'table')
+    margin = found['floors']['margin']
+    self.assertAlmostEqual(margin['value'], np.mean(said == true) - np.mean(right))
+    self.assertEqual(margin['num_transitions'], found['accuracy']['num_transitions'])
 
   def test_voted_labels_are_those_of_every_window_and_of_hidden_actions(self):
     trained = trained_idm.restore(self.root / 'run')
@@ -158,6 +162,9 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertIs(found['is_held_out'], True)
     self.assertGreater(found['num_windows'], 0)
     self.assertAlmostEqual(found['rise']['value'], found['exchanged_loss'] - found['loss'])
+    self.assertEqual(found['by_score'], {
+        'unknown': 'only agents of Atari games play with exchanged images'})
+    self.assertIs(found['is_blind'], found['by_loss'] or None)  # One criterion does not clear it.
 
   def test_no_episode_is_held_out_of_an_oracle(self):
     trained = mock.Mock()
@@ -213,6 +220,75 @@ class AtariFloorsTest(absltest.TestCase):
     if top > floor:
       self.assertAlmostEqual(found['above_floor'],
                              (found['accuracy']['value'] - floor) / (top - floor))
+
+
+class AtariAgentTest(absltest.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.run_dir = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory())) / 'run'
+    cls.config = atari_runs.config(
+        cls.run_dir, 'tiny,setting=disjoint,method=oracle', sources=(), num_steps=2)
+    cls.config.evaluation.update(num_episodes=6, max_steps=80)
+    train.train(cls.config, cls.config.workdir)
+    cls.own = json.loads((cls.run_dir / 'eval' / 'step_0000002.json').read_text())['sampled']
+
+  def measure(self, games, exchanged=None):
+    """The entry `agent`, and the delays it was played with; `exchanged` replaces what it scores."""
+    delays, run = [], evaluate_atari.AtariEvaluator.run
+
+    def play(agent, *args, delay=0, **options):
+      delays.append(delay)
+      result, episodes = run(agent, *args, delay=delay, **options)
+      if delay and exchanged is not None:
+        result['scores'] = [exchanged] * len(result['scores'])
+      return result, episodes
+
+    with mock.patch.object(evaluate_atari.AtariEvaluator, 'run', play):
+      return run_floors.measure(self.run_dir, games=games)['agent'], delays
+
+  def test_games_with_exchanged_images_are_compared_with_those_of_the_evaluation(self):
+    agent, delays = self.measure(6)
+    found = agent['by_score']
+    self.assertEqual(delays, [41])
+    self.assertEqual((found['delay'], found['num_games']), (41, 6))
+    self.assertAlmostEqual(found['score'], self.own['score'])
+    self.assertBetween(self.own['score'], found['low'], found['high'])
+    again = evaluate_atari.AtariEvaluator(
+        blindness.restore(self.run_dir).dt, 'Breakout', num_episodes=6, max_steps=80)
+    late, _ = again.run(blindness.restore(self.run_dir).params, seed=self.config.seed, delay=41)
+    self.assertAlmostEqual(found['exchanged_score'], late['score'])
+
+  def test_another_number_of_games_is_played_without_exchange_too(self):
+    agent, delays = self.measure(5)
+    self.assertEqual((delays, agent['by_score']['num_games']), ([41, 0], 5))
+
+  def test_either_criterion_is_enough_to_be_blind_and_both_are_needed_to_look(self):
+    for exchanged, by_score in ((self.own['score'], True), (1000., False)):
+      agent, _ = self.measure(6, exchanged)
+      self.assertIs(agent['by_score']['is_blind'], by_score)
+      self.assertIs(agent['is_blind'], True if by_score else agent['by_loss'])
+      for by_loss, expected in ((True, 'is blind'), (False, 'is blind' if by_score else 'looks')):
+        agent |= {'by_loss': by_loss, 'is_blind': by_loss or by_score}
+        lines = run_floors.sentences({'labels': None, 'agent': agent, 'scores': None})
+        self.assertEqual(lines[0], f'The agent {expected}.')
+        self.assertIn('with the images of 41 steps before, '
+                      f'{exchanged:.4g} points instead of {self.own["score"]:.4g} (', lines[2])
+
+  def test_without_games_it_is_blind_or_cannot_be_told(self):
+    agent, delays = self.measure(0)
+    self.assertEqual(delays, [])
+    self.assertEqual(agent['by_score'], {'unknown': 'not measured: python -m experiments.floors'})
+    self.assertIs(agent['is_blind'], agent['by_loss'] or None)
+
+  def test_damaged_evaluation_is_named(self):
+    path = self.run_dir / 'eval' / 'step_0000002.json'
+    before = path.read_bytes()
+    self.addCleanup(path.write_bytes, before)
+    path.write_bytes(before[:50])
+    with self.assertRaisesRegex(ValueError, 'step_0000002.json: not an evaluation'):
+      self.measure(6)
 
 
 if __name__ == '__main__':

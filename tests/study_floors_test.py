@@ -56,6 +56,22 @@ class StudyFloorsTest(absltest.TestCase):
       study_floors.measure(self.config, self.planned)
     self.assertEqual(study_floors.missing(self.config, self.planned), {'Breakout': ['ceiling']})
 
+  def test_best_checkpoint_is_kept_with_its_episodes_and_protocol(self):
+    card = json.loads(pathlib.Path(self.directory, study_floors.rlds.CARD).read_text())
+    own = runs.run_config(self.config, self.planned[0])
+    with mock.patch.object(study_floors.rlds, 'read_card', return_value=card) as read_card:
+      for best in (1, 0):
+        card['checkpoints'][best].update(mean_score=50., std_score=1.5, num_episodes=7)
+        self.assertEqual(study_floors._best_checkpoint(own), [{
+            'mean_score': 50., 'std_score': 1.5, 'num_episodes': 7, 'sticky': .25,
+            'max_steps': 100}])
+        card['checkpoints'][best]['mean_score'] = -1.
+      for nothing in (None, {'checkpoints': [{}]}):
+        read_card.return_value = nothing
+        self.assertEqual(study_floors._best_checkpoint(own), [])
+      read_card.return_value = {'checkpoints': [{'mean_score': 3.}]}
+      self.assertEqual(study_floors._best_checkpoint(own), [{'mean_score': 3.}])
+
   def test_a_run_is_measured_again_when_its_files_change(self):
     run = next(run for run in self.planned if run.variant == 'idm_causal')
     own = runs.run_config(self.config, run)
@@ -64,17 +80,22 @@ class StudyFloorsTest(absltest.TestCase):
     (pathlib.Path(own.workdir) / 'finished.json').write_text('{}')
     found = {'labels': {'accuracy': {'value': 1 / 3}, 'causal': {}, 'above_floor': .5},
              'agent': None, 'scores': None}
+    self.config.study.floors.exchanged_games = 7
     with mock.patch.object(run_floors, 'measure', return_value=found) as measure:
       for _ in range(2):
         self.assertEqual(study_floors.of_run(self.config, run), {
             'labels': {'accuracy': {'value': .333333}}, 'agent': None, 'scores': None})
-      self.assertEqual(measure.call_count, 1)
+      measure.assert_called_once_with(
+          own.workdir, data_dir=own.data_dir, held_out_dir='', voted_transitions=0, games=7)
       (pathlib.Path(own.workdir) / 'labels' / 'step_0000004.npz').write_bytes(b'other')
       study_floors.of_run(self.config, run)
       self.assertEqual(measure.call_count, 2)
       pathlib.Path(self.directory, ceiling.FILE).write_text('{}')
       study_floors.of_run(self.config, run)
       self.assertEqual(measure.call_count, 3)
+      self.config.study.floors.exchanged_games = 0
+      study_floors.of_run(self.config, run)
+      self.assertEqual(measure.call_count, 4)
       self.config.study.floors.of_runs = False
       self.assertIsNone(study_floors.of_run(self.config, run))
 

@@ -1,21 +1,25 @@
-"""Decides whether an agent looks at its images.
+"""Decides whether an agent looks at its images, by its loss and by its score.
 
-The images of a window are exchanged for those of another window of the same episode, far enough
-away to show something else. (Images of another episode would also show another stage of a game,
-e.g. a wall of bricks, and an agent may tell those without looking at anything that matters.)
-Actions, returns and rewards stay. If the agent predicts the window's actions about as well, it is
-blind.
+By the loss: the images of a window are exchanged for those of another window of the same episode,
+far enough away to show something else. (Images of another episode would also show another stage of
+a game, e.g. a wall of bricks, and an agent may tell those without looking at anything that
+matters.) Actions, returns and rewards stay. If the agent predicts the window's actions about as
+well, it is blind.
+
+By the score: the agent plays while it is shown the images of many steps before. If its score stays
+inside the interval of its own score, it is blind. An agent looks if neither calls it blind.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax.measures import floors
+from alpt_jax.measures import floors, intervals
 
 FEWEST_STEPS_APART = 20  # Windows begin further apart than that.
+DELAY = 2 * FEWEST_STEPS_APART + 1  # Steps by which images come late in exchanged games.
 SMALLEST_RISE = .05  # Nats; below it, an agent is called blind.
-FEWEST_EPISODES = 5  # Of fewer, the interval says nothing.
+FEWEST_EPISODES = 5  # Of fewer, or of fewer games, the interval says nothing.
 
 
 class TooShortError(ValueError):
@@ -38,6 +42,25 @@ class Blindness(NamedTuple):
   rise: floors.Mean
   is_blind: bool | None
   num_windows: int
+
+
+class ScoreBlindness(NamedTuple):
+  """What images are worth to an agent's score.
+
+  Attributes:
+    score: mean of its games.
+    low, high: ends of the 95 % interval over games; None for a single game.
+    exchanged_score: mean of as many games with exchanged images.
+    is_blind: whether that lies inside the interval; None, cannot tell, for fewer than
+      FEWEST_EPISODES games.
+    num_games: of either kind.
+  """
+  score: float
+  low: float | None
+  high: float | None
+  exchanged_score: float
+  is_blind: bool | None
+  num_games: int
 
 
 def partners(episodes, starts, *, seed=0):
@@ -94,3 +117,36 @@ def _is_blind(rise):
     return None
   return {(True, True): True, (False, False): False}.get(
       (rise.low < SMALLEST_RISE, rise.high < SMALLEST_RISE))
+
+
+def judge_scores(scores, exchanged_scores, *, seed=0):
+  """Compares the scores of games with and without their own images.
+
+  Args:
+    scores: [N] float; of each game.
+    exchanged_scores: [N] float; of games with exchanged images.
+    seed: of the bootstrap over games.
+
+  Returns:
+    `ScoreBlindness`.
+
+  Raises:
+    ValueError: if there is no game, the numbers of games differ, or a score is not finite.
+  """
+  scores, exchanged = np.asarray(scores, float), np.asarray(exchanged_scores, float)
+  if not scores.size or scores.shape != exchanged.shape or scores.ndim != 1:
+    raise ValueError(f'scores have shape {scores.shape}, exchanged ones {exchanged.shape}; '
+                     'expected [N] each, of at least one game.')
+  if not np.isfinite(exchanged).all():
+    raise ValueError(f'exchanged scores are {exchanged.tolist()}; expected finite numbers.')
+  own = intervals.bootstrap_mean(scores, np.arange(len(scores)), seed=seed)
+  mean = float(exchanged.mean())
+  is_blind = None if len(scores) < FEWEST_EPISODES else own.low <= mean <= own.high
+  return ScoreBlindness(own.value, own.low, own.high, mean, is_blind, len(scores))
+
+
+def overall(*verdicts):
+  """Joins criteria: blind (True) if one says so, looking (False) if all do, else unknown (None)."""
+  if any(verdicts):
+    return True
+  return None if None in verdicts else False

@@ -144,6 +144,32 @@ def mean(values, *, over=SEEDS, level=LEVEL):
   return Interval(centre, *_t_ends(centre, values.std(ddof=1), n, level), n, over, level)
 
 
+def from_moments(value, std, n, *, over=EPISODES, level=LEVEL):
+  """Gives the interval of `mean` where only the moments of the numbers were kept.
+
+  Args:
+    value: mean of N finite numbers.
+    std: their population standard deviation.
+    n: N, at least 1.
+    over: what the numbers are of; EPISODES.
+    level: coverage, in (0, 1).
+
+  Returns:
+    An `Interval`; without ends if N < 2.
+
+  Raises:
+    ValueError: for moments that no numbers have, or `level` out of range.
+  """
+  _check_level(level)
+  if not (n >= 1 and std >= 0 and math.isfinite(value) and math.isfinite(std)):
+    raise ValueError(f'{n} numbers have mean {value} and standard deviation {std}; expected finite '
+                     'moments of at least one.')
+  if n < 2:
+    return Interval(float(value), None, None, n, over, level, f'no interval: n = {n}')
+  return Interval(float(value), *_t_ends(value, std * math.sqrt(n / (n - 1)), n, level), n, over,
+                  level)
+
+
 def _paired(values, baseline_values):
   """Seeds of both, sorted; seeds of one only, sorted."""
   return (sorted(values.keys() & baseline_values.keys()),

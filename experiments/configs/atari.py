@@ -236,7 +236,10 @@ def get_config(argument=''):
           # on episodes in which training knew no action, and those of an oracle on its own.
           held_out_dir='',
           ceiling_steps=600,  # Steps at which all actions are tried in the emulator; 0: none.
-          score_games=100),  # Of each agent that looks at nothing; 0: none, else up to 50 or 50 n.
+          score_games=100,  # Of each agent that looks at nothing; 0: none, else up to 50 or 50 n.
+          # Of each trained agent, with exchanged images; 0: none, and its score does not say
+          # whether it looks. 64 take as long as the last evaluation.
+          exchanged_games=0),
       seeds=(0,), score_seeds=(0,),
       num_workers=0,  # Runs side by side; 0: one per core.
       # For the estimate before a study: seconds of an update, by phase and networks that train; of

@@ -70,6 +70,7 @@ def _agents(config):
   config.study.score.variants = dict(
       oracle=dict(label='Oracle labels', method='oracle', sources=()))
   config.study.score.update(targets=('Breakout',), num_steps=2400, eval_every_steps=2400)
+  config.study.floors.exchanged_games = config.evaluation.num_episodes
 
 
 def _rates(config):

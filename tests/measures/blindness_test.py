@@ -57,5 +57,51 @@ class JudgeTest(parameterized.TestCase):
       blindness.judge([np.inf], [1.], [0])
 
 
+class JudgeScoresTest(parameterized.TestCase):
+
+  @parameterized.parameters(
+      (10., True), (11., True),
+      # The lowest mean of resampled games is 8, the highest 12: no resample reaches these.
+      (7.9, False), (12.1, False), (0., False))
+  def test_blind_inside_of_the_interval_of_its_own_score(self, exchanged, expected):
+    scores = np.array([8., 12.] * 4)
+    found = blindness.judge_scores(scores, np.full(8, exchanged))
+    self.assertIs(found.is_blind, expected)
+    self.assertEqual((found.score, found.num_games), (10., 8))
+    self.assertAlmostEqual(found.exchanged_score, exchanged)
+
+  def test_interval_is_over_games(self):
+    scores = np.random.default_rng(0).normal(10, 2, size=400)
+    found = blindness.judge_scores(scores, scores)
+    half = 1.96 * scores.std() / np.sqrt(400)  # Of so many games, normal.
+    self.assertAlmostEqual(found.low, scores.mean() - half, delta=.1 * half)
+    self.assertAlmostEqual(found.high, scores.mean() + half, delta=.1 * half)
+
+  def test_who_always_scores_the_same_is_blind_only_if_it_goes_on(self):
+    """Its interval is a point."""
+    self.assertIs(blindness.judge_scores([-21.] * 5, [-21.] * 5).is_blind, True)
+    self.assertIs(blindness.judge_scores([-21.] * 5, [-21.] * 4 + [-20.]).is_blind, False)
+
+  @parameterized.parameters((1, None), (4, None), (5, True))
+  def test_few_games_say_nothing(self, num_games, expected):
+    found = blindness.judge_scores(np.arange(num_games), np.arange(num_games))
+    self.assertIs(found.is_blind, expected)
+    self.assertEqual(found.low is None, num_games == 1)
+
+  @parameterized.parameters(([], [], r'shape \(0,\)'), ([1.], [1., 2.], r'shape \(1,\), exch'),
+                            ([1.], [np.nan], 'exchanged scores are'), ([np.nan], [1.], 'values'))
+  def test_refuses_what_cannot_be_compared(self, scores, exchanged, message):
+    with self.assertRaisesRegex(ValueError, message):
+      blindness.judge_scores(scores, exchanged)
+
+  @parameterized.parameters(
+      (True, True, True), (True, False, True), (False, True, True), (None, True, True),
+      (True, None, True), (False, False, False), (None, False, None), (False, None, None),
+      (None, None, None))
+  def test_one_criterion_is_enough_to_be_blind_and_both_are_needed_to_look(
+      self, by_loss, by_score, expected):
+    self.assertIs(blindness.overall(by_loss, by_score), expected)
+
+
 if __name__ == '__main__':
   absltest.main()

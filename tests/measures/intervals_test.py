@@ -1,5 +1,6 @@
 """Intervals: known values, what they are over, coverage, and censoring that stays censoring."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -44,6 +45,20 @@ class MeanTest(parameterized.TestCase):
   def test_refuses_a_level_in_percent(self):
     with self.assertRaisesRegex(ValueError, 'level is 95; expected a number between 0 and 1'):
       intervals.mean([1., 2.], level=95)
+
+  @parameterized.parameters(([1., 2., 6.],), ([5., 5.],), ([3.],))
+  def test_moments_give_the_interval_of_the_numbers(self, values):
+    expected = intervals.mean(values, over=intervals.EPISODES)
+    found = intervals.from_moments(np.mean(values), np.std(values), len(values))
+    for name in ('low', 'high') if len(values) > 1 else ():
+      self.assertAlmostEqual(getattr(found, name), getattr(expected, name))
+    keep = dict(low=None, high=None)
+    self.assertEqual(dataclasses.replace(found, **keep), dataclasses.replace(expected, **keep))
+
+  @parameterized.parameters((1., -1., 3), (1., 1., 0), (math.nan, 1., 3), (1., math.inf, 3))
+  def test_refuses_moments_of_nothing(self, value, std, n):
+    with self.assertRaisesRegex(ValueError, 'expected finite moments'):
+      intervals.from_moments(value, std, n)
 
 
 class DifferenceTest(absltest.TestCase):
