@@ -33,6 +33,7 @@ class DigestTest(absltest.TestCase):
 
   def test_games_with_exchanged_images_leave_digests_as_they_were_if_there_are_none(self):
     config = atari.get_config('desk')
+    config.study.floors.exchanged_games = 0
     with_none, content = runs.config_digest(config), json.loads(config.to_json())
     del content['study']['floors']['exchanged_games']
     self.assertEqual(runs.config_changes(content, config), [])

@@ -238,8 +238,8 @@ def get_config(argument=''):
           ceiling_steps=600,  # Steps at which all actions are tried in the emulator; 0: none.
           score_games=100,  # Of each agent that looks at nothing; 0: none, else up to 50 or 50 n.
           # Of each trained agent, with exchanged images; 0: none, and its score does not say
-          # whether it looks. 64 take as long as the last evaluation.
-          exchanged_games=0),
+          # whether it looks. They take as long as the last evaluation.
+          exchanged_games=64),
       seeds=(0,), score_seeds=(0,),
       num_workers=0,  # Runs side by side; 0: one per core.
       # For the estimate before a study: seconds of an update, by phase and networks that train; of
@@ -337,7 +337,8 @@ def _paper(config):
   config.evaluation.num_episodes = 16
   # No emulator can play RL Unplugged again, and its floors are measured run by run, with
   # experiments.floors and experiments.score_floors.
-  config.study.floors.update(of_runs=False, ceiling_steps=0, score_games=0)
+  config.study.floors.update(of_runs=False, ceiling_steps=0, score_games=0,
+                             exchanged_games=0)
   config.study.labels.budgets = (10_000,)
   config.study.score.variants.oracle.changes = {}
   config.runs = (1, 2)  # Section 5.1: 100M steps.
@@ -390,7 +391,7 @@ def _tiny(config):
   config.study.labels.update(budgets=(50,), pretrain_steps=2, num_steps=2, eval_every_steps=2)
   config.study.score.update(pretrain_steps=2, num_steps=4, eval_every_steps=2)
   config.study.score.variants.oracle.changes = dict(num_steps=6, eval_every_steps=6)
-  config.study.floors.update(ceiling_steps=5, score_games=2)
+  config.study.floors.update(ceiling_steps=5, score_games=2, exchanged_games=2)
 
 
 _PRESETS = {'desk': _desk, 'study': _study, 'trust': _trust, 'budget': _budget, 'paper': _paper,
