@@ -5,14 +5,17 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
+from alpt_jax import run_config
 from alpt_jax.measures import intervals
-from experiments import registration, reproduce
-from experiments.configs import maze
+from experiments import register, registered_settings, registration, reproduce, runs
+from experiments.configs import atari, maze
 
 HYPOTHESIS = {
     'name': 'better', 'claim': 'A source makes labels better.', 'method': 'alpt_blocked',
@@ -22,15 +25,28 @@ FASTER = HYPOTHESIS | {'name': 'faster', 'threshold': .5, 'effect': 'ratio', 'si
                        'smallest_effect': 1.25}
 
 
+METHODS = ['alpt_blocked', 'dt1_idm']
+GRID = {'method': METHODS, 'num_labels': [50, 100], 'target': [f'maze-{seed}' for seed in range(5)],
+        'seed': [0, 1, 2, 3, 4]}
+GRID_OF_SIX = GRID | {'target': [f'maze-{seed}' for seed in range(6)], 'seed': list(range(6))}
+
+
+def make_run_settings(**settings):
+  """What `experiments.register` adds, for run files of `make_file` with these settings."""
+  return {'collect': {'collect.seed': 0}, 'common': settings, 'variants': {
+      method: {'common': {}, 'runs': {f'grid-{n}-{method}-seed{seed}': {}
+                                      for n in (50, 100) for seed in range(6)}}
+      for method in METHODS}}
+
+
 def make_content(**changes):
   """A registration of the tiny mazes, as its file holds it."""
   return copy.deepcopy({
       'study': 'tiny', 'experiment': 'maze', 'about': 'Do sources help?',
-      'hypotheses': [HYPOTHESIS, FASTER],
-      'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100],
-               'target': [f'maze-{seed}' for seed in range(5)]},
-      'seeds': [0, 1, 2, 3, 4], 'settings': {'num_steps': 6, 'model.d_model': 16},
-      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [9]}} | changes)
+      'hypotheses': [HYPOTHESIS, FASTER], 'grids': [GRID],
+      'settings': {'num_steps': 6, 'model.d_model': 16},
+      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [9]},
+      'run_settings': make_run_settings()} | changes)
 
 
 def make_file(method='alpt_blocked', seed=0, accuracy=(.2, .4, .8), *, num_labels=50,
@@ -66,25 +82,35 @@ class LoadTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ({'study': 'other'}, "study is 'other'; expected 'tiny', as its file"),
-      ({'seeds': [0, 1, 2]}, 'seeds has 3 entries; expected at least 5'),
-      ({'seeds': [0, 0, 1, 2, 3, 4]}, 'seeds is .* different values'),
+      ({'grids': []}, 'grids is empty; expected at least one'),
+      ({'grids': [GRID | {'target': GRID['target'][:3], 'seed': [0, 1, 2]}]},
+       r'hypotheses\[0\]: alpt_blocked and dt1_idm have the seeds \[0, 1, 2\] in common; expected '
+       'at least 5'),
+      ({'grids': [GRID | {'seed': [0, 0, 1, 2, 3, 4]}]}, r'grids\[0\].seed is .* different values'),
       ({'hypotheses': []}, 'expected at least one, each its own'),
       ({'hypotheses': [HYPOTHESIS] * 2}, r"names \['better', 'better'\]"),
       ({'settings': {}}, 'settings is empty'),
-      ({'grid': {'num_labels': [50]}}, 'grid.method is missing'),
-      ({'grid': {'method': ['alpt_blocked', 'dt1_idm']}}, 'grid.target is missing'),
-      ({'seeds': [0, 1, 2, 3, 4, 5]}, 'grid.target has 5 entries; expected one for each of the 6'),
+      *(({'grids': [GRID, {k: v for k, v in GRID.items() if k != name}]},
+         rf'grids\[1\].{name} is missing') for name in ('method', 'target', 'seed')),
+      ({'grids': [GRID | {'seed': [0, 1, 2, 3, 4, 5]}]},
+       r'grids\[0\].target has 5 entries; expected one for each of the 6'),
+      ({'hypotheses': [HYPOTHESIS | {'where': {}}]},
+       r"hypotheses\[0\].where.num_labels is missing; expected one of \['100', '50'\]"),
+      ({'run_settings': {'common': {}}}, 'run_settings.collect is missing; expected an object'),
+      ({'run_settings': make_run_settings() | {'variants': {'dt1_idm': {'common': {}, 'runs': {
+          'a': 1}}}}}, "run_settings.variants.dt1_idm.runs.a is '1'; expected an object"),
       ({'hypotheses': [HYPOTHESIS | {'where': {'target': 'maze-1'}}]},
        r'hypotheses\[0\].where.target is .maze-1.; expected none, as a maze goes with one seed'),
       ({'experiment': 'atari', 'hypotheses': [FASTER]},
        r'hypotheses\[0\].where.target is missing; expected one of .*maze-0'),
       ({'more': 1}, r"the fields \['more'\]"),
       ({'tuning': {'targets': ['maze-2', 'maze-4']}},
-       "grid.target has 'maze-2', 'maze-4', which tuning.targets has, too; expected data that nob"),
-      ({'tuning': {'seeds': [1, 7]}}, 'seeds has 1, which tuning.seeds has, too'),
+       r"grids\[0\].target has 'maze-2', 'maze-4', which tuning.targets has, too; expected data"),
+      ({'tuning': {'seeds': [1, 7]}}, r'grids\[0\].seed has 1, which tuning.seeds has, too'),
       *(({'hypotheses': [HYPOTHESIS | change]}, rf'hypotheses\[0\].{message}') for change, message
         in (({'method': 'dt1'}, "method is 'dt1'; expected one of"),
-            ({'where': {'num_labels': 7}}, 'where.num_labels is 7; expected one of grid'),
+            ({'where': {'num_labels': 7}},
+             r'where.num_labels is 7; expected one of \[50, 100\], as in grids'),
             ({'sign': 'up'}, "sign is 'up'"), ({'effect': 'odds'}, "effect is 'odds'"),
             ({'threshold': .5}, "effect is 'difference'; expected ratio"),
             ({'smallest_effect': 0}, 'smallest_effect is 0; expected a number above 0'),
@@ -101,6 +127,15 @@ class LoadTest(parameterized.TestCase):
                                    tuning={'targets': ['Pong'], 'seeds': [0]}))
     self.assertEqual(registration.load(path).content['tuning']['seeds'], [0])
 
+  def test_without_the_settings_of_its_runs_it_is_not_complete(self):
+    content = make_content()
+    del content['run_settings']
+    path = self.write(content)
+    self.assertEqual(registration.load(path, is_complete=False).content, content)
+    with self.assertRaisesRegex(ValueError, f'^{path}: run_settings is missing; .* python -m '
+                                            f'experiments.register --registration={path} '):
+      registration.load(path)
+
   @parameterized.parameters('{', '[]', '{"study": 1}')
   def test_damage_is_one_line(self, text):
     path = self.write(text)
@@ -110,6 +145,24 @@ class LoadTest(parameterized.TestCase):
   def test_a_missing_file_is_named(self):
     with self.assertRaisesRegex(ValueError, 'study.registration: /nowhere.json does not exist'):
       registration.load('/nowhere.json')
+
+
+def make_config():
+  """The tiny mazes with five seeds."""
+  config = maze.get_config('tiny')
+  config.study.update(seeds=tuple(range(5)),
+                      targets=tuple(f'maze-8-blocks:3-seed{seed}' for seed in range(5)))
+  return config
+
+
+def make_planned_content(**changes):
+  """A registration of `make_config`'s IDMs, before it is completed."""
+  where = {'part': 'labels', 'num_labels': 50}
+  grid = GRID | {'num_labels': [50], 'part': ['labels'],
+                 'target': list(make_config().study.targets)}
+  content = make_content(grids=[grid], hypotheses=[HYPOTHESIS | {'where': where}]) | changes
+  del content['run_settings']
+  return content
 
 
 class StartTest(absltest.TestCase):
@@ -122,10 +175,12 @@ class StartTest(absltest.TestCase):
     self.path.parent.mkdir(parents=True)
     (self.root / 'code.py').write_text('1')
     self.commit()
-    self.write(make_content())
-    self.config = maze.get_config('tiny')
+    self.config = make_config()
     self.config.workdir = str(self.root / 'work')
     self.config.study.update(registration=str(self.path), results_dir='results')
+    self.content = register.complete(
+        registration.Registration(self.path, '', make_planned_content()), self.config)
+    self.write(self.content)
 
   def git(self, *args):
     subprocess.run(['git', '-c', 'user.name=n', '-c', 'user.email=e', *args], cwd=self.root,
@@ -140,7 +195,8 @@ class StartTest(absltest.TestCase):
     self.path.write_text(json.dumps(content))
 
   def start(self):
-    return registration.start(self.config, reproduce.plan(self.config))
+    return registration.start(self.config, reproduce.plan(self.config),
+                              lambda run: reproduce.identity(self.config, run))
 
   def refused(self, message):
     with self.assertRaisesRegex(ValueError, message) as caught:
@@ -149,10 +205,10 @@ class StartTest(absltest.TestCase):
 
   def test_a_committed_registration_starts(self):
     self.commit()
-    self.assertEqual(self.start().content, make_content())
+    self.assertEqual(self.start().content, self.content)
     (self.root / 'code.py').write_text('2')
     self.commit()
-    self.assertEqual(self.start().content, make_content())
+    self.assertEqual(self.start().content, self.content)
 
   def test_a_study_without_registration_starts(self):
     self.config.study.registration = ''
@@ -163,7 +219,7 @@ class StartTest(absltest.TestCase):
 
   def test_a_change_is_refused_before_and_after_it_is_committed(self):
     self.commit()
-    self.write(make_content(about='Something that fits the results.'))
+    self.write(self.content | {'about': 'Something that fits the results.'})
     self.refused('tiny.json: has changed since it was committed')
     self.commit()
     self.refused('tiny.json: has changed in 1 commits since it was added')
@@ -209,6 +265,51 @@ class StartTest(absltest.TestCase):
     self.config.num_steps = 7
     self.refused(r'the config is not the registered one \(num_steps: 6 -> 7\)')
 
+  def test_settings_that_the_registration_does_not_list_are_pinned(self):
+    self.commit()
+    self.config.optimizer.idm_learning_rate = .5
+    self.refused(r'tiny.json: labels-grid-50-alpt_blocked-seed0 has other settings than registered '
+                 r'\(optimizer.idm_learning_rate: 0.002 -> 0.5\). Run it as registered')
+
+  def test_a_variant_that_has_changed_is_named(self):
+    self.commit()
+    self.config.study.labels.variants.alpt_blocked.sources = ('maze-8-tunnel-seed100',)
+    self.refused(r"labels-grid-50-alpt_blocked-seed0 has other settings than registered \(sources: "
+                 r"\['maze-8-blocks:3-seed100'\] -> \['maze-8-tunnel-seed100'\]\)")
+
+  def test_runs_outside_of_the_grids_may_have_any_settings(self):
+    self.commit()
+    self.config.study.variants.oracle.sources = ('maze-8-tunnel-seed100',)
+    self.start()
+
+  def test_a_run_in_the_grids_that_was_not_pinned_is_refused(self):
+    del self.content['run_settings']['variants']['dt1_idm']['runs'][
+        'labels-grid-50-dt1_idm-seed3']
+    self.write(self.content)
+    self.commit()
+    self.refused('labels-grid-50-dt1_idm-seed3 is in grids, and run_settings has no such run')
+
+  def test_other_recordings_are_refused(self):
+    self.commit()
+    self.config.collect.epsilon = .25
+    self.refused(r'data is not recorded as registered \(collect.epsilon: 0.5 -> 0.25\)')
+
+  def test_places_workers_and_devices_may_change(self):
+    self.commit()
+    self.config.data_dir, self.config.study.num_workers = 'elsewhere', 7
+    self.config.sharding.microbatch, self.config.sharding.num_devices = 3, 2
+    self.config.compilation_cache_dir = ''
+    self.start()
+
+  def test_a_new_key_at_its_default_changes_nothing(self):
+    self.commit()
+    with mock.patch.dict(run_config.NEW_KEYS, {'model.some_new_key': 7}):
+      self.config.model.unlock()
+      self.config.model.some_new_key = 7
+      self.start()
+      self.config.model.some_new_key = 8
+      self.refused(r'\(model.some_new_key: not there -> 8\)')
+
   def test_run_files_need_a_place(self):
     self.commit()
     self.config.study.results_dir = ''
@@ -216,7 +317,7 @@ class StartTest(absltest.TestCase):
 
   def test_outside_of_git_there_is_no_registration(self):
     directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    (directory / 'tiny.json').write_text(json.dumps(make_content()))
+    (directory / 'tiny.json').write_text(json.dumps(self.content))
     self.config.study.registration = str(directory / 'tiny.json')
     self.refused('is in no git repository')
 
@@ -266,8 +367,7 @@ class PrimariesTest(absltest.TestCase):
 
   def test_a_run_that_failed_is_in_and_named(self):
     registered = self.registered._replace(content=make_content(
-        seeds=list(range(6)), hypotheses=[HYPOTHESIS],
-        grid=make_content()['grid'] | {'target': [f'maze-{seed}' for seed in range(6)]}))
+        grids=[GRID_OF_SIX], hypotheses=[HYPOTHESIS]))
     files = self.files(6)
     files[-1] = self.make_file('dt1_idm', 5, status='failed')
     primary, = registration.primaries(registered, files)
@@ -275,11 +375,44 @@ class PrimariesTest(absltest.TestCase):
     self.assertEndsWith(registration.in_words(primary), '; grid-50-dt1_idm-seed5 failed; not '
                         'counted, as one arm is not whole: seeds 5')
 
+  def test_one_of_five_that_failed_leaves_no_verdict(self):
+    files = self.files(5)
+    files[-1] = self.make_file('dt1_idm', 4, status='failed')
+    better, _ = registration.primaries(self.registered, files)
+    self.assertEqual(registration.in_words(better), 'no verdict: 4 of 5 seeds; '
+                     'grid-50-dt1_idm-seed4 failed; not counted, as one arm is not whole: seeds 4')
+
+  def test_a_hypothesis_counts_the_seeds_that_both_arms_have(self):
+    further = GRID | {'num_labels': [50], 'target': ['maze-5'], 'seed': [5]}
+    for methods, n in ((METHODS, 6), (METHODS[:1], 5)):
+      registered = self.registered._replace(content=make_content(
+          grids=[GRID, further | {'method': methods}], hypotheses=[HYPOTHESIS]))
+      files = self.files(6)[:10 + len(methods)]
+      primary, = registration.primaries(registered, files)
+      self.assertEqual((primary.comparison.interval.n, primary.verdict.word), (n, 'as expected'))
+      self.assertEqual(primary.remarks, ())
+      if n == 6:
+        primary, = registration.primaries(registered, files[:11])
+        self.assertStartsWith(registration.in_words(primary),
+                              'no verdict: 11 of 12 registered runs are in')
+
+  def test_a_run_file_with_other_settings_is_refused(self):
+    registered = self.registered._replace(content=make_content(
+        run_settings=make_run_settings(num_steps=6)))
+    files = self.files(5)
+    for content in files:
+      content['settings'] = {'num_steps': 6}
+    registration.primaries(registered, files)
+    files[3]['settings'] = {'num_steps': 7}
+    with self.assertRaisesRegex(ValueError, 'tiny.json: the run file of grid-50-dt1_idm-seed1 has '
+                                            r'other settings than registered \(num_steps: 6 -> 7'):
+      registration.primaries(registered, files)
+
   def games(self, effect, values, seeds=range(5)):
     """Five seeds on two games; `values` are the method's and the baseline's: (seed, game)."""
     registered = self.registered._replace(content=make_content(
         experiment='atari', hypotheses=[HYPOTHESIS | {'effect': effect, 'smallest_effect': 1.1}],
-        grid=make_content()['grid'] | {'target': ['A', 'B']}))
+        grids=[GRID | {'target': ['A', 'B']}]))
     files = []
     for seed in seeds:
       for game in range(2):
@@ -367,6 +500,82 @@ class PrimariesTest(absltest.TestCase):
     with self.assertRaisesRegex(ValueError, "hypothesis 'better': more than one run of .* expected "
                                             'one'):
       registration.primaries(self.registered, self.files(5) * 2)
+
+
+class RegisterTest(absltest.TestCase):
+
+  def complete(self, config=None, **changes):
+    registered = registration.Registration(
+        pathlib.Path('tiny.json'), '', make_planned_content(**changes))
+    return register.complete(registered, config or make_config())
+
+  def test_settings_of_all_registered_runs_are_entered_and_those_of_no_other(self):
+    config, content = make_config(), self.complete()
+    found = registered_settings.unpack(content['run_settings'])
+    planned = {run.name: run for run in reproduce.plan(config)}
+    self.assertCountEqual(found, [f'labels-grid-50-{method}-seed{seed}'
+                                  for method in METHODS for seed in range(5)])
+    for name, settings in found.items():
+      self.assertEqual(settings, runs.settings(config, planned[name]))
+    packed = content['run_settings']
+    self.assertEqual(packed['common']['model.d_model'], 16)
+    self.assertEqual(packed['collect']['collect.horizon'], 100)
+    self.assertEqual(packed['variants']['dt1_idm']['common'],
+                     {'method': 'dt1_idm', 'sources': []})
+    self.assertEqual(packed['variants']['dt1_idm']['runs']['labels-grid-50-dt1_idm-seed3'],
+                     {'seed': 3, 'label_seed': 3, 'target': 'maze-8-blocks:3-seed3'})
+
+  def test_what_is_completed_can_be_loaded_and_completed_again(self):
+    path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'tiny.json')
+    path.write_text(register.as_text(self.complete()))
+    self.assertLess(max(map(len, path.read_text().splitlines())), 110)
+    registered = registration.load(path)
+    self.assertEqual(register.complete(registered, make_config()), registered.content)
+    config = make_config()
+    config.optimizer.weight_decay = .5
+    again = register.complete(registered, config)
+    self.assertEqual(again['run_settings']['common']['optimizer.weight_decay'], .5)
+
+  def test_pretrainings_are_entered_with_what_starts_from_them(self):
+    config = atari.get_config('tiny')
+    config.study.seeds = tuple(range(5))
+    content = self.complete(
+        config, experiment='atari', settings={'window': 5}, tuning={},
+        hypotheses=[HYPOTHESIS | {'method': 'idm_four', 'baseline': 'idm_target'}],
+        grids=[{'method': ['idm_four', 'idm_target'], 'phase': ['finetune'], 'part': ['labels'],
+                'target': ['Breakout'], 'seed': [0, 1, 2, 3, 4], 'num_labels': [50]}])
+    found = registered_settings.unpack(content['run_settings'])
+    self.assertLen(found, 15)
+    self.assertEqual(found['labels-Breakout-50-idm_four-seed2']['init_from'],
+                     runs.digest(found['labels-pretrain-Breakout-50-idm_four-seed2']))
+
+  def test_a_config_that_lacks_a_run_of_a_hypothesis_is_refused(self):
+    config = make_config()
+    del config.study.labels.variants.dt1_idm
+    with self.assertRaisesRegex(ValueError, "hypothesis 'better': the config has 0 runs of .*'dt1_"
+                                            "idm'} with target maze-8-blocks:3-seed0 and seed 0; "):
+      self.complete(config)
+
+  def test_two_runs_a_seed_are_refused(self):
+    grid = make_planned_content()['grids'][0]
+    del grid['part']  # Agents have IDMs, too.
+    with self.assertRaisesRegex(ValueError, "hypothesis 'better': the config has 2 runs of .*"):
+      self.complete(grids=[grid], hypotheses=[HYPOTHESIS])
+
+  def test_another_config_is_refused(self):
+    with self.assertRaisesRegex(ValueError, r'not the registered one \(window: 3 -> 5\)'):
+      self.complete(settings={'window': 3})
+
+  def test_the_command_writes_the_file(self):
+    path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'tiny.json')
+    path.write_text(json.dumps(make_planned_content()))
+    study = make_config().study
+    command = [sys.executable, '-m', 'experiments.register',
+               '--config=experiments/configs/maze.py:tiny', f'--registration={path}',
+               f'--config.study.seeds={study.seeds}', f'--config.study.targets={study.targets}']
+    done = subprocess.run(command, cwd=runs.ROOT, capture_output=True, text=True, check=True)
+    self.assertEqual(registration.load(path).content, self.complete())
+    self.assertIn('completed with the settings of 10 runs. Commit it by itself', done.stdout)
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ class DigestTest(absltest.TestCase):
   def test_places_and_workers_leave_digests_as_they_were(self):
     config, other = maze_data.config('somewhere'), maze_data.config('elsewhere')
     other.study.num_workers, other.study.results_dir = 7, 'results'
-    other.sharding.num_devices = 0
+    other.sharding.num_devices, other.sharding.microbatch = 0, 3
     first, second = reproduce.plan(config)[0], reproduce.plan(other)[0]
     self.assertEqual(runs.digest(runs.settings(config, first)),
                      runs.digest(runs.settings(other, second)))
