@@ -95,7 +95,7 @@ def read_data(config, phase):
   is_limited = methods.METHODS[config.method].is_action_limited
   data = Data({name: domain.read(config, name, with_idm_labels=with_idm_labels)
                for name in environments(config, phase)}, {})
-  domain.check_data(data.episodes)
+  domain.check_data(data.episodes, domains.targets(config))
   for name in domains.targets(config):
     if phase.unlabelled == methods.TRUE_ACTIONS:
       _check_all_known(config.method, name, data.episodes[name])
@@ -330,7 +330,7 @@ def _prepare(config, workdir):
     data = read_data(config, phase)
   streams = make_streams(config, phase, specs, data)
   digests = domains.digests(config, data.episodes)
-  pretraining.check_data(config, digests, data.choices)
+  pretraining.check_data(config, digests, data)
   content = check_config(config, workdir, digests)
   if not phase.q:
     config = _with_microbatch(config, specs[0], content)
