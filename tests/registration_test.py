@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -250,6 +251,15 @@ class StartTest(absltest.TestCase):
     self.config.study.results_dir = str(self.root / 'else')
     self.start()
 
+  def test_a_shallow_clone_does_not_say_when(self):
+    self.commit()
+    (self.root / 'code.py').write_text('2')
+    self.commit()
+    clone = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'clone')
+    self.git('clone', '--quiet', '--depth=1', f'file://{self.root}', str(clone))
+    self.config.study.registration = str(clone / self.path.relative_to(self.root))
+    self.refused('clone: is a shallow clone, which does not say when .*tiny.json was committed')
+
   def test_a_run_that_was_begun_before_is_refused(self):
     self.commit()
     first = reproduce.plan(self.config)[0]
@@ -303,12 +313,15 @@ class StartTest(absltest.TestCase):
 
   def test_a_new_key_at_its_default_changes_nothing(self):
     self.commit()
-    with mock.patch.dict(run_config.NEW_KEYS, {'model.some_new_key': 7}):
-      self.config.model.unlock()
-      self.config.model.some_new_key = 7
+    with mock.patch.dict(run_config.NEW_KEYS, dict.fromkeys(
+        ('model.some_new_key', 'collect.some_new_key'), 7)):
+      with self.config.unlocked():
+        self.config.model.some_new_key = self.config.collect.some_new_key = 7
       self.start()
       self.config.model.some_new_key = 8
       self.refused(r'\(model.some_new_key: not there -> 8\)')
+      self.config.collect.some_new_key = 8
+      self.refused(r'\(collect.some_new_key: not there -> 8\)')
 
   def test_run_files_need_a_place(self):
     self.commit()
@@ -340,10 +353,10 @@ class PrimariesTest(absltest.TestCase):
     better, faster = registration.primaries(self.registered, self.files(5))
     self.assertAlmostEqual(better.comparison.interval.value, .18)  # .8 - .62.
     self.assertEqual((better.verdict.word, faster.verdict.word), ('as expected',) * 2)
-    # .2 to .7 in 10 steps: .5 at 6. .3 at 10, .6 at 20: .5 at 16.67; later seeds are steeper.
-    self.assertAlmostEqual(
-        registration.measure(make_file(accuracy=(.2, .3, .6)), 'label_accuracy', .5), 50 / 3)
-    self.assertBetween(faster.comparison.interval.value, 6 / (50 / 3), 6 / 15)
+    # .2 to .7 in 10 steps: .5 at 6. .3 at 10, .6 + .01 s at 20: .5 at 10 + 2 / (.3 + .01 s).
+    ratios = [6 / (10 + 2 / (.3 + .01 * seed)) for seed in range(5)]
+    self.assertAlmostEqual(faster.comparison.interval.value,
+                           math.exp(sum(map(math.log, ratios)) / 5))
     p_values = sorted((better.comparison.p_value, faster.comparison.p_value))
     self.assertAlmostEqual(min(better.p_value, faster.p_value), 2 * p_values[0])
 
@@ -546,6 +559,8 @@ class RegisterTest(absltest.TestCase):
                 'target': ['Breakout'], 'seed': [0, 1, 2, 3, 4], 'num_labels': [50]}])
     found = registered_settings.unpack(content['run_settings'])
     self.assertLen(found, 15)
+    self.assertEqual(content['run_settings']['collect']['collect.origin'], 'play')
+    self.assertNotIn('collect.from_dir', content['run_settings']['collect'])  # A place.
     self.assertEqual(found['labels-Breakout-50-idm_four-seed2']['init_from'],
                      runs.digest(found['labels-pretrain-Breakout-50-idm_four-seed2']))
 
