@@ -12,7 +12,7 @@ import os
 import jax
 
 from alpt_jax import acting, alpt, evaluate
-from alpt_jax.data import environment_file, episode_files, labels, rlds, rlu_atari
+from alpt_jax.data import copies, environment_file, episode_files, labels, rlds, rlu_atari
 from alpt_jax.envs import action_sets, maze
 
 _NUM_PATHS = 6  # Maze episodes of the last evaluation whose paths are kept, for the report.
@@ -68,9 +68,11 @@ class Maze:
     return rlds.dataset_digest(directory)
 
   @staticmethod
-  def check_data(episodes):
-    """Refuses {environment: episodes} that do not go together: nothing to refuse."""
-    del episodes
+  def check_data(episodes, hidden):
+    """Refuses {environment: episodes} that hold those of `hidden`, names among them, twice."""
+    # Positions of the agent alone may be the same in another maze.
+    copies.check(episodes, hidden,
+                 by_episode=all(data.observations.ndim > 2 for data in episodes.values()))
 
   @staticmethod
   def choose_labels(config, data):
@@ -167,9 +169,10 @@ class Atari:
             actions, name, path, episode))
 
   @staticmethod
-  def check_data(episodes):
-    """Refuses {environment: episodes} in which an episode occurs twice."""
+  def check_data(episodes, hidden):
+    """Refuses {environment: episodes} with an episode twice, or as `copies` of `hidden` ones."""
     episode_files.check_no_duplicates(episodes)
+    copies.check(episodes, hidden)
 
   @staticmethod
   def choose_labels(config, data):
@@ -316,10 +319,11 @@ class Own:
     return rlds.dataset_digest(directory)
 
   @staticmethod
-  def check_data(episodes):
-    """Refuses {environment: episodes} in which an episode occurs twice."""
+  def check_data(episodes, hidden):
+    """As `Atari.check_data`."""
     if all(hasattr(data, 'episode_digests') for data in episodes.values()):
       episode_files.check_no_duplicates(episodes)
+    copies.check(episodes, hidden)
 
   @staticmethod
   def choose_labels(config, data):

@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-from alpt_jax import checkpoints, fields, methods, program, run_config
+from alpt_jax import checkpoints, domains, fields, methods, program, run_config
 from alpt_jax.data import labels
 
 _SEES_ALL = (methods.TRUE_ACTIONS, methods.KNOWN_ACTIONS)
@@ -55,13 +55,16 @@ def check(config, workdir):
                        'end first.')
 
 
-def check_data(config, digests, choices):
+def check_data(config, digests, data):
   """Refuses a pretraining on other data or with other labels of the target.
+
+  A source that shows the target's episodes with other actions was refused when the pretraining
+  began, unless that was done by earlier code; so sources are compared again if they are here.
 
   Args:
     config: the run's, that `check` has passed.
     digests: from `domains.digests`, of this run.
-    choices: {target: `labels.Choice`} of this run.
+    data: `train.Data` of this run.
 
   Raises:
     FileNotFoundError, ValueError: naming what differs.
@@ -79,17 +82,31 @@ def check_data(config, digests, choices):
     if before.get(f'data_digests.{name}') == digest:
       raise ValueError(f'{path}: data_digests.{name} is {digest}, that of the target {target}: the '
                        'source is a copy of it, with all its actions. Pretrain without it.')
+    _check_copy(config, path, before, name, data.episodes[target])
   file = 'labels.json' if before['target'] == target else f'labels-{target}.json'
   path = os.path.join(config.init_from, file)
   if not os.path.exists(path):
     raise FileNotFoundError(f'{path}: no such file, so nothing says which actions the pretraining '
                             'knew. Restore it from a copy of the run.')
-  known, choice = labels.read_choice(path), choices[target]
+  known, choice = labels.read_choice(path), data.choices[target]
   if not np.array_equal(known.windows, choice.windows):
     num_more = len({*map(tuple, known.windows.tolist())} - {*map(tuple, choice.windows.tolist())})
     raise ValueError(f'{path}: {len(known.windows)} labelled windows, {num_more} of which this run '
                      f'does not have; it has {len(choice.windows)}. The pretraining knew hidden '
                      'actions: pretrain again.')
+
+
+def _check_copy(config, path, before, source, episodes):
+  """Refuses a source of a pretraining that shows the target's episodes, if its data is here."""
+  domain = domains.of(config)
+  if not all(map(os.path.isdir, domain.directories(config, source))) or (
+      domain.digest(config, source) != before.get(f'data_digests.{source}')):
+    return
+  try:
+    domain.check_data({config.target: episodes, source: domain.read(config, source)},
+                      [config.target])
+  except ValueError as error:
+    raise ValueError(f'{path}: sources has {source}: {error} Pretrain again.') from error
 
 
 def initialise(directory, state):

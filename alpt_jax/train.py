@@ -21,6 +21,7 @@ import numpy as np
 from alpt_jax import (
     acting,
     checkpoints,
+    computation,
     distributed,
     domains,
     events,
@@ -49,8 +50,7 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
-# What decides which actions a run has seen: it may not change, as what starts from the run believes
-# its config.json and labels.json.
+# They decide which actions a run has seen, and never change: what starts from it believes them.
 _KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'num_labels', 'label_seed',
               'held_out', 'data_digests')
 # In eval/, with the scores; no metrics.
@@ -95,7 +95,7 @@ def read_data(config, phase):
   is_limited = methods.METHODS[config.method].is_action_limited
   data = Data({name: domain.read(config, name, with_idm_labels=with_idm_labels)
                for name in environments(config, phase)}, {})
-  domain.check_data(data.episodes)
+  domain.check_data(data.episodes, domains.targets(config))
   for name in domains.targets(config):
     if phase.unlabelled == methods.TRUE_ACTIONS:
       _check_all_known(config.method, name, data.episodes[name])
@@ -211,10 +211,10 @@ def check_config(config, workdir, digests, *, ignored=()):
     What config.json shall hold; `sharding.microbatch` is that of the file if the config has 0.
 
   Raises:
-    ValueError: if config.json is there and differs in a key that matters; names all such keys.
+    ValueError: naming all keys that matter in which config.json differs; or `computation.check`’s.
   """
   path = os.path.join(workdir, 'config.json')
-  content = json.loads(config.to_json()) | {'data_digests': digests}
+  content = json.loads(config.to_json()) | {'data_digests': digests} | computation.CURRENT
   if os.path.exists(path):
     try:
       with open(path) as f:
@@ -224,10 +224,10 @@ def check_config(config, workdir, digests, *, ignored=()):
     except (ValueError, AttributeError, TypeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Restore it from a '
                        'copy, or choose another --config.workdir.') from error
-    microbatch = config.sharding.microbatch or before['sharding.microbatch']
-    content['sharding']['microbatch'] = microbatch
+    content['sharding']['microbatch'] = config.sharding.microbatch or before['sharding.microbatch']
+    content |= {} if 'computation' in ignored else computation.check(before, config, workdir)
     now = fields.flatten(content)
-    free = {*_FREE_KEYS, *ignored}
+    free = {*_FREE_KEYS, *ignored, 'computation'}
     if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
       free.add('cql')
       if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
@@ -330,7 +330,7 @@ def _prepare(config, workdir):
     data = read_data(config, phase)
   streams = make_streams(config, phase, specs, data)
   digests = domains.digests(config, data.episodes)
-  pretraining.check_data(config, digests, data.choices)
+  pretraining.check_data(config, digests, data)
   content = check_config(config, workdir, digests)
   if not phase.q:
     config = _with_microbatch(config, specs[0], content)

@@ -60,6 +60,7 @@ def read_config(directory, *, data_dir=''):
     raise _damaged(path, error) from error
   try:
     digests = dict(content.pop('data_digests'))
+    content.pop('computation', None)  # No key of a config, and nothing to who only reads.
     renamed = run_config.upgrade(content)
     config = ml_collections.ConfigDict(_with_tuples(content))
     config.data_dir = data_dir or config.data_dir

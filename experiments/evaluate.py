@@ -49,10 +49,10 @@ def main(config):
   params = checkpoints.restore_params(directory, program.network_params(made.state), step=step)
   domain = domains.of(config)
   # After the parameters, whose shapes say more plainly what another config would have changed.
-  # Another protocol of evaluation is nothing to the run.
+  # Another protocol of evaluation is nothing to the run, nor is how another version would train it.
   train.check_config(
       config, config.workdir, domains.digests(config, train.environments(config, phase)),
-      ignored=('evaluation',))
+      ignored=('evaluation', 'computation'))
   result = {'step': step}
   if config.train_dt:
     play = domain.make_evaluation(config, made.networks)

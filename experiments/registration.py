@@ -1,13 +1,21 @@
-"""Registered studies: hypotheses, grid, seeds and settings, fixed in a file before the first run.
+"""Registered studies: hypotheses, grids, seeds and settings, fixed in a file before the first run.
 
 experiments/registrations/<study>.json is committed by itself; its digest names its content, however
-it is formatted, and every run file carries it. A study is started with
-`--config.study.registration=<file>`, and `reproduce` refuses if that file is not committed, has
-changed since, or disagrees with the config. Hypotheses are primary: one comparison each, judged
-together (`verdicts.judge_all`) once all their registered runs are in: who looks while runs come in,
-and may stop, finds too much. Seeds are what is counted: targets of a seed are averaged. Of mazes,
-target i goes with seed i; of games, every target with every seed. Runs outside of the grid or the
-seeds were added later; they are exploratory, shown with intervals and without a verdict. The file:
+it is formatted, and every run file carries it. `experiments.register` completes the file with the
+settings of all registered runs. A study is started with `--config.study.registration=<file>`, and
+`reproduce` refuses if that file is not committed, has changed since, or disagrees with the config.
+
+Hypotheses are primary: one comparison each, judged together (`verdicts.judge_all`) once all their
+registered runs are in: who looks while runs come in, and may stop, finds too much. Seeds are what
+is counted: targets of a seed are averaged. Of mazes, target i of a grid goes with its seed i; of
+games, every target with every seed. A hypothesis uses the targets and seeds that both its arms
+have. Runs outside of the grids were added later; they are exploratory, shown with intervals and
+without a verdict.
+
+A failed run leaves its seed without a pair, and a verdict needs five pairs: with exactly five seeds
+there is none until the run is repeated and succeeds, as `reproduce` tries when it is called again.
+A failure that comes back, e.g. a loss that is not finite, is a result, and no other seed replaces
+it. Where that is to be expected, register more seeds. The file:
 
   {"study": "maze_change",                    # The file's name.
    "experiment": "maze",                      # Or "atari".
@@ -19,31 +27,26 @@ seeds were added later; they are exploratory, shown with intervals and without a
      "metric": "label_accuracy", "threshold": 0.95,    # Steps to it; without: the last value.
      "effect": "ratio",                       # Or "difference".
      "sign": "lower", "smallest_effect": 1.25}],
-   "grid": {"method": ["alpt_blocked", "dt1_idm"], "observation": ["xy"], "num_labels": [250],
-            "target": ["maze-20-blocks:10-seed10", "..."]},
-   "seeds": [10, 11, 12, 13, 14],             # At least five: fewer give no verdict.
-   "settings": {"num_steps": 1000},           # Of the experiment's config, flat.
-   "tuning": {"targets": ["maze-20-blocks:10-seed0"], "seeds": [0, 1, 2]}}
+   "grids": [{                                # Registered is what is in any; fields of identities.
+     "method": ["alpt_blocked", "dt1_idm"], "observation": ["xy"], "num_labels": [250],
+     "target": ["maze-20-blocks:10-seed10", "..."],
+     "seed": [10, 11, 12, 13, 14]}],          # At least five a hypothesis: fewer give no verdict.
+   "settings": {"num_steps": 1000},           # Of the experiment's config, flat: what matters most.
+   "tuning": {"targets": ["maze-20-blocks:10-seed0"], "seeds": [0, 1, 2]},
+   "run_settings": {...}}                     # See experiments/registered_settings.py.
 """
 
 import collections
-import itertools
 import json
 import math
-import numbers
 import pathlib
 from typing import NamedTuple
 
 from alpt_jax import fields, statistics, versions
 from alpt_jax.measures import intervals, verdicts
-from experiments import committed, runs
+from experiments import committed, registered_settings, registration_schema, runs
 
 DIRECTORY = runs.ROOT / 'experiments' / 'registrations'
-_FIELDS = {'study': str, 'experiment': str, 'about': str, 'hypotheses': list, 'grid': dict,
-           'seeds': list, 'settings': dict, 'tuning': dict}
-_HYPOTHESIS = {'name': str, 'claim': str, 'method': str, 'baseline': str, 'where': dict,
-               'metric': str, 'effect': str, 'sign': str, 'smallest_effect': numbers.Real}
-_EFFECTS = ('difference', 'ratio')
 
 
 class Registration(NamedTuple):
@@ -76,11 +79,12 @@ class Primary(NamedTuple):
   remarks: tuple = ()
 
 
-def load(path):
+def load(path, *, is_complete=True):
   """Reads and checks a registration.
 
   Args:
     path: of the file; a relative one begins at the root of the code.
+    is_complete: False for one that `experiments.register` has yet to complete.
 
   Returns:
     A `Registration`.
@@ -97,108 +101,14 @@ def load(path):
   except ValueError as error:
     raise ValueError(f'{path}: not JSON ({error}).') from error
   try:
-    _check(content, path)
+    registration_schema.check(content, path, is_complete=is_complete)
   except ValueError as error:
     raise ValueError(f'{path}: {str(error).removesuffix(fields.REMEDY).strip()}') from error
   return Registration(path, runs.digest(content), content)
 
 
-def _check(content, path):
-  fields.check(content, _FIELDS, 'registration')
-  unknown = sorted(content.keys() - _FIELDS.keys())
-  if unknown:
-    raise ValueError(f'it has the fields {unknown}; expected {sorted(_FIELDS)} only.')
-  if content['study'] != path.stem:
-    raise ValueError(f'study is {content["study"]!r}; expected {path.stem!r}, as its file.')
-  _check_grid(content)
-  if not content['settings']:
-    raise ValueError('settings is empty; expected the config values that matter.')
-  names = [h.get('name') for h in content['hypotheses'] if isinstance(h, dict)]
-  if not names or len(set(names)) < len(names):
-    raise ValueError(f'hypotheses have the names {names}; expected at least one, each its own.')
-  for i, hypothesis in enumerate(content['hypotheses']):
-    _check_hypothesis(hypothesis, content, f'hypotheses[{i}]')
-
-
-def _check_grid(content):
-  for name, values in [*content['grid'].items(), ('seeds', content['seeds'])]:
-    if not isinstance(values, list) or not values or len({*map(str, values)}) < len(values):
-      raise ValueError(f'{name} is {values}; expected a list of different values.')
-  for name, what in (('method', 'variants'), ('target', 'targets')):
-    if name not in content['grid']:
-      raise ValueError(f'grid.{name} is missing; expected the {what} of the study.')
-  fewest = verdicts.FEWEST_SEEDS
-  if len(content['seeds']) < fewest:
-    raise ValueError(f'seeds has {len(content["seeds"])} entries; expected at least {fewest}, as '
-                     'fewer give no verdict.')
-  targets = content['grid']['target']
-  _check_not_tuned('grid.target', targets, content['tuning'].get('targets', []))
-  if _is_tied(content):  # A seed stands for its maze.
-    _check_not_tuned('seeds', content['seeds'], content['tuning'].get('seeds', []))
-  if _is_tied(content) and len(targets) != len(content['seeds']):
-    raise ValueError(f'grid.target has {len(targets)} entries; expected one for each of the '
-                     f'{len(content["seeds"])} seeds, as target i goes with seed i in mazes.')
-
-
-def _check_not_tuned(name, values, tuned):
-  """Refuses data that somebody has looked at."""
-  both = [value for value in values if value in tuned]
-  if both:
-    raise ValueError(f'{name} has {", ".join(map(repr, both))}, which tuning.'
-                     f'{name.rpartition(".")[2].removesuffix("s")}s has, too; expected data that '
-                     'nobody has tuned on.')
-
-
-def _is_tied(content):
-  """Whether every seed has a target of its own."""
-  return content['experiment'] == 'maze'
-
-
-def _pairs(content, where=()):
-  """The registered (target, seed), of the target in `where` if there is one."""
-  targets, seeds = content['grid']['target'], content['seeds']
-  pairs = (zip(targets, seeds, strict=True) if _is_tied(content)
-           else itertools.product(targets, seeds))
-  return [pair for pair in pairs if 'target' not in where or pair[0] == where['target']]
-
-
-def _check_hypothesis(hypothesis, content, where):
-  fields.check(hypothesis, _HYPOTHESIS, where)
-  unknown = sorted(hypothesis.keys() - _HYPOTHESIS.keys() - {'threshold'})
-  if unknown:
-    raise ValueError(f'{where} has the fields {unknown}; expected {sorted(_HYPOTHESIS)} and '
-                     'threshold.')
-  grid = content['grid']
-  for name in ('method', 'baseline'):
-    if hypothesis[name] not in grid['method']:
-      raise ValueError(f'{where}.{name} is {hypothesis[name]!r}; expected one of {grid["method"]}.')
-  for name, value in hypothesis['where'].items():
-    if value not in grid.get(name, []):
-      raise ValueError(f'{where}.where.{name} is {value!r}; expected one of grid.{name}, '
-                       f'{grid.get(name, [])}.')
-  if hypothesis['effect'] not in _EFFECTS:
-    raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected one of {_EFFECTS}.')
-  if 'target' in hypothesis['where'] and _is_tied(content):
-    raise ValueError(f'{where}.where.target is {hypothesis["where"]["target"]!r}; expected none, '
-                     'as a maze goes with one seed.')
-  is_ratio = hypothesis['effect'] == 'ratio'
-  if 'threshold' in hypothesis and not is_ratio:
-    raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected ratio, as steps to a '
-                     'threshold are compared.')
-  if 'threshold' in hypothesis and not _is_tied(content) and (
-      len({target for target, _ in _pairs(content, hypothesis['where'])}) > 1):
-    raise ValueError(f'{where}.where.target is missing; expected one of {grid["target"]}, as steps '
-                     'to a threshold may be censored, and have no average over targets then.')
-  if hypothesis['sign'] not in verdicts.SIGNS:
-    raise ValueError(f'{where}.sign is {hypothesis["sign"]!r}; expected one of '
-                     f'{sorted(verdicts.SIGNS)}.')
-  if not is_ratio < hypothesis['smallest_effect'] < math.inf:
-    raise ValueError(f'{where}.smallest_effect is {hypothesis["smallest_effect"]}; expected a '
-                     f'number above {int(is_ratio)}.')
-
-
-def check_config(registration, config):
-  """Refuses a config that is not the registered one.
+def check_settings(registration, config):
+  """Refuses a config that is not the registered one, by the registration's `settings`.
 
   Args:
     registration: a `Registration`.
@@ -211,9 +121,6 @@ def check_config(registration, config):
   if content['experiment'] != config.experiment:
     raise ValueError(f'{registration.path}: experiment is {content["experiment"]!r}, the config’s '
                      f'{config.experiment!r}.')
-  if not config.study.get('results_dir'):
-    raise ValueError('study.results_dir is empty; a registered study needs it, e.g. '
-                     f'experiments/results/{content["study"]}, where its run files are committed.')
   now = fields.flatten(json.loads(config.to_json()))
   changes = [f'{key}: {value} -> {now.get(key)}'
              for key, value in sorted(fields.flatten(content['settings']).items())
@@ -223,12 +130,13 @@ def check_config(registration, config):
                      f'({", ".join(changes)}). Run it as registered, or register another study.')
 
 
-def start(config, planned):
+def start(config, planned, identity_of):
   """Checks all that must hold before a study may start, or go on.
 
   Args:
     config: of the experiment.
     planned: list of `runs.Run`.
+    identity_of: function of a run; what its run file will have as `identity`.
 
   Returns:
     Its `Registration`; None if `study.registration` is empty.
@@ -240,7 +148,14 @@ def start(config, planned):
   if not path:
     return None
   registration = load(path)
-  check_config(registration, config)
+  if not config.study.get('results_dir'):
+    raise ValueError('study.results_dir is empty; a registered study needs it, e.g. '
+                     f'experiments/results/{registration.content["study"]}, where its run files '
+                     'are committed.')
+  check_settings(registration, config)
+  registered_settings.check(
+      registration, config, planned,
+      lambda run: registration_schema.is_in_grids(registration.content, identity_of(run)))
   committed_at = committed.check(registration, config.study.results_dir)
   for run in planned:
     started = versions.started(pathlib.Path(config.workdir, run.name))
@@ -251,11 +166,9 @@ def start(config, planned):
 
 
 def is_registered(registration, run_file):
-  """Whether a run file carries this registration, and is in its grid and of one of its seeds."""
-  content, identity = registration.content, run_file['identity']
+  """Whether a run file carries this registration, and is of a run in one of its grids."""
   return (run_file.get('registration') == registration.digest
-          and (identity['target'], identity['seed']) in _pairs(content)
-          and all(identity.get(name) in values for name, values in content['grid'].items()))
+          and registration_schema.is_in_grids(registration.content, run_file['identity']))
 
 
 def primaries(registration, files):
@@ -267,10 +180,14 @@ def primaries(registration, files):
 
   Returns:
     A list of `Primary`, one for each hypothesis, also of those without a run.
+
+  Raises:
+    ValueError: if a registered run has other settings than the registered ones.
   """
   hypotheses = registration.content['hypotheses']
   files = [content for content in files if content['identity'].get('phase') != 'pretrain'
            and is_registered(registration, content)]
+  registered_settings.check_files(registration, files)
   measured = [_measured(hypothesis, registration.content, files) for hypothesis in hypotheses]
   judged = verdicts.judge_all(
       [(found.comparison, h['sign'], h['smallest_effect'])
@@ -295,11 +212,12 @@ class _Measured(NamedTuple):
 
 def _measured(hypothesis, content, files):
   """Compares the arms of a hypothesis by the seeds of which all registered runs have a number."""
-  pairs = _pairs(content, hypothesis['where'])
+  pairs = registration_schema.pairs_of(hypothesis, content)
   threshold = hypothesis.get('threshold')
   values, remarks, num_in = {}, [], 0
-  for arm in ('method', 'baseline'):
-    found = _runs_of(hypothesis, hypothesis[arm], files)
+  for arm in registration_schema.ARMS:
+    found = {pair: run for pair, run in _runs_of(hypothesis, hypothesis[arm], files).items()
+             if pair in pairs}
     numbers_, num_in = {}, num_in + len(found)
     for pair, run in found.items():
       if run['status'] == 'failed':

@@ -72,6 +72,11 @@ def plan(config):
   return planned
 
 
+def identity(config, run):
+  """Returns what tells a run of an experiment from others, as in its run file."""
+  return _study(config).identity(run, runs.run_config(config, run))
+
+
 class _Workers:
   """Trains runs side by side, each on cores of its own, and shows how far they are."""
 
@@ -324,7 +329,7 @@ def main(config):
     run_config.check_run(runs.run_config(config, run))
     runs.seconds(config, run)  # A damaged file, not after hours.
   submission.check(config, is_dry_run=_DRY_RUN.value)
-  registered = registration.start(config, planned)
+  registered = registration.start(config, planned, lambda run: identity(config, run))
   digest = registered and registered.digest
   writer = run_files.Writer(config, _study(config), digest)
   missing = estimates.missing_data(config, runs.environments(planned))

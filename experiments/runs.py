@@ -24,7 +24,8 @@ _PLACES_OF_STUDY = ('num_workers', 'rates', 'results_dir', 'registration')
 # Of a run's config, what does not decide its numbers: `data_digests` says what data it read.
 _FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distributed', 'init_from',
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps',
-              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer')
+              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
+              'sharding.microbatch')
 _SCORES_FORMAT = 3  # Of label_scores.json.
 
 
@@ -222,8 +223,7 @@ def digest(content):
 def config_digest(config):
   """Names the content of an experiment's config, without places: 12 hex digits.
 
-  Keys of `run_config.NEW_KEYS` at their defaults do not count: a key that comes later, and that no
-  one has set, leaves the digest as it was.
+  Keys of `run_config.NEW_KEYS` at their defaults do not count, so that a new key changes nothing.
   """
   return digest(_without_defaults(fields.flatten(_without_places(json.loads(config.to_json())))))
 

@@ -5,6 +5,7 @@ Two parts. 'labels' trains IDMs alone and asks how well they label the target's 
 """
 
 import dataclasses
+import itertools
 import os
 
 from alpt_jax import domains, label_quality, methods, versions
@@ -16,7 +17,12 @@ from experiments import collect_atari, run_files, runs, study_floors
 def plan(config):
   """Returns the `runs.Run`s of the experiment; a pretraining comes before what starts from it.
 
-  Agents are trained with the config's number of labels, or with those of `study.score.budgets`.
+  Agents are trained with the config's number of labels, or with those of `study.score.budgets`. A
+  variant may have `budgets` of its own, and `more` runs beside those of the study, e.g.
+  more=dict(seeds=(5, 6, 7, 8, 9), budgets=(300,)).
+
+  Raises:
+    ValueError: naming the field that is empty, repeats an entry, or is not as above.
   """
   planned = []
   for name in ('seeds', 'score_seeds'):
@@ -25,22 +31,45 @@ def plan(config):
   runs.check_distinct(config.study, 'seeds', 'score_seeds', 'score.targets', 'labels.targets',
                       'labels.budgets')
   study_floors.check(config)
-  for seed in config.study.score_seeds:
-    for target in config.study.score.targets:
-      for budget in config.study.score.get('budgets', (config.num_labels,)):
-        planned += _part(config, 'score', target, seed, num_labels=budget)
-  for seed in config.study.seeds:
-    for target in config.study.labels.targets:
-      for budget in config.study.labels.budgets:
-        planned += _part(config, 'labels', target, seed, num_labels=budget, train_dt=False)
+  budgets = config.study.score.get('budgets', (config.num_labels,))
+  planned += _part(config, 'score', config.study.score_seeds, budgets)
+  planned += _part(config, 'labels', config.study.seeds, config.study.labels.budgets,
+                   train_dt=False)
   # The longest chains first: nobody waits for them in the end.
   return sorted(_once(planned), key=lambda run: run.part == 'labels')
 
 
-def _part(config, part, target, seed, **changes):
-  """The runs of all variants of one part of the study."""
+def _part(config, part, seeds, budgets, **changes):
+  """The runs of one part of the study."""
   study, planned = config.study[part], []
-  for name, variant in study.variants.items():
+  cells = {name: _cells(variant, seeds, budgets, f'study.{part}.variants.{name}')
+           for name, variant in study.variants.items()}
+  asked = sorted(set().union(*cells.values()))  # Those that only a variant has come last.
+  seeds = dict.fromkeys([*seeds, *(seed for seed, _ in asked)])
+  budgets = dict.fromkeys([*budgets, *(budget for _, budget in asked)])
+  for seed, target, budget in itertools.product(seeds, study.targets, budgets):
+    names = [name for name in cells if (seed, budget) in cells[name]]
+    planned += _runs(config, part, target, seed, names, num_labels=budget, **changes)
+  return planned
+
+
+def _cells(variant, seeds, budgets, where):
+  """The (seed, number of labels) of a variant's runs."""
+  cells = set(itertools.product(seeds, variant.get('budgets') or budgets))
+  more = variant.get('more')
+  if more:
+    if set(more) != {'seeds', 'budgets'} or not more.seeds or not more.budgets:
+      raise ValueError(f'{where}.more is {more.to_dict()}; expected seeds and budgets, e.g. '
+                       'dict(seeds=(5, 6), budgets=(300,)).')
+    cells |= set(itertools.product(more.seeds, more.budgets))
+  return cells
+
+
+def _runs(config, part, target, seed, names, **changes):
+  """The runs of some variants of one part of the study."""
+  study, planned = config.study[part], []
+  for name in names:
+    variant = study.variants[name]
     phase = variant.get('phase', 'finetune')
     is_pretrained = phase == 'finetune' and methods.METHODS[variant.method].pretrain is not None
     common = changes | dict(

@@ -24,6 +24,11 @@ def plan(config):
   if study.get('labels') and study.get('budgets') is not None:
     raise ValueError(f'study.budgets is {tuple(study.budgets)}, and study.labels is there, too; '
                      'expected one of the two. Use --config.study.labels.budgets for IDMs alone.')
+  for name, variant in [x for part in (study, study.get('labels')) if part
+                        for x in part.variants.items()]:
+    if variant.get('more'):  # As games have them.
+      raise ValueError(f'more of variant {name!r} is {variant.more.to_dict()}; expected none in '
+                       'mazes, where every seed has its target.')
   common = [dict(observation=observation, target=target, seed=seed, label_seed=seed)
             for observation in study.observations
             for seed, target in zip(study.seeds, study.targets, strict=True)]

@@ -76,6 +76,21 @@ class OwnDataTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'held_out is 0.2, and 1 episode has labels'):
       self.choose()
 
+  def test_refuses_a_source_that_shows_the_target_with_other_labels(self):
+    self.write()
+    self.write('Copy', known=(.9, 1., 1., 1., 1., 1.))
+    config = self.config(sources=('Copy',), method='alpt')
+    with self.assertRaisesRegex(ValueError, 'Copy holds 6 of the 6 episodes of the target Play'):
+      train.train(config, config.workdir)
+    self.assertFalse((self.root / 'run').exists())
+
+  def test_refuses_a_source_that_shows_one_episode_of_the_target(self):
+    self.write()
+    self.write('Copy', lengths=(LENGTHS[0], 25), known=(.9, 1.))
+    config = self.config(sources=('Copy',), method='alpt')
+    with self.assertRaisesRegex(ValueError, 'Copy holds 1 of the 6 episodes of the target Play'):
+      train.train(config, config.workdir)
+
   def test_trains_on_target_and_cousin_that_know_different_actions(self):
     self.write()
     self.write('Cousin', lengths=(20, 30), known=1., seed=1, described=own_runs.environment(

@@ -1,9 +1,11 @@
 """No finetuning starts from a run that knew hidden actions of its target."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
 import tempfile
+from unittest import mock
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import (
     checkpoints,
+    domains,
     methods,
     pretraining,
     program,
@@ -99,6 +102,25 @@ class PretrainingTest(parameterized.TestCase):
     self.assert_refused(
         f'data_digests.{SOURCE} is {digest}, that of the target',
         self.copy(data_digests={TARGET: digest, SOURCE: digest}))
+
+  def test_a_source_that_shows_the_target_with_other_actions(self):
+    read = domains.Maze.read
+
+    def read_copy(config, name, **settings):
+      data = read(config, TARGET if name == SOURCE else name, **settings)
+      return dataclasses.replace(data, actions=3 - data.actions) if name == SOURCE else data
+
+    message = (f'config.json: sources has {SOURCE}: {SOURCE} holds 40 of the 40 episodes of the '
+               f'target {TARGET}, .* Pretrain again.$')
+    with mock.patch.object(domains.Maze, 'read', read_copy):
+      self.assert_refused(message, self.copy())
+      with self.assertRaisesRegex(ValueError, f'^{SOURCE} holds 40 of the 40 episodes'):
+        train.train(self.good, str(self.root / 'another'))
+      # A source that has changed since, or is not here, says nothing of the pretraining.
+      digests = json.loads((self.copy() / 'config.json').read_text())['data_digests']
+      config = self.finetuning(self.copy(data_digests=digests | {SOURCE: 'ab'}))
+      config.workdir = str(self.root / 'source has changed')
+      self.assertEqual(train.train(config, config.workdir), train.DONE)
 
   def test_other_labels_of_the_same_number_and_seed(self):
     directory = self.copy()

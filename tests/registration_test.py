@@ -2,17 +2,14 @@
 
 import copy
 import json
-import os
+import math
 import pathlib
-import subprocess
 import tempfile
-import time
 
 from absl.testing import absltest, parameterized
 
 from alpt_jax.measures import intervals
-from experiments import registration, reproduce
-from experiments.configs import maze
+from experiments import registration
 
 HYPOTHESIS = {
     'name': 'better', 'claim': 'A source makes labels better.', 'method': 'alpt_blocked',
@@ -20,17 +17,28 @@ HYPOTHESIS = {
     'effect': 'difference', 'sign': 'higher', 'smallest_effect': .02}
 FASTER = HYPOTHESIS | {'name': 'faster', 'threshold': .5, 'effect': 'ratio', 'sign': 'lower',
                        'smallest_effect': 1.25}
+METHODS = ['alpt_blocked', 'dt1_idm']
+GRID = {'method': METHODS, 'num_labels': [50, 100], 'target': [f'maze-{seed}' for seed in range(5)],
+        'seed': [0, 1, 2, 3, 4]}
+GRID_OF_SIX = GRID | {'target': [f'maze-{seed}' for seed in range(6)], 'seed': list(range(6))}
+
+
+def make_run_settings(**settings):
+  """What `experiments.register` adds, for run files of `make_file` with these settings."""
+  return {'collect': {'collect.seed': 0}, 'common': settings, 'variants': {
+      method: {'common': {}, 'runs': {f'grid-{n}-{method}-seed{seed}': {}
+                                      for n in (50, 100) for seed in range(6)}}
+      for method in METHODS}}
 
 
 def make_content(**changes):
   """A registration of the tiny mazes, as its file holds it."""
   return copy.deepcopy({
       'study': 'tiny', 'experiment': 'maze', 'about': 'Do sources help?',
-      'hypotheses': [HYPOTHESIS, FASTER],
-      'grid': {'method': ['alpt_blocked', 'dt1_idm'], 'num_labels': [50, 100],
-               'target': [f'maze-{seed}' for seed in range(5)]},
-      'seeds': [0, 1, 2, 3, 4], 'settings': {'num_steps': 6, 'model.d_model': 16},
-      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [9]}} | changes)
+      'hypotheses': [HYPOTHESIS, FASTER], 'grids': [GRID],
+      'settings': {'num_steps': 6, 'model.d_model': 16},
+      'tuning': {'targets': ['maze-8-blocks:3-seed9'], 'seeds': [9]},
+      'run_settings': make_run_settings()} | changes)
 
 
 def make_file(method='alpt_blocked', seed=0, accuracy=(.2, .4, .8), *, num_labels=50,
@@ -66,25 +74,35 @@ class LoadTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ({'study': 'other'}, "study is 'other'; expected 'tiny', as its file"),
-      ({'seeds': [0, 1, 2]}, 'seeds has 3 entries; expected at least 5'),
-      ({'seeds': [0, 0, 1, 2, 3, 4]}, 'seeds is .* different values'),
+      ({'grids': []}, 'grids is empty; expected at least one'),
+      ({'grids': [GRID | {'target': GRID['target'][:3], 'seed': [0, 1, 2]}]},
+       r'hypotheses\[0\]: alpt_blocked and dt1_idm have the seeds \[0, 1, 2\] in common; expected '
+       'at least 5'),
+      ({'grids': [GRID | {'seed': [0, 0, 1, 2, 3, 4]}]}, r'grids\[0\].seed is .* different values'),
       ({'hypotheses': []}, 'expected at least one, each its own'),
       ({'hypotheses': [HYPOTHESIS] * 2}, r"names \['better', 'better'\]"),
       ({'settings': {}}, 'settings is empty'),
-      ({'grid': {'num_labels': [50]}}, 'grid.method is missing'),
-      ({'grid': {'method': ['alpt_blocked', 'dt1_idm']}}, 'grid.target is missing'),
-      ({'seeds': [0, 1, 2, 3, 4, 5]}, 'grid.target has 5 entries; expected one for each of the 6'),
+      *(({'grids': [GRID, {k: v for k, v in GRID.items() if k != name}]},
+         rf'grids\[1\].{name} is missing') for name in ('method', 'target', 'seed')),
+      ({'grids': [GRID | {'seed': [0, 1, 2, 3, 4, 5]}]},
+       r'grids\[0\].target has 5 entries; expected one for each of the 6'),
+      ({'hypotheses': [HYPOTHESIS | {'where': {}}]},
+       r"hypotheses\[0\].where.num_labels is missing; expected one of \['100', '50'\]"),
+      ({'run_settings': {'common': {}}}, 'run_settings.collect is missing; expected an object'),
+      ({'run_settings': make_run_settings() | {'variants': {'dt1_idm': {'common': {}, 'runs': {
+          'a': 1}}}}}, "run_settings.variants.dt1_idm.runs.a is '1'; expected an object"),
       ({'hypotheses': [HYPOTHESIS | {'where': {'target': 'maze-1'}}]},
        r'hypotheses\[0\].where.target is .maze-1.; expected none, as a maze goes with one seed'),
       ({'experiment': 'atari', 'hypotheses': [FASTER]},
        r'hypotheses\[0\].where.target is missing; expected one of .*maze-0'),
       ({'more': 1}, r"the fields \['more'\]"),
       ({'tuning': {'targets': ['maze-2', 'maze-4']}},
-       "grid.target has 'maze-2', 'maze-4', which tuning.targets has, too; expected data that nob"),
-      ({'tuning': {'seeds': [1, 7]}}, 'seeds has 1, which tuning.seeds has, too'),
+       r"grids\[0\].target has 'maze-2', 'maze-4', which tuning.targets has, too; expected data"),
+      ({'tuning': {'seeds': [1, 7]}}, r'grids\[0\].seed has 1, which tuning.seeds has, too'),
       *(({'hypotheses': [HYPOTHESIS | change]}, rf'hypotheses\[0\].{message}') for change, message
         in (({'method': 'dt1'}, "method is 'dt1'; expected one of"),
-            ({'where': {'num_labels': 7}}, 'where.num_labels is 7; expected one of grid'),
+            ({'where': {'num_labels': 7}},
+             r'where.num_labels is 7; expected one of \[50, 100\], as in grids'),
             ({'sign': 'up'}, "sign is 'up'"), ({'effect': 'odds'}, "effect is 'odds'"),
             ({'threshold': .5}, "effect is 'difference'; expected ratio"),
             ({'smallest_effect': 0}, 'smallest_effect is 0; expected a number above 0'),
@@ -101,6 +119,15 @@ class LoadTest(parameterized.TestCase):
                                    tuning={'targets': ['Pong'], 'seeds': [0]}))
     self.assertEqual(registration.load(path).content['tuning']['seeds'], [0])
 
+  def test_without_the_settings_of_its_runs_it_is_not_complete(self):
+    content = make_content()
+    del content['run_settings']
+    path = self.write(content)
+    self.assertEqual(registration.load(path, is_complete=False).content, content)
+    with self.assertRaisesRegex(ValueError, f'^{path}: run_settings is missing; .* python -m '
+                                            f'experiments.register --registration={path} '):
+      registration.load(path)
+
   @parameterized.parameters('{', '[]', '{"study": 1}')
   def test_damage_is_one_line(self, text):
     path = self.write(text)
@@ -110,115 +137,6 @@ class LoadTest(parameterized.TestCase):
   def test_a_missing_file_is_named(self):
     with self.assertRaisesRegex(ValueError, 'study.registration: /nowhere.json does not exist'):
       registration.load('/nowhere.json')
-
-
-class StartTest(absltest.TestCase):
-
-  def setUp(self):
-    super().setUp()
-    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
-    self.git('init', '--quiet')
-    self.path = self.root / 'experiments' / 'registrations' / 'tiny.json'
-    self.path.parent.mkdir(parents=True)
-    (self.root / 'code.py').write_text('1')
-    self.commit()
-    self.write(make_content())
-    self.config = maze.get_config('tiny')
-    self.config.workdir = str(self.root / 'work')
-    self.config.study.update(registration=str(self.path), results_dir='results')
-
-  def git(self, *args):
-    subprocess.run(['git', '-c', 'user.name=n', '-c', 'user.email=e', *args], cwd=self.root,
-                   check=True, capture_output=True,
-                   env=os.environ | {'GIT_CONFIG_GLOBAL': '/dev/null'})
-
-  def commit(self):
-    self.git('add', '-A')
-    self.git('commit', '--quiet', '-m', 'm')
-
-  def write(self, content):
-    self.path.write_text(json.dumps(content))
-
-  def start(self):
-    return registration.start(self.config, reproduce.plan(self.config))
-
-  def refused(self, message):
-    with self.assertRaisesRegex(ValueError, message) as caught:
-      self.start()
-    self.assertLen(str(caught.exception).splitlines(), 1)
-
-  def test_a_committed_registration_starts(self):
-    self.commit()
-    self.assertEqual(self.start().content, make_content())
-    (self.root / 'code.py').write_text('2')
-    self.commit()
-    self.assertEqual(self.start().content, make_content())
-
-  def test_a_study_without_registration_starts(self):
-    self.config.study.registration = ''
-    self.assertIsNone(self.start())
-
-  def test_what_is_not_committed_is_refused(self):
-    self.refused('tiny.json: is not committed. Commit it by itself before the first run')
-
-  def test_a_change_is_refused_before_and_after_it_is_committed(self):
-    self.commit()
-    self.write(make_content(about='Something that fits the results.'))
-    self.refused('tiny.json: has changed since it was committed')
-    self.commit()
-    self.refused('tiny.json: has changed in 1 commits since it was added')
-
-  def test_a_registration_with_anything_else_is_refused(self):
-    (self.root / 'code.py').write_text('2')
-    self.commit()
-    self.refused('was committed together with code.py; expected by itself')
-
-  def test_a_registration_after_its_runs_is_refused(self):
-    results = self.root / 'experiments' / 'results' / 'tiny' / 'runs' / 'a.json'
-    results.parent.mkdir(parents=True)
-    results.write_text('{}')
-    self.git('add', str(results))
-    self.git('commit', '--quiet', '-m', 'm')
-    self.commit()
-    self.refused('was committed after runs of the study, e.g. .*runs/a.json')
-
-  def test_runs_where_the_config_puts_them_are_found(self):
-    self.config.study.results_dir = str(self.root / 'elsewhere')
-    earlier = self.root / 'elsewhere' / 'runs' / 'a.json'
-    earlier.parent.mkdir(parents=True)
-    earlier.write_text('{}')
-    self.git('add', str(earlier))
-    self.git('commit', '--quiet', '-m', 'm')
-    self.commit()
-    self.refused('was committed after runs of the study, e.g. elsewhere/runs/a.json')
-    self.config.study.results_dir = str(self.root / 'else')
-    self.start()
-
-  def test_a_run_that_was_begun_before_is_refused(self):
-    self.commit()
-    first = reproduce.plan(self.config)[0]
-    sessions = self.root / 'work' / first.name / 'sessions.jsonl'
-    sessions.parent.mkdir(parents=True)
-    sessions.write_text(json.dumps({'time': time.time() + 60, 'step': 0, 'versions': {}}) + '\n')
-    self.start()
-    sessions.write_text(json.dumps({'time': time.time() - 1000, 'step': 0, 'versions': {}}) + '\n')
-    self.refused(f'{first.name}: was begun before its registration was committed')
-
-  def test_another_config_is_refused_by_its_settings(self):
-    self.commit()
-    self.config.num_steps = 7
-    self.refused(r'the config is not the registered one \(num_steps: 6 -> 7\)')
-
-  def test_run_files_need_a_place(self):
-    self.commit()
-    self.config.study.results_dir = ''
-    self.refused('study.results_dir is empty; a registered study needs it')
-
-  def test_outside_of_git_there_is_no_registration(self):
-    directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    (directory / 'tiny.json').write_text(json.dumps(make_content()))
-    self.config.study.registration = str(directory / 'tiny.json')
-    self.refused('is in no git repository')
 
 
 class PrimariesTest(absltest.TestCase):
@@ -239,10 +157,10 @@ class PrimariesTest(absltest.TestCase):
     better, faster = registration.primaries(self.registered, self.files(5))
     self.assertAlmostEqual(better.comparison.interval.value, .18)  # .8 - .62.
     self.assertEqual((better.verdict.word, faster.verdict.word), ('as expected',) * 2)
-    # .2 to .7 in 10 steps: .5 at 6. .3 at 10, .6 at 20: .5 at 16.67; later seeds are steeper.
-    self.assertAlmostEqual(
-        registration.measure(make_file(accuracy=(.2, .3, .6)), 'label_accuracy', .5), 50 / 3)
-    self.assertBetween(faster.comparison.interval.value, 6 / (50 / 3), 6 / 15)
+    # .2 to .7 in 10 steps: .5 at 6. .3 at 10, .6 + .01 s at 20: .5 at 10 + 2 / (.3 + .01 s).
+    ratios = [6 / (10 + 2 / (.3 + .01 * seed)) for seed in range(5)]
+    self.assertAlmostEqual(faster.comparison.interval.value,
+                           math.exp(sum(map(math.log, ratios)) / 5))
     p_values = sorted((better.comparison.p_value, faster.comparison.p_value))
     self.assertAlmostEqual(min(better.p_value, faster.p_value), 2 * p_values[0])
 
@@ -266,8 +184,7 @@ class PrimariesTest(absltest.TestCase):
 
   def test_a_run_that_failed_is_in_and_named(self):
     registered = self.registered._replace(content=make_content(
-        seeds=list(range(6)), hypotheses=[HYPOTHESIS],
-        grid=make_content()['grid'] | {'target': [f'maze-{seed}' for seed in range(6)]}))
+        grids=[GRID_OF_SIX], hypotheses=[HYPOTHESIS]))
     files = self.files(6)
     files[-1] = self.make_file('dt1_idm', 5, status='failed')
     primary, = registration.primaries(registered, files)
@@ -275,11 +192,44 @@ class PrimariesTest(absltest.TestCase):
     self.assertEndsWith(registration.in_words(primary), '; grid-50-dt1_idm-seed5 failed; not '
                         'counted, as one arm is not whole: seeds 5')
 
+  def test_one_of_five_that_failed_leaves_no_verdict(self):
+    files = self.files(5)
+    files[-1] = self.make_file('dt1_idm', 4, status='failed')
+    better, _ = registration.primaries(self.registered, files)
+    self.assertEqual(registration.in_words(better), 'no verdict: 4 of 5 seeds; '
+                     'grid-50-dt1_idm-seed4 failed; not counted, as one arm is not whole: seeds 4')
+
+  def test_a_hypothesis_counts_the_seeds_that_both_arms_have(self):
+    further = GRID | {'num_labels': [50], 'target': ['maze-5'], 'seed': [5]}
+    for methods, n in ((METHODS, 6), (METHODS[:1], 5)):
+      registered = self.registered._replace(content=make_content(
+          grids=[GRID, further | {'method': methods}], hypotheses=[HYPOTHESIS]))
+      files = self.files(6)[:10 + len(methods)]
+      primary, = registration.primaries(registered, files)
+      self.assertEqual((primary.comparison.interval.n, primary.verdict.word), (n, 'as expected'))
+      self.assertEqual(primary.remarks, ())
+      if n == 6:
+        primary, = registration.primaries(registered, files[:11])
+        self.assertStartsWith(registration.in_words(primary),
+                              'no verdict: 11 of 12 registered runs are in')
+
+  def test_a_run_file_with_other_settings_is_refused(self):
+    registered = self.registered._replace(content=make_content(
+        run_settings=make_run_settings(num_steps=6)))
+    files = self.files(5)
+    for content in files:
+      content['settings'] = {'num_steps': 6}
+    registration.primaries(registered, files)
+    files[3]['settings'] = {'num_steps': 7}
+    with self.assertRaisesRegex(ValueError, 'tiny.json: the run file of grid-50-dt1_idm-seed1 has '
+                                            r'other settings than registered \(num_steps: 6 -> 7'):
+      registration.primaries(registered, files)
+
   def games(self, effect, values, seeds=range(5)):
     """Five seeds on two games; `values` are the method's and the baseline's: (seed, game)."""
     registered = self.registered._replace(content=make_content(
         experiment='atari', hypotheses=[HYPOTHESIS | {'effect': effect, 'smallest_effect': 1.1}],
-        grid=make_content()['grid'] | {'target': ['A', 'B']}))
+        grids=[GRID | {'target': ['A', 'B']}]))
     files = []
     for seed in seeds:
       for game in range(2):

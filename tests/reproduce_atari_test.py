@@ -48,6 +48,35 @@ class PlanTest(parameterized.TestCase):
         for target in ('Breakout', 'SpaceInvaders') for budget in (300, 10_000)
         for seed in range(5)})
 
+  def test_variants_may_have_more_seeds_at_one_budget_and_budgets_of_their_own(self):
+    config = atari.get_config('study')
+    config.study.seeds, config.study.score.targets = (0, 1), ()
+    variants = config.study.labels.variants
+    with config.unlocked():
+      for name in ('idm_target', 'idm_four'):
+        variants[name].more = dict(seeds=(7, 8), budgets=(300,))
+      variants.idm_causal.budgets = (300,)
+    found = collections.defaultdict(list)
+    for run in reproduce.plan(config):
+      if run.changes['phase'] == 'finetune' and run.changes['target'] == 'Breakout':
+        found[run.variant].append((run.changes['num_labels'], run.changes['seed']))
+        self.assertEqual(run.changes['label_seed'], run.changes['seed'])
+        if run.after:
+          self.assertEqual(run.after.changes['seed'], run.changes['seed'])
+    of_study = [(300, 0), (10_000, 0), (300, 1), (10_000, 1)]
+    self.assertEqual(found, {'idm_target': [*of_study, (300, 7), (300, 8)],
+                             'idm_four': [*of_study, (300, 7), (300, 8)],
+                             'idm_causal': [(300, 0), (300, 1)]})
+
+  @parameterized.parameters({'steps': 1}, {'seeds': (5,)}, {'seeds': (5,), 'budgets': ()},
+                            {'seeds': (5,), 'budgets': (300,), 'targets': ('Pong',)})
+  def test_more_runs_have_seeds_and_budgets(self, **more):
+    config = atari.get_config('study')
+    with config.unlocked():
+      config.study.labels.variants.idm_four.more = more
+    with self.assertRaisesRegex(ValueError, 'study.labels.variants.idm_four.more is .*expected se'):
+      reproduce.plan(config)
+
   def test_desk_asks_at_few_labels_and_scores_the_last_agent_on_64_games(self):
     config = atari.get_config('desk')
     steps = collections.defaultdict(set)

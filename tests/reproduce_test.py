@@ -387,6 +387,15 @@ class PlanTest(absltest.TestCase):
     with self.assertRaisesRegex(ValueError, 'study.seeds has 2 entries, study.targets 5'):
       reproduce.plan(config)
 
+  def test_more_seeds_of_a_variant_are_refused_as_they_have_no_targets(self):
+    for part in ('labels', 'agents'):
+      config = maze.get_config('study')
+      study = config.study.labels if part == 'labels' else config.study
+      with config.unlocked():
+        study.variants.alpt_blocked.more = dict(seeds=(5,), budgets=(250,))
+      with self.assertRaisesRegex(ValueError, "more of variant 'alpt_blocked' is .*expected none"):
+        reproduce.plan(config)
+
   def test_what_would_give_two_runs_one_name_is_refused(self):
     config = maze.get_config('study')
     config.study.seeds = (0, 0, 1)

@@ -18,15 +18,19 @@ class CommittedTest(absltest.TestCase):
 
   def test_readmes_are_what_run_files_say(self):
     found = summarise.readmes()
-    self.assertNotEmpty(found)
+    self.assertTrue(any('<!-- run files:' in path.read_text(encoding='utf-8') for path in found))
     for path in found:
       text = path.read_text(encoding='utf-8')
       self.assertEqual(summarise.update(text, path.parent), text,
                        msg=f'{path} is not up to date: run python -m experiments.summarise')
 
   def test_committed_run_files_can_be_read_and_are_small(self):
-    for path in (summarise.runs.ROOT / 'experiments' / 'results').rglob('runs/*.json'):
-      summarise.run_files.read(path)
+    found = [*(summarise.runs.ROOT / 'experiments' / 'results').rglob('runs/*.json')]
+    self.assertNotEmpty(found)
+    for path in found:
+      content = summarise.run_files.read(path)
+      self.assertEqual(summarise.runs.digest(content['settings']), content['config_digest'],
+                       msg=f'{path}: its settings have been changed')
       self.assertLess(path.stat().st_size, 30_000, msg=str(path))
 
   def test_committed_registrations_can_be_read(self):

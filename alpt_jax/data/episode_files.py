@@ -27,13 +27,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from alpt_jax import metrics, whole_files
-from alpt_jax.data import episodes, png, rlds
+from alpt_jax.data import copies, episodes, png, rlds
 
 INDEX = 'episode_index.npz'
-_INDEX_FORMAT = 5  # Of that file; another number makes it anew.
+_INDEX_FORMAT = 6  # Of that file; another number makes it anew.
 _MIN_ROOM = 20_000  # Transitions kept at least.
 _INDEX_THREADS = 2
 _INDEX_BATCH = 64
+_NUM_COMPARED = 8  # Images of an episode that name it, beside its length; see `copies`.
 _TERMINAL = 'is_terminal'  # A step field that only Q-learning needs.
 
 
@@ -55,6 +56,7 @@ class _Index(NamedTuple):
   num_labelled: np.ndarray  # [E] int64; transitions whose action is known, of true ones.
   num_with_idm_labels: np.ndarray  # [E] int64; of true ones and those that an IDM has labelled.
   digest: np.ndarray  # [E] uint64; see `EpisodeFiles.episode_digests`.
+  observation_digest: np.ndarray  # [E] uint64; see `EpisodeFiles.observation_digests`.
 
 
 class EpisodeFiles:
@@ -118,6 +120,14 @@ class EpisodeFiles:
   def episode_digests(self):
     """[E] uint64; equal for episodes with the same encoded images, actions and rewards."""
     return self._index.digest
+
+  @property
+  def observation_digests(self):
+    """[E] uint64; equal for episodes of one length with the same images at a few steps.
+
+    Of decoded images, so that a copy may be encoded in another way; see `copies`.
+    """
+    return self._index.observation_digest
 
   @property
   def num_labelled(self):
@@ -329,6 +339,19 @@ def _check_episode(fields, spec, check_actions, path, episode):
                        f'{tuple(spec.observation_shape)} images, 8 bit. Convert the dataset.')
 
 
+def _observation_digest(encoded, spec, path, episode):
+  """What `copies.digest` makes of a few images of an episode, and of its length."""
+  steps = np.unique(np.linspace(0, len(encoded) - 1, _NUM_COMPARED).astype(int))
+  images = np.empty((len(steps), *spec.observation_shape), np.uint8)
+  for image, step in zip(images, steps, strict=True):
+    try:
+      png.decode_into(image, encoded[step])
+    except ValueError as error:
+      raise ValueError(f'{path}, record {episode}: step {step}: {error} Copy or record the dataset '
+                       'again.') from error
+  return copies.digest(images, len(encoded))
+
+
 def _read_index(directory, builder, sources, splits, spec, check_actions):
   """Returns the `_Index` of a dataset and its digest."""
   paths = sorted(os.fspath(p) for s in builder.info.splits.values() for p in s.filepaths)
@@ -401,7 +424,8 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
     if not is_labelled[:-1].all():
       digest.update(is_labelled[:-1].tobytes())
     return (split, place, len(fields['action']) - 1, int(rlds.labelled(fields)[:-1].sum()),
-            int(is_labelled[:-1].sum()), int.from_bytes(digest.digest()[:8], 'big'))
+            int(is_labelled[:-1].sum()), int.from_bytes(digest.digest()[:8], 'big'),
+            _observation_digest(fields['observation'], spec, *_where(info, place)))
 
   rows = []
   with metrics.Progress(len(work), label=f'indexing {spec.name}') as progress:
@@ -409,6 +433,6 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
       for begin in range(0, len(work), _INDEX_BATCH):
         rows += pool.map(read, work[begin:begin + _INDEX_BATCH])
         progress.update(len(rows))
-  dtypes = (np.int32, np.int32, np.int64, np.int64, np.int64, np.uint64)
+  dtypes = (np.int32, np.int32, np.int64, np.int64, np.int64, np.uint64, np.uint64)
   return _Index(*(np.array(column, dtype)
                   for column, dtype in zip(zip(*rows, strict=True), dtypes, strict=True)))

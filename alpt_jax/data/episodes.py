@@ -12,6 +12,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from alpt_jax.data import copies
+
 _WINDOWS_AT_A_TIME = 64
 
 
@@ -72,6 +74,14 @@ class Episodes:
   def num_labelled(self):
     """[E] int64; how many actions of each episode are known."""
     return np.add.reduceat(self.is_labelled.astype(np.int64), self.first_step)
+
+  @functools.cached_property
+  def observation_digests(self):
+    """[E] uint64; equal for episodes with the same observations, see `copies`."""
+    return np.array([copies.digest(self.observations[first:first + length], length)
+                     for first, length in zip(self.first_step.tolist(),
+                                              (self.num_transitions + 1).tolist(), strict=True)],
+                    np.uint64)
 
   @functools.cached_property
   def returns_to_go(self):

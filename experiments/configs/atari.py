@@ -200,7 +200,8 @@ def get_config(argument=''):
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
 
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
-  # is left out of its own sources.
+  # is left out of its own sources. A variant may have other `budgets` and `more` seeds, see
+  # experiments/study_atari.py.
   config.study = dict(
       registration='',  # Its file, see experiments/registration.py; '': not registered.
       results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.

@@ -1,0 +1,98 @@
+"""Completes a registration with the settings of all its runs; to be committed then, by itself.
+
+python -m experiments.register --registration=experiments/registrations/<study>.json \
+    --config=experiments/configs/maze.py:study
+
+The config and all flags that change it are those that the study is run with. What a registration
+is: experiments/registration.py.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+
+from alpt_jax import whole_files
+from experiments import (
+    cli,
+    registered_settings,
+    registration,
+    registration_schema,
+    reproduce,
+    runs,
+)
+
+_REGISTRATION = flags.DEFINE_string('registration', None, 'The file to complete.')
+_LINE = 100  # Columns.
+
+
+def complete(registered, config):
+  """Adds the settings of all runs in the grids of a registration.
+
+  Args:
+    registered: a `registration.Registration`, complete or not.
+    config: of the experiment.
+
+  Returns:
+    The content of its file.
+
+  Raises:
+    ValueError: in one line, if the config is not the registered one, or does not have exactly one
+      run for every seed and target of a hypothesis.
+  """
+  content = registered.content
+  registration.check_settings(registered, config)
+  planned = reproduce.plan(config)
+  identities = {run: reproduce.identity(config, run) for run in planned}
+  chosen = [run for run in planned if registration_schema.is_in_grids(content, identities[run])]
+  for hypothesis in content['hypotheses']:
+    _check_planned(hypothesis, content, [
+        identities[run] for run in chosen if identities[run].get('phase') != 'pretrain'])
+  chosen += [run for run in dict.fromkeys(run.after for run in chosen)
+             if run is not None and run not in chosen]
+  return content | {'run_settings': registered_settings.pack(config, chosen)}
+
+
+def _check_planned(hypothesis, content, identities):
+  """Refuses a config that lacks a run of a hypothesis, or has two for one seed and target."""
+  pairs = registration_schema.pairs_of(hypothesis, content)
+  for arm in registration_schema.ARMS:
+    where = hypothesis['where'] | {'method': hypothesis[arm]}
+    found = [(identity['target'], identity['seed']) for identity in identities
+             if all(identity.get(key) == value for key, value in where.items())]
+    for target, seed in pairs:
+      number = found.count((target, seed))
+      if number != 1:
+        raise ValueError(f'hypothesis {hypothesis["name"]!r}: the config has {number} runs of '
+                         f'{where} with target {target} and seed {seed}; expected one. Correct '
+                         'the registration, or the --config.')
+
+
+def as_text(value, indent=0):
+  """JSON, with a field or an entry a line where it is longer than a line."""
+  text = json.dumps(value, ensure_ascii=False)
+  if not value or not isinstance(value, dict | list) or indent + len(text) <= _LINE:
+    return text
+  space = ' ' * (indent + 1)
+  if isinstance(value, dict):
+    parts = [f'{json.dumps(key)}: {as_text(part, indent + 1)}' for key, part in value.items()]
+    return '{\n' + ',\n'.join(space + part for part in parts) + '\n' + space[:-1] + '}'
+  parts = [space + as_text(part, indent + 1) for part in value]
+  return '[\n' + ',\n'.join(parts) + '\n' + space[:-1] + ']'
+
+
+def main(config):
+  """Completes the file."""
+  if not _REGISTRATION.value:
+    raise ValueError('--registration is empty; expected the file to complete, e.g. '
+                     'experiments/registrations/<study>.json.')
+  path = pathlib.Path(runs.ROOT, _REGISTRATION.value)
+  content = complete(registration.load(path, is_complete=False), config)
+  whole_files.write(path, f'{as_text(content)}\n'.encode())
+  num_runs = len(registered_settings.unpack(content['run_settings']))
+  print(f'{path}: completed with the settings of {num_runs} runs. Commit it by itself before the '
+        'first of them.')
+
+
+if __name__ == '__main__':
+  cli.run(main, 'experiments/configs/maze.py')
