@@ -9,6 +9,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
+from alpt_jax import run_config
 from experiments import reproduce, runs, tuning
 from experiments.configs import tuning as config_of_tuning
 
@@ -35,6 +36,8 @@ class PlanTest(parameterized.TestCase):
     self.assertLen(last, 12 * 2)
     for run in last:
       chain = [runs.run_config(config, r) for r in (run.after, run) if r]
+      for own in chain:
+        run_config.check_run(own)  # E.g. a finetuning that is shorter than its warm-up.
       self.assertLessEqual(sum(own.num_steps for own in chain), 600, msg=run.name)
       self.assertEqual(chain[-1].num_labels, 300)
       if arm == 'four':

@@ -48,7 +48,7 @@ FOUR = dict(
     shift_frozen=dict(finetune=_SHIFT | dict(optimizer=dict(tokenizer_scale=0.))),
     shift_tenth=dict(finetune=_SHIFT | dict(optimizer=dict(tokenizer_scale=.1))),
     shift_dropout=dict(finetune=_SHIFT | dict(model=dict(idm_dropout=.1))),
-    shift_last=dict(pretrain=dict(num_steps=500), finetune=_SHIFT | dict(num_steps=100)),
+    shift_last=dict(pretrain=dict(num_steps=450), finetune=_SHIFT | dict(num_steps=150)),
     shift_always=dict(changes=_SHIFT),
     labels_first=dict(pretrain=dict(sampling=dict(labelled_share=.5)), finetune=_SHIFT),
     joint=dict(phase='joint', changes=_SHIFT),
