@@ -5,13 +5,12 @@ python -m experiments.own_study --clips=runs/own/clips --results=experiments/res
 
 Runs the commands of README's "Your own data" (import once; then for each seed train an IDM, audit
 it, label, train an agent on the labels, play 64 games), each a process of its own. A seed redraws
-initialisation, order, and the clips that are held out. <results>/runs/seed<n>.json says what came
-of one, and one that is there is not run again; `experiments.summarise` makes tables of them. The
+initialisation, order, and the clips that are held out. <results>/seeds/seed<n>.json says what came
+of one, and one that is there is not run again; `own_results` makes tables of them. The
 film has no emulator in the eyes of these programs: the ceiling of its labels is unknown.
 """
 
 import json
-import numbers
 import pathlib
 import subprocess
 import sys
@@ -19,9 +18,8 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import domains, fields, metrics, versions, whole_files
-from alpt_jax.measures import intervals
-from experiments import cli
+from alpt_jax import domains, metrics, versions, whole_files
+from experiments import cli, own_results
 from experiments.configs import own
 
 _CLIPS = flags.DEFINE_string('clips', '', 'Directory of videos and actions.csv.')
@@ -34,53 +32,7 @@ _GAME = flags.DEFINE_string('game', 'Breakout', 'The agent plays it.')
 
 STEPS = {'idm': 800, 'agent': 1500}  # As in the README.
 NUM_GAMES = 64
-FORMAT = 1
-_FIELDS = {'format': numbers.Real, 'seed': numbers.Real, 'data': dict, 'labels': dict,
-           'returns': list, 'play': dict, 'versions': dict}
-HEADER = ('film', 'transitions', 'labelled', 'labels right, held out', 'linear map of the change',
-          'most frequent action', 'agent', 'its most frequent action', 'seeds')
 
-
-def read(path):
-  """Reads the file of a seed.
-
-  Raises:
-    ValueError: in one line, naming the file and the field.
-  """
-  try:
-    content = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-    fields.check(content, _FIELDS, 'it')
-    if content['format'] != FORMAT:
-      raise ValueError(f'its format is {content["format"]}; expected {FORMAT}')
-  except ValueError as error:
-    raise ValueError(f'{path}: {error}') from error
-  return content
-
-
-def table(directories):
-  """Rows under HEADER.
-
-  Args:
-    directories: of `results`, each of one film.
-
-  Returns:
-    A list of lists of texts; intervals over seeds, and the agent's mean of seeds' means.
-  """
-  rows = []
-  for directory in map(pathlib.Path, directories):
-    files = [read(path) for path in sorted(directory.glob('runs/*.json'))]
-    if not files:
-      continue
-    data = files[0]['data']
-    of = lambda key, files=files: intervals.mean(  # noqa: E731
-        [file['labels'][key] for file in files]).text()
-    rows.append([
-        directory.name, f'{data["num_transitions"]:,}', f'{data["num_labelled"]:,}',
-        of('accuracy'), of('linear'), of('majority'),
-        intervals.mean([float(np.mean(file['returns'])) for file in files]).text(1),
-        intervals.mean([file['play']['most_frequent_share'] for file in files]).text(),
-        str(len(files))])
-  return rows
 
 
 def main():
@@ -89,7 +41,7 @@ def main():
     if not value:
       raise ValueError(f'--{name} is empty; expected a directory.')
   seeds = _seeds()
-  workdir, results = pathlib.Path(_WORKDIR.value), pathlib.Path(_RESULTS.value, 'runs')
+  workdir, results = pathlib.Path(_WORKDIR.value), pathlib.Path(_RESULTS.value, 'seeds')
   missing = [seed for seed in seeds if not (results / f'seed{seed}.json').exists()]
   if missing and not (workdir / 'data' / _GAME.value).exists():
     _run('collect', 'import', '--config.import_.kind=videos',
@@ -100,8 +52,9 @@ def main():
       if seed in missing:
         whole_files.write_json(results / f'seed{seed}.json', _one(seed, workdir))
       progress.update(done)
-  for row in table([_RESULTS.value]):
-    print('\n'.join(f'{title}: {text}' for title, text in zip(HEADER, row, strict=True)))
+  for row in own_results.table([_RESULTS.value]):
+    for title, text in zip(own_results.HEADER, row, strict=True):
+      print(f'{title}: {text}')
 
 
 def _seeds():
@@ -150,7 +103,7 @@ def _one(seed, workdir):
   play = json.loads(last.read_text())['sampled']
   floors = found['floors']['floors']
   return {
-      'format': FORMAT, 'seed': seed, 'data': _about(workdir),
+      'format': own_results.FORMAT, 'seed': seed, 'data': _about(workdir),
       'labels': {
           'accuracy': found['accuracy']['value'], 'low': found['accuracy']['low'],
           'high': found['accuracy']['high'], 'num_transitions': found['num_transitions'],

@@ -28,13 +28,14 @@ from absl import app, flags
 
 from alpt_jax import report_floors, whole_files
 from alpt_jax.measures import confusions, intervals, label_savings
-from experiments import gates, own_study, registration, run_files, runs
+from experiments import gates, own_results, registration, run_files, runs, tuning
 
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')
 
 _BLOCK = re.compile(r'(<!-- run files: (\S+) -->\n).*?(<!-- end of run files -->)', re.S)
-_OTHER = re.compile(r'(<!-- ((?:gate|own) \S+): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
-_MARKERS = re.compile(r'<!-- (?:run files:|end of run files|(?:gate|own) \S+:|end of table)')
+_NAME = r'(?:gate|own|tuning) \S+'  # Of _TABLES.
+_OTHER = re.compile(rf'(<!-- ({_NAME}): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
+_MARKERS = re.compile(rf'<!-- (?:run files:|end of run files|{_NAME}:|end of table)')
 _COLUMNS = {  # Of curves: title, digits.
     'label_accuracy': ('labels right', 3), 'argmax/success_500': ('success within 500', 3),
     'argmax/spl': ('SPL', 3), 'sampled/score': ('score', 1),
@@ -312,11 +313,14 @@ def _gate(name):
 
 
 def _own(directory):
-  return own_study.HEADER, own_study.table(sorted(path.parent for path in directory.glob('*/runs')))
+  films = sorted(path.parent for path in directory.glob('*/seeds'))
+  return own_results.HEADER, own_results.table(films)
 
 
 # Name: table(directory) -> header, rows.
-_TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {'own study': _own}
+_TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
+    'own study': _own,
+    'tuning trials': lambda directory: tuning.table(tuning.trials(read(directory)))}
 
 
 def readmes(root=runs.ROOT):

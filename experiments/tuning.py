@@ -65,6 +65,33 @@ def trials(files):
   return sorted(found.values(), key=lambda t: (t['mean'] is None, -(t['mean'] or 0), t['trial']))
 
 
+def table(found):
+  """Makes a table of the trials of one arm.
+
+  Args:
+    found: from `trials`.
+
+  Returns:
+    Header; rows of texts. Accuracies are means over seeds.
+  """
+  games = sorted({game for trial in found for game in trial['accuracy']})
+  floors = {game: _mean_of(next((trial['linear_floor'][game] for trial in found
+                                 if game in trial['linear_floor']), None)) for game in games}
+  rows = [[trial['trial'], *(_mean_of(trial['accuracy'].get(game)) for game in games),
+           _number(trial['mean']), ', '.join(trial['failed'])] for trial in found]
+  if any(text != '–' for text in floors.values()):
+    rows.append(['Linear map of the change (floor)', *floors.values(), '', ''])
+  return ('trial', *games, 'mean', 'failed'), rows
+
+
+def _mean_of(by_seed):
+  return _number(statistics.fmean(by_seed.values()) if by_seed else None)
+
+
+def _number(x):
+  return '–' if x is None else f'{x:.3f}'
+
+
 def main():
   """Writes tuning.json and prints the trials."""
   directory = pathlib.Path(_RESULTS.value)

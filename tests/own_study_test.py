@@ -11,7 +11,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from scipy import stats
 
-from experiments import own_study
+from experiments import own_results
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -32,7 +32,7 @@ class TableTest(parameterized.TestCase):
     self.directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
   def write(self, film, files):
-    runs = self.directory / film / 'runs'
+    runs = self.directory / film / 'seeds'
     runs.mkdir(parents=True)
     for content in files:
       (runs / f'seed{content["seed"]}.json').write_text(json.dumps(content))
@@ -42,7 +42,7 @@ class TableTest(parameterized.TestCase):
     accuracies, means = np.array([.8, .9, .7]), np.array([2., 4., 3.])
     path = self.write('new', [make_file(i, a, (m - 1, m + 1)) for i, (a, m) in enumerate(
         zip(accuracies, means, strict=True))])
-    row, = own_study.table([path])
+    row, = own_results.table([path])
     half = stats.t.ppf(.975, 2) / np.sqrt(3)
     self.assertEqual(row, [
         'new', '26,241', '1,800', f'0.800 [{.8 - .1 * half:.3f}, {.8 + .1 * half:.3f}]',
@@ -50,13 +50,13 @@ class TableTest(parameterized.TestCase):
         f'3.0 [{3 - half:.1f}, {3 + half:.1f}]', '0.500 [0.500, 0.500]', '3'])
 
   def test_a_film_without_files_has_no_row(self):
-    self.assertEqual(own_study.table([self.write('old', [])]), [])
+    self.assertEqual(own_results.table([self.write('old', [])]), [])
 
   @parameterized.parameters(('seed', '0'), ('returns', None), ('format', 2))
   def test_damaged_files_are_refused_by_name(self, field, value):
     path = self.write('new', [make_file(0) | {field: value}])
     with self.assertRaisesRegex(ValueError, f'seed0.json: .*{field}'):
-      own_study.table([path])
+      own_results.table([path])
 
 
 class ProgramTest(absltest.TestCase):
@@ -77,7 +77,7 @@ class ProgramTest(absltest.TestCase):
             f'--compilation_cache_dir={jax.config.jax_compilation_cache_dir}')
     done = self.run_program(*args)
     self.assertEqual(done.returncode, 0, msg=done.stdout + done.stderr)
-    found = own_study.read(directory / 'results' / 'film' / 'runs' / 'seed3.json')
+    found = own_results.read(directory / 'results' / 'film' / 'seeds' / 'seed3.json')
     audit, = json.loads(
         (directory / 'work' / 'idm-seed3' / 'audit' / 'audit.json').read_text())['environments']
     self.assertEqual(found['labels']['accuracy'], audit['accuracy']['value'])

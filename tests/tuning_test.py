@@ -82,6 +82,12 @@ class TrialsTest(absltest.TestCase):
     self.assertEqual(listed[0]['settings'], {'optimizer.idm_learning_rate': .9})
     self.assertEqual(listed[1]['accuracy'], {'Gopher': {'0': .5, '1': .7}, 'StarGunner': {'0': .2}})
     self.assertEqual(listed[3]['failed'], ['lost-StarGunner-0'])
+    self.assertEqual(tuning.table(listed), (
+        ('trial', 'Gopher', 'StarGunner', 'mean', 'failed'),
+        [['fast', '0.600', '0.400', '0.500', ''], ['slow', '0.600', '0.200', '0.400', ''],
+         ['half', '0.990', '–', '–', ''],
+         ['lost', '0.990', '–', '–', 'lost-StarGunner-0'], ['mute', '–', '–', '–', 'mute-Gopher-0'],
+         ['Linear map of the change (floor)', '0.550', '–', '', '']]))
 
   def test_no_trials_are_an_error_in_one_line(self):
     directory = tempfile.mkdtemp()
