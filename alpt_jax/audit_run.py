@@ -37,15 +37,9 @@ def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, se
     FileNotFoundError, ValueError: for data that is missing, changed, or cannot be audited.
   """
   config = trained.config
-  if not 1 <= stride <= config.window:
-    raise ValueError(f'stride is {stride}; expected 1 to {config.window}, the window of the IDM.')
-  if num_episodes < 0:
-    raise ValueError(f'num_episodes is {num_episodes}; expected at least 1, or 0 for all.')
   names = tuple(environments) or domains.targets(config)
-  for name in names:
-    if names.count(name) > 1:
-      raise ValueError(f'environments name {name} {names.count(name)} times; expected each once.')
-  specs = [_spec(trained, name) for name in names]  # All, before hours are spent on the first.
+  check(config, names, num_episodes=num_episodes, stride=stride)
+  specs = [spec_of(trained, name) for name in names]  # All, before hours are spent on the first.
   strides = sorted({stride, config.window})
   found = [_predict(trained, spec, {s: make_predict_fn(spec, s) for s in strides},
                     num_episodes=num_episodes, seed=seed, is_hidden=is_hidden, progress=progress,
@@ -61,8 +55,29 @@ def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, se
   return audit.audit(predictions, single_windows, stride=stride, seed=seed) | {'about': about}
 
 
-def _spec(trained, name):
-  """The `types.EnvironmentSpec` of an environment that the IDM can read."""
+def check(config, names, *, num_episodes, stride):
+  """Refuses settings of an audit that make no sense.
+
+  Args:
+    config: of the run.
+    names: of environments.
+    num_episodes: see `audit_run`.
+    stride: see `audit_run`.
+
+  Raises:
+    ValueError: naming the setting.
+  """
+  if not 1 <= stride <= config.window:
+    raise ValueError(f'stride is {stride}; expected 1 to {config.window}, the window of the IDM.')
+  if num_episodes < 0:
+    raise ValueError(f'num_episodes is {num_episodes}; expected at least 1, or 0 for all.')
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f'environments name {name} {names.count(name)} times; expected each once.')
+
+
+def spec_of(trained, name):
+  """The `types.EnvironmentSpec` of an environment; ValueError if the IDM cannot read it."""
   config, domain = trained.config, domains.of(trained.config)
   try:
     spec = domain.spec(config, name)
@@ -73,24 +88,63 @@ def _spec(trained, name):
   return spec
 
 
-def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progress,
-             picture_bytes):
+def _predict(trained, spec, predict_fns, *, picture_bytes, seed, **settings):
   """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
-  config, name = trained.config, spec.name
-  domain = domains.of(config)
-  episodes = domain.read(config, name)
-  directories, files = domain.directories(config, name), None
-  if name in trained.digests and domain.digest(config, name) != trained.digests[name]:
-    raise ValueError(f'{", ".join(map(str, directories))}: other data than {trained.directory} '
-                     'was trained on. Give the directory of that data with --data_dir, or train '
-                     'again.')
+  config, files = trained.config, None
+  episodes = read(trained, spec.name)
+  directories = domains.of(config).directories(config, spec.name)
   if len(directories) == 1:
     files = source_files.read(directories[0], episodes.num_episodes)
+  found = gather(trained, spec, episodes, predict_fns, seed=seed, **settings)
+  voted = found[min(found)]
+  examples = audit_examples.choose(
+      voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
+  if files:
+    examples = [example | {'file': files[example['episode']].name} for example in examples]
+  return found | {min(found): voted._replace(
+      examples=examples, floors=floors_of(trained, spec, episodes, voted, seed=seed))}
+
+
+def read(trained, name):
+  """Reads an environment with all its actions.
+
+  Raises:
+    FileNotFoundError, ValueError: for data that is missing, or is not what the run was trained on.
+  """
+  config, domain = trained.config, domains.of(trained.config)
+  episodes = domain.read(config, name)
+  if name in trained.digests and domain.digest(config, name) != trained.digests[name]:
+    raise ValueError(f'{", ".join(map(str, domain.directories(config, name)))}: other data than '
+                     f'{trained.directory} was trained on. Give the directory of that data with '
+                     '--data_dir, or train again.')
+  return episodes
+
+
+def gather(trained, spec, episodes, predict_fns, *, num_episodes, seed, is_hidden, progress):
+  """Predicts transitions of an environment whose actions are recorded.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    spec: from `spec_of`.
+    episodes: from `read`.
+    predict_fns: {stride: predict_fn}, see `audit.gather`.
+    num_episodes: see `audit_run`, as for the others.
+    seed: of the draw of episodes.
+    is_hidden: whether to take hidden transitions of episodes in which training knew others.
+    progress: whether to write progress to standard error.
+
+  Returns:
+    {stride: `audit.Predictions`}, without examples and floors.
+
+  Raises:
+    FileNotFoundError, ValueError: for data that cannot be audited.
+  """
+  name, domain = spec.name, domains.of(trained.config)
   numbers, kind, known = _candidates(trained, episodes, name, is_hidden)
   if num_episodes and num_episodes < len(numbers):
     rng = np.random.default_rng(seed)
     numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
-  settings = dict(action_names=tuple(domain.action_names(config, name)),
+  settings = dict(action_names=tuple(domain.action_names(trained.config, name)),
                   legal_actions=spec.legal_actions, kind=kind,
                   is_used_fn=(lambda number: ~known[number]) if known else None)
   found = {}
@@ -102,14 +156,14 @@ def _predict(trained, spec, predict_fns, *, num_episodes, seed, is_hidden, progr
         settings['progress_fn'] = lambda done, num_transitions, shown=shown: shown.update(
             done, transitions=num_transitions)
       found[stride] = audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
-  voted = found[min(found)]
-  examples = audit_examples.choose(
-      voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
-  if files:
-    examples = [example | {'file': files[example['episode']].name} for example in examples]
-  choice = trained_idm.known(trained.directory, name, data_dir=config.data_dir).choice
-  floors = run_floors.of_audit(config, spec, episodes, choice, voted, seed=seed)
-  return found | {min(found): voted._replace(examples=examples, floors=floors)}
+  return found
+
+
+def floors_of(trained, spec, episodes, predictions, *, seed):
+  """What `run_floors.of_audit` says of predictions from `gather`."""
+  config = trained.config
+  choice = trained_idm.known(trained.directory, spec.name, data_dir=config.data_dir).choice
+  return run_floors.of_audit(config, spec, episodes, choice, predictions, seed=seed)
 
 
 def _candidates(trained, episodes, name, is_hidden):

@@ -153,6 +153,7 @@ def label_rows(results, setting):
   by_method = {m: _done(results, setting, m, 'labels') for m in setting.methods}
   varied = {m: {run['seed']: labels for run, labels in found if not labels['is_constant']}
             for m, found in by_method.items()}
+  labellers = _labellers(results, setting)
   by_seed = {}  # Of a seed, any run: all have the same labels.
   for runs in varied.values():
     by_seed = runs | by_seed
@@ -161,13 +162,36 @@ def label_rows(results, setting):
     means = [labels['floors'][key] for labels in by_seed.values() if labels['floors'].get(key)]
     if means:
       rows.append(LabelRow(name, FLOOR, _over_runs(means), num_runs=len(means)))
-  pasts = [varied[m] for m in varied if is_floor(results, m)]
+  pasts = [*(varied[m] for m in varied if is_floor(results, m)), *labellers.values()]
+  if by_seed:
+    rows += [_labeller_row(results, m, by_run) for m, by_run in labellers.items()]
   order = sorted(by_method, key=lambda m: not is_floor(results, m))
   rows += [_method_row(results, m, by_method[m], varied[m], pasts) for m in order if by_method[m]]
   tops = [top for top in map(_top, by_seed.values()) if top]
   if tops:
     rows.append(LabelRow(CEILING_NAME, CEILING, _over_runs(tops[:1])))  # Of the recording.
   return rows
+
+
+def _labellers(results, setting):
+  """{method: {seed: labels of its agent}} of agents with the labels of a setting of IDMs."""
+  found = {}
+  for run in results['runs']:
+    about = (run.get('floors') or {}).get('as_labeller')
+    if run['status'] == 'done' and floors_schema.is_known(about) and (
+        run['target'], run['num_labels']) == (setting.target, setting.num_labels):
+      found.setdefault(run['method'], {})[run['seed']] = about
+  return found
+
+
+def _labeller_row(results, method, by_seed):
+  shares = [about['most_frequent'] for about in by_seed.values()]
+  actions = {share['action'] for share in shares}
+  return LabelRow(
+      f'{findings.label(results, method)} as labeller', FLOOR,
+      _over_runs([about['accuracy'] for about in by_seed.values()]),
+      share=float(np.mean([share['share'] for share in shares])),
+      action=actions.pop() if len(actions) == 1 else '', num_runs=len(by_seed))
 
 
 def _method_row(results, method, found, varied, pasts):
@@ -202,7 +226,7 @@ def best_floor(labels, pasts=()):
 
   Args:
     labels: of its floors, not constant.
-    pasts: the same of runs with the same labels whose IDMs see the past only.
+    pasts: the same of runs with the same labels that see the past only, IDMs or agents.
 
   Returns:
     An accuracy, in [0, 1].

@@ -10,6 +10,8 @@ it without what belongs to other runs:
           floors), of labels that all windows voted on
   agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows, by_loss, by_score};
           older ones lack the last two, and is_blind is by the loss alone
+  as_labeller  absent, or, of a run without an IDM, labels that its DT gives: {step, most_frequent,
+               is_constant, accuracy, floors} as in labels
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
   checkpoints  absent, or a list of at most one: the recording's best, {mean_score} and, if they are
                known, std_score (population) and num_episodes of its play, and the protocol by which
@@ -45,7 +47,7 @@ def check(floors, where):
     return
   fields.check(floors, {}, where)
   for name, check_one in (('labels', _check_labels), ('agent', _check_agent),
-                          ('scores', _check_scores)):
+                          ('as_labeller', _check_labeller), ('scores', _check_scores)):
     entry, place = floors.get(name), f'{where}.{name}'
     if entry is None:
       continue
@@ -63,9 +65,7 @@ def check(floors, where):
 
 
 def _check_labels(labels, where):
-  fields.check(labels, {'step': numbers.Real, 'most_frequent': dict, 'is_constant': bool}, where)
-  fields.check(labels['most_frequent'], {'action': str, 'share': numbers.Real},
-               f'{where}.most_frequent')
+  _check_share(labels, where)
   if labels['is_constant']:
     return
   fields.check(labels, {'accuracy': dict, 'floors': dict, 'random_draws': dict, 'ceiling': dict},
@@ -81,6 +81,17 @@ def _check_labels(labels, where):
   if is_known(labels['ceiling']):
     for name in CEILINGS:
       _check_mean(labels['ceiling'].get(name), f'{where}.ceiling.{name}')
+
+
+def _check_share(labels, where):
+  fields.check(labels, {'step': numbers.Real, 'most_frequent': dict, 'is_constant': bool}, where)
+  fields.check(labels['most_frequent'], {'action': str, 'share': numbers.Real},
+               f'{where}.most_frequent')
+
+
+def _check_labeller(labels, where):
+  _check_share(labels, where)
+  _check_voted(labels, where)
 
 
 def _check_voted(voted, where):

@@ -5,13 +5,15 @@ The dict is that of `audit`, with one entry more, `about`: what was audited and 
   step           updates after which the IDM was saved
   window         transitions in a window of the IDM
   versions       {package: version}
+
+Where the run was compared with others, the dict of `audit_compare` is shown, too.
 """
 
 import json
 
 import numpy as np
 
-from alpt_jax import figures, findings_audit, report_labels, report_page
+from alpt_jax import figures, findings_audit, findings_compare, report_labels, report_page
 
 _e = report_page.escape
 _LINE = figures.COLOURS[2]
@@ -22,20 +24,24 @@ _KINDS = {'held out': 'no', 'hidden': 'other steps', 'never seen': 'nothing of i
           'trained on': '<b>trained on: not held out</b>'}
 
 
-def page(audit):
+def page(audit, comparison=None):
   """Makes the page.
 
   Args:
     audit: as the module says.
+    comparison: what `audit_compare.compare` found; None for none.
 
   Returns:
     HTML.
   """
   about = audit['about']
-  sections = {'verdict': ('What it says', _verdict), 'environments': ('Numbers', _environments),
-              'details': ('Mistakes, confidence and lag', _details),
-              'examples': ('Labels beside the frames', _examples),
-              'temperature': ('Temperatures', _temperatures), 'about': ('What was audited', _about)}
+  sections = {'verdict': ('What it says', _verdict), 'environments': ('Numbers', _environments)}
+  if comparison is not None:
+    sections['comparison'] = 'Is a source worth using?', lambda _: _comparison(comparison)
+  sections |= {'details': ('Mistakes, confidence and lag', _details),
+               'examples': ('Labels beside the frames', _examples),
+               'temperature': ('Temperatures', _temperatures),
+               'about': ('What was audited', _about)}
   return report_page.page(
       about, 'Can these labels be trusted?',
       f'What the inverse dynamics model of <b>{_e(about["run"])}</b> ({_e(about["method"])}, step '
@@ -113,6 +119,31 @@ def _floors(audit):
       'draws: right of the steps whose action no policy chose. Ceiling: what the best guesser '
       'counts on, and what it got right, when all actions are tried in the emulator. Intervals: '
       '95 %, over episodes.</p>', report_page.bullets(map(_e, reasons)) if reasons else ''])
+
+
+def _comparison(comparison):
+  """Pairs of runs with and without a source, and what they say of it."""
+  titles = [title for title, _ in findings_compare.references(comparison['pairs'][0])]
+  rows = [[f'{_e(one["environment"])}, seed {one["seed"]}',
+           *(f'{_interval(one[key]["accuracy"])}<br>{_e(findings_compare.sources_of(one[key]))}'
+             for key in ('run', 'baseline')),
+           findings_compare.signed(one['difference']),
+           *(_interval(mean) if mean else '–' for _, mean in findings_compare.references(one)),
+           f'{one["num_transitions"]:,} of {one["num_episodes"]:,}']
+          for one in comparison['pairs']]
+  content = json.dumps(comparison, allow_nan=False, indent=1).encode()
+  return '\n'.join([
+      *(f'<p><b>{_e(result["environment"])}: {_e(findings_compare.verdict_of(result))}</b></p>'
+        for result in comparison['results']),
+      report_page.table(
+          ['', 'right', 'right, compared with', 'difference', *titles, 'transitions of episodes'],
+          rows, 'The same transitions, of which neither run of a pair knew the action.'),
+      '<p class="muted small">Intervals: 95 %, over episodes, of these IDMs. A verdict is over '
+      'training seeds (Student’s t). A difference below '
+      f'{comparison["smallest_effect"]:g} counts as none.</p>',
+      report_page.bullets(map(_e, comparison['sentences'])),
+      report_page.links([('compare.json', 'application/json', content,
+                          'all numbers; alpt_jax/audit_compare.py says what each is')])])
 
 
 def _accuracy_row(environment):

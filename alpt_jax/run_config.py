@@ -21,7 +21,7 @@ NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
             'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
             'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
             'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
-            'study.floors.voted_transitions': 0}
+            'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0}
 _NEW_GROUPS = ('pseudo_labels',)  # Older runs have none; without another, a config is damaged.
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',

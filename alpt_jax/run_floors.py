@@ -25,6 +25,11 @@ The dict, format 2, which `experiments.floors` writes to floors.json. A mean is 
     by_loss          whether it is blind by its loss; None if that cannot be told
     by_score         {score, low, high, exchanged_score, is_blind, num_games, delay}; or unknown
     is_blind         by either of them; None if it is blind by none and one cannot be told
+  as_labeller  None, or of a run without an IDM, labels that its DT gives, see `dt_labels`:
+    step             updates after which they were given
+    most_frequent    {action, share} of them
+    is_constant      as in `labels`
+    accuracy, floors as in `labels`, on the transitions of `voted` of an IDM with the same labels
   scores      None if the run plays no Atari game; else what agents score that look at nothing, by
               the run's protocol: see `score_floors.in_short`; or unknown
 """
@@ -37,6 +42,7 @@ from alpt_jax import (
     blindness,
     ceiling,
     domains,
+    dt_labels,
     label_floors,
     label_quality,
     methods,
@@ -50,8 +56,8 @@ from alpt_jax.measures import floors
 FORMAT = 2
 
 
-def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transitions=0, games=0,
-            seed=0):
+def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transitions=0,
+            labeller_transitions=0, games=0, seed=0):
   """Measures the floors of a run.
 
   Args:
@@ -62,6 +68,8 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
       the run's own data in which training knew no action. (An agent that was given all actions,
       such as an oracle, has no such episodes: is_held_out is False then.)
     voted_transitions: to label with all windows voting, see `voted_labels.label`; 0 for none.
+    labeller_transitions: that the DT labels, of a run without an IDM that was not given all
+      actions, see `dt_labels.label`; 0 for none.
     games: that the agent plays with exchanged images; 0 for none. Atari only.
     seed: of draws and bootstraps.
 
@@ -74,7 +82,8 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
   config, digests = trained_idm.read_config(directory, data_dir=data_dir)
   phase = methods.phase_of(config.method, config.phase)
   result = {'format': FORMAT, 'run': str(directory), 'method': config.method,
-            'environment': config.target, 'labels': None, 'agent': None, 'scores': None}
+            'environment': config.target, 'labels': None, 'agent': None, 'as_labeller': None,
+            'scores': None}
   truth = domains.of(config).read(config, config.target)
   _check_digest(directory, config, digests)
   if phase.idm:
@@ -84,6 +93,9 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
                      f'{causal} with. Leave it out.')
   if phase.dt and config.train_dt:
     result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, games, seed)
+    is_limited = methods.METHODS[config.method].is_action_limited and not phase.idm
+    if labeller_transitions and is_limited:
+      result['as_labeller'] = _as_labeller(directory, config, truth, labeller_transitions, seed)
   if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':
     result['scores'] = known_score_floors(config, config.target)
   return result
@@ -317,6 +329,24 @@ def _agent(directory, truth, digests, data_dir, held_out_dir, games, seed):
       'is_blind': blindness_rule.overall(found.is_blind, by_score.get('is_blind'))}
 
 
+def _as_labeller(directory, config, truth, num_transitions, seed):
+  """The entry `as_labeller`."""
+  trained, domain = blindness.restore(directory, data_dir=config.data_dir), domains.of(config)
+  spec = domain.spec(config, config.target)
+  episode, timestep, said, true = dt_labels.label(
+      trained, truth, directory, num_transitions=num_transitions, seed=seed)
+  frequent = floors.most_frequent(said, spec.num_actions)
+  choice = trained_idm.known(directory, config.target, data_dir=config.data_dir).choice
+  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  return {
+      'step': trained.step, 'most_frequent': {
+          'action': domain.action_names(config)[frequent.action], 'share': frequent.share},
+      'is_constant': floors.is_constant(frequent),
+      'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
+      'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
+                                   seed=seed)}
+
+
 def _by_score(trained, directory, games, seed):
   """The entry `by_score` of an agent."""
   if trained.config.experiment != 'atari':
@@ -330,7 +360,7 @@ def _by_score(trained, directory, games, seed):
 def sentences(found):
   """What `measure` found, in a list of lines."""
   return [*_about_labels(found['labels']), *_about_agent(found['agent']),
-          *_about_scores(found['scores'])]
+          *_about_labeller(found.get('as_labeller')), *_about_scores(found['scores'])]
 
 
 def _about_labels(labels):
@@ -382,6 +412,16 @@ def _about_agent(agent):
   return [overall, f'  by its loss, {words[agent["by_loss"]]}: with images of another window of '
           f'the same episode{held_out}, {agent["exchanged_loss"]:.3f} instead of '
           f'{agent["loss"]:.3f} nats, higher by {_text(agent["rise"])}', f'  by its score, {text}']
+
+
+def _about_labeller(labels):
+  if labels is None:
+    return []
+  frequent, best = labels['most_frequent'], labels['floors']['best']
+  return [f'As a labeller of hidden transitions the agent is right in {_text(labels["accuracy"])}; '
+          f'its most frequent label, {frequent["action"]}, is {frequent["share"]:.3f} of them.',
+          f'  above the floor {best} ({labels["floors"][best]["value"]:.3f}), on the same '
+          f'transitions: {_text(labels["floors"]["margin"])}']
 
 
 def _about_scores(scores):

@@ -2,6 +2,7 @@
 
 python -m experiments.audit --run=runs/alpt
 python -m experiments.audit --run=runs/breakout --hidden --environments=Breakout,Freeway
+python -m experiments.audit --run=runs/own/with --compare=runs/own/without
 
 Compares what the IDM of the newest checkpoint says with the recorded actions of episodes of the
 target in which training knew none; prints the verdict and writes audit/audit.html and audit.json in
@@ -13,16 +14,26 @@ that were sources it says how well they are remembered; others were never seen.
 Fits two temperatures: one for experiments.label with the same --stride, to the average of all
 windows that vote; one for training (pseudo_labels.temperature), to single windows, for which the
 IDM goes through the episodes once more.
+
+Is a source worth using? With --compare, the IDM is also compared with that of a run without it, on
+transitions of which neither knew the action; writes audit/compare.json, too. The two runs may
+differ in sources, method and phase only: give both the same num_steps and idm_batch_size, which
+presets round to the number of sources. A verdict needs five pairs of runs, each with another seed:
+--run and --compare then name as many runs each, with commas between. The audit is of the first.
 """
 
+import functools
+import os
 import shlex
 import sys
 
 from absl import flags
 
 from alpt_jax import (
+    audit_compare,
     audit_run,
     compilation_cache,
+    paired_runs,
     program,
     report_audit,
     sharding,
@@ -32,7 +43,11 @@ from alpt_jax import (
 )
 from experiments import cli
 
-_RUN = flags.DEFINE_string('run', '', 'The run directory.')
+_RUN = flags.DEFINE_list('run', [], 'The run directory; with --compare, one or several.')
+_COMPARE = flags.DEFINE_list('compare', [], 'Runs to compare it with, of the same seeds.')
+_SMALLEST_EFFECT = flags.DEFINE_float(
+    'smallest_effect', audit_compare.SMALLEST_EFFECT, 'Difference of accuracies below which a '
+    'source makes no difference.')
 _ENVIRONMENTS = flags.DEFINE_list('environments', [], 'Names; by default, the targets of the run.')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has moved since.')
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 100, 'Of each environment at most, drawn at '
@@ -47,27 +62,42 @@ _OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, 
 
 
 def main():
-  """Audits `--run`."""
+  """Audits `--run`, and compares it with `--compare`."""
   if not _RUN.value:
     raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/alpt.')
-  trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
+  if len(_RUN.value) > 1 and not _COMPARE.value:
+    raise ValueError(f'--run is {",".join(_RUN.value)}; expected one run directory, or as many '
+                     'with --compare.')
+  pairs = []
+  if _COMPARE.value:  # Before hours are spent on the audit.
+    pairs = paired_runs.pair(*([paired_runs.restore(directory, data_dir=_DATA_DIR.value)
+                                for directory in names] for names in (_RUN.value, _COMPARE.value)))
+  trained = trained_idm.restore(_RUN.value[0], data_dir=_DATA_DIR.value)
   compilation_cache.use(trained.config.compilation_cache_dir)
   mesh = sharding.make_mesh(num_devices=1)
 
-  def make_predict_fn(spec, stride):
+  def make_predict_fn(trained, spec, stride):
     vote_fn = votes.VoteFn(
         trained.idm, spec, mesh, microbatch=program.microbatch(trained.config, spec, mesh))
     return lambda episodes, numbers: votes.predict(
         vote_fn, trained.params, episodes, numbers, window=trained.config.window, stride=stride)
 
-  found = audit_run.audit_run(
-      trained, make_predict_fn, environments=_ENVIRONMENTS.value,
-      num_episodes=_NUM_EPISODES.value, seed=_SEED.value, stride=_STRIDE.value,
-      is_hidden=_HIDDEN.value,
+  settings = dict(
+      environments=_ENVIRONMENTS.value, num_episodes=_NUM_EPISODES.value, seed=_SEED.value,
+      stride=_STRIDE.value, is_hidden=_HIDDEN.value,
       command=shlex.join(['python', '-m', 'experiments.audit', *sys.argv[1:]]))
-  numbers, page = audit_run.paths(_RUN.value, _OUTPUT.value)
+  found = audit_run.audit_run(
+      trained, functools.partial(make_predict_fn, trained), **settings)
+  comparison = audit_compare.compare(
+      pairs, make_predict_fn, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
+  _write(trained, found, comparison)
+
+
+def _write(trained, found, comparison):
+  """Writes and prints an audit, and a comparison if there is one."""
+  numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
   whole_files.write_json(numbers, found)
-  whole_files.write(page, report_audit.page(found).encode())
+  whole_files.write(page, report_audit.page(found, comparison).encode())
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
   if found['temperature'] is not None:
@@ -80,7 +110,13 @@ def main():
             f'{fit["num_episodes_judged"]} others the log-likelihood costs {fit["nll_before"]:.3f} '
             f'-> {fit["nll_after"]:.3f} nats, the calibration error is '
             f'{fit["before"]["error"]:.3f} -> {fit["after"]["error"]:.3f}.')
-  print(f'Wrote {page} and {numbers}.')
+  written = f'{page} and {numbers}'
+  if comparison is not None:
+    path = os.path.join(os.path.dirname(numbers), 'compare.json')
+    whole_files.write_json(path, comparison)
+    print('\n'.join(comparison['sentences']))
+    written = f'{page}, {numbers} and {path}'
+  print(f'Wrote {written}.')
 
 
 if __name__ == '__main__':

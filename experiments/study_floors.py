@@ -23,7 +23,7 @@ def check(config):
     ValueError: naming the field.
   """
   floors = config.study.floors
-  for name in ('ceiling_steps', 'voted_transitions', 'exchanged_games'):
+  for name in ('ceiling_steps', 'voted_transitions', 'labeller_transitions', 'exchanged_games'):
     if floors[name] < 0:
       raise ValueError(f'study.floors.{name} is {floors[name]}; expected at least 0.')
   if floors.score_games:
@@ -131,9 +131,9 @@ def of_run(config, run):
     run: a `runs.Run`, whose labels and evaluations are whole.
 
   Returns:
-    The `labels`, `agent` and `scores` of `run_floors.measure`, without what belongs to other runs
-    (`causal`, `above_floor`), and of agents `checkpoints`, see `floors_schema`; None if it is not
-    done, is a pretraining, or nothing is to be measured.
+    The `labels`, `agent`, `scores` and, if there is one, `as_labeller` of `run_floors.measure`,
+    without what belongs to other runs (`causal`, `above_floor`), and of agents `checkpoints`, see
+    `floors_schema`; None if it is not done, is a pretraining, or nothing is to be measured.
   """
   settings = config.study.get('floors')
   own = runs.run_config(config, run)
@@ -150,11 +150,15 @@ def of_run(config, run):
         own.workdir, data_dir=own.data_dir,
         # Of what is trained on all episodes, others have to be shown.
         held_out_dir=settings.held_out_dir if own.train_dt else '',
-        voted_transitions=settings.voted_transitions, games=settings.exchanged_games) | {'key': key}
+        voted_transitions=settings.voted_transitions,
+        labeller_transitions=settings.labeller_transitions,
+        games=settings.exchanged_games) | {'key': key}
     whole_files.write_json(path, kept)
   labels = kept['labels'] and {name: value for name, value in kept['labels'].items()
                                if name not in ('causal', 'above_floor')}
   found = {'labels': labels, 'agent': kept['agent'], 'scores': kept['scores']}
+  if kept.get('as_labeller'):  # Older ones have none.
+    found['as_labeller'] = kept['as_labeller']
   if kept['scores']:
     found['checkpoints'] = _best_checkpoint(own)
   return _rounded(found)
@@ -181,8 +185,10 @@ def _key(own, settings):
   # Of the recording and of what was measured beside it.
   paths = [*sorted(pathlib.Path(directory).glob('*')), *label_quality.files(own.workdir),
            pathlib.Path(own.workdir, 'finished.json')]
-  return {'format': run_floors.FORMAT, 'settings': [
-      settings.held_out_dir, settings.voted_transitions, settings.exchanged_games], 'files': [
+  asked = [settings.held_out_dir, settings.voted_transitions, settings.exchanged_games]
+  # What was measured before there was such a number stays.
+  asked += [settings.labeller_transitions] if settings.labeller_transitions else []
+  return {'format': run_floors.FORMAT, 'settings': asked, 'files': [
       [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]}
 
 

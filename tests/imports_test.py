@@ -10,7 +10,7 @@ from alpt_jax import measures
 
 CORE = ('types', 'methods', 'discretize', 'losses', 'optimizers', 'networks.models', 'alpt',
         'acting')
-USERS_OF_AN_IDM = ('trained_idm', 'label_run', 'audit_run', 'clips_run')
+USERS_OF_AN_IDM = ('trained_idm', 'label_run', 'audit_run', 'audit_compare', 'clips_run')
 HEAVY = ('tensorflow', 'tensorflow_datasets', 'orbax', 'ale_py', 'envlogger')
 
 

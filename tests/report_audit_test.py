@@ -5,7 +5,7 @@ import re
 
 from absl.testing import absltest
 
-from alpt_jax import audit, report_audit
+from alpt_jax import audit, findings_compare, report_audit
 from tests import audit_test, html_page, labelling_data
 
 ABOUT = {'preset': 'tiny', 'created': '2000-01-01T00:00:00+00:00',
@@ -55,6 +55,33 @@ class PageTest(absltest.TestCase):
     for number in ('0.400<', '0.512<', '0.900<', '0.930<'):
       self.assertIn(number, row[1])
     self.assertIn('random draws: unknown, no step field action_is_random', words)
+
+  def test_a_comparison_stands_in_the_page_with_its_verdict(self):
+    about = {'directory': 'runs/a', 'labels': {'is_constant': False}}
+    one = {'environment': 'Play', 'kind': 'held out', 'seed': 3, 'label_seed': 3,
+           'num_transitions': 4321, 'num_episodes': 12,
+           'run': about | {'sources': ['<b>Cousin'], 'method': 'alpt',
+                           'accuracy': audit_test.mean(.81)},
+           'baseline': about | {'sources': [], 'method': 'dt1_idm',
+                                'accuracy': audit_test.mean(.77)},
+           'difference': audit_test.mean(.04)} | audit_test.between(.512)
+    result = {'environment': 'Play', 'num_pairs': 1,
+              'difference': {'value': .04, 'low': .03, 'high': .05},
+              'verdict': {'word': 'cannot tell', 'reason': 'no verdict: 1 of 5 seeds'}}
+    comparison = {'pairs': [one], 'results': [result], 'smallest_effect': .03,
+                  'sentences': findings_compare.sentences([one], result)}
+    source = report_audit.page(make_audit(), comparison)
+    page = html_page.Page(source)
+    words = ' '.join(page.text.split())
+    self.assertEmpty(page.open)
+    self.assertNotIn('<b>Cousin', source)
+    self.assertIn('Play: cannot tell, n = 1: a verdict needs 5 pairs', words)
+    row = re.search(r'<th scope="row">Play, seed 3</th>(.*?)</tr>', source)
+    cells = [re.sub('<.*?>', ' ', cell).strip() for cell in re.findall('<td>(.*?)</td>', row[1])]
+    self.assertEqual([cell.split()[0] for cell in cells],
+                     ['0.810', '0.770', '+0.040', '0.400', '0.512', '–', '0.900', '4,321'])
+    self.assertEqual(json.loads(page.downloads['compare.json']), comparison)
+    self.assertNotIn('source worth using', report_audit.page(make_audit()))
 
   def test_two_people_bound_what_has_no_ceiling(self):
     ceiling = {'unknown': 'no emulator', 'agreement': audit_test.mean(.87)}

@@ -111,6 +111,25 @@ class LabelRowsTest(parameterized.TestCase):
     self.assertAlmostEqual(_rows(results)['Target only'].above_floor.value,
                            (.6 - .44) / (.9 - .44))
 
+  def test_an_agent_that_labels_is_a_floor_of_the_idms_with_its_labels(self):
+    results = make_results()
+    before = _rows(results)
+    dt1 = results['runs'][3]
+    dt1['floors']['as_labeller'] = {
+        key: make_labels(.7, share=.6)[key]
+        for key in ('step', 'most_frequent', 'is_constant', 'accuracy', 'floors')}
+    self.assertEqual(_rows(results), before)  # Of 1,000 labels; the IDMs have 300.
+    dt1['num_labels'] = results['rows'][3]['num_labels'] = 300
+    results_file.check(results)
+    rows = _rows(results)
+    self.assertEqual(list(rows)[2:4], ['DT1 as labeller', 'Past only (floor)'])
+    row = rows['DT1 as labeller']
+    self.assertEqual((row.kind, row.accuracy.value, row.share, row.action, row.num_runs),
+                     ('floor', .7, .6, 'NOOP', 1))
+    # The highest floor, .7, is above the labels of one method, and below those of the other.
+    self.assertAlmostEqual(rows['Target only'].above_floor.value, (.6 - .7) / (.9 - .7))
+    self.assertAlmostEqual(rows['4 games'].above_floor.value, (.8 - .7) / (.9 - .7))
+
   def test_several_runs_have_intervals_over_seeds_and_floors_of_their_own(self):
     row = _rows(make_results(seeds=(0, 1, 2)))['Target only']
     half = stats.t.ppf(.975, 2) * .01 / math.sqrt(3)

@@ -99,6 +99,7 @@ class PlanTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ({'ceiling_steps': -1}, 'study.floors.ceiling_steps is -1; expected at least 0'),
+      ({'labeller_transitions': -1}, 'study.floors.labeller_transitions is -1; expected at least'),
       ({'exchanged_games': -1}, 'study.floors.exchanged_games is -1; expected at least 0'),
       ({'score_games': 60}, 'study.floors.score_games is 60; expected 1 to 50, or a multiple'))
   def test_floors_that_cannot_be_measured_are_refused(self, changes, message):

@@ -17,7 +17,9 @@ from alpt_jax import (
     blindness,
     ceiling,
     domains,
+    dt_labels,
     evaluate_atari,
+    floors_schema,
     label_quality,
     run_floors,
     train,
@@ -100,6 +102,39 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertEqual(found['labels']['voted']['floors']['majority']['num_transitions'], len(said))
     self.assertIn(f'  all windows voting: {np.mean(said == true):.3f} ',
                   '\n'.join(run_floors.sentences(found)))
+
+  def test_agent_without_an_idm_labels_what_an_idm_is_judged_on(self):
+    run = self.root / 'dt1'
+    config = maze_data.config(run, method='dt1', sources=())
+    train.train(config, config.workdir)
+    found = run_floors.measure(run, labeller_transitions=60)
+    of_idm = voted_labels.label(trained_idm.restore(self.root / 'run'), self.truth,
+                                num_transitions=60)
+    episode, timestep, said, true = dt_labels.label(
+        blindness.restore(run), self.truth, run, num_transitions=60)
+    for ours, theirs in zip((episode, timestep, true), (*of_idm[:2], of_idm[3]), strict=True):
+      np.testing.assert_array_equal(ours, theirs)
+    about = found['as_labeller']
+    self.assertAlmostEqual(about['accuracy']['value'], np.mean(said == true))
+    self.assertEqual((about['accuracy']['num_transitions'], about['step']), (len(said), 6))
+    self.assertEqual(about['floors'] | {'margin': None}, run_floors.measure(
+        self.root / 'run', voted_transitions=60)['labels']['voted']['floors'] | {'margin': None})
+    self.assertAlmostEqual(about['floors']['margin']['value'],
+                           np.mean(said == true) - about['floors']['table']['value'])
+    self.assertEqual(about['most_frequent']['share'], np.bincount(said).max() / len(said))
+    self.assertIn(f'As a labeller of hidden transitions the agent is right in '
+                  f'{np.mean(said == true):.3f} ', '\n'.join(run_floors.sentences(found)))
+    floors_schema.check({'as_labeller': about}, 'it')
+    with self.assertRaisesRegex(ValueError, 'it.as_labeller.accuracy is missing'):
+      floors_schema.check({'as_labeller': {
+          key: x for key, x in about.items() if key != 'accuracy'}}, 'it')
+
+  def test_agents_with_an_idm_or_all_actions_are_no_labellers(self):
+    self.assertIsNone(run_floors.measure(self.root / 'run', labeller_transitions=9)['as_labeller'])
+    run = self.root / 'oracle'
+    config = maze_data.config(run, method='oracle', sources=())
+    train.train(config, config.workdir)
+    self.assertIsNone(run_floors.measure(run, labeller_transitions=9)['as_labeller'])
 
   def test_causal_accuracy_is_that_of_the_causal_run(self):
     found = run_floors.measure(self.root / 'run', causal=self.root / 'causal')

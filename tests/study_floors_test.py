@@ -86,7 +86,8 @@ class StudyFloorsTest(absltest.TestCase):
         self.assertEqual(study_floors.of_run(self.config, run), {
             'labels': {'accuracy': {'value': .333333}}, 'agent': None, 'scores': None})
       measure.assert_called_once_with(
-          own.workdir, data_dir=own.data_dir, held_out_dir='', voted_transitions=0, games=7)
+          own.workdir, data_dir=own.data_dir, held_out_dir='', voted_transitions=0,
+          labeller_transitions=0, games=7)
       (pathlib.Path(own.workdir) / 'labels' / 'step_0000004.npz').write_bytes(b'other')
       study_floors.of_run(self.config, run)
       self.assertEqual(measure.call_count, 2)
@@ -96,6 +97,12 @@ class StudyFloorsTest(absltest.TestCase):
       self.config.study.floors.exchanged_games = 0
       study_floors.of_run(self.config, run)
       self.assertEqual(measure.call_count, 4)
+      measure.return_value = found | {'as_labeller': {'accuracy': {'value': 2 / 3}}}
+      self.config.study.floors.labeller_transitions = 30
+      self.assertEqual(study_floors.of_run(self.config, run)['as_labeller'],
+                       {'accuracy': {'value': .666667}})
+      self.assertEqual(measure.call_args.kwargs['labeller_transitions'], 30)
+      self.config.study.floors.labeller_transitions = 0
       self.config.study.floors.of_runs = False
       self.assertIsNone(study_floors.of_run(self.config, run))
 
