@@ -13,6 +13,9 @@ or for another table of them, see _TABLES, e.g. whether a gate is reached (exper
   <!-- gate labels: gates/labels/runs -->
   <!-- end of table -->
 
+  <!-- ceilings all: ceilings -->
+  <!-- end of table -->
+
 Everything between the two lines is replaced. Two kinds of intervals, each table says which: within
 a run, over its episodes; between methods, over training seeds.
 """
@@ -28,13 +31,14 @@ from absl import app, flags
 
 from alpt_jax import report_floors, whole_files
 from alpt_jax.measures import confusions, intervals, label_savings
-from experiments import gates, own_study, registration, run_files, runs
+from experiments import ceiling_table, gates, own_study, registration, run_files, runs
 
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')
 
 _BLOCK = re.compile(r'(<!-- run files: (\S+) -->\n).*?(<!-- end of run files -->)', re.S)
-_OTHER = re.compile(r'(<!-- ((?:gate|own) \S+): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
-_MARKERS = re.compile(r'<!-- (?:run files:|end of run files|(?:gate|own) \S+:|end of table)')
+_NAMES = r'(?:gate|own|ceilings) \S+'
+_OTHER = re.compile(rf'(<!-- ({_NAMES}): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
+_MARKERS = re.compile(rf'<!-- (?:run files:|end of run files|{_NAMES}:|end of table)')
 _COLUMNS = {  # Of curves: title, digits.
     'label_accuracy': ('labels right', 3), 'argmax/success_500': ('success within 500', 3),
     'argmax/spl': ('SPL', 3), 'sampled/score': ('score', 1),
@@ -315,8 +319,13 @@ def _own(directory):
   return own_study.HEADER, own_study.table(sorted(path.parent for path in directory.glob('*/runs')))
 
 
+def _ceilings(directory):
+  return ceiling_table.HEADER, ceiling_table.rows(directory)
+
+
 # Name: table(directory) -> header, rows.
-_TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {'own study': _own}
+_TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
+    'own study': _own, 'ceilings all': _ceilings}
 
 
 def readmes(root=runs.ROOT):
