@@ -82,11 +82,11 @@ def _new_names(specs, num_targets):
   names = np.arange(specs[0].num_actions, dtype=np.int32)
   free, old = np.setdiff1d(names, ids(targets)), ids(sources)
   if len(old) > len(free):
+    names_of = lambda some: ', '.join(spec.name for spec in some)  # noqa: E731
     raise ValueError(
-        f"source_actions is 'renamed', and {' and '.join(spec.name for spec in sources)} have "
-        f'{len(old)} actions; expected at most {len(free)}, the ids that '
-        f'{" and ".join(spec.name for spec in targets)} leave of {len(names)}. Take another '
-        'source.')
+        f"source_actions is 'renamed', and sources ({names_of(sources)}) have {len(old)} actions; "
+        f'expected at most {len(free)}, the ids of {len(names)} that no target '
+        f'({names_of(targets)}) has. Take other sources.')
   names[old] = free[:len(old)]
   return names
 

@@ -21,8 +21,7 @@ A seed redraws labelled windows, initialisation, order and sources, and is share
 of sources are nested. All arms make the same updates, of as many rows; an arm without sources may
 stop earlier, as tuned. Run files are in experiments/results/<study>/runs.
 
-`labels_again` and `agents` need other recordings, as experiments/configs/gates.py says: of all
-games in SCRIPTED for the first, with --config.collect.seed=1.
+Agents are looked at on other recordings of their games, to be made first as gates.py says.
 """
 
 import copy

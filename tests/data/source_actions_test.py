@@ -126,8 +126,8 @@ class RenamedTest(absltest.TestCase):
     self.assertEqual(pong.legal_actions, (2, 5, 7, 8, 10, 11))
 
   def test_too_few_ids_are_refused(self):
-    with self.assertRaisesRegex(ValueError, "'renamed', and Freeway have 3 actions; expected at "
-                                            'most 0, the ids that Seaquest leave of 18'):
+    with self.assertRaisesRegex(ValueError, r"'renamed', and sources \(Freeway\) have 3 actions; "
+                                r'expected at most 0, the ids of 18 that no target \(Seaquest\)'):
       source_actions.of_specs('renamed', specs_of('Seaquest', 'Freeway'), 1)
 
 
