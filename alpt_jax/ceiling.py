@@ -35,8 +35,8 @@ _POSSIBLE = 1e-9
 
 
 def path_of(directory, output=''):
-  """Where the ceiling of a dataset is kept: in `output`, or beside the data."""
-  return os.path.join(output or directory, FILE)
+  """Where the ceiling of a dataset is kept: beside the data, in `output`, or that if it is JSON."""
+  return output if output.endswith('.json') else os.path.join(output or directory, FILE)
 
 
 def protocol_of(card, *, num_steps=NUM_STEPS, seed=0):
@@ -70,7 +70,8 @@ def measure(directory, episodes, *, num_steps=NUM_STEPS, seed=0, output='', prog
     episodes: its `episode_files.EpisodeFiles`, with all actions.
     num_steps: transitions to try, drawn at random; all if there are fewer.
     seed: of the draw and of the bootstrap.
-    output: directory of the file; '' for beside the data.
+    output: directory of the file, or a .json; '' for beside the data. What was measured in the same
+      way lies beside the data, perhaps, and is copied.
     progress: called with the number of transitions played again, or None.
 
   Returns:
@@ -86,10 +87,20 @@ def measure(directory, episodes, *, num_steps=NUM_STEPS, seed=0, output='', prog
   about = dict(digest=episodes.digest, protocol=protocol_of(card, num_steps=num_steps, seed=seed))
   found = measure_files.read(path, 'ceiling', **about)
   if found is None:
-    content = _measure(directory, card, episodes, num_steps, seed, progress)
+    content = _measured_before(path_of(directory), **about) or _measure(
+        directory, card, episodes, num_steps, seed, progress)
     measure_files.write(path, 'ceiling', content=content, **about)
     found = measure_files.read(path, 'ceiling', **about)
   return found
+
+
+def _measured_before(path, *, digest, protocol):
+  """The content of a ceiling file of this data and protocol; None if there is no such file."""
+  found = measure_files.open_file(path) if os.path.exists(path) else {}
+  if (found.get('digest'), found.get('protocol')) != (digest, protocol):
+    return None
+  found = measure_files.read(path, 'ceiling', digest=digest, protocol=protocol)
+  return {key: value for key, value in found.items() if key not in measure_files.HEAD}
 
 
 def known(directory, episodes, *, output=''):
@@ -98,7 +109,7 @@ def known(directory, episodes, *, output=''):
   Args:
     directory: of the dataset.
     episodes: its `episode_files.EpisodeFiles`.
-    output: directory of the file; '' for beside the data.
+    output: as in `measure`.
 
   Returns:
     As `measure`, of any number of steps; None if it was not measured.

@@ -21,6 +21,7 @@ from alpt_jax.measures import intervals
 
 LABELS, SCORE = results_file.PARTS
 ACCURACY = 'label_accuracy'
+DRAWN = 'drawn by seed'
 _PHASES = sorted(methods.PHASES, key=('pretrain', 'joint', 'finetune').index)  # As they follow.
 
 
@@ -118,8 +119,9 @@ def curve(results, setting, method):
 
 
 def sources_of(results, setting, method):
-  """Names of a method's source games in a setting."""
-  return tuple(next((run['sources'] for run in runs_of(results, setting, method)), ()))
+  """Names of a method's source games in a setting; of as many DRAWN if its seeds have others."""
+  names = [tuple(run['sources']) for run in runs_of(results, setting, method)] or [()]
+  return names[0] if len(set(names)) == 1 else (DRAWN,) * len(names[0])
 
 
 def final_metrics(results):
@@ -237,7 +239,8 @@ class Finding:
 def _learners(results, setting):
   """{method: sources} of the methods that a claim about sources can be about."""
   return {m: sources_of(results, setting, m) for m in setting.methods
-          if not results['methods'][m].get('is_floor')  # Sees the past only.
+          # Sees the past only; learns from sources that were changed.
+          if not {'is_floor', 'is_control'} & {k for k, v in results['methods'][m].items() if v}
           and (setting.part == LABELS or m == 'dt1_idm'
                or m.startswith('alpt') and m != 'alpt_idm_only')}
 

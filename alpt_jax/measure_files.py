@@ -11,6 +11,7 @@ import os
 from alpt_jax import whole_files
 
 FORMAT = 1
+HEAD = ('format', 'kind', 'digest', 'protocol')  # Of a file; the rest is what was measured.
 
 
 def write(path, kind, *, digest, protocol, content):

@@ -162,8 +162,8 @@ def check(results, name='results'):
   for method, record in results['methods'].items():
     fields.check(record, {'label': str} | (
         {'is_action_limited': bool} if 'budgets' in results else {}), f'{name}.methods.{method}')
-    if 'is_floor' in record:
-      fields.check(record, {'is_floor': bool}, f'{name}.methods.{method}')
+    for key in {'is_floor', 'is_control'} & record.keys():
+      fields.check(record, {key: bool}, f'{name}.methods.{method}')
   for place, record in places.items():
     experiment.check_place(record, f'{name}.{experiment.places}.{place}')
   for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode),

@@ -8,6 +8,7 @@ import math
 import operator
 
 from alpt_jax import domains, methods, optimizers, pseudo_labels
+from alpt_jax.data import source_actions
 from alpt_jax.networks import tokens
 
 # What runs did before there were these.
@@ -21,7 +22,8 @@ NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
             'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
             'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
             'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
-            'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0}
+            'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
+            'source_actions': 'true'}
 _NEW_GROUPS = ('pseudo_labels',)  # Older runs have none; without another, a config is damaged.
 _RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
@@ -45,7 +47,8 @@ def check_run(config):
     config: the run's.
 
   Returns:
-    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `domains.specs`.
+    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `domains.specs`, with the legal actions
+    of `source_actions`.
 
   Raises:
     ValueError: naming the field.
@@ -99,11 +102,13 @@ def check_run(config):
     if names.count(name) > 1:
       raise ValueError(f'{name} is named {names.count(name)} times among target and sources; '
                        'expected every environment once.')
+  _check_source_actions(config)
   if config.phase == 'finetune' and methods.METHODS[config.method].pretrain and (
       not config.init_from):
     raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
-  specs = domains.specs(config)
+  specs = source_actions.of_specs(
+      config.source_actions, domains.specs(config), len(domains.targets(config)))
   if not phase.q:
     _check_tokenizers(config.model, specs[0])  # The others look the same.
   return phase, specs
@@ -153,6 +158,16 @@ def _check_num_labels(config):
     raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
                      'transitions, at least one window. Try '
                      f'{max(num_labels // window, 1) * window}.')
+
+
+def _check_source_actions(config):
+  """Refuses unknown changes of sources, and changes of none."""
+  source_actions.check(config.source_actions)
+  is_used = config.sources and methods.METHODS[config.method].uses_sources
+  if config.source_actions != 'true' and not is_used:
+    raise ValueError(f'source_actions is {config.source_actions!r}, and method {config.method!r} '
+                     f"with sources {tuple(config.sources)} reads none; expected 'true', or a "
+                     "method like 'alpt' with sources.")
 
 
 def _check_schedule(config):

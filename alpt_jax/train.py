@@ -39,7 +39,7 @@ from alpt_jax import (
     wandb_run,
     whole_files,
 )
-from alpt_jax.data import episodes, labels, pipeline, sampling, transitions
+from alpt_jax.data import episodes, labels, pipeline, sampling, source_actions, transitions
 
 # Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
 DONE = 0
@@ -93,12 +93,15 @@ def read_data(config, phase):
   domain = domains.of(config)
   with_idm_labels = phase.unlabelled == methods.KNOWN_ACTIONS
   is_limited = methods.METHODS[config.method].is_action_limited
-  data = Data({name: domain.read(config, name, with_idm_labels=with_idm_labels)
-               for name in environments(config, phase)}, {})
-  domain.check_data(data.episodes, domains.targets(config))
-  for name in domains.targets(config):
+  targets = domains.targets(config)
+  read = {name: domain.read(config, name, with_idm_labels=with_idm_labels)
+          for name in environments(config, phase)}
+  domain.check_data(read, targets)
+  data = Data(source_actions.change(
+      config.source_actions, read, domains.specs(config), len(targets), seed=config.seed), {})
+  for name in targets:
     if phase.unlabelled == methods.TRUE_ACTIONS:
-      _check_all_known(config.method, name, data.episodes[name])
+      labels.check_all_known(config.method, name, data.episodes[name])
     try:
       windows = domain.choose_labels(config, data.episodes[name])
     except ValueError as error:
@@ -108,15 +111,6 @@ def read_data(config, phase):
     if is_limited:
       data.episodes[name] = labels.hide_actions(data.episodes[name], windows, config.window)
   return data
-
-
-def _check_all_known(method, name, episodes):
-  """Refuses data in which the true action of a transition is not known."""
-  num_all, num_known = int(episodes.num_transitions.sum()), int(episodes.num_labelled.sum())
-  if num_known < num_all:
-    raise ValueError(f'method is {method!r}, which trains on every true action, and {name} has '
-                     f'{num_known} true ones of {num_all}; expected all. To train on what it has, '
-                     "labels of an IDM, too, use --config.method=dt.")
 
 
 def make_streams(config, phase, specs, data):

@@ -4,9 +4,10 @@ python -m experiments.ceiling --config=experiments/configs/atari.py:desk,target=
 
 Plays the target's recording again, tries all actions at some of its steps in the emulator: what do
 o[t + 1] and o[t + 2] tell to whoever knows only how often each action is played? An IDM that sees
-its whole window may know more of the policy, and pass it. Writes ceiling.json beside the data (or
-to --output). A second call reads it. About a minute and a half on one core for 600 steps of 100,000
-(Breakout); longer in games with more actions.
+its whole window may know more of the policy, and pass it. Writes ceiling.json beside the data; a
+second call reads it. With --output, e.g. experiments/results/ceilings/Breakout.json, it is written
+there, and what lies beside the data is copied. About a minute and a half on one core for 600 steps
+of 100,000 (Breakout); longer in games with more actions.
 """
 
 from absl import flags
@@ -18,7 +19,8 @@ from experiments import cli
 _NUM_STEPS = flags.DEFINE_integer('num_steps', ceiling.NUM_STEPS, 'Transitions to try.',
                                   lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of their draw.', lower_bound=0)
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, that of the data.')
+_OUTPUT = flags.DEFINE_string('output', '', 'Directory, or .json file, to write to; by default, '
+                              'ceiling.json beside the data.')
 
 
 def main(config):
@@ -29,7 +31,7 @@ def main(config):
   domain = domains.of(config)
   directories = domain.directories(config, config.target)
   if _OUTPUT.value and len(directories) > 1:
-    raise ValueError(f'--output is one directory and runs is {config.runs}; expected one run.')
+    raise ValueError(f'--output is one place and runs is {config.runs}; expected one run.')
   for directory in directories:
     episodes = episode_files.EpisodeFiles(
         [directory], domain.spec(config, config.target), expected_name=config.target)

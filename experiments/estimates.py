@@ -16,7 +16,7 @@ _DIGITS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-  """A group of runs that differ in target and seed only.
+  """A group of runs of a variant that make as many updates.
 
   Attributes:
     label: of the method, for readers.
@@ -52,7 +52,8 @@ def _of_run(config, run, measured):
   rates = config.study.rates
   own = runs.run_config(config, run)
   plays = own.phase != 'pretrain' and own.train_dt
-  evaluations = 1 + steps // own.eval_every_steps if plays else 0
+  # Before the first update, and after the last.
+  evaluations = 1 + -(-steps // own.eval_every_steps) if plays else 0
   return (rates.start + steps * rates[key[1]][key[0]] + evaluations * rates.evaluation)
 
 
@@ -76,7 +77,8 @@ def plan(config, planned, finished):
   measured = {key: sum(rates) / len(rates) for key, rates in measured.items()}
   groups = {}
   for run in planned:
-    groups.setdefault((run.part, run.variant, run.changes.get('phase', 'joint')), []).append(run)
+    key = run.part, run.variant, run.changes.get('phase', 'joint'), runs.num_steps(config, run)
+    groups.setdefault(key, []).append(run)
   result, sources = [], set()
   for group in groups.values():
     left = [run for run in group if run not in finished]

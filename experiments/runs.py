@@ -164,13 +164,13 @@ def describe(variants):
   """Returns {name: {'label', 'description', ...}} of a study's variants, for the results."""
   return {name: {'label': variant.label, 'description': _description(variant),
                  'is_action_limited': methods.METHODS[variant.method].is_action_limited,
-                 'is_floor': _is_floor(variant)}
-          for name, variant in variants.items()}
+                 **_is_floor_or_control(variant)} for name, variant in variants.items()}
 
 
-def _is_floor(variant):
-  """Whether the IDM of a variant sees the past only: a floor of the others' label accuracy."""
-  return bool(own_changes(variant).get('model', {}).get('idm_is_causal'))
+def _is_floor_or_control(variant):
+  own = [own_changes(variant, phase) for phase in methods.PHASES]
+  return {'is_floor': any(x.get('model', {}).get('idm_is_causal', False) for x in own),
+          'is_control': any(x.get('source_actions', 'true') != 'true' for x in own)}
 
 
 def _description(variant):

@@ -8,6 +8,8 @@ import dataclasses
 import itertools
 import os
 
+import numpy as np
+
 from alpt_jax import domains, label_quality, methods, versions
 from alpt_jax.data import rlds
 from alpt_jax.envs import atari_scores
@@ -18,8 +20,13 @@ def plan(config):
   """Returns the `runs.Run`s of the experiment; a pretraining comes before what starts from it.
 
   Agents are trained with the config's number of labels, or with those of `study.score.budgets`. A
-  variant may have `budgets` of its own, and `more` runs beside those of the study, e.g.
-  more=dict(seeds=(5, 6, 7, 8, 9), budgets=(300,)).
+  variant may have `budgets` and `targets` of its own, and `more` runs beside those of the study,
+  e.g. more=dict(seeds=(5, 6, 7, 8, 9), budgets=(300,)). With `draw`, that many of its `sources` are
+  drawn by a run's seed; variants that draw from the same games have nested sets.
+
+  IDMs without pretraining make the updates of both phases; agents do so with `equal_updates` of
+  `study.score`. Numbers of updates may depend on target and number of labels: `steps_of` of a part
+  or, first, of a variant, e.g. {'Gopher': dict(num_steps=4000), '300': dict(num_steps=200)}.
 
   Raises:
     ValueError: naming the field that is empty, repeats an entry, or is not as above.
@@ -47,8 +54,10 @@ def _part(config, part, seeds, budgets, **changes):
   asked = sorted(set().union(*cells.values()))  # Those that only a variant has come last.
   seeds = dict.fromkeys([*seeds, *(seed for seed, _ in asked)])
   budgets = dict.fromkeys([*budgets, *(budget for _, budget in asked)])
+  _check_updates(study, part, budgets)
   for seed, target, budget in itertools.product(seeds, study.targets, budgets):
-    names = [name for name in cells if (seed, budget) in cells[name]]
+    names = [name for name, variant in study.variants.items()
+             if (seed, budget) in cells[name] and target in _targets(study, part, name)]
     planned += _runs(config, part, target, seed, names, num_labels=budget, **changes)
   return planned
 
@@ -65,6 +74,51 @@ def _cells(variant, seeds, budgets, where):
   return cells
 
 
+def _targets(study, part, name):
+  """The targets of a variant."""
+  targets = study.variants[name].get('targets') or study.targets
+  for target in targets:
+    if target not in study.targets:
+      raise ValueError(f'study.{part}.variants.{name}.targets has {target!r}; expected some of '
+                       f'study.{part}.targets, {tuple(study.targets)}.')
+  return targets
+
+
+def _sources(variant, name, excluded, seed):
+  """The sources of a variant's run; see `plan`."""
+  games = tuple(s for s in variant.sources if s not in excluded)
+  number = variant.get('draw', len(games))
+  if not 0 <= number <= len(games):
+    raise ValueError(f'draw of variant {name!r} is {number}; expected at most {len(games)}, its '
+                     'sources without the target.')
+  if 'draw' in variant:
+    games = tuple(games[i] for i in np.random.default_rng(seed).permutation(len(games)))
+  return games[:number]
+
+
+_UPDATES = ('pretrain_steps', 'num_steps', 'eval_every_steps')
+
+
+def _updates(study, name, target, num_labels):
+  """{name in _UPDATES: number} of a variant's runs; see `plan`."""
+  found = {key: study[key] for key in _UPDATES}
+  for group in (study, study.variants[name]):
+    for key in (target, str(num_labels)):
+      found |= group.get('steps_of', {}).get(key, {})
+  return found
+
+
+def _check_updates(study, part, budgets):
+  """Refuses numbers of updates that no run would make."""
+  known = {*study.targets, *map(str, budgets)}
+  for where, group in ((f'study.{part}', study), *(
+      (f'study.{part}.variants.{name}', variant) for name, variant in study.variants.items())):
+    for key, steps in group.get('steps_of', {}).items():
+      if key not in known or not set(steps) <= set(_UPDATES):
+        raise ValueError(f'{where}.steps_of has {key!r}: {dict(steps)}; expected one of '
+                         f'{sorted(known)}, and of it some of {_UPDATES}.')
+
+
 def _runs(config, part, target, seed, names, **changes):
   """The runs of some variants of one part of the study."""
   study, planned = config.study[part], []
@@ -72,19 +126,19 @@ def _runs(config, part, target, seed, names, **changes):
     variant = study.variants[name]
     phase = variant.get('phase', 'finetune')
     is_pretrained = phase == 'finetune' and methods.METHODS[variant.method].pretrain is not None
-    common = changes | dict(
-        method=variant.method, seed=seed, label_seed=seed,
-        eval_every_steps=study.eval_every_steps)
+    common = changes | dict(method=variant.method, seed=seed, label_seed=seed)
     if not methods.METHODS[variant.method].is_action_limited:  # One run stands for all budgets.
       common['num_labels'] = config.num_labels
-    own = dict(target=target, other_targets=(),
-               sources=tuple(s for s in variant.sources if s != target))
+    updates = _updates(study, name, target, common['num_labels'])
+    common['eval_every_steps'] = updates['eval_every_steps']
+    own = dict(target=target, other_targets=(), sources=_sources(variant, name, (target,), seed))
     pretraining = None
     if is_pretrained:
       pretraining = _pretraining(config, part, target, seed, common | own, study, name)
       planned.append(pretraining)
     # Who is not pretrained gets the steps of both, to be compared after as many of either kind.
-    num_steps = study.num_steps + (0 if is_pretrained or part == 'score' else study.pretrain_steps)
+    is_longer = not is_pretrained and study.get('equal_updates', part == 'labels')
+    num_steps = updates['num_steps'] + (updates['pretrain_steps'] if is_longer else 0)
     last = common | own | _of_phase(config, phase) | dict(phase=phase, num_steps=num_steps)
     if phase == 'joint':
       last = _with_equal_shares(config, last)
@@ -109,12 +163,13 @@ def _pretraining(config, part, target, seed, changes, study, name):
   if before.get('shared'):  # Section 5.4: one pretraining for all targets.
     target, *others = study.targets
     where, first = 'all', dict(target=target, other_targets=tuple(others))
-  first |= dict(method=before.method, sources=tuple(
-      s for s in before.sources if s not in (study.targets if first else (target,))))
+  first |= dict(method=before.method, sources=_sources(
+      before, of, study.targets if first else (target,), seed))
+  num_steps = _updates(study, of, target, changes['num_labels'])['pretrain_steps']
   return runs.Run(
       f"{part}-pretrain-{where}-{changes['num_labels']}-{of}-seed{seed}", of,
       _with_equal_shares(config, changes | first | _of_phase(config, 'pretrain')
-                         | dict(phase='pretrain', num_steps=study.pretrain_steps))
+                         | dict(phase='pretrain', num_steps=num_steps))
       | runs.own_changes(before, 'pretrain'), part=part)
 
 

@@ -13,6 +13,9 @@ or for another table of them, see _TABLES, e.g. whether a gate is reached (exper
   <!-- gate labels: gates/labels/runs -->
   <!-- end of table -->
 
+  <!-- ceilings all: ceilings -->
+  <!-- end of table -->
+
 Everything between the two lines is replaced. Two kinds of intervals, each table says which: within
 a run, over its episodes; between methods, over training seeds.
 """
@@ -28,12 +31,20 @@ from absl import app, flags
 
 from alpt_jax import report_floors, whole_files
 from alpt_jax.measures import confusions, intervals, label_savings
-from experiments import gates, own_results, registration, run_files, runs, tuning
+from experiments import (
+    ceiling_table,
+    gates,
+    own_results,
+    registration,
+    run_files,
+    runs,
+    tuning,
+)
 
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')
 
 _BLOCK = re.compile(r'(<!-- run files: (\S+) -->\n).*?(<!-- end of run files -->)', re.S)
-_NAME = r'(?:gate|own|tuning) \S+'  # Of _TABLES.
+_NAME = r'(?:gate|own|tuning|ceilings) \S+'  # Of _TABLES.
 _OTHER = re.compile(rf'(<!-- ({_NAME}): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
 _MARKERS = re.compile(rf'<!-- (?:run files:|end of run files|{_NAME}:|end of table)')
 _COLUMNS = {  # Of curves: title, digits.
@@ -317,9 +328,13 @@ def _own(directory):
   return own_results.HEADER, own_results.table(films)
 
 
+def _ceilings(directory):
+  return ceiling_table.HEADER, ceiling_table.rows(directory)
+
+
 # Name: table(directory) -> header, rows.
 _TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
-    'own study': _own,
+    'own study': _own, 'ceilings all': _ceilings,
     'tuning trials': lambda directory: tuning.table(tuning.trials(read(directory)))}
 
 

@@ -63,6 +63,19 @@ class CeilingTest(absltest.TestCase):
     with self.assertRaisesRegex(ValueError, 'protocol num_steps is 25; expected 26'):
       ceiling.measure(self.directory, episodes, num_steps=26)
 
+  def test_what_lies_beside_the_data_is_copied_if_it_was_measured_in_the_same_way(self):
+    episodes, place = read(self.directory), self.enterContext(tempfile.TemporaryDirectory())
+    found = ceiling.measure(self.directory, episodes, num_steps=5)
+    with mock.patch.object(ceiling, '_measure', side_effect=AssertionError('measured')):
+      for output, path in ((f'{place}/Pong.json', f'{place}/Pong.json'),
+                           (place, f'{place}/ceiling.json')):
+        self.assertEqual(ceiling.measure(self.directory, episodes, num_steps=5, output=output),
+                         found)
+        with open(path) as f:
+          self.assertEqual(json.load(f), found)
+      with self.assertRaisesRegex(AssertionError, 'measured'):
+        ceiling.measure(self.directory, episodes, num_steps=6, output=f'{place}/other.json')
+
   def test_refuses_that_of_another_recording(self):
     episodes = read(self.directory)
     ceiling.measure(self.directory, episodes, num_steps=3)

@@ -194,6 +194,25 @@ class ReportTest(parameterized.TestCase):
     self.assertLess(pairs.interval.low, 0)
     self.assertGreater(pairs.interval.high, 0)
 
+  def test_sources_that_were_changed_or_drawn_are_in_no_claim_about_them(self):
+    def pairs(results, text):
+      finding, = (f for f in findings_atari.claims(results) if text in f.claim.text)
+      return {(c.setting.num_labels, c.method) for c in finding.comparisons}
+
+    results, disjoint = make_results(), '(Freeway) gives better labels'
+    self.assertEqual(pairs(results, 'source games, too'), {(500, 'idm_four'), (2000, 'idm_four')})
+    results['methods']['idm_four']['is_control'] = True
+    self.assertEqual(pairs(results, 'source games, too'),
+                     {(500, 'idm_freeway'), (2000, 'idm_freeway')})
+    self.assertEqual(pairs(results, disjoint), {(500, 'idm_freeway'), (2000, 'idm_freeway')})
+    setting = findings_atari.settings(results, 'labels')[0]
+    for run in findings_atari.runs_of(results, setting, 'idm_freeway'):
+      run['sources'] = [('Freeway', 'Pong')[run['seed']]]
+    self.assertEqual(pairs(results, disjoint), {(2000, 'idm_freeway')})
+    entry = next(entry for entry in findings_atari.final_metrics(results)
+                 if entry['method'] == 'idm_freeway')
+    self.assertEqual(entry['sources'], ('drawn by seed',))
+
   def test_disjoint_means_that_only_doing_nothing_is_shared(self):
     self.assertTrue(findings_atari.is_disjoint('Breakout', 'Freeway'))  # LEFT, RIGHT; UP, DOWN.
     self.assertFalse(findings_atari.is_disjoint('Seaquest', 'Freeway'))  # Has UP.

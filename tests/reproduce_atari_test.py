@@ -97,6 +97,15 @@ class PlanTest(parameterized.TestCase):
     self.assertEqual({name: about['is_floor'] for name, about in described.items()},
                      {'idm_target': False, 'idm_four': False, 'idm_causal': True})
 
+  def test_control_is_the_variant_whose_sources_were_changed(self):
+    variants = atari.get_config('desk').study.labels.variants
+    four = variants.idm_four.to_dict()
+    with variants.unlocked():
+      variants.everywhere = four | dict(changes=dict(source_actions='renamed'))
+      variants.before = four | dict(pretrain=dict(source_actions='permuted'))
+    self.assertEqual({name for name, about in runs.describe(variants).items()
+                      if about['is_control']}, {'everywhere', 'before'})
+
   @parameterized.parameters(
       ({'ceiling_steps': -1}, 'study.floors.ceiling_steps is -1; expected at least 0'),
       ({'labeller_transitions': -1}, 'study.floors.labeller_transitions is -1; expected at least'),

@@ -105,7 +105,7 @@ class EpisodeFiles:
     self._index = _Index(*map(np.concatenate, zip(*indices, strict=True)))
     self.num_transitions = self._index.num_transitions
     self.digest = hashlib.sha256('-'.join(digests).encode()).hexdigest()[:16]
-    self._hide = None
+    self._change = None
     self._room = _MIN_ROOM
     self._held = collections.OrderedDict()  # Episodes by number, the least recently used first.
     self._num_held = 0  # Transitions in them.
@@ -131,20 +131,21 @@ class EpisodeFiles:
 
   @property
   def num_labelled(self):
-    """[E] int64; how many actions of each episode the data has; `hidden` does not change it."""
+    """[E] int64; how many actions of each episode the data has, whatever `with_actions` does."""
     return (self._index.num_with_idm_labels if self._with_idm_labels else
             self._index.num_labelled)
 
-  def hidden(self, hide):
-    """Returns the same episodes with less in them.
+  def with_actions(self, change):
+    """Returns the same episodes with other actions, or fewer that are known.
 
     Args:
-      hide: hide(episode, actions [L], is_labelled [L]) -> actions, is_labelled: called with every
-        episode that is read, before anything else sees it.
+      change: change(episode, actions [L], is_labelled [L]) -> actions, is_labelled: called with
+        every episode that is read, before anything else sees it. It takes the place of an earlier
+        one.
     """
     result = EpisodeFiles.__new__(EpisodeFiles)
     result.__dict__.update(self.__dict__)
-    result._hide = hide
+    result._change = change
     result._held, result._num_held = collections.OrderedDict(), 0
     result._lock = threading.Lock()
     return result
@@ -223,8 +224,8 @@ class EpisodeFiles:
     actions, rewards = rlds.to_declared(stored, fields['reward'], self._spec)
     actions = np.where(is_labelled, actions, 0).astype(np.int32)
     rewards = _on_transitions(rewards)
-    if self._hide is not None:
-      actions, is_labelled = self._hide(number, actions, is_labelled)
+    if self._change is not None:
+      actions, is_labelled = self._change(number, actions, is_labelled)
     episode = _Episode(fields['observation'], actions, is_labelled, rewards,
                        episodes.sums_to_end(rewards), fields.get(_TERMINAL))
     with self._lock:

@@ -153,14 +153,23 @@ def hide_actions(episodes, windows, window):
     raise ValueError(f'labelled window {i} is transitions {start[i]} .. {start[i] + window - 1} of '
                      f'episode {episode[i]}, which the data does not have. The windows were chosen '
                      'for another dataset: choose them again.')
-  if hasattr(episodes, 'hidden'):  # On disk: hidden whenever an episode is read.
-    return episodes.hidden(_Hider(episode, start, window))
+  if hasattr(episodes, 'with_actions'):  # On disk: hidden whenever an episode is read.
+    return episodes.with_actions(_Hider(episode, start, window))
   kept = (episodes.first_step[episode] + start)[:, None] + np.arange(window)
   is_kept = np.zeros(len(episodes.actions), bool)
   is_kept[kept] = True
   is_labelled = is_kept & episodes.is_labelled
   return dataclasses.replace(episodes, actions=np.where(is_labelled, episodes.actions, 0),
                              is_labelled=is_labelled)
+
+
+def check_all_known(method, name, episodes):
+  """Refuses data of a target in which the true action of a transition is not known; ValueError."""
+  num_all, num_known = int(episodes.num_transitions.sum()), int(episodes.num_labelled.sum())
+  if num_known < num_all:
+    raise ValueError(f'method is {method!r}, which trains on every true action, and {name} has '
+                     f'{num_known} true ones of {num_all}; expected all. To train on what it has, '
+                     "labels of an IDM, too, use --config.method=dt.")
 
 
 class _Hider:

@@ -101,6 +101,8 @@ def get_config(argument=''):
   config.other_targets = (tuple(t for t in targets if t != target)
                           if setting in ('alpt9', 'alpt36') else ())
   config.sources = tuple(s for s in sources if s != target)
+  # Controls: 'permuted' in time, 'renamed'; see alpt_jax/data/source_actions.py.
+  config.source_actions = 'true'
   # Transitions of the target that keep their action; 10,000 in section 5.1, of 100 million. Of
   # 100,000 that would be a tenth.
   config.num_labels = 1_000

@@ -25,7 +25,7 @@ from experiments.configs import atari, tuning
 
 GATES = ('labels', 'agents', 'gopher', 'optimizers', 'rates')
 _RATES = dict(lamb=(1e-3, 3e-3, 1e-2, 3e-2), adamw=(3e-4, 1e-3, 3e-3, 1e-2))
-_FRESH = 'runs/atari_gates/fresh'  # Recordings with collect.seed 1.
+FRESH = 'runs/atari_gates/fresh'  # Recordings with collect.seed 1.
 # Of about fifteen settings, tried with seeds 0 and 1 on another recording (collect.seed 0).
 _LABELS = dict(augmentation='shift', optimizer=dict(idm_learning_rate=3e-3))
 _BEST = dict(lamb=1e-2, adamw=3e-3)  # By the mean of both games in `rates`.
@@ -48,7 +48,7 @@ def get_config(argument='labels'):
 
 def _labels(config):
   if config.preset != 'tiny':
-    config.data_dir = _FRESH  # Settings were tried on the recording with seed 0.
+    config.data_dir = FRESH  # Settings were tried on the recording with seed 0.
   config.collect.seed = 1
   config.study.score.targets = ()
   # All of it. Of 600 steps the ceiling is known to 0.01 only, a tenth of what it is above floors.
@@ -66,7 +66,7 @@ def _labels(config):
 def _agents(config):
   config.study.labels.targets = ()
   if config.preset != 'tiny':
-    config.study.floors.held_out_dir = _FRESH
+    config.study.floors.held_out_dir = FRESH
   config.evaluation.sharpened_temperature = 1 / 3
   config.study.score.variants = dict(
       oracle=dict(label='Oracle labels', method='oracle', sources=()))

@@ -56,6 +56,8 @@ def get_config(preset=''):
   config.observation = 'grid'  # 'grid': planes walls, goal, agent; 'xy': the agent's cell only.
   config.target = target(0)
   config.sources = (BLOCKED_SOURCE,)
+  # Controls: 'permuted' in time, 'renamed'; see alpt_jax/data/source_actions.py.
+  config.source_actions = 'true'
   config.num_labels = 250  # Section 5.6; transitions of the target that keep their action.
   config.label_seed = 0
 

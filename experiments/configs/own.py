@@ -51,6 +51,8 @@ def get_config(argument=''):
 
   # What is learned from what; see alpt_jax/methods.py.
   config.sources = tuple(s for s in options.get('sources', '').split('+') if s)
+  # Controls: 'permuted' in time, 'renamed'; see alpt_jax/data/source_actions.py.
+  config.source_actions = 'true'
   config.method = options.get('method', 'alpt' if config.sources else 'dt1_idm')
   config.phase = 'joint'
   config.train_dt = True  # False to train the IDM alone.

@@ -17,7 +17,7 @@ from experiments.configs import atari
 GAMES = ('Gopher', 'StarGunner')
 SOURCES = ('Breakout', 'SpaceInvaders', 'Freeway', 'Asterix')
 _ARMS = ('none', 'four')
-_UPDATES, _FINETUNING = 600, 200  # In all; of them after pretraining.
+UPDATES, FINETUNING = 600, 200  # In all; of them after pretraining.
 
 _SHIFT = dict(augmentation='shift')
 
@@ -77,8 +77,8 @@ def get_config(argument=''):
   config.study.results_dir = f'experiments/results/tuning/{options["arm"]}'
   config.study.update(seeds=(0,), score_seeds=(0,))
   config.study.score.targets = ()
-  config.study.labels.update(targets=GAMES, budgets=(300,), pretrain_steps=_UPDATES - _FINETUNING,
-                             num_steps=_FINETUNING, eval_every_steps=100)
+  config.study.labels.update(targets=GAMES, budgets=(300,), pretrain_steps=UPDATES - FINETUNING,
+                             num_steps=FINETUNING, eval_every_steps=100)
   config.optimizer.update(name='adamw', schedule='cosine', idm_learning_rate=1e-3)
   config.num_label_windows = 2000  # Of 20,000; standard error of a share of 0.5: 0.005.
   if options['preset'] == 'tiny':

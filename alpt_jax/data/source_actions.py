@@ -1,0 +1,116 @@
+"""Changes the actions of source environments: controls of what an IDM learns from sources.
+
+  true      As recorded.
+  permuted  The actions of every episode change places in time, drawn by the run's seed; images,
+            rewards and returns stay. What still helps is images alone, or how often actions occur.
+  renamed   Every action of a source gets an id that no target has. What still helps is not that
+            source and target share an action space.
+
+Actions of targets are not looked at: which of them are known, `labels` decides.
+"""
+
+import dataclasses
+import zlib
+
+import numpy as np
+
+MODES = ('true', 'permuted', 'renamed')
+
+
+def check(mode):
+  """Refuses an unknown mode; ValueError."""
+  if mode not in MODES:
+    raise ValueError(f'source_actions is {mode!r}; expected one of {MODES}.')
+
+
+def of_specs(mode, specs, num_targets):
+  """Gives the specs of renamed sources their new legal actions.
+
+  Args:
+    mode: one of MODES.
+    specs: the `types.EnvironmentSpec`s of a run, as recorded: targets first, then sources.
+    num_targets: how many of them are targets.
+
+  Returns:
+    A list of as many specs; legal and stored actions are in the order that they were in.
+
+  Raises:
+    ValueError: if the targets leave too few ids.
+  """
+  if mode != 'renamed':
+    return list(specs)
+  names = _new_names(specs, num_targets)
+  return [*specs[:num_targets], *(
+      dataclasses.replace(spec, legal_actions=tuple(names[spec.legal_actions,].tolist()),
+                          stored_actions=tuple(names[spec.stored_actions,].tolist())
+                          if spec.stored_actions else ())
+      for spec in specs[num_targets:])]
+
+
+def change(mode, data, specs, num_targets, *, seed):
+  """Changes the known actions of sources.
+
+  Args:
+    mode: one of MODES.
+    data: {environment: `episodes.Episodes` or `episode_files.EpisodeFiles`}, as recorded.
+    specs: as in `of_specs`, as recorded; not all need be in `data`.
+    num_targets: how many of them are targets.
+    seed: int >= 0; with the names of a source and the number of an episode, it decides how its
+      actions are permuted.
+
+  Returns:
+    {environment: episodes}, in the same order; of targets the very same objects.
+  """
+  if mode == 'true':
+    return data
+  sources = [spec.name for spec in specs[num_targets:]]
+  if mode == 'renamed':
+    names = _new_names(specs, num_targets)
+    make = lambda name: lambda episode, actions: names[actions]  # noqa: E731
+  else:
+    make = lambda name: _permutation(name, seed)  # noqa: E731
+  return {name: _changed(read, make(name)) if name in sources else read
+          for name, read in data.items()}
+
+
+def _new_names(specs, num_targets):
+  """[A] int32; the new id of every action: sources' get the ids that no target has, in order."""
+  def ids(some):
+    return sorted({action for spec in some for action in spec.legal_actions})
+
+  targets, sources = specs[:num_targets], specs[num_targets:]
+  names = np.arange(specs[0].num_actions, dtype=np.int32)
+  free, old = np.setdiff1d(names, ids(targets)), ids(sources)
+  if len(old) > len(free):
+    names_of = lambda some: ', '.join(spec.name for spec in some)  # noqa: E731
+    raise ValueError(
+        f"source_actions is 'renamed', and sources ({names_of(sources)}) have {len(old)} actions; "
+        f'expected at most {len(free)}, the ids of {len(names)} that no target '
+        f'({names_of(targets)}) has. Take other sources.')
+  names[old] = free[:len(old)]
+  return names
+
+
+def _permutation(name, seed):
+  """permute(episode, actions [M]) -> [M], of one source."""
+  def permute(episode, actions):
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode()), episode])
+    return rng.permutation(actions)
+  return permute
+
+
+def _changed(data, change_known):
+  """Episodes whose known actions `change_known(episode, actions [M])` replaces."""
+  def changed(episode, actions, is_labelled):
+    result = actions.copy()
+    result[is_labelled] = change_known(episode, actions[is_labelled])
+    return result, is_labelled
+
+  if hasattr(data, 'with_actions'):  # On disk: changed whenever an episode is read.
+    return data.with_actions(changed)
+  actions = data.actions.copy()
+  for episode, (first, length) in enumerate(zip(
+      data.first_step.tolist(), (data.num_transitions + 1).tolist(), strict=True)):
+    steps = slice(first, first + length)
+    actions[steps], _ = changed(episode, actions[steps], data.is_labelled[steps])
+  return dataclasses.replace(data, actions=actions)

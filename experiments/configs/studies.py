@@ -1,0 +1,283 @@
+"""Six studies on data that nobody has tuned on, to be registered before their first run.
+
+python -m experiments.register --registration=experiments/registrations/labels.json \\
+    --config=experiments/configs/studies.py:labels          # Then commit that file by itself.
+python -m experiments.reproduce --config=experiments/configs/studies.py:labels \\
+    --config.study.registration=experiments/registrations/labels.json
+
+  mazes         Figure 5: IDMs with 25 to 1,000 labels, without and with sources; agents at 250.
+  labels        Hidden actions labelled right, with no, one and four sources, at 100 to 10,000
+                labels; at 300 with more seeds, an IDM that sees the past only (a behaviour cloner),
+                and sources whose actions are permuted.
+  labels_again  No and four sources at 300 labels, on other recordings of the games.
+  agents        Figures 2 and 6: every method, 64 games, where an agent with all actions plays well.
+  sources       Figures 3 and 4: one, four and nine sources; sources that share only doing nothing
+                with their target; and a near one whose actions have ids that the target lacks.
+  cql           Table 4.
+  trust         What the DT makes of the IDM's labels, at the number of labels of `labels`.
+  ..,tiny       For tests.
+
+A seed redraws labelled windows, initialisation, order and sources, and is shared by all arms. Sets
+of sources are nested. All arms make the same updates, of as many rows; an arm without sources may
+stop earlier, as tuned. Run files are in experiments/results/<study>/runs.
+
+Agents are looked at on other recordings of their games, to be made first as gates.py says.
+"""
+
+import copy
+
+from experiments.configs import atari, gates, maze, tuning
+
+STUDIES = ('mazes', 'labels', 'labels_again', 'agents', 'sources', 'cql', 'trust')
+
+# To be filled in, in this order. Trials of tuning.py, the best of each arm:
+_NONE, _FOUR = '', ''
+# Two games, not of _SEEN, whose ceiling is 0.25 above the majority, by experiments/results/ceilings
+# as it was before an IDM of theirs was trained.
+CONFIRMATORY = ()
+_AGENT_LABELS = 0  # Of study `agents`; from seeds 0 to 4 of `labels`.
+
+_SEEN = ('Breakout', 'Freeway', *tuning.GAMES)  # Looked at while the code was made, or tuned on.
+SCRIPTED = ('Asterix', 'Atlantis', 'Breakout', 'Freeway', 'Frostbite', 'Gopher', 'Pong', 'Seaquest',
+            'SpaceInvaders', 'StarGunner')  # Sources are drawn from these, without the target.
+PRIMARY = 300  # Labels.
+# Updates in all, of both phases; at 300 labels those of tuning.
+UPDATES = {100: 600, 300: 600, 1000: 600, 3000: 900, 10_000: 1500}
+# Updates of an agent, in games where one with all actions has been seen to play; see gates.py.
+AGENTS = dict(Breakout=2400, Gopher=4000)
+_PRETRAINING = .4  # Share of an agent's updates, as in `desk`.
+# Of the scripted games, whose actions are most like those of the target (share of their union), and
+# few enough to be renamed. Frostbite and Seaquest have every action, and leave no ids.
+NEAR = dict(Asterix='Freeway', Atlantis='Pong', Pong='SpaceInvaders', SpaceInvaders='Pong')
+_FEW = (100, 300)  # Labels with which disjoint and renamed sources are tried.
+
+
+def get_config(argument=''):
+  """Returns the ConfigDict of a study; see the module's docstring."""
+  study, _, preset = argument.partition(',')
+  if study not in STUDIES:
+    raise ValueError(f'{study!r} is no study; expected one of {", ".join(STUDIES)}.')
+  if preset not in ('', 'tiny'):
+    raise ValueError(f'{preset!r}: unknown; expected {study} or {study},tiny.')
+  if study == 'mazes':
+    config = _mazes(preset)
+  else:
+    config = atari.get_config(preset or 'desk')
+    config.study.rates = dict(
+        source='one core of two, both busy', start=15., evaluation=20.,
+        joint=dict(both=.125, idm=.06, dt=.065, q=.1), pretrain=dict(both=.125, idm=.06, dt=.065),
+        finetune=dict(both=.125, idm=.06, dt=.065, q=.1))
+    with config.unlocked():
+      _ATARI[study](config)
+      if preset == 'tiny':
+        _tiny(config)
+  config.workdir = f'runs/{"studies_tiny" if preset else "studies"}/{study}'
+  config.study.results_dir = '' if preset else f'experiments/results/{study}'
+  return config
+
+
+def _mazes(preset):
+  config = maze.get_config(preset or 'study')
+  if not preset:
+    config.study.update(seeds=tuple(range(10, 15)), targets=tuple(map(maze.target, range(10, 15))))
+  return config
+
+
+def _confirmatory():
+  """The games of which claims are made."""
+  if not CONFIRMATORY:
+    raise ValueError('CONFIRMATORY of experiments/configs/studies.py is (); expected the games '
+                     'chosen by their ceilings, e.g. (\'Pong\', \'Asterix\').')
+  for game in CONFIRMATORY:
+    if game in _SEEN or game not in SCRIPTED:
+      raise ValueError(f'CONFIRMATORY of experiments/configs/studies.py has {game!r}; expected '
+                       f'scripted games other than {", ".join(_SEEN)}.')
+  return CONFIRMATORY
+
+
+def _trial(name, arm, trials):
+  """The settings of a trial of tuning.py."""
+  if name not in trials:
+    raise ValueError(f'{arm} of experiments/configs/studies.py is {name!r}; expected a trial of '
+                     f'tuning.py: {", ".join(trials)}.')
+  return {key: dict(value) if isinstance(value, dict) else value
+          for key, value in trials[name].items()}
+
+
+def _none():
+  """What a variant without sources has, as tuned; its share of the updates."""
+  changes = _trial(_NONE, '_NONE', tuning.NONE)
+  share = changes.pop('num_steps', tuning.UPDATES) / tuning.UPDATES
+  return dict(method='dt1_idm', sources=(), changes=changes), share
+
+
+def _with_sources():
+  """What a variant with sources has, as tuned, without `draw`; the share of pretraining."""
+  settings = _trial(_FOUR, '_FOUR', tuning.FOUR)
+  settings.pop('sources', None)
+  share = settings.get('pretrain', {}).pop('num_steps', tuning.UPDATES - tuning.FINETUNING)
+  settings.get('finetune', {}).pop('num_steps', None)
+  return dict(method='alpt', sources=SCRIPTED) | settings, share / tuning.UPDATES
+
+
+def _also(variant, **changes):
+  """A variant with more `changes`."""
+  return variant | dict(changes=variant.get('changes', {}) | changes)
+
+
+def _apart(**variants):
+  """Variants that share no group of settings, so that a flag changes one of them."""
+  return {name: copy.deepcopy(variant) for name, variant in variants.items()}
+
+
+def _steps(total, share):
+  """Updates of a pretraining with its share of a total, and of what follows."""
+  pretraining = round(share * total)
+  return dict(pretrain_steps=pretraining, num_steps=total - pretraining)
+
+
+def _idms(config, budgets):
+  """Makes it a study of IDMs alone; returns variants without and with sources, as tuned."""
+  config.study.score.targets = ()
+  config.num_label_windows = 2000  # Of 20,000; standard error of a share of 0.5: 0.005.
+  config.sampling.num_shards = 2  # So that 60 rows are shared equally by 1, 2, 5 and 10 games.
+  (none, share_of_all), (some, share) = _none(), _with_sources()
+  first = _steps(UPDATES[PRIMARY], share)
+  config.study.labels.update(budgets=budgets, eval_every_steps=100, **first)
+  config.study.labels.steps_of = {str(n): _steps(UPDATES[n], share) for n in budgets}
+  if share_of_all < 1:
+    none['steps_of'] = {str(n): dict(pretrain_steps=0, num_steps=round(share_of_all * UPDATES[n]))
+                        for n in budgets}
+  return none, some
+
+
+def _labels(config):
+  none, some = _idms(config, tuple(UPDATES))
+  more = dict(more=dict(seeds=tuple(range(5, 10)), budgets=(PRIMARY,)))
+  few = dict(budgets=(PRIMARY,))
+  config.study.update(seeds=tuple(range(5)))
+  config.study.labels.targets = ('Breakout', *_confirmatory())
+  config.study.labels.variants = _apart(
+      none=dict(label='Target only') | none | more,
+      one=dict(label='1 source', draw=1) | some,
+      four=dict(label='4 sources', draw=4) | some | more,
+      past=dict(label='Past only (floor)') | few | _also(
+          none, model=none['changes'].get('model', {}) | dict(idm_is_causal=True)),
+      permuted=dict(label='4 sources, actions permuted', draw=4) | few | _also(
+          some, source_actions='permuted'))
+
+
+def _labels_again(config):
+  none, some = _idms(config, (PRIMARY,))
+  config.data_dir, config.collect.seed = gates.FRESH, 1
+  config.study.update(seeds=tuple(range(10)))
+  config.study.labels.targets = _confirmatory()
+  config.study.labels.variants = _apart(
+      none=dict(label='Target only') | none, four=dict(label='4 sources', draw=4) | some)
+
+
+def _sources(config):
+  none, some = _idms(config, _FEW)
+  primary, games = dict(budgets=(PRIMARY,)), _confirmatory()
+  near = [game for game in games if game in NEAR]
+  if not near:
+    raise ValueError(f'NEAR of experiments/configs/studies.py has no source for '
+                     f'{" or ".join(games)}; expected one, whose actions can be renamed.')
+  config.study.update(seeds=tuple(range(5)))
+  config.study.labels.targets = tuple(dict.fromkeys((*games, 'Breakout', 'Asterix')))
+  variants = dict(
+      none=dict(label='Target only') | none,
+      **{name: dict(label=f'{n} source{"s" * (n > 1)}', draw=n, targets=games) | some | primary
+         for name, n in (('one', 1), ('four', 4), ('nine', 9))})
+  for name, source, target in (('freeway', 'Freeway', 'Breakout'),
+                               ('atlantis', 'Atlantis', 'Asterix')):
+    variants[name] = some | dict(label=f'{source} only', sources=(source,), targets=(target,))
+  for game in near:
+    only = dict(sources=(NEAR[game],), targets=(game,))
+    variants[f'near_{game}'] = some | primary | only | dict(label=f'{NEAR[game]} only')
+    variants[f'renamed_{game}'] = _also(some, source_actions='renamed') | only | dict(
+        label=f'{NEAR[game]} only, actions renamed')
+  config.study.labels.variants = _apart(**variants)
+
+
+def _of_dt(changes):
+  """What of some changes matters to a DT."""
+  found = {key: _of_dt(value) if isinstance(value, dict) else value
+           for key, value in changes.items() if not key.startswith('idm_')}
+  return {key: value for key, value in found.items() if value != {}}
+
+
+def _agents(config):
+  if not _AGENT_LABELS:
+    raise ValueError('_AGENT_LABELS of experiments/configs/studies.py is 0; expected the number of '
+                     'labels for agents, chosen by seeds 0 to 4 of study labels.')
+  (none, _), (some, _) = _none(), _with_sources()
+  # What was tuned is for IDMs; what of it DTs feel, e.g. shifts, all DTs do, but for the oracle's.
+  plain = dict(changes=_of_dt(none['changes']))
+  others = _of_dt({key: some[key] for key in ('phase', 'changes', 'pretrain', 'finetune')
+                   if key in some})
+  drawn = dict(sources=SCRIPTED, draw=4)
+  config.num_labels = _AGENT_LABELS
+  config.study.labels.targets = ()
+  config.study.score.variants = _apart(
+      dt1=dict(label='DT1', method='dt1', sources=()) | plain,
+      dt5=dict(label='DT5', method='dt5') | drawn | others,
+      dt5_ret=dict(label='DT5-RET', method='dt5_ret') | drawn | others,
+      dt1_idm=dict(label='DT1-IDM') | none,
+      alpt_idm_only=some | drawn | dict(label='ALPT, DT not pretrained', method='alpt_idm_only'),
+      alpt=some | drawn | dict(label='ALPT'),
+      oracle=dict(label='Oracle labels', method='oracle', sources=()))
+  _agents_play(config, tuple(AGENTS))
+  # New draws: seeds 0 to 4 of `labels` have chosen the number of labels. One game, twice the seeds.
+  config.study.update(score_seeds=tuple(range(5, 10 if len(AGENTS) > 1 else 15)))
+  config.study.floors.held_out_dir = gates.FRESH
+
+
+def _agents_play(config, games):
+  """Gives agents the updates of their games; they play before the first and after the last."""
+  config.study.score.update(
+      targets=games, equal_updates=True, eval_every_steps=max(AGENTS.values()),
+      **_steps(AGENTS[games[0]], _PRETRAINING))
+  config.study.score.steps_of = {game: _steps(AGENTS[game], _PRETRAINING) for game in games}
+
+
+def _cql(config):
+  with_cql = atari.get_config(f'{config.preset},method=cql')
+  config.update(num_labels=10_000, cql=with_cql.cql)  # As Table 4.
+  config.study.labels.targets = ()
+  config.study.score.variants = dict(cql=dict(label='CQL', method='cql', sources=()))
+  config.study.update(score_seeds=tuple(range(5)))
+  # 30 updates of the target network, and three scores in the last third.
+  config.study.score.update(targets=tuple(AGENTS), num_steps=3000, eval_every_steps=500)
+
+
+def _trust(config):
+  (none, _), ways = _none(), atari.get_config('trust').study.score.variants
+  config.num_labels = PRIMARY
+  config.study.labels.targets = ()
+  config.study.score.variants = _apart(**{
+      name: none | dict(label=ways[name].label, pseudo_labels=ways[name].pseudo_labels.to_dict())
+      for name in ('hard', 'soft', 'thresholded')})
+  _agents_play(config, ('Breakout',))
+  config.study.update(score_seeds=tuple(range(5)))
+
+
+_ATARI = dict(labels=_labels, labels_again=_labels_again, agents=_agents, sources=_sources,
+              cql=_cql, trust=_trust)
+
+
+def _tiny(config):
+  """One seed, 50 labels, two updates a phase, and one small source."""
+  config.data_dir, config.num_labels, config.num_label_windows = 'runs/atari_tiny/data', 50, 8
+  config.sampling.num_shards, config.collect.seed = 1, 0
+  config.study.update(seeds=(0,), score_seeds=(0,))
+  config.study.labels.budgets, config.study.floors.held_out_dir = (50,), ''
+  for part in (config.study.labels, config.study.score):
+    part.update(pretrain_steps=2, num_steps=2, eval_every_steps=2)
+    part.steps_of = {}
+    for variant in part.variants.values():
+      for key in ('steps_of', 'budgets', 'more'):
+        if key in variant:
+          del variant[key]
+      if 'draw' in variant:
+        variant.update(sources=('Freeway', 'Gopher'), draw=1)
