@@ -1,10 +1,12 @@
-"""Tuning of IDMs with few labels: twelve trials for every arm that is compared, each listed.
+"""Tuning of IDMs with few labels: as many trials for every arm that is compared, each listed.
 
 python -m experiments.reproduce --config=experiments/configs/tuning.py:arm=none
 python -m experiments.reproduce --config=experiments/configs/tuning.py:arm=four
 python -m experiments.tuning    # experiments/results/tuning/tuning.json, from all run files.
 
-The arm without sources is tuned first and by itself; the arm with four sources gets as many trials.
+The arm without sources is tuned first and by itself; the arm with four sources gets as many trials:
+twelve, and then three more each, as a faster rate was the best of the first round without sources,
+and had not been tried with them.
 Games: Gopher and StarGunner, of which no claim is made. 300 labels, one seed, 600 updates in all.
 
   arm=none    The target's labels alone.
@@ -40,6 +42,10 @@ NONE = dict(
     shift_lamb=_SHIFT | dict(optimizer=dict(name='lamb', idm_learning_rate=3e-3)),
     dropout=dict(model=dict(idm_dropout=.2)),
     short=dict(num_steps=200),
+    # The second round.
+    shift_faster=_SHIFT | _rate(1e-2),
+    shift_fast_dropout=_SHIFT | _rate(3e-3) | dict(model=dict(idm_dropout=.1)),
+    shift_fast_half=_SHIFT | _rate(3e-3) | dict(num_steps=300),
 )
 FOUR = dict(
     plain={},
@@ -54,6 +60,11 @@ FOUR = dict(
     joint=dict(phase='joint', changes=_SHIFT),
     joint_labels=dict(phase='joint', changes=_SHIFT | dict(sampling=dict(labelled_share=.5))),
     near=dict(sources=('SpaceInvaders',), finetune=_SHIFT),
+    # The second round.
+    always_fast=dict(changes=_SHIFT | _rate(3e-3)),
+    joint_fast=dict(phase='joint', changes=_SHIFT | _rate(3e-3)),
+    joint_fast_dropout=dict(
+        phase='joint', changes=_SHIFT | _rate(3e-3) | dict(model=dict(idm_dropout=.1))),
 )
 # They differ in finetuning only, and start from the first trial's pretraining.
 _SHARED = ('shift', 'shift_slow', 'shift_frozen', 'shift_tenth', 'shift_dropout')
