@@ -25,6 +25,8 @@ _DIGITS = 6  # Significant ones of a curve.
 _MAX_CHANGES = 5  # Of settings, that a message names.
 _FIELDS = {'format': numbers.Real, 'run': str, 'status': str, 'config_digest': str,
            'settings': dict, 'identity': dict, 'failures': list}
+_IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real,
+             'num_labels': numbers.Real}
 _DONE_FIELDS = {'data_digests': dict, 'versions': list, 'curves': dict, 'num_steps': numbers.Real}
 
 
@@ -55,11 +57,17 @@ def read(path):
       raise ValueError(f'its status is {content["status"]!r}; expected done or failed')
     if content['run'] != path.stem:
       raise ValueError(f'it is of run {content["run"]!r}; expected that of the file’s name')
+    if runs.digest(content['settings']) != content['config_digest']:
+      raise ValueError(f'its config_digest is {content["config_digest"]}, that of its settings '
+                       f'{runs.digest(content["settings"])}')
+    fields.check(content['identity'], _IDENTITY, 'its identity')
+    fields.check_numbers({'seconds': content.get('seconds')}, 'it')
     if content['status'] == 'done':
       fields.check(content, _DONE_FIELDS, 'it')
       _check_curves(content['curves'])
       if content.get('confusion'):
         _check_confusion(content['confusion'])
+      _check_games(content.get('games') or {})
       floors_schema.check(content.get('floors'), 'its floors')
   except ValueError as error:  # Of JSON and UTF-8, too.
     reason = str(error).removesuffix(fields.REMEDY).strip().rstrip('.')
@@ -83,9 +91,18 @@ def _check_curves(curves):
 
 
 def _check_confusion(confusion):
+  fields.check(confusion, {'confusion': list, 'by_episode': dict}, 'its confusion')
+  fields.check(confusion['by_episode'], {'counts': dict}, 'its confusion.by_episode')
   counts = confusions.unpack(confusion['by_episode']['counts'])
   if counts.sum(axis=0).tolist() != confusion['confusion']:
     raise ValueError('its confusion is not the sum of those by episode')
+
+
+def _check_games(games):
+  fields.check(games, dict.fromkeys(games, dict), 'its games')
+  for mode, played in games.items():
+    fields.check(played, {'returns': list}, f'its games.{mode}')
+    fields.check_numbers(dict(enumerate(played['returns'])), f'its games.{mode}.returns')
 
 
 def check(content, config, run, digest):

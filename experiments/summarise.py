@@ -52,6 +52,7 @@ _COLUMNS = {  # Of curves: title, digits.
     'argmax/spl': ('SPL', 3), 'sampled/score': ('score', 1),
     'sampled/human_normalised': ('human-normalised by published scores', 3)}
 _NOT_OF_A_SETTING = ('run', 'method', 'target', 'sources', 'seed')
+_OF_SEEDS = {'seed', 'label_seed', 'target', 'sources', 'init_from'}  # Settings; see `settings`.
 _NONE_YET = 'There are no run files yet.'
 
 
@@ -174,7 +175,27 @@ def settings(files):
     for content in contents:
       target = 'one a seed' if is_tied else content['identity']['target']
       found[setting, target, content['identity']['method']].append(content)
+  for contents in found.values():
+    _check_distinct(contents)
   return dict(found)
+
+
+def _check_distinct(contents):
+  """Refuses runs of one setting that share a seed, or differ in more than it decides."""
+  first, seeds = contents[0], {}
+  for content in contents:
+    identity = content['identity']
+    key = identity['seed'], identity['target']
+    if key in seeds:
+      raise ValueError(f'{seeds[key]} and {content["run"]} are both of seed {key[0]}; expected one '
+                       'run file for a seed of a setting.')
+    seeds[key] = content['run']
+    keys = first['settings'].keys() | content['settings'].keys()
+    changed = sorted(k for k in keys - _OF_SEEDS
+                     if first['settings'].get(k) != content['settings'].get(k))
+    if changed:
+      raise ValueError(f'{first["run"]} and {content["run"]} differ in {", ".join(changed)}; '
+                       'expected runs that differ in their seed, and what is drawn by it.')
 
 
 def _last(contents, metric):

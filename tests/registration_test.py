@@ -9,7 +9,7 @@ import tempfile
 from absl.testing import absltest, parameterized
 
 from alpt_jax.measures import intervals
-from experiments import registration
+from experiments import registration, runs
 
 HYPOTHESIS = {
     'name': 'better', 'claim': 'A source makes labels better.', 'method': 'alpt_blocked',
@@ -46,7 +46,8 @@ def make_file(method='alpt_blocked', seed=0, accuracy=(.2, .4, .8), *, num_label
   """The content of a run file, as far as summaries read it."""
   name = f'grid-{num_labels}-{method}-seed{seed}'
   content = {
-      'format': 1, 'run': name, 'status': status, 'registration': digest, 'config_digest': '0',
+      'format': 1, 'run': name, 'status': status, 'registration': digest,
+      'config_digest': runs.digest({}),
       'settings': {}, 'failures': list(failures),
       'identity': {'run': name, 'method': method, 'observation': 'grid', 'target': f'maze-{seed}',
                    'seed': seed, 'num_labels': num_labels,

@@ -70,6 +70,26 @@ class UpdateTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, "'gate speed' is no table; expected one of gate"):
       self.update([], '<!-- gate speed: runs -->\n<!-- end of table -->')
 
+  @parameterized.named_parameters(
+      ('seed twice', lambda c: c['identity'].update(seed=0, target='maze-0'),
+       'are both of seed 0; expected one'),
+      ('another rate', lambda c: c.update(
+          settings={'rate': 9.}, config_digest=summarise.runs.digest({'rate': 9.})),
+       'differ in rate; expected'),
+      ('settings of another digest', lambda c: c.update(settings={'rate': 9.}),
+       'seed1.json: not a run file: its config_digest is'),
+      ('no seed', lambda c: c['identity'].pop('seed'), 'its identity.seed is missing'),
+      ('seconds', lambda c: c.update(seconds='60'), 'it.seconds is .60.; expected a number'),
+      ('confusion', lambda c: c.update(confusion='?'), 'its confusion is .\\?.; expected an obj'),
+      ('counts', lambda c: c.update(confusion={'confusion': []}), 'by_episode is missing'),
+      ('returns', lambda c: c.update(games={'sampled': {'returns': ['a']}}),
+       'its games.sampled.returns.0 is .a.; expected a number'))
+  def test_run_files_that_do_not_fit_are_refused(self, damage, message):
+    bad = make_file(seed=1)
+    damage(bad)
+    with self.assertRaisesRegex(ValueError, message):
+      self.update([make_file(seed=0), bad])
+
   def test_what_is_up_to_date_stays(self):
     new = self.update([make_file(seed=seed) for seed in range(2)])
     self.assertEqual(self.update([], new), new)
@@ -92,9 +112,10 @@ class UpdateTest(parameterized.TestCase):
                                             'num_labels', 'phase', 'part')}
       floors = run['floors'] | ({'checkpoints': [{'mean_score': 101.}]}
                                 if run['part'] == 'score' else {})
+      own = {'model.idm_is_causal': True} if run['method'] == 'idm_causal' else {}
       files.append(make_file() | {
           'run': run['run'], 'identity': identity, 'floors': floors,
-          'settings': {'model.idm_is_causal': True} if run['method'] == 'idm_causal' else {},
+          'settings': own, 'config_digest': summarise.runs.digest(own),
           'curves': {key: [x] for key, x in row.items() if key not in identity}})
     text = self.update(files)
     for line in ('Breakout: label accuracy at 300 labels. Intervals: 95 %, within a run',
