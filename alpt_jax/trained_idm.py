@@ -5,6 +5,7 @@ A run directory says all of that itself, so who uses an IDM gives its directory 
 
 import json
 import os
+import sys
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -114,6 +115,17 @@ def restore(directory, *, data_dir=''):
       {'idm': program.network_params(made.state)['idm']})
   return TrainedIdm(
       directory, config, digests, made.networks.idm, specs[0], params['idm'], step)
+
+
+def warn_if_unfinished(trained):
+  """Says, in a line on standard error, that a run has not made all of its updates.
+
+  Args:
+    trained: `TrainedIdm`.
+  """
+  if trained.step < trained.config.num_steps:
+    print(f'warning: {trained.directory} stopped at update {trained.step} of '
+          f'{trained.config.num_steps}; its IDM is as good as it was then.', file=sys.stderr)
 
 
 def check_environment(trained, spec, action_names, *, where):

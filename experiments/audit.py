@@ -73,6 +73,7 @@ def main():
     pairs = paired_runs.pair(*([paired_runs.restore(directory, data_dir=_DATA_DIR.value)
                                 for directory in names] for names in (_RUN.value, _COMPARE.value)))
   trained = trained_idm.restore(_RUN.value[0], data_dir=_DATA_DIR.value)
+  trained_idm.warn_if_unfinished(trained)
   compilation_cache.use(trained.config.compilation_cache_dir)
   mesh = sharding.make_mesh(num_devices=1)
 

@@ -47,6 +47,7 @@ def main():
   output = _OUTPUT.value or os.path.join(_RUN.value, 'clips')
   whole_files.check_new(output)  # Before anything is read.
   trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
+  trained_idm.warn_if_unfinished(trained)
   compilation_cache.use(trained.config.compilation_cache_dir)
   mesh = sharding.make_mesh(num_devices=1)
 

@@ -1,5 +1,6 @@
 """Clips to label next: which are picked from a dataset, how they are named, what is written."""
 
+import contextlib
 import csv
 import io
 import json
@@ -54,6 +55,13 @@ class ClipsRunTest(parameterized.TestCase):
     train.train(config, config.workdir)
     cls.trained = trained_idm.restore(config.workdir)
     cls.read = domains.of(config).read(config, 'Play')
+
+  def test_an_unfinished_run_is_warned_of(self):
+    for step, expected in ((self.trained.config.num_steps, ''), (1, 'stopped at update 1 of ')):
+      with contextlib.redirect_stderr(io.StringIO()) as error:
+        trained_idm.warn_if_unfinished(self.trained._replace(step=step))
+      self.assertIn(expected, error.getvalue())
+      self.assertEqual(bool(error.getvalue()), bool(expected))
 
   def find(self, make_predict_fn=say_by_frame, **settings):
     return clips_run.clips_run(
