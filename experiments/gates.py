@@ -5,6 +5,7 @@ Rules over run files, fixed here; `experiments.summarise` puts their rows into R
 reached: neither is one with a run that failed, or with fewer than five seeds.
 """
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -187,16 +188,50 @@ def _plays(target, runs):
     asks = f'{target}: above {POINTS[target]:g} points, lower end above every blind agent'
     is_reached = is_whole and score.value > POINTS[target]
   else:
-    asks = (f'{target}: {OF_BEST:g} of the way from random play to the best checkpoint, lower end '
-            'of the score above every blind agent')
-    best = max((c['mean_score'] for run in runs[:1]
-                for c in (run['floors'] or {}).get('checkpoints', [])), default=math.nan)
-    way = of_the_way(score.value or 0., blind.get('random', math.nan), best)
-    found += f', {way:.2f} of the way'
-    is_reached = is_whole and way >= OF_BEST
+    asks = (f'{target}: {OF_BEST:g} of the way from random play to the best checkpoint, as the '
+            'point, whatever its interval; lower end of the score above every blind agent')
+    way = _way_to_best(score, runs)
+    found += f', {way.text(2)} of the way'
+    is_reached = is_whole and way.value is not None and way.value >= OF_BEST
   highest = max(blind.values(), default=math.inf)
   return Row(asks, f'{found}; best blind {highest:.1f}',
              is_reached and score.low > highest)
+
+
+def _way_to_best(score, runs):
+  """How far agents have come from random play to the best checkpoint of their recording.
+
+  The errors of the agents (over training seeds), of the checkpoint (over a handful of episodes) and
+  of random play are independent: distances to the ends that each leaves add in squares.
+
+  Args:
+    score: `intervals.Interval` of the agents.
+    runs: their run files.
+
+  Returns:
+    An `intervals.Interval`; without a value, or without ends, where a number is missing.
+  """
+  unknown = intervals.Interval(None, None, None, score.n, intervals.SEEDS, reason='unknown part')
+  floors = (runs[0].get('floors') or {}) if runs else {}
+  random = (floors.get('scores') or {}).get('agents', {}).get('random')
+  best = max(floors.get('checkpoints', []), key=lambda c: c['mean_score'], default=None)
+  if score.value is None or not (random and best) or not best['mean_score'] > random['score']:
+    return unknown
+  way = of_the_way(score.value, random['score'], best['mean_score'])
+  found = dataclasses.replace(unknown, value=way, reason='no interval: an error is unknown')
+  error, top = random.get('standard_error'), best['mean_score']
+  if score.low is None or not {'std_score', 'num_episodes'} <= best.keys() or error is None:
+    return found
+  of_best = intervals.from_moments(top, best['std_score'], best['num_episodes'])
+  num = random['num_episodes']  # The error divides by n - 1.
+  of_random = intervals.from_moments(random['score'], error * math.sqrt(num - 1), num)
+  if None in (of_best.low, of_random.low) or of_random.high >= top:
+    return found
+  low, high = _joined(
+      way, [of_the_way(end, random['score'], top) for end in (score.low, score.high)],
+      _ways(score.value, random['score'], (of_best.low, of_best.high)),
+      sorted(of_the_way(score.value, end, top) for end in (of_random.low, of_random.high)))
+  return dataclasses.replace(found, low=low, high=high, reason='')
 
 
 def optimizers(files):

@@ -40,12 +40,15 @@ def label_files(accuracies, *, linear=.8, past=.7, ceiling=(.9, .9, .9)):
 
 
 def agent_files(scores, *, target='Pong', is_blind=False, by_score=False, is_held_out=True,
-                num_games=64, best=10.):
-  agents = dict(random=dict(score=-20.), repeat=dict(score=-19.))
+                num_games=64, best=10.,
+                **of_best):
+  agents = dict(random=dict(score=-20., standard_error=1., num_episodes=9),
+                repeat=dict(score=-19.))
+  checkpoints = [dict(mean_score=best) | of_best]
   return [_file('oracle', seed, target, games={'sampled': dict(returns=[score] * num_games)},
                 floors=dict(agent=dict(by_loss=is_blind, is_held_out=is_held_out,
                                        is_blind=is_blind, by_score=dict(is_blind=by_score)),
-                            scores=dict(agents=agents), checkpoints=[dict(mean_score=best)]))
+                            scores=dict(agents=agents), checkpoints=checkpoints))
           for seed, score in enumerate(scores)]
 
 
@@ -164,8 +167,29 @@ class AgentsTest(parameterized.TestCase):
   def test_looks_and_plays(self):
     looks, plays = gates.agents(agent_files([-4., -5., -3., -4.5, -3.5]))
     self.assertTrue(looks.is_reached)
-    self.assertIn('0.53 of the way; best blind -19.0', plays.found)  # 16 of 30.
+    self.assertIn(', 0.53 (no interval: an error is unknown) of the way; best blind -19.0',
+                  plays.found)  # 16 of 30.
     self.assertTrue(plays.is_reached)
+
+  def test_errors_of_seeds_checkpoint_and_random_play_add_in_squares(self):
+    scores = [-4., -5., -3., -4.5, -3.5]
+    _, plays = gates.agents(agent_files(scores, std_score=4., num_episodes=5))
+    of_seeds = stats.t.ppf(.975, 4) * np.std(scores, ddof=1) / math.sqrt(5) / 30
+    of_best = stats.t.ppf(.975, 4) * 4 / math.sqrt(4)
+    of_random = stats.t.ppf(.975, 8) * 1.
+    way = 16 / 30
+    low = way - math.sqrt(of_seeds**2 + (way - 16 / (30 + of_best))**2
+                          + (way - (16 - of_random) / (30 - of_random))**2)
+    high = way + math.sqrt(of_seeds**2 + (16 / (30 - of_best) - way)**2
+                           + ((16 + of_random) / (30 + of_random) - way)**2)
+    self.assertIn(f', 0.53 [{low:.2f}, {high:.2f}] of the way; ', plays.found)
+    self.assertLess(low, .5)
+    self.assertTrue(plays.is_reached)  # By the point, as it asks.
+    self.assertIn('as the point, whatever its interval', plays.asks)
+
+  def test_a_checkpoint_that_may_be_no_better_than_random_leaves_the_upper_end_open(self):
+    _, plays = gates.agents(agent_files([-4.] * 5, std_score=30., num_episodes=5))
+    self.assertRegex(plays.found, r'0\.53 \[0\.\d+, inf\] of the way')
 
   @parameterized.named_parameters(
       ('too few points', dict(scores=[-5.5] * 5), [True, False]),
