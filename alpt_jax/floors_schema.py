@@ -115,7 +115,8 @@ def _check_agent(agent, where):
   if is_known(by_score):
     fields.check(by_score, dict.fromkeys(
         ('score', 'exchanged_score', 'num_games', 'delay'), numbers.Real), place)
-    fields.check_numbers({key: by_score.get(key) for key in ('low', 'high')}, place)
+    fields.check_numbers({key: by_score.get(key) for key in (
+        'low', 'high', 'drop_low', 'drop_high')}, place)
     _check_verdict(by_score, 'is_blind', place)
 
 

@@ -23,7 +23,8 @@ The dict, format 2, which `experiments.floors` writes to floors.json. A mean is 
               `measures.blindness`:
     step, is_held_out, loss, exchanged_loss, rise, num_windows
     by_loss          whether it is blind by its loss; None if that cannot be told
-    by_score         {score, low, high, exchanged_score, is_blind, num_games, delay}; or unknown
+    by_score         {score, low, high, exchanged_score, is_blind, num_games, drop_low,
+                     drop_high, delay}; or unknown
     is_blind         by either of them; None if it is blind by none and one cannot be told
   as_labeller  None, or of a run without an IDM, labels that its DT gives, see `dt_labels`:
     step             updates after which they were given

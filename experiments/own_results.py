@@ -39,6 +39,24 @@ def read(path):
   return content
 
 
+def check_data(directory, digest=None):
+  """Refuses files of seeds that are not of one film.
+
+  Args:
+    directory: of `results`.
+    digest: of the imported film; None for that of the first file.
+
+  Raises:
+    ValueError: naming the first file of another film, or one that is damaged.
+  """
+  for path in sorted(pathlib.Path(directory).glob('seeds/*.json')):
+    found = read(path)['data'].get('digest')
+    digest = digest or found
+    if found != digest:
+      raise ValueError(f'{path}: it is of data {found}; expected {digest}, one film. Keep each '
+                       'film in a directory of its own.')
+
+
 def table(directories):
   """Rows under HEADER.
 
@@ -47,9 +65,13 @@ def table(directories):
 
   Returns:
     A list of lists of texts; intervals over seeds, and the agent's mean of seeds' means.
+
+  Raises:
+    ValueError: as `read`, or if the seeds of a directory are of different data.
   """
   rows = []
   for directory in map(pathlib.Path, directories):
+    check_data(directory)
     files = [read(path) for path in sorted(directory.glob('seeds/*.json'))]
     if not files:
       continue

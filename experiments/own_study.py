@@ -6,10 +6,12 @@ python -m experiments.own_study --clips=runs/own/clips --results=experiments/res
 Runs the commands of README's "Your own data" (import once; then for each seed train an IDM, audit
 it, label, train an agent on the labels, play 64 games), each a process of its own. A seed redraws
 initialisation, order, and the clips that are held out. <results>/seeds/seed<n>.json says what came
-of one, and one that is there is not run again; `own_results` makes tables of them. The
-film has no emulator in the eyes of these programs: the ceiling of its labels is unknown.
+of one, and one that is there is not run again; `own_results` makes tables of them. A workdir is of
+one film: <workdir>/film.json says of which, and another one is refused. The film has no emulator in
+the eyes of these programs: the ceiling of its labels is unknown.
 """
 
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -32,7 +34,7 @@ _GAME = flags.DEFINE_string('game', 'Breakout', 'The agent plays it.')
 
 STEPS = {'idm': 800, 'agent': 1500}  # As in the README.
 NUM_GAMES = 64
-
+FILM = 'film.json'  # In the workdir, beside the data: which film it is of.
 
 
 def main():
@@ -43,9 +45,9 @@ def main():
   seeds = _seeds()
   workdir, results = pathlib.Path(_WORKDIR.value), pathlib.Path(_RESULTS.value, 'seeds')
   missing = [seed for seed in seeds if not (results / f'seed{seed}.json').exists()]
-  if missing and not (workdir / 'data' / _GAME.value).exists():
-    _run('collect', 'import', '--config.import_.kind=videos',
-         f'--config.import_.from_dir={_CLIPS.value}', f'--config.data_dir={workdir}/data')
+  if missing:
+    _import(pathlib.Path(_CLIPS.value), workdir)
+    own_results.check_data(results.parent, _about(workdir)['digest'])
   results.mkdir(parents=True, exist_ok=True)
   with metrics.Progress(len(seeds), label='seeds', unit='seeds') as progress:
     for done, seed in enumerate(seeds, 1):
@@ -55,6 +57,49 @@ def main():
   for row in own_results.table([_RESULTS.value]):
     for title, text in zip(own_results.HEADER, row, strict=True):
       print(f'{title}: {text}')
+
+
+def files_of(directory):
+  """{relative path: [bytes, 16 hex digits of SHA-256]} of all files in a directory, in order."""
+  found = {}
+  for path in sorted(path for path in directory.rglob('*') if path.is_file()):
+    with path.open('rb') as f:
+      digest = hashlib.file_digest(f, 'sha256').hexdigest()[:16]
+    found[path.relative_to(directory).as_posix()] = [path.stat().st_size, digest]
+  return found
+
+
+def _import(clips, workdir):
+  """Imports a film once, and refuses a workdir that has another one.
+
+  Raises:
+    ValueError: naming a file of the film that differs, or if nothing says which film it is.
+  """
+  if not clips.is_dir():
+    raise ValueError(f'--clips is {clips}; expected a directory of videos.')
+  path, film = workdir / FILM, files_of(clips)
+  if (workdir / 'data' / _GAME.value).exists():
+    if not path.exists():
+      raise ValueError(f'--workdir: {workdir}/data has {_GAME.value}, and no {FILM} says of which '
+                       'film. Choose another --workdir.')
+    before = json.loads(path.read_text())
+    differing = sorted(name for name in film.keys() | before.keys()
+                       if film.get(name) != before.get(name))
+    if differing:
+      raise ValueError(f'--workdir: {workdir} has the data of another film than --clips={clips} '
+                       f'({len(differing)} files differ, e.g. {differing[0]}). Choose another '
+                       '--workdir.')
+    return
+  workdir.mkdir(parents=True, exist_ok=True)
+  whole_files.write_json(path, film)
+  _run('collect', 'import', '--config.import_.kind=videos', f'--config.import_.from_dir={clips}',
+       f'--config.data_dir={workdir}/data')
+
+
+def _name_of(idm):
+  """Names an IDM by its checkpoints: labels and agents of another one are not taken for its own."""
+  content = json.dumps(files_of(idm / 'checkpoints')).encode()
+  return hashlib.sha256(content).hexdigest()[:8]
 
 
 def _seeds():
@@ -82,8 +127,7 @@ def _run(program, *args):
 
 def _one(seed, workdir):
   """Trains, audits, labels and plays with one seed; returns the content of its file."""
-  idm, labelled = workdir / f'idm-seed{seed}', f'Labelled{seed}'
-  agent = workdir / f'agent-seed{seed}'
+  idm = workdir / f'idm-seed{seed}'
   config = '--config=experiments/configs/own.py:' + _PRESET.value
   shared = (f'--config.data_dir={workdir}/data', f'--config.seed={seed}',
             f'--config.compilation_cache_dir={_CACHE.value}')
@@ -92,6 +136,8 @@ def _one(seed, workdir):
        f'--config.label_seed={seed}', '--config.train_dt=False',
        f'--config.num_steps={steps["idm"]}')
   _run('audit', f'--run={idm}')
+  name = _name_of(idm)
+  labelled, agent = f'Labelled{seed}-{name}', workdir / f'agent-seed{seed}-{name}'
   if not (workdir / 'data' / labelled).exists():
     _run('label', f'--run={idm}', f'--output={workdir}/data/{labelled}')
   num_games = NUM_GAMES if _PRESET.value != 'tiny' else 2

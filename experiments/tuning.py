@@ -16,6 +16,7 @@ from absl import flags
 
 from alpt_jax import whole_files
 from experiments import cli, run_files
+from experiments.configs import tuning as config_of_tuning
 
 _RESULTS = flags.DEFINE_string('results', 'experiments/results/tuning', 'Directory of the arms.')
 
@@ -37,7 +38,7 @@ def trials(files):
     without a mean last.
   """
   finetuned = [file for file in files if file['identity']['phase'] != 'pretrain']
-  games = {file['identity']['target'] for file in finetuned}
+  games = set(config_of_tuning.GAMES)
   keys = sorted({key for file in finetuned for key in file['settings']} - {*_OF_RUNS})
   differing = [key for key in keys
                if len({repr(file['settings'].get(key)) for file in finetuned}) > 1]

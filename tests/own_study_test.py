@@ -5,13 +5,15 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import jax
 import numpy as np
-from absl.testing import absltest, parameterized
+from absl import flags
+from absl.testing import absltest, flagsaver, parameterized
 from scipy import stats
 
-from experiments import own_results
+from experiments import own_results, own_study
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -49,6 +51,15 @@ class TableTest(parameterized.TestCase):
         '0.600 [0.600, 0.600]', '0.400 [0.400, 0.400]',
         f'3.0 [{3 - half:.1f}, {3 + half:.1f}]', '0.500 [0.500, 0.500]', '3'])
 
+  def test_seeds_of_another_film_are_refused_by_name(self):
+    other = make_file(1)
+    other['data']['digest'] = '1'
+    path = self.write('new', [make_file(0), other])
+    with self.assertRaisesRegex(ValueError, 'seed1.json: it is of data 1; expected 0'):
+      own_results.table([path])
+    with self.assertRaisesRegex(ValueError, 'seed0.json: it is of data 0; expected 1'):
+      own_results.check_data(path, '1')
+
   def test_a_film_without_files_has_no_row(self):
     self.assertEqual(own_results.table([self.write('old', [])]), [])
 
@@ -57,6 +68,54 @@ class TableTest(parameterized.TestCase):
     path = self.write('new', [make_file(0) | {field: value}])
     with self.assertRaisesRegex(ValueError, f'seed0.json: .*{field}'):
       own_results.table([path])
+
+
+class FilmTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.clips, self.workdir = root / 'clips', root / 'work'
+    self.clips.mkdir()
+    (self.clips / 'a.mp4').write_bytes(b'one')
+    self.enterContext(flagsaver.flagsaver())
+    if not flags.FLAGS.is_parsed():
+      flags.FLAGS.mark_as_parsed()
+
+  def import_film(self):
+    """As the program does; returns whether the data was imported."""
+    def collect(*unused):
+      (self.workdir / 'data' / 'Breakout').mkdir(parents=True)
+    with mock.patch.object(own_study, '_run', side_effect=collect) as run:
+      own_study._import(self.clips, self.workdir)
+    return run.called
+
+  def test_imported_once_and_another_film_is_refused_by_name(self):
+    self.assertTrue(self.import_film())
+    self.assertFalse(self.import_film())
+    (self.clips / 'a.mp4').write_bytes(b'two')  # As long as before.
+    with self.assertRaisesRegex(ValueError, r'another film .*\(1 files differ, e.g. a.mp4\)'):
+      self.import_film()
+    (self.clips / 'a.mp4').write_bytes(b'one')
+    (self.clips / 'actions.csv').write_bytes(b'')
+    with self.assertRaisesRegex(ValueError, 'e.g. actions.csv'):
+      self.import_film()
+
+  def test_data_of_an_unknown_film_is_refused(self):
+    self.import_film()
+    (self.workdir / own_study.FILM).unlink()
+    with self.assertRaisesRegex(ValueError, 'no film.json says'):
+      self.import_film()
+
+  def test_an_idm_that_was_trained_again_has_another_name(self):
+    checkpoint = self.clips / 'checkpoints' / '4' / 'params'
+    checkpoint.parent.mkdir(parents=True)
+    names = []
+    for content in (b'one', b'two', b'one'):
+      checkpoint.write_bytes(content)
+      names.append(own_study._name_of(self.clips))
+    self.assertEqual(names[0], names[2])
+    self.assertNotEqual(names[0], names[1])
 
 
 class ProgramTest(absltest.TestCase):

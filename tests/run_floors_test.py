@@ -300,7 +300,7 @@ class AtariAgentTest(absltest.TestCase):
     self.assertEqual((delays, agent['by_score']['num_games']), ([41, 0], 5))
 
   def test_either_criterion_is_enough_to_be_blind_and_both_are_needed_to_look(self):
-    for exchanged, by_score in ((self.own['score'], True), (1000., False)):
+    for exchanged, by_score in ((self.own['score'], True), (1000., True), (-1000., False)):
       agent, _ = self.measure(6, exchanged)
       self.assertIs(agent['by_score']['is_blind'], by_score)
       self.assertIs(agent['is_blind'], True if by_score else agent['by_loss'])

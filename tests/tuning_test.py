@@ -89,6 +89,11 @@ class TrialsTest(absltest.TestCase):
          ['lost', '0.990', '–', '–', 'lost-StarGunner-0'], ['mute', '–', '–', '–', 'mute-Gopher-0'],
          ['Linear map of the change (floor)', '0.550', '–', '', '']]))
 
+  def test_a_game_that_no_trial_has_leaves_no_mean(self):
+    listed = tuning.trials([run_file('slow', 'Gopher', 0, .5, rate=.1),
+                            run_file('fast', 'Gopher', 0, .6, rate=.9)])
+    self.assertEqual([(t['trial'], t['mean']) for t in listed], [('fast', None), ('slow', None)])
+
   def test_no_trials_are_an_error_in_one_line(self):
     directory = tempfile.mkdtemp()
     self.addCleanup(shutil.rmtree, directory)

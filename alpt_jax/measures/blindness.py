@@ -7,7 +7,9 @@ matters.) Actions, returns and rewards stay. If the agent predicts the window's 
 well, it is blind.
 
 By the score: the agent plays while it is shown the images of many steps before. If its score stays
-inside the interval of its own score, it is blind. An agent looks if neither calls it blind.
+inside the interval of its own score, or rises above it, it is blind. It looks by its score only if
+the score falls by more than chance of both sets of games explains; between the two, nothing can be
+told. An agent looks if it looks by both.
 """
 
 from typing import NamedTuple
@@ -51,9 +53,11 @@ class ScoreBlindness(NamedTuple):
     score: mean of its games.
     low, high: ends of the 95 % interval over games; None for a single game.
     exchanged_score: mean of as many games with exchanged images.
-    is_blind: whether that lies inside the interval; None, cannot tell, for fewer than
-      FEWEST_EPISODES games.
+    is_blind: True if that lies inside the interval or above it, else False if `drop_low` is above
+      0; None, cannot tell, if neither holds or for fewer than FEWEST_EPISODES games.
     num_games: of either kind.
+    drop_low, drop_high: ends of the 95 % interval of score - exchanged_score, over the games of
+      both, drawn independently; None for a single game.
   """
   score: float
   low: float | None
@@ -61,6 +65,8 @@ class ScoreBlindness(NamedTuple):
   exchanged_score: float
   is_blind: bool | None
   num_games: int
+  drop_low: float | None
+  drop_high: float | None
 
 
 def partners(episodes, starts, *, seed=0):
@@ -141,8 +147,17 @@ def judge_scores(scores, exchanged_scores, *, seed=0):
     raise ValueError(f'exchanged scores are {exchanged.tolist()}; expected finite numbers.')
   own = intervals.bootstrap_mean(scores, np.arange(len(scores)), seed=seed)
   mean = float(exchanged.mean())
-  is_blind = None if len(scores) < FEWEST_EPISODES else own.low <= mean <= own.high
-  return ScoreBlindness(own.value, own.low, own.high, mean, is_blind, len(scores))
+  drop = intervals.bootstrap_difference(scores, exchanged, seed=seed)
+  return ScoreBlindness(own.value, own.low, own.high, mean, _is_blind_by_score(own, mean, drop),
+                        len(scores), drop.low, drop.high)
+
+
+def _is_blind_by_score(own, exchanged_mean, drop):
+  if own.n < FEWEST_EPISODES:
+    return None
+  if exchanged_mean >= own.low:
+    return True
+  return False if drop.low > 0 else None
 
 
 def overall(*verdicts):

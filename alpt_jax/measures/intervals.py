@@ -346,3 +346,36 @@ def bootstrap_ratio(sums, sizes, *, level=LEVEL, num_resamples=10_000, seed=0):
       rng=np.random.default_rng(seed), batch=max(1, 2**20 // n))
   return Interval(centre, float(found.confidence_interval.low),
                   float(found.confidence_interval.high), n, EPISODES, level)
+
+
+def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, seed=0):
+  """Subtracts the means of two independent sets of games, with an interval over the games of both.
+
+  Args:
+    values: [N] finite numbers, one per game.
+    others: [M] finite numbers, one per game; not paired with `values`.
+    level: as in `bootstrap_mean`.
+    num_resamples: as in `bootstrap_mean`.
+    seed: as in `bootstrap_mean`.
+
+  Returns:
+    An `Interval` over EPISODES of mean(values) - mean(others), with n of the smaller set; without
+    ends if that has fewer than two games.
+
+  Raises:
+    ValueError: if a set is empty, a value is missing or `level` is out of range.
+  """
+  _check_level(level)
+  values, others = _finite(values, 'values'), _finite(others, 'others')
+  n = min(len(values), len(others))
+  if not n:
+    raise ValueError(f'there are {len(values)} values and {len(others)} others; expected at least '
+                     'one of each.')
+  centre = float(values.mean() - others.mean())
+  if n < 2:
+    return Interval(centre, None, None, n, EPISODES, level, f'no interval: n = {n}')
+  rng = np.random.default_rng(seed)
+  resampled = [x[rng.integers(len(x), size=(num_resamples, len(x)))].mean(axis=1)
+               for x in (values, others)]
+  low, high = np.quantile(resampled[0] - resampled[1], [(1 - level) / 2, (1 + level) / 2])
+  return Interval(centre, float(low), float(high), n, EPISODES, level)

@@ -61,14 +61,41 @@ class JudgeScoresTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (10., True), (11., True),
-      # The lowest mean of resampled games is 8, the highest 12: no resample reaches these.
-      (7.9, False), (12.1, False), (0., False))
-  def test_blind_inside_of_the_interval_of_its_own_score(self, exchanged, expected):
+      # The lowest mean of resampled games is 8: no resample reaches 7.9.
+      (7.9, False), (0., False), (12.1, True), (99., True))
+  def test_blind_inside_or_above_the_interval_of_its_own_score(self, exchanged, expected):
     scores = np.array([8., 12.] * 4)
     found = blindness.judge_scores(scores, np.full(8, exchanged))
     self.assertIs(found.is_blind, expected)
     self.assertEqual((found.score, found.num_games), (10., 8))
     self.assertAlmostEqual(found.exchanged_score, exchanged)
+
+  def test_a_fall_that_the_exchanged_games_explain_cannot_be_told(self):
+    scores, exchanged = np.array([9., 11.] * 4), np.array([-40., 57.] * 4)  # Means 10 and 8.5.
+    found = blindness.judge_scores(scores, exchanged)
+    self.assertLess(found.exchanged_score, found.low)
+    self.assertIsNone(found.is_blind)
+    self.assertLess(found.drop_low, 0)
+    self.assertGreater(found.drop_high, 1.5)
+
+  def test_the_same_games_rarely_look(self):
+    rng = np.random.default_rng(0)
+    games = rng.gamma(5, 2, size=(300, 2, 64))
+    verdicts = [blindness.judge_scores(*pair).is_blind for pair in games]
+    self.assertLessEqual(verdicts.count(False), .05 * len(verdicts))
+    # A point in place of the exchanged games' own spread would let many more look.
+    outside = [not found.low <= found.exchanged_score <= found.high for found in (
+        blindness.judge_scores(*pair) for pair in games[:100])]
+    self.assertGreater(sum(outside), 10)
+
+  def test_interval_of_the_fall_is_over_games_of_both(self):
+    own, exchanged = np.random.default_rng(0).normal([[10.], [4.]], [[2.], [1.]], size=(2, 400))
+    found = blindness.judge_scores(own, exchanged)
+    half = 1.96 * np.sqrt((own.var() + exchanged.var()) / 400)
+    drop = own.mean() - exchanged.mean()
+    self.assertAlmostEqual(found.drop_low, drop - half, delta=.1 * half)
+    self.assertAlmostEqual(found.drop_high, drop + half, delta=.1 * half)
+    self.assertIs(found.is_blind, False)
 
   def test_interval_is_over_games(self):
     scores = np.random.default_rng(0).normal(10, 2, size=400)
@@ -77,10 +104,13 @@ class JudgeScoresTest(parameterized.TestCase):
     self.assertAlmostEqual(found.low, scores.mean() - half, delta=.1 * half)
     self.assertAlmostEqual(found.high, scores.mean() + half, delta=.1 * half)
 
-  def test_who_always_scores_the_same_is_blind_only_if_it_goes_on(self):
+  def test_who_always_scores_the_same_looks_only_if_it_falls(self):
     """Its interval is a point."""
-    self.assertIs(blindness.judge_scores([-21.] * 5, [-21.] * 5).is_blind, True)
-    self.assertIs(blindness.judge_scores([-21.] * 5, [-21.] * 4 + [-20.]).is_blind, False)
+    self.assertIs(blindness.judge_scores([-20.] * 5, [-20.] * 5).is_blind, True)
+    self.assertIs(blindness.judge_scores([-20.] * 5, [-20.] * 4 + [-19.]).is_blind, True)
+    self.assertIs(blindness.judge_scores([-20.] * 5, [-21.] * 5).is_blind, False)
+    # One game of five: a third of the resamples have none of it.
+    self.assertIsNone(blindness.judge_scores([-20.] * 5, [-20.] * 4 + [-21.]).is_blind)
 
   @parameterized.parameters((1, None), (4, None), (5, True))
   def test_few_games_say_nothing(self, num_games, expected):
