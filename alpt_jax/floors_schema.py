@@ -9,13 +9,16 @@ it without what belongs to other runs:
           (expected, realised) and, absent or None where it was not measured, voted (accuracy,
           floors), of labels that all windows voted on
   agent   None, unknown, or {loss, exchanged_loss, rise, is_blind, num_windows, by_loss, by_score};
-          older ones lack the last two, and is_blind is by the loss alone
+          older ones lack the last two, and is_blind is by the loss alone; data_digest of the other
+          recording that it was looked at on, if it was
   as_labeller  absent, or, of a run without an IDM, labels that its DT gives: {step, most_frequent,
                is_constant, accuracy, floors} as in labels
   scores  None, unknown, or {protocol, agents: {name: {score, standard_error, num_episodes}}}
   checkpoints  absent, or a list of at most one: the recording's best, {mean_score} and, if they are
                known, std_score (population) and num_episodes of its play, and the protocol by which
                it was recorded, not that of agents: sticky, max_steps
+  versions  {package: version} that measured all this, which may be later than those that trained;
+            older ones have none
 
 A mean is {value, low, high, num_transitions, num_episodes}; what is unknown is {unknown: why}.
 """

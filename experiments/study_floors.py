@@ -9,8 +9,17 @@ import json
 import os
 import pathlib
 
-from alpt_jax import ceiling, domains, label_quality, methods, metrics, run_floors, whole_files
-from alpt_jax.data import rlds
+from alpt_jax import (
+  ceiling,
+  domains,
+  label_quality,
+  methods,
+  metrics,
+  run_floors,
+  versions,
+  whole_files,
+)
+from alpt_jax.data import episode_files, rlds
 from experiments import runs
 
 _DIGITS = 6  # Significant ones of what a run keeps.
@@ -152,13 +161,18 @@ def of_run(config, run):
         held_out_dir=settings.held_out_dir if own.train_dt else '',
         voted_transitions=settings.voted_transitions,
         labeller_transitions=settings.labeller_transitions,
-        games=settings.exchanged_games) | {'key': key}
+        games=settings.exchanged_games) | {'key': key, 'versions': versions.current()}
+    if own.train_dt and settings.held_out_dir and kept['agent']:
+      elsewhere = _held_out(own, settings)
+      kept['agent']['data_digest'] = domains.of(elsewhere).digest(elsewhere, own.target)
     whole_files.write_json(path, kept)
   labels = kept['labels'] and {name: value for name, value in kept['labels'].items()
                                if name not in ('causal', 'above_floor')}
   found = {'labels': labels, 'agent': kept['agent'], 'scores': kept['scores']}
   if kept.get('as_labeller'):  # Older ones have none.
     found['as_labeller'] = kept['as_labeller']
+  if kept.get('versions'):
+    found['versions'] = kept['versions']
   if kept['scores']:
     found['checkpoints'] = _best_checkpoint(own)
   return _rounded(found)
@@ -179,12 +193,25 @@ def _best_checkpoint(own):
   return [{key: value for key, value in found.items() if value is not None}]
 
 
+def _held_out(own, settings):
+  """The config of a run, on the other recording of its target."""
+  elsewhere = own.copy_and_resolve_references()
+  with elsewhere.unlocked():
+    elsewhere.data_dir = settings.held_out_dir
+  return elsewhere
+
+
 def _key(own, settings):
   """What the floors of a run depend on; they are measured again if it changes."""
   directory, *_ = domains.of(own).directories(own, own.target)
   # Of the recording and of what was measured beside it.
   paths = [*sorted(pathlib.Path(directory).glob('*')), *label_quality.files(own.workdir),
            pathlib.Path(own.workdir, 'finished.json')]
+  if own.train_dt and settings.held_out_dir:
+    elsewhere = _held_out(own, settings)
+    directory, *_ = domains.of(elsewhere).directories(elsewhere, own.target)
+    paths += [path for path in sorted(pathlib.Path(directory).glob('*'))
+              if path.name != episode_files.INDEX]  # Written when it is first read.
   asked = [settings.held_out_dir, settings.voted_transitions, settings.exchanged_games]
   # What was measured before there was such a number stays.
   asked += [settings.labeller_transitions] if settings.labeller_transitions else []

@@ -9,7 +9,7 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from alpt_jax import ceiling, domains, run_floors, score_floors
+from alpt_jax import ceiling, domains, run_floors, score_floors, versions
 from experiments import runs, study_atari, study_floors
 from tests import atari_runs
 
@@ -84,7 +84,8 @@ class StudyFloorsTest(absltest.TestCase):
     with mock.patch.object(run_floors, 'measure', return_value=found) as measure:
       for _ in range(2):
         self.assertEqual(study_floors.of_run(self.config, run), {
-            'labels': {'accuracy': {'value': .333333}}, 'agent': None, 'scores': None})
+            'labels': {'accuracy': {'value': .333333}}, 'agent': None, 'scores': None,
+            'versions': versions.current()})
       measure.assert_called_once_with(
           own.workdir, data_dir=own.data_dir, held_out_dir='', voted_transitions=0,
           labeller_transitions=0, games=7)
@@ -105,6 +106,27 @@ class StudyFloorsTest(absltest.TestCase):
       self.config.study.floors.labeller_transitions = 0
       self.config.study.floors.of_runs = False
       self.assertIsNone(study_floors.of_run(self.config, run))
+
+  def test_an_agent_is_looked_at_again_on_another_recording_of_the_same_name(self):
+    run = next(run for run in self.planned if run.variant == 'dt1')
+    own = runs.run_config(self.config, run)
+    pathlib.Path(own.workdir).mkdir(parents=True)
+    (pathlib.Path(own.workdir) / 'finished.json').write_text('{}')
+    held_out = self.root / 'held_out'
+    shutil.copytree(self.root / 'data', held_out)
+    self.config.study.floors.held_out_dir = str(held_out)
+    directory, = (path for path in held_out.glob('*/Breakout_run_1/*') if path.is_dir())
+    for number in (1, 2):
+      found = {'labels': None, 'agent': {'is_blind': False}, 'scores': None}
+      with mock.patch.object(run_floors, 'measure', return_value=found) as measure:
+        for _ in range(2):
+          agent = study_floors.of_run(self.config, run)['agent']
+        measure.assert_called_once()
+        self.assertEqual(measure.call_args.kwargs['held_out_dir'], str(held_out), msg=number)
+        self.assertEqual(agent['data_digest'],
+                         domains.Atari.digest(self.config, 'Breakout'))  # A copy of it.
+      (directory / 'dataset_card.json').write_bytes(
+          (directory / 'dataset_card.json').read_bytes() + b' ')
 
 
 if __name__ == '__main__':
