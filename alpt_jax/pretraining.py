@@ -15,7 +15,7 @@ from alpt_jax.data import labels
 
 _SEES_ALL = (methods.TRUE_ACTIONS, methods.KNOWN_ACTIONS)
 _LIMITS = ('window', 'num_labels', 'label_seed', 'held_out', 'experiment', 'observation', 'dataset',
-           'runs')
+           'runs', 'source_actions')
 # The same parameters can be trained with other dropout, and computed with in another type.
 _FREE_OF_MODEL = ('dropout', 'dtype')
 
@@ -46,7 +46,8 @@ def check(config, workdir):
                           and not k.endswith(_FREE_OF_MODEL))):
     if before.get(key) != now.get(key):
       raise ValueError(f'{path}: {key} is {before.get(key)}, this run has {now.get(key)}. The '
-                       'labels and the networks of a finetuning are those of its pretraining.')
+                       'labels, the networks and the actions of the sources of a finetuning are '
+                       'those of its pretraining.')
   if checkpoints.latest_step(os.path.join(workdir, 'checkpoints')) is None:
     step = checkpoints.latest_step(os.path.join(config.init_from, 'checkpoints')) or 0
     if step < before['num_steps']:

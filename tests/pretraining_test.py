@@ -90,11 +90,21 @@ class PretrainingTest(parameterized.TestCase):
       (dict(target=TUNNEL), f'target is {TUNNEL}, this run has {TARGET}, whose actions'),
       (dict(num_labels=100), 'num_labels is 100, this run has 50'),
       (dict(label_seed=7), 'label_seed is 7, this run has 0'),
+      (dict(source_actions='permuted'), 'source_actions is permuted, this run has true'),
       (dict(data_digests={TARGET: 'ab'}), f'data_digests.{TARGET} is ab, the data of this run has'),
       (dict(data_digests={}), f'data_digests.{TARGET} is None, the data of this run has'),
       (dict(num_steps=3), 'its newest checkpoint is of step 2, and its num_steps is 3'))
   def test_what_knew_more_than_the_finetuning_may(self, changes, message):
     self.assert_refused(message, self.copy(**changes))
+
+  def test_a_control_does_not_start_from_true_actions_and_an_older_pretraining_has_them(self):
+    content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
+    directory = self.copy()
+    del content['source_actions']  # From before there was such a key.
+    (directory / 'config.json').write_text(json.dumps(content))
+    self.assert_refused('source_actions is true, this run has permuted', directory,
+                        source_actions='permuted')
+    pretraining.check(self.finetuning(directory), str(self.root / 'finetuning'))
 
   def test_a_source_that_is_a_copy_of_the_target(self):
     content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
