@@ -60,7 +60,8 @@ def check_data(config, digests, data):
   """Refuses a pretraining on other data or with other labels of the target.
 
   A source that shows the target's episodes with other actions was refused when the pretraining
-  began, unless that was done by earlier code; so sources are compared again if they are here.
+  began, unless that was done by earlier code; so sources are compared again if they are here, and
+  else a line is printed.
 
   Args:
     config: the run's, that `check` has passed.
@@ -100,8 +101,11 @@ def check_data(config, digests, data):
 def _check_copy(config, path, before, source, episodes):
   """Refuses a source of a pretraining that shows the target's episodes, if its data is here."""
   domain = domains.of(config)
-  if not all(map(os.path.isdir, domain.directories(config, source))) or (
-      domain.digest(config, source) != before.get(f'data_digests.{source}')):
+  lost = [name for name in domain.directories(config, source) if not os.path.isdir(name)]
+  if lost or domain.digest(config, source) != before.get(f'data_digests.{source}'):
+    reason = f'there is no {lost[0]}' if lost else 'its data has changed since'
+    print(f'{path}: whether the source {source} holds copies of episodes of {config.target} was '
+          f'not checked again: {reason}.', flush=True)
     return
   try:
     domain.check_data({config.target: episodes, source: domain.read(config, source)},

@@ -1,6 +1,8 @@
 """No finetuning starts from a run that knew hidden actions of its target."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import pathlib
 import shutil
@@ -130,7 +132,24 @@ class PretrainingTest(parameterized.TestCase):
       digests = json.loads((self.copy() / 'config.json').read_text())['data_digests']
       config = self.finetuning(self.copy(data_digests=digests | {SOURCE: 'ab'}))
       config.workdir = str(self.root / 'source has changed')
+      printed = self.enterContext(contextlib.redirect_stdout(io.StringIO()))
       self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertIn(f'whether the source {SOURCE} holds copies of episodes of {TARGET} was not '
+                  'checked again: its data has changed since.\n', printed.getvalue())
+
+  def test_a_source_that_is_gone_is_said_not_to_be_compared(self):
+    config = self.finetuning(self.good.workdir)
+    phase, _ = run_config.check_run(config)
+    data = train.read_data(config, phase)
+    digests = domains.digests(config, train.environments(config, phase))
+    directories = domains.Maze.directories
+    printed = self.enterContext(contextlib.redirect_stdout(io.StringIO()))
+    pretraining.check_data(config, digests, data)
+    self.assertNotIn('not checked', printed.getvalue())
+    with mock.patch.object(domains.Maze, 'directories', lambda config, name: (
+        ['/gone'] if name == SOURCE else directories(config, name))):
+      pretraining.check_data(config, digests, data)
+    self.assertIn('was not checked again: there is no /gone.\n', printed.getvalue())
 
   def test_other_labels_of_the_same_number_and_seed(self):
     directory = self.copy()
