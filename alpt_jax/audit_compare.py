@@ -12,8 +12,9 @@ The dict, format 1, which `experiments.audit --compare` writes to compare.json. 
   smallest_effect  difference of accuracies below which a source makes no difference
   pairs       list, by environment and seed:
     environment, kind, seed, label_seed, num_transitions, num_episodes; kind as in `audit`
-    run, baseline   each {directory, step, method, sources, accuracy, labels}: a mean, and the most
-                    frequent label as in `audit`
+    run, baseline   each {directory, step, method, sources, pretraining_also, accuracy, labels}:
+                    settings of a pretraining that the other lacks (`paired_runs.unmatched`), a
+                    mean, and the most frequent label as in `audit`
     difference      mean of run minus baseline, paired by transition
     floors, random_draws, ceiling   as in `run_floors.of_audit`; random_draws are those of `run`
   results     list, one for each environment, or one for targets of which every seed has its own:
@@ -30,7 +31,7 @@ import datetime
 
 import numpy as np
 
-from alpt_jax import audit, audit_run, findings_compare, versions
+from alpt_jax import audit, audit_run, findings_compare, paired_runs, versions
 from alpt_jax.measures import floors, intervals, verdicts
 
 FORMAT = 1
@@ -101,11 +102,12 @@ def _compare(pair, spec, make_predict_fn, stride, settings):
   ours, theirs = predictions
   _check_same(ours, theirs, pair)
   numbers = _measure(ours, theirs, settings['seed'])
-  for name, member in zip(('run', 'baseline'), pair, strict=True):
+  for name, member, other in zip(('run', 'baseline'), pair, reversed(pair), strict=True):
     trained = member.trained
     numbers[name] = {
         'directory': str(trained.directory), 'step': trained.step, 'method': trained.config.method,
-        'sources': list(member.sources)} | numbers[name]
+        'sources': list(member.sources),
+        'pretraining_also': paired_runs.unmatched(member, other)} | numbers[name]
   config = pair.run.trained.config
   return {'environment': spec.name, 'seed': config.seed, 'label_seed': config.label_seed} | (
       numbers | audit_run.floors_of(
@@ -123,7 +125,7 @@ def _check_same(ours, theirs, pair):
 
 
 def _measure(ours, theirs, seed):
-  """What a pair's two `audit.Predictions` of the same transitions say, paired by transition."""
+  """Compares a pair's two `audit.Predictions` of the same transitions, transition by transition."""
   labels = [x.probabilities.argmax(axis=1) for x in (ours, theirs)]
   is_right = [(said == ours.actions).astype(float) for said in labels]
   found = {'kind': ours.kind, 'num_transitions': len(ours.actions),

@@ -160,7 +160,7 @@ def gather(trained, spec, episodes, predict_fns, *, num_episodes, seed, is_hidde
 
 
 def floors_of(trained, spec, episodes, predictions, *, seed):
-  """What `run_floors.of_audit` says of predictions from `gather`."""
+  """Puts predictions from `gather` between floors and ceiling; see `run_floors.of_audit`."""
   config = trained.config
   choice = trained_idm.known(trained.directory, spec.name, data_dir=config.data_dir).choice
   return run_floors.of_audit(config, spec, episodes, choice, predictions, seed=seed)

@@ -1,11 +1,13 @@
-"""Labels hidden transitions with a DT, as a floor for IDMs: how much does the past tell?
+"""Labels hidden transitions with a DT, as a floor for IDMs: how much needs no next observation?
 
 A DT that was trained on the labelled windows predicts what is done; it sees neither the next
-observation nor the action. Its label of a transition is the most probable legal action given what
-an agent would know then: the observations up to o[t], the rewards before it, and, as the data has
-it, the return-to-go. Past actions in its window are true where training knew them and its own
-labels elsewhere, from the start of the episode on: hidden actions are not shown to it, and a mark
-for unknown ones, which the network has, never occurs in windows of which all actions are known.
+observation nor the action. Its label of a transition is the most probable legal action given the
+observations up to o[t], the rewards before it, and the recorded return-to-go. The return-to-go is
+the sum of the rewards still to come, so the labels are not of the past alone, and where rewards are
+frequent they may tell of the action. Past actions in its window are true where training knew them
+and its own labels elsewhere, from the start of the episode on: hidden actions are not shown to it,
+and a mark for unknown ones, which the network has, never occurs in windows of which all actions are
+known.
 """
 
 import jax

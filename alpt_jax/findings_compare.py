@@ -1,4 +1,4 @@
-"""What a comparison of IDMs with and without a source says, in plain words; see `audit_compare`."""
+"""Words a comparison of IDMs with and without a source; see `audit_compare`."""
 
 from alpt_jax import findings_audit
 from alpt_jax.measures import verdicts
@@ -8,7 +8,7 @@ _KINDS = {'held out': ' in which neither knew any', 'hidden': ' in which both kn
 
 
 def sentences(group, result):
-  """What a comparison says of an environment: a line or more on each pair, and the verdict.
+  """Words the comparison of one environment: a line or more on each pair, and the verdict.
 
   Args:
     group: the entries of `pairs` that are of it, by seed.
@@ -27,7 +27,7 @@ def sentences(group, result):
 
 
 def verdict_of(result):
-  """The verdict of an entry of `results`, as a sentence."""
+  """Words the verdict of an entry of `results`."""
   verdict, n = result['verdict'], result['num_pairs']
   if n >= verdicts.FEWEST_SEEDS:
     return f'{verdict["word"]}: {verdict["reason"]}.'
@@ -54,12 +54,19 @@ def _of_pair(one):
   if known:
     lines.append(f'  beside them: {", ".join(known)}.')
   for name in ('run', 'baseline'):
-    lines += [f'  {text}' for text in _warnings(one, name)]
+    lines += [f'  {text}' for text in (*_other_settings(one[name]), *_warnings(one, name))]
   return lines
 
 
+def _other_settings(about):
+  if about['pretraining_also']:
+    yield (f'the pretraining of {about["directory"]} also has: '
+           f'{"; ".join(about["pretraining_also"])}. The other run has none, so the difference is '
+           'of these settings, too.')
+
+
 def references(one):
-  """What an entry of `pairs` is read beside: list of (title, mean or None)."""
+  """Lists floors and ceiling of an entry of `pairs`: (title, mean or None) each."""
   of = one['floors'] if 'unknown' not in one['floors'] else {}
   top = one['ceiling'] if 'unknown' not in one['ceiling'] else {}
   return [('majority', of.get('majority')), ('table of the change', of.get('table')),
@@ -79,7 +86,7 @@ def _warnings(one, name):
 
 
 def sources_of(about):
-  """E.g. 'Freeway, Pong (alpt)', 'no source (dt1_idm)'."""
+  """Names sources and method, e.g. 'Freeway, Pong (alpt)', 'no source (dt1_idm)'."""
   return f'{", ".join(about["sources"]) or "no source"} ({about["method"]})'
 
 
@@ -89,6 +96,6 @@ def _share(mean):
 
 
 def signed(difference):
-  """A difference with its interval, e.g. '+0.050 [+0.010, +0.090]'."""
+  """Formats a difference with its interval, e.g. '+0.050 [+0.010, +0.090]'."""
   value, low, high = (difference[key] for key in ('value', 'low', 'high'))
   return f'{value:+.3f}' + ('' if low is None else f' [{low:+.3f}, {high:+.3f}]')

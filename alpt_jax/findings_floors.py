@@ -15,6 +15,7 @@ from alpt_jax import findings, findings_atari, floors_schema, statistics
 from alpt_jax.measures import blindness, intervals
 
 FLOOR, METHOD, CEILING = 'floor', 'method', 'ceiling'
+AS_LABELLER = ' as labeller, told the return-to-go'  # Ends the names of rows of agents that label.
 MAJORITY, TABLE, LINEAR = 'Most frequent action', 'Table of the change', 'Linear map of the change'
 _FLOORS = dict(zip(floors_schema.FLOORS, (MAJORITY, TABLE, LINEAR), strict=True))
 CEILING_NAME = 'Ceiling (all actions tried)'
@@ -188,7 +189,7 @@ def _labeller_row(results, method, by_seed):
   shares = [about['most_frequent'] for about in by_seed.values()]
   actions = {share['action'] for share in shares}
   return LabelRow(
-      f'{findings.label(results, method)} as labeller', FLOOR,
+      f'{findings.label(results, method)}{AS_LABELLER}', FLOOR,
       _over_runs([about['accuracy'] for about in by_seed.values()]),
       share=float(np.mean([share['share'] for share in shares])),
       action=actions.pop() if len(actions) == 1 else '', num_runs=len(by_seed))
@@ -226,7 +227,8 @@ def best_floor(labels, pasts=()):
 
   Args:
     labels: of its floors, not constant.
-    pasts: the same of runs with the same labels that see the past only, IDMs or agents.
+    pasts: the same of runs with the same labels that do not see the next observation: IDMs that
+      see the past only, and agents, which are told the return-to-go.
 
   Returns:
     An accuracy, in [0, 1].

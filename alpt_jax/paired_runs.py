@@ -1,9 +1,10 @@
 """Pairs runs whose IDMs learned from other sources, and refuses pairs that differ in more.
 
 Within a pair, nothing may differ but sources, method and phase: not labels, data, window, network,
-optimizer, seed, nor updates and windows in all, those of a pretraining counted. Between pairs,
-nothing but the seeds, the target, and which sources they are. What only the DT, an evaluation or
-the place of files depends on may always differ: the IDM does not.
+optimizer, seed, nor updates and windows in all, those of a pretraining counted. A pretraining that
+has no counterpart in the other run may have settings of its own: `unmatched` lists them. Between
+pairs, nothing but the seeds, the target, and which sources they are. What only the DT, an
+evaluation or the place of files depends on may always differ: the IDM does not.
 """
 
 import json
@@ -118,6 +119,22 @@ def pair(runs, baselines):
   return pairs
 
 
+def unmatched(member, other):
+  """Lists settings of a pretraining that the other run of a pair, without one, has not.
+
+  Args:
+    member: the `Member` whose pretraining it is.
+    other: the one that it is compared with.
+
+  Returns:
+    List of str, each 'key is value, then value of the run that starts from it'. Empty where both
+    runs have as many phases, as then these are compared with each other.
+  """
+  then = _settings(member.configs[0])
+  return [line for config in member.configs[len(other.configs):]
+          for line in _differences(_settings(config), then, then='then')]
+
+
 def _by_seed(members):
   found = {}
   for member in members:
@@ -177,8 +194,8 @@ def _settings(config):
           if not {key, key.split('.')[0]} & {*_FREE, *_OF_THE_ARM}}
 
 
-def _differences(first, second, where=''):
-  return [f'{where}{key} is {first.get(key)}, there {second.get(key)}'
+def _differences(first, second, where='', then='there'):
+  return [f'{where}{key} is {first.get(key)}, {then} {second.get(key)}'
           for key in sorted(first.keys() | second.keys()) if first.get(key) != second.get(key)]
 
 

@@ -15,7 +15,7 @@ from alpt_jax.data import labels
 
 _SEES_ALL = (methods.TRUE_ACTIONS, methods.KNOWN_ACTIONS)
 _LIMITS = ('window', 'num_labels', 'label_seed', 'held_out', 'experiment', 'observation', 'dataset',
-           'runs')
+           'runs', 'source_actions')
 # The same parameters can be trained with other dropout, and computed with in another type.
 _FREE_OF_MODEL = ('dropout', 'dtype')
 
@@ -46,7 +46,8 @@ def check(config, workdir):
                           and not k.endswith(_FREE_OF_MODEL))):
     if before.get(key) != now.get(key):
       raise ValueError(f'{path}: {key} is {before.get(key)}, this run has {now.get(key)}. The '
-                       'labels and the networks of a finetuning are those of its pretraining.')
+                       'labels, the networks and the actions of the sources of a finetuning are '
+                       'those of its pretraining.')
   if checkpoints.latest_step(os.path.join(workdir, 'checkpoints')) is None:
     step = checkpoints.latest_step(os.path.join(config.init_from, 'checkpoints')) or 0
     if step < before['num_steps']:
@@ -59,7 +60,8 @@ def check_data(config, digests, data):
   """Refuses a pretraining on other data or with other labels of the target.
 
   A source that shows the target's episodes with other actions was refused when the pretraining
-  began, unless that was done by earlier code; so sources are compared again if they are here.
+  began, unless that was done by earlier code; so sources are compared again if they are here, and
+  else a line is printed.
 
   Args:
     config: the run's, that `check` has passed.
@@ -99,8 +101,11 @@ def check_data(config, digests, data):
 def _check_copy(config, path, before, source, episodes):
   """Refuses a source of a pretraining that shows the target's episodes, if its data is here."""
   domain = domains.of(config)
-  if not all(map(os.path.isdir, domain.directories(config, source))) or (
-      domain.digest(config, source) != before.get(f'data_digests.{source}')):
+  lost = [name for name in domain.directories(config, source) if not os.path.isdir(name)]
+  if lost or domain.digest(config, source) != before.get(f'data_digests.{source}'):
+    reason = f'there is no {lost[0]}' if lost else 'its data has changed since'
+    print(f'{path}: whether the source {source} holds copies of episodes of {config.target} was '
+          f'not checked again: {reason}.', flush=True)
     return
   try:
     domain.check_data({config.target: episodes, source: domain.read(config, source)},

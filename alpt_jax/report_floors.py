@@ -198,8 +198,7 @@ _CEILING = (
 
 def _about_labels(rows):
   """What label accuracy is between, by the floors and the ceiling that were measured, HTML."""
-  names = dict.fromkeys(_FLOORS.get(row.name, 'a network that sees the past only')
-                        for row in rows if row.kind == findings_floors.FLOOR)
+  names = dict.fromkeys(_floor_name(row.name) for row in rows if row.kind == findings_floors.FLOOR)
   return ' '.join([
       '<p>The share of hidden actions that labels get right, at the last evaluation.',
       *([f'<i>Floors</i> need no inverse dynamics: {report_page.listed(list(names))}, all from the '
@@ -209,6 +208,12 @@ def _about_labels(rows):
       'On steps whose action was drawn at random, no habit of the player helps to guess it. Labels '
       f'of which more than {floors.CONSTANT_SHARE:g} are one action are constant, and nothing else '
       'is computed from them.</p>'])
+
+
+def _floor_name(row_name):
+  if row_name.endswith(findings_floors.AS_LABELLER):
+    return 'an agent that is told the return-to-go, but not shown the next observation'
+  return _FLOORS.get(row_name, 'a network that sees the past only')
 
 
 _BLIND = {'random': 'at random', 'markov chain': 'a Markov chain of the recording’s actions',

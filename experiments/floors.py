@@ -10,7 +10,8 @@ read where experiments.ceiling has measured it. The agent is called blind if exc
 for others of the same episode costs its loss next to nothing, or leaves its score as it is: an
 agent of an Atari game plays --games games once more, which takes as long as an evaluation. With
 --labeller_transitions, the agent of a run without an IDM labels hidden transitions, from the past
-only: a floor for IDMs with the same labels. Writes floors.json in the run directory.
+and the recorded return-to-go: a floor for IDMs with the same labels. Writes floors.json in the run
+directory.
 """
 
 import os

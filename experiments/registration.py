@@ -277,7 +277,7 @@ def _by_seed(values, pairs, hypothesis):
 
 
 def measure(content, metric, threshold=None):
-  """What a run file says of a metric.
+  """Reads a metric of a run file.
 
   Args:
     content: of a run file.

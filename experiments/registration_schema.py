@@ -69,7 +69,7 @@ def _check_grid(grid, content, where):
 
 
 def _check_not_tuned(name, values, tuned):
-  """Refuses data that somebody has looked at."""
+  """Refuses targets or seeds that settings were tuned on."""
   both = [value for value in values if value in tuned]
   if both:
     raise ValueError(f'{name} has {", ".join(map(repr, both))}, which tuning.'

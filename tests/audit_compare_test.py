@@ -192,6 +192,26 @@ class CompareTest(parameterized.TestCase):
     pair, = paired_runs.pair([member], [baseline])
     self.assertEqual(pair.run.num_updates, 6)
 
+  def test_settings_of_a_pretraining_that_only_one_run_has_are_listed(self):
+    pretrained = self.copy('with', phase='pretrain', num_steps=4, augmentation='shift',
+                           optimizer__idm_learning_rate=.5, seed=9, train_dt=True)
+    run = self.copy('with', phase='finetune', init_from=str(pretrained), sources=[])
+    member, baseline = map(paired_runs.restore, (run, self.root / 'without'))
+    member = member._replace(trained=member.trained._replace(step=2))
+    pair, = paired_runs.pair([member], [baseline])
+    rate = self.config.optimizer.idm_learning_rate
+    expected = ['augmentation is shift, then none',
+                f'optimizer.idm_learning_rate is 0.5, then {rate}', 'seed is 9, then 0']
+    self.assertEqual(paired_runs.unmatched(*pair), expected)
+    self.assertEmpty(paired_runs.unmatched(pair.baseline, pair.run))
+    self.assertEmpty(paired_runs.unmatched(pair.run, pair.run))  # Compared with each other.
+    found = self.compare(pairs=[pair])
+    one, = found['pairs']
+    self.assertEqual((one['run']['pretraining_also'], one['baseline']['pretraining_also']),
+                     (expected, []))
+    self.assertIn(f'the pretraining of {run} also has: {"; ".join(expected)}. The other run has '
+                  'none', '\n'.join(found['sentences']))
+
   def test_runs_without_a_partner_or_a_difference_are_refused(self):
     run, baseline = self.root / 'with', self.root / 'without'
     with self.assertRaisesRegex(ValueError, 'seed is 1, and no run that it is to be compared'):

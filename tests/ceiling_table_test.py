@@ -90,6 +90,8 @@ class TableTest(parameterized.TestCase):
 class CommittedTest(absltest.TestCase):
 
   def test_confirmatory_games_have_a_gap_by_committed_ceilings(self):
+    if not studies.CONFIRMATORY:
+      self.skipTest('CONFIRMATORY of experiments/configs/studies.py is empty: no game is chosen.')
     found = ceiling_table.read(_RESULTS)
     for game in studies.CONFIRMATORY:
       self.assertIn(game, found)

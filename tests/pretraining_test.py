@@ -1,6 +1,8 @@
 """No finetuning starts from a run that knew hidden actions of its target."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import pathlib
 import shutil
@@ -90,11 +92,21 @@ class PretrainingTest(parameterized.TestCase):
       (dict(target=TUNNEL), f'target is {TUNNEL}, this run has {TARGET}, whose actions'),
       (dict(num_labels=100), 'num_labels is 100, this run has 50'),
       (dict(label_seed=7), 'label_seed is 7, this run has 0'),
+      (dict(source_actions='permuted'), 'source_actions is permuted, this run has true'),
       (dict(data_digests={TARGET: 'ab'}), f'data_digests.{TARGET} is ab, the data of this run has'),
       (dict(data_digests={}), f'data_digests.{TARGET} is None, the data of this run has'),
       (dict(num_steps=3), 'its newest checkpoint is of step 2, and its num_steps is 3'))
   def test_what_knew_more_than_the_finetuning_may(self, changes, message):
     self.assert_refused(message, self.copy(**changes))
+
+  def test_a_control_does_not_start_from_true_actions_and_an_older_pretraining_has_them(self):
+    content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
+    directory = self.copy()
+    del content['source_actions']  # From before there was such a key.
+    (directory / 'config.json').write_text(json.dumps(content))
+    self.assert_refused('source_actions is true, this run has permuted', directory,
+                        source_actions='permuted')
+    pretraining.check(self.finetuning(directory), str(self.root / 'finetuning'))
 
   def test_a_source_that_is_a_copy_of_the_target(self):
     content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
@@ -120,7 +132,24 @@ class PretrainingTest(parameterized.TestCase):
       digests = json.loads((self.copy() / 'config.json').read_text())['data_digests']
       config = self.finetuning(self.copy(data_digests=digests | {SOURCE: 'ab'}))
       config.workdir = str(self.root / 'source has changed')
+      printed = self.enterContext(contextlib.redirect_stdout(io.StringIO()))
       self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertIn(f'whether the source {SOURCE} holds copies of episodes of {TARGET} was not '
+                  'checked again: its data has changed since.\n', printed.getvalue())
+
+  def test_a_source_that_is_gone_is_said_not_to_be_compared(self):
+    config = self.finetuning(self.good.workdir)
+    phase, _ = run_config.check_run(config)
+    data = train.read_data(config, phase)
+    digests = domains.digests(config, train.environments(config, phase))
+    directories = domains.Maze.directories
+    printed = self.enterContext(contextlib.redirect_stdout(io.StringIO()))
+    pretraining.check_data(config, digests, data)
+    self.assertNotIn('not checked', printed.getvalue())
+    with mock.patch.object(domains.Maze, 'directories', lambda config, name: (
+        ['/gone'] if name == SOURCE else directories(config, name))):
+      pretraining.check_data(config, digests, data)
+    self.assertIn('was not checked again: there is no /gone.\n', printed.getvalue())
 
   def test_other_labels_of_the_same_number_and_seed(self):
     directory = self.copy()

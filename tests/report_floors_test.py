@@ -122,8 +122,9 @@ class LabelRowsTest(parameterized.TestCase):
     dt1['num_labels'] = results['rows'][3]['num_labels'] = 300
     results_file.check(results)
     rows = _rows(results)
-    self.assertEqual(list(rows)[2:4], ['DT1 as labeller', 'Past only (floor)'])
-    row = rows['DT1 as labeller']
+    name = 'DT1 as labeller, told the return-to-go'
+    self.assertEqual(list(rows)[2:4], [name, 'Past only (floor)'])
+    row = rows[name]
     self.assertEqual((row.kind, row.accuracy.value, row.share, row.action, row.num_runs),
                      ('floor', .7, .6, 'NOOP', 1))
     # The highest floor, .7, is above the labels of one method, and below those of the other.
@@ -292,6 +293,14 @@ class PageTest(parameterized.TestCase):
     self.assertIn('Floors need no inverse dynamics: the most frequent action, a linear map of the '
                   'change between two observations and a network that sees the past only, all from '
                   'the same labels.', self._words(results))
+    dt1 = results['runs'][3]
+    dt1['num_labels'] = results['rows'][3]['num_labels'] = 300
+    dt1['floors']['as_labeller'] = {
+        key: make_labels(.4)[key]
+        for key in ('step', 'most_frequent', 'is_constant', 'accuracy', 'floors')}
+    self.assertIn('an agent that is told the return-to-go, but not shown the next observation and '
+                  'a network that sees the past only, all from', self._words(results))
+    del dt1['floors']['as_labeller']
     for part in ('runs', 'rows'):
       results[part] = [x for x in results[part] if x['method'] != 'idm_causal']
     for run in results['runs'][:2]:

@@ -1,4 +1,4 @@
-"""The six studies: their runs counted by hand, and what all arms share."""
+"""The seven studies: their runs counted by hand, and what all arms share."""
 
 import collections
 import pathlib
@@ -13,10 +13,10 @@ from alpt_jax import methods, program, run_config
 from alpt_jax.data import source_actions
 from alpt_jax.envs import action_sets, atari_behaviours
 from experiments import estimates, reproduce, runs
-from experiments.configs import maze, studies, tuning
+from experiments.configs import atari, gates, maze, studies, tuning
 
 _ROOT = pathlib.Path(__file__).parents[1]
-_SET = dict(_NONE='shift', _FOUR='shift', CONFIRMATORY=('Pong', 'SpaceInvaders'),
+_SET = dict(_NONE='shift', _FOUR='shift', CONFIRMATORY=('Atlantis', 'Frostbite'),
             _AGENT_LABELS=500)
 _OF_GAMES = tuple(study for study in studies.STUDIES if study != 'mazes')
 
@@ -49,12 +49,13 @@ class StudiesTest(parameterized.TestCase):
       # IDMs: 3 arms of 5 numbers of labels, and one of one; 5 agents. 2 observations, 5 seeds.
       ('mazes', (3 * 5 + 1 + 5) * 2 * 5, 0),
       # 3 games: 3 arms, 5 numbers of labels, 5 seeds; 5 more of 2 arms; 2 controls of 5 seeds.
-      ('labels', 3 * (3 * 5 * 5 + 2 * 5 + 2 * 5), 3 * (2 * 5 * 5 + 5 + 5)),
+      # A DT of each game and seed, as labeller.
+      ('labels', 3 * (3 * 5 * 5 + 2 * 5 + 2 * 5 + 5), 3 * (2 * 5 * 5 + 5 + 5)),
       ('labels_again', 2 * 2 * 10, 2 * 10),
       ('agents', 7 * 2 * 5, 4 * 2 * 5),
-      # No source: 4 games, 2 numbers of labels. 1, 4, 9 sources: 2 games. 2 disjoint sources and 2
-      # renamed ones, 2 numbers of labels; 2 near ones. 5 seeds.
-      ('sources', (4 * 2 + 3 * 2 + 2 * 2 + 2 * 2 + 2) * 5, (3 * 2 + 2 * 2 + 2 * 2 + 2) * 5),
+      # No source: 4 games, 2 numbers of labels. 1, 4, 9 sources: 2 games. 2 disjoint sources and a
+      # renamed one, 2 numbers of labels; a near one. 5 seeds.
+      ('sources', (4 * 2 + 3 * 2 + 2 * 2 + 2 + 1) * 5, (3 * 2 + 2 * 2 + 2 + 1) * 5),
       ('cql', 2 * 5, 0), ('trust', 3 * 5, 0))
   def test_number_of_runs(self, study, num_last, num_pretrainings):
     _, planned, last = self.planned(study)
@@ -63,13 +64,13 @@ class StudiesTest(parameterized.TestCase):
 
   def test_primary_arms_share_ten_seeds_at_300_labels_and_five_elsewhere(self):
     cells = self.cells(self.planned('labels')[2])
-    for game in ('Breakout', 'Pong', 'SpaceInvaders'):
+    for game in ('Breakout', 'Atlantis', 'Frostbite'):
       for variant in ('none', 'one', 'four'):
         for num_labels in (100, 300, 1000, 3000, 10_000):
           is_more = num_labels == 300 and variant != 'one'
           self.assertCountEqual(cells.pop((variant, game, num_labels)),
                                 range(10 if is_more else 5))
-      for variant in ('past', 'permuted'):
+      for variant in ('past', 'permuted', 'dt1'):
         self.assertCountEqual(cells.pop((variant, game, 300)), range(5))
     self.assertEmpty(cells)
 
@@ -85,7 +86,8 @@ class StudiesTest(parameterized.TestCase):
 
   @parameterized.parameters('labels', 'labels_again', 'agents', 'sources', 'trust')
   def test_all_arms_make_the_same_updates(self, study):
-    for best in ('shift', 'shift_last', 'joint', 'joint_labels', 'near', 'shift_always'):
+    for best in ('shift', 'shift_last', 'joint', 'joint_labels', 'shift_always', 'always_fast',
+                 'joint_fast'):
       with mock.patch.object(studies, '_FOUR', best):
         config, planned, last = self.planned(study)
         totals = collections.defaultdict(set)
@@ -98,6 +100,34 @@ class StudiesTest(parameterized.TestCase):
         phases = {run.changes['phase'] for run in planned if run.changes['sources']}
         if study != 'trust':
           self.assertEqual(phases, {'joint'} if 'joint' in best else {'pretrain', 'finetune'})
+
+  def test_the_best_may_be_of_the_second_round(self):
+    with mock.patch.multiple(studies, _NONE='shift_fast_dropout', _FOUR='joint_fast'):
+      config, _, last = self.planned('labels')
+    rates, dropouts = collections.defaultdict(set), collections.defaultdict(set)
+    for run, _ in last:
+      own = runs.run_config(config, run)
+      rates[run.variant].add(own.optimizer.idm_learning_rate)
+      dropouts[run.variant].add(own.model.idm_dropout)
+    self.assertEqual({name: found for name, found in rates.items() if name != 'dt1'},
+                     {name: {3e-3} for name in ('none', 'one', 'four', 'past', 'permuted')})
+    self.assertEqual((dropouts['none'], dropouts['past'], dropouts['four']), ({.1}, {.1}, {0.}))
+
+  def test_dts_that_label_are_judged_on_twenty_thousand_transitions_and_hardly_play(self):
+    config, planned, last = self.planned('labels')
+    self.assertEqual({run.part for run in planned if run.variant != 'dt1'}, {'labels'})
+    found = [runs.run_config(config, run) for run, _ in last if run.variant == 'dt1']
+    self.assertEqual({(own.method, own.phase, own.train_dt, own.num_labels, own.num_steps,
+                       own.eval_every_steps, own.evaluation.num_episodes) for own in found},
+                     {('dt1', 'finetune', True, 300, 600, 600, 2)})
+    floors = config.study.floors
+    self.assertEqual((floors.labeller_transitions, floors.score_games, floors.exchanged_games),
+                     (20_000, 0, 0))
+
+  def test_agents_are_trained_on_recordings_on_which_no_updates_were_chosen(self):
+    config = studies.get_config('agents')
+    self.assertEqual((config.collect.seed, config.data_dir), (1, gates.FRESH))
+    self.assertEqual(config.study.floors.held_out_dir, gates.get_config('gopher').data_dir)
 
   def test_only_an_arm_without_sources_may_stop_earlier(self):
     with mock.patch.object(studies, '_NONE', 'short'):  # 200 of 600.
@@ -147,7 +177,7 @@ class StudiesTest(parameterized.TestCase):
     config, planned, _ = self.planned('labels')
     own = {(run.variant, run.changes['phase']): runs.settings(config, run) for run in planned
            if (run.changes['target'], run.changes['num_labels'], run.changes['seed'])
-           == ('Pong', 300, 0)}
+           == ('Atlantis', 300, 0)}
     for control, arm, key in (('past', 'none', 'model.idm_is_causal'),
                               ('permuted', 'four', 'source_actions')):
       first = {'past': 'finetune', 'permuted': 'pretrain'}[control]
@@ -166,9 +196,9 @@ class StudiesTest(parameterized.TestCase):
       found[run.variant].add((own.target, own.sources, own.num_labels, own.source_actions))
     self.assertEqual(found['freeway'], {('Breakout', ('Freeway',), n, 'true') for n in (100, 300)})
     self.assertEqual(found['atlantis'], {('Asterix', ('Atlantis',), n, 'true') for n in (100, 300)})
-    self.assertEqual(found['renamed_Pong'], {
-        ('Pong', ('SpaceInvaders',), n, 'renamed') for n in (100, 300)})
-    self.assertEqual(found['near_Pong'], {('Pong', ('SpaceInvaders',), 300, 'true')})
+    self.assertEqual(found['renamed_Atlantis'], {
+        ('Atlantis', ('Pong',), n, 'renamed') for n in (100, 300)})
+    self.assertEqual(found['near_Atlantis'], {('Atlantis', ('Pong',), 300, 'true')})
 
   def test_dts_of_all_arms_but_the_oracle_are_trained_alike(self):
     with mock.patch.multiple(studies, _NONE='shift_slow', _FOUR='shift_slow'):
@@ -228,10 +258,14 @@ class StudiesTest(parameterized.TestCase):
       ('labels', dict(CONFIRMATORY=()), r'CONFIRMATORY of .* is \(\); expected the games'),
       ('labels', dict(CONFIRMATORY=('Gopher',)), "has 'Gopher'; expected scripted games other"),
       ('labels', dict(CONFIRMATORY=('Alien',)), "has 'Alien'; expected scripted games other"),
+      ('labels', dict(CONFIRMATORY=('SpaceInvaders',)), "has 'SpaceInvaders'; expected scripted"),
+      ('labels', dict(CONFIRMATORY=('Pong',)), "has 'Pong'; .* an agent was trained before"),
       ('labels', dict(_NONE=''), "_NONE of .* is ''; expected a trial of tuning.py: plain, shift"),
       ('labels', dict(_FOUR='best'), "_FOUR of .* is 'best'; expected a trial"),
+      ('labels', dict(_FOUR='near'), "_FOUR of .* is 'near', whose sources are .'SpaceInvaders',.; "
+                                     'expected a trial with all of'),
       ('agents', dict(_AGENT_LABELS=0), '_AGENT_LABELS of .* is 0; expected the number of labels'),
-      ('sources', dict(CONFIRMATORY=('Seaquest',)), 'NEAR of .* has no source for Seaquest'),
+      ('sources', dict(CONFIRMATORY=('Frostbite',)), 'NEAR of .* has no source for Frostbite'),
       ('figures', _SET, "'figures' is no study; expected one of mazes, labels"),
       ('labels,desk', _SET, "'desk': unknown; expected labels or labels,tiny"))
   def test_what_is_not_filled_in_is_refused(self, study, changes, message):
@@ -242,6 +276,12 @@ class StudiesTest(parameterized.TestCase):
 
 class ConstantsTest(absltest.TestCase):
 
+  def test_claims_are_of_scripted_games_that_no_network_was_trained_on(self):
+    trained = {*tuning.GAMES, *tuning.SOURCES, *atari.FIVE, *studies.AGENTS, 'Pong'}
+    self.assertEmpty(trained - {*studies._SEEN})
+    self.assertEqual({*studies.SCRIPTED} - {*studies._SEEN}, {'Atlantis', 'Frostbite'})
+    self.assertEmpty({*studies.CONFIRMATORY} & trained)
+
   def test_sources_are_the_games_with_a_script(self):
     self.assertEqual(studies.SCRIPTED, atari_behaviours.SCRIPTED)
 
@@ -250,7 +290,7 @@ class ConstantsTest(absltest.TestCase):
       actions = {other: set(action_sets.MINIMAL_ACTIONS[other]) for other in studies.SCRIPTED}
       own = actions.pop(game)
       if game not in studies.NEAR:
-        self.assertTrue(len(own) == 18 or game in ('Breakout', 'Freeway', *tuning.GAMES), msg=game)
+        self.assertTrue(len(own) == 18 or game in studies._SEEN, msg=game)
         continue
       fitting = {other: ids for other, ids in actions.items() if len(ids) <= 18 - len(own)}
       nearest = max(fitting, key=lambda x: len(own & fitting[x]) / len(own | fitting[x]))  # noqa: B023

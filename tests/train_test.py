@@ -423,7 +423,8 @@ class BadInputTest(parameterized.TestCase):
       train.train(maze_data.config(workdir), workdir)
 
   @parameterized.parameters(
-      ('num_labels', 25), ('label_seed', 3), ('method', 'oracle'), ('sources', ()))
+      ('num_labels', 25), ('label_seed', 3), ('method', 'oracle'), ('sources', ()),
+      ('source_actions', 'permuted'))
   def test_what_decides_which_actions_were_seen_never_changes(self, key, value):
     workdir = self.new_directory()
     config = maze_data.config(workdir)

@@ -1,9 +1,13 @@
-"""Refuses copies of a target's episodes among other data, whatever actions are stored with them.
+"""Refuses exact copies of a target's episodes among other data, whatever actions they hold.
 
 `EpisodeFiles.digest` and those of datasets hold actions. A copy of the target that stores them with
 other ids, or lacks some, has another digest, and its actions would still give hidden ones away. So
-episodes are compared by what is seen in them: `observation_digests`, where 0 stands for an episode
-in which nothing changes, and which says nothing.
+episodes are compared by their observations: `observation_digests`, where 0 stands for an episode in
+which nothing changes, and which cannot be compared.
+
+This finds copies made by mistake, not by intent: only episodes with as many steps and the same
+observations, of which those on disk compare a few (`episode_files`). A copy that is one step
+shorter, is split or joined, or in which one compared pixel differs passes.
 """
 
 import hashlib
@@ -32,7 +36,7 @@ def digest(observations, length):
 
 
 def check(data, targets, *, by_episode=True):
-  """Refuses data that holds episodes of a target a second time.
+  """Refuses data that holds exact copies of a target's episodes; see the module for what passes.
 
   Args:
     data: {name: episodes}, with `observation_digests` [E] uint64 and `num_transitions` [E].

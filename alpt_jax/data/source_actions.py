@@ -2,7 +2,11 @@
 
   true      As recorded.
   permuted  The actions of every episode change places in time, drawn by the run's seed; images,
-            rewards and returns stay. What still helps is images alone, or how often actions occur.
+            rewards and returns stay. This is not a pretraining on images alone: the IDM is trained
+            on wrong inverse dynamics, which finetuning has to unlearn. So permuted sources are
+            expected to be worse than none, and where they are equal to none, nothing is shown of
+            what images contribute; where they are better than none, images or the frequencies of
+            actions help in spite of the wrong actions.
   renamed   Every action of a source gets an id that no target has. What still helps is not that
             source and target share an action space.
 

@@ -235,8 +235,9 @@ def get_config(argument=''):
           of_runs=True,  # Each run with floors on its own labels; whether its agent looks.
           # Hidden transitions to label with all windows voting, as experiments.label does; 0: none.
           voted_transitions=0,
-          # Hidden transitions that agents of runs without an IDM label, from the past only: a floor
-          # for IDMs, judged on the transitions of as many `voted_transitions`; 0: none.
+          # Hidden transitions that agents of runs without an IDM label, from the past and the
+          # recorded return-to-go, i.e. rewards to come: a floor for IDMs, judged on the transitions
+          # of as many `voted_transitions`; 0: none.
           labeller_transitions=0,
           # A data_dir with other recordings of the targets, to see there whether agents look; '':
           # on episodes in which training knew no action, and those of an oracle on its own.

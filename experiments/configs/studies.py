@@ -1,4 +1,4 @@
-"""Six studies on data that nobody has tuned on, to be registered before their first run.
+"""Seven studies, to be registered before their first run.
 
 python -m experiments.register --registration=experiments/registrations/labels.json \\
     --config=experiments/configs/studies.py:labels          # Then commit that file by itself.
@@ -8,7 +8,7 @@ python -m experiments.reproduce --config=experiments/configs/studies.py:labels \
   mazes         Figure 5: IDMs with 25 to 1,000 labels, without and with sources; agents at 250.
   labels        Hidden actions labelled right, with no, one and four sources, at 100 to 10,000
                 labels; at 300 with more seeds, an IDM that sees the past only (a behaviour cloner),
-                and sources whose actions are permuted.
+                a DT as labeller, and sources whose actions are permuted in time.
   labels_again  No and four sources at 300 labels, on other recordings of the games.
   agents        Figures 2 and 6: every method, 64 games, where an agent with all actions plays well.
   sources       Figures 3 and 4: one, four and nine sources; sources that share only doing nothing
@@ -19,9 +19,48 @@ python -m experiments.reproduce --config=experiments/configs/studies.py:labels \
 
 A seed redraws labelled windows, initialisation, order and sources, and is shared by all arms. Sets
 of sources are nested. All arms make the same updates, of as many rows; an arm without sources may
-stop earlier, as tuned. Run files are in experiments/results/<study>/runs.
+stop earlier, as tuned. Run files are in experiments/results/<study>/runs. Recordings with seed 1
+(`collect.seed`) and those that agents are looked at on are made first, as gates.py says.
 
-Agents are looked at on other recordings of their games, to be made first as gates.py says.
+What permuted sources can tell: see alpt_jax/data/source_actions.py. They train the IDM on wrong
+inverse dynamics, so they are expected to be below no sources, and being equal to none shows nothing
+of what images contribute.
+
+What was tuned or looked at before, and on which recording:
+
+  mazes         Mazes 10 to 14, of which no result is committed; settings are from others.
+  labels, labels_again, sources
+                `CONFIRMATORY`, of which claims are made: scripted games of which no IDM was trained
+                with their labels before these studies, as target or source, and no agent. Games of
+                `_SEEN` had that, in earlier results, in tuning or in gates: of the scripted games
+                only Atlantis and Frostbite are left. Their scripts and ceilings were looked at,
+                and they are sources of one another in these studies. Recordings have seed 0, those
+                of labels_again seed 1. Breakout is shown beside them, without a claim: its network,
+                optimizer and augmentation were chosen on seed 0, and IDMs with 10,000 labels were
+                trained on seed 1. Asterix, a target of `sources`, was a target and a source before,
+                and a source in tuning. Settings of both arms are from tuning: Gopher and
+                StarGunner, seed 0, 300 labels.
+  agents        Breakout and Gopher, seed 1. Numbers of updates were chosen on seed 0 of both, where
+                agents with all actions were trained; on seed 1 such agents were looked at, but none
+                was trained. Breakout's IDMs of the gate were trained on seed 1. So the games were
+                seen, and the claim is about methods in games chosen because an agent can play them.
+  cql           Breakout and Gopher, seed 0, on which agents were trained before. No claim.
+  trust         Breakout, seed 0, on which ways to trust labels were compared before. No claim.
+
+Deviations from what was planned:
+
+  * From 1,000 labels on, a held-out fifth of the labels was to choose the checkpoint. There is none
+    on Atari: numbers of updates are fixed, all labels train, and the last checkpoint is reported.
+  * `labels` has a DT as labeller, which an agent's run needs, and an agent's run plays: two games,
+    before and after training. Its score is no result. Its labels are told the return-to-go, and
+    are judged on 20,000 hidden transitions, those of IDMs on 2,000 windows.
+  * Numbers of updates were tuned at 300 labels only, and at others are set by hand (`UPDATES`).
+  * The rule for `CONFIRMATORY` leaves two games, so none can be exchanged for one of which the
+    ceiling is less than 0.25 above the majority. The near source, with and without renamed actions,
+    is of Atlantis alone, as Frostbite has every action and leaves no ids.
+  * Agents are trained on recordings with seed 1, and IDMs of `labels`, from which their number of
+    labels is chosen, on those with seed 0.
+  * The near source has its true actions at 300 labels only; renamed at 100, too.
 """
 
 import copy
@@ -33,11 +72,13 @@ STUDIES = ('mazes', 'labels', 'labels_again', 'agents', 'sources', 'cql', 'trust
 # To be filled in, in this order. Trials of tuning.py, the best of each arm:
 _NONE, _FOUR = '', ''
 # Two games, not of _SEEN, whose ceiling is 0.25 above the majority, by experiments/results/ceilings
-# as it was before an IDM of theirs was trained.
+# as it was before an IDM of theirs was trained; see the module's docstring.
 CONFIRMATORY = ()
 _AGENT_LABELS = 0  # Of study `agents`; from seeds 0 to 4 of `labels`.
 
-_SEEN = ('Breakout', 'Freeway', *tuning.GAMES)  # Looked at while the code was made, or tuned on.
+# Games with whose labels an IDM was trained before, as target or source, or an agent: in tuning, in
+# results of earlier studies (Seaquest, too), and in trials of gates (Pong: one agent).
+_SEEN = tuple(dict.fromkeys((*tuning.GAMES, *tuning.SOURCES, 'Seaquest', 'Pong')))
 SCRIPTED = ('Asterix', 'Atlantis', 'Breakout', 'Freeway', 'Frostbite', 'Gopher', 'Pong', 'Seaquest',
             'SpaceInvaders', 'StarGunner')  # Sources are drawn from these, without the target.
 PRIMARY = 300  # Labels.
@@ -47,8 +88,8 @@ UPDATES = {100: 600, 300: 600, 1000: 600, 3000: 900, 10_000: 1500}
 AGENTS = dict(Breakout=2400, Gopher=4000)
 _PRETRAINING = .4  # Share of an agent's updates, as in `desk`.
 # Of the scripted games, whose actions are most like those of the target (share of their union), and
-# few enough to be renamed. Frostbite and Seaquest have every action, and leave no ids.
-NEAR = dict(Asterix='Freeway', Atlantis='Pong', Pong='SpaceInvaders', SpaceInvaders='Pong')
+# few enough to be renamed; of targets not of _SEEN. Frostbite has every action, and leaves no ids.
+NEAR = dict(Atlantis='Pong')
 _FEW = (100, 300)  # Labels with which disjoint and renamed sources are tried.
 
 
@@ -91,7 +132,8 @@ def _confirmatory():
   for game in CONFIRMATORY:
     if game in _SEEN or game not in SCRIPTED:
       raise ValueError(f'CONFIRMATORY of experiments/configs/studies.py has {game!r}; expected '
-                       f'scripted games other than {", ".join(_SEEN)}.')
+                       f'scripted games other than {", ".join(_SEEN)}: with their labels an IDM or '
+                       'an agent was trained before.')
   return CONFIRMATORY
 
 
@@ -114,7 +156,9 @@ def _none():
 def _with_sources():
   """What a variant with sources has, as tuned, without `draw`; the share of pretraining."""
   settings = _trial(_FOUR, '_FOUR', tuning.FOUR)
-  settings.pop('sources', None)
+  if 'sources' in settings:  # Its settings were not tried with four.
+    raise ValueError(f'_FOUR of experiments/configs/studies.py is {_FOUR!r}, whose sources are '
+                     f'{settings["sources"]}; expected a trial with all of {tuning.SOURCES}.')
   share = settings.get('pretrain', {}).pop('num_steps', tuning.UPDATES - tuning.FINETUNING)
   settings.get('finetune', {}).pop('num_steps', None)
   return dict(method='alpt', sources=SCRIPTED) | settings, share / tuning.UPDATES
@@ -157,6 +201,7 @@ def _labels(config):
   few = dict(budgets=(PRIMARY,))
   config.study.update(seeds=tuple(range(5)))
   config.study.labels.targets = ('Breakout', *_confirmatory())
+  _labellers(config, none)
   config.study.labels.variants = _apart(
       none=dict(label='Target only') | none | more,
       one=dict(label='1 source', draw=1) | some,
@@ -165,6 +210,18 @@ def _labels(config):
           none, model=none['changes'].get('model', {}) | dict(idm_is_causal=True)),
       permuted=dict(label='4 sources, actions permuted', draw=4) | few | _also(
           some, source_actions='permuted'))
+
+
+def _labellers(config, none):
+  """Adds DTs that label, as floors of the IDMs with PRIMARY labels; their scores are no result."""
+  config.num_labels = PRIMARY
+  config.evaluation.num_episodes = 2  # An agent's run has to play.
+  config.study.floors.update(labeller_transitions=20_000, score_games=0, exchanged_games=0)
+  config.study.score_seeds = config.study.seeds
+  config.study.score.variants = dict(
+      dt1=dict(label='DT1', method='dt1', sources=(), changes=_of_dt(none['changes'])))
+  config.study.score.update(targets=config.study.labels.targets, pretrain_steps=0,
+                            num_steps=UPDATES[PRIMARY], eval_every_steps=UPDATES[PRIMARY])
 
 
 def _labels_again(config):
@@ -218,6 +275,9 @@ def _agents(config):
                    if key in some})
   drawn = dict(sources=SCRIPTED, draw=4)
   config.num_labels = _AGENT_LABELS
+  # Numbers of updates were chosen on recordings with seed 0, which agents are looked at on.
+  config.study.floors.held_out_dir = config.data_dir
+  config.data_dir, config.collect.seed = gates.FRESH, 1
   config.study.labels.targets = ()
   config.study.score.variants = _apart(
       dt1=dict(label='DT1', method='dt1', sources=()) | plain,
@@ -230,7 +290,6 @@ def _agents(config):
   _agents_play(config, tuple(AGENTS))
   # New draws: seeds 0 to 4 of `labels` have chosen the number of labels. One game, twice the seeds.
   config.study.update(score_seeds=tuple(range(5, 10 if len(AGENTS) > 1 else 15)))
-  config.study.floors.held_out_dir = gates.FRESH
 
 
 def _agents_play(config, games):

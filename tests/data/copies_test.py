@@ -47,6 +47,16 @@ class DigestTest(absltest.TestCase):
 
 class CheckTest(parameterized.TestCase):
 
+  def test_a_copy_that_is_one_step_shorter_is_not_found(self):
+    data = make_episodes([30])
+    shorter = dataclasses.replace(
+        data, num_transitions=np.array([29]), **{
+            name: getattr(data, name)[:-1]
+            for name in ('observations', 'actions', 'rewards', 'is_labelled')})
+    copies.check({'a': data, 'b': shorter}, ['a'])  # A limit that the module names.
+    with self.assertRaisesRegex(ValueError, 'b holds 1 of the 1 episodes'):
+      copies.check({'a': data, 'b': dataclasses.replace(data)}, ['a'])
+
   def setUp(self):
     super().setUp()
     self.target, self.other = make_episodes([12, 30, 9, 40]), make_episodes([12, 30, 9], seed=1)
