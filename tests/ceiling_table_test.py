@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
@@ -91,7 +92,8 @@ class CommittedTest(absltest.TestCase):
 
   def test_confirmatory_games_have_a_gap_by_committed_ceilings(self):
     if not studies.CONFIRMATORY:  # Until games are chosen, no study of them can start.
-      with self.assertRaisesRegex(ValueError, 'CONFIRMATORY'):
+      with mock.patch.multiple(studies, _NONE='plain', _FOUR='plain'), \
+          self.assertRaisesRegex(ValueError, r'CONFIRMATORY of .* is \(\); expected the games'):
         studies.get_config('labels')
       return
     found = ceiling_table.read(_RESULTS)
