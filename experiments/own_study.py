@@ -1,6 +1,6 @@
 """Repeats the way from videos to an agent over training seeds, on one film of a game.
 
-python -m experiments.own_study --clips=runs/own/clips --results=experiments/results/own/new \\
+python -m experiments.own_study --clips=runs/own/clips --results_dir=experiments/results/own/new \\
     --workdir=runs/own_study/new
 
 Runs the commands of README's "Your own data" (import once; then for each seed train an IDM, audit
@@ -25,13 +25,13 @@ from experiments import cli, own_results
 from experiments.configs import own
 
 _CLIPS = flags.DEFINE_string('clips', '', 'Directory of videos and actions.csv.')
-_RESULTS = flags.DEFINE_string('results', '', 'Directory of the files of seeds.')
+_RESULTS = flags.DEFINE_string('results_dir', '', 'Directory of the files of seeds.')
 _WORKDIR = flags.DEFINE_string('workdir', 'runs/own_study', 'Directory of data and runs.')
 _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2', '3', '4'], 'Training seeds.')
 _PRESET = flags.DEFINE_string('preset', 'desk', 'Of experiments/configs/own.py.')
 _CACHE = flags.DEFINE_string('compilation_cache_dir', 'runs/compilation_cache', 'Of all runs.')
-_GAME = flags.DEFINE_string('game', 'Breakout', 'The agent plays it.')
 
+GAME = 'Breakout'  # As in the README.
 STEPS = {'idm': 800, 'agent': 1500}  # As in the README.
 NUM_GAMES = 64
 FILM = 'film.json'  # In the workdir, beside the data: which film it is of.
@@ -39,7 +39,7 @@ FILM = 'film.json'  # In the workdir, beside the data: which film it is of.
 
 def main():
   """Runs what is missing of `--seeds`."""
-  for name, value in (('clips', _CLIPS.value), ('results', _RESULTS.value)):
+  for name, value in (('clips', _CLIPS.value), ('results_dir', _RESULTS.value)):
     if not value:
       raise ValueError(f'--{name} is empty; expected a directory.')
   seeds = _seeds()
@@ -78,9 +78,9 @@ def _import(clips, workdir):
   if not clips.is_dir():
     raise ValueError(f'--clips is {clips}; expected a directory of videos.')
   path, film = workdir / FILM, files_of(clips)
-  if (workdir / 'data' / _GAME.value).exists():
+  if (workdir / 'data' / GAME).exists():
     if not path.exists():
-      raise ValueError(f'--workdir: {workdir}/data has {_GAME.value}, and no {FILM} says of which '
+      raise ValueError(f'--workdir: {workdir}/data has {GAME}, and no {FILM} says of which '
                        'film. Choose another --workdir.')
     before = json.loads(path.read_text())
     differing = sorted(name for name in film.keys() | before.keys()
@@ -132,7 +132,7 @@ def _one(seed, workdir):
   shared = (f'--config.data_dir={workdir}/data', f'--config.seed={seed}',
             f'--config.compilation_cache_dir={_CACHE.value}')
   steps = STEPS if _PRESET.value != 'tiny' else dict.fromkeys(STEPS, 4)
-  _run('train', f'{config},target={_GAME.value}', f'--config.workdir={idm}', *shared,
+  _run('train', f'{config},target={GAME}', f'--config.workdir={idm}', *shared,
        f'--config.label_seed={seed}', '--config.train_dt=False',
        f'--config.num_steps={steps["idm"]}')
   _run('audit', f'--run={idm}')
@@ -142,7 +142,7 @@ def _one(seed, workdir):
     _run('label', f'--run={idm}', f'--output={workdir}/data/{labelled}')
   num_games = NUM_GAMES if _PRESET.value != 'tiny' else 2
   _run('train', f'{config},target={labelled},method=dt', f'--config.workdir={agent}', *shared,
-       f'--config.evaluation.game={_GAME.value}', f'--config.evaluation.num_episodes={num_games}',
+       f'--config.evaluation.game={GAME}', f'--config.evaluation.num_episodes={num_games}',
        f'--config.num_steps={steps["agent"]}')
   found, = json.loads((idm / 'audit' / 'audit.json').read_text())['environments']
   last = agent / 'eval' / f'step_{steps["agent"]:07d}.json'
@@ -164,11 +164,11 @@ def _one(seed, workdir):
 
 def _about(workdir):
   """Size and digest of the imported film."""
-  config = own.get_config(f'{_PRESET.value},target={_GAME.value}')
+  config = own.get_config(f'{_PRESET.value},target={GAME}')
   config.data_dir = str(workdir / 'data')
   domain = domains.of(config)
-  episodes = domain.read(config, _GAME.value)
-  return {'digest': domain.digest(config, _GAME.value),
+  episodes = domain.read(config, GAME)
+  return {'digest': domain.digest(config, GAME),
           'num_transitions': int(episodes.num_transitions.sum()),
           'num_labelled': int(np.sum(episodes.num_labelled)),
           'num_episodes': int(episodes.num_episodes)}

@@ -131,7 +131,7 @@ class ProgramTest(absltest.TestCase):
          '--seconds=4', '--num_labelled=3', '--labelled_seconds=3'],
         cwd=ROOT, capture_output=True, text=True, check=False)
     self.assertEqual(done.returncode, 0, msg=done.stderr)
-    args = (f'--clips={directory}/clips', f'--results={directory}/results/film',
+    args = (f'--clips={directory}/clips', f'--results_dir={directory}/results/film',
             f'--workdir={directory}/work', '--preset=tiny', '--seeds=3',
             f'--compilation_cache_dir={jax.config.jax_compilation_cache_dir}')
     done = self.run_program(*args)
@@ -150,7 +150,7 @@ class ProgramTest(absltest.TestCase):
     self.assertIn('labels right, held out: ', done.stdout)
 
   def test_bad_flags_are_refused_in_one_line(self):
-    for args, text in (((), '--clips is empty'), (('--clips=a', '--results=b', '--seeds=1,1'),
+    for args, text in (((), '--clips is empty'), (('--clips=a', '--results_dir=b', '--seeds=1,1'),
                                                   '--seeds is 1,1; expected different ones')):
       done = self.run_program(*args)
       self.assertEqual(done.returncode, 1)
