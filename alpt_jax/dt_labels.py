@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import alpt, discretize, trained_idm, voted_labels
+from alpt_jax import alpt, discretize, voted_labels
 
 _ROWS = 50  # Episodes of one call.
 _CHUNK = 50  # Transitions of each that are read at a time.
@@ -39,8 +39,7 @@ def label(trained, truth, directory, *, num_transitions, seed=0):
     FileNotFoundError, ValueError: if the run does not say which actions it knew.
   """
   config = trained.config
-  known = trained_idm.known(directory, config.target, data_dir=config.data_dir)
-  was_known = trained_idm.is_known(known.choice, truth.num_transitions, known.path)
+  was_known = voted_labels.known_in_training(directory, config, truth)
   numbers = voted_labels.draw(truth.num_transitions, num_transitions, seed)
   predict_fn = jax.jit(make_predict_fn(trained.dt))
   # Of like length together, as the longest of a call decides how long it takes.

@@ -28,8 +28,7 @@ def label(trained, truth, *, num_transitions, seed=0):
     FileNotFoundError, ValueError: if the run does not say which actions it knew.
   """
   config = trained.config
-  known = trained_idm.known(trained.directory, config.target, data_dir=config.data_dir)
-  was_known = trained_idm.is_known(known.choice, truth.num_transitions, known.path)
+  was_known = known_in_training(trained.directory, config, truth)
   mesh = sharding.make_mesh(num_devices=1)
   vote_fn = votes.VoteFn(trained.idm, trained.spec, mesh,
                          microbatch=program.microbatch(config, trained.spec, mesh))
@@ -42,6 +41,24 @@ def label(trained, truth, *, num_transitions, seed=0):
     parts.append((np.full(len(timestep), said.episode), timestep,
                   said.probabilities.argmax(axis=1)[is_hidden], actions[is_hidden]))
   return tuple(np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True))
+
+
+def known_in_training(directory, config, truth):
+  """Marks the target's transitions whose action training knew; see `trained_idm.is_known`.
+
+  Args:
+    directory: of the run.
+    config: of the run.
+    truth: episodes of its target.
+
+  Returns:
+    {episode: [L] bool} of the episodes with such transitions.
+
+  Raises:
+    FileNotFoundError, ValueError: if the run does not say so.
+  """
+  known = trained_idm.known(directory, config.target, data_dir=config.data_dir)
+  return trained_idm.is_known(known.choice, truth.num_transitions, known.path)
 
 
 def draw(lengths, num_transitions, seed):

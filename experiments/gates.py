@@ -122,7 +122,7 @@ def labels(files):
   """Judges label accuracy, where all windows vote, between the best floor and the ceiling.
 
   The interval is over training seeds (Student's t), and the distance to the ends of the ceiling's
-  own interval, over episodes, is added in squares: it is measured on some hundred steps.
+  own interval, over episodes, is added in squares: it is measured on some thousand steps.
 
   A run and its floor have the same game, data, number of labels, seeds and numbers of labelled
   transitions and episodes. A run that failed, lacks a number or has no partner is counted in what
