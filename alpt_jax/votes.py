@@ -4,8 +4,9 @@ By eq. 4 a window of T + 1 observations says something of each of its T actions,
 inside an episode is in T windows. The paper takes one of them; here all vote, and their
 probabilities are averaged. With a stride of T, windows do not overlap, as in the paper.
 
-Every window is computed once and every frame is embedded once: the frames of the episodes pass by
-as one stream, and what the last T of them were embedded as stays on the device.
+Every window is computed once. The frames of the episodes pass by as one stream, of which the last T
+and their tokens stay on the device: a frame is embedded once for all windows that do not begin with
+it, and once more for the one that does, as nothing is known before it.
 """
 
 import collections
@@ -19,6 +20,7 @@ import numpy as np
 from alpt_jax import alpt, microbatches, sharding, trust
 
 ROWS = 64  # Windows of one call on each device; not measured on accelerators.
+_FRAMES = 64  # Embedded at a time where they shall fit the cache.
 CALLS_READ_AHEAD = 4  # Whose frames are read while others are computed.
 CALLS_AHEAD = 4  # That the devices have to do while this process does something else.
 
@@ -79,6 +81,17 @@ def windows_of(num_transitions, window, stride):
   return Windows(start, is_counted)
 
 
+class Stream(NamedTuple):
+  """The end of a stream of frames.
+
+  Attributes:
+    frames: [T, ...]; the last T.
+    tokens: [T, P, D]; those of the frames, each embedded with the one before it.
+  """
+  frames: jax.Array
+  tokens: jax.Array
+
+
 class VoteFn:
   """The compiled function behind `predict`."""
 
@@ -90,7 +103,7 @@ class VoteFn:
       spec: the `types.EnvironmentSpec` of what is labelled.
       mesh: from `sharding.make_mesh`, of this process's devices, which share the windows.
       rows: windows of one call, a multiple of the devices; None for `ROWS` on each.
-      microbatch: windows whose frames are embedded at a time, but at least `ROWS` frames; 0 for
+      microbatch: windows whose frames are embedded at a time, but at least `_FRAMES` frames; 0 for
         all. The windows themselves, `rows` small ones, are computed at once.
     """
     rows = ROWS * mesh.size if rows is None else rows
@@ -99,51 +112,57 @@ class VoteFn:
     self.rows, self.num_actions = rows, spec.num_actions
     self._legal, self._idm, self._mesh = alpt.legal_actions([spec]), idm, mesh
     self._microbatch = microbatch
-    self._run = jax.jit(self._vote, static_argnames='window')
+    self._run = jax.jit(self._vote)
 
-  def tokenize(self, params, frames, *, at_a_time=0):
-    """Embeds all but the first of some frames [F + 1, ...]; at most `at_a_time`, if not 0."""
+  def _tokenize(self, params, frames, before, at_a_time):
+    """Embeds frames [F, ...], at most `at_a_time` at once if that is not 0: [F, P, D]."""
     def embed(frames):
       now, before = frames
       return self._idm.apply({'params': params}, now[None], before[None], method='tokenize')[0]
 
     return microbatches.map_rows(
-        embed, (frames[1:], frames[:-1]),
-        microbatches.count([len(frames) - 1], size=at_a_time))
+        embed, (frames, before), microbatches.count([len(frames)], size=at_a_time))
 
-  def _vote(self, params, before, frames, num_frames, first, *, window):
-    # The frames of a call at once: in two microbatches it took longer.
-    at_a_time = max(self._microbatch * (window + 1), ROWS) if self._microbatch else 0
-    parts = self.tokenize(params, frames, at_a_time=at_a_time)
-    parts = jnp.concatenate([before, parts.astype(before.dtype)])
-    windows = parts[first[:, None] + jnp.arange(window + 1)[None]]
+  def _vote(self, params, stream, frames, num_frames, first):
+    window = len(stream.frames)
+    at_a_time = max(self._microbatch * (window + 1), _FRAMES) if self._microbatch else 0
+    frames = jnp.concatenate([stream.frames, frames])
+    begin = frames[first]
+    tokens = self._tokenize(params, jnp.concatenate([frames[window:], begin]),
+                            jnp.concatenate([frames[window - 1:-1], begin]), at_a_time)
+    new, begin = jnp.split(tokens, [len(frames) - window])
+    tokens = jnp.concatenate([stream.tokens, new.astype(stream.tokens.dtype)])
+    rest = tokens[first[:, None] + jnp.arange(1, window + 1)[None]]
+    windows = jnp.concatenate([begin[:, None].astype(rest.dtype), rest], axis=1)
     windows = jax.lax.with_sharding_constraint(windows, sharding.rows(self._mesh))
     probabilities = alpt.probabilities(
         self._idm, params, windows, self._legal, is_tokenized=True)
-    return probabilities, jax.lax.dynamic_slice_in_dim(parts, num_frames, window)
+    return probabilities, jax.tree.map(
+        lambda x: jax.lax.dynamic_slice_in_dim(x, num_frames, window), Stream(frames, tokens))
 
   def start(self, params, frame, window):
-    """What `__call__` wants as `before` at the start of a stream, given any frame."""
-    pair = jax.ShapeDtypeStruct((2, *frame.shape), frame.dtype)
-    shape = jax.eval_shape(self.tokenize, params, pair)
+    """The `Stream` before the first frame, given any."""
+    frames = jax.ShapeDtypeStruct((1, *frame.shape), frame.dtype)
+    tokens = jax.eval_shape(
+        lambda *arrays: self._tokenize(*arrays, at_a_time=0), params, frames, frames)
     return jax.device_put(
-        np.zeros((window, *shape.shape[1:]), shape.dtype), sharding.replicated(self._mesh))
+        Stream(*(np.zeros((window, *x.shape[1:]), x.dtype) for x in (frames, tokens))),
+        sharding.replicated(self._mesh))
 
-  def __call__(self, params, before, frames, num_frames, first):
+  def __call__(self, params, stream, frames, num_frames, first):
     """Computes windows of a stream of frames.
 
     Args:
       params: of the IDM.
-      before: what the last T frames before these were embedded as; from `start`, or the call
-        before.
-      frames: [F + 1, ...]; the last frame before, and the next ones.
+      stream: the `Stream` before these frames; from `start`, or the call before.
+      frames: [F, ...]; the next ones.
       num_frames: how many of those are real, the others fill up.
-      first: [rows] int32; where windows begin, 0 is the first frame of `before`.
+      first: [rows] int32; where windows begin, 0 is the first frame of `stream`.
 
     Returns:
-      [rows, T, A] probabilities; `before` for the next call.
+      [rows, T, A] probabilities; the `Stream` for the next call.
     """
-    return self._run(params, before, frames, num_frames, first, window=len(before))
+    return self._run(params, stream, frames, num_frames, first)
 
 
 class _Call(NamedTuple):
@@ -306,14 +325,14 @@ def _by_episode(targets):
 
 
 def _read_ahead(pool, plan, *, max_frames):
-  """Yields group, call, frames [max_frames + 1, ...] from place 1 on, and how many are real."""
+  """Yields group, call, frames [max_frames, ...], and how many are real."""
   def read(episodes, call):
     filled, num_frames = None, 0
     for piece in call.pieces:
       frames = episodes.frames(*piece)
       if filled is None:
-        filled = np.zeros((max_frames + 1, *frames.shape[1:]), frames.dtype)
-      filled[1 + num_frames:1 + num_frames + len(frames)] = frames
+        filled = np.zeros((max_frames, *frames.shape[1:]), frames.dtype)
+      filled[num_frames:num_frames + len(frames)] = frames
       num_frames += len(frames)
     return filled, num_frames
 
@@ -352,13 +371,10 @@ def _compute(vote_fn, params, calls, window):
   current, waiting, calls = None, collections.deque(), _UntilError(calls)
   for group, call, frames, num_frames in calls:
     if group is not current:
-      current, last = group, frames[1]
-      before = vote_fn.start(params, last, window)
-    frames[0] = last
+      current, stream = group, vote_fn.start(params, frames[0], window)
     first = np.zeros(vote_fn.rows, np.int32)
     first[:len(call.first)] = call.first
-    probabilities, before = vote_fn(params, before, frames, num_frames, first)
-    last = frames[num_frames]
+    probabilities, stream = vote_fn(params, stream, frames, num_frames, first)
     waiting.append((group, call, probabilities))
     if len(waiting) > CALLS_AHEAD:
       yield waiting.popleft()

@@ -30,11 +30,11 @@ class Differences:
     del params
     return np.zeros((window, *frame.shape), frame.dtype)
 
-  def __call__(self, params, before, frames, num_frames, first):
+  def __call__(self, params, stream, frames, num_frames, first):
     del params
-    window = len(before)
+    window = len(stream)
     self.num_frames += num_frames
-    stream = np.concatenate([before, frames[1:]])
+    stream = np.concatenate([stream, frames])
     assert (first >= 0).all() and (first + window < len(stream)).all()
     actions = np.diff(stream[first[:, None] + np.arange(window + 1)][..., 0], axis=1)
     probabilities = np.eye(self.num_actions, dtype=np.float32)[np.clip(actions.astype(int), 0, 3)]

@@ -83,12 +83,13 @@ class InverseDynamicsModel(nn.Module):
 
     Args:
       observations: [B, T, ...], for any T.
-      before: the frame before each, of the same shape; any for the first of an episode.
+      before: the frame before each, of the same shape; of frames that windows begin with, those
+        frames themselves.
 
     Returns:
-      [B, T, ...], what the tokenizer's `parts` gives.
+      [B, T, P, D].
     """
-    return self.tokenizer.parts(observations, before)
+    return self.tokenizer.embed_frames(observations, before)
 
   @nn.compact
   def __call__(self, observations, *, deterministic=True, rows=None, is_tokenized=False):
@@ -98,13 +99,13 @@ class InverseDynamicsModel(nn.Module):
       observations: [B, T + 1, ...] as the spec declares.
       deterministic: False to apply dropout (needs a 'dropout' rng).
       rows: [B] int32 numbers of the windows, for dropout; see `transformer.drop`.
-      is_tokenized: `observations` are what `tokenize` made of them.
+      is_tokenized: `observations` are [B, T + 1, P, D], what `tokenize` made of them; each first
+        frame must have been embedded as one that a window begins with.
 
     Returns:
       [B, T, A] float32 logits.
     """
-    x_BTPD = (self.tokenizer.join(observations) if is_tokenized else
-              self.tokenizer(observations))
+    x_BTPD = observations if is_tokenized else self.tokenizer(observations)
     b, num_frames, p, d = x_BTPD.shape
     num_actions = num_frames - 1
     query_D = self.param('query', _EMBEDDING_INIT, (d,))

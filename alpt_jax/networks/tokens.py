@@ -4,8 +4,9 @@ A tokenizer maps observations [B, T, ...] to [B, T, P, D]. Images are cut into p
 embedded by one linear map, with a learned position per patch (Lee et al., 2022), or become one
 token through convolutions. Grids become one token, or patches as well; vectors become one token.
 
-A tokenizer is `join(parts(observations, before))`: `parts` embeds every frame by itself, given the
-one before it, so that windows which share frames need not embed them again.
+A tokenizer embeds every frame by itself, given the one before it, so that windows which share frames
+need not embed them again. A window's first frame is embedded as if it had not changed: nothing is
+known before it.
 """
 
 import chex
@@ -29,29 +30,35 @@ def _previous(observations):
   return jnp.concatenate([observations[:, :1], observations[:, :-1]], axis=1)
 
 
-def _is_first(parts):
-  """Marks the first frame of windows: [1, T, 1, 1] bool for parts [B, T, 2, P, D]."""
-  return (jnp.arange(parts.shape[1]) == 0)[None, :, None, None]
-
-
 class _Tokenizer(nn.Module):
-  """Adds to the tokens of a frame, if `change_tokens`, an embedding of its change.
-
-  Subclasses have that attribute, and `parts`.
-  """
+  """What tokenizers share; subclasses have `change_tokens` and `embed_frames`."""
 
   def __call__(self, observations):
-    return self.join(self.parts(observations, _previous(observations)))
+    return self.embed_frames(observations, _previous(observations))
 
-  def join(self, parts):
-    """Makes the tokens [B, T, P, D] of a window; nothing is known before its first frame.
+  def parts(self, observations, before):
+    """Embeds frames for windows in which they may come first, or later.
 
     Args:
-      parts: what `parts` gave: [B, T, P, D], or [B, T, 2, P, D] with embedded changes second.
+      observations: [B, T, ...].
+      before: the frame before each, of the same shape; unused without `change_tokens`.
+
+    Returns:
+      [B, T, P, D], or with `change_tokens` [B, T, 2, P, D], for `join`: the tokens of the frame had
+      it not changed, and those of the frame and its change.
     """
     if not self.change_tokens:
+      return self.embed_frames(observations, before)
+    x_BTPD = self.embed_frames(jnp.concatenate([observations, observations], axis=1),
+                               jnp.concatenate([observations, before], axis=1))
+    return jnp.stack(jnp.split(x_BTPD, 2, axis=1), axis=2)
+
+  def join(self, parts):
+    """Makes the tokens [B, T, P, D] of a window of what `parts` gave."""
+    if not self.change_tokens:
       return parts
-    return parts[:, :, 0] + jnp.where(_is_first(parts), 0, parts[:, :, 1])
+    is_first = jnp.arange(parts.shape[1]) == 0
+    return jnp.where(is_first[None, :, None, None], parts[:, :, 0], parts[:, :, 1])
 
 
 class PatchTokenizer(_Tokenizer):
@@ -73,7 +80,7 @@ class PatchTokenizer(_Tokenizer):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def parts(self, observations, before):
+  def embed_frames(self, observations, before):
     """Embeds frames, each by itself.
 
     Args:
@@ -81,7 +88,7 @@ class PatchTokenizer(_Tokenizer):
       before: the frame before each, of the same shape; unused without `change_tokens`.
 
     Returns:
-      [B, T, P, D], or [B, T, 2, P, D] with the embedded change second, for `join`.
+      [B, T, P, D].
     """
     frames = self._patches(observations)
     b, t, p, _ = frames.shape
@@ -100,7 +107,7 @@ class PatchTokenizer(_Tokenizer):
     changes_BTPD = transformer.Dense(
         self.d_model, use_bias=False, swapped=swapped, dtype=self.dtype, name='changes')(
             frames - self._patches(before))
-    return jnp.stack([x_BTPD, changes_BTPD], axis=2)
+    return x_BTPD + changes_BTPD
 
   def _patches(self, observations):
     """[B, T, P, p * p * C] float32: of each patch, row after row.
@@ -122,7 +129,7 @@ class PatchTokenizer(_Tokenizer):
     return x.reshape(b, t, -1, p * p * channels)
 
 
-class ConvTokenizer(nn.Module):
+class ConvTokenizer(_Tokenizer):
   """[B, T, H, W, C] uint8 -> [B, T, 1, D]: one token per image, through convolutions.
 
   Patches of 4 x 4 pixels are embedded by one linear map, those of the change to the frame before by
@@ -143,48 +150,20 @@ class ConvTokenizer(nn.Module):
   change_tokens: bool = False
   dtype: jnp.dtype = jnp.float32
 
-  def __call__(self, observations):
-    b, t = observations.shape[:2]
-    x_ND = self._embed(observations, _previous(observations), with_unchanged=False)
-    return x_ND.reshape(b, t, 1, self.d_model)
-
-  def parts(self, observations, before):
-    """Embeds frames, each by itself.
-
-    Args:
-      observations: [B, T, H, W, C].
-      before: the frame before each, of the same shape; unused without `change_tokens`.
-
-    Returns:
-      [B, T, 1, D], or [B, T, 2, 1, D], for `join`: the token of the frame had it not changed, and
-      the token of the frame and its change.
-    """
-    b, t = observations.shape[:2]
-    variants = (2,) if self.change_tokens else ()
-    x_ND = self._embed(observations, before, with_unchanged=True)
-    return x_ND.reshape(b, t, *variants, 1, self.d_model)
-
-  def join(self, parts):
-    """Makes the tokens [B, T, 1, D] of a window; nothing is known before its first frame."""
-    if not self.change_tokens:
-      return parts
-    return jnp.where(_is_first(parts), parts[:, :, 0], parts[:, :, 1])
-
   @nn.compact
-  def _embed(self, observations, before, *, with_unchanged):
-    """Returns [N, D], for every frame its one token, or two of them as `parts` says."""
+  def embed_frames(self, observations, before):
+    """Embeds frames, each by itself, as `PatchTokenizer.embed_frames` does: [B, T, 1, D]."""
     frames = self._patches(observations)
     x_NHWF = self._dense(CONV_PATCH[1], 'embed')(frames)
     if self.change_tokens:
-      changed = x_NHWF + self._dense(CONV_PATCH[1], 'changes', use_bias=False)(
+      x_NHWF += self._dense(CONV_PATCH[1], 'changes', use_bias=False)(
           frames - self._patches(before))
-      x_NHWF = jnp.stack([x_NHWF, changed], axis=1) if with_unchanged else changed
-      x_NHWF = x_NHWF.reshape(-1, *changed.shape[1:])
     x_NHWF = jax.nn.relu(x_NHWF)
     for i, (features, size, stride) in enumerate(CONV_LAYERS):
       x_NHWF = jax.nn.relu(self._dense(features, f'conv_{i}')(_unfold(x_NHWF, size, stride)))
     x_ND = self._dense(self.d_model, 'flat')(x_NHWF.reshape(len(x_NHWF), -1))
-    return nn.LayerNorm(dtype=self.dtype, name='norm')(x_ND)
+    x_ND = nn.LayerNorm(dtype=self.dtype, name='norm')(x_ND)
+    return x_ND.reshape(*observations.shape[:2], 1, self.d_model)
 
   def _dense(self, features, name, **options):
     return transformer.Dense(features, dtype=self.dtype, name=name, **options)
@@ -248,8 +227,8 @@ class GridTokenizer(_Tokenizer):
   places: bool = True
 
   @nn.compact
-  def parts(self, observations, before):
-    """Embeds grids, each by itself, as `PatchTokenizer.parts` does images."""
+  def embed_frames(self, observations, before):
+    """Embeds grids, each by itself, as `PatchTokenizer.embed_frames` does images."""
     chex.assert_rank(observations, 5)
     b, t = observations.shape[:2]
     planes = observations.astype(jnp.float32)
@@ -269,7 +248,7 @@ class GridTokenizer(_Tokenizer):
       return x_BTD[:, :, None]
     changes_BTD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
         _coordinates(planes - before.astype(jnp.float32)))
-    return jnp.stack([x_BTD, changes_BTD], axis=2)[:, :, :, None]
+    return (x_BTD + changes_BTD)[:, :, None]
 
 
 def _coordinates(planes):
@@ -300,8 +279,8 @@ class VectorTokenizer(_Tokenizer):
   change_tokens: bool = False
 
   @nn.compact
-  def parts(self, observations, before):
-    """Embeds vectors, each by itself, as `PatchTokenizer.parts` does images."""
+  def embed_frames(self, observations, before):
+    """Embeds vectors, each by itself, as `PatchTokenizer.embed_frames` does images."""
     chex.assert_rank(observations, 3)
     x_BTV = 2. * (observations.astype(jnp.float32) - self.low) / (self.high - self.low) - 1.
     x_BTD = transformer.Dense(self.d_model, name='embed')(x_BTV)
@@ -316,7 +295,7 @@ class VectorTokenizer(_Tokenizer):
     difference = observations.astype(jnp.float32) - before.astype(jnp.float32)
     changes_BTD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
         2. * difference / (self.high - self.low))
-    return jnp.stack([x_BTD, changes_BTD], axis=2)[:, :, :, None]
+    return (x_BTD + changes_BTD)[:, :, None]
 
 
 def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,

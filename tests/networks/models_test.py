@@ -82,11 +82,14 @@ class InverseDynamicsModelTest(parameterized.TestCase):
     frames = np.random.default_rng(1).integers(0, 2, (1, T + 4, *spec.observation_shape), np.uint8)
     params = random_params(idm, frames[:, :T + 1])
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
-    parts = idm.apply(params, frames, before, method='tokenize')
+    tokenize = lambda *frames: idm.apply(params, *frames, method='tokenize')  # noqa: E731
+    tokens, begin = tokenize(frames, before), tokenize(frames, frames)
     for start in range(3):
       window = slice(start, start + T + 1)
+      tokenized = np.concatenate(
+          [begin[:, start:start + 1], tokens[:, start + 1:start + T + 1]], axis=1)
       np.testing.assert_allclose(
-          idm.apply(params, parts[:, window], is_tokenized=True),
+          idm.apply(params, tokenized, is_tokenized=True),
           idm.apply(params, frames[:, window]), rtol=1e-5, atol=1e-5)
 
   def test_causal_and_bidirectional_have_the_same_parameters(self):

@@ -192,9 +192,10 @@ class GridTokenizerTest(parameterized.TestCase):
     rng = np.random.default_rng(0)
     params = set_kernels(
         tokenizer.init(jax.random.key(0), np.zeros(shape, np.uint8)), rng)['params']
-    parts = jax.jit(lambda frames, before: tokenizer.apply(
-        {'params': params}, frames, before, method='parts'))
-    return tokenizer, params, lambda frames, before: np.asarray(parts(frames, before)[:, :, 1, 0])
+    embed = jax.jit(lambda frames, before: tokenizer.apply(
+        {'params': params}, frames, before, method='embed_frames')[:, :, 0])
+    return tokenizer, params, lambda frames, before: np.asarray(
+        embed(frames, before) - embed(frames, frames))
 
   def test_a_move_has_one_embedding_everywhere_and_another_one_in_another_direction(self):
     _, params, embed = self.make_changes()
