@@ -32,8 +32,8 @@ class PlanTest(parameterized.TestCase):
     config = config_of_tuning.get_config(f'arm={arm}')
     planned = reproduce.plan(config)
     last = [run for run in planned if run.changes['phase'] != 'pretrain']
-    self.assertLen({run.variant for run in last}, 12 + 3)
-    self.assertLen(last, (12 + 3) * 2)
+    self.assertLen({run.variant for run in last}, 12 + 3 + 3)
+    self.assertLen(last, (12 + 3 + 3) * 2)
     for run in last:
       chain = [runs.run_config(config, r) for r in (run.after, run) if r]
       for own in chain:

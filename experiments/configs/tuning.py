@@ -5,8 +5,8 @@ python -m experiments.reproduce --config=experiments/configs/tuning.py:arm=four
 python -m experiments.tuning    # experiments/results/tuning/tuning.json, from all run files.
 
 The arm without sources is tuned first and by itself; the arm with four sources gets as many trials:
-twelve, and then three more each, as a faster rate was the best of the first round without sources,
-and had not been tried with them.
+twelve, and twice three more each, as each time the fastest rate that had been tried was the best
+without sources, and had not been tried with them.
 Games: Gopher and StarGunner, of which no claim is made. 300 labels, one seed, 600 updates in all.
 
   arm=none    The target's labels alone.
@@ -46,6 +46,10 @@ NONE = dict(
     shift_faster=_SHIFT | _rate(1e-2),
     shift_fast_dropout=_SHIFT | _rate(3e-3) | dict(model=dict(idm_dropout=.1)),
     shift_fast_half=_SHIFT | _rate(3e-3) | dict(num_steps=300),
+    # The third.
+    shift_fastest=_SHIFT | _rate(3e-2),
+    shift_faster_dropout=_SHIFT | _rate(1e-2) | dict(model=dict(idm_dropout=.1)),
+    shift_faster_half=_SHIFT | _rate(1e-2) | dict(num_steps=300),
 )
 FOUR = dict(
     plain={},
@@ -65,6 +69,10 @@ FOUR = dict(
     joint_fast=dict(phase='joint', changes=_SHIFT | _rate(3e-3)),
     joint_fast_dropout=dict(
         phase='joint', changes=_SHIFT | _rate(3e-3) | dict(model=dict(idm_dropout=.1))),
+    # The third.
+    always_faster=dict(changes=_SHIFT | _rate(1e-2)),
+    joint_faster=dict(phase='joint', changes=_SHIFT | _rate(1e-2)),
+    joint_fastest=dict(phase='joint', changes=_SHIFT | _rate(3e-2)),
 )
 # They differ in finetuning only, and start from the first trial's pretraining.
 _SHARED = ('shift', 'shift_slow', 'shift_frozen', 'shift_tenth', 'shift_dropout')
