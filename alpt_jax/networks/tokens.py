@@ -4,9 +4,9 @@ A tokenizer maps observations [B, T, ...] to [B, T, P, D]. Images are cut into p
 embedded by one linear map, with a learned position per patch (Lee et al., 2022), or become one
 token through convolutions. Grids become one token, or patches as well; vectors become one token.
 
-A tokenizer embeds every frame by itself, given the one before it, so that windows which share frames
-need not embed them again. A window's first frame is embedded as if it had not changed: nothing is
-known before it.
+A tokenizer embeds every frame by itself, given the one before it, so that windows which share
+frames need not embed them again. A window's first frame is embedded as if it had not changed:
+nothing is known before it.
 """
 
 import chex
