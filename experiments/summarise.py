@@ -27,12 +27,13 @@ import re
 import sys
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from alpt_jax import report_floors, whole_files
 from alpt_jax.measures import confusions, intervals, label_savings
 from experiments import (
     ceiling_table,
+    cli,
     gates,
     own_results,
     registration,
@@ -406,4 +407,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run_with_arguments(main)
