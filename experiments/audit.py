@@ -73,7 +73,6 @@ def main():
     pairs = paired_runs.pair(*([paired_runs.restore(directory, data_dir=_DATA_DIR.value)
                                 for directory in names] for names in (_RUN.value, _COMPARE.value)))
   trained = trained_idm.restore(_RUN.value[0], data_dir=_DATA_DIR.value)
-  trained_idm.warn_if_unfinished(trained)
   compilation_cache.use(trained.config.compilation_cache_dir)
   mesh = sharding.make_mesh(num_devices=1)
 
@@ -102,6 +101,7 @@ def _write(trained, found, comparison):
   numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
   whole_files.write_json(numbers, found)
   whole_files.write(page, report_audit.page(found, comparison).encode())
+  trained_idm.warn_if_unfinished(trained)
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
   if found['temperature'] is not None:

@@ -500,8 +500,14 @@ class BinaryTest(absltest.TestCase):
     with tempfile.TemporaryDirectory() as directory:
       config = maze_data.config(os.path.join(directory, 'run'), train_dt=False)
       train.train(config, config.workdir)
+      path = pathlib.Path(config.workdir, 'config.json')  # As if it had been stopped.
+      path.write_text(json.dumps(json.loads(path.read_text()) | {'num_steps': 10_000}))
+      refused = self.run_binary(f'--run={config.workdir}', '--stride=6')
+      self.assertEqual(refused.returncode, 1)
+      self.assertRegex(refused.stderr, '^error: stride is 6; .*\n$')  # No warning before.
       done = self.run_binary(f'--run={config.workdir}', '--num_episodes=10')
       self.assertEqual(done.returncode, 0, msg=done.stderr)
+      self.assertRegex(done.stderr, r'(?m)^warning: .* stopped at update \d+ of 10000;')
       found = json.loads(pathlib.Path(config.workdir, 'audit', 'audit.json').read_text())
       page = pathlib.Path(config.workdir, 'audit', 'audit.html').read_text()
     self.assertIn(found['headlines'][0], done.stdout)

@@ -12,7 +12,7 @@ import numpy as np
 from absl import flags
 from absl.testing import absltest, flagsaver, parameterized
 
-from alpt_jax import domains, run_config, train, votes
+from alpt_jax import domains, exposure, run_config, train, votes
 from alpt_jax.data import environment_file, labelled_dataset, labels, records
 from experiments import evaluate
 from experiments import train as train_program
@@ -248,15 +248,26 @@ class OwnDataTest(parameterized.TestCase):
     for argument, wanted in (('tiny', [line]), ('tiny,target=Paid', []),
                              ('tiny,target=Paid,sources=Play', [line])):
       config = self.config(argument=argument)
-      config.compilation_cache_dir = ''
       self.assertEqual(domains.notes(config), wanted)
       for is_agent_trained in (True, False):
-        config.train_dt, out = is_agent_trained, io.StringIO()
-        with mock.patch.object(train, 'train', return_value=train.PREEMPTED), \
-            contextlib.redirect_stdout(out):
-          train_program.main(config)
-        self.assertEqual(out.getvalue().splitlines()[:-1], wanted if is_agent_trained else [])
+        config.train_dt, written = is_agent_trained, io.StringIO()
+        exposure.write([], [], config, 5, written)
+        self.assertEqual(written.getvalue().splitlines(), wanted if is_agent_trained else [])
     self.assertEqual(domains.notes(maze.get_config('tiny')), [])
+
+  def test_notes_come_when_training_starts_and_not_before_an_error(self):
+    self.write()
+    config = self.config(compilation_cache_dir='', num_labels=100)
+    with contextlib.redirect_stdout(io.StringIO()) as out, \
+        contextlib.redirect_stderr(io.StringIO()) as error:
+      with self.assertRaisesRegex(ValueError, 'num_labels of Play: it is 100; expected'):
+        train_program.main(config)
+      note = 'Play has no rewards: the agent imitates what was done (behaviour cloning).\n'
+      self.assertNotIn(note, out.getvalue() + error.getvalue())
+      config.num_labels = 0
+      self.assertEqual(train_program.main(config), train.DONE)
+    self.assertEqual(error.getvalue().count(note), 1)
+    self.assertEqual(out.getvalue(), f'{config.workdir}: done.\n')
 
   def test_says_how_much_of_the_data_a_dt_can_learn_from(self):
     self.write(described=own_runs.environment(reward=True))
