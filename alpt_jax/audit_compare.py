@@ -63,14 +63,8 @@ def compare(pairs, make_predict_fn, *, environments=(), num_episodes=100, seed=0
   Raises:
     FileNotFoundError, ValueError: for data that is missing, changed, or cannot be compared.
   """
-  if not 0 < smallest_effect < 1:
-    raise ValueError(f'smallest_effect is {smallest_effect}; expected a difference of accuracies, '
-                     'in (0, 1).')
-  names = [tuple(environments) or (pair.run.trained.config.target,) for pair in pairs]
-  specs = []
-  for pair, own in zip(pairs, names, strict=True):  # All, before hours are spent on the first.
-    audit_run.check(pair.run.trained.config, own, num_episodes=num_episodes, stride=stride)
-    specs.append([audit_run.spec_of(pair.run.trained, name) for name in own])
+  specs = check(pairs, environments=environments, num_episodes=num_episodes, stride=stride,
+                smallest_effect=smallest_effect)  # All, before hours are spent on the first.
   settings = dict(num_episodes=num_episodes, seed=seed, is_hidden=is_hidden, progress=progress)
   found = [[_compare(pair, spec, make_predict_fn, stride, settings) for spec in own]
            for pair, own in zip(pairs, specs, strict=True)]
@@ -84,6 +78,34 @@ def compare(pairs, make_predict_fn, *, environments=(), num_episodes=100, seed=0
   return result | {'sentences': [
       line for group, summary in zip(by_environment, result['results'], strict=True)
       for line in findings_compare.sentences(group, summary)]}
+
+
+def check(pairs, *, environments, num_episodes, stride, smallest_effect):
+  """Refuses settings of a comparison that make no sense.
+
+  Args:
+    pairs: from `paired_runs.pair`.
+    environments: see `compare`, as for the others.
+    num_episodes: of each environment.
+    stride: in transitions.
+    smallest_effect: a difference of accuracies.
+
+  Returns:
+    For each pair a list of the `types.EnvironmentSpec`s to compare it in.
+
+  Raises:
+    ValueError: naming the setting.
+  """
+  if not 0 < smallest_effect < 1:
+    raise ValueError(f'smallest_effect is {smallest_effect}; expected a difference of accuracies, '
+                     'in (0, 1).')
+  specs = []
+  for pair in pairs:
+    trained = pair.run.trained
+    names = tuple(environments) or (trained.config.target,)
+    audit_run.check(trained.config, names, num_episodes=num_episodes, stride=stride)
+    specs.append([audit_run.spec_of(trained, name) for name in names])
+  return specs
 
 
 def _compare(pair, spec, make_predict_fn, stride, settings):

@@ -187,7 +187,8 @@ def _candidates(trained, episodes, name, is_hidden):
     raise ValueError(f'{known.path}: training knew actions in each of the {len(everything)} '
                      f'episodes of {name} whose actions are known, so none is held out. Hold some '
                      'out (--config.held_out of own.py) and train again, or audit the hidden '
-                     'transitions of these episodes with --hidden, or record more episodes.')
+                     'transitions of these episodes with --hidden, or label or record more '
+                     'episodes.')
   return held_out, audit.HELD_OUT, None
 
 

@@ -1,4 +1,4 @@
-"""Counts how often a run sees its data: windows and epochs of every stream.
+"""Lists what to know of a run's data: epochs of every stream, and the notes of its domain.
 
 Equal shares repeat small data many times: of 2,080 rows an update for five games, the 2,000
 labelled windows of the target get 416, which makes 208,000 epochs in a million updates.
@@ -7,7 +7,7 @@ labelled windows of the target get 416, which makes 208,000 epochs in a million 
 import sys
 from typing import NamedTuple
 
-from alpt_jax import methods
+from alpt_jax import domains, methods
 from alpt_jax.data import sampling
 
 MAX_EPOCHS = 200  # More are warned of.
@@ -79,8 +79,13 @@ def lines(exposures, *, num_steps):
 
 
 def write(streams, names, config, window, stream=None):
-  """Writes the lines of a run at its start; to standard error if `stream` is None."""
+  """Writes the lines of a run at its start; to standard error if `stream` is None.
+
+  When it starts, not before: no note helps whoever has to mend an error first.
+  """
   found = measure(streams, names, window=window, num_steps=config.num_steps)
+  notes = domains.notes(config) if config.train_dt else []  # They are about agents.
   stream = stream or sys.stderr
-  stream.write('\n'.join(lines(found, num_steps=config.num_steps)) + '\n')
+  for line in (*notes, *lines(found, num_steps=config.num_steps)):
+    stream.write(f'{line}\n')
   stream.flush()

@@ -24,14 +24,21 @@ def shown(value):
 
 
 def check(record, fields, where):
-  """Refuses a record that is no object or lacks one of `fields`, {name: type}."""
+  """Refuses a record that is no object or lacks one of `fields`, {name: type}.
+
+  Args:
+    record: anything.
+    fields: {name: type}.
+    where: names the record in messages; '' for the content of a file.
+  """
   if not isinstance(record, dict):
-    fail(where, shown(record), 'an object')
+    fail(where or 'the content', shown(record), 'an object')
+  prefix = f'{where}.' if where else ''
   for name, kind in fields.items():
     if name not in record:
-      fail(f'{where}.{name}', 'is missing', _TYPES[kind])
+      fail(f'{prefix}{name}', 'is missing', _TYPES[kind])
     if not isinstance(record[name], kind):
-      fail(f'{where}.{name}', shown(record[name]), _TYPES[kind])
+      fail(f'{prefix}{name}', shown(record[name]), _TYPES[kind])
 
 
 def check_numbers(record, where):

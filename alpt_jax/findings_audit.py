@@ -17,6 +17,7 @@ FEWEST_EPISODES = 8  # As in `trust.lag_test`; with fewer, intervals are too nar
 _SUSPICIOUS_GAIN = .25  # Of a lag, where episodes are too few to test it; guesses gain .1 there.
 _LARGEST_ERROR = .05  # Of calibration.
 _SMALLEST_SHARE = .01  # Of an action that is missed if it is never said.
+_MORE = 'hold out, label by hand or record more of them'  # Where there are no more to audit.
 
 
 def percent(x):
@@ -119,7 +120,7 @@ def _majority(environment):
   elif gain['low'] is not None and gain['low'] <= 0:
     yield (f'labels are not clearly better than always saying {name}: by '
            f'{100 * gain["value"]:.1f} percentage points ({100 * gain["low"]:.1f} to '
-           f'{100 * gain["high"]:.1f}). Audit more episodes.')
+           f'{100 * gain["high"]:.1f}). Audit more episodes: {_MORE}.')
 
 
 def _lag(environment):
@@ -131,10 +132,11 @@ def _lag(environment):
   right = f'{there} of them are what was done {steps} {then}, {here} what was done in place'
   if lag['is_shifted']:
     yield (f'labels come {where}: {right} (p = {lag["p_value"]:.2g}). Look for an off-by-one or '
-           'another frame skip in how the data was recorded or converted.')
+           'another frame skip in how the data was recorded or converted, or in its list of '
+           'actions.')
   elif lag['best'] and lag['gain'] >= _SUSPICIOUS_GAIN and lag['num_episodes'] < FEWEST_EPISODES:
     yield (f'labels may come {where}: {right}; {lag["num_episodes"]} episodes are too few to '
-           f'tell. Audit {FEWEST_EPISODES} or more.')
+           f'tell. Audit {FEWEST_EPISODES} or more: {_MORE}.')
 
 
 def _collapse(environment):
@@ -167,10 +169,10 @@ def _few_episodes(environment):
   n = environment['num_episodes']
   if n == 1:
     yield ('one episode says nothing about others, so the accuracy has no interval. Audit '
-           f'{FEWEST_EPISODES} or more.')
+           f'{FEWEST_EPISODES} or more: {_MORE}.')
   elif n < FEWEST_EPISODES:
     yield (f'{n} episodes are few: the interval is too narrow, and a lag cannot be told from '
-           f'chance. Audit {FEWEST_EPISODES} or more.')
+           f'chance. Audit {FEWEST_EPISODES} or more: {_MORE}.')
 
 
 def _known(environment):

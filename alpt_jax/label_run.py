@@ -58,7 +58,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
     return votes.predict_groups(vote_fn, params, groups, window=config.window, stride=stride,
                                 temperature=temperature)
 
-  with _Shown(f'labelling {spec.name}', is_shown=progress) as shown:
+  with _Shown(f'labelling {spec.name}', trained, is_shown=progress) as shown:
     return labelled_dataset.write(
         source, output, predict, labelled_dataset.Settings(
             num_actions=spec.num_actions, stored_actions=spec.stored_actions, top_k=top_k,
@@ -87,10 +87,13 @@ def _check_numbers(window, stride, temperature, episodes_per_file, share):
 
 
 class _Shown:
-  """Progress whose total is known with its first update."""
+  """Progress whose total is known with its first update, after all checks.
 
-  def __init__(self, label, *, is_shown):
-    self._label, self._is_shown, self._progress = label, is_shown, None
+  A warning that the run of the IDM is unfinished comes before it.
+  """
+
+  def __init__(self, label, trained, *, is_shown):
+    self._label, self._trained, self._is_shown, self._progress = label, trained, is_shown, None
 
   def __enter__(self):
     return self
@@ -102,6 +105,7 @@ class _Shown:
   def update(self, done, total):
     """Takes note of what is done."""
     if self._progress is None and self._is_shown:
+      trained_idm.warn_if_unfinished(self._trained)
       self._progress = metrics.Progress(total, label=self._label, unit='episodes', start_step=done)
     if self._progress is not None:
       self._progress.update(done)

@@ -74,7 +74,7 @@ def check_data(config, digests, data):
   if not config.init_from:
     return
   path, before = _read(config.init_from)
-  target = config.target
+  target, notes = config.target, []
   digest = before.get(f'data_digests.{target}')
   if digest != digests[target]:
     raise ValueError(f'{path}: data_digests.{target} is {digest}, the data of this run has '
@@ -84,7 +84,7 @@ def check_data(config, digests, data):
     if before.get(f'data_digests.{name}') == digest:
       raise ValueError(f'{path}: data_digests.{name} is {digest}, that of the target {target}: the '
                        'source is a copy of it, with all its actions. Pretrain without it.')
-    _check_copy(config, path, before, name, data.episodes[target])
+    notes += _check_copy(config, path, before, name, data.episodes[target])
   file = 'labels.json' if before['target'] == target else f'labels-{target}.json'
   path = os.path.join(config.init_from, file)
   if not os.path.exists(path):
@@ -96,22 +96,28 @@ def check_data(config, digests, data):
     raise ValueError(f'{path}: {len(known.windows)} labelled windows, {num_more} of which this run '
                      f'does not have; it has {len(choice.windows)}. The pretraining knew hidden '
                      'actions: pretrain again.')
+  for note in notes:  # Not before an error that somebody has to mend first.
+    print(note, flush=True)
 
 
 def _check_copy(config, path, before, source, episodes):
-  """Refuses a source of a pretraining that shows the target's episodes, if its data is here."""
+  """Refuses a source of a pretraining that shows the target's episodes, if its data is here.
+
+  Returns:
+    A list of notes: one if it is not here.
+  """
   domain = domains.of(config)
   lost = [name for name in domain.directories(config, source) if not os.path.isdir(name)]
   if lost or domain.digest(config, source) != before.get(f'data_digests.{source}'):
     reason = f'there is no {lost[0]}' if lost else 'its data has changed since'
-    print(f'{path}: whether the source {source} holds copies of episodes of {config.target} was '
-          f'not checked again: {reason}.', flush=True)
-    return
+    return [f'{path}: whether the source {source} holds copies of episodes of {config.target} was '
+            f'not checked again: {reason}.']
   try:
     domain.check_data({config.target: episodes, source: domain.read(config, source)},
                       [config.target])
   except ValueError as error:
     raise ValueError(f'{path}: sources has {source}: {error} Pretrain again.') from error
+  return []
 
 
 def initialise(directory, state):

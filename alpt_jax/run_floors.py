@@ -50,7 +50,7 @@ from alpt_jax import (
     trained_idm,
     voted_labels,
 )
-from alpt_jax.data import records, rlds
+from alpt_jax.data import import_actions, records, rlds
 from alpt_jax.measures import blindness as blindness_rule
 from alpt_jax.measures import floors
 
@@ -236,8 +236,13 @@ def known_ceiling(config, name):
   directories = domain.directories(config, name)
   if config.experiment != 'atari':
     metadata = (rlds.read_card(directories[0]) or {}).get('metadata') or {}
-    bound = {'agreement': metadata['agreement']} if 'agreement' in metadata else {}
-    return {'unknown': f'{name} has no emulator in which all actions could be tried'} | bound
+    why = f'{name} has no emulator in which all actions could be tried'
+    if 'agreement' in metadata:
+      return {'unknown': why, 'agreement': metadata['agreement']}
+    is_listed = metadata.get('kind') in ('videos', 'images')
+    return {'unknown': why + is_listed * (
+        f'; a second person’s list of some of the actions ({import_actions.SECOND_FILES[0]}), '
+        'imported with the clips, would bound it')}
   if len(directories) > 1:
     return {'unknown': f'the data of {name} is of {len(directories)} recordings'}
   found = ceiling.known(directories[0], domain.read(config, name))

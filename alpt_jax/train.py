@@ -324,8 +324,8 @@ def _prepare(config, workdir):
     data = read_data(config, phase)
   streams = make_streams(config, phase, specs, data)
   digests = domains.digests(config, data.episodes)
-  pretraining.check_data(config, digests, data)
   content = check_config(config, workdir, digests)
+  pretraining.check_data(config, digests, data)
   if not phase.q:
     config = _with_microbatch(config, specs[0], content)
   compiled = program.make_program(config, phase, specs, mesh)

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import socket
-import uuid
 
 import deflate
 
@@ -27,8 +26,7 @@ def write(path, data):
     OSError: naming the file, e.g. if the disk is full.
   """
   os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  # Two processes do not share a half; in containers, all have the same number.
-  unfinished = f'{path}.unfinished-{socket.gethostname()}-{os.getpid()}'
+  unfinished = _unfinished(path)
   try:
     with open(unfinished, 'wb', buffering=0) as f:
       append(f, data)
@@ -62,12 +60,28 @@ def flush(path):
     os.close(descriptor)
 
 
-def remove_unfinished(directory):
-  """Removes what killed processes of this host have left in a directory, not below it."""
+def _unfinished(path):
+  """Names the place where this process writes what is to become `path`."""
+  # Two processes do not share a half; in containers, all have the same number.
+  return f'{path}.unfinished-{socket.gethostname()}-{os.getpid()}'
+
+
+def remove_unfinished(directory, *, of=''):
+  """Removes what killed processes of this host have left in a directory, not below it.
+
+  Args:
+    directory: need not exist.
+    of: name of the file or directory that they were writing; '' for all.
+  """
+  name_pattern = re.escape(of) if of else '.*'
+  pattern = rf'{name_pattern}\.unfinished-{re.escape(socket.gethostname())}-(\d+)'
   for name in os.listdir(directory) if os.path.isdir(directory) else ():
-    writer = re.search(rf'\.unfinished-{re.escape(socket.gethostname())}-(\d+)$', name)
+    writer, path = re.fullmatch(pattern, name), os.path.join(directory, name)
     if writer and not _is_alive(int(writer[1])):
-      os.remove(os.path.join(directory, name))
+      if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)  # Others may remove it at the same time.
+      else:
+        os.remove(path)
 
 
 def _is_alive(process):
@@ -111,7 +125,8 @@ def check_new(path):
 def new_directory(path):
   """Makes a directory that appears under its name only when the block has succeeded.
 
-  An interrupted block leaves nothing but `<path>.unfinished-*`, which can be deleted.
+  An interrupted block leaves nothing. A killed process leaves `<path>.unfinished-<host>-<process>`,
+  which the next block for the same path removes if it runs on that host.
 
   Args:
     path: of the directory; must not exist, or be empty.
@@ -125,7 +140,9 @@ def new_directory(path):
   """
   path = os.path.abspath(path)
   check_new(path)
-  staging = f'{path}.unfinished-{uuid.uuid4().hex[:8]}'
+  remove_unfinished(os.path.dirname(path), of=os.path.basename(path))
+  staging = _unfinished(path)
+  shutil.rmtree(staging, ignore_errors=True)  # Of a killed process that had the same number.
   os.makedirs(os.path.join(staging, 'content'))
   try:
     yield staging

@@ -69,11 +69,10 @@ def main():
     raise ValueError(f'--run is {",".join(_RUN.value)}; expected one run directory, or as many '
                      'with --compare.')
   pairs = []
-  if _COMPARE.value:  # Before hours are spent on the audit.
+  if _COMPARE.value:
     pairs = paired_runs.pair(*([paired_runs.restore(directory, data_dir=_DATA_DIR.value)
                                 for directory in names] for names in (_RUN.value, _COMPARE.value)))
   trained = trained_idm.restore(_RUN.value[0], data_dir=_DATA_DIR.value)
-  trained_idm.warn_if_unfinished(trained)
   compilation_cache.use(trained.config.compilation_cache_dir)
   mesh = sharding.make_mesh(num_devices=1)
 
@@ -87,6 +86,9 @@ def main():
       environments=_ENVIRONMENTS.value, num_episodes=_NUM_EPISODES.value, seed=_SEED.value,
       stride=_STRIDE.value, is_hidden=_HIDDEN.value,
       command=shlex.join(['python', '-m', 'experiments.audit', *sys.argv[1:]]))
+  if pairs:  # Before hours are spent on the audit.
+    audit_compare.check(pairs, smallest_effect=_SMALLEST_EFFECT.value, **{
+        key: settings[key] for key in ('environments', 'num_episodes', 'stride')})
   found = audit_run.audit_run(
       trained, functools.partial(make_predict_fn, trained), **settings)
   comparison = audit_compare.compare(
@@ -99,6 +101,7 @@ def _write(trained, found, comparison):
   numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
   whole_files.write_json(numbers, found)
   whole_files.write(page, report_audit.page(found, comparison).encode())
+  trained_idm.warn_if_unfinished(trained)
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
   if found['temperature'] is not None:

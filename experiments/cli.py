@@ -15,11 +15,12 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from experiments import starting
+
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
-_INTERRUPTED = 130  # What shells report of a process ended by SIGINT.
 
 
 def run(main, default_config, *, rewrite=None, verbs=None):
@@ -72,15 +73,27 @@ def run_without_config(main):
   app.run(lambda _: _run_main(main), flags_parser=parse)
 
 
+def run_with_arguments(main):
+  """As `run`, for binaries without a config that look themselves at what is no flag.
+
+  Args:
+    main: function of the command line without its flags; returns an exit code or None.
+  """
+  flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS['debug'])
+  app.run(lambda argv: _run_main(lambda: main(argv)))
+
+
 def _run_main(main):
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)  # Libraries say much that is not for users.
   try:
+    starting.end()
     return main()
   except KeyboardInterrupt:
-    sys.stderr.write('interrupted\n')
-    return _INTERRUPTED
+    return _interrupted()
   except ImportError as error:  # An optional package.
+    if isinstance(error.__cause__, KeyboardInterrupt):  # Of a compiled module that was at it.
+      return _interrupted()
     if _DEBUG.value or not (error.name or '').startswith(('ale_py', 'gymnasium', 'cv2')):
       raise
     _exit_with_error(f'{error}; Atari needs pip install ".[atari]"')
@@ -92,6 +105,11 @@ def _run_main(main):
     if _DEBUG.value or not _is_ours(error):
       raise
     _exit_with_error(error)
+
+
+def _interrupted():
+  sys.stderr.write('interrupted\n')
+  return starting.INTERRUPTED
 
 
 def _exit_with_error(message):

@@ -47,7 +47,6 @@ def main():
   output = _OUTPUT.value or os.path.join(_RUN.value, 'clips')
   whole_files.check_new(output)  # Before anything is read.
   trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
-  trained_idm.warn_if_unfinished(trained)
   compilation_cache.use(trained.config.compilation_cache_dir)
   mesh = sharding.make_mesh(num_devices=1)
 
@@ -61,6 +60,7 @@ def main():
       trained, make_predict_fn, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
       known=_KNOWN.value or '', num_clips=_NUM_CLIPS.value, length=_LENGTH.value)
   written = clips_run.write(found, output)
+  trained_idm.warn_if_unfinished(trained)
   print('\n'.join(clips_run.table(found)))
   print(f'Wrote {" and ".join(written)}.')
   if clips_run.has_files(found):

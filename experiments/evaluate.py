@@ -6,11 +6,14 @@ python -m experiments.evaluate --config=experiments/configs/atari.py:desk \\
 
 The config must be the run's; another one is refused. Training never opens the hidden actions; this
 binary does. It prints the scores of the newest checkpoint and writes them to eval/final.json in the
-run directory. On Atari, --video saves the best of the episodes as GIF or MP4.
+run directory; a run without anything that could be scored is refused. Of an IDM, experiments.audit
+says more, and does so of data that nothing plays. On Atari, --video saves the best of the episodes
+as GIF or MP4.
 """
 
 import json
 import os
+import sys
 
 from absl import flags
 
@@ -53,7 +56,7 @@ def main(config):
   train.check_config(
       config, config.workdir, domains.digests(config, train.environments(config, phase)),
       ignored=('evaluation', 'computation'))
-  result = {'step': step}
+  result, play = {'step': step}, None
   if config.train_dt:
     play = domain.make_evaluation(config, made.networks)
     if play is None and _VIDEO.value:
@@ -63,10 +66,28 @@ def main(config):
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)
-    result['label_accuracy'] = label_quality.score_labels(
-        label_quality.files(config.workdir), truth)
+    accuracy = label_quality.score_labels(label_quality.files(config.workdir), truth)
+    if accuracy:  # Else nobody knows the hidden actions.
+      result['label_accuracy'] = accuracy
+  if len(result) == 1:
+    raise ValueError(f'{config.workdir}: nothing to score: {_why_nothing(config, phase)}')
   whole_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
   print(json.dumps(result, indent=1))
+  if not play:
+    sys.stderr.write(f'no agent was played; python -m experiments.audit --run={config.workdir} '
+                     'says how far the labels can be trusted\n')
+
+
+def _why_nothing(config, phase):
+  """Says why a run has neither scores nor label accuracies, and what to do."""
+  agent = ('evaluation.game is empty, so nothing plays its agent' if config.train_dt else
+           'it has no agent (train_dt is False)')
+  if not phase.idm:
+    return (f'{agent}, and method {config.method!r} trains no IDM. If the data is of an Atari '
+            'game, name it with --config.evaluation.game.')
+  return (f'{agent}, and its IDM labelled no transition whose hidden action is known. Its labels '
+          'are compared with recorded actions that training did not use by python -m '
+          f'experiments.audit --run={config.workdir}.')
 
 
 if __name__ == '__main__':

@@ -51,7 +51,6 @@ def main():
   if not share:
     raise ValueError(f'--share is {_SHARE.value!r}; expected e.g. 0/4, the first of four.')
   trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
-  trained_idm.warn_if_unfinished(trained)
   compilation_cache.use(trained.config.compilation_cache_dir)
   with stopping.StopSignal() as stop:
     try:

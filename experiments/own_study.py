@@ -39,16 +39,12 @@ FILM = 'film.json'  # In the workdir, beside the data: which film it is of.
 
 def main():
   """Runs what is missing of `--seeds`."""
-  for name, value in (('clips', _CLIPS.value), ('results_dir', _RESULTS.value)):
-    if not value:
-      raise ValueError(f'--{name} is empty; expected a directory.')
-  seeds = _seeds()
+  seeds = _check_flags()
   workdir, results = pathlib.Path(_WORKDIR.value), pathlib.Path(_RESULTS.value, 'seeds')
   missing = [seed for seed in seeds if not (results / f'seed{seed}.json').exists()]
   if missing:
     _import(pathlib.Path(_CLIPS.value), workdir)
     own_results.check_data(results.parent, _about(workdir)['digest'])
-  results.mkdir(parents=True, exist_ok=True)
   with metrics.Progress(len(seeds), label='seeds', unit='seeds') as progress:
     for done, seed in enumerate(seeds, 1):
       if seed in missing:
@@ -75,8 +71,6 @@ def _import(clips, workdir):
   Raises:
     ValueError: naming a file of the film that differs, or if nothing says which film it is.
   """
-  if not clips.is_dir():
-    raise ValueError(f'--clips is {clips}; expected a directory of videos.')
   path, film = workdir / FILM, files_of(clips)
   if (workdir / 'data' / GAME).exists():
     if not path.exists():
@@ -100,6 +94,31 @@ def _name_of(idm):
   """Names an IDM by its checkpoints: labels and agents of another one are not taken for its own."""
   content = json.dumps(files_of(idm / 'checkpoints')).encode()
   return hashlib.sha256(content).hexdigest()[:8]
+
+
+def _check_flags():
+  """Refuses flags and results that can't be used, before anything is done; makes the directories.
+
+  Returns:
+    The seeds.
+
+  Raises:
+    ValueError, OSError: naming the flag, or the file or directory.
+  """
+  for name, value in (('clips', _CLIPS.value), ('results_dir', _RESULTS.value),
+                      ('workdir', _WORKDIR.value)):
+    if not value:
+      raise ValueError(f'--{name} is empty; expected a directory.')
+  if _PRESET.value not in own.PRESETS:
+    raise ValueError(f'--preset is {_PRESET.value!r}; expected one of {own.PRESETS}.')
+  seeds, results = _seeds(), pathlib.Path(_RESULTS.value, 'seeds')
+  own_results.check_data(results.parent)
+  if not all((results / f'seed{seed}.json').exists() for seed in seeds):
+    if not pathlib.Path(_CLIPS.value).is_dir():
+      raise ValueError(f'--clips is {_CLIPS.value}; expected a directory of videos.')
+    for directory in (results, pathlib.Path(_WORKDIR.value)):
+      directory.mkdir(parents=True, exist_ok=True)
+  return seeds
 
 
 def _seeds():

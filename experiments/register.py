@@ -45,15 +45,15 @@ def complete(registered, config):
   planned = reproduce.plan(config)
   identities = {run: reproduce.identity(config, run) for run in planned}
   chosen = [run for run in planned if registration_schema.is_in_grids(content, identities[run])]
-  for hypothesis in content['hypotheses']:
-    _check_planned(hypothesis, content, [
+  for i, hypothesis in enumerate(content['hypotheses']):
+    _check_planned(f'{registered.path}: hypotheses[{i}]', hypothesis, content, [
         identities[run] for run in chosen if identities[run].get('phase') != 'pretrain'])
   chosen += [run for run in dict.fromkeys(run.after for run in chosen)
              if run is not None and run not in chosen]
   return content | {'run_settings': registered_settings.pack(config, chosen)}
 
 
-def _check_planned(hypothesis, content, identities):
+def _check_planned(name, hypothesis, content, identities):
   """Refuses a config that lacks a run of a hypothesis, or has two for one seed and target."""
   pairs = registration_schema.pairs_of(hypothesis, content)
   for arm in registration_schema.ARMS:
@@ -63,7 +63,7 @@ def _check_planned(hypothesis, content, identities):
     for target, seed in pairs:
       number = found.count((target, seed))
       if number != 1:
-        raise ValueError(f'hypothesis {hypothesis["name"]!r}: the config has {number} runs of '
+        raise ValueError(f'{name}.{arm} is {hypothesis[arm]!r}: the config has {number} runs of '
                          f'{where} with target {target} and seed {seed}; expected one. Correct '
                          'the registration, or the --config.')
 

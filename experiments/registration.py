@@ -96,8 +96,8 @@ def load(path, *, is_complete=True):
   try:
     content = json.loads(path.read_text(encoding='utf-8'))
   except FileNotFoundError as error:
-    raise ValueError(f'study.registration: {path} does not exist; expected a registration as '
-                     'experiments/registration.py describes it.') from error
+    raise ValueError(f'{path}: no such file; expected a registration as '
+                     'experiments/registration.py describes it. Correct the path.') from error
   except ValueError as error:
     raise ValueError(f'{path}: not JSON ({error}).') from error
   try:
@@ -126,8 +126,9 @@ def check_settings(registration, config):
              for key, value in sorted(fields.flatten(content['settings']).items())
              if key not in now or now[key] != value]
   if changes:
-    raise ValueError(f'{registration.path}: the config is not the registered one '
-                     f'({", ".join(changes)}). Run it as registered, or register another study.')
+    raise ValueError(f'{registration.path}: settings: the config is not the registered one '
+                     f'({", ".join(changes)}). Use the registered config, or register another '
+                     'study.')
 
 
 def start(config, planned, identity_of):

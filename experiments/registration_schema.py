@@ -28,7 +28,7 @@ def check(content, path, *, is_complete=True):
   Raises:
     ValueError: in one line, naming the field, its value and what was expected.
   """
-  fields.check(content, _FIELDS, 'registration')
+  fields.check(content, _FIELDS, '')
   known = {*_FIELDS, 'run_settings'}  # The last one is `experiments.register`'s.
   unknown = sorted(content.keys() - known)
   if unknown:

@@ -10,9 +10,10 @@ on all figures of the paper that are in a directory.
 import os
 import sys
 
-from absl import app, flags
+from absl import flags
 
 from alpt_jax import report, results_file, suite
+from experiments import cli
 
 _RESULTS = flags.DEFINE_string('results', 'runs/maze/results.json',
                                'The results.json that experiments.reproduce wrote.')
@@ -68,4 +69,4 @@ def _report_figures(workdir):
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run_with_arguments(main)

@@ -16,6 +16,7 @@ from absl import app, flags
 
 from alpt_jax import report, results_file
 from alpt_jax.envs import atari_scores
+from experiments import cli
 
 _METHODS = flags.DEFINE_integer('methods', 10, 'How many.', lower_bound=1)
 _GAMES = flags.DEFINE_integer('games', 10, 'How many.', lower_bound=1, upper_bound=40)
@@ -76,4 +77,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run_with_arguments(main)

@@ -39,13 +39,13 @@ from alpt_jax import (
     versions,
     whole_files,
 )
-from experiments import cli, estimates, registration, run_files, runs, submission
+from experiments import cli, estimates, registration, run_files, runs, starting, submission
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
 flags.adopt_module_key_flags(submission)
 
 _POLL_SECONDS = 1.
-_ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT)
+_ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT, starting.INTERRUPTED)
 _MAX_CHANGES = 5  # Of a config, that a message names.
 _CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time there.
 

@@ -27,12 +27,13 @@ import re
 import sys
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from alpt_jax import report_floors, whole_files
 from alpt_jax.measures import confusions, intervals, label_savings
 from experiments import (
     ceiling_table,
+    cli,
     gates,
     own_results,
     registration,
@@ -337,6 +338,24 @@ def update(text, directory, registrations=registration.DIRECTORY):
   return new
 
 
+def changed(text, new):
+  """Lists the tables of a README that differ from those of another.
+
+  Args:
+    text: of the README.
+    new: what `update` makes of it.
+
+  Returns:
+    The markers before these tables, in order, e.g. '<!-- run files: labels/runs -->'.
+  """
+  found = {}
+  for pattern in (_BLOCK, _OTHER):
+    for before, after in zip(pattern.finditer(text), pattern.finditer(new), strict=True):
+      if before[0] != after[0]:
+        found[before.start()] = before[1].strip()
+  return [found[place] for place in sorted(found)]
+
+
 def _gate(name):
   def table(directory):
     return gates.HEADER, [[row.asks, row.found, 'yes' if row.is_reached else '**no**']
@@ -370,7 +389,7 @@ def main(argv):
   if len(argv) > 1:
     print(f'error: {argv[1]}: unexpected argument', file=sys.stderr)
     return 1
-  stale = []
+  is_stale = False
   for path in readmes():
     text = path.read_text(encoding='utf-8')
     try:
@@ -378,15 +397,14 @@ def main(argv):
     except ValueError as error:
       print(f'error: {path}: {error}', file=sys.stderr)
       return 1
-    if new != text:
-      stale.append(path)
-      if not _CHECK.value:
-        whole_files.write(path, new.encode())
-  for path in stale:
-    print(f'{path}: ' + ('not up to date; run python -m experiments.summarise' if _CHECK.value
-                         else 'written'))
-  return int(_CHECK.value and bool(stale))
+    if new != text and not _CHECK.value:
+      whole_files.write(path, new.encode())
+    for marker in changed(text, new):
+      is_stale = True
+      print(f'{path}: {marker}: ' + ('not up to date; run python -m experiments.summarise'
+                                     if _CHECK.value else 'written'))
+  return int(_CHECK.value and is_stale)
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run_with_arguments(main)

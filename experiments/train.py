@@ -14,7 +14,7 @@ import traceback
 
 import jax
 
-from alpt_jax import compilation_cache, distributed, domains, train, whole_files
+from alpt_jax import compilation_cache, distributed, train, whole_files
 from experiments import cli
 
 
@@ -27,9 +27,6 @@ def main(config):
   if os.path.exists(os.path.join(config.workdir, 'results.json')):
     raise ValueError(f'{config.workdir}: holds a whole experiment (results.json). Give the run a '
                      'directory of its own with --config.workdir.')
-  if distributed.is_main() and config.train_dt:
-    for line in domains.notes(config):
-      print(line, flush=True)
   try:
     code = train.train(config, config.workdir)
   except FloatingPointError as error:

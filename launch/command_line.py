@@ -10,6 +10,7 @@ import sys
 
 from absl import flags
 
+from experiments import starting
 from launch import context as context_
 from launch import redaction, runs, shell, targets
 from launch import settings as settings_
@@ -97,6 +98,7 @@ def run(main):
     sys.exit(0)
   own, given = settings_.take_flags(sys.argv[:end])
   try:
+    starting.end()
     try:
       positional = flags.FLAGS(own)[1:]
     except flags.Error as error:

@@ -342,6 +342,10 @@ class BinaryTest(absltest.TestCase):
     self.assertIn('\n'.join(found['sentences']), done.stdout)
     self.assertIn('Cousin (alpt)', found['sentences'][0])
     self.assertIn('no source (dt1_idm)', (root / 'with' / 'audit' / 'audit.html').read_text())
+    refused = self.run_binary(f'--run={root}/with', f'--compare={root}/without',
+                              '--smallest_effect=3', f'--output={root}/again')
+    self.assertEqual(refused.returncode, 1)
+    self.assertRegex(refused.stderr, '^error: smallest_effect is 3.0; .*\n$')  # No progress.
 
   def test_several_runs_need_others_to_compare_with(self):
     done = self.run_binary('--run=a,b')

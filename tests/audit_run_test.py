@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import html
 import json
 import os
 import pathlib
@@ -24,6 +25,7 @@ from alpt_jax import (
     label,
     labellings,
     metrics,
+    report_audit,
     sharding,
     train,
     trained_idm,
@@ -449,6 +451,39 @@ class FilesTest(absltest.TestCase):
     self.assertNotEmpty(before)
 
 
+class OwnVideosTest(absltest.TestCase):
+
+  def test_the_page_says_what_the_owner_of_videos_can_do(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    own_runs.write(root / 'Play', (20, 31, 25, 18))
+    config = own_runs.config(root, root / 'run', train_dt=False, held_out=.5)
+    train.train(config, config.workdir)
+    trained = trained_idm.restore(config.workdir)
+    path = root / 'Play' / 'dataset_card.json'
+    content = json.loads(path.read_text())
+
+    def page(**metadata):
+      path.write_text(json.dumps(content | {'metadata': metadata}))
+      found = audit_run.audit_run(trained, always_up, progress=False)
+      return html.unescape(report_audit.page(found))
+
+    found = page(kind='videos')
+    self.assertNotIn('Record the data again', found)
+    for text in (
+        'random draws: unknown, Play: has no step field action_is_random, so nothing says which '
+        'actions were drawn at random. Recordings of experiments.collect say so. Of other data, an '
+        'IDM that sees the past only (--config.model.idm_is_causal=True)',
+        'ceiling: unknown, Play has no emulator in which all actions could be tried; a second '
+        'person’s list of some of the actions (actions-2.csv), imported with the clips, would '
+        'bound it',
+        'Audit 8 or more: hold out, label by hand or record more of them.'):
+      self.assertIn(text, found)
+    second = 'a second person’s list'
+    self.assertNotIn(second, page(kind='rlds'))  # There is no such list.
+    self.assertNotIn(second, page(kind='videos', agreement={
+        'value': .9, 'low': .8, 'high': 1., 'num_transitions': 9, 'num_episodes': 2}))
+
+
 class BinaryTest(absltest.TestCase):
 
   def run_binary(self, *args):
@@ -465,8 +500,14 @@ class BinaryTest(absltest.TestCase):
     with tempfile.TemporaryDirectory() as directory:
       config = maze_data.config(os.path.join(directory, 'run'), train_dt=False)
       train.train(config, config.workdir)
+      path = pathlib.Path(config.workdir, 'config.json')  # As if it had been stopped.
+      path.write_text(json.dumps(json.loads(path.read_text()) | {'num_steps': 10_000}))
+      refused = self.run_binary(f'--run={config.workdir}', '--stride=6')
+      self.assertEqual(refused.returncode, 1)
+      self.assertRegex(refused.stderr, '^error: stride is 6; .*\n$')  # No warning before.
       done = self.run_binary(f'--run={config.workdir}', '--num_episodes=10')
       self.assertEqual(done.returncode, 0, msg=done.stderr)
+      self.assertRegex(done.stderr, r'(?m)^warning: .* stopped at update \d+ of 10000;')
       found = json.loads(pathlib.Path(config.workdir, 'audit', 'audit.json').read_text())
       page = pathlib.Path(config.workdir, 'audit', 'audit.html').read_text()
     self.assertIn(found['headlines'][0], done.stdout)

@@ -1,5 +1,7 @@
 """Labelling datasets with trained IDMs: what comes out, and who may label what."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -174,6 +176,20 @@ class OwnDataTest(parameterized.TestCase):
     phase, _ = run_config.check_run(config)
     read = train.read_data(config, phase).episodes['Labelled']
     self.assertEqual([read.actions_of(e)[1].sum() for e in range(4)], [20, 30, 25, 9])
+
+  def test_an_unfinished_run_is_warned_of_once_nothing_is_refused(self):
+    trained = self.trained._replace(step=1)
+    with contextlib.redirect_stderr(io.StringIO()) as error:
+      with self.assertRaisesRegex(ValueError, 'top_k is 5'):
+        label_run.label_run(trained, self.root / 'Labelled', top_k=5)
+      (self.root / 'taken').mkdir()
+      (self.root / 'taken' / 'file').touch()
+      with self.assertRaisesRegex(ValueError, 'taken: already exists'):
+        label_run.label_run(trained, self.root / 'taken')
+      self.assertEqual(error.getvalue(), '')
+      label_run.label_run(trained, self.root / 'Labelled')
+    self.assertStartsWith(error.getvalue(), f'warning: {self.root}/run stopped at update 1 of 4;')
+    self.assertEqual(error.getvalue().count('warning'), 1)
 
   @parameterized.parameters(
       (dict(space=('stay', 'left', 'up', 'right')),

@@ -12,7 +12,7 @@ import numpy as np
 from absl import flags
 from absl.testing import absltest, flagsaver, parameterized
 
-from alpt_jax import domains, run_config, train, votes
+from alpt_jax import domains, exposure, run_config, train, votes
 from alpt_jax.data import environment_file, labelled_dataset, labels, records
 from experiments import evaluate
 from experiments import train as train_program
@@ -107,16 +107,48 @@ class OwnDataTest(parameterized.TestCase):
 
   def test_where_nothing_can_be_played_there_is_no_score_and_nothing_to_film(self):
     self.write()
-    config = self.config()
+    config = self.config(num_label_windows=0)
     train.train(config, config.workdir)
-    flags.FLAGS.mark_as_parsed()
-    with contextlib.redirect_stdout(io.StringIO()):
-      evaluate.main(config)
+    self.evaluate(config)
     found = json.loads((self.root / 'run' / 'eval' / 'final.json').read_text())
     self.assertEqual(set(found), {'step', 'label_accuracy'})
     with flagsaver.flagsaver(video=str(self.root / 'a.gif')), self.assertRaisesRegex(
         ValueError, '--video: evaluation.game is empty'):
       evaluate.main(config)
+
+  def evaluate(self, config):
+    """Returns what `evaluate` prints: standard output, standard error."""
+    if not flags.FLAGS.is_parsed():
+      flags.FLAGS.mark_as_parsed()
+    with contextlib.redirect_stdout(io.StringIO()) as out, \
+        contextlib.redirect_stderr(io.StringIO()) as error:
+      evaluate.main(config)
+    return out.getvalue(), error.getvalue()
+
+  def test_an_idm_alone_is_scored_where_hidden_actions_are_known(self):
+    self.write(known=1.)
+    config = self.config(train_dt=False, num_label_windows=0)  # All: those held out, too.
+    train.train(config, config.workdir)
+    out, error = self.evaluate(config)
+    found = json.loads(out)
+    self.assertEqual(set(found), {'step', 'label_accuracy'})
+    self.assertEqual(list(found['label_accuracy']), ['0', '2', '4'])
+    self.assertRegex(error, f'^no agent was played; python -m experiments.audit --run='
+                            f'{config.workdir} says .*\n$')
+
+  @parameterized.parameters(
+      (dict(train_dt=False), r'it has no agent \(train_dt is False\), and its IDM labelled no '
+                             'transition whose hidden action is known.* experiments.audit --run='),
+      ({}, 'evaluation.game is empty, so nothing plays its agent, and its IDM labelled no '),
+      (dict(method='dt'), "evaluation.game is empty, .* and method 'dt' trains no IDM. If .* "
+                          '--config.evaluation.game'))
+  def test_a_run_with_nothing_to_score_is_refused(self, changes, message):
+    self.write(lengths=(10, 20, 15), known=(1., 0., 2 / 3))  # Whole windows of known actions.
+    config = self.config(held_out=0., **changes)  # Training knows them all.
+    train.train(config, config.workdir)
+    with self.assertRaisesRegex(ValueError, f'^{config.workdir}: nothing to score: {message}'):
+      self.evaluate(config)
+    self.assertFalse((self.root / 'run' / 'eval' / 'final.json').exists())
 
   def test_unknown_actions_change_nothing(self):
     self.write()
@@ -216,15 +248,26 @@ class OwnDataTest(parameterized.TestCase):
     for argument, wanted in (('tiny', [line]), ('tiny,target=Paid', []),
                              ('tiny,target=Paid,sources=Play', [line])):
       config = self.config(argument=argument)
-      config.compilation_cache_dir = ''
       self.assertEqual(domains.notes(config), wanted)
       for is_agent_trained in (True, False):
-        config.train_dt, out = is_agent_trained, io.StringIO()
-        with mock.patch.object(train, 'train', return_value=train.PREEMPTED), \
-            contextlib.redirect_stdout(out):
-          train_program.main(config)
-        self.assertEqual(out.getvalue().splitlines()[:-1], wanted if is_agent_trained else [])
+        config.train_dt, written = is_agent_trained, io.StringIO()
+        exposure.write([], [], config, 5, written)
+        self.assertEqual(written.getvalue().splitlines(), wanted if is_agent_trained else [])
     self.assertEqual(domains.notes(maze.get_config('tiny')), [])
+
+  def test_notes_come_when_training_starts_and_not_before_an_error(self):
+    self.write()
+    config = self.config(compilation_cache_dir='', num_labels=100)
+    with contextlib.redirect_stdout(io.StringIO()) as out, \
+        contextlib.redirect_stderr(io.StringIO()) as error:
+      with self.assertRaisesRegex(ValueError, 'num_labels of Play: it is 100; expected'):
+        train_program.main(config)
+      note = 'Play has no rewards: the agent imitates what was done (behaviour cloning).\n'
+      self.assertNotIn(note, out.getvalue() + error.getvalue())
+      config.num_labels = 0
+      self.assertEqual(train_program.main(config), train.DONE)
+    self.assertEqual(error.getvalue().count(note), 1)
+    self.assertEqual(out.getvalue(), f'{config.workdir}: done.\n')
 
   def test_says_how_much_of_the_data_a_dt_can_learn_from(self):
     self.write(described=own_runs.environment(reward=True))

@@ -150,11 +150,44 @@ class ProgramTest(absltest.TestCase):
     self.assertIn('labels right, held out: ', done.stdout)
 
   def test_bad_flags_are_refused_in_one_line(self):
-    for args, text in (((), '--clips is empty'), (('--clips=a', '--results_dir=b', '--seeds=1,1'),
-                                                  '--seeds is 1,1; expected different ones')):
-      done = self.run_program(*args)
-      self.assertEqual(done.returncode, 1)
-      self.assertIn(text, done.stderr)
+    done = self.run_program('--clips=a', '--results_dir=b', '--preset=dsk')
+    self.assertEqual((done.returncode, done.stdout), (1, ''))
+    self.assertRegex(done.stderr, r"^error: --preset is 'dsk'; expected one of \('desk', .*\n$")
+
+
+class FlagsTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    (self.root / 'clips').mkdir()
+    (self.root / 'file').touch()
+    seeds = self.root / 'damaged' / 'seeds'
+    seeds.mkdir(parents=True)
+    (seeds / 'seed0.json').write_text('{}')
+    if not flags.FLAGS.is_parsed():
+      flags.FLAGS.mark_as_parsed()
+
+  @parameterized.parameters(
+      (dict(clips=''), '--clips is empty'), (dict(results_dir=''), '--results_dir is empty'),
+      (dict(workdir=''), '--workdir is empty'),
+      (dict(clips='nowhere'), '--clips is .*nowhere; expected a directory of videos'),
+      (dict(preset='dsk'), "--preset is 'dsk'; expected one of "),
+      (dict(preset='desk,target=Pong'), '--preset is '),
+      (dict(seeds=['1', '1']), '--seeds is 1,1; expected different ones'),
+      (dict(seeds=['a']), '--seeds is a; expected whole numbers'),
+      (dict(results_dir='damaged'), 'seed0.json: it.format is missing'),
+      (dict(results_dir='file'), 'file'), (dict(workdir='file'), 'file'))
+  def test_all_are_checked_before_anything_is_done(self, changes, message):
+    values = dict(clips='clips', results_dir='results', workdir='work') | changes
+    places = {name: value and str(self.root / value) for name, value in values.items()
+              if name in ('clips', 'results_dir', 'workdir')}
+    with flagsaver.flagsaver(**values | places), \
+        mock.patch.object(own_study, '_run') as run, \
+        self.assertRaisesRegex((ValueError, OSError), message):
+      own_study.main()
+    run.assert_not_called()
+    self.assertFalse((self.root / 'work' / own_study.FILM).exists())
 
 
 if __name__ == '__main__':

@@ -150,6 +150,14 @@ class PretrainingTest(parameterized.TestCase):
         ['/gone'] if name == SOURCE else directories(config, name))):
       pretraining.check_data(config, digests, data)
     self.assertIn('was not checked again: there is no /gone.\n', printed.getvalue())
+    printed.truncate(0)
+    choice = data.choices[config.target]
+    data.choices[config.target] = choice._replace(windows=choice.windows[1:])
+    with mock.patch.object(domains.Maze, 'directories', lambda config, name: (
+        ['/gone'] if name == SOURCE else directories(config, name))), \
+        self.assertRaisesRegex(ValueError, 'pretrain again'):
+      pretraining.check_data(config, digests, data)
+    self.assertNotIn('not checked', printed.getvalue())  # The error is what matters.
 
   def test_other_labels_of_the_same_number_and_seed(self):
     directory = self.copy()

@@ -9,7 +9,8 @@ import tempfile
 import time
 from unittest import mock
 
-from absl.testing import absltest
+from absl import flags
+from absl.testing import absltest, flagsaver
 
 from alpt_jax import run_config
 from experiments import register, registered_settings, registration, reproduce, runs
@@ -259,19 +260,42 @@ class RegisterTest(absltest.TestCase):
   def test_a_config_that_lacks_a_run_of_a_hypothesis_is_refused(self):
     config = make_config()
     del config.study.labels.variants.dt1_idm
-    with self.assertRaisesRegex(ValueError, "hypothesis 'better': the config has 0 runs of .*'dt1_"
-                                            "idm'} with target maze-8-blocks:3-seed0 and seed 0; "):
+    with self.assertRaisesRegex(
+        ValueError, r"^tiny.json: hypotheses\[0\].baseline is 'dt1_idm': the config has 0 runs of "
+                    ".*'dt1_idm'} with target maze-8-blocks:3-seed0 and seed 0; expected one"):
       self.complete(config)
 
   def test_two_runs_a_seed_are_refused(self):
     grid = make_planned_content()['grids'][0]
     del grid['part']  # Agents have IDMs, too.
-    with self.assertRaisesRegex(ValueError, "hypothesis 'better': the config has 2 runs of .*"):
+    with self.assertRaisesRegex(ValueError, r'^tiny.json: hypotheses\[0\].method is .*: the config '
+                                            'has 2 runs of '):
       self.complete(grids=[grid], hypotheses=[HYPOTHESIS])
 
   def test_another_config_is_refused(self):
-    with self.assertRaisesRegex(ValueError, r'not the registered one \(window: 3 -> 5\)'):
+    with self.assertRaisesRegex(ValueError, r'^tiny.json: settings: the config is not the '
+                                            r'registered one \(window: 3 -> 5\)'):
       self.complete(settings={'window': 3})
+
+  def test_a_fault_is_named_by_its_file_and_field(self):
+    path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'tiny.json')
+    flags.FLAGS.mark_as_parsed()
+
+    def refused(message):
+      with flagsaver.flagsaver(registration=str(path)), self.assertRaisesRegex(
+          ValueError, f'^{path}: {message}') as caught:
+        register.main(make_config())
+      self.assertNotIn('study.registration', str(caught.exception))
+
+    refused('no such file; expected a registration')
+    content = make_planned_content()
+    del content['hypotheses']
+    path.write_text(json.dumps(content))
+    refused('hypotheses is missing; expected a list')
+    path.write_text('[]')
+    refused("the content is '.*'; expected an object")
+    path.write_text(json.dumps(make_planned_content(experiment='atari', tuning={})))
+    refused("experiment is 'atari', the config’s 'maze'")
 
   def test_the_command_writes_the_file(self):
     path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'tiny.json')

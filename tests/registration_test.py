@@ -136,7 +136,7 @@ class LoadTest(parameterized.TestCase):
       registration.load(path)
 
   def test_a_missing_file_is_named(self):
-    with self.assertRaisesRegex(ValueError, 'study.registration: /nowhere.json does not exist'):
+    with self.assertRaisesRegex(ValueError, '^/nowhere.json: no such file; expected a regist'):
       registration.load('/nowhere.json')
 
 

@@ -1,10 +1,14 @@
 """Tables of READMEs: made from run files, and equal to what is committed."""
 
+import contextlib
+import io
 import json
 import pathlib
 import tempfile
+from unittest import mock
 
-from absl.testing import absltest, parameterized
+from absl import flags
+from absl.testing import absltest, flagsaver, parameterized
 
 from alpt_jax.measures import confusions
 from experiments import registration, summarise
@@ -96,6 +100,25 @@ class UpdateTest(parameterized.TestCase):
 
   def test_text_without_markers_stays(self):
     self.assertEqual(self.update([], 'No table.'), 'No table.')
+
+  def test_tables_that_are_old_are_named_with_their_file(self):
+    gate = '<!-- gate optimizers: runs -->\n<!-- end of table -->\n'
+    fresh = self.update([make_file()], f'{gate}\n{BEGIN}{END}\n\n<!-- tuning trials: none -->\n'
+                        '<!-- end of table -->\n')
+    self.assertEqual(summarise.changed(fresh, fresh), [])
+    readme = self.directory / 'README.md'
+    readme.write_text(fresh.replace('| maze-0: LAMB', '| maze-1: LAMB').replace('1 runs done',
+                                                                             '2 runs done'))
+    flags.FLAGS.mark_as_parsed()
+    with mock.patch.object(summarise, 'readmes', return_value=[readme]), \
+        flagsaver.flagsaver(check=True), contextlib.redirect_stdout(io.StringIO()) as out:
+      self.assertEqual(summarise.main(['summarise']), 1)
+      self.assertEqual(out.getvalue().splitlines(), [
+          f'{readme}: <!-- {marker} -->: not up to date; run python -m experiments.summarise'
+          for marker in ('gate optimizers: runs', 'run files: runs')])
+      readme.write_text(fresh)
+      self.assertEqual(summarise.main(['summarise']), 0)
+      self.assertLen(out.getvalue().splitlines(), 2)
 
   @parameterized.parameters(
       BEGIN, END, END + BEGIN, BEGIN + BEGIN + END, '<!-- gate labels: runs -->\n',

@@ -97,6 +97,42 @@ whole_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).pa
     self.assertEqual(list(self.path.parent.parent.iterdir()), [self.path.parent])
     self.assertEqual(os.listdir(self.path.parent), [])
 
+  def start_directory(self, path, then):
+    """A process that makes a directory, with a file in it, and does something in the middle."""
+    process = subprocess.Popen([sys.executable, '-c', f"""
+import os, pathlib, signal, time
+from alpt_jax import whole_files
+with whole_files.new_directory({str(path)!r}) as staging:
+  pathlib.Path(staging, 'content', 'half').touch()
+  print('inside', flush=True)
+  {then}"""], cwd=pathlib.Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    self.addCleanup(process.communicate)
+    self.addCleanup(process.kill)
+    self.assertEqual(process.stdout.readline(), 'inside\n')
+    return process
+
+  def test_what_killed_makers_of_a_directory_left_goes_with_the_next(self):
+    path = self.path.parent
+    kill = 'os.kill(os.getpid(), signal.SIGKILL)'
+    killed, other = (self.start_directory(p, kill) for p in (path, path.with_name('other')))
+    for process in (killed, other):
+      self.assertEqual(process.wait(), -signal.SIGKILL)
+    alive = self.start_directory(path, 'time.sleep(600)')
+    own = path.with_name(f'new.unfinished-{socket.gethostname()}-{os.getpid()}')
+    (own / 'content').mkdir(parents=True)
+    (own / 'content' / 'half').touch()  # As of a killed process that had our number.
+    kept = [f'new.unfinished-{socket.gethostname()}-{alive.pid}',
+            f'other.unfinished-{socket.gethostname()}-{other.pid}', 'new.unfinished-elsewhere-1']
+    (path.parent / kept[2]).mkdir()
+    with whole_files.new_directory(path) as staging:
+      self.assertEqual(staging, str(own))
+      self.assertEqual(os.listdir(own / 'content'), [])
+      self.assertCountEqual(os.listdir(path.parent), [*kept, own.name])
+    self.assertCountEqual(os.listdir(path.parent), [*kept, 'new'])
+    self.assertTrue((path.parent / kept[0] / 'content' / 'half').exists())
+    whole_files.remove_unfinished(path.parent)  # As a run does in its directory.
+    self.assertCountEqual(os.listdir(path.parent), [kept[0], kept[2], 'new'])
+
 
 if __name__ == '__main__':
   absltest.main()

@@ -34,7 +34,7 @@ def record_episodes(env, policy, num_episodes, directory, *, name, metadata, pro
   """Records whole episodes of a policy.
 
   The dataset appears under its name only when it is complete: an interrupted recording leaves
-  nothing but `<directory>.unfinished-*`, which can be deleted.
+  nothing, and what a killed one leaves goes with the next; see `whole_files.new_directory`.
 
   Args:
     env: dm_env.Environment with discrete actions; its observation is an array or a flat dict of

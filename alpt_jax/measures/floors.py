@@ -267,7 +267,10 @@ def on_random_draws(is_right, episodes, is_random, *, name, seed=0):
   """
   if is_random is None:
     raise ValueError(f'{name}: has no step field action_is_random, so nothing says which actions '
-                     'were drawn at random. Record the data again to know the accuracy on them.')
+                     'were drawn at random. Recordings of experiments.collect say so. Of other '
+                     'data, an IDM that sees the past only (--config.model.idm_is_causal=True), '
+                     'trained on the same labels and audited, too, tells how many labels the '
+                     'habits of the player give away.')
   is_random = np.asarray(is_random, bool)
   if not is_random.any():
     raise ValueError(f'{name}: no action of these transitions was drawn at random; expected at '

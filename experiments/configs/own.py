@@ -175,3 +175,4 @@ def _tiny(config):
 
 
 _PRESETS = {'desk': _desk, 'paper': _paper, 'tiny': _tiny}
+PRESETS = tuple(_PRESETS)

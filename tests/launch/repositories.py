@@ -102,7 +102,7 @@ def make(test, *, is_whole=False):
     for name in ('alpt_jax', 'experiments'):
       shutil.copytree(ROOT / name, path / name, ignore=ignored)
   (path / 'experiments' / 'configs').mkdir(parents=True, exist_ok=True)
-  for name in ('__init__.py', 'cli.py', 'configs/__init__.py', 'configs/maze.py',
+  for name in ('__init__.py', 'cli.py', 'starting.py', 'configs/__init__.py', 'configs/maze.py',
                'configs/atari.py'):
     shutil.copy(ROOT / 'experiments' / name, path / 'experiments' / name)
   (path / 'alpt_jax').mkdir(exist_ok=True)

@@ -134,7 +134,8 @@ class RandomDrawsTest(absltest.TestCase):
     self.assertEqual((found.value, found.num_transitions), (2 / 3, 3))
 
   def test_refuses_data_without_the_mark(self):
-    with self.assertRaisesRegex(ValueError, 'Pong: has no step field action_is_random'):
+    with self.assertRaisesRegex(ValueError, 'Pong: has no step field action_is_random, .* Of other '
+                                            'data, an IDM that sees the past only'):
       floors.on_random_draws([1], [0], None, name='Pong')
 
   def test_refuses_if_nothing_was_random(self):
