@@ -1,5 +1,5 @@
 """Programs, each run with python -m experiments.<name>."""
 
-from experiments import starting
+from alpt_jax import starting
 
 starting.begin()

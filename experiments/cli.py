@@ -15,7 +15,7 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from experiments import starting
+from alpt_jax import starting
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 

@@ -34,12 +34,13 @@ from alpt_jax import (
     metrics,
     report,
     run_config,
+    starting,
     suite,
     train,
     versions,
     whole_files,
 )
-from experiments import cli, estimates, registration, run_files, runs, starting, submission
+from experiments import cli, estimates, registration, run_files, runs, submission
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
 flags.adopt_module_key_flags(submission)

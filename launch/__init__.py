@@ -1,3 +1,5 @@
 """Programs that start and watch runs; see README.md."""
 
-import experiments  # Takes interrupts while a program starts, see `starting`.  # noqa: F401
+from alpt_jax import starting
+
+starting.begin()

@@ -9,7 +9,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from experiments import starting
+from alpt_jax import starting
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # In place of a library: says that it is being imported, waits, and makes an error of its own of the
