@@ -96,8 +96,8 @@ def load(path, *, is_complete=True):
   try:
     content = json.loads(path.read_text(encoding='utf-8'))
   except FileNotFoundError as error:
-    raise ValueError(f'{path}: no such file; expected a registration as '
-                     'experiments/registration.py describes it. Correct the path.') from error
+    raise ValueError(f'{path}: no such file; expected a registration, as described in '
+                     'experiments/registration.py. Correct the path.') from error
   except ValueError as error:
     raise ValueError(f'{path}: not JSON ({error}).') from error
   try:
