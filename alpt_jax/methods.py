@@ -8,10 +8,11 @@ The data sets have the paper's names (section 3.3):
 
 Atari runs `pretrain`, then `finetune` on the target; the maze runs `joint` (section 5.6: the paper
 trains "all at the same time (no separate finetuning stage)"). Where a method has no pretraining,
-`pretrain` is None. A row is all there is to a method: `alpt.py` and `train.py` know no names.
+`pretrain` is None. A row is all there is to a method: `learners/alpt.py` and `training/train.py`
+know no names.
 
-CQL, of appendix C, trains neither IDM nor DT but a Q-network: another program (see `program.py`),
-on the data that `Phase.q` says.
+CQL, of appendix C, trains neither IDM nor DT but a Q-network: another program (see
+`training/program.py`), on the data that `Phase.q` says.
 """
 
 import dataclasses

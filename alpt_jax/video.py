@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-from alpt_jax import whole_files
+from alpt_jax import atomic_files
 
 SUFFIXES = ('.gif', '.mp4')
 FPS = 15  # Agent steps a second of Atari: 60 frames, four to a step.
@@ -46,7 +46,7 @@ def write(path, frames, *, fps=FPS):
     raise ValueError(f'{path}: fps is {fps}; expected more than 0.')
   data = (_gif if suffix == '.gif' else _mp4)(frames, fps)
   try:
-    whole_files.write(path, data)
+    atomic_files.write(path, data)
   except OSError as error:
     raise ValueError(f'{path}: cannot be written, {error.strerror}; give a file in a directory '
                      'that you may write to.') from error

@@ -29,19 +29,16 @@ import sys
 
 from absl import flags
 
-from alpt_jax import (
+from alpt_jax import atomic_files, cli
+from alpt_jax.labelling import (
     audit_compare,
+    audit_report,
     audit_run,
-    compilation_cache,
     paired_runs,
-    program,
-    report_audit,
-    sharding,
     trained_idm,
     votes,
-    whole_files,
 )
-from experiments import cli
+from alpt_jax.training import compilation_cache, program, sharding
 
 _RUN = flags.DEFINE_list('run', [], 'The run directory; with --compare, one or several.')
 _COMPARE = flags.DEFINE_list('compare', [], 'Runs to compare it with, of the same seeds.')
@@ -99,8 +96,8 @@ def main():
 def _write(trained, found, comparison):
   """Writes and prints an audit, and a comparison if there is one."""
   numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
-  whole_files.write_json(numbers, found)
-  whole_files.write(page, report_audit.page(found, comparison).encode())
+  atomic_files.write_json(numbers, found)
+  atomic_files.write(page, audit_report.page(found, comparison).encode())
   trained_idm.warn_if_unfinished(trained)
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
@@ -117,7 +114,7 @@ def _write(trained, found, comparison):
   written = f'{page} and {numbers}'
   if comparison is not None:
     path = os.path.join(os.path.dirname(numbers), 'compare.json')
-    whole_files.write_json(path, comparison)
+    atomic_files.write_json(path, comparison)
     print('\n'.join(comparison['sentences']))
     written = f'{page}, {numbers} and {path}'
   print(f'Wrote {written}.')

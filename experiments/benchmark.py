@@ -34,20 +34,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from alpt_jax import (
-    evaluate,
-    flops,
-    methods,
-    metrics,
-    program,
-    run_config,
-    sharding,
-    train,
-    whole_files,
-)
+from alpt_jax import atomic_files, cli, methods
 from alpt_jax.data import pipeline
-from alpt_jax.envs import maze
-from experiments import cli, saving
+from alpt_jax.domains.maze import env, evaluate
+from alpt_jax.networks import flops
+from alpt_jax.training import metrics, program, run_config, sharding, train
+from experiments.benchmarks import saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
 _TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower_bound=1)
@@ -148,11 +140,11 @@ class MazeEvaluation:
       dt: the `DecisionTransformer`.
       params: its parameters.
     """
-    layout = maze.layout_of(config.target)
+    layout = env.layout_of(config.target)
     self._agent = evaluate.MazeEvaluator(dt, layout, observation=config.observation)
     self._params = params
     _, paths = self._agent.run(
-        params, acting_mode='argmax', num_paths=len(maze.starts(layout)))
+        params, acting_mode='argmax', num_paths=len(env.starts(layout)))
     # Every run is the same. Rows that are computed after their episode has ended do not count.
     self.num_steps = sum(len(episode['path']) - 1 for episode in paths)
 
@@ -185,8 +177,8 @@ class AtariEvaluation:
       dt: the `DecisionTransformer`.
       params: its parameters.
     """
-    from alpt_jax import evaluate_atari
-    from experiments import plain_atari
+    from alpt_jax.domains.atari import evaluate as evaluate_atari
+    from experiments.benchmarks import plain_atari
 
     settings = config.evaluation
     self._agent = evaluate_atari.AtariEvaluator(
@@ -330,7 +322,7 @@ def pytorch_jobs(update, config):
     return {}
   import torch
 
-  from experiments import torch_gpt2
+  from experiments.benchmarks import torch_gpt2
   torch.set_num_threads(num_cores())
   step = torch_gpt2.make_update(update.networks, update.batches, window=config.window,
                                 is_labelling=update.is_labelling)
@@ -534,7 +526,7 @@ def main(config):
   with tempfile.TemporaryDirectory(prefix='benchmark-', dir=config.workdir) as directory:
     result = measure(config, os.path.abspath(directory))
   path = os.path.join(config.workdir, 'benchmark.json')
-  whole_files.write_json(path, result)
+  atomic_files.write_json(path, result)
   print(format_table(result))
   sys.stderr.write(f'wrote {path}\n')
 

@@ -12,11 +12,12 @@ of 100,000 (Breakout); longer in games with more actions.
 
 from absl import flags
 
-from alpt_jax import ceiling, domains, metrics
+from alpt_jax import cli, domains
 from alpt_jax.data import episode_files
-from experiments import cli
+from alpt_jax.domains.atari import recording_ceiling
+from alpt_jax.training import metrics
 
-_NUM_STEPS = flags.DEFINE_integer('num_steps', ceiling.NUM_STEPS, 'Transitions to try.',
+_NUM_STEPS = flags.DEFINE_integer('num_steps', recording_ceiling.NUM_STEPS, 'Transitions to try.',
                                   lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of their draw.', lower_bound=0)
 _OUTPUT = flags.DEFINE_string('output', '', 'Directory, or .json file, to write to; by default, '
@@ -37,8 +38,9 @@ def main(config):
         [directory], domain.spec(config, config.target), expected_name=config.target)
     with metrics.Progress(int(episodes.num_transitions.sum()),
                           label=f'ceiling of {config.target}') as progress:
-      found = ceiling.measure(directory, episodes, num_steps=_NUM_STEPS.value, seed=_SEED.value,
-                              output=_OUTPUT.value, progress=progress.update)
+      found = recording_ceiling.measure(
+          directory, episodes, num_steps=_NUM_STEPS.value, seed=_SEED.value, output=_OUTPUT.value,
+          progress=progress.update)
     expected, realised = found['expected'], found['realised']
     print(f'{config.target}: {expected["value"]:.3f} of labels right by enumeration are expected '
           f'({expected["low"]:.3f} to {expected["high"]:.3f}; {expected["num_transitions"]} steps '
@@ -47,7 +49,7 @@ def main(config):
       if row['expected'] is not None:
         print(f'  {row["name"]}: {row["expected"]:.3f} expected, '
               f'{row["num_transitions"]} steps')
-    print(f'Wrote {ceiling.path_of(directory, _OUTPUT.value)}.')
+    print(f'Wrote {recording_ceiling.path_of(directory, _OUTPUT.value)}.')
 
 
 if __name__ == '__main__':

@@ -6,25 +6,18 @@ python -m experiments.clips --run=runs/breakout --known=run --num_clips=50 --out
 Prints the clips, the most useful first, by the file that was imported and the seconds in it, and
 writes them to clips/clips.json in the run directory. For imports of videos and images it writes
 clips/actions.csv, too: a list of actions for experiments.collect import, with the steps of the
-clips and room for what was done there. What else is written stands in alpt_jax/clips_run.py. That
-labels of these clips help more than those of others has not been tested.
+clips and room for what was done there. What else is written stands in
+alpt_jax/labelling/clips_run.py. That labels of these clips help more than those of others has not
+been tested.
 """
 
 import os
 
 from absl import flags
 
-from alpt_jax import (
-    clips_run,
-    compilation_cache,
-    label_run,
-    program,
-    sharding,
-    trained_idm,
-    votes,
-    whole_files,
-)
-from experiments import cli
+from alpt_jax import atomic_files, cli
+from alpt_jax.labelling import clips_run, label_dataset, trained_idm, votes
+from alpt_jax.training import compilation_cache, program, sharding
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
 _NUM_CLIPS = flags.DEFINE_integer('num_clips', 20, 'How many, at most.')
@@ -35,8 +28,8 @@ _DATASET = flags.DEFINE_string('dataset', '', 'Directory of the dataset; by defa
                                "run's target.")
 _ENVIRONMENT = flags.DEFINE_string('environment', '', 'Name of its environment, where the dataset '
                                    "has no environment.json; by default, the run's target.")
-_KNOWN = flags.DEFINE_enum('known', None, label_run.KNOWN, 'Which actions have labels: those that '
-                           'the data calls known, or those that training was given.')
+_KNOWN = flags.DEFINE_enum('known', None, label_dataset.KNOWN, 'Which actions have labels: those '
+                           'that the data calls known, or those that training was given.')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', "Where the run's data is, if it has moved since.")
 
 
@@ -45,7 +38,7 @@ def main():
   if not _RUN.value:
     raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/own/idm.')
   output = _OUTPUT.value or os.path.join(_RUN.value, 'clips')
-  whole_files.check_new(output)  # Before anything is read.
+  atomic_files.check_new(output)  # Before anything is read.
   trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
   compilation_cache.use(trained.config.compilation_cache_dir)
   mesh = sharding.make_mesh(num_devices=1)

@@ -7,7 +7,8 @@ python -m experiments.collect import --config.import_.kind=videos \
 
 Collects what the config names as targets and sources and is not there yet. Mazes are recorded here,
 one directory each, epsilon-greedy around the shortest path (paper section 5.6). For Atari games see
-collect_atari.py. The word `import` brings in data of your own; see import_own.py.
+alpt_jax/domains/atari/collect.py. The word `import` brings in data of your own; see
+alpt_jax/domains/own/collect.py.
 """
 
 import os
@@ -16,10 +17,10 @@ from importlib import metadata
 
 import numpy as np
 
-from alpt_jax import metrics
+from alpt_jax import cli
 from alpt_jax.data import rlds
-from alpt_jax.envs import behaviours, maze
-from experiments import cli
+from alpt_jax.domains.maze import env, policies
+from alpt_jax.training import metrics
 
 
 def dataset_names(config):
@@ -37,23 +38,23 @@ def collect_maze(name, config, progress=None):
   """Records one maze.
 
   Args:
-    name: of the maze; see `maze.layout_of`.
+    name: of the maze; see `env.layout_of`.
     config: with `data_dir` and `collect`.
     progress: called with the number of episodes recorded, or None.
 
   Returns:
     The dataset card.
   """
-  from alpt_jax.data import record  # TensorFlow: seconds that a second run need not wait.
+  from alpt_jax.data import recorder  # TensorFlow: seconds that a second run need not wait.
 
   settings = config.collect
-  layout = maze.layout_of(name)
+  layout = env.layout_of(name)
   # Mazes are recorded with streams of their own, whatever else is recorded.
   seed = np.random.SeedSequence([settings.seed, zlib.crc32(name.encode())])
   start_seed, policy_seed = (int(s) for s in seed.generate_state(2))
-  return record.record_episodes(
-      maze.Maze(layout, start_seed, horizon=settings.horizon),
-      behaviours.EpsilonGreedy(layout, settings.epsilon, policy_seed),
+  return recorder.record_episodes(
+      env.Maze(layout, start_seed, horizon=settings.horizon),
+      policies.EpsilonGreedy(layout, settings.epsilon, policy_seed),
       settings.num_episodes, os.path.join(config.data_dir, name), name=name, progress=progress,
       metadata={
           'behaviour': 'epsilon-greedy around the breadth-first shortest path, mixture form',
@@ -68,7 +69,8 @@ def main(config):
     raise ValueError('import_ is in the config, which is one of data of your own; expected the '
                      'word import before the flags (python -m experiments.collect import ...).')
   if config.experiment == 'atari':
-    from experiments import collect_atari  # The emulator, which mazes do not need.
+    # The emulator, which mazes do not need.
+    from alpt_jax.domains.atari import collect as collect_atari
 
     collect_atari.main(config, dataset_names(config))
     return
@@ -106,7 +108,7 @@ def _check_card(directory, card, name, config):
 
 def _import(config):
   """Brings in data of somebody's own."""
-  from experiments import import_own  # Readers that nobody else needs.
+  from alpt_jax.domains.own import collect as import_own  # Readers that nobody else needs.
 
   import_own.main(config)
 

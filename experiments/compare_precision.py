@@ -16,8 +16,8 @@ import statistics
 
 from absl import flags
 
-from alpt_jax import train
-from experiments import cli
+from alpt_jax import cli
+from alpt_jax.training import train
 
 _SEEDS = flags.DEFINE_integer('num_seeds', 3, 'Runs of each.', lower_bound=2)
 

@@ -17,20 +17,10 @@ import sys
 
 from absl import flags
 
-from alpt_jax import (
-    acting,
-    checkpoints,
-    compilation_cache,
-    domains,
-    label_quality,
-    program,
-    run_config,
-    sharding,
-    train,
-    video,
-    whole_files,
-)
-from experiments import cli
+from alpt_jax import atomic_files, cli, domains, video
+from alpt_jax.labelling import run_labels
+from alpt_jax.learners import acting
+from alpt_jax.training import checkpoints, compilation_cache, program, run_config, sharding, train
 
 _VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .mp4 file.')
 
@@ -66,12 +56,12 @@ def main(config):
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)
-    accuracy = label_quality.score_labels(label_quality.files(config.workdir), truth)
+    accuracy = run_labels.score_labels(run_labels.files(config.workdir), truth)
     if accuracy:  # Else nobody knows the hidden actions.
       result['label_accuracy'] = accuracy
   if len(result) == 1:
     raise ValueError(f'{config.workdir}: nothing to score: {_why_nothing(config, phase)}')
-  whole_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
+  atomic_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
   print(json.dumps(result, indent=1))
   if not play:
     sys.stderr.write(f'no agent was played; python -m experiments.audit --run={config.workdir} '

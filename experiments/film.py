@@ -16,12 +16,13 @@ import os
 import numpy as np
 from absl import flags
 
-from alpt_jax import metrics, video, whole_files
+from alpt_jax import atomic_files, cli, video
 from alpt_jax.data import environment_file
-from alpt_jax.envs import action_sets, atari, atari_behaviours
-from experiments import cli
+from alpt_jax.domains.atari import action_sets, policies
+from alpt_jax.domains.atari import env as atari
+from alpt_jax.training import metrics
 
-_GAME = flags.DEFINE_string('game', 'Breakout', 'Which; see alpt_jax/envs/action_sets.py.')
+_GAME = flags.DEFINE_string('game', 'Breakout', 'Which; see alpt_jax/domains/atari/action_sets.py.')
 _OUTPUT = flags.DEFINE_string('output', 'runs/own/clips', 'Directory; must not exist.')
 _NUM_VIDEOS = flags.DEFINE_integer('num_videos', 20, 'Without actions.', lower_bound=0)
 _SECONDS = flags.DEFINE_integer('seconds', 90, 'Of each, or less if the game is over.',
@@ -46,8 +47,8 @@ def film(game, seed, num_steps, epsilon):
     List of T + 1 frames [H, W, 3] uint8, and of the T names of actions between them.
   """
   env = atari.make(game, seed, sticky=0., max_steps=num_steps)
-  behaviour = 'scripted' if game in atari_behaviours.SCRIPTED else 'lookahead'
-  policy = atari_behaviours.make(behaviour, game, env, epsilon=epsilon, seed=seed)
+  behaviour = 'scripted' if game in policies.SCRIPTED else 'lookahead'
+  policy = policies.make(behaviour, game, env, epsilon=epsilon, seed=seed)
   timestep, actions = env.reset(), []
   frames = [env.screen()]
   while not timestep.last():
@@ -101,7 +102,7 @@ def main():
   rows = io.StringIO()
   writer = csv.writer(rows)
   writer.writerow(['file', 'step', 'action'])
-  with whole_files.new_directory(_OUTPUT.value) as staging, metrics.Progress(
+  with atomic_files.new_directory(_OUTPUT.value) as staging, metrics.Progress(
       len(wanted), label=f'filming {_GAME.value}', unit='videos') as progress:
     content = os.path.join(staging, 'content')
     for done, (kind, number) in enumerate(wanted):
@@ -113,7 +114,7 @@ def main():
       video.write(os.path.join(content, name), frames)
       progress.update(done + 1)
     if _NUM_LABELLED.value:
-      whole_files.write(os.path.join(content, 'actions.csv'), rows.getvalue().encode())
+      atomic_files.write(os.path.join(content, 'actions.csv'), rows.getvalue().encode())
     environment_file.write(os.path.join(content, environment_file.FILE), describe(_GAME.value))
   print(f'{_OUTPUT.value}: {_NUM_VIDEOS.value} videos without actions, {_NUM_LABELLED.value} with '
         'them.')

@@ -18,8 +18,8 @@ import os
 
 from absl import flags
 
-from alpt_jax import run_floors, whole_files
-from experiments import cli
+from alpt_jax import atomic_files, cli
+from alpt_jax.labelling import run_floors
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory.')
 _CAUSAL = flags.DEFINE_string('causal', '', 'A run whose IDM sees the past only.')
@@ -49,7 +49,7 @@ def main():
                              labeller_transitions=_LABELLER.value, games=_GAMES.value,
                              seed=_SEED.value)
   path = os.path.join(_RUN.value, 'floors.json')
-  whole_files.write_json(path, found)
+  atomic_files.write_json(path, found)
   print('\n'.join([*run_floors.sentences(found), f'Wrote {path}.']))
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax import floors_schema
 from alpt_jax.measures import blindness, intervals
+from alpt_jax.reports import floors_schema
 
 FEWEST_SEEDS = 5
 OF_THE_WAY, LOWEST_OF_THE_WAY = .85, .75  # From the best floor to the ceiling.

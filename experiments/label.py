@@ -18,8 +18,9 @@ import re
 
 from absl import flags
 
-from alpt_jax import compilation_cache, label_run, stopping, train, trained_idm
-from experiments import cli
+from alpt_jax import cli
+from alpt_jax.labelling import label_dataset, trained_idm
+from alpt_jax.training import compilation_cache, stopping, train
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
 _OUTPUT = flags.DEFINE_string('output', '', 'Directory of the labelled dataset; must not exist.')
@@ -32,7 +33,7 @@ _STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the 
 _TEMPERATURE = flags.DEFINE_float('temperature', 1., 'Of the probabilities; above 1 they become '
                                   'more equal. experiments.audit finds one for a stride.')
 _TOP_K = flags.DEFINE_integer('top_k', 0, 'How many probabilities are written; 0: all.')
-_KNOWN = flags.DEFINE_enum('known', None, label_run.KNOWN, 'Which actions are true ones: those '
+_KNOWN = flags.DEFINE_enum('known', None, label_dataset.KNOWN, 'Which actions are true ones: those '
                            'that the data calls known, or those that training was given.')
 _EPISODES_PER_FILE = flags.DEFINE_integer('episodes_per_file', 50, 'At most; a process that is '
                                           'killed loses the file it was at.')
@@ -55,7 +56,7 @@ def main():
   with stopping.StopSignal() as stop:
     try:
       with stop.raising():
-        card = label_run.label_run(
+        card = label_dataset.label_run(
             trained, _OUTPUT.value, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
             stride=_STRIDE.value, temperature=_TEMPERATURE.value, top_k=_TOP_K.value,
             known=_KNOWN.value or '', episodes_per_file=_EPISODES_PER_FILE.value,

@@ -20,9 +20,11 @@ import jax
 import numpy as np
 from absl import flags
 
-from alpt_jax import alpt, domains, microbatches, program, run_config, sharding, votes
+from alpt_jax import cli, domains
 from alpt_jax.data import labelled_dataset, records, rlds
-from experiments import cli
+from alpt_jax.labelling import votes
+from alpt_jax.learners import alpt, microbatches
+from alpt_jax.training import program, run_config, sharding
 
 _STRIDES = flags.DEFINE_list('strides', ['1', '5'], 'Transitions from one window to the next.')
 _LABELLINGS = flags.DEFINE_integer('labellings', 3, 'Turns.', lower_bound=1)

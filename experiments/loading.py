@@ -20,7 +20,7 @@ import time
 import numpy as np
 from absl import flags
 
-from experiments import cli
+from alpt_jax import cli
 
 _COPIES = flags.DEFINE_integer('copies', 1, 'Reads that many copies of the data, made before the '
                                'clock starts.', lower_bound=1)

@@ -20,9 +20,10 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import domains, metrics, versions, whole_files
-from experiments import cli, own_results
+from alpt_jax import atomic_files, cli, domains, versions
+from alpt_jax.training import metrics
 from experiments.configs import own
+from experiments.studies import own_results
 
 _CLIPS = flags.DEFINE_string('clips', '', 'Directory of videos and actions.csv.')
 _RESULTS = flags.DEFINE_string('results_dir', '', 'Directory of the files of seeds.')
@@ -48,7 +49,7 @@ def main():
   with metrics.Progress(len(seeds), label='seeds', unit='seeds') as progress:
     for done, seed in enumerate(seeds, 1):
       if seed in missing:
-        whole_files.write_json(results / f'seed{seed}.json', _one(seed, workdir))
+        atomic_files.write_json(results / f'seed{seed}.json', _one(seed, workdir))
       progress.update(done)
   for row in own_results.table([_RESULTS.value]):
     for title, text in zip(own_results.HEADER, row, strict=True):
@@ -85,7 +86,7 @@ def _import(clips, workdir):
                        '--workdir.')
     return
   workdir.mkdir(parents=True, exist_ok=True)
-  whole_files.write_json(path, film)
+  atomic_files.write_json(path, film)
   _run('collect', 'import', '--config.import_.kind=videos', f'--config.import_.from_dir={clips}',
        f'--config.data_dir={workdir}/data')
 

@@ -4,7 +4,7 @@ python -m experiments.register --registration=experiments/registrations/<study>.
     --config=experiments/configs/maze.py:study
 
 The config and all flags that change it are those that the study is run with. What a registration
-is: experiments/registration.py.
+is: experiments/studies/registration.py.
 """
 
 import json
@@ -12,15 +12,9 @@ import pathlib
 
 from absl import flags
 
-from alpt_jax import whole_files
-from experiments import (
-    cli,
-    registered_settings,
-    registration,
-    registration_schema,
-    reproduce,
-    runs,
-)
+from alpt_jax import atomic_files, cli
+from experiments import reproduce
+from experiments.studies import registered_settings, registration, registration_schema, runs
 
 _REGISTRATION = flags.DEFINE_string('registration', None, 'The file to complete.')
 _LINE = 100  # Columns.
@@ -88,7 +82,7 @@ def main(config):
                      'experiments/registrations/<study>.json.')
   path = pathlib.Path(runs.ROOT, _REGISTRATION.value)
   content = complete(registration.load(path, is_complete=False), config)
-  whole_files.write(path, f'{as_text(content)}\n'.encode())
+  atomic_files.write(path, f'{as_text(content)}\n'.encode())
   num_runs = len(registered_settings.unpack(content['run_settings']))
   print(f'{path}: completed with the settings of {num_runs} runs. Commit it by itself before the '
         'first of them.')

@@ -12,8 +12,8 @@ import sys
 
 from absl import flags
 
-from alpt_jax import report, results_file, suite
-from experiments import cli
+from alpt_jax import cli
+from experiments.studies import figures, report, results_file
 
 _RESULTS = flags.DEFINE_string('results', 'runs/maze/results.json',
                                'The results.json that experiments.reproduce wrote.')
@@ -54,16 +54,17 @@ def _refuse(why):
 
 
 def _report_figures(workdir):
-  parts = suite.read(workdir)
+  parts = figures.read(workdir)
   if not any(part.results or part.problem for part in parts):
     return _refuse(f'{workdir}: holds no figure; expected directories such as '
                    f'{parts[0].figure.directory} that experiments.reproduce makes.')
-  suite.write(workdir)
+  figures.write(workdir)
   print('\n'.join(f'{claim["figure"]}: {claim["paper"]}: {claim["verdict"]}'
-                  for claim in suite.summary(parts)['claims']))
-  for problem in suite.problems(parts):
+                  for claim in figures.summary(parts)['claims']))
+  for problem in figures.problems(parts):
     print(problem)
-  print(f'Wrote {os.path.join(workdir, suite.PAGE)} and {os.path.join(workdir, suite.NUMBERS)}.')
+  page, numbers = (os.path.join(workdir, name) for name in (figures.PAGE, figures.NUMBERS))
+  print(f'Wrote {page} and {numbers}.')
   unread = [part.figure.title for part in parts if part.problem]
   return _refuse(f'{", ".join(unread)}: cannot be read, see above') if unread else 0
 

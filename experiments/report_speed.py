@@ -14,9 +14,9 @@ import time
 import numpy as np
 from absl import app, flags
 
-from alpt_jax import report, results_file
-from alpt_jax.envs import atari_scores
-from experiments import cli
+from alpt_jax import cli
+from alpt_jax.domains.atari import scores as atari_scores
+from experiments.studies import report, results_file
 
 _METHODS = flags.DEFINE_integer('methods', 10, 'How many.', lower_bound=1)
 _GAMES = flags.DEFINE_integer('games', 10, 'How many.', lower_bound=1, upper_bound=40)

@@ -29,18 +29,18 @@ import time
 
 from absl import flags
 
-from alpt_jax import (
-    findings_budget,
-    metrics,
+from alpt_jax import atomic_files, cli, starting, versions
+from alpt_jax.training import metrics, run_config, train
+from experiments.studies import (
+    budget,
+    estimates,
+    figures,
+    registration,
     report,
-    run_config,
-    starting,
-    suite,
-    train,
-    versions,
-    whole_files,
+    run_files,
+    runs,
+    submission,
 )
-from experiments import cli, estimates, registration, run_files, runs, submission
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
 flags.adopt_module_key_flags(submission)
@@ -54,9 +54,10 @@ _CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time t
 def _study(config):
   """The module that knows the runs of an experiment."""
   if config.experiment == 'atari':
-    from experiments import study_atari  # The emulator, which mazes do not need.
+    # The emulator, which mazes do not need.
+    from alpt_jax.domains.atari import study as study_atari
     return study_atari
-  from experiments import study_maze
+  from alpt_jax.domains.maze import study as study_maze
   return study_maze
 
 
@@ -176,7 +177,7 @@ class _Workers:
                                    env=os.environ | {'PYTHONPATH': path})
         self._processes.append(process)
       code = process.wait()
-    whole_files.write_json(
+    atomic_files.write_json(
         workdir / 'seconds.json', runs.seconds(self._config, run) + time.time() - start)
     if self._is_stopping and code in _ENDED_BY_SIGNAL:
       return train.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
@@ -303,14 +304,14 @@ def _write(config, planned, writer, registered):
   if registered:
     results['registration'] = {'digest': registered.digest, 'study': registered.content['study']}
     print('\n'.join(registration.lines(registered, files.values())))
-  whole_files.write_json(directory / 'results.json', results)
+  atomic_files.write_json(directory / 'results.json', results)
   report.write_report(results, directory / 'report.html')
   report.write_csv(results, directory / 'results.csv')
   report.figure_png(results, directory / 'figure.png')
   if results.get('budgets'):
-    whole_files.write_json(directory / 'clips.json', findings_budget.clips(results))
+    atomic_files.write_json(directory / 'clips.json', budget.clips(results))
   if config.study.get('figure'):
-    suite.write(config.workdir)
+    figures.write(config.workdir)
   return results
 
 
@@ -368,8 +369,8 @@ def main(config):
   print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):
-    print(f'On all figures that are there: {workdir / suite.PAGE}.')
-    for part in suite.read(workdir):
+    print(f'On all figures that are there: {workdir / figures.PAGE}.')
+    for part in figures.read(workdir):
       if part.problem:  # Of another figure: this one is whole.
         print(f'{part.figure.title}: cannot be read: {part.problem}')
   damaged = [run for run in results['runs'] if run['damaged']]

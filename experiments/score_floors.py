@@ -10,9 +10,9 @@ reads it.
 
 from absl import flags
 
-from alpt_jax import domains, metrics
+from alpt_jax import cli, domains
 from alpt_jax.data import episode_files
-from experiments import cli
+from alpt_jax.training import metrics
 
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 400, 'Games of each agent.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the games.', lower_bound=0)
@@ -21,7 +21,8 @@ _OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, 
 
 def main(config):
   """Measures the floors of `config.target`, of the first of `config.runs`."""
-  from alpt_jax import score_floors  # JAX and the emulator: a typo is reported before.
+  # JAX and the emulator: a typo is reported before.
+  from alpt_jax.domains.atari import score_floors
 
   if config.experiment != 'atari':
     raise ValueError(f'experiment is {config.experiment!r}; expected atari, whose games are '

@@ -29,18 +29,11 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import report_floors, whole_files
+from alpt_jax import atomic_files, cli
+from alpt_jax.domains.atari import report_floors
 from alpt_jax.measures import confusions, intervals, label_savings
-from experiments import (
-    ceiling_table,
-    cli,
-    gates,
-    own_results,
-    registration,
-    run_files,
-    runs,
-    tuning,
-)
+from experiments import gates, tuning
+from experiments.studies import ceiling_table, own_results, registration, run_files, runs
 
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')
 
@@ -398,7 +391,7 @@ def main(argv):
       print(f'error: {path}: {error}', file=sys.stderr)
       return 1
     if new != text and not _CHECK.value:
-      whole_files.write(path, new.encode())
+      atomic_files.write(path, new.encode())
     for marker in changed(text, new):
       is_stale = True
       print(f'{path}: {marker}: ' + ('not up to date; run python -m experiments.summarise'

@@ -14,8 +14,8 @@ import traceback
 
 import jax
 
-from alpt_jax import compilation_cache, distributed, train, whole_files
-from experiments import cli
+from alpt_jax import atomic_files, cli
+from alpt_jax.training import compilation_cache, distributed, train
 
 
 def main(config):
@@ -41,7 +41,7 @@ def main(config):
     distributed.leave(distributed.HUNG)
     return distributed.HUNG
   if distributed.is_main() and code == train.DONE:
-    whole_files.write_json(os.path.join(config.workdir, 'finished.json'), {})
+    atomic_files.write_json(os.path.join(config.workdir, 'finished.json'), {})
   if distributed.is_main() and code != train.POISONED:
     print(f'{config.workdir}: ' + ('stopped; the same command goes on from there.'
                                    if code == train.PREEMPTED else 'done.'))

@@ -14,9 +14,9 @@ import statistics
 
 from absl import flags
 
-from alpt_jax import whole_files
-from experiments import cli, run_files
+from alpt_jax import atomic_files, cli
 from experiments.configs import tuning as config_of_tuning
+from experiments.studies import run_files
 
 _RESULTS = flags.DEFINE_string('results', 'experiments/results/tuning', 'Directory of the arms.')
 
@@ -102,7 +102,7 @@ def main():
                      'python -m experiments.reproduce --config=experiments/configs/tuning.py.')
   content = {arm.name: trials([run_files.read(path)
                                for path in sorted(arm.glob('runs/*.json'))]) for arm in arms}
-  whole_files.write_json(directory / 'tuning.json', content)
+  atomic_files.write_json(directory / 'tuning.json', content)
   for arm, of_arm in content.items():
     for trial in of_arm:
       mean = 'no mean' if trial['mean'] is None else f'{trial["mean"]:.3f}'

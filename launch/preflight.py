@@ -19,8 +19,9 @@ import time
 import jax
 from absl import flags
 
-from alpt_jax import flops, methods, program, run_config, sharding
-from experiments import cli
+from alpt_jax import cli, methods
+from alpt_jax.networks import flops
+from alpt_jax.training import program, run_config, sharding
 from launch import chips, hlo
 
 _TOPOLOGY = flags.DEFINE_string('topology', 'v5e:2x4', 'Chip and shape of the slice: v5e:4x4.')

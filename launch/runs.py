@@ -10,7 +10,7 @@ import json
 import pathlib
 import re
 
-from experiments import cli
+from alpt_jax import cli
 from launch import jobs, redaction
 from launch import settings as settings_
 

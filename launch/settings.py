@@ -8,7 +8,7 @@ import math
 import pathlib
 import re
 
-from experiments import cli
+from alpt_jax import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _DIRECTORY = pathlib.Path(__file__).resolve().parent

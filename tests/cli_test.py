@@ -28,7 +28,7 @@ def get_config(arg=''):
 BINARY = '''
 import sys
 from absl import flags
-from experiments import cli
+from alpt_jax import cli
 
 WORKDIR = flags.DEFINE_string('workdir', '', 'Decides what happens.')
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from alpt_jax.data import dataset_writer, environment_file
+from alpt_jax.data import environment_file, writer
 from experiments.configs import own
 
 SIZE = 28  # Two patches of 14.
@@ -39,14 +39,14 @@ def write(directory, lengths, *, seed=0, known=1., described=None, garbage=0):
   for length, share in zip(lengths, shares, strict=True):
     frames, actions, is_known = make_episode(
         rng, length, num_actions=len(described.actions.legal), known=share)
-    episode = dataset_writer.steps(
+    episode = writer.steps(
         list(frames), actions, is_labelled=is_known,
         rewards=(actions == 1).astype(float) if described.reward else None)
     episode['action'][:-1][~is_known] = garbage  # What is unknown may be anything.
     episodes.append(episode)
     truth.append(actions)
-  dataset_writer.write(directory, name=described.name, environment=described,
-                       episodes=iter(episodes), card={})
+  writer.write(directory, name=described.name, environment=described,
+               episodes=iter(episodes), card={})
   return truth
 
 

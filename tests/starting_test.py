@@ -61,14 +61,14 @@ class StartingTest(parameterized.TestCase):
 
   def test_while_the_program_itself_imports_something(self):
     (self.directory / 'late.py').write_text(LIBRARY)
-    (self.directory / 'program.py').write_text(
-        'from experiments import cli\ndef main():\n  import late\ncli.run_without_config(main)\n')
+    (self.directory / 'alpt_jax/training/program.py').write_text(
+        'from alpt_jax import cli\ndef main():\n  import late\ncli.run_without_config(main)\n')
     code, error = self.interrupt(self.start('-m', 'program',
                                             path=f'{self.directory}{os.pathsep}{ROOT}'))
     self.assertEqual((code, error), (starting.INTERRUPTED, 'interrupted\n'))
 
   def test_who_imports_the_programs_keeps_interrupts(self):
-    code = ('import signal, experiments, launch; from experiments import cli; '
+    code = ('import signal, experiments, launch; from alpt_jax import cli; '
             'print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)')
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
                           check=True)

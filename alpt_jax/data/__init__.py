@@ -1,0 +1,1 @@
+"""RLDS in and out; knows no learner and no domain."""

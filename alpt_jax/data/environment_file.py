@@ -19,7 +19,7 @@ import math
 import os
 import re
 
-from alpt_jax import types, whole_files
+from alpt_jax import atomic_files, types
 
 FILE = 'environment.json'
 _NAME = r'[A-Za-z][A-Za-z0-9._:-]*'  # Names a directory, too.
@@ -209,7 +209,7 @@ def write(path, environment):
     path: of the file.
     environment: `Environment`.
   """
-  whole_files.write_json(path, dataclasses.asdict(environment), indent=2)
+  atomic_files.write_json(path, dataclasses.asdict(environment), indent=2)
 
 
 def _parse(content):

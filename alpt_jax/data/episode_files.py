@@ -26,8 +26,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax import metrics, whole_files
+from alpt_jax import atomic_files
 from alpt_jax.data import copies, episodes, png, rlds
+from alpt_jax.training import metrics
 
 INDEX = 'episode_index.npz'
 _INDEX_FORMAT = 6  # Of that file; another number makes it anew.
@@ -388,7 +389,7 @@ def _describe_files(paths, known):
     files[name] = known.get(name, {})
     if {key: files[name].get(key) for key in same_time} != same_time:
       with open(path, 'rb') as f:
-        files[name] = same_time | {'crc32': whole_files.crc32(f)[1]}
+        files[name] = same_time | {'crc32': atomic_files.crc32(f)[1]}
   return files
 
 
@@ -400,7 +401,7 @@ def _write_index(path, about, index):
   buffer = io.BytesIO()
   np.savez_compressed(buffer, about=json.dumps(about), **index._asdict())
   try:
-    whole_files.write(path, buffer.getvalue())
+    atomic_files.write(path, buffer.getvalue())
   except OSError as error:
     if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
       raise

@@ -34,7 +34,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
-from alpt_jax import whole_files
+from alpt_jax import atomic_files
 from alpt_jax.data import environment_file, rlds
 
 _INFO = 'dataset_info.json'
@@ -158,7 +158,7 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
   card = work.finished_card()
   if card is not None:
     return card
-  whole_files.check_new(directory)
+  atomic_files.check_new(directory)
   try:
     _label(work, source, predict, known, share, notes, progress or (lambda *_: None))
   except (OSError, RuntimeError):
@@ -260,7 +260,7 @@ class _Work:
     else:
       started = time.strftime('%Y-%m-%dT%H:%M:%S+00:00', time.gmtime())
       self._notes = notes | {'started': started}
-      whole_files.write_json(path, self._plan | {'notes': self._notes})
+      atomic_files.write_json(path, self._plan | {'notes': self._notes})
     for name in (_CONTENT, _SIDECARS):
       os.makedirs(os.path.join(self._staging, name), exist_ok=True)
 
@@ -282,7 +282,7 @@ class _Work:
     if about is None:
       return False
     with open(self._path(i), 'rb') as f:
-      return list(whole_files.crc32(f)) == about['content']
+      return list(atomic_files.crc32(f)) == about['content']
 
   def label(self, episodes, votes, known, piece):
     """Makes the record of an episode of a piece; returns it and its numbers of labels."""
@@ -307,12 +307,12 @@ class _Work:
     for record, *_ in labelled:
       writer.write(record)
     writer.close()
-    whole_files.flush(unfinished)
+    atomic_files.flush(unfinished)
     with open(unfinished, 'rb') as f:
-      content = whole_files.crc32(f)
+      content = atomic_files.crc32(f)
     os.replace(unfinished, path)
-    whole_files.flush(os.path.dirname(path))
-    whole_files.write_json(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json'), {
+    atomic_files.flush(os.path.dirname(path))
+    atomic_files.write_json(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json'), {
         'content': content, 'episodes': len(labelled), 'bytes': sum(len(x[0]) for x in labelled),
         'true': sum(x[1] for x in labelled), 'idm': sum(x[2] for x in labelled)})
 
@@ -343,7 +343,7 @@ class _Work:
     """
     content, own = os.path.join(self._staging, _CONTENT), self._private('manifest')
     os.makedirs(own, exist_ok=True)
-    whole_files.write_json(os.path.join(own, rlds.CARD), self._card(about), indent=2)
+    atomic_files.write_json(os.path.join(own, rlds.CARD), self._card(about), indent=2)
     path = os.path.join(self._source.directory, environment_file.FILE)
     if os.path.exists(path):
       shutil.copyfile(path, os.path.join(own, environment_file.FILE))
@@ -374,7 +374,7 @@ class _Work:
          'numBytes': str(sum(a['bytes'] for a in files)),
          'shardLengths': [str(a['episodes']) for a in files]}
         for name, files in _by_split(self.pieces, about).items()]
-    whole_files.write_json(os.path.join(content, _INFO), info, indent=2)
+    atomic_files.write_json(os.path.join(content, _INFO), info, indent=2)
 
 
 def _file_names(name, pieces):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax import whole_files
+from alpt_jax import atomic_files
 
 
 class Choice(NamedTuple):
@@ -191,7 +191,7 @@ class _Hider:
 
 def write_choice(path, choice):
   """Writes a `Choice` as JSON, all of it or nothing."""
-  whole_files.write_json(
+  atomic_files.write_json(
       path, choice._asdict() | {'windows': np.asarray(choice.windows).tolist()})
 
 

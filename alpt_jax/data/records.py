@@ -24,7 +24,7 @@ def random_draws(directory):
   observations. For audits and floors; training never sees it.
 
   Args:
-    directory: dataset directory, as recorded by `record_atari` or `record`.
+    directory: dataset directory, as recorded by `atari.record` or `record`.
 
   Returns:
     List of [T] bool, one per episode in the order of the episodes' numbers: splits by their names.

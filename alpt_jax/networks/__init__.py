@@ -1,0 +1,1 @@
+"""Flax modules; no loss, no config."""

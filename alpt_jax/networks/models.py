@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from alpt_jax import discretize, types
-from alpt_jax.networks import masks, tokens, transformer
+from alpt_jax import types
+from alpt_jax.networks import discretize, masks, tokens, transformer
 
 _EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 

@@ -12,7 +12,7 @@ becomes is decided by the mask it is called with. Ways to do less work for the s
 What is computed in: float32, or bfloat16 for TPUs. Then matrix products, and what lies between
 them, are bfloat16; parameters, sums inside of products, the softmax and the statistics of
 LayerNorm stay float32. In bfloat16, forms of the same function are used that suit a TPU: attention
-of all tokens has a gradient of its own (`self_attention`), and tokens are filled up to whole tiles.
+of all tokens has a gradient of its own (`attention`), and tokens are filled up to whole tiles.
 Dropout is then another one than in float32, see `drop`.
 """
 
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from alpt_jax.networks import self_attention
+from alpt_jax.networks import attention
 
 _TILE_ROWS = 8  # A TPU works on so many rows at once.
 
@@ -266,9 +266,9 @@ class Attention(nn.Module):
         out_BNQK.swapaxes(1, 2).reshape(b, -1, d_model))
 
   def _attend_all(self, x_BSD, mask_SS):
-    """Every token attends, see `self_attention`."""
+    """Every token attends, see `attention`."""
     params = self.variables['params']
-    out_BSD = self_attention.self_attention(
+    out_BSD = attention.self_attention(
         x_BSD, {name: param['kernel'] for name, param in params.items()},
         {name: params[name]['bias'] for name in ('query', 'key', 'value')}, mask_SS, self.num_heads)
     return (out_BSD + params['out']['bias'][None, None]).astype(self.dtype)

@@ -108,7 +108,7 @@ def get_config(argument=''):
   config.num_labels = 1_000
   config.label_seed = 0
 
-  # Recording (collect.py): see alpt_jax/data/record_atari.py.
+  # Recording (collect.py): see alpt_jax/domains/atari/record.py.
   config.collect = dict(
       origin='play',  # Or 'convert', 'prepare': official data, from `from_dir`.
       from_dir='',
@@ -117,7 +117,8 @@ def get_config(argument=''):
       max_episode_steps=2500, sticky=.25, seed=0)
 
   # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
-  # 'thresholded'; see alpt_jax/pseudo_labels.py. A study's is for the runs in which an IDM labels.
+  # 'thresholded'; see alpt_jax/learners/pseudo_labels.py. A study's is for the runs in which an IDM
+  # labels.
   config.pseudo_labels = dict(
       mode='hard',
       temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
@@ -143,8 +144,8 @@ def get_config(argument=''):
   config.optimizer = dict(
       idm_learning_rate=1e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
       max_grad_norm=1.,
-      # Or 'lamb', Table 3; see alpt_jax/optimizers.py. Which is better here is what the gate
-      # `optimizers` of experiments/configs/gates.py is to measure.
+      # Or 'lamb', Table 3; see alpt_jax/learners/optimizers.py. Which is better here is what the
+      # gate `optimizers` of experiments/configs/gates.py is to measure.
       name='adamw',
       schedule='cosine',  # After warm-up; ends at num_steps. Or 'constant'.
       final_fraction=.05,  # Of the learning rate, where a cosine ends.
@@ -175,7 +176,7 @@ def get_config(argument=''):
   config.evaluation = dict(  # Section 5.3: 16 episodes of 2500 steps, following Lee et al.
       num_episodes=64,  # 16 have a standard error of a fifth to a whole point in Breakout.
       max_steps=2500, sticky=0.,
-      rule='paper',  # Or 'release'; see alpt_jax/acting.py.
+      rule='paper',  # Or 'release'; see alpt_jax/learners/acting.py.
       acting_mode='sampled',
       # Above 0 (1/3: probabilities to the third power), the last evaluation plays as many games
       # again, with this temperature of the actions; it takes twice as long.
@@ -184,28 +185,29 @@ def get_config(argument=''):
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=4, pool_size=1024,
       # Of the rows that a network trains on, what the target's labelled windows get beside
-      # sources, in whole shards; 0: as much as a source. See alpt_jax/program.py.
+      # sources, in whole shards; 0: as much as a source. See alpt_jax/training/program.py.
       labelled_share=0.,
       # That read streams side by side. Images with PNG's line filters are decoded outside of
       # Python's lock, and more threads help; those of our recordings are read fastest by one.
       num_threads=1)
-  config.sharding = dict(  # Over devices; see alpt_jax/sharding.py. Batches stay what they are.
+  # Over devices; see alpt_jax/training/sharding.py. Batches stay what they are.
+  config.sharding = dict(
       num_devices=0,  # 0: all.
       fsdp=1,  # Pieces of the parameters.
       optimizer=False,  # Cut the optimizer's state over the copies.
       accumulate=1,  # Microbatches, at least, to need less memory.
       # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see
-      # alpt_jax/microbatches.py. A run writes the number into its config.json.
+      # alpt_jax/learners/microbatches.py. A run writes the number into its config.json.
       microbatch=0)
-  config.distributed = dict(  # Runs of several processes; see alpt_jax/distributed.py.
+  config.distributed = dict(  # Runs of several processes; see alpt_jax/training/distributed.py.
       init_timeout_seconds=300, heartbeat_timeout_seconds=100,
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
 
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
   # is left out of its own sources. A variant may have other `budgets` and `more` seeds, see
-  # experiments/study_atari.py.
+  # alpt_jax/domains/atari/study.py.
   config.study = dict(
-      registration='',  # Its file, see experiments/registration.py; '': not registered.
+      registration='',  # Its file, see experiments/studies/registration.py; '': not registered.
       results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
       # The IDM alone: how well does it label the target's hidden actions? At a few hundred labels
       # sources may help; whoever has none makes as many updates in all, 600.
@@ -230,7 +232,7 @@ def get_config(argument=''):
               alpt=dict(label='ALPT', method='alpt', sources=FIVE)),
           # 64 games take as long as hundreds of updates, so only the last agent plays them.
           targets=(target,), pretrain_steps=800, num_steps=1200, eval_every_steps=1200),
-      # What runs are compared with; see experiments/study_floors.py.
+      # What runs are compared with; see experiments/studies/floors.py.
       floors=dict(
           of_runs=True,  # Each run with floors on its own labels; whether its agent looks.
           # Hidden transitions to label with all windows voting, as experiments.label does; 0: none.
@@ -338,7 +340,7 @@ def _budget(config):
   config.study.score.targets = ('Breakout',)
   config.study.score.budgets = (100, 1000, 10_000)
   config.study.update(seeds=(0, 1, 2), score_seeds=(0, 1, 2))
-  config.study.num_clips = 10  # To be labelled next; see alpt_jax/clips.py.
+  config.study.num_clips = 10  # To be labelled next; see alpt_jax/labelling/clips.py.
 
 
 def _paper(config):

@@ -65,7 +65,8 @@ def get_config(preset=''):
   config.collect = dict(num_episodes=500, epsilon=.5, horizon=500, seed=0)
 
   # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
-  # 'thresholded'; see alpt_jax/pseudo_labels.py. A study's is for the runs in which an IDM labels.
+  # 'thresholded'; see alpt_jax/learners/pseudo_labels.py. A study's is for the runs in which an IDM
+  # labels.
   config.pseudo_labels = dict(
       mode='hard',
       temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
@@ -95,7 +96,7 @@ def get_config(preset=''):
       idm_learning_rate=2e-3, dt_learning_rate=1e-3,
       warmup_steps=100,  # Table 3: 4000.
       weight_decay=5e-5, max_grad_norm=1.,  # Table 3.
-      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/optimizers.py.
+      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/learners/optimizers.py.
       schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
       final_fraction=.05,  # Of the learning rate, where a cosine ends.
       tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
@@ -113,22 +114,23 @@ def get_config(preset=''):
       labelled_share=0.,  # As in configs/atari.py.
       num_threads=1)  # That read streams side by side.
 
-  config.sharding = dict(  # Over devices; see alpt_jax/sharding.py. Batches stay what they are.
+  # Over devices; see alpt_jax/training/sharding.py. Batches stay what they are.
+  config.sharding = dict(
       num_devices=0,  # 0: all.
       fsdp=1,  # Pieces of the parameters.
       optimizer=False,  # Cut the optimizer's state over the copies.
       accumulate=1,  # Microbatches, at least, to need less memory.
       # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see
-      # alpt_jax/microbatches.py. A run writes the number into its config.json.
+      # alpt_jax/learners/microbatches.py. A run writes the number into its config.json.
       microbatch=0)
-  config.distributed = dict(  # Runs of several processes; see alpt_jax/distributed.py.
+  config.distributed = dict(  # Runs of several processes; see alpt_jax/training/distributed.py.
       init_timeout_seconds=300, heartbeat_timeout_seconds=100,
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
 
   # The experiment, with every observation and seed; seed i has target i. Two parts: IDMs alone,
   # whose labels are scored often, and agents, which take a second to evaluate.
   config.study = dict(
-      registration='',  # Its file, see experiments/registration.py; '': not registered.
+      registration='',  # Its file, see experiments/studies/registration.py; '': not registered.
       results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
       labels=dict(
           variants=_with_idm(),
@@ -198,7 +200,7 @@ def _budget(config):
   for name in ('dt1', 'alpt_blocked_tunnel'):
     del config.study.variants[name]
   config.study.budgets = (50, 250, 1000, 5000)  # The smallest target's data has 11,000 actions.
-  config.study.num_clips = 10  # To be labelled next; see alpt_jax/clips.py.
+  config.study.num_clips = 10  # To be labelled next; see alpt_jax/labelling/clips.py.
 
 
 def _paper(config):  # Table 3; the number of steps is not stated.

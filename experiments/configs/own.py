@@ -77,7 +77,7 @@ def get_config(argument=''):
       return_tokens='current', compute_dtype='float32',
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
       idm_dropout=0., dt_dropout=0.)  # So few updates of so small a network do not overfit.
-  # How far the DT trusts the IDM's labels; see alpt_jax/pseudo_labels.py.
+  # How far the DT trusts the IDM's labels; see alpt_jax/learners/pseudo_labels.py.
   config.pseudo_labels = dict(mode='hard', temperature=1., threshold=.5)
   config.reward_weight = 0.  # Eq. 3. Above 0, the sign of rewards is predicted, too.
   config.return_weight, config.action_weight = .1, 1.  # Of the DT's other losses; eq. 3: 1, 1.
@@ -85,7 +85,7 @@ def get_config(argument=''):
   config.optimizer = dict(
       idm_learning_rate=1e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
       max_grad_norm=1.,
-      name='adamw',  # As configs/atari.py. Or 'lamb', Table 3; see alpt_jax/optimizers.py.
+      name='adamw',  # As configs/atari.py. Or 'lamb', Table 3; see alpt_jax/learners/optimizers.py.
       schedule='cosine',  # After warm-up; ends at num_steps. Or 'constant'.
       final_fraction=.05,  # Of the learning rate, where a cosine ends.
       tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
@@ -101,7 +101,7 @@ def get_config(argument=''):
   config.evaluation = dict(
       game='',  # An Atari game, e.g. 'Breakout', to play the target; '' to play nothing.
       num_episodes=16, max_steps=2500, sticky=0.,
-      rule='paper',  # 'imitate' where there are no rewards; see alpt_jax/acting.py.
+      rule='paper',  # 'imitate' where there are no rewards; see alpt_jax/learners/acting.py.
       acting_mode='sampled',
       # Above 0 (1/3: probabilities to the third power), the last evaluation plays as many games
       # again, with this temperature of the actions; it takes twice as long.

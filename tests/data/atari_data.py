@@ -14,8 +14,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
-from alpt_jax.data import png, record_atari
-from alpt_jax.envs import atari
+from alpt_jax.data import png
+from alpt_jax.domains.atari import env as atari
+from alpt_jax.domains.atari import record as record_atari
 
 GAME = 'Breakout'
 # Three lives of chance last about 180 steps: some episodes end before the cap, others at it.

@@ -12,9 +12,9 @@ import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
-from alpt_jax import whole_files
+from alpt_jax import atomic_files
 from alpt_jax.data import episode_files, labels, pipeline, png, rlds, sampling, transitions
-from alpt_jax.envs import action_sets
+from alpt_jax.domains.atari import action_sets
 from tests.data import atari_data
 
 SPEC = action_sets.spec(atari_data.GAME)
@@ -136,7 +136,7 @@ class EpisodeFilesTest(parameterized.TestCase):
       os.utime(path, (1, 1))
     with mock.patch.object(episode_files, '_read_record', side_effect=AssertionError):
       self.assertEqual(opened(directory).digest, first.digest)
-      with mock.patch.object(whole_files, 'crc32', side_effect=AssertionError):
+      with mock.patch.object(atomic_files, 'crc32', side_effect=AssertionError):
         self.assertEqual(opened(directory).digest, first.digest)
 
   @parameterized.named_parameters(
@@ -214,7 +214,7 @@ class EpisodeFilesTest(parameterized.TestCase):
   def test_opening_imports_no_tensorflow(self):
     program = (
         'import sys\nfrom alpt_jax.data import episode_files\n'
-        'from alpt_jax.envs import action_sets\n'
+        'from alpt_jax.domains.atari import action_sets\n'
         'data = episode_files.EpisodeFiles([sys.argv[1]], action_sets.spec("Breakout"))\n'
         'import numpy as np\ndata.cut(np.array([0]), np.array([0]), 5)\n'
         'assert "tensorflow" not in sys.modules')

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax.data import record
+from alpt_jax.data import recorder
 
 
 def episode(num_transitions):
@@ -59,4 +59,4 @@ def write(directory, episodes, *, xy_shape=(2,), action_dtype=np.int64, observat
     writer.add_examples({'train': [{'steps': rows}]})
   writer.close_all()
   if file_format == 'array_record':
-    record.convert_to_array_record(written, directory)
+    recorder.convert_to_array_record(written, directory)

@@ -14,17 +14,10 @@ import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 from tensorflow_datasets.core import example_parser
 
-from alpt_jax import votes
-from alpt_jax.data import (
-    dataset_writer,
-    environment_file,
-    episode_files,
-    import_rlds,
-    labelled_dataset,
-    records,
-    rlds,
-)
-from tests import votes_test
+from alpt_jax.data import environment_file, episode_files, labelled_dataset, records, rlds, writer
+from alpt_jax.data.importers import rlds as import_rlds
+from alpt_jax.labelling import votes
+from tests.labelling import votes_test
 
 T = 5
 ACTIONS = ('stay', 'one', 'two', 'three')
@@ -48,7 +41,7 @@ def make_walks(rng, num_episodes, environment=ENVIRONMENT, share_known=.3):
     shape = environment.observation.shape
     observations = np.broadcast_to(place.reshape(-1, *[1] * len(shape)), (length + 1, *shape))
     is_image = environment.observation.kind == 'image'
-    episodes.append(dataset_writer.steps(
+    episodes.append(writer.steps(
         observations.astype(np.uint8 if is_image else np.float32), actions,
         is_labelled=rng.random(length) < share_known))
     truth.append(actions)
@@ -57,8 +50,8 @@ def make_walks(rng, num_episodes, environment=ENVIRONMENT, share_known=.3):
 
 def write_walks(directory, rng, num_episodes, environment=ENVIRONMENT, **kwargs):
   episodes, truth = make_walks(rng, num_episodes, environment, **kwargs)
-  dataset_writer.write(directory, name='Walk', environment=environment, episodes=iter(episodes),
-                       card={}, episodes_per_shard=4)
+  writer.write(directory, name='Walk', environment=environment, episodes=iter(episodes),
+               card={}, episodes_per_shard=4)
   return truth
 
 
@@ -344,8 +337,8 @@ class LabelledDatasetTest(parameterized.TestCase):
   def test_names_the_record_with_an_action_that_is_not_declared(self):
     episodes, _ = make_walks(np.random.default_rng(0), 6, share_known=1.)
     episodes[5]['action'][0] = 7
-    dataset_writer.write(self.source, name='Walk', environment=ENVIRONMENT,
-                         episodes=iter(episodes), card={}, episodes_per_shard=4)
+    writer.write(self.source, name='Walk', environment=ENVIRONMENT,
+                 episodes=iter(episodes), card={}, episodes_per_shard=4)
     with self.assertRaisesRegex(
         ValueError, r'00001-of-00002, record 1: action is 7 at step 0; Walk has \[0, 1, 2, 3\]'):
       self.write()

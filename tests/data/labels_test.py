@@ -7,7 +7,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax.data import episodes as episodes_lib
-from alpt_jax.data import labels, record, rlds
+from alpt_jax.data import labels, recorder, rlds
 from tests.data import corridor
 
 _LENGTHS = np.array([3, 28, 5, 11, 4, 60, 9, 5])
@@ -67,8 +67,8 @@ class HideActionsTest(absltest.TestCase):
     super().setUpClass()
     directory = cls.enterClassContext(tempfile.TemporaryDirectory())
     rng = np.random.default_rng(0)
-    record.record_episodes(corridor.Corridor(), lambda timestep: rng.integers(2), 12, directory,
-                           name='corridor-8', metadata={})
+    recorder.record_episodes(corridor.Corridor(), lambda timestep: rng.integers(2), 12, directory,
+                             name='corridor-8', metadata={})
     cls._episodes = rlds.read_episodes(directory, corridor.spec())
 
   def test_actions_stay_inside_the_windows_only(self):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from alpt_jax.data import environment_file, import_episodes, rlds
+from alpt_jax.data import environment_file, rlds
+from alpt_jax.data.importers import checks
 
 
 def environment(kind='image', shape=(8, 6, 1), **changes):
@@ -22,8 +23,8 @@ def frames(rng, length, shape=(8, 6, 1)):
 
 def written(directory, found, env, **settings):
   """Imports recordings; returns the card and `episodes.Episodes` of the dataset."""
-  card = import_episodes.write_dataset(
-      found, directory, env, import_episodes.Settings(**{'window': 1} | settings), metadata={})
+  card = checks.write_dataset(
+      found, directory, env, checks.Settings(**{'window': 1} | settings), metadata={})
   return card, rlds.read_episodes(directory, env.canonical().spec())
 
 

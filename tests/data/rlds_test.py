@@ -11,7 +11,7 @@ from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
 from alpt_jax.data import episodes as episodes_lib
-from alpt_jax.data import record, records, rlds
+from alpt_jax.data import recorder, records, rlds
 from tests.data import corridor, handmade
 
 _SECOND_FILE = 'handmade-train.array_record-00001-of-00002'
@@ -31,8 +31,8 @@ class ReadTest(parameterized.TestCase):
     super().setUpClass()
     cls._recorded = cls.enterClassContext(tempfile.TemporaryDirectory())
     rng = np.random.default_rng(0)
-    record.record_episodes(corridor.Corridor(), lambda timestep: rng.integers(2), 30, cls._recorded,
-                           name='corridor-8', metadata={})
+    recorder.record_episodes(corridor.Corridor(), lambda timestep: rng.integers(2), 30,
+                             cls._recorded, name='corridor-8', metadata={})
 
   def test_both_observations_come_from_one_recording(self):
     vector = rlds.read_episodes(self._recorded, corridor.spec('vector'))
@@ -259,8 +259,8 @@ class ReadTest(parameterized.TestCase):
       def _observation(self):
         return {key: value * 2 for key, value in super()._observation().items()}
 
-    record.record_episodes(Doubled(), lambda timestep: 1, 1, directory, name='doubled',
-                           metadata={})
+    recorder.record_episodes(Doubled(), lambda timestep: 1, 1, directory, name='doubled',
+                             metadata={})
     self._assert_refused(directory, "observation 'grid' is 2 at step 0 of episode 0",
                          corridor.spec('grid'))
 

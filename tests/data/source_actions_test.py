@@ -6,11 +6,12 @@ import types as python_types
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, methods, run_config, train
+from alpt_jax import domains, methods
 from alpt_jax.data import episode_files, episodes, pipeline, source_actions
-from alpt_jax.envs import action_sets
-from experiments import runs
+from alpt_jax.domains.atari import action_sets
+from alpt_jax.training import run_config, train
 from experiments.configs import atari, maze, own
+from experiments.studies import runs
 from tests import atari_runs, maze_data
 from tests.data import atari_data
 

@@ -4,7 +4,7 @@ import numpy as np
 from absl.testing import absltest
 
 from alpt_jax.data import episode_files, sampling, transitions
-from alpt_jax.envs import action_sets
+from alpt_jax.domains.atari import action_sets
 from tests.data import atari_data
 
 WINDOW, STACK = 5, 4

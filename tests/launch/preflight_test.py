@@ -48,7 +48,7 @@ class PreflightTest(parameterized.TestCase):
     found = json.loads(result.stdout)
     self.assertEqual(found['num_chips'], 4)
     self.assertEqual(found['rows'], {'idm': 12, 'dt': 8, 'limited': 8})
-    # By hand, as for tests/flops_test.py.
+    # By hand, as for tests/networks/flops_test.py.
     self.assertGreater(found['model_flops'], 0)
     self.assertEqual(found['model_flops'], sum(found['model_flops_by_part'].values()))
     self.assertGreater(found['estimated_ms'], found['compute_ms'])

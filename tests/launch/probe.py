@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from experiments import cli
+from alpt_jax import cli
 
 
 def main(config):

@@ -2,7 +2,7 @@
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import train
+from alpt_jax.training import train
 from launch import restarts
 
 

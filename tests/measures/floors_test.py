@@ -3,7 +3,7 @@
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.envs import maze
+from alpt_jax.domains.maze import env
 from alpt_jax.measures import floors
 
 
@@ -57,12 +57,12 @@ class TableTest(parameterized.TestCase):
 
   @parameterized.parameters('vector', 'grid')
   def test_step_in_a_maze_is_the_same_change_everywhere(self, kind):
-    layout = maze.layout_of('maze-8-blocks:3-seed0')
-    positions = maze.starts(layout)
+    layout = env.layout_of('maze-8-blocks:3-seed0')
+    positions = env.starts(layout)
     keys = {}
-    for action in range(maze.NUM_ACTIONS):
-      after = maze.move(layout.walls, positions, np.full(len(positions), action))
-      seen = [maze.observe(layout.walls, layout.goal, x)['xy' if kind == 'vector' else 'grid']
+    for action in range(env.NUM_ACTIONS):
+      after = env.move(layout.walls, positions, np.full(len(positions), action))
+      seen = [env.observe(layout.walls, layout.goal, x)['xy' if kind == 'vector' else 'grid']
               for x in (positions, after)]
       for key, is_moved in zip(floors.change_keys(*seen, kind), (positions != after).any(axis=1),
                                strict=True):

@@ -1,0 +1,309 @@
+"""Brings recordings of somebody's own into a dataset, once: checks them, and says what it left out.
+
+The sources are the modules `import_*.py`. Each yields a `Recording` per episode, or a `Problem`
+where there should be one. Here every recording is checked against the environment that it should
+be of. What is damaged is an error, or is left out if the settings say so. What no training should
+see is left out: episodes shorter than a window, blank ones, and those that occur a second time.
+Whatever is left out is counted and listed on the card of the dataset.
+"""
+
+import collections
+import dataclasses
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from alpt_jax.data import png, source_files, writer
+
+DAMAGED, SHORT, BLANK, DUPLICATE = 'damaged', 'too short', 'blank', 'duplicate'
+_ON_PROBLEM = ('error', 'skip')
+_DIGEST_BYTES = 16
+_BLANK_LEVELS = 3  # A video's black is not all the same.
+
+
+class Recording(NamedTuple):
+  """An episode of T transitions, as a source has it.
+
+  Attributes:
+    name: where it was found, for messages.
+    observations: T + 1 of them; images as PNG bytes of the environment's shape.
+    actions: [T] int; ids. Anything where not labelled.
+    is_labelled: [T] bool; the action is known.
+    rewards: [T] float32; None if the environment has no reward.
+    is_terminal: whether the episode ended, and was not merely cut.
+    file: `source_files.SourceFile`; None if it is not one file's.
+    scaled_from: height and width that its images had; None if they were not scaled.
+  """
+  name: str
+  observations: Any
+  actions: np.ndarray
+  is_labelled: np.ndarray
+  rewards: np.ndarray | None
+  is_terminal: bool = False
+  file: source_files.SourceFile | None = None
+  scaled_from: tuple[int, int] | None = None
+
+
+class Problem(NamedTuple):
+  """What stands in the place of an episode that cannot be had.
+
+  Attributes:
+    name: where it should have been.
+    reason: a sentence with what was expected, and the remedy.
+  """
+  name: str
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What is let in.
+
+  Attributes:
+    window: transitions of the windows that training cuts; shorter episodes are left out.
+    on_problem: 'error' ends the import at the first damaged episode; 'skip' leaves it out.
+    max_blank: an episode of images is left out if a larger share of them is blank: of one colour.
+      It is left out, too, if the image never changes.
+  """
+  window: int = 5
+  on_problem: str = 'error'
+  max_blank: float = .5
+
+  def __post_init__(self):
+    if self.window < 1:
+      raise ValueError(f'window is {self.window}; expected at least 1.')
+    if self.on_problem not in _ON_PROBLEM:
+      raise ValueError(f'on_problem is {self.on_problem!r}; expected one of {_ON_PROBLEM}.')
+    if not 0 <= self.max_blank <= 1:
+      raise ValueError(f'max_blank is {self.max_blank}; expected a share in [0, 1].')
+
+
+class LeftOut(NamedTuple):
+  """An episode that is not in the dataset."""
+  name: str
+  kind: str  # DAMAGED, SHORT, BLANK or DUPLICATE.
+  reason: str
+
+
+def write_dataset(found, directory, environment, settings, *, metadata):
+  """Checks and writes all episodes of a source.
+
+  Args:
+    found: iterator of `Recording` and `Problem`.
+    directory: where to; must not exist, or be empty.
+    environment: `environment_file.Environment` of the source.
+    settings: `Settings`.
+    metadata: JSON-able dict for the card: where the data is from.
+
+  Returns:
+    The dataset card, with `left_out`: {kind: number}, `left_out_episodes`: [{name, kind, reason}],
+    `scaled`: [{from, to, num_images, num_episodes}] of images of each size, [height, width], that
+    were made larger or smaller, and the `source_files`, if there are any.
+
+  Raises:
+    ValueError: if an episode is damaged, none is left, or `directory` already holds something.
+  """
+  left_out, files, scaled = [], [], {}
+
+  def episodes():
+    is_empty = True
+    for recording in check(found, environment, settings, left_out):
+      is_empty = False
+      files.append(recording.file)
+      if recording.scaled_from:
+        scaled.setdefault(recording.scaled_from, []).append(len(recording.observations))
+      # Known to be in range by now.
+      dtype = {'grid': np.uint8, 'vector': np.float32}.get(environment.observation.kind)
+      values = recording.observations
+      yield writer.steps(
+          values if dtype is None else np.asarray(values).astype(dtype), recording.actions,
+          rewards=recording.rewards, is_labelled=recording.is_labelled,
+          is_terminal=recording.is_terminal)
+    if is_empty:
+      raise ValueError(f'{directory}: no episode is left to write, {describe(left_out)}; the first '
+                       f'of them {left_out[0].name}: {left_out[0].reason}. Bring other recordings, '
+                       'or change the settings of the import.')
+
+  def card():
+    return {
+        'metadata': metadata | dataclasses.asdict(settings),
+        'left_out': dict(collections.Counter(episode.kind for episode in left_out)),
+        'left_out_episodes': [episode._asdict() for episode in left_out],
+        'scaled': [{'from': list(size), 'to': list(environment.observation.shape[:2]),
+                    'num_images': sum(numbers), 'num_episodes': len(numbers)}
+                   for size, numbers in sorted(scaled.items())],
+        **({source_files.KEY: [file._asdict() for file in files]} if None not in files else {}),
+    }
+
+  return writer.write(directory, name=environment.name, environment=environment,
+                      episodes=episodes(), card=card)
+
+
+def check(found, environment, settings, left_out):
+  """Yields the recordings that are as they should be.
+
+  Args:
+    found: iterator of `Recording` and `Problem`.
+    environment: `environment_file.Environment`.
+    settings: `Settings`.
+    left_out: list; `LeftOut` is appended for every other recording.
+
+  Raises:
+    ValueError: naming the first damaged one, unless `settings` say to leave it out; or one that
+      would be left out for another with fewer known actions.
+  """
+  seen = {}  # Name and number of known actions by digest.
+  for item in found:
+    kind, reason = DAMAGED, _problem(item, environment)
+    if not reason:
+      kind, reason = _useless(item, environment, settings)
+    if not reason:
+      digest, num_labelled = _digest(item, environment), int(np.sum(item.is_labelled))
+      if digest in seen:
+        name, num_before = seen[digest]
+        kind, reason = DUPLICATE, f'is the same as {name}'
+        if num_labelled > num_before:
+          raise ValueError(f'{item.name}: is the same as {name}, and has {num_labelled} known '
+                           f'actions where that has {num_before}. Remove {name}.')
+      seen.setdefault(digest, (item.name, num_labelled))
+    if reason and kind == DAMAGED and settings.on_problem == 'error':
+      raise ValueError(f'{item.name}: {reason} Or leave out what is damaged with on_problem=skip.')
+    if reason:
+      left_out.append(LeftOut(item.name, kind, reason))
+    else:
+      yield item
+
+
+def describe(left_out):
+  """Counts what was left out, in words, e.g. '2 left out (1 blank, 1 too short)'."""
+  counts = collections.Counter(episode.kind for episode in left_out)
+  words = ', '.join(f'{number} {kind}' for kind, number in sorted(counts.items()))
+  return f'{len(left_out)} left out ({words})' if left_out else 'none left out'
+
+
+def observations(values, wanted):
+  """Checks the observations of an episode, and encodes images.
+
+  Args:
+    values: [T + 1, ...]; grey images with or without a dimension for it.
+    wanted: `environment_file.Observation`.
+
+  Returns:
+    `values`, or T + 1 times the bytes of a PNG.
+
+  Raises:
+    ValueError: if they are of another shape or type; without the file's name.
+  """
+  expected, is_right = {'image': ('uint8', values.dtype == np.uint8),
+                        'grid': ('integers', values.dtype.kind in 'biu'),
+                        'vector': ('numbers', values.dtype.kind in 'fiu')}[wanted.kind]
+  is_grey = wanted.kind == 'image' and wanted.shape[2] == 1
+  if not is_right or values.shape[1:] not in (wanted.shape, wanted.shape[:2] if is_grey else ()):
+    raise ValueError(f'observations are {values.dtype} {list(values.shape[1:])}; expected '
+                     f'{expected} {list(wanted.shape)} by the environment file. Correct it.')
+  if wanted.kind != 'image':
+    return values
+  return [png.encode(value.reshape(wanted.shape)) for value in values]
+
+
+def action_ids(stored, environment, *, is_labelled=True):
+  """Makes ids of the action indices that a source stores.
+
+  Args:
+    stored: [T] int.
+    environment: `environment_file.Environment`; `actions.stored` says what they mean.
+    is_labelled: [T] bool; others are not looked at.
+
+  Returns:
+    [T] int64; ids in the action space, of the labelled.
+
+  Raises:
+    ValueError: naming the first that the environment does not have; without the file's name.
+  """
+  spec = environment.spec()
+  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
+  stored = np.asarray(stored)
+  if not np.issubdtype(stored.dtype, np.integer) or stored.ndim != 1:
+    raise ValueError(f'actions are {stored.dtype} of shape {list(stored.shape)}; expected one '
+                     'integer a step: the index of a discrete action. Other actions are not '
+                     'supported.')
+  wrong = np.flatnonzero(is_labelled & ~np.isin(stored, known))
+  if wrong.size:
+    raise ValueError(f'action is {stored[wrong[0]]} at step {wrong[0]} ({wrong.size} in all); '
+                     f'{environment.name} has {list(map(int, known))}. Correct actions.stored or '
+                     'actions.legal of the environment file, or the data.')
+  stored = np.where(is_labelled, stored, 0).astype(np.int64)
+  return np.array(spec.stored_actions)[stored] if spec.stored_actions else stored
+
+
+def _problem(item, environment):
+  """Says in a sentence what is wrong with the values of a recording; '' if nothing is."""
+  if isinstance(item, Problem):
+    return item.reason
+  spec = environment.spec()
+  wrong = np.flatnonzero(item.is_labelled & ~np.isin(item.actions, spec.legal_actions))
+  if wrong.size:
+    name = environment.actions.space[item.actions[wrong[0]]]
+    return (f'action is {name!r} at step {wrong[0]} ({wrong.size} in all); expected one of '
+            f'actions.legal, {list(environment.actions.legal)}. Correct the environment file or '
+            'the data.')
+  if item.rewards is not None and not np.isfinite(item.rewards).all():
+    wrong = np.flatnonzero(~np.isfinite(item.rewards))
+    return (f'reward is {item.rewards[wrong[0]]} at step {wrong[0]} ({wrong.size} in all); '
+            'expected a finite number. Correct the data.')
+  if spec.observation_kind == 'image':
+    return ''  # They were made, or are decoded below.
+  values = np.asarray(item.observations)
+  low, high = (0, 1) if spec.observation_kind == 'grid' else (spec.observation_low,
+                                                             spec.observation_high)
+  # Written so that nan is outside, too.
+  is_outside = ~((values >= low) & (values <= high))
+  if not is_outside.any():
+    return ''
+  t = int(np.argmax(is_outside.reshape(len(values), -1).any(axis=1)))
+  return (f'observation has {values[t][is_outside[t]][0]} at step {t}; expected numbers in '
+          f'[{low}, {high}]. Correct the range in the environment file, or the data.')
+
+
+def _useless(item, environment, settings):
+  """Returns the kind and the reason why a recording cannot be trained on; '' if it can."""
+  num_transitions = max(len(item.observations) - 1, 0)
+  if num_transitions < settings.window:
+    return SHORT, (f'has {num_transitions} transitions; expected at least a window of '
+                   f'{settings.window}')
+  if environment.observation.kind != 'image':
+    return '', ''
+  image = np.empty(environment.observation.shape, np.uint8)
+  num_blank, last = 0, None
+  for t, encoded in enumerate(item.observations):
+    if encoded != last:
+      try:
+        png.decode_into(image, encoded)
+      except ValueError as error:
+        return DAMAGED, f'image of step {t}: {error} Copy the data again.'
+      is_blank = np.ptp(image, axis=(0, 1)).max() <= _BLANK_LEVELS
+    num_blank += bool(is_blank)
+    last = encoded
+  if num_blank > settings.max_blank * len(item.observations):
+    return BLANK, (f'{num_blank} of {len(item.observations)} images have one colour only; expected '
+                   f'a share of at most {settings.max_blank}')
+  if all(encoded == last for encoded in item.observations):
+    return BLANK, 'all images are the same'
+  return '', ''
+
+
+def _digest(item, environment):
+  """Names the content of a recording.
+
+  Images that are the same are the same play, whatever is known of it: labels of the one would leak
+  into the other. In a small grid, different play may look the same.
+  """
+  digest = hashlib.sha256()
+  for observation in item.observations:
+    digest.update(observation if isinstance(observation, bytes) else
+                  np.ascontiguousarray(observation).tobytes())
+  if environment.observation.kind != 'image':
+    digest.update(np.where(item.is_labelled, item.actions, -1).astype(np.int64).tobytes())
+    digest.update(b'' if item.rewards is None else item.rewards.astype(np.float32).tobytes())
+  return digest.digest()[:_DIGEST_BYTES]

@@ -1,0 +1,213 @@
+"""Reads replay buffers of Dopamine, as DQN replay was published: one .gz of numpy each field.
+
+Files are read a piece at a time: an array of images is several gigabytes. An episode is what lies
+between two terminals. Of its last action a buffer does not hold the outcome: the last observation
+is repeated, so that the reward that it earned is not lost; the action does not count as known, for
+the repeated observation says nothing about it. The blank steps that
+Dopamine puts before every episode (one less than its stack of frames) are taken away. Where a
+buffer begins, ends, or its oldest step follows on its newest, episodes are cut: their first part
+may be missing, and their returns end where they are cut. Where a buffer has counted fewer steps
+than it has room for (add_count), only those are play: what lies behind them was never written, or
+is of an older buffer.
+"""
+
+import contextlib
+import gzip
+import os
+import re
+import zlib
+
+import numpy as np
+
+from alpt_jax.data import png
+from alpt_jax.data.importers import checks, images
+
+_FIELDS = ('observation', 'action', 'reward', 'terminal')
+_FILE = r'\$store\$_observation_ckpt\.(\d+)\.gz'
+_CHUNK = 512  # Steps.
+_MAX_PADDING = 3  # Dopamine stacks 4 frames.
+_ERRORS = (OSError, EOFError, zlib.error, ValueError)
+
+
+def total(directory):
+  """Number of steps, for the progress of `recordings`."""
+  return sum(_length(_path(directory, 'observation', number)) for number in _numbers(directory))
+
+
+def recordings(directory, environment, *, progress=None):
+  """Reads all buffers in the order of their numbers.
+
+  Args:
+    directory: holds files `$store$_observation_ckpt.0.gz` .. and the same of action, reward and
+      terminal.
+    environment: `environment_file.Environment` of images.
+    progress: called with the number of steps passed, or None.
+
+  Yields:
+    `checks.Recording`, or `Problem` where the rest of a buffer is damaged.
+
+  Raises:
+    FileNotFoundError: if there are none.
+  """
+  images.check_kind(environment, 'a replay buffer of images')
+  num_passed = 0
+
+  def passed(num_steps):
+    if progress is not None:
+      progress(num_passed + num_steps)
+
+  for number in _numbers(directory):
+    path = _path(directory, 'observation', number)
+    try:
+      yield from _buffer(directory, number, environment, passed)
+    except ValueError as error:
+      yield checks.Problem(path, str(error))
+    num_passed += _length(path)
+    passed(0)
+
+
+def _path(directory, field, number):
+  return os.path.join(directory, f'$store$_{field}_ckpt.{number}.gz')
+
+
+def _numbers(directory):
+  matches = images.listed(directory, re.compile(_FILE).fullmatch,
+                          'files $store$_observation_ckpt.0.gz ..')
+  return [int(re.fullmatch(_FILE, name)[1]) for name in matches]
+
+
+def _length(path):
+  """Number of steps that the header says; 0 if it cannot be read."""
+  try:
+    with gzip.open(path) as f:
+      return _header(f)[0][0]
+  except _ERRORS:
+    return 0
+
+
+def _header(file):
+  """Reads the shape and dtype of a numpy file."""
+  version = np.lib.format.read_magic(file)
+  read = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
+          np.lib.format.read_array_header_2_0)
+  shape, is_fortran, dtype = read(file)
+  if is_fortran or not shape or dtype.hasobject:
+    raise ValueError(f'an array {dtype} {list(shape)}; expected numbers, one row a step')
+  return shape, dtype
+
+
+class _Array:
+  """An array in a .gz file, read from the front."""
+
+  def __init__(self, path):
+    self.path = path
+    try:
+      self._file = gzip.open(path)
+      self.shape, self._dtype = _header(self._file)
+    except FileNotFoundError as error:
+      raise ValueError(f'{path} is missing; expected one file of each of {_FIELDS}. Copy it.'
+                       ) from error
+    except _ERRORS as error:
+      raise ValueError(f'{path} is not a whole .gz of a numpy array ({error}). Copy it again.'
+                       ) from error
+
+  def close(self):
+    """Closes the file."""
+    self._file.close()
+
+  def read(self, num_rows):
+    """Returns the next rows, fewer at the end."""
+    size = num_rows * self._dtype.itemsize * int(np.prod(self.shape[1:]))
+    try:
+      data = self._file.read(size)
+    except _ERRORS as error:
+      raise ValueError(f'{self.path} breaks off or is damaged ({error}). Copy it again.') from error
+    if len(data) < size:
+      raise ValueError(f'{self.path} breaks off: its header says {self.shape[0]} steps. Copy it '
+                       'again.')
+    return np.frombuffer(data, self._dtype).reshape(num_rows, *self.shape[1:])
+
+
+def _buffer(directory, number, environment, passed):
+  """Yields the episodes of one buffer."""
+  with contextlib.ExitStack() as stack:
+    paths = {field: _path(directory, field, number) for field in _FIELDS}
+    arrays = {field: stack.enter_context(contextlib.closing(_Array(path)))
+              for field, path in paths.items()}
+    _check_shapes(arrays, environment.observation.shape)
+    length, seam = _play(directory, number, arrays['action'].shape[0])
+    pending, num_episodes = _Pending(environment), 0
+    name = paths['observation'] + ', episode {}'
+    for begin in range(0, length, _CHUNK):
+      rows = {name: array.read(min(_CHUNK, length - begin)) for name, array in arrays.items()}
+      for t in range(len(rows['action'])):
+        if begin + t == seam and pending.actions:
+          yield pending.recording(name.format(num_episodes), is_terminal=False)
+          pending, num_episodes = _Pending(environment), num_episodes + 1
+        pending.add(*(rows[name][t] for name in _FIELDS))
+        if rows['terminal'][t]:
+          yield pending.recording(name.format(num_episodes), is_terminal=True)
+          pending, num_episodes = _Pending(environment), num_episodes + 1
+      passed(begin + len(rows['action']))
+    if pending.actions:
+      yield pending.recording(name.format(num_episodes), is_terminal=False)
+
+
+def _check_shapes(arrays, shape):
+  lengths = {name: array.shape[0] for name, array in arrays.items()}
+  if len(set(lengths.values())) > 1:
+    raise ValueError(f'has {lengths} steps; expected the same number in all files. Copy them '
+                     'again.')
+  found = arrays['observation'].shape[1:]
+  if found not in (shape, shape[:2] if shape[2] == 1 else shape):
+    raise ValueError(f'has observations {list(found)}; expected observation.shape {list(shape)} of '
+                     'the environment file. Correct it.')
+
+
+def _play(directory, number, length):
+  """How many of the first rows are play, and which is the oldest: 0 if it never came round."""
+  path = os.path.join(directory, f'add_count_ckpt.{number}.gz')
+  if not os.path.exists(path):  # Not every copy has it.
+    return length, 0
+  try:
+    with gzip.open(path) as f:
+      num_added = int(np.load(f))
+  except (*_ERRORS, TypeError) as error:
+    raise ValueError(f'{path} is not a whole .gz of a number ({error}). Copy it again.') from error
+  return min(length, num_added), num_added % length if num_added > length else 0
+
+
+class _Pending:
+  """An episode that is being read."""
+
+  def __init__(self, environment):
+    self._environment = environment
+    self._observations, self.actions, self._rewards = [], [], []
+    self._num_padding = 0
+
+  def add(self, observation, action, reward, terminal):
+    """Takes a step."""
+    is_padding = not (self._observations or observation.any() or action or reward or terminal)
+    if is_padding and self._num_padding < _MAX_PADDING:
+      self._num_padding += 1
+      return
+    self._observations.append(png.encode(observation.reshape(self._environment.observation.shape)))
+    self.actions.append(action)
+    self._rewards.append(reward)
+
+  def recording(self, name, *, is_terminal):
+    """Returns all steps as a `Recording`, or a `Problem`."""
+    if is_terminal:
+      self._observations.append(self._observations[-1])
+    num_transitions = len(self._observations) - 1
+    try:
+      actions = checks.action_ids(np.array(self.actions[:num_transitions]),
+                                  self._environment)
+    except ValueError as error:
+      return checks.Problem(name, str(error))
+    rewards = np.array(self._rewards[:num_transitions], np.float32)
+    is_labelled = np.ones(num_transitions, bool)
+    is_labelled[-1:] = not is_terminal
+    return checks.Recording(
+        name, self._observations, actions, is_labelled,
+        rewards if self._environment.reward else None, is_terminal)

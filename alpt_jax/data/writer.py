@@ -1,0 +1,282 @@
+"""Writes RLDS datasets: TFDS directories with array_record files, one record per episode.
+
+Without TensorFlow, and with the same bytes in every process. Whatever is written here has the same
+step fields, whatever it was made of: observation (one array), action, reward, discount, is_first,
+is_last, is_terminal and is_labelled, which says whether the action is known.
+
+`write` writes a whole dataset from an iterator of episodes. `serialize`, `write_shard` and `finish`
+are its parts, for who makes shards one at a time.
+"""
+
+import itertools
+import os
+import re
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+
+from alpt_jax import atomic_files
+from alpt_jax.data import environment_file, png, rlds, serializer
+
+_SPLIT = 'train'
+_VERSION = '1.0.0'
+_EPISODES_PER_SHARD = 1000
+
+
+def features(environment, extra=None):
+  """Describes the episodes of an environment to TFDS.
+
+  Args:
+    environment: `environment_file.Environment`.
+    extra: {name: TFDS feature} of more step fields, or None.
+
+  Returns:
+    `tfds.features.FeaturesDict`.
+
+  Raises:
+    ValueError: if an extra field has the name of another.
+  """
+  observation = environment.observation
+  if observation.kind == 'image':
+    feature = tfds.features.Image(shape=observation.shape, dtype=np.uint8, encoding_format='png')
+  elif observation.kind == 'grid':
+    # tf.Example keeps plain integers as one varint each.
+    feature = tfds.features.Tensor(shape=observation.shape, dtype=np.uint8, encoding='zlib')
+  else:
+    feature = tfds.features.Tensor(shape=observation.shape, dtype=np.float32)
+  step = {
+      'observation': feature,
+      'action': tfds.features.Scalar(np.int64),
+      'reward': tfds.features.Scalar(np.float32),
+      'discount': tfds.features.Scalar(np.float32),
+      'is_first': tfds.features.Scalar(np.bool_),
+      'is_last': tfds.features.Scalar(np.bool_),
+      'is_terminal': tfds.features.Scalar(np.bool_),
+      rlds.LABELLED: tfds.features.Scalar(np.bool_),
+  }
+  if repeated := sorted(step.keys() & (extra or {}).keys()):
+    raise ValueError(f'{repeated[0]} is a step field of every dataset; expected another name.')
+  return tfds.features.FeaturesDict({'steps': tfds.features.Dataset(step | (extra or {}))})
+
+
+def steps(observations, actions, *, rewards=None, is_labelled=None, is_terminal=False):
+  """Aligns an episode as RLDS does: the last step has only its observation.
+
+  Args:
+    observations: T + 1 arrays, or PNG bytes.
+    actions: [T] int; whatever stands where not labelled does not get into the result.
+    rewards: [T] float; None for 0, where nobody knows them.
+    is_labelled: [T] bool; the action is known. None for all.
+    is_terminal: whether the episode ended, and was not merely cut.
+
+  Returns:
+    {step field: T + 1 values}.
+
+  Raises:
+    ValueError: if the lengths do not fit each other.
+  """
+  length = len(observations)
+  rewards = np.zeros(length - 1) if rewards is None else rewards
+  is_labelled = np.ones(length - 1, bool) if is_labelled is None else np.asarray(is_labelled, bool)
+  lengths = [len(values) for values in (actions, rewards, is_labelled)]
+  if lengths != [length - 1] * 3:
+    raise ValueError(f'{length} observations, and {lengths[0]} actions, {lengths[1]} rewards and '
+                     f'{lengths[2]} labels; expected one less of these than of observations.')
+  is_end = np.arange(length) == length - 1
+  discounts = np.ones(length, np.float32)
+  if is_terminal:
+    discounts[-2:] = 0  # The transition that ends it, and the step that has none.
+  return {
+      'observation': observations,
+      'action': np.append(np.where(is_labelled, actions, 0), 0).astype(np.int64),
+      'reward': np.append(rewards, 0).astype(np.float32),
+      'discount': discounts,
+      'is_first': np.arange(length) == 0,
+      'is_last': is_end,
+      'is_terminal': is_end & is_terminal,
+      rlds.LABELLED: np.append(is_labelled, False),
+  }
+
+
+def serialize(features, episode):
+  """Makes the record of an episode.
+
+  Args:
+    features: as `features` returns them.
+    episode: {step field: L values} of all fields; images may be PNG bytes, which are not decoded.
+
+  Returns:
+    Bytes, the same in every process.
+
+  Raises:
+    ValueError: if the fields do not fit the features.
+  """
+  fields = features['steps'].feature
+  if episode.keys() != fields.keys():
+    raise ValueError(f'the fields of an episode are {sorted(episode)}; expected {sorted(fields)}.')
+  lengths = {name: len(values) for name, values in episode.items()}
+  if len(set(lengths.values())) > 1:
+    raise ValueError(f'the fields of an episode have different lengths, {lengths}; expected one.')
+  encoded = {name: _encode(name, feature, episode[name]) for name, feature in fields.items()}
+  return serializer.ExampleSerializer(features.get_serialized_info()).serialize_example(
+      {'steps': encoded})
+
+
+def write_shard(path, records):
+  """Writes a file of episodes.
+
+  Args:
+    path: of the file; see `shard_path`.
+    records: iterator of bytes, as `serialize` returns them.
+
+  Returns:
+    How many there were.
+  """
+  num_records = 0
+  # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
+  writer = array_record_module.ArrayRecordWriter(os.fspath(path), 'group_size:1')
+  try:
+    for record in records:
+      writer.write(record)
+      num_records += 1
+  finally:
+    writer.close()
+  atomic_files.flush(path)
+  return num_records
+
+
+def file_name(name):
+  """Returns the start of a dataset's file names: `name` with the letters that TFDS allows."""
+  return re.sub('[^a-z0-9]+', '_', name.lower()).strip('_')
+
+
+def shard_path(directory, name, index, num_shards):
+  """Path of a file of episodes of the dataset `name`, counted from 0."""
+  return os.path.join(
+      directory, f'{file_name(name)}-{_SPLIT}.array_record-{index:05d}-of-{num_shards:05d}')
+
+
+def finish(directory, *, name, features, shard_lengths, card, environment):
+  """Makes a dataset of files of episodes.
+
+  Args:
+    directory: holds the files `shard_path(directory, name, 0 ..)`.
+    name: of the dataset.
+    features: as `features` returns them.
+    shard_lengths: number of episodes in each file.
+    card: JSON-able dict for the dataset card.
+    environment: `environment_file.Environment` of the data; its canonical form is written.
+  """
+  paths = [shard_path(directory, name, i, len(shard_lengths)) for i in range(len(shard_lengths))]
+  # Before the manifest, without which a directory does not open.
+  atomic_files.write_json(os.path.join(directory, rlds.CARD), card, indent=2)
+  environment_file.write(os.path.join(directory, environment_file.FILE), environment.canonical())
+  info = tfds.core.DatasetInfo(
+      builder=tfds.core.dataset_info.DatasetIdentity(
+          name=file_name(name), version=tfds.core.Version(_VERSION), data_dir=os.fspath(directory),
+          module_name=''),
+      features=features)
+  info.set_file_format('array_record', override=True)
+  template = tfds.core.ShardedFileTemplate(
+      data_dir=os.fspath(directory), dataset_name=file_name(name), filetype_suffix='array_record')
+  info.set_splits(tfds.core.SplitDict([tfds.core.SplitInfo(
+      name=_SPLIT, shard_lengths=list(shard_lengths),
+      num_bytes=sum(os.path.getsize(path) for path in paths), filename_template=template)]))
+  info.write_to_directory(directory)
+
+
+def write(directory, *, name, environment, episodes, card, extra_features=None,
+          episodes_per_shard=_EPISODES_PER_SHARD, progress=None):
+  """Writes a dataset; it appears under its name only when it is whole.
+
+  One episode at a time is in memory.
+
+  Args:
+    directory: where to; must not exist, or be empty.
+    name: of the dataset, on its card, too; begins with a letter.
+    environment: `environment_file.Environment` of the episodes.
+    episodes: iterator of dicts as `steps` returns them, with the extra fields.
+    card: JSON-able dict for the dataset card; or a function that returns it, called after the last
+      episode.
+    extra_features: as of `features`.
+    episodes_per_shard: episodes in a file.
+    progress: called with the number of episodes written after each of them, or None.
+
+  Returns:
+    The dataset card, a dict: `card` with name, num_episodes, num_transitions, num_labelled (the
+    transitions whose action is known), mean_length (in transitions) and mean_return (unclipped;
+    None without rewards).
+
+  Raises:
+    ValueError: if there are no episodes, one does not fit the environment, or `directory` already
+      holds something.
+  """
+  if not re.match('[A-Za-z]', name):
+    raise ValueError(f'name is {name!r}; expected it to begin with a letter.')
+  described = features(environment, extra_features)
+  totals = {'num_episodes': 0, 'num_transitions': 0, 'num_labelled': 0}
+  sum_of_returns = 0.
+
+  def records():
+    nonlocal sum_of_returns
+    for episode in episodes:
+      yield serialize(described, episode)
+      totals['num_episodes'] += 1
+      totals['num_transitions'] += len(episode['action']) - 1
+      totals['num_labelled'] += int(np.sum(episode[rlds.LABELLED]))
+      sum_of_returns += float(np.sum(episode['reward'], dtype=np.float64))
+      if progress is not None:
+        progress(totals['num_episodes'])
+
+  with atomic_files.new_directory(directory) as staging:
+    content = os.path.join(staging, 'content')
+    shard_lengths = _write_shards(content, name, records(), episodes_per_shard)
+    if not shard_lengths:
+      raise ValueError(f'{directory}: there are no episodes to write; expected at least one.')
+    num_episodes = totals['num_episodes']
+    card = (card() if callable(card) else card) | totals | {
+        'name': name,
+        'mean_length': totals['num_transitions'] / num_episodes,
+        'mean_return': sum_of_returns / num_episodes if environment.reward else None,
+    }
+    finish(content, name=name, features=described, shard_lengths=shard_lengths, card=card,
+           environment=environment)
+  return card
+
+
+def _write_shards(directory, name, records, episodes_per_shard):
+  """Writes all records; returns the number in each file."""
+  lengths, written = [], []
+  for first in records:
+    # How many files there are, which their names say, is known at the end.
+    path = os.path.join(directory, f'shard-{len(lengths):05d}')
+    rest = itertools.islice(records, episodes_per_shard - 1)
+    lengths.append(write_shard(path, itertools.chain([first], rest)))
+    written.append(path)
+  for i, path in enumerate(written):
+    os.rename(path, shard_path(directory, name, i, len(written)))
+  return lengths
+
+
+def _encode(name, feature, values):
+  """Encodes the L values of a step field as TFDS stores them."""
+  if isinstance(feature, tfds.features.Image):
+    return [_encode_image(value, feature) for value in values]
+  values = np.asarray(values)
+  if values.shape[1:] != feature.shape or not np.can_cast(values.dtype, feature.np_dtype,
+                                                          'same_kind'):
+    raise ValueError(f'{name} of an episode is {values.dtype} {list(values.shape)}; expected '
+                     f'{np.dtype(feature.np_dtype)} {["steps", *feature.shape]}.')
+  values = values.astype(feature.np_dtype)
+  if feature.get_serialized_info().np_dtype == np.object_:  # Compressed bytes.
+    return [feature.encode_example(value) for value in values]
+  return values
+
+
+def _encode_image(value, feature):
+  encoded = value if isinstance(value, bytes) else png.encode(np.asarray(value))
+  if png.shape(encoded) != feature.shape:
+    raise ValueError(f'an image is {png.shape(encoded) or "no PNG"}; expected {feature.shape}, 8 '
+                     'bit.')
+  return encoded

@@ -1,0 +1,186 @@
+"""Measures the scores of agents that look at nothing, by the evaluator that scores agents.
+
+Random play, each action alone, a Markov chain of a recording's actions, and repeating the last
+action as often as the recording does. A score says something of an agent only beside them: random
+play of another protocol (sticky actions, no-op starts, another limit of steps) scores differently.
+
+A file of kind 'score floors', see `measure_files`:
+
+  agents       {name: what `AtariEvaluator.run` says of it, and `standard_error` of `score`, None
+               where the games are one}; the names are RANDOM, MARKOV, REPEAT, and 'always NOOP'
+               etc. of each legal action
+  versions     {package: version}
+"""
+
+import os
+
+import jax.numpy as jnp
+import numpy as np
+
+from alpt_jax import versions
+from alpt_jax.data import measure_files
+from alpt_jax.domains.atari import action_sets, evaluate
+from alpt_jax.measures import play
+
+FILE = 'score_floors.json'
+RANDOM, MARKOV, REPEAT = 'random', 'markov chain', 'repeat'
+NUM_EPISODES = 400
+_GAMES_AT_ONCE = 50
+
+
+def path_of(directory, output=''):
+  """Where the floors of a dataset's game are kept: in `output`, or beside the data."""
+  return os.path.join(output or directory, FILE)
+
+
+def measure(directory, episodes, game, *, num_episodes=NUM_EPISODES, max_steps, sticky, seed=0,
+            output='', progress=None):
+  """Measures the floors of a game, or reads them if that was done before.
+
+  Args:
+    directory: of the recording that is imitated.
+    episodes: its `episode_files.EpisodeFiles`, with all actions.
+    game: one of `action_sets.GAMES`.
+    num_episodes: games of each agent that has a chance in what it does; a multiple of 50 if it is
+      above 50.
+    max_steps, sticky: of the protocol, see `AtariEvaluator`.
+    seed: of the first games; games come in batches of 50, of successive seeds.
+    output: directory of the file; '' for beside the data.
+    progress: called with the number of agents that have played, or None.
+
+  Returns:
+    The dict that the module describes, with format, kind, digest and protocol.
+
+  Raises:
+    ValueError: for a number that is out of range, or if there are floors of other data or another
+      protocol.
+  """
+  check_num_episodes(num_episodes)
+  path = path_of(directory, output)
+  about = dict(digest=episodes.digest, protocol={
+      'game': game, 'num_episodes': num_episodes, 'max_steps': max_steps, 'sticky': sticky,
+      'seed': seed})
+  found = measure_files.read(path, 'score floors', **about)
+  if found is None:
+    agents = _play(_agents(episodes, game), game, num_episodes, max_steps, sticky, seed, progress)
+    measure_files.write(path, 'score floors', **about,
+                        content={'agents': agents, 'versions': versions.current()})
+    found = measure_files.read(path, 'score floors', **about)
+  return found
+
+
+def known(directory, episodes, game, *, max_steps, sticky, output=''):
+  """Reads the floors of a game.
+
+  Args:
+    directory: of the recording that is imitated.
+    episodes: its `episode_files.EpisodeFiles`.
+    game: one of `action_sets.GAMES`.
+    max_steps, sticky: of the protocol.
+    output: directory of the file; '' for beside the data.
+
+  Returns:
+    As `measure`, of any number of games; None if they were not measured.
+
+  Raises:
+    ValueError: if there are floors of other data or another protocol.
+  """
+  path = path_of(directory, output)
+  if not os.path.exists(path):
+    return None
+  played = measure_files.open_file(path)['protocol']
+  return measure_files.read(path, 'score floors', digest=episodes.digest, protocol=played | {
+      'game': game, 'max_steps': max_steps, 'sticky': sticky})
+
+
+def check_num_episodes(num_episodes, name='num_episodes'):
+  """Refuses a number of games that makes no whole batches.
+
+  Raises:
+    ValueError: naming it by `name`.
+  """
+  if num_episodes < 1 or num_episodes > _GAMES_AT_ONCE and num_episodes % _GAMES_AT_ONCE:
+    raise ValueError(f'{name} is {num_episodes}; expected 1 to {_GAMES_AT_ONCE}, or a multiple of '
+                     'that.')
+
+
+def in_short(floors):
+  """What a run keeps of the floors of its game: of single actions, the best only.
+
+  Args:
+    floors: from `measure`.
+
+  Returns:
+    {'protocol', 'agents': {name: {score, standard_error, num_episodes}}}.
+  """
+  agents = floors['agents']
+  single = [name for name in agents if name not in (RANDOM, MARKOV, REPEAT)]
+  names = [RANDOM, max(single, key=lambda name: agents[name]['score']), MARKOV, REPEAT]
+  return {'protocol': floors['protocol'], 'agents': {name: {
+      key: agents[name][key] for key in ('score', 'standard_error', 'num_episodes')}
+      for name in names}}
+
+
+def num_agents(game):
+  """Says how many agents `measure` plays."""
+  return 3 + len(action_sets.MINIMAL_ACTIONS[game])
+
+
+def random_score(floors):
+  """The mean score of random play, for `atari.scores.human_normalised`, and how to name it."""
+  found, protocol = floors['agents'][RANDOM], floors['protocol']
+  return found['score'], (f'random play of {found["num_episodes"]} games by this evaluator, sticky '
+                          f'{protocol["sticky"]:g}, {protocol["max_steps"]} steps')
+
+
+def _agents(episodes, game):
+  """{name: [A + 1, A] chances}."""
+  spec = action_sets.spec(game)
+  num = spec.num_actions
+  recorded = [actions[is_known] for actions, is_known in map(
+      episodes.actions_of, range(episodes.num_episodes))]
+  return {
+      RANDOM: play.uniform(np.isin(np.arange(num), spec.legal_actions)),
+      MARKOV: play.markov_chain(recorded, num), REPEAT: play.repeat_last(recorded, num),
+      **{f'always {action_sets.ACTION_NAMES[a]}': play.always(a, num) for a in spec.legal_actions}}
+
+
+def _play(agents, game, num_episodes, max_steps, sticky, seed, progress):
+  """{name: result} of the games of all agents."""
+  evaluator = evaluate.AtariEvaluator(
+      evaluate.Blind(action_sets.spec(game)), game, rule=evaluate.BLIND,
+      num_episodes=min(num_episodes, _GAMES_AT_ONCE), max_steps=max_steps, sticky=sticky)
+  results = {}
+  for i, (name, chances) in enumerate(agents.items(), 1):
+    mode = 'argmax' if name.startswith('always') else 'sampled'
+    # Without sticky actions, one action is one game.
+    num_batches = 1 if mode == 'argmax' and not sticky else -(-num_episodes // _GAMES_AT_ONCE)
+    results[name] = joined([
+        evaluator.run(jnp.asarray(chances, jnp.float32), acting_mode=mode, seed=seed + batch)[0]
+        for batch in range(num_batches)])
+    if progress is not None:
+      progress(i)
+  return results
+
+
+def joined(results):
+  """Joins what `AtariEvaluator.run` says of batches of games of one agent into one of all."""
+  scores = np.concatenate([r['scores'] for r in results])
+  steps = [sum(r['lengths']) for r in results]
+  actions = {r['most_frequent_action'] for r in results}
+  first = results[0]
+  return first | {
+      'score': float(scores.mean()), 'score_std': float(scores.std()),
+      'score_median': float(np.median(scores)),
+      'standard_error': (float(scores.std(ddof=1) / np.sqrt(len(scores)))
+                         if len(scores) > 1 else None),
+      'human_normalised': None if first['human_normalised'] is None else float(
+          np.average([r['human_normalised'] for r in results],
+                     weights=[r['num_episodes'] for r in results])),
+      'scores': scores.tolist(), 'lengths': sum((r['lengths'] for r in results), []),
+      'num_cut': sum(r['num_cut'] for r in results), 'num_episodes': len(scores),
+      # Of batches that differ in it, the share is that of each batch's own.
+      'most_frequent_action': first['most_frequent_action'] if len(actions) == 1 else None,
+      'most_frequent_share': float(
+          np.average([r['most_frequent_share'] for r in results], weights=steps)),
+      'longest_run': max(r['longest_run'] for r in results)}

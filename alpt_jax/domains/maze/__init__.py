@@ -1,0 +1,1 @@
+"""Mazes of section 5.6."""

@@ -1,0 +1,102 @@
+"""Brings data of somebody's own into a canonical RLDS dataset; `experiments.collect import`.
+
+What the data is, an environment file says (alpt_jax/data/environment_file.py). The dataset appears
+under its name when all of it is checked and written; what was left out, and why, is on its card.
+"""
+
+import importlib
+import os
+from importlib import metadata
+
+from alpt_jax import atomic_files
+from alpt_jax.data import environment_file, rlds
+from alpt_jax.data.importers import actions
+from alpt_jax.data.importers import checks as import_episodes
+from alpt_jax.training import metrics
+
+KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
+_WITH_FRAMES = ('videos', 'images')  # Other data comes a step at a time.
+_PACKAGES = ('array-record', 'numpy', 'opencv-python-headless', 'pillow', 'tensorflow-datasets')
+_NUM_SHOWN = 10
+
+
+def main(config):
+  """Imports one dataset.
+
+  Args:
+    config: with `data_dir` and `import_`; see configs/own.py.
+
+  Returns:
+    None. Prints what was imported, and what was left out.
+
+  Raises:
+    FileNotFoundError, ValueError: if a setting or the data is not as it has to be.
+  """
+  if 'import_' not in config:
+    raise ValueError('import_ is not in the config; expected one like experiments/configs/own.py.')
+  settings = config.import_
+  source = _source(settings)
+  environment = environment_file.read(settings.environment or settings.from_dir)
+  to_dir = settings.to_dir or os.path.join(config.data_dir, environment.name)
+  atomic_files.check_new(to_dir)  # Before anything is read.
+  checks = import_episodes.Settings(**{key: settings[key]
+                                       for key in ('window', 'max_blank', 'on_problem')})
+  arguments, agreement = {}, None
+  if settings.kind in _WITH_FRAMES:
+    arguments['frame_skip'] = settings.frame_skip
+    agreement = actions.agreement(settings.from_dir, environment)
+  with metrics.Progress(max(source.total(settings.from_dir), 1),
+                        label=f'importing {environment.name}') as progress:
+    card = import_episodes.write_dataset(
+        source.recordings(settings.from_dir, environment, progress=progress.update, **arguments),
+        to_dir, environment, checks, metadata={
+            'kind': settings.kind, 'from_dir': settings.from_dir, **arguments,
+            **({'agreement': agreement} if agreement else {}),
+            'versions': {name: metadata.version(name) for name in _PACKAGES}})
+  _print(to_dir, environment, card)
+  if agreement:
+    print(f'two people agree on {agreement["value"]:.3f} of {agreement["num_transitions"]} actions '
+          f'in {agreement["num_episodes"]} files: labels can be judged no better than that')
+  if settings.kind in _WITH_FRAMES:
+    _print_others(settings, source.files(settings.from_dir))
+
+
+def _print_others(settings, read):
+  """Says what lies there and was not looked at: telephones write videos of many kinds."""
+  known = {*read, *actions.FILES, *actions.SECOND_FILES, environment_file.FILE}
+  others = sorted(name for name in os.listdir(settings.from_dir)
+                  if name not in known and not name.startswith('.'))
+  if others:
+    print(f'passed over, as they are no {settings.kind}: {", ".join(others[:_NUM_SHOWN])}'
+          f'{", .." if len(others) > _NUM_SHOWN else ""} ({len(others)} in all)')
+
+
+def _source(settings):
+  """Checks the settings; returns the module that reads the source."""
+  if settings.kind not in KINDS:
+    raise ValueError(f'import_.kind is {settings.kind!r}; expected one of {KINDS}.')
+  if not os.path.isdir(settings.from_dir):
+    raise FileNotFoundError(f'import_.from_dir is {settings.from_dir!r}; expected a directory with '
+                            f'{settings.kind} data. Correct the path.')
+  if settings.frame_skip < 1 or settings.frame_skip > 1 and settings.kind not in _WITH_FRAMES:
+    raise ValueError(f'import_.frame_skip is {settings.frame_skip}; expected at least 1 for '
+                     f'{" and ".join(_WITH_FRAMES)}, and 1 for other data.')
+  return importlib.import_module(f'alpt_jax.data.importers.{settings.kind}')
+
+
+def _print(directory, environment, card):
+  num_transitions = card['num_transitions']
+  print(f"imported {environment.name} into {directory}: {card['num_episodes']} episodes, "
+        f"{num_transitions} transitions, {card['num_labelled']} of them with their action, mean "
+        f"length {card['mean_length']:.1f}")
+  for line in environment.notes(environment.name):
+    print(line)
+  for scaled in card['scaled']:
+    sizes = [' x '.join(map(str, scaled[key])) for key in ('from', 'to')]
+    print(f"scaled {scaled['num_images']} images in {scaled['num_episodes']} of them from "
+          f'{sizes[0]} to {sizes[1]} pixels (height x width)')
+  left_out = [import_episodes.LeftOut(**episode) for episode in card['left_out_episodes']]
+  for episode in left_out[:_NUM_SHOWN]:
+    print(f'left out {episode.name}: {episode.kind}: {episode.reason}')
+  more = '' if len(left_out) <= _NUM_SHOWN else f'; all are listed in {rlds.CARD}'
+  print(f'{import_episodes.describe(left_out)}{more}', flush=True)

@@ -1,0 +1,1 @@
+"""Labels and audits with a trained IDM."""

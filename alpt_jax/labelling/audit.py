@@ -1,0 +1,349 @@
+"""An audit of an IDM's labels, before anybody trains on them.
+
+Arrays in, a dict out: what the IDM said of transitions whose actions are known, in one or several
+environments, becomes the numbers of `trust` and the sentences of `audit_findings`. JSON holds all
+of it; `audit_report` makes the page.
+
+The dict, format 3; shares and probabilities are in [0, 1], and what is not known is None:
+
+  format         3
+  headlines      list of sentences: the accuracy in each environment that training did not know
+  warnings       list of {kind, environment, text}, see `audit_findings`; [] if there is none
+  stride         transitions from one window to the next of those that voted. All numbers but
+                 training_temperature are of the votes' averages
+  temperature    what experiments.label with that --stride is to be given: T of `apply_temperature`
+                 in `trust`, to the logarithms of the averages. 1 to leave them; None if there are
+                 no two episodes of targets that training did not know
+  training_temperature  what training is to be given as pseudo_labels.temperature: that logits of
+                 single windows are divided by. As `temperature` in all else
+  temperature_fit, training_temperature_fit  None, or how that was found:
+    fitted         the best temperature for a half of these episodes
+    is_at_bound    whether a better one may lie outside of trust.TEMPERATURE_BOUNDS
+    num_episodes_fitted, num_episodes_judged   the two halves
+    nll_before, nll_after   of the other half, at temperature 1 and at `fitted`, nats
+    before, after           of the other half: calibration as below
+  environments   list, in the order given:
+    name, kind     kind is one of KINDS: what training knew
+    num_transitions, num_episodes
+    accuracy       {value, low, high, level}; low and high are None for a single episode
+    gain           the same for accuracy minus that of the most frequent action
+    balanced_accuracy
+    labels         {most_frequent, share, is_constant}: the most frequent label, a name, and whether
+                   its share is above `floors.CONSTANT_SHARE`
+    floors         {floors, random_draws, ceiling} as `run_floors` describes, what labels score that
+                   need no IDM, and what the best could; None in audits from before there were any
+    baselines      {majority, majority_accuracy, no_op, no_op_accuracy, chance_accuracy}; majority
+                   and no_op are names of actions, the latter two None where there is no such action
+    top_k          list: entry k - 1 is the share whose true action is among the k most probable
+    nll            negative log-likelihood, nats; nll_uniform is that of knowing nothing
+    actions        names of the L legal actions
+    confusion      [L][L] counts; a row for each true action, a column for each label
+    calibration    {error, low, high, count, confidence, accuracy} with bins of equal mass;
+                   error_by_chance is what calibrated labels stay below, in 95 of 100 cases;
+                   mean_confidence; equal_width_error as in Guo et al. (2017)
+    coverage       {threshold, coverage, accuracy, area}; of the lists, at most 200 points
+    lag            {shifts, accuracy, num_transitions, best, gain, num_episodes, p_value,
+                   is_shifted}
+    examples       list of windows with pictures, see `labellings`, each with its `kind`: 'wrong',
+                   'unsure' or 'drawn', as `run_labels` chooses them. All of their transitions
+                   were audited; was_labelled is False even where training knew the action. []
+                   where observations are no pictures
+"""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from alpt_jax.labelling import audit_findings
+from alpt_jax.measures import accuracy as trust
+from alpt_jax.measures import floors
+
+FORMAT = 3
+KINDS = (
+    'held out',  # Of these episodes, training knew no action.
+    'hidden',  # Training knew other actions of these episodes.
+    'never seen',  # Training had nothing of this environment.
+    'trained on')  # Training knew these actions: says how well they are remembered, no more.
+HELD_OUT, HIDDEN, NEVER_SEEN, TRAINED_ON = KINDS
+_NUM_BINS = 15
+_NUM_COVERAGE_POINTS = 200
+_LARGEST_K = 5
+_LEVEL = .95
+_NO_OPS = ('NOOP', 'NO_OP', 'NO-OP')  # In the ALE, the first.
+# Single precision cannot hold smaller ones: of a legal action, 0 is no certainty.
+_SMALLEST_PROBABILITY = float(np.finfo(np.float32).smallest_subnormal)
+
+
+class Predictions(NamedTuple):
+  """What an IDM says of M transitions of one environment, and what was done in them.
+
+  Attributes:
+    name: of the environment.
+    probabilities: [M, A] float; rows sum to 1, illegal actions have exactly 0.
+    actions: [M] int in [0, A); the truth.
+    episodes: [M] int; equal for the transitions of an episode.
+    timesteps: [M] int; place of the transition in its episode.
+    action_names: [A] names.
+    legal_actions: ids in [0, A).
+    no_op: id of the action that does nothing, or None.
+    kind: one of KINDS.
+    examples: windows with pictures, of which nothing is counted; see `examples`.
+    floors: what `run_floors.of_audit` says of it, or None.
+  """
+  name: str
+  probabilities: np.ndarray
+  actions: np.ndarray
+  episodes: np.ndarray
+  timesteps: np.ndarray
+  action_names: tuple[str, ...]
+  legal_actions: tuple[int, ...]
+  no_op: int | None
+  kind: str = HELD_OUT
+  examples: Sequence[dict[str, Any]] = ()
+  floors: dict[str, Any] | None = None
+
+
+def audit(predictions, single_windows=None, *, stride=1, num_resamples=10_000, seed=0):
+  """Measures how far labels can be trusted.
+
+  Args:
+    predictions: list of `Predictions`, one for each environment.
+    single_windows: the same from windows that do not overlap, which only the temperature of
+      training is fitted to; None if `predictions` are that.
+    stride: transitions from one window to the next in `predictions`; only said in the result.
+    num_resamples: of intervals and of the lag test.
+    seed: of resampling, and of the halves of episodes for the temperature.
+
+  Returns:
+    The dict that the module describes.
+
+  Raises:
+    ValueError: naming the environment and what is wrong with its predictions.
+  """
+  if not predictions:
+    raise ValueError('predictions are empty; expected those of one environment at least.')
+  names = [p.name for p in predictions]
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f'predictions are of {name} {names.count(name)} times; expected each '
+                       'environment once.')
+  cases = _legal_parts(predictions)
+  result = {'format': FORMAT, 'headlines': [], 'warnings': [], 'stride': stride,
+            'environments': []}
+  for case in cases:
+    with _naming(case.name):
+      result['environments'].append(_measure(case, num_resamples, seed))
+  training_cases = cases if single_windows is None else _legal_parts(single_windows)
+  for key, some in (('temperature', cases), ('training_temperature', training_cases)):
+    fit = result[f'{key}_fit'] = _fit_temperature(some, seed)
+    result[key] = _recommended(fit)
+  return result | {'headlines': audit_findings.headlines(result),
+                   'warnings': audit_findings.warnings(result)}
+
+
+def _recommended(fit):
+  """The temperature to use after a fit; None without one."""
+  if fit is None:
+    return None
+  # What does not help the other half is not recommended, nor is the end of a range.
+  is_better = fit['nll_after'] < fit['nll_before'] and not fit['is_at_bound']
+  return fit['fitted'] if is_better else 1.
+
+
+@contextlib.contextmanager
+def _naming(environment):
+  """Errors inside of it say which environment they are about."""
+  try:
+    yield
+  except ValueError as error:
+    raise ValueError(f'predictions of {environment}: {error}') from error
+
+
+def _legal_parts(predictions):
+  cases = []
+  for p in predictions:
+    with _naming(p.name):
+      cases.append(_legal_part(p))
+  return cases
+
+
+def _legal_part(p):
+  """Checks predictions, and drops the actions that their environment does not have."""
+  if p.kind not in KINDS:
+    raise ValueError(f'kind is {p.kind!r}; expected one of {KINDS}.')
+  trust.check_legal(p.probabilities, p.legal_actions)
+  probabilities, actions = np.asarray(p.probabilities), np.asarray(p.actions)
+  num_actions = probabilities.shape[1]
+  if len(p.action_names) != num_actions:
+    raise ValueError(f'action_names are {len(p.action_names)}; expected {num_actions}, one for '
+                     'each action that has a probability.')
+  trust.confusion(probabilities, actions)  # For what it refuses.
+  legal = sorted(set(p.legal_actions))
+  is_foreign = ~np.isin(actions, legal)
+  if is_foreign.any():
+    i = int(is_foreign.argmax())
+    raise ValueError(f'actions[{i}] is {actions[i]} ({p.action_names[actions[i]]}); expected one '
+                     f'of the legal actions {legal}. This is the data of another environment.')
+  return p._replace(
+      probabilities=probabilities[:, legal], actions=np.searchsorted(legal, actions),
+      action_names=tuple(p.action_names[a] for a in legal), legal_actions=tuple(range(len(legal))),
+      no_op=legal.index(p.no_op) if p.no_op in legal else None)
+
+
+def _measure(case, num_resamples, seed):
+  """An entry of `environments`."""
+  probabilities, actions, names = case.probabilities, case.actions, case.action_names
+  num_actions = len(names)
+  lag = trust.lag_test(probabilities, actions, case.episodes, case.timesteps,
+                       num_resamples=num_resamples, seed=seed)
+  baselines = trust.baselines(actions, num_actions, no_op=case.no_op)
+  confusion = trust.confusion(probabilities, actions)
+  settings = dict(level=_LEVEL, num_resamples=num_resamples, seed=seed)
+  accuracy, gain = float(np.trace(confusion) / len(actions)), None
+  if len(np.unique(case.episodes)) > 1:
+    accuracy = trust.accuracy(probabilities, actions, case.episodes, **settings)
+    gain = trust.gain_over_majority(probabilities, actions, case.episodes, **settings)
+  else:
+    gain = accuracy - baselines.majority_accuracy
+  return {
+      'name': case.name, 'kind': case.kind, 'num_transitions': len(actions),
+      'num_episodes': len(np.unique(case.episodes)),
+      'accuracy': _with_interval(accuracy), 'gain': _with_interval(gain),
+      'labels': _labels(confusion, names), 'floors': case.floors,
+      'balanced_accuracy': trust.balanced_accuracy(probabilities, actions),
+      'baselines': baselines._asdict() | {
+          'majority': names[baselines.majority],
+          'no_op': None if case.no_op is None else names[case.no_op]},
+      'top_k': [trust.top_k_accuracy(probabilities, actions, k)
+                for k in range(1, min(_LARGEST_K, num_actions) + 1)],
+      'nll': trust.negative_log_likelihood(probabilities, actions),
+      'nll_uniform': float(np.log(num_actions)),
+      'actions': list(names), 'confusion': confusion.tolist(),
+      'calibration': _calibration(probabilities, actions, seed),
+      'coverage': _coverage(probabilities, actions),
+      'lag': _plain(lag._asdict()), 'examples': list(case.examples)}
+
+
+def _labels(confusion, names):
+  """The entry `labels`."""
+  said = np.repeat(np.arange(len(names)), confusion.sum(axis=0))
+  frequent = floors.most_frequent(said, len(names))
+  return {'most_frequent': names[frequent.action], 'share': frequent.share,
+          'is_constant': floors.is_constant(frequent)}
+
+
+def _with_interval(estimate):
+  """{value, low, high, level} of a `trust.Accuracy` or `trust.Gain`, or of a number without."""
+  if isinstance(estimate, float):
+    return {'value': estimate, 'low': None, 'high': None, 'level': _LEVEL}
+  return {'value': estimate.value, 'low': estimate.interval.low, 'high': estimate.interval.high,
+          'level': _LEVEL}
+
+
+def _calibration(probabilities, actions, seed):
+  found = trust.equal_mass_calibration(probabilities, actions, num_bins=_NUM_BINS)
+  return _plain(found._asdict()) | {
+      'error_by_chance': trust.calibration_error_by_chance(
+          probabilities, num_bins=_NUM_BINS, seed=seed),
+      'mean_confidence': float(np.average(found.confidence, weights=found.count)),
+      'equal_width_error': trust.equal_width_calibration(
+          probabilities, actions, num_bins=_NUM_BINS).error}
+
+
+def _coverage(probabilities, actions):
+  """The curve, at points that are about equally far apart."""
+  curve = trust.coverage_curve(probabilities, actions)
+  wanted = np.arange(1, _NUM_COVERAGE_POINTS + 1) / _NUM_COVERAGE_POINTS
+  kept = np.unique(np.searchsorted(curve.coverage, wanted))  # The last coverage is 1.
+  return _plain({'threshold': curve.threshold[kept], 'coverage': curve.coverage[kept],
+                 'accuracy': curve.accuracy[kept], 'area': curve.area})
+
+
+def _plain(fields):
+  """Arrays as lists; NaN, which JSON does not know, as None."""
+  return {key: [None if x != x else x for x in value.tolist()]
+          if isinstance(value, np.ndarray) else value for key, value in fields.items()}
+
+
+def _fit_temperature(cases, seed):
+  """A fit of a temperature: from a half of the episodes of each target, judged on the others."""
+  halves = ([], [])
+  num_episodes = [0, 0]
+  width = max(case.probabilities.shape[1] for case in cases)
+  for case in cases:
+    ids = np.random.default_rng(seed).permutation(np.unique(case.episodes))
+    if case.kind not in (HELD_OUT, HIDDEN) or len(ids) < 2:
+      continue
+    logits = np.log(np.maximum(case.probabilities, _SMALLEST_PROBABILITY, dtype=np.float64))
+    missing = ((0, 0), (0, width - logits.shape[1]))  # Environments differ in legal actions.
+    logits = np.pad(logits, missing, constant_values=-np.inf)
+    middle = (len(ids) + 1) // 2
+    for half, part in enumerate((ids[:middle], ids[middle:])):
+      is_in = np.isin(case.episodes, part)
+      halves[half].append((logits[is_in], case.actions[is_in]))
+      num_episodes[half] += len(part)
+  if not halves[0]:
+    return None
+  (logits, actions), other = (map(np.concatenate, zip(*half, strict=True)) for half in halves)
+  fit = trust.fit_temperature(logits, actions)
+  logits, actions = other
+  before, after = (trust.apply_temperature(logits, t) for t in (1., fit.value))
+  return {
+      'fitted': fit.value, 'is_at_bound': fit.is_at_bound,
+      'num_episodes_fitted': num_episodes[0], 'num_episodes_judged': num_episodes[1],
+      'nll_before': trust.negative_log_likelihood(before, actions),
+      'nll_after': trust.negative_log_likelihood(after, actions),
+      'before': _calibration(before, actions, seed), 'after': _calibration(after, actions, seed)}
+
+
+def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, kind,
+           is_used_fn=None, progress_fn=None):
+  """Predicts the actions of episodes and looks up the truth.
+
+  Args:
+    name: of the environment.
+    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with all known actions.
+    numbers: which episodes, in order.
+    predict_fn: predict_fn(episodes, numbers) -> iterator of what has `episode`, one of the numbers
+      in their order, and `probabilities` [L, A] of all its L transitions, see `votes.predict`.
+    action_names: [A] names.
+    legal_actions: ids in [0, A).
+    kind: one of KINDS.
+    is_used_fn: is_used_fn(episode) -> [L] bool, which transitions to audit; None for all.
+    progress_fn: progress_fn(number of episodes done, number of transitions); called after each.
+
+  Returns:
+    `Predictions` of the transitions whose action is known.
+
+  Raises:
+    ValueError: if predictions are not of these episodes, or no action is known.
+  """
+  parts = {'probabilities': [], 'actions': [], 'episodes': [], 'timesteps': []}
+  num_transitions = 0
+  for i, (number, said) in enumerate(
+      zip(numbers, predict_fn(episodes, numbers), strict=True), 1):
+    actions, is_used = episodes.actions_of(number)
+    expected = (len(actions), len(action_names))
+    if (said.episode, said.probabilities.shape) != (number, expected):
+      raise ValueError(f'predictions of {name} are of episode {said.episode} and have shape '
+                       f'{said.probabilities.shape}; expected episode {number} and {expected}.')
+    if is_used_fn is not None:
+      is_used = is_used & is_used_fn(number)
+    timesteps = np.flatnonzero(is_used)
+    for field, values in (('probabilities', said.probabilities[is_used]),
+                          ('actions', actions[is_used]), ('timesteps', timesteps),
+                          ('episodes', np.full(len(timesteps), number))):
+      parts[field].append(values)
+    num_transitions += len(timesteps)
+    if progress_fn is not None:
+      progress_fn(i, num_transitions)
+  if not num_transitions:
+    raise ValueError(f'{name}: no action is known of the {len(numbers)} episodes that were drawn; '
+                     'expected recorded actions to compare labels with.')
+  return Predictions(
+      name, **{field: np.concatenate(values) for field, values in parts.items()},
+      action_names=tuple(action_names), legal_actions=tuple(legal_actions),
+      no_op=next((i for i, x in enumerate(action_names) if x.upper() in _NO_OPS), None),
+      kind=kind)

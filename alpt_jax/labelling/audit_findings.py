@@ -1,0 +1,189 @@
+"""What an audit of labels says, in plain words: one sentence on accuracy, and warnings.
+
+All of it follows from the numbers of `audit` by rules that are written here; their thresholds are
+our choice. A kind of warning is one of KINDS.
+"""
+
+KINDS = (
+    'constant',  # Nearly all labels are one action.
+    'floor',  # No better than labels that need no IDM.
+    'majority',  # No better than always saying the most frequent action.
+    'lag',  # Labels sit at the wrong transition, or may.
+    'collapse',  # Actions that occur are never said.
+    'calibration',  # Confidence is not the share of right labels.
+    'episodes',  # Too few of them.
+    'known')  # Training knew these actions, or others of the same episodes.
+FEWEST_EPISODES = 8  # As in `accuracy.lag_test`; with fewer, intervals are too narrow.
+_SUSPICIOUS_GAIN = .25  # Of a lag, where episodes are too few to test it; guesses gain .1 there.
+_LARGEST_ERROR = .05  # Of calibration.
+_SMALLEST_SHARE = .01  # Of an action that is missed if it is never said.
+_MORE = 'hold out, label by hand or record more of them'  # Where there are no more to audit.
+
+
+def percent(x):
+  """E.g. '83 %'; near the ends with a digit more, and 100 % only if it is exactly that."""
+  if x in (0, 1) or .1 <= x <= .9:
+    return f'{100 * x:.0f} %'
+  return f'{min(max(100 * x, .1), 99.9):.1f} %'
+
+
+def share(estimate):
+  """E.g. '83 % (79–87)' of {value, low, high}."""
+  if estimate['low'] is None:
+    return percent(estimate['value'])
+  low, high = (percent(estimate[key]).removesuffix(' %') for key in ('low', 'high'))
+  return f'{percent(estimate["value"])} ({low}–{high})'
+
+
+def is_independent(environment):
+  """Whether training did not know the actions of an entry of `environments`."""
+  return environment['kind'] != 'trained on'
+
+
+def _episodes(environment):
+  n = environment['num_episodes']
+  held_out = 'held-out ' * (environment['kind'] == 'held out')
+  never_seen = ', which training never saw' * (environment['kind'] == 'never seen')
+  return f'{n:,} {held_out}episode{"s" * (n != 1)} of {environment["name"]}{never_seen}'
+
+
+def headlines(audit):
+  """One sentence for each environment whose actions training did not know.
+
+  Args:
+    audit: the dict that `audit` describes; its headlines and warnings are not read.
+
+  Returns:
+    List of str; if there is no such environment, one sentence that says so.
+  """
+  found = [_headline(environment) for environment in audit['environments']
+           if is_independent(environment)]
+  return found or ['Nothing here was held out: training knew all of these actions, so nothing can '
+                   'be said about labels of new data.']
+
+
+def _headline(environment):
+  baselines = environment['baselines']
+  others = (f'always saying {baselines["majority"]} would be right in '
+            f'{percent(baselines["majority_accuracy"])}')
+  if baselines['no_op'] not in (None, baselines['majority']):
+    others += f', always {baselines["no_op"]} in {percent(baselines["no_op_accuracy"])}'
+  hidden = 'hidden ' * (environment['kind'] == 'hidden')
+  return (f'Labels are right in {share(environment["accuracy"])} of '
+          f'{environment["num_transitions"]:,} {hidden}transitions of {_episodes(environment)}; '
+          f'{others}.')
+
+
+def warnings(audit):
+  """What to know before trusting the labels.
+
+  Args:
+    audit: as in `headlines`.
+
+  Returns:
+    List of {kind, environment, text}, by environment, in the order of KINDS.
+  """
+  found = []
+  for environment in audit['environments']:
+    # Of labels that training knew, only what cannot be right of any label is said.
+    rules = _RULES if is_independent(environment) else {
+        kind: _RULES[kind] for kind in ('constant', 'lag', 'collapse', 'known')}
+    for kind, rule in rules.items():
+      found += [{'kind': kind, 'environment': environment['name'],
+                 'text': f'{environment["name"]}: {text}'} for text in rule(environment)]
+  return found
+
+
+def _constant(environment):
+  labels = environment['labels']
+  if labels['is_constant'] and labels['share'] < 1:  # Else it has collapsed.
+    yield (f'{percent(labels["share"])} of labels are {labels["most_frequent"]}: they are '
+           'constant. Train no agent on them.')
+
+
+def _floor(environment):
+  found = (environment['floors'] or {}).get('floors') or {}
+  name = found.get('best')
+  if name in _FLOORS and environment['accuracy']['value'] <= found[name]['value']:
+    yield (f'labels are no better than {_FLOORS[name]}, fitted to the same '
+           f'{found["num_labels"]:,} labels, which is right in {share(found[name])}.')
+
+
+_FLOORS = {'table': 'a table of the change from one observation to the next',
+           'linear': 'a linear map of the change from one observation to the next'}
+
+
+def _majority(environment):
+  gain, name = environment['gain'], environment['baselines']['majority']
+  if gain['value'] <= 0:
+    yield f'labels are no better than always saying {name}.'
+  elif gain['low'] is not None and gain['low'] <= 0:
+    yield (f'labels are not clearly better than always saying {name}: by '
+           f'{100 * gain["value"]:.1f} percentage points ({100 * gain["low"]:.1f} to '
+           f'{100 * gain["high"]:.1f}). Audit more episodes: {_MORE}.')
+
+
+def _lag(environment):
+  lag = environment['lag']
+  steps = f'{abs(lag["best"])} transition{"s" * (abs(lag["best"]) != 1)}'
+  where, then = ('early', 'later') if lag['best'] > 0 else ('late', 'earlier')
+  where = f'{steps} too {where}'
+  there, here = (percent(lag['accuracy'][lag['shifts'].index(shift)]) for shift in (lag['best'], 0))
+  right = f'{there} of them are what was done {steps} {then}, {here} what was done in place'
+  if lag['is_shifted']:
+    yield (f'labels come {where}: {right} (p = {lag["p_value"]:.2g}). Look for an off-by-one or '
+           'another frame skip in how the data was recorded or converted, or in its list of '
+           'actions.')
+  elif lag['best'] and lag['gain'] >= _SUSPICIOUS_GAIN and lag['num_episodes'] < FEWEST_EPISODES:
+    yield (f'labels may come {where}: {right}; {lag["num_episodes"]} episodes are too few to '
+           f'tell. Audit {FEWEST_EPISODES} or more: {_MORE}.')
+
+
+def _collapse(environment):
+  names, counts = environment['actions'], environment['confusion']
+  said = [sum(column) > 0 for column in zip(*counts, strict=True)]
+  shares = [sum(row) / environment['num_transitions'] for row in counts]
+  if sum(said) == 1 and max(shares) < 1:
+    yield f'every label is {names[said.index(True)]}: the IDM has collapsed.'
+    return
+  missed = [f'{name} (true in {percent(x)})' for name, x, is_said in zip(
+      names, shares, said, strict=True) if not is_said and x >= _SMALLEST_SHARE]
+  if missed:
+    yield f'never said: {", ".join(missed)}.'
+
+
+def _calibration(environment):
+  calibration, accuracy = environment['calibration'], environment['accuracy']['value']
+  if calibration['error'] < max(_LARGEST_ERROR, calibration['error_by_chance']):
+    return
+  confidence = calibration['mean_confidence']
+  how = ('too sure of themselves' if confidence > accuracy else 'less sure of themselves than they '
+         'could be')
+  yield (f'labels are badly calibrated, mostly {how}: mean confidence {percent(confidence)}, right '
+         f'{percent(accuracy)}, calibration error {percent(calibration["error"])} (at most '
+         f'{percent(calibration["error_by_chance"])} by chance). See the temperature before '
+         'dropping or weighting labels by confidence.')
+
+
+def _few_episodes(environment):
+  n = environment['num_episodes']
+  if n == 1:
+    yield ('one episode says nothing about others, so the accuracy has no interval. Audit '
+           f'{FEWEST_EPISODES} or more: {_MORE}.')
+  elif n < FEWEST_EPISODES:
+    yield (f'{n} episodes are few: the interval is too narrow, and a lag cannot be told from '
+           f'chance. Audit {FEWEST_EPISODES} or more: {_MORE}.')
+
+
+def _known(environment):
+  if environment['kind'] == 'trained on':
+    yield ('trained on, not held out: these numbers say how well the IDM remembers, not how well '
+           'it labels.')
+  elif environment['kind'] == 'hidden':
+    yield ('not held-out episodes: training knew other actions of the same episodes, so accuracy '
+           'may be a little too good.')
+
+
+_RULES = {'constant': _constant, 'floor': _floor, 'majority': _majority, 'lag': _lag,
+          'collapse': _collapse, 'calibration': _calibration, 'episodes': _few_episodes,
+          'known': _known}

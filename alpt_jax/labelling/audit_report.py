@@ -1,0 +1,338 @@
+"""The page of an audit of labels: what it says first, then the numbers and pictures behind it.
+
+The dict is that of `audit`, with one entry more, `about`: what was audited and how. It has
+  preset, created, command, run, method   text
+  step           updates after which the IDM was saved
+  window         transitions in a window of the IDM
+  versions       {package: version}
+
+Where the run was compared with others, the dict of `audit_compare` is shown, too.
+"""
+
+import json
+
+import numpy as np
+
+from alpt_jax.labelling import audit_findings, compare_findings
+from alpt_jax.reports import figures, label_section
+from alpt_jax.reports import page as report_page
+
+_e = report_page.escape
+_LINE = figures.COLOURS[2]
+_AFTER = figures.COLOURS[3]
+_SHARES = (1., .9, .75, .5, .25)  # Of labels that are kept.
+_BADGES = {'episodes': 'partly', 'known': 'partly'}  # The others say that labels are bad.
+_KINDS = {'held out': 'no', 'hidden': 'other steps', 'never seen': 'nothing of it',
+          'trained on': '<b>trained on: not held out</b>'}
+
+
+def page(audit, comparison=None):
+  """Makes the page.
+
+  Args:
+    audit: as the module says.
+    comparison: what `audit_compare.compare` found; None for none.
+
+  Returns:
+    HTML.
+  """
+  about = audit['about']
+  sections = {'verdict': ('What it says', _verdict), 'environments': ('Numbers', _environments)}
+  if comparison is not None:
+    sections['comparison'] = 'Is a source worth using?', lambda _: _comparison(comparison)
+  sections |= {'details': ('Mistakes, confidence and lag', _details),
+               'examples': ('Labels beside the frames', _examples),
+               'temperature': ('Temperatures', _temperatures),
+               'about': ('What was audited', _about)}
+  return report_page.page(
+      about, 'Can these labels be trusted?',
+      f'What the inverse dynamics model of <b>{_e(about["run"])}</b> ({_e(about["method"])}, step '
+      f'{about["step"]:,}) says of transitions whose actions are known.', 0,
+      {key: (title, lambda _, content=content: content(audit))
+       for key, (title, content) in sections.items()})
+
+
+def _verdict(audit):
+  lines = [f'<p><b>{_e(line)}</b></p>' for line in audit['headlines']]
+  if audit['warnings']:
+    lines.append(report_page.bullets(
+        f'<span class="badge {_BADGES.get(warning["kind"], "not-shown")}">{_e(warning["kind"])}'
+        f'</span> {_e(warning["text"])}' for warning in audit['warnings']))
+  else:
+    lines.append('<p><span class="badge reproduced">no warning</span> The labels are better than '
+                 'the most frequent action, sit at their transitions, and their confidence can be '
+                 'relied on.</p>')
+  return '\n'.join([*lines, (
+      '<p class="muted small">In parentheses: 95 % interval, by drawing whole episodes again; it '
+      'is about other episodes of the same environment and data.</p>')])
+
+
+def _environments(audit):
+  return '\n'.join([
+      report_page.table(
+          ['', 'known to training', 'episodes', 'transitions', 'right', 'more than most frequent',
+           'balanced', 'most frequent', 'no-op', 'chance'],
+          [_accuracy_row(environment) for environment in audit['environments']]),
+      '<p class="muted small">Shares of transitions, 95 % intervals below. Balanced: mean over the '
+      'actions that occur. Most frequent, no-op, chance: what always saying that, or guessing, '
+      'scores.</p>',
+      _floors(audit),
+      report_page.table(
+          ['', 'among 2 likeliest', 'among 3 likeliest', 'NLL, nats', 'if nothing were known',
+           'mean confidence', 'calibration error', 'by chance at most', 'lag'],
+          [_confidence_row(environment) for environment in audit['environments']]),
+      '<p class="muted small">Among 2 likeliest: share of transitions whose true action is one of '
+      'the two most probable. NLL: mean negative log-likelihood of the true action. Calibration '
+      'error: mean difference of confidence and accuracy in 15 bins of equally many transitions, '
+      'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is clearly '
+      'better than none.</p>'])
+
+
+def _floors(audit):
+  """What labels score that need no IDM, and what the best could."""
+  titles = ('majority', 'table', 'linear', 'random_draws', 'expected', 'realised')
+  rows, reasons = [], []
+  for environment in audit['environments']:
+    found, labels = environment.get('floors'), environment.get('labels')
+    if not found or not labels:  # Of an audit from before there were any.
+      continue
+    cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling']}
+    rows.append([
+        _e(environment['name']), f'{_share(labels["share"])}<br>{_e(labels["most_frequent"])}',
+        _interval(environment['accuracy']),
+        *(_interval(cells[key]) if cells.get(key) and 'value' in cells[key] else '–'
+          for key in titles)])
+    reasons += [f'{environment["name"]}, {name}: unknown, {found[key]["unknown"]}'
+                for key, name in (('floors', 'floors'), ('random_draws', 'random draws'),
+                                  ('ceiling', 'ceiling')) if 'unknown' in found[key]]
+    if 'agreement' in found['ceiling']:
+      both = found['ceiling']['agreement']
+      reasons.append(f'{environment["name"]}: two people agree on {_share(both["value"])} of '
+                     f'{both["num_transitions"]:,} actions; labels can be judged no better.')
+  if not rows:
+    return ''
+  return '\n'.join([
+      report_page.table(
+          ['', 'most frequent label', 'right', 'most frequent action', 'table of the change',
+           'linear map of the change', 'on random draws', 'ceiling, expected',
+           'ceiling, realised'], rows, 'What labels score that need no IDM, and what any could.'),
+      '<p class="muted small">Most frequent action, table and linear map know the labels that the '
+      'IDM knew, and nothing else. A label more frequent than 0.95 is called constant. On random '
+      'draws: right of the steps whose action no policy chose. Ceiling: what the best guesser '
+      'counts on, and what it got right, when all actions are tried in the emulator. Intervals: '
+      '95 %, over episodes.</p>', report_page.bullets(map(_e, reasons)) if reasons else ''])
+
+
+def _comparison(comparison):
+  """Pairs of runs with and without a source, and what they say of it."""
+  titles = [title for title, _ in compare_findings.references(comparison['pairs'][0])]
+  rows = [[f'{_e(one["environment"])}, seed {one["seed"]}',
+           *(f'{_interval(one[key]["accuracy"])}<br>{_e(compare_findings.sources_of(one[key]))}'
+             for key in ('run', 'baseline')),
+           compare_findings.signed(one['difference']),
+           *(_interval(mean) if mean else '–' for _, mean in compare_findings.references(one)),
+           f'{one["num_transitions"]:,} of {one["num_episodes"]:,}']
+          for one in comparison['pairs']]
+  content = json.dumps(comparison, allow_nan=False, indent=1).encode()
+  return '\n'.join([
+      *(f'<p><b>{_e(result["environment"])}: {_e(compare_findings.verdict_of(result))}</b></p>'
+        for result in comparison['results']),
+      report_page.table(
+          ['', 'right', 'right, compared with', 'difference', *titles, 'transitions of episodes'],
+          rows, 'The same transitions, of which neither run of a pair knew the action.'),
+      '<p class="muted small">Intervals: 95 %, over episodes, of these IDMs. A verdict is over '
+      'training seeds (Student’s t). A difference below '
+      f'{comparison["smallest_effect"]:g} counts as none.</p>',
+      report_page.bullets(map(_e, comparison['sentences'])),
+      report_page.links([('compare.json', 'application/json', content,
+                          'all numbers; alpt_jax/labelling/audit_compare.py says what each is')])])
+
+
+def _accuracy_row(environment):
+  baselines = environment['baselines']
+  return [
+      _e(environment['name']), _KINDS[environment['kind']], f'{environment["num_episodes"]:,}',
+      f'{environment["num_transitions"]:,}', _interval(environment['accuracy']),
+      _interval(environment['gain']), _share(environment['balanced_accuracy']),
+      f'{_share(baselines["majority_accuracy"])}<br>{_e(baselines["majority"])}',
+      '–' if baselines['no_op'] is None else _share(baselines['no_op_accuracy']),
+      _share(baselines['chance_accuracy'])]
+
+
+def _confidence_row(environment):
+  top, calibration, lag = (environment[key] for key in ('top_k', 'calibration', 'lag'))
+  return [
+      _e(environment['name']),
+      *(_share(top[k - 1]) if len(top) >= k else '–' for k in (2, 3)),
+      _share(environment['nll']), _share(environment['nll_uniform']),
+      *(_share(calibration[key]) for key in ('mean_confidence', 'error', 'error_by_chance')),
+      f'{lag["best"]:+d}' if lag['is_shifted'] else 'none']
+
+
+def _share(x):
+  return report_page.number(x, 3)
+
+
+def _interval(estimate):
+  if estimate['low'] is None:
+    return f'{_share(estimate["value"])}<br><span class="muted">no interval</span>'
+  return (f'{_share(estimate["value"])}<br><span class="muted">{_share(estimate["low"])} to '
+          f'{_share(estimate["high"])}</span>')
+
+
+def _details(audit):
+  return '\n'.join(
+      f'<details{" open" if i == 0 else ""}><summary><b>{_e(environment["name"])}</b>: '
+      f'{_share(environment["accuracy"]["value"])} right</summary>'
+      f'{_pictures(environment, i)}{_kept(environment)}'
+      f'{label_section.matrix(environment["actions"], environment["confusion"], "Actions")}'
+      '</details>' for i, environment in enumerate(audit['environments']))
+
+
+def _examples(audit):
+  shown = [environment for environment in audit['environments'] if environment['examples']]
+  if not shown:
+    return ('<p>None: observations are no pictures, or no window of '
+            f'{audit["about"]["window"]} transitions was audited as a whole.</p>')
+  return '\n'.join([
+      '<p>Windows of audited episodes: up to 6 with the most mistakes, 3 of which the IDM was '
+      'least sure and 3 drawn at random, fewer if their pictures are large; so they are worse than '
+      'the average. The most wrong ones come first. Least sure is the lowest mean confidence. '
+      f'{label_section.HOW_TO_READ}</p>',
+      *(f'<details{" open" if i == 0 else ""}><summary><b>{_e(environment["name"])}</b>: '
+        f'{len(environment["examples"])} windows</summary>'
+        f'{label_section.viewer(environment["examples"], environment["actions"], "actions")}'
+        '</details>' for i, environment in enumerate(shown)), label_section.SCRIPT])
+
+
+def _pictures(environment, i):
+  calibration, coverage = environment['calibration'], environment['coverage']
+  accuracy, lag = environment['accuracy']['value'], environment['lag']
+
+  def draw_coverage(ax):
+    ax.plot(coverage['coverage'], coverage['accuracy'], color=_LINE, lw=1.8)
+    ax.axhline(accuracy, color=figures.MUTED, lw=.9, ls=(0, (5, 3)), zorder=1)
+    ax.set_xlim(0, 1.02)
+
+  def draw_lag(ax):
+    shares = [np.nan if x is None else x for x in lag['accuracy']]
+    colours = [_AFTER if lag['is_shifted'] and x == lag['best'] else _LINE for x in lag['shifts']]
+    ax.bar(lag['shifts'], shares, color=colours, width=.7)
+    ax.set_xticks(lag['shifts'])
+    ax.set_ylim(0, 1.02)
+
+  pictures = [
+      (figures.plot_svg(
+          lambda ax: _draw_reliability(ax, ((calibration, _LINE, 'o'),)), 'Reliability',
+          'confidence', 'share right', f'reliability-{i}'),
+       'A point for each of 15 bins of equally many transitions; on the dashed line, confidence is '
+       'the share that is right. Below it, labels are too sure of themselves. With bins of equal '
+       f'width the calibration error is {_share(calibration["equal_width_error"])}.'),
+      (figures.plot_svg(draw_coverage, 'Unsure labels dropped', 'share of labels kept',
+                        'share right of these', f'coverage-{i}'),
+       'How many labels are right if only the surest are kept; dashed, if confidence said nothing. '
+       f'Area below the curve: {_share(coverage["area"])}.'),
+      (figures.plot_svg(draw_lag, 'Lag', 'shift, transitions', 'share right', f'lag-{i}'),
+       'Labels compared with what was done so many transitions later. The highest bar must be at '
+       '0; at +1, labels come one transition too early. Several high bars mean that actions seldom '
+       'change, or a lag that changes, e.g. another frame skip.')]
+  return '<div class="grid">' + ''.join(
+      f'<figure>{svg}<figcaption>{text}</figcaption></figure>' for svg, text in pictures) + '</div>'
+
+
+def _draw_reliability(ax, curves):
+  """Draws (calibration, colour, marker) of each."""
+  ax.plot([0, 1], [0, 1], color=figures.MUTED, lw=.9, ls=(0, (5, 3)), zorder=1)
+  for calibration, colour, marker in curves:
+    ax.plot(calibration['confidence'], calibration['accuracy'], color=colour, lw=1.2,
+            marker=marker, markersize=4, markeredgewidth=0)
+  ax.set_xlim(0, 1.02)
+  ax.set_ylim(-.02, 1.02)
+
+
+def _kept(environment):
+  """A table of what a threshold on the confidence keeps."""
+  curve = environment['coverage']
+  rows = {}
+  for share in _SHARES:
+    # The first threshold that keeps as many; equal confidences are kept together.
+    i = min(int(np.searchsorted(curve['coverage'], share - 1e-9)), len(curve['coverage']) - 1)
+    rows[i] = [f'{curve["threshold"][i]:.6g}', _share(curve['coverage'][i]),
+               _share(curve['accuracy'][i])]
+  return report_page.table(['confidence at least', 'labels kept', 'right of these'],
+                           list(rows.values()), 'What dropping unsure labels would leave.')
+
+
+def _temperatures(audit):
+  if audit['temperature_fit'] is None:
+    return ('<p>Not fitted: that takes two episodes of a target that training did not know, one to '
+            'fit it and one to judge it.</p>')
+  stride, window = audit['stride'], audit['about']['window']
+  label, training = (f'{audit[key]:.4g}' for key in ('temperature', 'training_temperature'))
+  return '\n'.join([
+      '<p>A temperature T changes the confidence in labels only: above 1 it falls. The two were '
+      'fitted to different things, and one is not to be used for the other.</p>',
+      '<h3>For datasets</h3>',
+      '<p>For experiments.label with '
+      f'--stride={stride}: windows {stride} apart vote, and the average of a transition is raised '
+      'to the power 1 / T.</p>', _temperature(audit, 'temperature'),
+      f'<pre>python -m experiments.label --stride={stride} --temperature={label}</pre>',
+      '<h3>For training</h3>',
+      '<p>For agents that train together with their IDM: logits of single windows, here '
+      f'{window} apart, are divided by T. Mode hard does not need it.</p>',
+      _temperature(audit, 'training_temperature'),
+      '<pre>--config.pseudo_labels.mode=soft '
+      f'--config.pseudo_labels.temperature={training}</pre>'])
+
+
+def _temperature(audit, key):
+  """A temperature and how good it is; `key` is that of the audit."""
+  fit = audit[f'{key}_fit']
+  rows = [[name, f'{t:.3f}', _share(fit[f'nll_{when}']), _share(fit[when]['error']),
+           _share(fit[when]['mean_confidence'])]
+          for name, when, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]
+  svg = figures.plot_svg(
+      lambda ax: _draw_reliability(ax, ((fit['before'], _LINE, 'o'), (fit['after'], _AFTER, 's'))),
+      'Reliability of the other half', 'confidence', 'share right', key.replace('_', '-'))
+  legend = report_page.legend([figures.Style('as they are', _LINE, 'o'),
+                               figures.Style('at the fitted temperature', _AFTER, 's')])
+  return '\n'.join([
+      f'<p><b>{_e(_advice(fit, audit[key]))}</b> Episodes that it was fitted on: '
+      f'{fit["num_episodes_fitted"]}; others that it was judged on: {fit["num_episodes_judged"]}.'
+      '</p>',
+      report_page.table(['other half', 'temperature', 'NLL, nats', 'calibration error',
+                         'mean confidence'], rows),
+      f'<div class="grid"><figure>{legend}{svg}</figure></div>'])
+
+
+def _advice(fit, temperature):
+  if temperature != 1:
+    return (f'Use temperature {temperature:.4g}: on the other half it lowers the negative '
+            f'log-likelihood from {fit["nll_before"]:.3f} to {fit["nll_after"]:.3f}.')
+  why = ('no temperature within its bounds was best, as labels were all right or useless'
+         if fit['is_at_bound'] else
+         f'the fitted {fit["fitted"]:.4g} does not help the other half')
+  return f'Leave the temperature at 1: {why}.'
+
+
+def _about(audit):
+  about = audit['about']
+  content = json.dumps(_without_pictures(audit), allow_nan=False, indent=1).encode()
+  return '\n'.join([
+      f'<pre>{_e(about["command"])}</pre>',
+      report_page.definitions([
+          ('Run', f'{about["run"]}, step {about["step"]:,}'), ('Method', about['method']),
+          ('Windows', f'of {about["window"]} transitions, {audit["stride"]} apart'),
+          ('Rules of warnings', f'kinds: {", ".join(audit_findings.KINDS)}; see '
+                                'alpt_jax/labelling/audit_findings.py'),
+          ('Versions', ', '.join(f'{k} {v}' for k, v in about['versions'].items()))]),
+      report_page.links([('audit.json', 'application/json', content,
+                          'all numbers; alpt_jax/labelling/audit.py says what each is')])])
+
+
+def _without_pictures(audit):
+  """The page shows them; once is enough."""
+  return audit | {'environments': [
+      environment | {'examples': [
+          {key: x for key, x in example.items() if key != 'strip'}
+          for example in environment['examples']]} for environment in audit['environments']]}

@@ -1,0 +1,201 @@
+"""The audit of a run: its IDM, against recorded actions that training did not know."""
+
+import contextlib
+import datetime
+import os
+
+import numpy as np
+
+from alpt_jax import domains, versions
+from alpt_jax.data import source_files
+from alpt_jax.labelling import audit, run_floors, trained_idm
+from alpt_jax.labelling import examples as audit_examples
+from alpt_jax.training import metrics
+
+_PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
+
+
+def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, seed=0, stride=1,
+              is_hidden=False, command='', progress=True):
+  """Audits the IDM of a run.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    make_predict_fn: make_predict_fn(spec, stride) -> predict_fn, see `audit.gather`.
+    environments: names; () for the run's targets.
+    num_episodes: of each environment at most, drawn at random; 0 for all.
+    seed: of that, and of all resampling.
+    stride: transitions from one window of the IDM to the next; 1: all windows vote, as when a
+      dataset is labelled. If windows overlap, those that do not are predicted, too: see
+      `single_windows` of `audit.audit`.
+    is_hidden: of a target, audit the hidden transitions of episodes in which training knew others,
+      instead of episodes in which it knew none.
+    command: to make it again, for the page.
+    progress: whether to write progress to standard error.
+
+  Returns:
+    The dict that `audit` and `audit_report` describe.
+
+  Raises:
+    FileNotFoundError, ValueError: for data that is missing, changed, or cannot be audited.
+  """
+  config = trained.config
+  names = tuple(environments) or domains.targets(config)
+  check(config, names, num_episodes=num_episodes, stride=stride)
+  specs = [spec_of(trained, name) for name in names]  # All, before hours are spent on the first.
+  strides = sorted({stride, config.window})
+  found = [_predict(trained, spec, {s: make_predict_fn(spec, s) for s in strides},
+                    num_episodes=num_episodes, seed=seed, is_hidden=is_hidden, progress=progress,
+                    picture_bytes=_PICTURE_BYTES // len(specs))
+           for spec in specs]
+  predictions, single_windows = ([by_stride[s] for by_stride in found]
+                                 for s in (stride, config.window))
+  about = {
+      'preset': config.preset, 'command': command, 'run': str(trained.directory),
+      'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      'method': config.method, 'step': trained.step, 'window': config.window,
+      'versions': versions.current()}
+  return audit.audit(predictions, single_windows, stride=stride, seed=seed) | {'about': about}
+
+
+def check(config, names, *, num_episodes, stride):
+  """Refuses settings of an audit that make no sense.
+
+  Args:
+    config: of the run.
+    names: of environments.
+    num_episodes: see `audit_run`.
+    stride: see `audit_run`.
+
+  Raises:
+    ValueError: naming the setting.
+  """
+  if not 1 <= stride <= config.window:
+    raise ValueError(f'stride is {stride}; expected 1 to {config.window}, the window of the IDM.')
+  if num_episodes < 0:
+    raise ValueError(f'num_episodes is {num_episodes}; expected at least 1, or 0 for all.')
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f'environments name {name} {names.count(name)} times; expected each once.')
+
+
+def spec_of(trained, name):
+  """The `types.EnvironmentSpec` of an environment; ValueError if the IDM cannot read it."""
+  config, domain = trained.config, domains.of(trained.config)
+  try:
+    spec = domain.spec(config, name)
+  except ValueError as error:
+    raise ValueError(f'environments: {error}') from error
+  trained_idm.check_environment(
+      trained, spec, domain.action_names(config, name), where=f'environments: {name}')
+  return spec
+
+
+def _predict(trained, spec, predict_fns, *, picture_bytes, seed, **settings):
+  """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
+  config, files = trained.config, None
+  episodes = read(trained, spec.name)
+  directories = domains.of(config).directories(config, spec.name)
+  if len(directories) == 1:
+    files = source_files.read(directories[0], episodes.num_episodes)
+  found = gather(trained, spec, episodes, predict_fns, seed=seed, **settings)
+  voted = found[min(found)]
+  examples = audit_examples.choose(
+      voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
+  if files:
+    examples = [example | {'file': files[example['episode']].name} for example in examples]
+  return found | {min(found): voted._replace(
+      examples=examples, floors=floors_of(trained, spec, episodes, voted, seed=seed))}
+
+
+def read(trained, name):
+  """Reads an environment with all its actions.
+
+  Raises:
+    FileNotFoundError, ValueError: for data that is missing, or is not what the run was trained on.
+  """
+  config, domain = trained.config, domains.of(trained.config)
+  episodes = domain.read(config, name)
+  if name in trained.digests and domain.digest(config, name) != trained.digests[name]:
+    raise ValueError(f'{", ".join(map(str, domain.directories(config, name)))}: other data than '
+                     f'{trained.directory} was trained on. Give the directory of that data with '
+                     '--data_dir, or train again.')
+  return episodes
+
+
+def gather(trained, spec, episodes, predict_fns, *, num_episodes, seed, is_hidden, progress):
+  """Predicts transitions of an environment whose actions are recorded.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    spec: from `spec_of`.
+    episodes: from `read`.
+    predict_fns: {stride: predict_fn}, see `audit.gather`.
+    num_episodes: see `audit_run`, as for the others.
+    seed: of the draw of episodes.
+    is_hidden: whether to take hidden transitions of episodes in which training knew others.
+    progress: whether to write progress to standard error.
+
+  Returns:
+    {stride: `audit.Predictions`}, without examples and floors.
+
+  Raises:
+    FileNotFoundError, ValueError: for data that cannot be audited.
+  """
+  name, domain = spec.name, domains.of(trained.config)
+  numbers, kind, known = _candidates(trained, episodes, name, is_hidden)
+  if num_episodes and num_episodes < len(numbers):
+    rng = np.random.default_rng(seed)
+    numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
+  settings = dict(action_names=tuple(domain.action_names(trained.config, name)),
+                  legal_actions=spec.legal_actions, kind=kind,
+                  is_used_fn=(lambda number: ~known[number]) if known else None)
+  found = {}
+  for stride, predict_fn in predict_fns.items():
+    with contextlib.ExitStack() as stack:
+      if progress:
+        shown = stack.enter_context(metrics.Progress(
+            len(numbers), label=f'audit {name}, stride {stride}', unit='episodes'))
+        settings['progress_fn'] = lambda done, num_transitions, shown=shown: shown.update(
+            done, transitions=num_transitions)
+      found[stride] = audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
+  return found
+
+
+def floors_of(trained, spec, episodes, predictions, *, seed):
+  """Puts predictions from `gather` between floors and ceiling; see `run_floors.of_audit`."""
+  config = trained.config
+  choice = trained_idm.known(trained.directory, spec.name, data_dir=config.data_dir).choice
+  return run_floors.of_audit(config, spec, episodes, choice, predictions, seed=seed)
+
+
+def _candidates(trained, episodes, name, is_hidden):
+  """Returns episodes to draw from, one of audit.KINDS, and {episode: [L] bool known} or None."""
+  everything = np.flatnonzero(episodes.num_labelled)  # Of the others, there is no truth.
+  known = trained_idm.known(trained.directory, name, data_dir=trained.config.data_dir)
+  if known.is_all:
+    return everything, audit.TRAINED_ON, None
+  if known.choice is None:
+    return everything, audit.NEVER_SEEN, None
+  is_known = trained_idm.is_known(known.choice, episodes.num_transitions, known.path)
+  if is_hidden:
+    partly = [e for e in sorted(is_known) if not is_known[e].all()]
+    if not partly:
+      raise ValueError(f'{known.path}: training knew all actions of the episodes of {name} of '
+                       'which it knew any; none is hidden in them. Hold some of them out '
+                       '(--config.held_out of own.py) and train again, or label other episodes.')
+    return np.array(partly), audit.HIDDEN, is_known
+  held_out = np.setdiff1d(everything, sorted(is_known))
+  if not len(held_out):
+    raise ValueError(f'{known.path}: training knew actions in each of the {len(everything)} '
+                     f'episodes of {name} whose actions are known, so none is held out. Hold some '
+                     'out (--config.held_out of own.py) and train again, or audit the hidden '
+                     'transitions of these episodes with --hidden, or label or record more '
+                     'episodes.')
+  return held_out, audit.HELD_OUT, None
+
+
+def paths(directory, output=''):
+  """Where an audit is written: the JSON file and the page."""
+  directory = output or os.path.join(directory, 'audit')
+  return os.path.join(directory, 'audit.json'), os.path.join(directory, 'audit.html')

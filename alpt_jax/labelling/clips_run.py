@@ -1,0 +1,271 @@
+"""Which clips of a dataset somebody should label next, by the IDM of a run.
+
+Episodes are cut into clips of one length, side by side, and `clips.choose` picks some of those
+that the IDM is unsure of and that look different from what has labels and from each other. That
+their labels help more than those of other clips has not been tested.
+
+Clips are named as the person knows them: by the file that was imported, and when in it. What is
+found is a dict that JSON can hold:
+
+  run, step       directory of the run; updates after which its IDM was saved
+  dataset, dataset_digest, environment   what was looked at
+  known           whose word on known actions counted, see `label_dataset.label_run`
+  length          transitions of a clip
+  frame_skip      every how manyth frame of a file is a step; None if the data does not say
+  num_labelled    clips with a known action, which are no candidates
+  num_unlabelled  clips without one
+  num_candidates  the most unsure of these, 10,000 at most: what was picked from
+  versions        {package: version}
+  clips           list, the most useful first, each with
+    rank            1, 2, ..
+    file            name of the video or the folder of images; None if the data does not say
+    episode         its number in the dataset, from 0
+    first_step, last_step   of the episode, both inclusive; each has an action, to be labelled
+    first_second, last_second   when in the video that begins, and when what it led to is seen; None
+                    where a file has no times
+    uncertainty     one minus the mean confidence of the IDM
+"""
+
+import contextlib
+import csv
+import io
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from alpt_jax import atomic_files, versions
+from alpt_jax.data import rlds, source_files
+from alpt_jax.labelling import clips, label_dataset
+from alpt_jax.training import metrics
+
+CLIPS, ACTIONS = 'clips.json', 'actions.csv'
+_MOST_CANDIDATES = 10_000  # The most unsure clips without a known action.
+_MOST_LABELLED = 5000  # Of those with one, to be far from: every 2nd, 4th, .. one of more.
+_EPISODES_AT_A_TIME = 50
+_WINDOWS_AT_A_TIME = 16  # Whose frames are in memory.
+
+
+class _Windows(NamedTuple):
+  """W clips of a dataset.
+
+  Attributes:
+    episode: [W] int64.
+    start: [W] int64; first transition.
+    is_labelled: [W] bool; some action is known.
+    number: [W] int64; of a clip with a known action, how many of them come before it.
+    unsure: [W] float64; see `clips.uncertainty`.
+    looks: [W, 2, F] float32; see `clips.looks`.
+  """
+  episode: np.ndarray
+  start: np.ndarray
+  is_labelled: np.ndarray
+  number: np.ndarray
+  unsure: np.ndarray
+  looks: np.ndarray
+
+
+def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='', num_clips=20,
+              length=0, progress=True):
+  """Picks clips of a dataset.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    make_predict_fn: make_predict_fn(spec) -> predict(episodes, numbers) -> iterator of what has
+      the `probabilities` [L, A] of the L transitions of each episode, as `votes.predict`.
+    dataset, environment, known: as of `label_dataset.label_run`. What is known in other datasets,
+      such as that of the run, is not looked at.
+    num_clips: how many at most, at least 1.
+    length: transitions of a clip; 0 for the window of the IDM.
+    progress: whether to write progress to standard error.
+
+  Returns:
+    The dict that the module describes.
+
+  Raises:
+    FileNotFoundError, ValueError: for what cannot be labelled, or if nothing is left to label.
+  """
+  if num_clips < 1:
+    raise ValueError(f'num_clips is {num_clips}; expected at least 1.')
+  if length < 0:
+    raise ValueError(f'length is {length}; expected at least 1, or 0 for the window of the IDM.')
+  length = length or trained.config.window
+  name, spec, source = label_dataset.open_dataset(trained, dataset, environment)
+  known, digest = label_dataset.which_known(known, source), rlds.dataset_digest(source.directory)
+  is_known_fn = (label_dataset.known_by_run(trained, name, source.directory, digest)
+                 if known == 'run' else lambda _, fields: rlds.labelled(fields)[:-1])
+  pieces = source.pieces(_EPISODES_AT_A_TIME)
+  num_episodes = sum(piece.end - piece.begin for piece in pieces)
+  files = source_files.read(source.directory, num_episodes)
+  with contextlib.ExitStack() as stack:
+    progress_fn = stack.enter_context(metrics.Progress(
+        num_episodes, label=f'looking at {spec.name}', unit='episodes')).update if progress else (
+            lambda done: None)
+    found, num_labelled, num_unlabelled = _look(
+        source, pieces, make_predict_fn(spec), is_known_fn, spec, length, progress_fn)
+  if found is None:
+    raise ValueError(f'length is {length}; no episode of {source.directory} has so many '
+                     'transitions. Choose a smaller one.')
+  if not num_unlabelled:
+    raise ValueError(f'{source.directory}: no {length} transitions in a row are without a known '
+                     'action; expected some, to be labelled. Choose another --dataset.')
+  chosen = clips.choose(
+      found.unsure, clips.balanced(found.looks), num_clips, episode=found.episode,
+      start=found.start, window=length, is_labelled=found.is_labelled)
+  return {
+      'run': str(trained.directory), 'step': trained.step, 'dataset': str(source.directory),
+      'dataset_digest': digest, 'environment': spec.name, 'known': known,
+      'length': length, 'frame_skip': _frame_skip(source.directory),
+      'num_labelled': num_labelled, 'num_unlabelled': num_unlabelled,
+      'num_candidates': int(np.sum(~found.is_labelled)),
+      'versions': versions.current(),
+      'clips': [_clip(rank, found, i, files, length)
+                for rank, i in enumerate(chosen.tolist(), 1)]}
+
+
+def _look(source, pieces, predict, is_known_fn, spec, length, progress_fn):
+  """Returns the `_Windows` to choose from, and how many have a known action and how many not."""
+  found, num_labelled, num_unlabelled, num_episodes = None, 0, 0, 0
+  for piece in pieces:
+    episodes, parts = source.read(piece), [] if found is None else [found]
+    for said in predict(episodes, range(len(episodes.num_transitions))):
+      is_known = is_known_fn(piece.first + said.episode, episodes.fields[said.episode])
+      if len(is_known) >= length:
+        part = _windows(said, episodes, is_known, spec, length)
+        parts.append(part._replace(episode=part.episode + piece.first,
+                                   number=part.number + num_labelled))
+        num_labelled += int(part.is_labelled.sum())
+        num_unlabelled += int((~part.is_labelled).sum())
+      num_episodes += 1
+      progress_fn(num_episodes)
+    if parts:
+      found = _kept(_Windows(*map(np.concatenate, zip(*parts, strict=True))), num_labelled)
+  return found, num_labelled, num_unlabelled
+
+
+def _windows(said, episodes, is_known, spec, length):
+  """The `_Windows` of an episode; what is left at its end is in none."""
+  starts = np.arange(0, len(is_known) - length + 1, length)
+  rows = starts[:, None] + np.arange(length)
+  looks = [_looks(episodes, said.episode, starts[i:i + _WINDOWS_AT_A_TIME], spec, length)
+           for i in range(0, len(starts), _WINDOWS_AT_A_TIME)]
+  is_labelled = is_known[rows].any(axis=1)
+  return _Windows(
+      np.full(len(starts), said.episode), starts, is_labelled, np.cumsum(is_labelled) - is_labelled,
+      clips.uncertainty(said.probabilities.max(axis=1)[rows], ~is_known[rows]),
+      np.concatenate(looks))
+
+
+def _looks(episodes, number, starts, spec, length):
+  """`clips.looks` of some windows of an episode: [w, 2, F]; values of vectors are its channels."""
+  shape = spec.observation_shape
+  shape = (1, 1, *shape) if spec.observation_kind == 'vector' else shape
+  frames = np.zeros((len(starts), length + 1, *shape), np.float32)
+  for i, start in enumerate(starts.tolist()):
+    frames[i] = episodes.frames(number, start, start + length + 1).reshape(frames.shape[1:])
+  return clips.looks(frames)
+
+
+def _kept(found, num_labelled):
+  """Some of those with a known action, and the most unsure of the others; of equals, the first."""
+  stride = 1
+  while num_labelled > stride * _MOST_LABELLED:
+    stride *= 2
+  others = np.flatnonzero(~found.is_labelled)
+  others = others[np.argsort(-found.unsure[others], kind='stable')][:_MOST_CANDIDATES]
+  labelled = np.flatnonzero(found.is_labelled & (found.number % stride == 0))
+  kept = np.sort(np.concatenate([labelled, others]))
+  return _Windows(*(field[kept] for field in found))
+
+
+def _frame_skip(directory):
+  """`frame_skip`, see the module."""
+  return ((rlds.read_card(directory) or {}).get('metadata') or {}).get('frame_skip')
+
+
+def _clip(rank, found, i, files, length):
+  """An entry of `clips`."""
+  episode, start = int(found.episode[i]), int(found.start[i])
+  file = files[episode] if files else source_files.SourceFile(None)
+  rate = file.steps_per_second
+  return {
+      'rank': rank, 'file': file.name, 'episode': episode, 'first_step': start,
+      'last_step': start + length - 1,
+      'first_second': rate and round(start / rate, 3),
+      'last_second': rate and round((start + length) / rate, 3),
+      'uncertainty': round(float(found.unsure[i]), 4)}
+
+
+def table(found):
+  """A table of the clips, for people.
+
+  Args:
+    found: what `clips_run` returns.
+
+  Returns:
+    A list of lines.
+  """
+  rows = [('', 'file', 'episode', 'steps', 'seconds', 'uncertainty')]
+  rows += [(str(clip['rank']), clip['file'] or '-', str(clip['episode']),
+            f'{clip["first_step"]} to {clip["last_step"]}', _seconds(clip),
+            f'{clip["uncertainty"]:.2f}') for clip in found['clips']]
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = ['  '.join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+           for row in rows]
+  if (found['frame_skip'] or 1) > 1:
+    lines.append(f'Step n is frame {found["frame_skip"]} n of its file, counted from 0.')
+  return lines
+
+
+def _seconds(clip):
+  if clip['first_second'] is None:
+    return '-'
+  return f'{clip["first_second"]:.2f} to {clip["last_second"]:.2f}'
+
+
+def has_files(found):
+  """Whether it is known which files the clips are in, so that their actions can be imported."""
+  return all(clip['file'] is not None for clip in found['clips'])
+
+
+def actions_csv(found):
+  """A list of actions, see `importers.actions`, with the steps of the clips and without actions.
+
+  An action that stays empty is one that is not known: who fills in some imports those.
+
+  Args:
+    found: what `clips_run` returns, and `has_files`.
+
+  Returns:
+    Text in CSV.
+  """
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(['file', 'step', 'action'])
+  for clip in found['clips']:
+    writer.writerows((clip['file'], step, '')
+                     for step in range(clip['first_step'], clip['last_step'] + 1))
+  return text.getvalue()
+
+
+def write(found, directory):
+  """Writes `CLIPS`, and `ACTIONS` where files are known.
+
+  Args:
+    found: what `clips_run` returns.
+    directory: where to; must not exist, or be empty.
+
+  Returns:
+    Paths of what was written.
+
+  Raises:
+    ValueError: if there is something already.
+  """
+  written = [os.path.join(directory, CLIPS)]
+  with atomic_files.new_directory(directory) as staging:
+    content = os.path.join(staging, 'content')
+    atomic_files.write_json(os.path.join(content, CLIPS), found)
+    if has_files(found):
+      atomic_files.write(os.path.join(content, ACTIONS), actions_csv(found).encode())
+      written.append(os.path.join(directory, ACTIONS))
+  return written

@@ -1,0 +1,78 @@
+"""Labels hidden transitions of a run's target as `experiments.label` does: all windows vote.
+
+In training, a transition is labelled from the one window that was drawn; the last action of a
+window is then labelled without the observation after next. Who labels a dataset averages all
+windows that hold a transition.
+"""
+
+import numpy as np
+
+from alpt_jax.labelling import trained_idm, votes
+from alpt_jax.training import program, sharding
+
+
+def label(trained, truth, *, num_transitions, seed=0):
+  """Labels hidden transitions of some episodes.
+
+  Args:
+    trained: `trained_idm.TrainedIdm`.
+    truth: `episodes.Episodes` or `episode_files.EpisodeFiles` of its target, with all actions.
+    num_transitions: whole episodes are drawn at random until they have so many; at least 1. All
+      episodes if there are fewer.
+    seed: of that draw.
+
+  Returns:
+    Episode, timestep, label and true action, [N] int64 each, sorted by episode and timestep: of the
+    transitions whose action is recorded, and was hidden in training.
+
+  Raises:
+    FileNotFoundError, ValueError: if the run does not say which actions it knew.
+  """
+  config = trained.config
+  was_known = known_in_training(trained.directory, config, truth)
+  mesh = sharding.make_mesh(num_devices=1)
+  vote_fn = votes.VoteFn(trained.idm, trained.spec, mesh,
+                         microbatch=program.microbatch(config, trained.spec, mesh))
+  numbers = draw(truth.num_transitions, num_transitions, seed)
+  parts = []
+  for said in votes.predict(vote_fn, trained.params, truth, numbers, window=config.window):
+    actions, is_recorded = truth.actions_of(said.episode)
+    is_hidden = is_recorded & ~was_known.get(said.episode, np.zeros(len(actions), bool))
+    timestep = np.flatnonzero(is_hidden)
+    parts.append((np.full(len(timestep), said.episode), timestep,
+                  said.probabilities.argmax(axis=1)[is_hidden], actions[is_hidden]))
+  return tuple(np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True))
+
+
+def known_in_training(directory, config, truth):
+  """Marks the target's transitions whose action training knew; see `trained_idm.is_known`.
+
+  Args:
+    directory: of the run.
+    config: of the run.
+    truth: episodes of its target.
+
+  Returns:
+    {episode: [L] bool} of the episodes with such transitions.
+
+  Raises:
+    FileNotFoundError, ValueError: if the run does not say so.
+  """
+  known = trained_idm.known(directory, config.target, data_dir=config.data_dir)
+  return trained_idm.is_known(known.choice, truth.num_transitions, known.path)
+
+
+def draw(lengths, num_transitions, seed):
+  """Draws episodes.
+
+  Args:
+    lengths: [E] int; transitions of each.
+    num_transitions: see `label`.
+    seed: of the draw.
+
+  Returns:
+    [n] int episode numbers, rising; the fewest of a random order that have `num_transitions`.
+  """
+  order = np.random.default_rng(seed).permutation(len(lengths))
+  total = np.cumsum(np.asarray(lengths)[order])
+  return np.sort(order[:int(np.searchsorted(total, num_transitions)) + 1])

@@ -1,0 +1,324 @@
+"""Aggregates of normalised scores over tasks (games) and seeds, as rliable defines them.
+
+A run is one training with one seed on one task. With few seeds a table of means hides how far the
+next seeds might be from it; Agarwal et al. (2021, "Deep RL at the Edge of the Statistical
+Precipice", section 4; github.com/google-research/rliable) report instead the interquartile mean,
+profiles and the probability of improvement, each with an interval from a bootstrap that draws seeds
+again within each task. The tasks stay as they are: an interval is about other seeds, not games.
+
+Scores come as {task: [N] scores, one per seed} or as an array [num_seeds, num_tasks], whose tasks
+are then called 0, 1, .... rliable demands the array. Here tasks may have different numbers of
+seeds: in `mean`, `median`, `optimality_gap`, profiles and the probability of improvement, all of
+which average within tasks first, tasks count alike. `iqm` ranks all runs together, so runs count
+alike in it and a task with more seeds counts more. With equal numbers all agree with rliable.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Estimate(NamedTuple):
+  """An aggregate of the scores of one method.
+
+  Attributes:
+    value: the aggregate; an array [...] if the scores had leading axes.
+    num_runs: over all tasks.
+    num_tasks: how many tasks.
+    low: lower end of the interval; None if none was asked for.
+    high: upper end of the interval; None if none was asked for.
+  """
+  value: float | np.ndarray
+  num_runs: int
+  num_tasks: int
+  low: float | None = None
+  high: float | None = None
+
+
+class Profile(NamedTuple):
+  """Share of the runs of one method above each threshold.
+
+  Attributes:
+    thresholds: [K] float64.
+    share: [K] float64 in [0, 1], falling where `thresholds` rises.
+    num_runs: over all tasks.
+    num_tasks: how many tasks.
+    low: [K] lower end of a pointwise band; None if none was asked for.
+    high: [K] upper end of it; None if none was asked for.
+  """
+  thresholds: np.ndarray
+  share: np.ndarray
+  num_runs: int
+  num_tasks: int
+  low: np.ndarray | None = None
+  high: np.ndarray | None = None
+
+
+class Improvement(NamedTuple):
+  """How likely a run of method X beats one of method Y on the same task.
+
+  Attributes:
+    value: in [0, 1]; 0.5 if neither is better.
+    num_runs: of X, over all tasks.
+    num_baseline_runs: of Y, over all tasks.
+    num_tasks: how many tasks; both have the same.
+    low: lower end of the interval; None if none was asked for.
+    high: upper end of the interval; None if none was asked for.
+  """
+  value: float
+  num_runs: int
+  num_baseline_runs: int
+  num_tasks: int
+  low: float | None = None
+  high: float | None = None
+
+
+def _by_task(scores):
+  """Puts checked scores in the one form used inside: {task: [..., N] float64}."""
+  if not isinstance(scores, dict):
+    array = np.asarray(scores, np.float64)
+    if array.ndim != 2:
+      raise ValueError(f'scores have shape {array.shape}; expected [num_seeds, num_tasks] or a '
+                       'dict {task: scores}.')
+    scores = dict(enumerate(array.T))
+  if not scores:
+    raise ValueError('scores have no task; expected at least one.')
+  by_task = {task: np.asarray(x, np.float64) for task, x in scores.items()}
+  for task, x in by_task.items():
+    if not x.ndim:
+      raise ValueError(f'The scores of task {task!r} are one number, {x}; expected one per seed.')
+    if not x.size:
+      raise ValueError(f'Task {task!r} has no score; expected at least one seed.')
+    if not np.all(np.isfinite(x)):
+      raise ValueError(f'The scores of task {task!r} are {x.tolist()}; expected finite numbers: '
+                       'decide first what a missing one means.')
+  return by_task
+
+
+def _one_per_seed(scores):
+  by_task = _by_task(scores)
+  for task, x in by_task.items():
+    if x.ndim != 1:
+      raise ValueError(f'The scores of task {task!r} have shape {x.shape}; expected [num_seeds].')
+  return by_task
+
+
+def _num_runs(by_task):
+  return sum(x.shape[-1] for x in by_task.values())
+
+
+def _estimate(value, by_task):
+  return Estimate(float(value) if np.ndim(value) == 0 else value, _num_runs(by_task), len(by_task))
+
+
+def _mean_over_tasks(per_task_fn, *by_tasks):
+  """Averages what `per_task_fn` makes of each task's scores; the first dict gives the order."""
+  return np.mean([per_task_fn(*(by_task[task] for by_task in by_tasks)) for task in by_tasks[0]],
+                 axis=0)
+
+
+def human_normalised(scores, random, human):
+  """Puts raw scores on the line from random (0) to human (1) play, task by task.
+
+  `domains/atari/scores.py` has both scores of each Atari game, from dqn_zoo. Dopamine's (in
+  labs/atari_100k/normalization_utils.py) are the same but for random play of VideoPinball, 0
+  instead of 16256.9, so that a difference of 1 is 12.5 times as many points: say which was used.
+
+  Args:
+    scores: {task: [N]} or [num_seeds, num_tasks], in raw points.
+    random: {task: points} of a random player; a list [num_tasks] fits an array of scores.
+    human: the same of a human.
+
+  Returns:
+    {task: [N] float64}, (score - random) / (human - random).
+
+  Raises:
+    ValueError: naming the task, if its random or human score is missing, None or not finite, if
+      the two are equal, or as in `iqm`.
+  """
+  normalised = {}
+  for task, x in _by_task(scores).items():
+    try:
+      zero, one = (np.nan if anchors[task] is None else float(anchors[task])
+                   for anchors in (random, human))
+    except (KeyError, IndexError) as error:
+      raise ValueError(f'Task {task!r} has no random or no human score.') from error
+    if not np.isfinite(one - zero) or one == zero:
+      raise ValueError(f'Task {task!r} has the random score {zero} and the human score {one}; '
+                       'expected two different numbers.')
+    normalised[task] = (x - zero) / (one - zero)
+  return normalised
+
+
+def iqm(scores):
+  """Interquartile mean: of the middle half of all runs of all tasks, ranked together.
+
+  `scipy.stats.trim_mean(scores, 0.25, axis=None)`: of R runs, floor(R / 4) are dropped at each end.
+
+  Args:
+    scores: {task: [..., N]} or [num_seeds, num_tasks]; leading axes, e.g. of resamples, stay.
+
+  Returns:
+    An `Estimate`.
+
+  Raises:
+    ValueError: naming the task, if it has no score or one is not finite.
+  """
+  by_task = _by_task(scores)
+  ranked = np.sort(np.concatenate(list(by_task.values()), axis=-1), axis=-1)
+  num_runs = ranked.shape[-1]
+  cut = num_runs // 4
+  return _estimate(ranked[..., cut:num_runs - cut].mean(axis=-1), by_task)
+
+
+def mean(scores):
+  """Mean over tasks of the mean over seeds; arguments and errors as in `iqm`."""
+  by_task = _by_task(scores)
+  return _estimate(_mean_over_tasks(lambda x: x.mean(axis=-1), by_task), by_task)
+
+
+def median(scores):
+  """Median over tasks of the mean over seeds; arguments and errors as in `iqm`."""
+  by_task = _by_task(scores)
+  return _estimate(np.median([x.mean(axis=-1) for x in by_task.values()], axis=0), by_task)
+
+
+def optimality_gap(scores, threshold=1.):
+  """How far runs fall short of a score, on average; what they exceed it by does not count.
+
+  Args:
+    scores: as in `iqm`.
+    threshold: the score beyond which better does not matter; 1 is human play.
+
+  Returns:
+    An `Estimate`, at least 0; lower is better.
+
+  Raises:
+    ValueError: as in `iqm`.
+  """
+  by_task = _by_task(scores)
+  reached = _mean_over_tasks(lambda x: np.minimum(x, threshold).mean(axis=-1), by_task)
+  return _estimate(threshold - reached, by_task)
+
+
+def _resample(by_task, num_resamples, generator):
+  """Draws the seeds of each task again, independently: {task: [num_resamples, N]}."""
+  if num_resamples < 1:
+    raise ValueError(f'num_resamples is {num_resamples}; expected at least 1.')
+  for task, x in by_task.items():
+    if len(x) < 2:
+      raise ValueError(f'Task {task!r} has one seed; expected two or more: one says nothing about '
+                       'the spread over seeds.')
+  return {task: x[generator.integers(len(x), size=(num_resamples, len(x)))]
+          for task, x in by_task.items()}
+
+
+def _ends(values, level):
+  """Percentile interval [2, ...] of values [num_resamples, ...]."""
+  return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+
+
+def _check_level(level):
+  if not 0 < level < 1:
+    raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
+
+
+def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
+  """An aggregate with its stratified percentile bootstrap interval.
+
+  With a handful of seeds percentile intervals are too narrow: read the numbers of runs and tasks
+  beside them.
+
+  Args:
+    scores: {task: [N]}, N >= 2, or [num_seeds, num_tasks].
+    statistic: `iqm`, `mean`, `median`, `optimality_gap` or another function that maps
+      {task: [..., N]} to an `Estimate` with values [...].
+    level: coverage asked for, in (0, 1).
+    num_resamples: how many resamples.
+    seed: of the resampling, so that a report can be made again.
+
+  Returns:
+    An `Estimate` with `low` and `high`.
+
+  Raises:
+    ValueError: naming the task, if it has no score, only one, or one that is not finite; or if
+      `level` or `num_resamples` is out of range.
+  """
+  _check_level(level)
+  by_task = _one_per_seed(scores)
+  resamples = _resample(by_task, num_resamples, np.random.default_rng(seed))
+  low, high = _ends(statistic(resamples).value, level)
+  return statistic(by_task)._replace(low=float(low), high=float(high))
+
+
+def performance_profile(scores, thresholds, *, level=None, num_resamples=2000, seed=0):
+  """Share of runs that score above each threshold (the paper's run-score distribution).
+
+  Args:
+    scores: {task: [N]} or [num_seeds, num_tasks].
+    thresholds: [K] scores; a run at a threshold is not above it.
+    level: None for no band, else coverage asked for at each threshold, in (0, 1).
+    num_resamples: as in `interval`, of the band.
+    seed: as in `interval`.
+
+  Returns:
+    A `Profile`.
+
+  Raises:
+    ValueError: as in `interval`; only a band needs two seeds per task.
+  """
+  by_task = _one_per_seed(scores)
+  thresholds = np.asarray(thresholds, np.float64)
+  if thresholds.ndim != 1 or not np.all(np.isfinite(thresholds)):
+    raise ValueError(f'thresholds are {thresholds.tolist()}; expected a list of finite numbers.')
+
+  def share(by_task):  # [..., K]
+    return _mean_over_tasks(lambda x: (x[..., None] > thresholds).mean(axis=-2), by_task)
+
+  profile = Profile(thresholds, share(by_task), _num_runs(by_task), len(by_task))
+  if level is None:
+    return profile
+  _check_level(level)
+  resamples = _resample(by_task, num_resamples, np.random.default_rng(seed))
+  low, high = _ends(share(resamples), level)
+  return profile._replace(low=low, high=high)
+
+
+def _share_of_wins(x, y):
+  """Mann-Whitney's U by the number of pairs; a tie is half a win. [..., N], [..., M] to [...]."""
+  return .5 + .5 * np.sign(x[..., :, None] - y[..., None, :]).mean(axis=(-2, -1))
+
+
+def probability_of_improvement(x, y, *, level=.95, num_resamples=2000, seed=0):
+  """How likely a run of method X beats one of method Y, averaged over tasks.
+
+  It counts how often X is better and not by how much.
+
+  Args:
+    x: {task: [N]} or [num_seeds, num_tasks]; the scores of X.
+    y: {task: [M]} or [num_seeds, num_tasks]; the scores of Y on the same tasks, whose seeds are
+      not paired with those of X.
+    level: None for no interval, else coverage asked for, in (0, 1).
+    num_resamples: as in `interval`; X and Y are resampled independently.
+    seed: as in `interval`.
+
+  Returns:
+    An `Improvement`.
+
+  Raises:
+    ValueError: as in `interval`, or if X and Y have different tasks; only an interval needs two
+      seeds per task.
+  """
+  x, y = _one_per_seed(x), _one_per_seed(y)
+  if x.keys() != y.keys():
+    unmatched = sorted(map(str, x.keys() ^ y.keys()))
+    raise ValueError(f'Only one method has the tasks {unmatched}; expected the same tasks of both.')
+  improvement = Improvement(float(_mean_over_tasks(_share_of_wins, x, y)), _num_runs(x),
+                            _num_runs(y), len(x))
+  if level is None:
+    return improvement
+  _check_level(level)
+  generator = np.random.default_rng(seed)
+  resamples = [_resample(by_task, num_resamples, generator) for by_task in (x, y)]
+  low, high = _ends(_mean_over_tasks(_share_of_wins, *resamples), level)
+  return improvement._replace(low=float(low), high=float(high))

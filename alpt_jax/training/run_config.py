@@ -1,0 +1,224 @@
+"""The config of a run: what no data could make right, and what older runs did not say.
+
+What the data has to be like, whoever reads it says.
+"""
+
+import dataclasses
+import math
+import operator
+
+from alpt_jax import domains, methods
+from alpt_jax.data import source_actions
+from alpt_jax.learners import optimizers, pseudo_labels
+from alpt_jax.networks import tokens
+
+# What runs did before there were these.
+NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
+            'model.compute_dtype': 'float32', 'model.idm_is_causal': False,
+            'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
+            'pseudo_labels.threshold': .5, 'model.change_tokens': False,
+            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
+            'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
+            'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
+            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
+            'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
+            'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
+            'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
+            'source_actions': 'true'}
+_NEW_GROUPS = ('pseudo_labels',)  # Older runs have none; without another, a config is damaged.
+_RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
+_AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
+               'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
+               'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
+               'sharding.fsdp', 'sharding.accumulate',
+               'distributed.init_timeout_seconds', 'distributed.heartbeat_timeout_seconds',
+               'distributed.hang_timeout_seconds')
+_AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', 'model.patch_size',
+               'sharding.microbatch')
+_NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimizer.warmup_steps',
+            'optimizer.weight_decay', 'optimizer.max_grad_norm', 'optimizer.tokenizer_scale',
+            'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
+_CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
+
+
+def check_run(config):
+  """Refuses a config that no data could make right.
+
+  Args:
+    config: the run's.
+
+  Returns:
+    Its `methods.Phase`; its `types.EnvironmentSpec`s, see `domains.specs`, with the legal actions
+    of `source_actions`.
+
+  Raises:
+    ValueError: naming the field.
+  """
+  for keys, least in ((_AT_LEAST_1, 1), (_AT_LEAST_0, 0)):
+    for key in keys:
+      value = operator.attrgetter(key)(config)
+      if value < least:
+        raise ValueError(f'{key} is {value}; expected at least {least}.')
+  for key in _NUMBERS:
+    value = operator.attrgetter(key)(config)
+    if not (value >= 0 and math.isfinite(value)):  # Nor is NaN.
+      raise ValueError(f'{key} is {value}; expected a number of at least 0.')
+  if not config.reward_weight + config.return_weight + config.action_weight:
+    raise ValueError('reward_weight, return_weight and action_weight are 0; expected one of them '
+                     'above 0, or the DT learns nothing. To train the IDM alone, use '
+                     '--config.train_dt=False.')
+  _check_schedule(config)
+  for key in ('idm_dropout', 'dt_dropout'):
+    if not 0 <= config.model[key] < 1:
+      raise ValueError(f'model.{key} is {config.model[key]}; expected it in [0, 1).')
+  _check_num_labels(config)
+  if not 0 <= config.sampling.labelled_share < 1:
+    raise ValueError(f'sampling.labelled_share is {config.sampling.labelled_share}; expected it in '
+                     '[0, 1), 0 for equal shares.')
+  if not isinstance(config.model.idm_is_causal, bool):
+    raise ValueError(f'model.idm_is_causal is {config.model.idm_is_causal!r}; expected True or '
+                     'False.')
+  pseudo_labels.check(pseudo_labels.Settings(**config.pseudo_labels))
+  phase = methods.phase_of(config.method, config.phase)
+  mode = config.pseudo_labels.mode
+  if mode != 'hard' and not phase.is_labelled_by_idm:
+    raise ValueError(f'pseudo_labels.mode is {mode!r}, and no IDM labels in phase {config.phase!r} '
+                     f"of method {config.method!r}; expected 'hard', or a method like 'alpt'.")
+  if config.model.idm_is_causal and not phase.idm:
+    raise ValueError(f'model.idm_is_causal is True, and method {config.method!r} trains no IDM in '
+                     f"phase {config.phase!r}; expected False, or a method like 'dt1_idm'.")
+  if phase.q:
+    _check_cql(config)
+  if not config.train_dt:
+    if not phase.idm:
+      raise ValueError(f'train_dt is False, and method {config.method!r} trains no IDM in phase '
+                       f'{config.phase!r}: nothing is left to train.')
+    phase = dataclasses.replace(phase, dt=())
+  names = (*domains.targets(config), *config.sources)
+  for target in domains.targets(config):
+    if target in config.sources:
+      raise ValueError(f'sources contain the target {target}: sources are fully labelled, no '
+                       'action would be hidden. Take it out of --config.sources.')
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f'{name} is named {names.count(name)} times among target and sources; '
+                       'expected every environment once.')
+  _check_source_actions(config)
+  if config.phase == 'finetune' and methods.METHODS[config.method].pretrain and (
+      not config.init_from):
+    raise ValueError(f'init_from is empty; method {config.method!r} finetunes what it has '
+                     'pretrained. Give --config.init_from=<run directory of the pretraining>.')
+  specs = source_actions.of_specs(
+      config.source_actions, domains.specs(config), len(domains.targets(config)))
+  if not phase.q:
+    _check_tokenizers(config.model, specs[0])  # The others look the same.
+  return phase, specs
+
+
+def upgrade(content):
+  """Gives the config of an older run the keys of today.
+
+  Args:
+    content: nested dicts, as in config.json; changed.
+
+  Returns:
+    The new names of keys that had other ones.
+  """
+  renamed = []
+  for old, new in _RENAMED_KEYS.items():
+    group, name = old.rsplit('.', 1)
+    if name in content.get(group, {}):
+      content[group].setdefault(new.rsplit('.', 1)[1], content[group].pop(name))
+      renamed.append(new)
+  for key, value in NEW_KEYS.items():
+    *groups, name = key.split('.')
+    tree = content
+    for group in groups:
+      if group not in {*tree, *_NEW_GROUPS}:  # Mazes have no evaluation.
+        break
+      tree = tree.setdefault(group, {})
+    else:
+      tree.setdefault(name, value)
+  return renamed
+
+
+def _check_tokenizers(model, spec):
+  """Refuses tokenizers that cannot read the observations."""
+  names = 'idm_tokenizer', 'dt_tokenizer'
+  for name in names:
+    tokens.check_kind(model[name], spec, field=f'model.{name}')
+  if any(model[name] == 'patch' for name in names):
+    _check_patches(model.patch_size, spec)
+
+
+def _check_num_labels(config):
+  """Refuses a number of labels that whole windows do not make."""
+  num_labels, window = config.num_labels, config.window
+  is_all = num_labels == 0 and config.experiment == 'own'  # All that the data has.
+  if not is_all and (num_labels < window or num_labels % window):
+    raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
+                     'transitions, at least one window. Try '
+                     f'{max(num_labels // window, 1) * window}.')
+
+
+def _check_source_actions(config):
+  """Refuses unknown changes of sources, and changes of none."""
+  source_actions.check(config.source_actions)
+  is_used = config.sources and methods.METHODS[config.method].uses_sources
+  if config.source_actions != 'true' and not is_used:
+    raise ValueError(f'source_actions is {config.source_actions!r}, and method {config.method!r} '
+                     f"with sources {tuple(config.sources)} reads none; expected 'true', or a "
+                     "method like 'alpt' with sources.")
+
+
+def _check_schedule(config):
+  """Refuses unknown optimizers, and rates that have no end."""
+  settings = config.optimizer
+  for key, known in (('name', optimizers.NAMES), ('schedule', optimizers.SCHEDULES)):
+    if settings[key] not in known:
+      raise ValueError(f'optimizer.{key} is {settings[key]!r}; expected one of {known}.')
+  if not 0 <= settings.final_fraction <= 1:
+    raise ValueError(f'optimizer.final_fraction is {settings.final_fraction}; expected it in '
+                     '[0, 1].')
+  if settings.schedule == 'cosine' and config.num_steps <= settings.warmup_steps:
+    raise ValueError(f'num_steps is {config.num_steps}; expected more than optimizer.warmup_steps '
+                     f"{settings.warmup_steps} for schedule 'cosine'.")
+
+
+def _check_patches(size, spec):
+  """Refuses patches that do not fill the pictures."""
+  if spec.observation_kind == 'vector' or spec.observation_kind == 'grid' and not size:
+    return
+  height, width = spec.observation_shape[:2]
+  divisors = [n for n in range(1, min(height, width) + 1) if not height % n and not width % n]
+  if size not in divisors:
+    raise ValueError(f'model.patch_size is {size}; expected one of {divisors}, which divide the '
+                     f'{height} x {width} of observations of {spec.name}. Change it, or the shape '
+                     'of the observations.')
+
+
+def _check_cql(config):
+  """Refuses what `check_run` is to refuse of a run that trains a Q-network."""
+  settings = config.get('cql')
+  if settings is None:
+    raise ValueError(f'method is {config.method!r}, which experiment {config.experiment!r} does '
+                     'not have; expected another, or experiments/configs/atari.py.')
+  for key in _CQL_AT_LEAST_1:
+    if settings[key] < 1:
+      raise ValueError(f'cql.{key} is {settings[key]}; expected at least 1.')
+  for key in ('kappa', 'min_q_weight', 'learning_rate', 'adam_epsilon'):
+    if not (settings[key] >= 0 and math.isfinite(settings[key])):
+      raise ValueError(f'cql.{key} is {settings[key]}; expected a number of at least 0.')
+  for key in ('discount', 'epsilon'):
+    if not 0 <= settings[key] <= 1:
+      raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
+  if config.evaluation.sharpened_temperature:
+    raise ValueError(f'evaluation.sharpened_temperature is '
+                     f'{config.evaluation.sharpened_temperature}; method {config.method!r} takes '
+                     'the best action, and has no probabilities to sharpen. Use 0.')
+  if config.augmentation != 'none':
+    raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
+  for key, value in (('accumulate', 1), ('microbatch', 0)):
+    if config.sharding[key] != value:
+      raise ValueError(f'sharding.{key} is {config.sharding[key]}; method {config.method!r} '
+                       f'computes its batch in one piece. Use {value}.')

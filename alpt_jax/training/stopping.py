@@ -1,0 +1,76 @@
+"""How a run is told to stop, and what it leaves for the process that goes on."""
+
+import contextlib
+import json
+import os
+import signal
+
+import jax
+
+from alpt_jax import atomic_files
+
+
+class Stopped(BaseException):
+  """A signal came where it need not wait; not an error, so nothing that handles errors takes it."""
+
+
+class StopSignal:
+  """Remembers SIGTERM or SIGINT; a second SIGINT interrupts at once."""
+
+  def __enter__(self):
+    self.is_set, self._is_raising = False, False
+    self._previous = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
+    return self
+
+  def __exit__(self, *unused):
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
+
+  def _handle(self, number, unused_frame):
+    if self.is_set and number == signal.SIGINT:
+      raise KeyboardInterrupt
+    self.is_set = True
+    if self._is_raising:
+      raise Stopped
+
+  @contextlib.contextmanager
+  def raising(self):
+    """Raises `Stopped` if the signal has come, or as soon as it comes: the block takes long.
+
+    With several processes it waits: all stop at the same step.
+    """
+    self._is_raising = jax.process_count() == 1
+    try:
+      if self.is_set and self._is_raising:
+        raise Stopped
+      yield
+    finally:
+      self._is_raising = False
+
+
+class Postponed:
+  """The metrics of a step whose evaluation was stopped, for the process that goes on."""
+
+  def __init__(self, workdir):
+    self._path = os.path.join(workdir, 'unevaluated.json')
+
+  def write(self, step, scalars):
+    """Takes note of a step; before its state is saved."""
+    atomic_files.write_json(self._path, {'step': step, 'metrics': scalars})
+
+  def read(self, step):
+    """Returns the metrics of a step, or None if it is not the one."""
+    if not os.path.exists(self._path):
+      return None
+    try:
+      with open(self._path) as f:
+        content = json.load(f)
+      return dict(content['metrics']) if content['step'] == step else None
+    except (ValueError, KeyError, TypeError) as error:
+      raise ValueError(f'{self._path}: damaged ({error!r}). Delete it; the metrics of the step '
+                       'that was not evaluated are lost.') from error
+
+  def remove(self):
+    """Forgets the step."""
+    if os.path.exists(self._path):
+      os.remove(self._path)

@@ -1,0 +1,91 @@
+"""Lists the ceilings of recordings: which games leave an IDM something to learn.
+
+Reads files of `python -m experiments.ceiling --output=<directory>/<Game>.json`. Their table is put
+by `experiments.summarise` between `<!-- ceilings all: <directory> -->` and `<!-- end of table -->`
+of a README. The gap is how far the ceiling, the larger of the two, is above the share of the most
+frequent action; a game of which a study makes a claim has a gap of at least ENOUGH.
+"""
+
+import numbers
+import pathlib
+
+from alpt_jax.data import measure_files
+from alpt_jax.domains.atari import action_sets
+from alpt_jax.reports import fields
+
+ENOUGH = .25
+HEADER = ('game', 'recording', 'steps tried', 'most frequent action', 'expected', 'realised', 'gap',
+          f'at least {ENOUGH:g}')
+_MEAN = {name: numbers.Real for name in ('value', 'low', 'high', 'num_transitions', 'num_episodes')}
+_FORM = {'kind': str, 'digest': str, 'expected': dict, 'realised': dict, 'actions': list}
+
+
+def read(directory):
+  """Reads the ceilings of a directory.
+
+  Args:
+    directory: of files <Game>.json.
+
+  Returns:
+    {game: content of its file, see `ceiling`}, by name; {} if there is no directory.
+
+  Raises:
+    ValueError: in one line, if a file is damaged, or is not the ceiling of its game.
+  """
+  found = {}
+  for path in sorted(pathlib.Path(directory).glob('*.json')):
+    content = measure_files.open_file(path)
+    try:
+      fields.check(content, _FORM, 'it')
+      for name in ('expected', 'realised'):
+        fields.check(content[name], _MEAN, name)
+      _check_game(path.stem, content)
+    except ValueError as error:
+      reason = str(error).removesuffix(fields.REMEDY).strip().rstrip('.')
+      raise ValueError(f'{path}: not the ceiling of a game: {reason}. Measure it again: python -m '
+                       f'experiments.ceiling --output={path}') from error
+    found[path.stem] = content
+  return found
+
+
+def _check_game(game, content):
+  action_sets.check_game(game)
+  for i, row in enumerate(content['actions']):
+    fields.check(row, {'name': str, 'prior': numbers.Real}, f'actions[{i}]')
+  names = [row['name'] for row in content['actions']]
+  expected = [action_sets.ACTION_NAMES[a] for a in action_sets.MINIMAL_ACTIONS[game]]
+  if content['kind'] != 'ceiling' or names != expected:
+    raise ValueError(f'it is a {content["kind"]} with the actions {names}; expected a ceiling with '
+                     f'those of {game}, {expected}')
+
+
+def majority(content):
+  """Name and share of the most frequent action of a recording."""
+  row = max(content['actions'], key=lambda row: row['prior'])
+  return row['name'], row['prior']
+
+
+def gap(content):
+  """How far the ceiling is above the share of the most frequent action."""
+  return max(content[name]['value'] for name in ('expected', 'realised')) - majority(content)[1]
+
+
+def rows(directory):
+  """Rows under HEADER, the largest gap first.
+
+  Args:
+    directory: of files <Game>.json.
+
+  Returns:
+    A list of lists of texts; intervals are over episodes.
+  """
+  found = read(directory)
+  return [[game, f'`{content["digest"]}`', f'{content["expected"]["num_transitions"]:,}',
+           '{1:.3f} {0}'.format(*majority(content)),
+           *(_text(content[name]) for name in ('expected', 'realised')), f'{gap(content):.3f}',
+           'yes' if gap(content) >= ENOUGH else 'no']
+          for game, content in sorted(found.items(), key=lambda item: -gap(item[1]))]
+
+
+def _text(mean):
+  return f'{mean["value"]:.3f} [{mean["low"]:.3f}, {mean["high"]:.3f}]'

@@ -1,0 +1,313 @@
+"""Run files: what a finished run has to say, as one small file that is committed.
+
+`<results>/runs/<run>.json` has all that summaries are made from: who the run is, its settings and
+their digest, the digests of its data, seeds, versions, curves, every game's return, the confusion
+of its labels by episode, and the floors that it is compared with. A run whose file is there is not
+run again, on whatever machine a study goes on; only what starts from its checkpoint needs its
+directory. A run that failed has a file, too, and keeps its failures when it succeeds later.
+
+There is one rule for numbers: curves are rounded to 6 digits, counts are integers.
+"""
+
+import json
+import math
+import numbers
+import pathlib
+import re
+import time
+
+from alpt_jax import atomic_files, domains, methods, versions
+from alpt_jax.measures import confusions
+from alpt_jax.reports import fields, floors_schema
+from alpt_jax.training import train
+from experiments.studies import floors, runs
+
+FORMAT = 1
+_DIGITS = 6  # Significant ones of a curve.
+_MAX_CHANGES = 5  # Of settings, that a message names.
+_FIELDS = {'format': numbers.Real, 'run': str, 'status': str, 'config_digest': str,
+           'settings': dict, 'identity': dict, 'failures': list}
+_IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real,
+             'num_labels': numbers.Real}
+_DONE_FIELDS = {'data_digests': dict, 'versions': list, 'curves': dict, 'num_steps': numbers.Real}
+
+
+def directory(config):
+  """Where the run files of an experiment are: in `study.results_dir`, or in its `workdir`."""
+  place = config.study.get('results_dir', '')
+  return pathlib.Path(place, 'runs') if place else pathlib.Path(config.workdir, 'run_files')
+
+
+def path_of(config, run):
+  """The run file of a `runs.Run`."""
+  return directory(config) / f'{run.name}.json'
+
+
+def read(path):
+  """Reads and checks a run file.
+
+  Raises:
+    ValueError: in one line, naming the file and the field.
+  """
+  path = pathlib.Path(path)
+  try:
+    content = json.loads(path.read_text(encoding='utf-8'))
+    fields.check(content, _FIELDS, 'it')
+    if content['format'] != FORMAT:
+      raise ValueError(f'its format is {content["format"]}; expected {FORMAT}')
+    if content['status'] not in ('done', 'failed'):
+      raise ValueError(f'its status is {content["status"]!r}; expected done or failed')
+    if content['run'] != path.stem:
+      raise ValueError(f'it is of run {content["run"]!r}; expected that of the file’s name')
+    if runs.digest(content['settings']) != content['config_digest']:
+      raise ValueError(f'its config_digest is {content["config_digest"]}, that of its settings '
+                       f'{runs.digest(content["settings"])}')
+    fields.check(content['identity'], _IDENTITY, 'its identity')
+    fields.check_numbers({'seconds': content.get('seconds')}, 'it')
+    if content['status'] == 'done':
+      fields.check(content, _DONE_FIELDS, 'it')
+      _check_curves(content['curves'])
+      if content.get('confusion'):
+        _check_confusion(content['confusion'])
+      _check_games(content.get('games') or {})
+      floors_schema.check(content.get('floors'), 'its floors')
+  except ValueError as error:  # Of JSON and UTF-8, too.
+    reason = str(error).removesuffix(fields.REMEDY).strip().rstrip('.')
+    raise ValueError(f'{path}: not a run file: {reason}. Restore it from git, or delete it and '
+                     'train the run again.') from error
+  return content
+
+
+def _check_curves(curves):
+  if 'step' not in curves:
+    raise ValueError('its curves have no step')
+  for name, values in curves.items():
+    if values is None and name != 'step':
+      continue
+    if not isinstance(values, list) or len(values) != len(curves['step']):
+      raise ValueError(f'its curve {name} has not one value for each of the steps')
+    for value in values:
+      is_number = isinstance(value, numbers.Real) and math.isfinite(value)
+      if not is_number and (value is not None or name == 'step'):
+        raise ValueError(f'its curve {name} holds {str(value)[:40]!r}; expected numbers')
+
+
+def _check_confusion(confusion):
+  fields.check(confusion, {'confusion': list, 'by_episode': dict}, 'its confusion')
+  fields.check(confusion['by_episode'], {'counts': dict}, 'its confusion.by_episode')
+  counts = confusions.unpack(confusion['by_episode']['counts'])
+  if counts.sum(axis=0).tolist() != confusion['confusion']:
+    raise ValueError('its confusion is not the sum of those by episode')
+
+
+def _check_games(games):
+  fields.check(games, dict.fromkeys(games, dict), 'its games')
+  for mode, played in games.items():
+    fields.check(played, {'returns': list}, f'its games.{mode}')
+    fields.check_numbers(dict(enumerate(played['returns'])), f'its games.{mode}.returns')
+
+
+def check(content, config, run, digest):
+  """Refuses the file of a run with other settings, other data or another registration.
+
+  Args:
+    content: from `read`.
+    config: of the experiment.
+    run: the `runs.Run` that it should be of.
+    digest: of the study's registration, None if it has none.
+
+  Raises:
+    ValueError: in one line, naming the file and what differs.
+  """
+  path, now = path_of(config, run), runs.settings(config, run)
+  if content['config_digest'] != runs.digest(now):
+    before = content['settings']
+    changes = [f'{key}: {before.get(key)} -> {now.get(key)}'
+               for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    more = f', and {len(changes) - _MAX_CHANGES} more' if len(changes) > _MAX_CHANGES else ''
+    raise ValueError(f'{path}: the run has another config ({", ".join(changes[:_MAX_CHANGES])}'
+                     f'{more}). Choose another --config.study.results_dir.')
+  if content['status'] == 'done' and content.get('registration') != digest:
+    raise ValueError(f'{path}: the run is of registration {content.get("registration")}, the study '
+                     f'of {digest}. Choose another --config.study.results_dir.')
+
+
+def _is_of(content, config, run):
+  return content['config_digest'] == runs.digest(runs.settings(config, run))
+
+
+def _check_data(content, config, run):
+  """Refuses a file of data that is not the one here."""
+  own = runs.run_config(config, run)
+  here = domains.digests(own, train.environments(own, methods.phase_of(own.method, own.phase)))
+  for name, digest in here.items():
+    if content['data_digests'].get(name) != digest:
+      raise ValueError(f'{path_of(config, run)}: the run is of other data ({name}: '
+                       f'{content["data_digests"].get(name)}, here {digest}). Record the data as '
+                       'it was, or choose another --config.study.results_dir.')
+
+
+def read_all(config, planned, digest, missing=()):
+  """Reads the files of some runs.
+
+  Args:
+    config: of the experiment.
+    planned: list of `runs.Run`.
+    digest: of the study's registration, or None.
+    missing: names of environments whose data is not here, and cannot be compared.
+
+  Returns:
+    {run: its file} of those that are there.
+
+  Raises:
+    ValueError: as `read` and `check`, or for other data.
+  """
+  found = {}
+  for run in planned:
+    if not path_of(config, run).exists():
+      continue
+    content = read(path_of(config, run))
+    if not config.study.get('results_dir') and not _is_of(content, config, run):
+      continue  # Beside the run's directory, which is another one by now; is written again.
+    found[run] = content
+    check(found[run], config, run, digest)
+    if found[run]['status'] == 'done' and not set(missing) & set(runs.environments([run])):
+      _check_data(found[run], config, run)
+  return found
+
+
+def taken(found, planned, is_trained):
+  """The runs that need not be trained, as their files say all.
+
+  Args:
+    found: from `read_all`.
+    planned: list of `runs.Run`.
+    is_trained: function of a run; whether its directory holds it, trained to its end.
+
+  Returns:
+    A list of runs with a file; without those from whose checkpoint another one has yet to start.
+  """
+  done = {run for run in planned if found.get(run, {}).get('status') == 'done'}
+  needed = {run.after for run in planned if run.after and run not in done and not is_trained(run)}
+  return [run for run in planned if run in done - needed or run in done and is_trained(run)]
+
+
+class Writer:
+  """Writes the run files of an experiment."""
+
+  def __init__(self, config, study, digest):
+    """Notes where they go.
+
+    Args:
+      config: of the experiment.
+      study: `maze.study` or `atari.study`.
+      digest: of the study's registration, or None.
+    """
+    self._config, self._study, self._digest = config, study, digest
+    self._truths = {}
+
+  def done(self, run):
+    """Writes the file of a run that is trained to its end, unless it is there or is damaged."""
+    path, before = path_of(self._config, run), self._before(run)
+    is_done = (runs.is_trained(self._config, run)
+               and runs.status(self._config, run, ()) == 'done')
+    if before.get('status') == 'done' or not is_done:
+      return
+    own = runs.run_config(self._config, run)
+    truths = self._truths.setdefault(own.get('observation'), runs.Truths(own))
+    scores = runs.label_scores(self._config, run, truths)
+    if scores['problems'] or runs.damaged(self._config, run):
+      return  # `reproduce` names it.
+    phase, trained_by = methods.phase_of(own.method, own.phase), versions.of_run(own.workdir)
+    labelling = scores['labelling']
+    _write(path, self._head(run, 'done', before) | {
+        'data_digests': domains.digests(own, train.environments(own, phase)),
+        'seeds': {'seed': own.seed, 'label_seed': own.label_seed},
+        'commit': _commit(trained_by), 'versions': trained_by,
+        'seconds': round(runs.seconds(self._config, run), 1) or None,
+        'num_steps': runs.num_steps(self._config, run),
+        'curves': _curves(self._study.rows(self._config, run, scores['accuracy']),
+                          self._study.identity(run, own)),
+        'table_floor': self._study.table_floor(own, truths),
+        'games': _games(self._config, run), 'floors': floors.of_run(self._config, run),
+        'confusion': labelling and {
+            key: labelling[key] for key in ('step', 'num_hidden', 'actions', 'confusion')
+        } | {'by_episode': scores['by_episode']}})
+
+  def failed(self, run, code, last_line):
+    """Writes down that a run has failed, or could not be started.
+
+    Args:
+      run: a `runs.Run`.
+      code: exit code; None if it was not started.
+      last_line: of its log, or why it was not started.
+    """
+    before = self._before(run)
+    if before.get('status') == 'done':
+      return
+    head = self._head(run, 'failed', before)
+    head['failures'] = [*head['failures'], {
+        'exit_code': code, 'error': last_line[:500], 'time': round(time.time()),
+        'versions': versions.as_text(versions.current())}]
+    _write(path_of(self._config, run), head)
+
+  def _before(self, run):
+    path = path_of(self._config, run)
+    content = read(path) if path.exists() else {}
+    return content if content and _is_of(content, self._config, run) else {}
+
+  def _head(self, run, status, before):
+    settings = runs.settings(self._config, run)
+    return {'format': FORMAT, 'run': run.name, 'status': status, 'registration': self._digest,
+            'config_digest': runs.digest(settings),
+            'identity': self._study.identity(run, runs.run_config(self._config, run)),
+            'settings': settings, 'failures': before.get('failures', [])}
+
+
+def _commit(trained_by):
+  """The commit of the last session that trained; None if it was not written down."""
+  found = re.search(r'alpt_jax (\S+?)(,|$)', trained_by[-1]) if trained_by else None
+  return found and found[1]
+
+
+def _curves(rows, identity):
+  """{column: values} of the rows of a run, without those of `identity`; None for no number."""
+  names = [name for name in rows[0] if name not in identity] if rows else ['step']
+  curves = {name: [_rounded(row[name]) for row in rows] for name in names}
+  return {name: values if name == 'step' or any(value is not None for value in values) else None
+          for name, values in curves.items()}
+
+
+def _rounded(number):
+  if number is None or not math.isfinite(number):
+    return None
+  return number if isinstance(number, int) else float(f'{number:.{_DIGITS}g}')
+
+
+def _games(config, run):
+  """Every game of the last evaluation: {mode: returns and lengths}; None where none is kept."""
+  last = runs.evaluations(config, run).get(runs.num_steps(config, run), {})
+  found = {mode: {'returns': [_rounded(x) for x in scores['scores']],
+                  'lengths': scores.get('lengths'), 'num_cut': scores.get('num_cut')}
+           for mode, scores in last.items() if isinstance(scores, dict) and 'scores' in scores}
+  return found or None
+
+
+def _write(path, content):
+  """Writes a field a line: short, and easy to compare."""
+  lines = ',\n '.join(f'{json.dumps(key)}: {json.dumps(value)}' for key, value in content.items())
+  atomic_files.write(path, f'{{{lines}}}\n'.encode())
+
+
+def rows(content):
+  """The rows of a run for results.json, one an evaluation."""
+  curves = content['curves']
+  return [content['identity'] | {name: values and values[i] for name, values in curves.items()}
+          for i in range(len(curves['step']))]
+
+
+def shown(content):
+  """The entry of a run in the `runs` of results.json."""
+  return content['identity'] | {
+      'status': 'done', 'seconds': content.get('seconds'), 'num_steps': content['num_steps'],
+      'damaged': [], 'versions': content['versions'], 'floors': content.get('floors')}

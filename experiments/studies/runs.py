@@ -1,0 +1,453 @@
+"""The training runs of an experiment: what each is, how it is started, and where it stands."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import operator
+import os
+import pathlib
+import re
+from typing import Any
+
+import ml_collections
+
+from alpt_jax import atomic_files, cli, domains, methods
+from alpt_jax.labelling import run_labels
+from alpt_jax.reports import fields
+from alpt_jax.training import run_config as run_config_
+from alpt_jax.training import train
+from experiments.studies import evaluations as evaluations_
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Where and how fast results are made, not what they are.
+_PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')
+_PLACES_OF_STUDY = ('num_workers', 'rates', 'results_dir', 'registration')
+# Of a run's config, what does not decide its numbers: `data_digests` says what data it read.
+_FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distributed', 'init_from',
+              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps',
+              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
+              'sharding.microbatch')
+_SCORES_FORMAT = 3  # Of label_scores.json.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+  """One training run of an experiment.
+
+  Attributes:
+    name: of its directory in the experiment's.
+    variant: key of the study's variants.
+    changes: {field: value} of the experiment's config that make it the run's.
+    after: the run whose parameters this one starts from, or None.
+    part: of the study, for the results.
+  """
+  name: str
+  variant: str
+  changes: dict[str, Any]
+  after: 'Run | None' = None
+  part: str = ''
+
+  def __str__(self):
+    return self.name
+
+
+def check_distinct(study, *keys):
+  """Refuses entries of a study that stand there twice: their runs would have one name.
+
+  Args:
+    study: a group of the experiment's config.
+    *keys: of tuples in it, e.g. 'seeds', 'score.targets'.
+
+  Raises:
+    ValueError: naming the field and the entry.
+  """
+  for key in keys:
+    values = operator.attrgetter(key)(study)
+    for value in values:
+      if list(values).count(value) > 1:
+        raise ValueError(f'study.{key} is {tuple(values)}, with {value!r} more than once; expected '
+                         f'every entry once. Leave out the repeated one in --config.study.{key}.')
+
+
+def run_config(config, run):
+  """Returns the config of one run of an experiment.
+
+  `pseudo_labels.mode` of a whole study is for the runs in which an IDM labels.
+  """
+  result = config.copy_and_resolve_references()
+  result.update(run.changes)
+  is_labelled = methods.phase_of(result.method, result.phase).is_labelled_by_idm
+  if not is_labelled and 'pseudo_labels' not in run.changes:  # Of a variant it is a mistake.
+    result.pseudo_labels.mode = 'hard'
+  result.workdir = os.path.join(config.workdir, run.name)
+  if run.after is not None:
+    result.init_from = os.path.join(config.workdir, run.after.name)
+  return result
+
+
+def figure_name(figure):
+  """E.g. 'Figure 2', 'Table 4' of 'table4'."""
+  return f'Table {figure.removeprefix("table")}' if 'table' in figure else f'Figure {figure}'
+
+
+def results_directory(config):
+  """Where results.json and the report of an experiment are written."""
+  figure = config.study.get('figure', '')
+  name = figure_name(figure).replace(' ', '').lower() if figure else ''
+  return pathlib.Path(config.workdir, name)
+
+
+def num_cores():
+  """Cores that this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1
+
+
+def command(config, run):
+  """Returns the command line that trains one run, as a list."""
+  path = f'{ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
+  default = cli.flatten(cli.load(path))
+  # The study describes all runs, and one run reads nothing of it.
+  changes = {key: value for key, value in cli.flatten(run_config(config, run)).items()
+             if value != default.get(key) and not key.startswith('study.')}
+  return ['-m', 'experiments.train', f'--config={path}',
+          *(f'--config.{key}={value}' for key, value in changes.items())]
+
+
+def is_finished(config, run):
+  """Whether a run has been trained and scored to its last step.
+
+  Raises:
+    ValueError: if it is of another config or other data.
+  """
+  own = run_config(config, run)
+  phase = methods.phase_of(own.method, own.phase)
+  train.check_config(own, own.workdir, domains.digests(own, train.environments(own, phase)))
+  path = train.evaluation_path(own.workdir, own.num_steps)
+  return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(path)
+
+
+def is_trained(config, run):
+  """Whether the directory of a run says that it was trained to its end."""
+  return pathlib.Path(config.workdir, run.name, 'finished.json').exists()
+
+
+def own_labels(variant):
+  """The changes of a study's variant that has `pseudo_labels` of its own; else none."""
+  own = variant.get('pseudo_labels')
+  return {'pseudo_labels': own.to_dict()} if own else {}
+
+
+def own_changes(variant, phase=''):
+  """What a study's variant changes in the config of its runs, beside method and sources.
+
+  Args:
+    variant: of the study; its `changes` are for all its runs, those under the name of a phase
+      ('pretrain', 'finetune') for the runs of that phase.
+    phase: of the run.
+
+  Returns:
+    {field: value or, of a group, {field: value}}; the phase's own last.
+  """
+  result = ml_collections.ConfigDict()
+  for name in ('changes', phase):
+    result = _merged(result, variant.get(name) or {})
+  return result.to_dict() | own_labels(variant)
+
+
+def _merged(first, second):
+  """A copy of a `ConfigDict` with the fields of another, group by group."""
+  merged = ml_collections.ConfigDict(first)
+  merged.update(second)
+  return merged
+
+
+def describe(variants):
+  """Returns {name: {'label', 'description', ...}} of a study's variants, for the results."""
+  return {name: {'label': variant.label, 'description': _description(variant),
+                 'is_action_limited': methods.METHODS[variant.method].is_action_limited,
+                 **_is_floor_or_control(variant)} for name, variant in variants.items()}
+
+
+def _is_floor_or_control(variant):
+  own = [own_changes(variant, phase) for phase in methods.PHASES]
+  return {'is_floor': any(x.get('model', {}).get('idm_is_causal', False) for x in own),
+          'is_control': any(x.get('source_actions', 'true') != 'true' for x in own)}
+
+
+def _description(variant):
+  words = [methods.METHODS[variant.method].description]
+  for own in own_labels(variant).values():
+    words.append('Labels: ' + ', '.join(f'{key} {value}' for key, value in own.items()) + '.')
+  for where, name in (('', 'changes'), ('Pretraining: ', 'pretrain'), ('Finetuning: ', 'finetune')):
+    own = variant.get(name)
+    if own:
+      words.append(where + ', '.join(
+          f'{key} {value}' for key, value in fields.flatten(own.to_dict()).items()) + '.')
+  return ' '.join(words)
+
+
+def of_budgets(config, variant, budgets):
+  """What distinguishes the runs of a variant with different numbers of labels: a list of changes.
+
+  Args:
+    config: of the experiment.
+    variant: of the study.
+    budgets: numbers of labels, or None for those of the config.
+  """
+  if budgets is None:
+    return [{}]
+  if not budgets or len(set(budgets)) < len(budgets):
+    raise ValueError(f'study.budgets is {tuple(budgets)}; expected numbers of labels, each once, '
+                     'e.g. (50, 250).')
+  if not methods.METHODS[variant.method].is_action_limited:
+    budgets = (config.num_labels,)
+  return [{'num_labels': budget} for budget in budgets]
+
+
+def environments(planned):
+  """Names of the environments whose data some runs read."""
+  return sorted({name for run in planned for name in (
+      run.changes['target'], *run.changes.get('other_targets', ()), *run.changes['sources'])})
+
+
+def num_steps(config, run):
+  """How many updates a run makes."""
+  return run.changes.get('num_steps', config.num_steps)
+
+
+def digest(content):
+  """Names what JSON can hold: 12 hex digits, whatever the order of keys and the spaces."""
+  text = json.dumps(content, sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def config_digest(config):
+  """Names the content of an experiment's config, without places: 12 hex digits.
+
+  Keys of `run_config.NEW_KEYS` at their defaults do not count, so that a new key changes nothing.
+  """
+  return digest(_without_defaults(fields.flatten(_without_places(json.loads(config.to_json())))))
+
+
+def _without_defaults(flat):
+  return {key: value for key, value in flat.items()
+          if key not in run_config_.NEW_KEYS or run_config_.NEW_KEYS[key] != value}
+
+
+def settings(config, run):
+  """Returns what decides the numbers of a run, beside its data, as {flat key: value}.
+
+  Keys of `run_config.NEW_KEYS` at their defaults are left out, as in `config_digest`. A run that
+  starts from another one has the digest of that one's settings as `init_from`.
+  """
+  own = run_config(config, run)
+  free = _FREE_KEYS if methods.phase_of(own.method, own.phase).q else (*_FREE_KEYS, 'cql')
+  flat = {key: value for key, value in fields.flatten(json.loads(own.to_json())).items()
+          if not {key, key.split('.')[0]} & set(free)}
+  if run.after is not None:
+    flat['init_from'] = digest(settings(config, run.after))
+  return _without_defaults(flat)
+
+
+def _without_places(content):
+  """A config's content without where and how fast results are made."""
+  content = {key: value for key, value in content.items() if key not in _PLACE_KEYS}
+  study = content.get('study', {})
+  return content | {'study': {key: value for key, value in study.items()
+                              if key not in _PLACES_OF_STUDY}}
+
+
+def config_changes(before, config):
+  """Says in which fields an experiment's config differs from an earlier one.
+
+  Args:
+    before: the `config` of a results.json.
+    config: of the experiment.
+
+  Returns:
+    A list, e.g. of 'num_labels: 250 -> 25'.
+  """
+  before, now = (_without_defaults(fields.flatten(_without_places(content)))
+                 for content in (before, json.loads(config.to_json())))
+  keys = sorted(before.keys() | now.keys())
+  return [f'{key}: {before.get(key)} -> {now.get(key)}' for key in keys
+          if before.get(key) != now.get(key)]
+
+
+def seconds(config, run):
+  """Seconds that a run has taken so far, all its sessions together."""
+  path = pathlib.Path(config.workdir, run.name, 'seconds.json')
+  if not path.exists():
+    return 0.
+  try:
+    return float(json.loads(path.read_text()))
+  except (ValueError, TypeError) as error:
+    raise ValueError(f'{path}: not a number of seconds; the file is damaged. Delete it: nothing '
+                     'but the time that the run took is forgotten.') from error
+
+
+def last_step(config, run):
+  """The step of the last whole line of a run's metrics; 0 if there is none."""
+  try:
+    with open(os.path.join(config.workdir, run.name, 'metrics.jsonl'), 'rb') as f:
+      f.seek(max(0, f.seek(0, os.SEEK_END) - 4096))
+      lines = f.read().split(b'\n')
+    return json.loads(lines[-2])['step'] if len(lines) > 1 else 0
+  except (FileNotFoundError, ValueError, IndexError):
+    return 0
+
+
+def evaluations(config, run):
+  """Returns {step: content of eval/step_*.json} of a run, up to its last step.
+
+  Files that cannot be believed are left out; `damaged` names them.
+  """
+  return _read_evaluations(config, run)[0]
+
+
+def damaged(config, run):
+  """Says which evaluations of a run are missing or cannot be believed, e.g. as half-written.
+
+  Returns:
+    A list, e.g. of 'eval/step_0000003.json is missing'.
+  """
+  own = run_config(config, run)
+  found, refused = _read_evaluations(config, run)
+  missing = [step for step in evaluations_.promised_steps(own, _reached(config, run))
+             if step not in found and step not in refused]
+  problems = refused | {step: 'is missing' for step in missing}
+  return [f'eval/step_{step:07d}.json {problems[step]}' for step in sorted(problems)]
+
+
+def _reached(config, run):
+  """The last step that a run has left a trace of; 0 if there is none."""
+  return max([last_step(config, run), *(step for step, _ in _evaluation_files(config, run))])
+
+
+def _evaluation_files(config, run):
+  """(step, path) of a run's evaluations up to its last step; later ones are of a longer run."""
+  found = [(int(re.search(r'\d+', path.stem).group()), path) for path in sorted(
+      pathlib.Path(config.workdir, run.name, 'eval').glob('step_*.json'))]
+  return [(step, path) for step, path in found if step <= num_steps(config, run)]
+
+
+def _read_evaluations(config, run):
+  """({step: content}, {step: why it is not counted})."""
+  found, refused, own = {}, {}, run_config(config, run)
+  for step, path in _evaluation_files(config, run):
+    try:
+      content = json.loads(path.read_text())
+      evaluations_.check(content, step, own)
+      found[step] = content
+    except ValueError as error:  # Of JSON and UTF-8, too.
+      refused[step] = f'is damaged ({error})'
+  return found, refused
+
+
+class Truths:
+  """The data of an experiment's targets with all its actions, each read when first asked for."""
+
+  def __init__(self, config):
+    self._config, self._read, self._digests = config, {}, {}
+
+  def __getitem__(self, target):
+    if target not in self._read:
+      self._read[target] = domains.of(self._config).read(self._config, target)
+    return self._read[target]
+
+  def digest(self, target):
+    """Names the content of a target's data."""
+    if target not in self._digests:
+      self._digests[target] = domains.of(self._config).digest(self._config, target)
+    return self._digests[target]
+
+
+def label_scores(config, run, truths):
+  """Says what the labels of a run's IDM are worth, and which ones to ask for next.
+
+  Reading the truth takes long, so what was found is kept in the run's directory until labels or
+  data change.
+
+  Args:
+    config: of the experiment.
+    run: a `Run`.
+    truths: `Truths`.
+
+  Returns:
+    A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
+    `run_labels.describe`, None if the run has not labelled anything; with
+    `clips` from `run_labels.worth_labelling`, as many as `study.num_clips`, and without
+    `by_episode`, which stands beside it; `problems`, a list of what is missing, cannot be read or
+    is of other data, and is not counted.
+  """
+  own = run_config(config, run)
+  files = run_labels.files(own.workdir, last_step=own.num_steps)
+  problems = _missing_labels(config, run, files)
+  if not files:
+    return {'accuracy': {}, 'labelling': None, 'by_episode': None, 'problems': problems}
+  key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
+         'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
+  num_clips = config.study.get('num_clips', 0)
+  if num_clips:
+    key['num_clips'] = num_clips
+  path = pathlib.Path(own.workdir, 'label_scores.json')
+  try:
+    kept = json.loads(path.read_text())
+  except (FileNotFoundError, ValueError):  # None yet; or it can be made again.
+    kept = {}
+  if kept.get('key') != key:
+    truth, domain = truths[own.target], domains.of(own)
+    refused = run_labels.refused(files, truth)
+    good = [f for f in files if f not in refused]
+    labelling = by_episode = None
+    if files[-1] in good:
+      spec = domain.spec(own, own.target)
+      labelling = run_labels.describe(files[-1], truth, spec, domain.action_names(own))
+      by_episode = labelling.pop('by_episode')
+      if num_clips:
+        labelling['clips'] = run_labels.worth_labelling(files[-1], truth, spec, num_clips)
+    kept = {'key': key, 'labelling': labelling, 'by_episode': by_episode,
+            'accuracy': list(run_labels.score_labels(good, truth).items())}
+    if refused:
+      problems += refused.values()
+    else:
+      atomic_files.write_json(path, kept)
+  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling'],
+          'by_episode': kept['by_episode'], 'problems': problems}
+
+
+def _missing_labels(config, run, files):
+  """Says which labels a run should have written by now, and has not."""
+  own = run_config(config, run)
+  if not methods.phase_of(own.method, own.phase).idm:
+    return []
+  names = {file.name for file in files}
+  expected = [f'step_{step:07d}.npz'
+              for step in evaluations_.promised_steps(own, _reached(config, run))]
+  return [f'labels/{name} is missing' for name in expected if name not in names]
+
+
+def shown_labelling(run, own, label, labelling):
+  """The entry of a run in the `labellings` of the results; `label` is the method's for readers."""
+  return {'run': run.name, 'method': run.variant, 'label': label, 'target': own.target,
+          'seed': own.seed, 'num_labels': own.num_labels, **labelling}
+
+
+def shown_episode(config, run, own):
+  """The entry of a run in the `episodes` of the results; None if it has no pictures of one."""
+  about = evaluations(config, run).get(num_steps(config, run), {}).get('episode')
+  if about is None:
+    return None
+  path = pathlib.Path(own.workdir, 'eval', about['file'])
+  if not path.exists():
+    return None
+  return {'run': run.name, 'method': run.variant, 'target': own.target, 'seed': own.seed,
+          **{key: about[key] for key in ('score', 'num_steps', 'every')},
+          'gif': base64.b64encode(path.read_bytes()).decode()}
+
+
+def status(config, run, failed):
+  """'done', 'failed' or 'unfinished', for the results."""
+  is_done = max(evaluations(config, run), default=-1) >= num_steps(config, run)
+  return 'done' if is_done else 'failed' if run in failed else 'unfinished'

@@ -1,0 +1,138 @@
+"""Tests that a file is never half written."""
+
+import io
+import json
+import os
+import pathlib
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import zlib
+from unittest import mock
+
+from absl.testing import absltest
+
+from alpt_jax import atomic_files
+
+
+class WholeFilesTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'new', 'file.json')
+
+  def test_file_is_made_with_its_directory_and_replaced(self):
+    atomic_files.write_json(self.path, {'a': 1})
+    atomic_files.write_json(self.path, {'b': 2}, indent=1)
+    self.assertEqual(json.loads(self.path.read_text()), {'b': 2})
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_failure_leaves_the_old_file_and_nothing_else(self):
+    atomic_files.write(self.path, b'old')
+    with mock.patch.object(os, 'replace', side_effect=OSError), self.assertRaises(OSError):
+      atomic_files.write(self.path, b'new')
+    with self.assertRaises(TypeError):
+      atomic_files.write_json(self.path, object())
+    self.assertEqual(self.path.read_bytes(), b'old')
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_full_disk_names_the_file_and_leaves_the_old_one(self):
+    atomic_files.write(self.path, b'old')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    with self.assertRaisesRegex(OSError, f'File too large: .*{self.path.name}'):
+      atomic_files.write(self.path, bytes(2 << 20))
+    self.assertEqual(self.path.read_bytes(), b'old')
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_what_killed_writers_left_is_removed(self):
+    killed = subprocess.Popen([sys.executable, '-c', f"""
+import os, signal
+from alpt_jax import atomic_files
+os.replace = lambda *unused: os.kill(os.getpid(), signal.SIGKILL)
+atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).parents[1])
+    self.assertEqual(killed.wait(), -signal.SIGKILL)
+    left, = os.listdir(self.path.parent)
+    self.assertEqual(left, f'file.json.unfinished-{socket.gethostname()}-{killed.pid}')
+    alive = f'file.json.unfinished-{socket.gethostname()}-{os.getpid()}'
+    others = [alive, 'file.json.unfinished-elsewhere-1', f'{left}.txt', 'file.json']
+    for name in others:
+      self.path.with_name(name).touch()
+    atomic_files.remove_unfinished(self.path.parent)
+    self.assertCountEqual(os.listdir(self.path.parent), others)
+    atomic_files.remove_unfinished(self.path.parent / 'nowhere')
+
+  def test_others_may_read_it_as_any_new_file(self):
+    atomic_files.write(self.path, b'')
+    plain = self.path.with_name('plain')
+    plain.touch()
+    self.assertEqual(self.path.stat().st_mode, plain.stat().st_mode)
+
+  def test_crc32_is_that_of_everybody(self):
+    for size in (0, 1, (1 << 20) + 7):
+      content = os.urandom(size)
+      self.assertEqual(atomic_files.crc32(io.BytesIO(content)),
+                       (size, f'{zlib.crc32(content):08x}'))
+
+  def test_directory_appears_whole(self):
+    path = self.path.parent
+    with atomic_files.new_directory(path) as staging:
+      pathlib.Path(staging, 'content', 'a').touch()
+      pathlib.Path(staging, 'scratch').touch()
+      self.assertFalse(path.exists())
+    self.assertEqual(os.listdir(path), ['a'])
+    self.assertEqual(os.listdir(path.parent), ['new'])
+    with (self.assertRaisesRegex(ValueError, f'{path}: already exists'),
+          atomic_files.new_directory(path)):
+      self.fail('The block must not run.')
+
+  def test_failure_leaves_no_directory(self):
+    self.path.parent.mkdir()  # One that is empty is taken.
+    with self.assertRaises(KeyboardInterrupt), atomic_files.new_directory(self.path.parent):
+      raise KeyboardInterrupt
+    self.assertEqual(list(self.path.parent.parent.iterdir()), [self.path.parent])
+    self.assertEqual(os.listdir(self.path.parent), [])
+
+  def start_directory(self, path, then):
+    """A process that makes a directory, with a file in it, and does something in the middle."""
+    process = subprocess.Popen([sys.executable, '-c', f"""
+import os, pathlib, signal, time
+from alpt_jax import atomic_files
+with atomic_files.new_directory({str(path)!r}) as staging:
+  pathlib.Path(staging, 'content', 'half').touch()
+  print('inside', flush=True)
+  {then}"""], cwd=pathlib.Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    self.addCleanup(process.communicate)
+    self.addCleanup(process.kill)
+    self.assertEqual(process.stdout.readline(), 'inside\n')
+    return process
+
+  def test_what_killed_makers_of_a_directory_left_goes_with_the_next(self):
+    path = self.path.parent
+    kill = 'os.kill(os.getpid(), signal.SIGKILL)'
+    killed, other = (self.start_directory(p, kill) for p in (path, path.with_name('other')))
+    for process in (killed, other):
+      self.assertEqual(process.wait(), -signal.SIGKILL)
+    alive = self.start_directory(path, 'time.sleep(600)')
+    own = path.with_name(f'new.unfinished-{socket.gethostname()}-{os.getpid()}')
+    (own / 'content').mkdir(parents=True)
+    (own / 'content' / 'half').touch()  # As of a killed process that had our number.
+    kept = [f'new.unfinished-{socket.gethostname()}-{alive.pid}',
+            f'other.unfinished-{socket.gethostname()}-{other.pid}', 'new.unfinished-elsewhere-1']
+    (path.parent / kept[2]).mkdir()
+    with atomic_files.new_directory(path) as staging:
+      self.assertEqual(staging, str(own))
+      self.assertEqual(os.listdir(own / 'content'), [])
+      self.assertCountEqual(os.listdir(path.parent), [*kept, own.name])
+    self.assertCountEqual(os.listdir(path.parent), [*kept, 'new'])
+    self.assertTrue((path.parent / kept[0] / 'content' / 'half').exists())
+    atomic_files.remove_unfinished(path.parent)  # As a run does in its directory.
+    self.assertCountEqual(os.listdir(path.parent), [kept[0], kept[2], 'new'])
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,218 @@
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+import cv2
+import numpy as np
+from absl.testing import absltest, parameterized
+from PIL import Image
+
+from alpt_jax import video
+from alpt_jax.data import source_files
+from alpt_jax.data.importers import videos
+from tests.data import own_data
+from tests.data.importers import images_test
+
+_GREY = (16, 32, 1)
+
+
+def write(path, frames, rate=15., codec='FFV1'):
+  """Writes [N, H, W, 1]; FFV1 loses nothing."""
+  writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, frames.shape[2:0:-1])
+  assert writer.isOpened()
+  for frame in frames:
+    writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+  writer.release()
+
+
+def moving(num_frames, seed=0):
+  """Images that video codecs keep apart: a bar moves over ground that gets brighter."""
+  frames = np.zeros((num_frames, *_GREY), np.uint8)
+  for t, frame in enumerate(frames):
+    frame += np.uint8(20 + 8 * (t % 25))
+    frame[:, (t + 4 * seed) % 28:(t + 4 * seed) % 28 + 4] = 255
+  return frames
+
+
+class ImportVideosTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self._parent = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self._source = self._parent / 'source'
+    self._source.mkdir()
+
+  def _import(self, shape=_GREY, steps_per_second=None, frame_skip=1, progress=None, **settings):
+    env = own_data.environment(shape=shape, steps_per_second=steps_per_second)
+    return own_data.written(
+        str(self._parent / 'data'),
+        videos.recordings(str(self._source), env, frame_skip=frame_skip, progress=progress),
+        env, **settings)
+
+  def _problem(self, **arguments):
+    with self.assertRaises(ValueError) as raised:
+      self._import(**arguments)
+    self.assertNotIn('\n', str(raised.exception))
+    self.assertEmpty([path for path in self._parent.iterdir() if path != self._source])
+    return str(raised.exception).replace(str(self._source) + '/', '')
+
+  @parameterized.parameters(range(3))
+  def test_frames_actions_and_labels_come_back(self, seed):
+    rng = np.random.default_rng(seed)
+    frame_skip, played, rows = int(rng.integers(1, 4)), [], []
+    for e in range(3):
+      kept = int(rng.integers(3, 9))
+      frames = own_data.frames(rng, (kept - 1) * frame_skip + 1, _GREY)
+      write(self._source / f'clip{e}.mkv', frames, 15 * frame_skip)
+      actions, is_labelled = rng.choice([0, 1, 3], kept - 1), rng.random(kept - 1) < .6
+      rows += [(f'clip{e}.mkv', t, actions[t]) for t in np.flatnonzero(is_labelled)]
+      played.append((frames[::frame_skip], np.where(is_labelled, actions, 0), np.zeros(kept - 1),
+                     is_labelled))
+    images_test.write_csv(self._source / 'actions.csv', rows)
+    seen = []
+    _, read = self._import(frame_skip=frame_skip, steps_per_second=15, progress=seen.append)
+    for one, other in zip(own_data.split(read), played, strict=True):
+      for field, wanted in zip(one, other, strict=True):
+        np.testing.assert_array_equal(field, wanted)
+    self.assertEqual(seen, sorted(seen))
+    self.assertEqual(seen[-1], videos.total(str(self._source)))
+
+  @parameterized.parameters(('a.mp4', 'mp4v'), ('a.webm', 'VP80'), ('a.webm', 'VP90'),
+                            ('a.avi', 'MJPG'))
+  def test_lossy_videos_come_as_opencv_decodes_them(self, name, codec):
+    write(self._source / name, moving(20), 60, codec)
+    source = cv2.VideoCapture(str(self._source / name))
+    decoded = [source.read()[1] for _ in range(20)]
+    _, read = self._import(frame_skip=4, steps_per_second=15)
+    wanted = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)[..., None] for frame in decoded[::4]]
+    np.testing.assert_array_equal(read.observations, wanted)
+    # The right ones, too: the ground gets brighter by 8 each frame.
+    ground = [np.median(image) for image in read.observations]
+    np.testing.assert_allclose(np.diff(ground), 32, atol=3)
+
+  @parameterized.parameters(15, 10, 30)
+  def test_gifs_of_our_own_come_back(self, rate):
+    frames = moving(12)
+    frames[3:6] = frames[3]  # Stored as one picture that is held longer.
+    video.write(self._source / 'a.gif', frames, fps=rate)
+    with Image.open(self._source / 'a.gif') as image:
+      self.assertEqual(image.n_frames, 10)
+    _, read = self._import(frame_skip=2, steps_per_second=rate / 2)
+    np.testing.assert_array_equal(read.observations, frames[::2])
+
+  def test_gif_of_one_speed_needs_no_rate(self):
+    video.write(self._source / 'a.gif', moving(6), fps=15)
+    np.testing.assert_array_equal(self._import()[1].observations, moving(6))
+
+  def test_card_says_how_many_steps_a_second_of_each_file_has(self):
+    write(self._source / 'b.mkv', moving(8), 30)
+    write(self._source / 'a10.mp4', moving(12, seed=1), 60, 'mp4v')
+    write(self._source / 'a9.mkv', moving(3), 30)  # Too short.
+    video.write(self._source / 'c.gif', moving(8, seed=2), fps=15)  # 60 ms a picture, not 66.7.
+    card, read = self._import(frame_skip=2, window=3)
+    found = source_files.read(self._parent / 'data', read.num_episodes)
+    self.assertEqual([file.name for file in found], ['a10.mp4', 'b.mkv', 'c.gif'])
+    np.testing.assert_allclose([file.steps_per_second for file in found], [30, 15, 1 / .12])
+    self.assertEqual(card['source_files'], [file._asdict() for file in found])
+
+  def test_gif_of_several_speeds_needs_the_rate(self):
+    frames = moving(6)
+    frames[3] = frames[2]
+    video.write(self._source / 'a.gif', frames, fps=10)
+    self.assertRegex(self._problem(), 'a.gif: holds its pictures for 100 to 200 ms.*steps_per_sec')
+    self.assertRegex(self._problem(steps_per_second=8),
+                     'a.gif: holds picture 0 for 100 ms; expected a multiple of the 125.0 ms .*8 '
+                     'and frame_skip 1')
+
+  def test_frame_rate_and_frame_skip_have_to_give_the_steps_of_the_environment(self):
+    write(self._source / 'a.mkv', moving(12), 60)
+    self.assertRegex(
+        self._problem(steps_per_second=15, frame_skip=2),
+        'a.mkv: has 60 frames a second, which frame_skip 2 makes 30 steps; expected the 15 of '
+        'steps_per_second')
+    self.assertEqual(len(self._import(steps_per_second=15, frame_skip=4)[1].observations), 3)
+
+  def test_rates_of_television_are_those_of_their_names(self):
+    write(self._source / 'a.mkv', moving(12), 60_000 / 1001)
+    self.assertEqual(len(self._import(steps_per_second=15, frame_skip=4)[1].observations), 3)
+
+  @parameterized.parameters(('a.webm', 'VP80', 'breaks off: holds .* of the 40 frames'),
+                            ('a.mkv', 'FFV1', 'breaks off: holds .* of the 40 frames'),
+                            ('a.mp4', 'mp4v', 'cannot be opened'),
+                            ('a.gif', None, 'breaks off|is no whole .gif'))
+  def test_videos_that_break_off(self, name, codec, message):
+    path = self._source / name
+    if codec:
+      write(path, moving(40), 15, codec)
+    else:
+      video.write(path, moving(40), fps=10)
+    data = path.read_bytes()
+    path.write_bytes(data[:len(data) * 6 // 10])
+    self.assertRegex(self._problem(), f'^{name}: ({message})')
+    write(self._source / 'whole.mkv', moving(5, seed=3))
+    card, read = self._import(on_problem='skip')
+    self.assertEqual(read.num_episodes, 1)
+    self.assertEqual(card['left_out'], {'damaged': 1})
+    self.assertEndsWith(card['left_out_episodes'][0]['name'], name)
+
+  def test_what_is_no_video(self):
+    for name in ('a.mp4', 'b.gif'):
+      (self._source / name).write_text('no video')
+    (self._source / 'b.webm').touch()
+    write(self._source / 'c.mkv', moving(5))
+    (self._source / 'notes.txt').write_text('passed over')
+    card, _ = self._import(on_problem='skip')
+    self.assertEqual([pathlib.Path(e['name']).name for e in card['left_out_episodes']],
+                     ['a.mp4', 'b.gif', 'b.webm'])
+
+  @parameterized.parameters(
+      ([0, 100, 200, 500, 600], 'frame 3 comes 0.300 s after the one before and 0.500 s after the '
+       'first; expected 0.100 and 0.300 s at 10 frames a second'),
+      ([120 * t for t in range(11)], 'frame 6 comes 0.120 s after .* and 0.720 s .* 0.600 s'),
+      ([7 + 100 * t + t % 2 for t in range(11)], None))
+  def test_frame_rates_that_vary(self, times, message):
+    write(self._source / 'a.mkv', moving(len(times)), 10)
+    seen = iter(times)
+
+    class Shifted:
+      """A video whose frames come at other times."""
+
+      def __init__(self, *arguments):
+        self._video = opened(*arguments)
+
+      def get(self, what):
+        return next(seen) if what == cv2.CAP_PROP_POS_MSEC else self._video.get(what)
+
+      def __getattr__(self, name):
+        return getattr(self._video, name)
+
+    opened = cv2.VideoCapture
+    self.enter_context(mock.patch.object(cv2, 'VideoCapture', Shifted))
+    if message:
+      self.assertRegex(self._problem(), f'a.mkv: {message}')
+    else:
+      self.assertEqual(len(self._import()[1].observations), len(times))
+
+  def test_the_same_video_twice(self):
+    for name in ('a.mkv', 'b.mkv'):
+      write(self._source / name, moving(8))
+    card, read = self._import()
+    self.assertEqual((read.num_episodes, card['left_out']), (1, {'duplicate': 1}))
+
+  def test_decoder_is_quiet(self):
+    write(self._source / 'a.webm', moving(40), 15, 'VP80')
+    data = (self._source / 'a.webm').read_bytes()
+    (self._source / 'a.webm').write_bytes(data[:len(data) // 2])
+    program = ('import sys\nfrom tests.data import own_data\nfrom alpt_jax.data.importers import '
+               'videos\nprint([type(found).__name__ for found in videos.recordings('
+               'sys.argv[1], own_data.environment())])')
+    done = subprocess.run([sys.executable, '-c', program, str(self._source)], text=True,
+                          capture_output=True, check=False, env=os.environ)
+    self.assertEqual((done.stdout, done.stderr), ("['Problem']\n", ''))
+
+
+if __name__ == '__main__':
+  absltest.main()

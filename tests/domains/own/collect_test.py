@@ -1,0 +1,163 @@
+"""Tests of `python -m experiments.collect import`, from outside."""
+
+import contextlib
+import io
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax.data import environment_file, episode_files, rlds
+from alpt_jax.domains.own import collect as import_own
+from experiments import collect
+from experiments.configs import maze, own
+from tests.data import own_data
+from tests.data.importers import images_test, videos_test
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+class ImportOwnTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self._parent = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self._source = self._parent / 'clips'
+    self._source.mkdir()
+    self._environment = self._parent / 'own.json'
+    environment_file.write(self._environment,
+                           own_data.environment(shape=(16, 32, 1), steps_per_second=15.))
+
+  def _command(self, *arguments):
+    return [sys.executable, '-m', 'experiments.collect', *arguments]
+
+  def _run(self, *arguments):
+    return subprocess.run(self._command(*arguments), cwd=ROOT, text=True, capture_output=True,
+                          check=False)
+
+  def _flags(self, **changes):
+    settings = {'kind': 'videos', 'from_dir': self._source, 'environment': self._environment,
+                'frame_skip': 2} | changes
+    return [f'--config.data_dir={self._parent}/data',
+            *(f'--config.import_.{key}={value}' for key, value in settings.items())]
+
+  def _config(self, **changes):
+    config = own.get_config()
+    config.data_dir = f'{self._parent}/data'
+    config.import_.update({'from_dir': str(self._source), 'environment': str(self._environment)}
+                          | changes)
+    return config
+
+  def test_videos_become_a_dataset_that_training_reads(self):
+    frames = videos_test.moving(25)
+    videos_test.write(self._source / 'a.mkv', frames, 30)
+    videos_test.write(self._source / 'b.mkv', frames[:5], 30)
+    videos_test.write(self._source / 'c.mkv', frames, 30)
+    images_test.write_csv(self._source / 'actions.csv',
+                          [('a.mkv', 0, 'jump'), ('a.mkv', 3, 1)])
+    (self._source / 'd.mov').write_bytes(b'')
+    (self._source / 'more').mkdir()
+    done = self._run('import', '--config=experiments/configs/own.py', *self._flags())
+    self.assertEqual(done.returncode, 0, done.stderr)
+    directory = self._parent / 'data' / 'Own'
+    self.assertEqual(done.stdout.splitlines(), [
+        f'imported Own into {directory}: 1 episodes, 12 transitions, 2 of them with their action, '
+        'mean length 12.0',
+        'Own has no rewards: the agent imitates what was done (behaviour cloning).',
+        f'left out {self._source}/b.mkv: too short: has 2 transitions; expected at least a window '
+        'of 5',
+        f'left out {self._source}/c.mkv: duplicate: is the same as {self._source}/a.mkv',
+        '2 left out (1 duplicate, 1 too short)',
+        'passed over, as they are no videos: d.mov, more (2 in all)'])
+    self.assertIn('importing Own', done.stderr)
+    environment = environment_file.read(directory)
+    data = episode_files.EpisodeFiles([directory], environment.spec(), expected_name='Own')
+    cut = data.cut(np.array([0]), np.array([0]), 12)
+    np.testing.assert_array_equal(cut.observations[0], frames[::2])
+    self.assertEqual(cut.actions[0].tolist(), [3, 0, 0, 1] + [0] * 8)
+    self.assertEqual(np.flatnonzero(cut.is_labelled[0]).tolist(), [0, 3])
+    card = rlds.read_card(directory)
+    self.assertEqual((card['metadata']['kind'], card['metadata']['frame_skip']), ('videos', 2))
+
+  def test_says_which_images_were_scaled(self):
+    for name, size in (('a.mkv', 2), ('b.mkv', 1)):
+      frames = videos_test.moving(9, seed=size).repeat(size, axis=1).repeat(size, axis=2)
+      videos_test.write(self._source / name, frames, 30)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+      import_own.main(self._config(kind='videos', frame_skip=2, window=4))
+    self.assertEqual([line for line in out.getvalue().splitlines() if 'scaled' in line], [
+        'scaled 5 images in 1 of them from 32 x 64 to 16 x 32 pixels (height x width)'])
+
+  def test_a_mistake_ends_in_one_line(self):
+    done = self._run('import', '--config.import_.kind=film')
+    self.assertEqual((done.returncode, done.stdout), (1, ''))
+    self.assertRegex(done.stderr, "^error: import_.kind is 'film'; expected one of .*\n$")
+
+  def test_a_damaged_video_is_named_and_leaves_nothing(self):
+    videos_test.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    (self._source / 'b.mp4').write_text('no video')
+    with self.assertRaisesRegex(ValueError,
+                                f'^{self._source}/b.mp4: cannot be opened.*on_problem=skip'):
+      import_own.main(self._config(kind='videos', frame_skip=2))
+    self.assertEmpty(list((self._parent / 'data').iterdir()))
+
+  def test_a_kill_leaves_nothing_under_the_final_name(self):
+    for i in range(400):
+      frames = own_data.frames(np.random.default_rng(i), 30, (16, 32, 1))
+      videos_test.write(self._source / f'{i}.mkv', frames, 30)
+    process = subprocess.Popen(self._command('import', *self._flags()), cwd=ROOT, text=True,
+                               stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    for line in process.stderr:
+      if 'importing Own' in line:  # It is at work.
+        process.kill()
+        break
+    process.communicate()
+    self.assertEqual(process.returncode, -signal.SIGKILL)
+    names = os.listdir(self._parent / 'data')
+    self.assertNotIn('Own', names)
+    self.assertTrue(all(name.startswith('Own.unfinished-') for name in names), names)
+
+  def test_a_directory_that_exists_is_refused_before_anything_is_read(self):
+    (self._parent / 'data' / 'Own').mkdir(parents=True)
+    (self._parent / 'data' / 'Own' / 'mine').touch()
+    (self._source / 'a.mp4').write_text('no video')
+    with self.assertRaisesRegex(ValueError, 'Own: already exists and is not overwritten'):
+      import_own.main(self._config(kind='videos'))
+
+  def test_the_environment_may_lie_beside_the_data(self):
+    videos_test.write(self._source / 'a.mkv', videos_test.moving(9), 15)
+    with self.assertRaisesRegex(FileNotFoundError, 'clips/environment.json: no such file'):
+      import_own.main(self._config(kind='videos', environment=''))
+    self._environment.rename(self._source / 'environment.json')
+    to_dir = f'{self._parent}/elsewhere'
+    import_own.main(self._config(kind='videos', environment='', to_dir=to_dir))
+    self.assertEqual(rlds.read_card(to_dir)['num_transitions'], 8)
+
+  @parameterized.parameters(({'frame_skip': 0, 'kind': 'videos'}, 'frame_skip is 0'),
+                            ({'frame_skip': 4, 'kind': 'rlds'}, 'and 1 for other data'),
+                            ({'window': 0, 'kind': 'videos'}, 'window is 0'),
+                            ({'from_dir': 'nowhere'}, "from_dir is 'nowhere'; expected a dir"))
+  def test_settings(self, changes, message):
+    with self.assertRaisesRegex((ValueError, FileNotFoundError), message):
+      import_own.main(self._config(**changes))
+
+  def test_collect_does_not_take_it_for_a_maze(self):
+    with self.assertRaisesRegex(ValueError, 'expected the word import'):
+      collect.main(self._config())
+    with self.assertRaisesRegex(ValueError, 'import_ is not in the config'):
+      import_own.main(maze.get_config('tiny'))
+
+  def test_every_kind_has_a_reader(self):
+    for kind in import_own.KINDS:
+      source = import_own._source(self._config(kind=kind).import_)
+      self.assertTrue(callable(source.total) and callable(source.recordings), kind)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,76 @@
+"""Runs of another version of the computation are read, and not resumed."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+from absl.testing import absltest, parameterized
+
+from alpt_jax.labelling import trained_idm
+from alpt_jax.training import computation, train
+from tests import maze_data
+
+OTHERS = (None, 1, computation.VERSION + 1)  # None: of code without versions.
+
+
+class ComputationTest(parameterized.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.root = pathlib.Path(tempfile.mkdtemp())
+    cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
+    cls.short = maze_data.config(cls.root / 'short', num_steps=2)
+    assert train.train(cls.short, cls.short.workdir) == train.DONE
+
+  def copy(self, version, num_steps):
+    """A copy of the run of two updates by other code, and a config that asks for `num_steps`."""
+    directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'copy')
+    shutil.copytree(self.short.workdir, directory)
+    path = directory / 'config.json'
+    content = json.loads(path.read_text())
+    self.assertEqual(content.pop('computation'), computation.VERSION)
+    path.write_text(json.dumps(content | ({} if version is None else {'computation': version})))
+    return path, maze_data.config(directory, num_steps=num_steps, allow_changed_config=True)
+
+  @parameterized.parameters(*OTHERS)
+  def test_an_unfinished_run_is_not_resumed(self, version):
+    path, config = self.copy(version, 3)
+    before = path.read_bytes()
+    with self.assertRaisesRegex(ValueError, f'^{path}: computation is {version or 1}, that of this '
+                                            f'code {computation.VERSION}, and the run is at step 2 '
+                                            'of 3: the rest would') as caught:
+      train.train(config, config.workdir)
+    self.assertLen(str(caught.exception).splitlines(), 1)
+    self.assertEqual(path.read_bytes(), before)
+
+  @parameterized.parameters(*OTHERS)
+  def test_a_finished_run_stays_what_it_is(self, version):
+    path, config = self.copy(version, 2)
+    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(json.loads(path.read_text())['computation'], version or 1)
+
+  @parameterized.parameters(*OTHERS)
+  def test_who_only_reads_asks_for_no_version(self, version):
+    path, config = self.copy(version, 3)
+    digests = json.loads(path.read_text())['data_digests']
+    train.check_config(config, config.workdir, digests, ignored=('computation',))
+    self.assertEqual(trained_idm.restore(config.workdir).step, 2)
+    self.assertNotIn('computation', trained_idm.read_config(config.workdir)[0])
+
+  def test_a_run_without_checkpoint_begins_anew(self):
+    path, config = self.copy(1, 1)
+    shutil.rmtree(path.parent / 'checkpoints')
+    (path.parent / 'checkpoints-began').unlink()
+    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(json.loads(path.read_text())['computation'], computation.VERSION)
+
+  def test_a_run_of_this_version_is_resumed(self):
+    path, config = self.copy(computation.VERSION, 3)
+    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(json.loads(path.read_text())['computation'], computation.VERSION)
+
+
+if __name__ == '__main__':
+  absltest.main()
