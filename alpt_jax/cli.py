@@ -4,18 +4,15 @@ A user's mistake ends in one line that names it, not in a traceback. Nothing hea
 so that a typo is reported at once.
 """
 
-import difflib
 import pathlib
 import re
-import runpy
 import sys
 import traceback
 
-import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from alpt_jax import starting
+from alpt_jax import configs, starting
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 
@@ -40,13 +37,13 @@ def run(main, default_config, *, rewrite=None, verbs=None):
   try:
     argv = flags.FLAGS.read_flags_from_files(command, force_gnu=False)
     argv = rewrite(argv) if rewrite else argv
-    config = load(_config_path(argv, default_config))
-    check_keys(argv[1:], config)
+    config = configs.load(_config_path(argv, default_config))
+    configs.check_keys(argv[1:], config)
   except (ValueError, flags.Error) as error:
     if '--debug' in sys.argv:
       raise
     _exit_with_error(error)
-  keys = ', '.join(f'{key}={value!r}' for key, value in flatten(config).items())
+  keys = ', '.join(f'{key}={value!r}' for key, value in configs.flatten(config).items())
   config_flags.DEFINE_config_file(
       'config', default_config, lock_config=True,
       help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
@@ -142,69 +139,6 @@ def _config_path(argv, default):
   return path
 
 
-def load(path):
-  """Loads a config.
-
-  Args:
-    path: 'file' or 'file:argument'; the argument goes to the file's get_config.
-
-  Returns:
-    The `ml_collections.ConfigDict`.
-
-  Raises:
-    ValueError: if there is no such file, or get_config refuses the argument.
-  """
-  file, *argument = path.split(':', 1)
-  if not pathlib.Path(file).is_file():
-    raise ValueError(f'--config={path}: no such file; expected e.g. experiments/configs/maze.py')
-  try:
-    return runpy.run_path(file, run_name='config')['get_config'](*argument)
-  except ValueError as error:
-    raise ValueError(f'--config={path}: {error}') from error
-
-
-def flatten(config, prefix=''):
-  """Returns {dotted key: value} of a config; `prefix` goes before every key."""
-  values = {}
-  for name, value in config.items():
-    if isinstance(value, ml_collections.ConfigDict):
-      values |= flatten(value, f'{prefix}{name}.')
-    else:
-      values[prefix + name] = value
-  return values
-
-
-def check_keys(args, config):
-  """Checks flags that change a config.
-
-  Args:
-    args: flags; those that do not begin with --config. are passed over.
-    config: a `ConfigDict`.
-
-  Raises:
-    ValueError: for the first that names no value of the config, with the nearest one that there is.
-  """
-  keys = list(flatten(config))
-  for arg in args:
-    match = re.match(r'--?(?:no)?config\.([^=]*)', arg)
-    if not match or match[1] in keys:
-      continue
-    key = match[1]
-    inside = [k for k in keys if k.startswith(f'{key}.')]
-    if inside:
-      raise ValueError(f'--config.{key}: a group of keys; set one of {_join(inside)}')
-    name = key.split('.')[-1]
-    close = ([k for k in keys if k.split('.')[-1] == name] or
-             difflib.get_close_matches(key, keys, n=1))
-    if not close:
-      raise ValueError(f'--config.{key}: unknown key; expected one of {_join(keys)}')
-    raise ValueError(f'--config.{key}: unknown key; did you mean {_join(close)}?')
-
-
-def _join(keys):
-  return ' or '.join(f'--config.{key}' for key in keys)
-
-
 def _parse(argv, config, verbs):
   """Parses flags; exits with a line that names key, value and type if a value doesn't fit."""
   try:
@@ -223,7 +157,7 @@ def _parse(argv, config, verbs):
   if positional:
     where = 'goes before all flags' if positional[0] in verbs else 'flags are written --name=value'
     _exit_with_error(f'{positional[0]}: unexpected argument; {where}')
-  defaults = flatten(config)
+  defaults = configs.flatten(config)
   for key, value in flags.FLAGS['config'].override_values.items():
     _check_tuple(key, value, defaults[key])
   return argv[:1]

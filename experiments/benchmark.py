@@ -35,10 +35,11 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import atomic_files, cli, methods
+from alpt_jax import progress as progress_
 from alpt_jax.data import pipeline
 from alpt_jax.domains.maze import env, evaluate
-from alpt_jax.networks import flops
-from alpt_jax.training import metrics, program, run_config, sharding, train
+from alpt_jax.learners import learner
+from alpt_jax.training import program, run_config, sharding, train
 from experiments.benchmarks import saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
@@ -342,7 +343,7 @@ def take_turns(jobs, num_turns):
     {name: list of what the function returned}.
   """
   results = {name: [] for name in jobs}
-  with metrics.Progress(num_turns * len(jobs), label='benchmark') as progress:
+  with progress_.Progress(num_turns * len(jobs), label='benchmark') as progress:
     for i in range(num_turns):
       for j, (name, job) in enumerate(jobs.items()):
         results[name].append(job())
@@ -383,8 +384,8 @@ def measure(config, directory):
   resume = saving.measure_resume(config, directory, num_times=_RESUMES.value)
 
   step_seconds, wait_fractions = np.transpose(results['update'])
-  work = flops.update(update.networks, update.batches, window=config.window,
-                      is_labelling=update.is_labelling)
+  work = learner.update_flops(update.networks, update.batches, window=config.window,
+                              is_labelling=update.is_labelling)
   gflop = sum(work.values()) / 1e9
   num_windows = sum(len(batch.actions) for batch in update.batches if batch is not None)
   matmul_gflops = spread(results['matmul'])

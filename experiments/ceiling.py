@@ -13,9 +13,9 @@ of 100,000 (Breakout); longer in games with more actions.
 from absl import flags
 
 from alpt_jax import cli, domains
+from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
 from alpt_jax.domains.atari import recording_ceiling
-from alpt_jax.training import metrics
 
 _NUM_STEPS = flags.DEFINE_integer('num_steps', recording_ceiling.NUM_STEPS, 'Transitions to try.',
                                   lower_bound=1)
@@ -36,8 +36,8 @@ def main(config):
   for directory in directories:
     episodes = episode_files.EpisodeFiles(
         [directory], domain.spec(config, config.target), expected_name=config.target)
-    with metrics.Progress(int(episodes.num_transitions.sum()),
-                          label=f'ceiling of {config.target}') as progress:
+    with progress_.Progress(int(episodes.num_transitions.sum()),
+                            label=f'ceiling of {config.target}') as progress:
       found = recording_ceiling.measure(
           directory, episodes, num_steps=_NUM_STEPS.value, seed=_SEED.value, output=_OUTPUT.value,
           progress=progress.update)

@@ -18,9 +18,9 @@ from importlib import metadata
 import numpy as np
 
 from alpt_jax import cli
+from alpt_jax import progress as progress_
 from alpt_jax.data import rlds
 from alpt_jax.domains.maze import env, policies
-from alpt_jax.training import metrics
 
 
 def dataset_names(config):
@@ -79,7 +79,7 @@ def main(config):
     card = rlds.read_card(directory) if os.path.isdir(directory) else None
     if card is None:
       num_episodes = config.collect.num_episodes
-      with metrics.Progress(num_episodes, label=f'recording {name}') as progress:
+      with progress_.Progress(num_episodes, label=f'recording {name}') as progress:
         card = collect_maze(name, config, progress.update)
       verb = 'recorded'
     else:

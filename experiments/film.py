@@ -17,10 +17,10 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import atomic_files, cli, video
+from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file
 from alpt_jax.domains.atari import action_sets, policies
 from alpt_jax.domains.atari import env as atari
-from alpt_jax.training import metrics
 
 _GAME = flags.DEFINE_string('game', 'Breakout', 'Which; see alpt_jax/domains/atari/action_sets.py.')
 _OUTPUT = flags.DEFINE_string('output', 'runs/own/clips', 'Directory; must not exist.')
@@ -102,7 +102,7 @@ def main():
   rows = io.StringIO()
   writer = csv.writer(rows)
   writer.writerow(['file', 'step', 'action'])
-  with atomic_files.new_directory(_OUTPUT.value) as staging, metrics.Progress(
+  with atomic_files.new_directory(_OUTPUT.value) as staging, progress_.Progress(
       len(wanted), label=f'filming {_GAME.value}', unit='videos') as progress:
     content = os.path.join(staging, 'content')
     for done, (kind, number) in enumerate(wanted):

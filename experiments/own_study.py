@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from alpt_jax import atomic_files, cli, domains, versions
-from alpt_jax.training import metrics
+from alpt_jax import progress as progress_
 from experiments.configs import own
 from experiments.studies import own_results
 
@@ -46,7 +46,7 @@ def main():
   if missing:
     _import(pathlib.Path(_CLIPS.value), workdir)
     own_results.check_data(results.parent, _about(workdir)['digest'])
-  with metrics.Progress(len(seeds), label='seeds', unit='seeds') as progress:
+  with progress_.Progress(len(seeds), label='seeds', unit='seeds') as progress:
     for done, seed in enumerate(seeds, 1):
       if seed in missing:
         atomic_files.write_json(results / f'seed{seed}.json', _one(seed, workdir))

@@ -13,7 +13,7 @@ import sys
 from absl import flags
 
 from alpt_jax import cli
-from experiments.studies import figures, report, results_file
+from experiments.studies import figures, figures_report, report, results_file
 
 _RESULTS = flags.DEFINE_string('results', 'runs/maze/results.json',
                                'The results.json that experiments.reproduce wrote.')
@@ -58,7 +58,7 @@ def _report_figures(workdir):
   if not any(part.results or part.problem for part in parts):
     return _refuse(f'{workdir}: holds no figure; expected directories such as '
                    f'{parts[0].figure.directory} that experiments.reproduce makes.')
-  figures.write(workdir)
+  figures_report.write(workdir)
   print('\n'.join(f'{claim["figure"]}: {claim["paper"]}: {claim["verdict"]}'
                   for claim in figures.summary(parts)['claims']))
   for problem in figures.problems(parts):

@@ -30,11 +30,13 @@ import time
 from absl import flags
 
 from alpt_jax import atomic_files, cli, starting, versions
-from alpt_jax.training import metrics, run_config, train
+from alpt_jax import progress as progress_
+from alpt_jax.training import run_config, train
 from experiments.studies import (
     budget,
     estimates,
     figures,
+    figures_report,
     registration,
     report,
     run_files,
@@ -100,7 +102,7 @@ class _Workers:
     """Returns {run: exit code}; a run that was never started has None."""
     codes = dict.fromkeys(self._runs)
     first_steps = self._num_steps_done()
-    progress = metrics.Progress(
+    progress = progress_.Progress(
         sum(runs.num_steps(self._config, run) for run in self._runs), start_step=first_steps,
         label=f'training {len(self._runs)} runs')
     print('starting: every run compiles first, up to a minute without a word', flush=True)
@@ -311,7 +313,7 @@ def _write(config, planned, writer, registered):
   if results.get('budgets'):
     atomic_files.write_json(directory / 'clips.json', budget.clips(results))
   if config.study.get('figure'):
-    figures.write(config.workdir)
+    figures_report.write(config.workdir)
   return results
 
 
@@ -366,7 +368,7 @@ def main(config):
     log = _log(config, run)
     print(f'{run.name}: exit code {codes[run]}: {_last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
-  print(f'Took {metrics.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
+  print(f'Took {progress_.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):
     print(f'On all figures that are there: {workdir / figures.PAGE}.')

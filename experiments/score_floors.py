@@ -11,8 +11,8 @@ reads it.
 from absl import flags
 
 from alpt_jax import cli, domains
+from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
-from alpt_jax.training import metrics
 
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 400, 'Games of each agent.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the games.', lower_bound=0)
@@ -31,8 +31,8 @@ def main(config):
   directory, *_ = domain.directories(config, config.target)
   episodes = episode_files.EpisodeFiles(
       [directory], domain.spec(config, config.target), expected_name=config.target)
-  with metrics.Progress(score_floors.num_agents(config.target),
-                        label=f'blind play of {config.target}', unit='agents') as progress:
+  with progress_.Progress(score_floors.num_agents(config.target),
+                          label=f'blind play of {config.target}', unit='agents') as progress:
     found = score_floors.measure(
         directory, episodes, config.target, num_episodes=_NUM_EPISODES.value, seed=_SEED.value,
         max_steps=config.evaluation.max_steps, sticky=config.evaluation.sticky,

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 _STAMPED = re.compile(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\S+) ?(.*)')
-_STEPS = re.compile(r'\b\d+% (\d+)/\d+\b')  # As metrics.Progress writes it.
+_STEPS = re.compile(r'\b\d+% (\d+)/\d+\b')  # As progress.Progress writes it.
 
 
 class Line(NamedTuple):

@@ -20,7 +20,7 @@ import jax
 from absl import flags
 
 from alpt_jax import cli, methods
-from alpt_jax.networks import flops
+from alpt_jax.learners import learner
 from alpt_jax.training import program, run_config, sharding
 from launch import chips, hlo
 
@@ -44,7 +44,7 @@ def compile_update(config, topology):
 
   Returns:
     `jax.stages.Compiled`; {part: rows of a global batch}; operations of the model in an update, as
-    `flops.update` counts them.
+    `learner.update_flops` counts them.
 
   Raises:
     ValueError: for a mistake in the config, or if the update needs more memory than a chip has.
@@ -59,8 +59,8 @@ def compile_update(config, topology):
   key = jax.eval_shape(lambda: jax.random.key(0))
   key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=sharding.replicated(mesh))
   batches = program.abstract_batches(config, phase, specs, mesh)
-  work = flops.update(made.networks, batches, window=config.window,
-                      is_labelling=phase.unlabelled == methods.LABEL_WITH_IDM)
+  work = learner.update_flops(made.networks, batches, window=config.window,
+                              is_labelling=phase.unlabelled == methods.LABEL_WITH_IDM)
   lowered = made.update.lower(made.state, batches, key)
   try:
     return lowered.compile(), program.part_rows(config, phase, specs), work
@@ -90,7 +90,7 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
     compiled: `jax.stages.Compiled` for a TPU.
     chip: `chips.Chip`.
     num_chips: in the slice.
-    work: operations of the model in an update, as `flops.update` counts them.
+    work: operations of the model in an update, as `learner.update_flops` counts them.
     num_windows: that the DT or the Q-network trains on in an update.
     config: the run's.
 

@@ -10,7 +10,7 @@ import json
 import pathlib
 import re
 
-from alpt_jax import cli
+from alpt_jax import configs
 from launch import jobs, redaction
 from launch import settings as settings_
 
@@ -207,9 +207,9 @@ def _check_config(args):
   if not full.is_file():
     raise ValueError(f'--config={path}: no such file in {settings_.ROOT}; expected e.g. '
                      'experiments/configs/maze.py')
-  config = cli.load(':'.join([str(full), *argument]))
-  cli.check_keys(args, config)
-  return cli.flatten(config)
+  config = configs.load(':'.join([str(full), *argument]))
+  configs.check_keys(args, config)
+  return configs.flatten(config)
 
 
 def data_warning(planned):

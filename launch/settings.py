@@ -8,7 +8,7 @@ import math
 import pathlib
 import re
 
-from alpt_jax import cli
+from alpt_jax import configs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _DIRECTORY = pathlib.Path(__file__).resolve().parent
@@ -38,10 +38,10 @@ def load(path=''):
   Raises:
     ValueError: if there is no such file, or it has a setting that the example has not.
   """
-  settings = cli.load(str(EXAMPLE))
+  settings = configs.load(str(EXAMPLE))
   path = path or (str(OWN) if OWN.exists() else '')
   if path:
-    for key, value in cli.flatten(cli.load(path)).items():
+    for key, value in configs.flatten(configs.load(path)).items():
       _set(settings, key, value, f'{path}: {key}')
   return settings.lock()
 
@@ -140,7 +140,7 @@ def grace_warning(settings):
 
 
 def _get(settings, key, name):
-  known = cli.flatten(settings)
+  known = configs.flatten(settings)
   if key not in known:
     close = difflib.get_close_matches(key, known, n=1) or [
         k for k in known if k.split('.')[-1] == key.split('.')[-1]]

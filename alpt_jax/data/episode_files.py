@@ -27,8 +27,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from alpt_jax import atomic_files
+from alpt_jax import progress as progress_
 from alpt_jax.data import copies, episodes, png, rlds
-from alpt_jax.training import metrics
 
 INDEX = 'episode_index.npz'
 _INDEX_FORMAT = 6  # Of that file; another number makes it anew.
@@ -430,7 +430,7 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
             _observation_digest(fields['observation'], spec, *_where(info, place)))
 
   rows = []
-  with metrics.Progress(len(work), label=f'indexing {spec.name}') as progress:
+  with progress_.Progress(len(work), label=f'indexing {spec.name}') as progress:
     with futures.ThreadPoolExecutor(_INDEX_THREADS) as pool:
       for begin in range(0, len(work), _INDEX_BATCH):
         rows += pool.map(read, work[begin:begin + _INDEX_BATCH])

@@ -24,7 +24,7 @@ from envlogger.backends import tfds_backend_writer
 from etils import epath
 
 from alpt_jax import atomic_files
-from alpt_jax.data import rlds, serializer
+from alpt_jax.data import records, rlds
 
 _EPISODES_PER_FILE = 1000
 _READ_BYTES = 8 << 20
@@ -101,7 +101,7 @@ class Writer(tfds_backend_writer.TFDSBackendWriter):
 
   def __init__(self, *args, **kwargs):
     super().__init__(*args, **kwargs)
-    self._sequential_writer._serializer = serializer.ExampleSerializer(
+    self._sequential_writer._serializer = records.ExampleSerializer(
         self._ds_info.features.get_serialized_info())
 
   def _rlds_episode(self):

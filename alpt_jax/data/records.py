@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from array_record.python import array_record_module
 from google.protobuf.message import DecodeError
+from tensorflow_datasets.core import example_serializer
 from tensorflow_datasets.proto import tf_example_pb2
 
 from alpt_jax.data import png, rlds
@@ -237,3 +238,14 @@ class Episodes:
         frame[...] = self._feature.decode_example_np(value)
     frames[len(encoded):] = frames[len(encoded) - 1]
     return frames
+
+
+class ExampleSerializer(example_serializer.ExampleSerializer):
+  """TFDS's serializer of tf.train.Example, with the fields in a fixed order.
+
+  TFDS's own orders the fields by a hash that is another in every process: the files of the same
+  recording would differ, and so would their digests.
+  """
+
+  def serialize_example(self, example):
+    return self.get_tf_example(example).SerializeToString(deterministic=True)

@@ -17,7 +17,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import environment_file, png, rlds, serializer
+from alpt_jax.data import environment_file, png, rlds
+from alpt_jax.data import records as records_
 
 _SPLIT = 'train'
 _VERSION = '1.0.0'
@@ -119,7 +120,7 @@ def serialize(features, episode):
   if len(set(lengths.values())) > 1:
     raise ValueError(f'the fields of an episode have different lengths, {lengths}; expected one.')
   encoded = {name: _encode(name, feature, episode[name]) for name, feature in fields.items()}
-  return serializer.ExampleSerializer(features.get_serialized_info()).serialize_example(
+  return records_.ExampleSerializer(features.get_serialized_info()).serialize_example(
       {'steps': encoded})
 
 

@@ -7,10 +7,10 @@ import os
 import numpy as np
 
 from alpt_jax import domains, versions
+from alpt_jax import progress as progress_
 from alpt_jax.data import source_files
 from alpt_jax.labelling import audit, run_floors, trained_idm
 from alpt_jax.labelling import examples as audit_examples
-from alpt_jax.training import metrics
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
@@ -154,7 +154,7 @@ def gather(trained, spec, episodes, predict_fns, *, num_episodes, seed, is_hidde
   for stride, predict_fn in predict_fns.items():
     with contextlib.ExitStack() as stack:
       if progress:
-        shown = stack.enter_context(metrics.Progress(
+        shown = stack.enter_context(progress_.Progress(
             len(numbers), label=f'audit {name}, stride {stride}', unit='episodes'))
         settings['progress_fn'] = lambda done, num_transitions, shown=shown: shown.update(
             done, transitions=num_transitions)

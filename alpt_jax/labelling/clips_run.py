@@ -35,9 +35,9 @@ from typing import NamedTuple
 import numpy as np
 
 from alpt_jax import atomic_files, versions
+from alpt_jax import progress as progress_
 from alpt_jax.data import rlds, source_files
 from alpt_jax.labelling import clips, label_dataset
-from alpt_jax.training import metrics
 
 CLIPS, ACTIONS = 'clips.json', 'actions.csv'
 _MOST_CANDIDATES = 10_000  # The most unsure clips without a known action.
@@ -98,7 +98,7 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
   num_episodes = sum(piece.end - piece.begin for piece in pieces)
   files = source_files.read(source.directory, num_episodes)
   with contextlib.ExitStack() as stack:
-    progress_fn = stack.enter_context(metrics.Progress(
+    progress_fn = stack.enter_context(progress_.Progress(
         num_episodes, label=f'looking at {spec.name}', unit='episodes')).update if progress else (
             lambda done: None)
     found, num_labelled, num_unlabelled = _look(

@@ -8,9 +8,10 @@ import jax
 import numpy as np
 
 from alpt_jax import domains, versions
+from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file, labelled_dataset, records, rlds
 from alpt_jax.labelling import trained_idm, votes
-from alpt_jax.training import metrics, program, sharding
+from alpt_jax.training import program, sharding
 
 KNOWN = ('data', 'run')
 _PLACES = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')  # Of a config.
@@ -108,7 +109,8 @@ class _Shown:
     """Takes note of what is done."""
     if self._progress is None and self._is_shown:
       trained_idm.warn_if_unfinished(self._trained)
-      self._progress = metrics.Progress(total, label=self._label, unit='episodes', start_step=done)
+      self._progress = progress_.Progress(
+          total, label=self._label, unit='episodes', start_step=done)
     if self._progress is not None:
       self._progress.update(done)
 

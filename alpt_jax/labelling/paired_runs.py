@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alpt_jax import configs as configs_
 from alpt_jax import methods
 from alpt_jax.labelling import trained_idm
-from alpt_jax.reports import fields
 
 _MAX_DIFFERENCES = 5  # That a message names.
 _FREE = (  # Keys, or groups of them, on which the labels of the IDM do not depend.
@@ -192,7 +192,7 @@ def _between_pairs(before, member):
 
 def _settings(config):
   """{flat key: value} of what decides the labels of an IDM, beside sources, method and phase."""
-  return {key: value for key, value in fields.flatten(json.loads(config.to_json())).items()
+  return {key: value for key, value in configs_.flatten(json.loads(config.to_json())).items()
           if not {key, key.split('.')[0]} & {*_FREE, *_OF_THE_ARM}}
 
 

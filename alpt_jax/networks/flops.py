@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
-from alpt_jax.learners import cql
 from alpt_jax.networks import discretize, q_network, tokens
 
 
@@ -139,27 +138,3 @@ def q(network):
   num_outputs = network.spec.num_actions * network.num_quantiles
   dense = (height * width * channels + num_outputs) * network.hidden
   return Work(layers[0], sum(layers[1:]) + dense)
-
-
-def update(networks, batches, *, window, is_labelling):
-  """Counts one update of a run; the optimizers' elementwise work is left out.
-
-  Args:
-    networks: `alpt.Networks` or `cql.Networks`.
-    batches: the `types.Batches` of a step; only their sizes matter.
-    window: T.
-    is_labelling: whether the IDM labels `batches.limited`.
-
-  Returns:
-    {'idm': operations of training the IDM, 'labelling': .., 'dt': ..}; of Q-learning
-    {'q': operations of training the network, 'target': of the target network}.
-  """
-  rows = {part: 0 if batch is None else len(batch.actions)
-          for part, batch in batches._asdict().items()}
-  if isinstance(networks, cql.Networks):
-    work = q(networks.q)
-    return {'q': rows['q'] * window * work.training, 'target': rows['q'] * window * work.forward}
-  idm_work, dt_work = idm(networks.idm, window), dt(networks.dt)
-  return {'idm': rows['idm'] * idm_work.training,
-          'labelling': rows['limited'] * idm_work.forward * is_labelling,
-          'dt': (rows['dt'] + rows['limited']) * dt_work.training}

@@ -46,11 +46,3 @@ def check_numbers(record, where):
   for name, number in record.items():
     if number is not None and not isinstance(number, numbers.Real):
       fail(f'{where}.{name}', shown(number), 'a number or null')
-
-
-def flatten(tree, prefix=''):
-  """{'model.d_model': 128, ...} of nested dicts; `prefix` goes before every key."""
-  flat = {}
-  for key, value in tree.items():
-    flat |= flatten(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
-  return flat

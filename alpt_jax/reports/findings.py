@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from alpt_jax.measures import curves
 
+PARTS = ('labels', 'score')  # The IDM alone, or agents.
 VERDICTS = {  # For readers; but see `verdict_text`. A report gives none: see `why_exploratory`.
     'exploratory': 'Exploratory: not registered, no verdict',
     'not measured': 'Not made',

@@ -10,9 +10,8 @@ import os
 
 import numpy as np
 
-from alpt_jax import domains, methods
+from alpt_jax import configs, domains, methods
 from alpt_jax.data import labels
-from alpt_jax.reports import fields
 from alpt_jax.training import checkpoints, program, run_config
 
 _SEES_ALL = (methods.TRUE_ACTIONS, methods.KNOWN_ACTIONS)
@@ -43,7 +42,7 @@ def check(config, workdir):
   path, before = _read(config.init_from)
   _check_method(config, path, before)
   _check_target(config, path, before)
-  now = fields.flatten(json.loads(config.to_json()))
+  now = configs.flatten(json.loads(config.to_json()))
   for key in (*_LIMITS, *(k for k in now if k.startswith('model.')
                           and not k.endswith(_FREE_OF_MODEL))):
     if before.get(key) != now.get(key):
@@ -148,7 +147,7 @@ def _read(directory):
     with open(path) as f:
       content = json.load(f)
     run_config.upgrade(content)
-    before = fields.flatten(content)
+    before = configs.flatten(content)
     for key in ('target', 'method', 'phase', 'num_steps', 'model.d_model'):
       if key not in before:
         raise KeyError(key)

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from alpt_jax import atomic_files, domains, methods, versions
+from alpt_jax import atomic_files, configs, domains, methods, versions
+from alpt_jax import progress as progress_
 from alpt_jax.data import episodes, labels, pipeline, sampling, source_actions, transitions
 from alpt_jax.learners import acting
-from alpt_jax.reports import fields
 from alpt_jax.training import (
     checkpoints,
     computation,
@@ -211,13 +211,13 @@ def check_config(config, workdir, digests, *, ignored=()):
       with open(path) as f:
         before = json.load(f)
       run_config.upgrade(before)
-      before = fields.flatten(before)
+      before = configs.flatten(before)
     except (ValueError, AttributeError, TypeError) as error:
       raise ValueError(f'{path}: not a config ({error}); the file is damaged. Restore it from a '
                        'copy, or choose another --config.workdir.') from error
     content['sharding']['microbatch'] = config.sharding.microbatch or before['sharding.microbatch']
     content |= {} if 'computation' in ignored else computation.check(before, config, workdir)
-    now = fields.flatten(content)
+    now = configs.flatten(content)
     free = {*_FREE_KEYS, *ignored, 'computation'}
     if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
       free.add('cql')
@@ -397,7 +397,7 @@ def _run(config, workdir, prepared, stop):
           events.EventWriter(os.path.join(workdir, 'events'), writer.lines)))
       if config.wandb_project:
         writer.add(outer.enter_context(wandb_run.WandbRun(config, workdir, writer.lines)))
-      progress = stack.enter_context(metrics.Progress(
+      progress = stack.enter_context(progress_.Progress(
           config.num_steps, label=f'{config.method} {config.target}', start_step=start_step))
     try:
       with stop.raising():

@@ -8,8 +8,7 @@ day, not for quoting: it knows nothing of what else the machine does.
 import dataclasses
 import os
 
-from alpt_jax import domains, methods
-from alpt_jax.training import metrics
+from alpt_jax import domains, methods, progress
 from experiments.studies import floors, runs
 
 _DIGITS = 2
@@ -127,7 +126,7 @@ def lines(config, planned, finished, missing):
   width = max(len(work.label) for work in works)
   for work in works:
     done = f', {work.num_finished} finished' if work.num_finished else ''
-    duration = metrics.format_duration(work.seconds) if work.seconds else '-'
+    duration = progress.format_duration(work.seconds) if work.seconds else '-'
     result.append(f'  {work.label:{width}}  {work.phase:8}  {work.num_runs:3} x '
                   f'{work.num_steps:,} updates{done}: {duration}')
   if missing:
@@ -139,6 +138,6 @@ def lines(config, planned, finished, missing):
   if seconds:
     result.append(
         f'Estimate: {seconds / 3600:.{_DIGITS}g} hours '
-        f'({metrics.format_duration(seconds)}) on {num_workers(config, len(planned))} '
+        f'({progress.format_duration(seconds)}) on {num_workers(config, len(planned))} '
         f'worker(s); rates: {source}.')
   return result

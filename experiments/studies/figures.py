@@ -7,11 +7,10 @@ than the rest is said, never averaged over: nothing here adds numbers of differe
 
 import dataclasses
 import json
-import os
 import pathlib
 
-from alpt_jax import atomic_files, versions
-from alpt_jax.reports import fields, findings
+from alpt_jax import configs, versions
+from alpt_jax.reports import findings
 from experiments.studies import report, results_file
 
 PAGE, NUMBERS = 'figures.html', 'figures.json'  # A study beside them has its own names.
@@ -176,7 +175,7 @@ def _differing(what, values):
 
 def _differing_settings(parts):
   """Says which fields of the config differ between figures, beside those that make a figure."""
-  flat = {part: fields.flatten(part.results['config']) for part in parts}
+  flat = {part: configs.flatten(part.results['config']) for part in parts}
   sentences = []
   for key in sorted({key for config in flat.values() for key in config}):
     if key.startswith('study.') and key not in _COMPARED_IN_STUDY or key in _FREE_IN_SUITE:
@@ -209,17 +208,3 @@ def summary(parts):
     figures[part.figure.title] = about
   return {'claims': [{'figure': figure.title, **row._asdict()} for figure, row in claims(parts)],
           'figures': figures, 'problems': problems(parts)}
-
-
-def write(workdir):
-  """Writes figures.html and figures.json on all figures of a directory.
-
-  Args:
-    workdir: see `read`.
-  """
-  from experiments.studies import figures_report  # It reads this module.
-
-  parts = read(workdir)
-  atomic_files.write(os.path.join(workdir, PAGE), figures_report.page(parts).encode())
-  atomic_files.write(os.path.join(workdir, NUMBERS),
-                     json.dumps(summary(parts), indent=1).encode())

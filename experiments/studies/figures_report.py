@@ -3,8 +3,11 @@
 One HTML file that needs no network. What each figure shows comes from the page of its experiment.
 """
 
+import json
+import os
 import re
 
+from alpt_jax import atomic_files
 from alpt_jax.reports import findings
 from alpt_jax.reports import page as report_page
 from experiments.studies import figures, report
@@ -93,3 +96,15 @@ def page(parts):
       'The figures and tables of ALPT (Venuto et al., 2023): what the paper claims and what was '
       'measured here.', num_missing, sections,
       num_remarks=len(figures.problems(parts)) - num_missing)
+
+
+def write(workdir):
+  """Writes figures.html and figures.json on all figures of a directory.
+
+  Args:
+    workdir: see `read`.
+  """
+  parts = figures.read(workdir)
+  atomic_files.write(os.path.join(workdir, figures.PAGE), page(parts).encode())
+  atomic_files.write(os.path.join(workdir, figures.NUMBERS),
+                     json.dumps(figures.summary(parts), indent=1).encode())

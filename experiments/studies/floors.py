@@ -10,10 +10,10 @@ import os
 import pathlib
 
 from alpt_jax import atomic_files, domains, methods, versions
+from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files, rlds
 from alpt_jax.domains.atari import recording_ceiling
 from alpt_jax.labelling import run_floors, run_labels
-from alpt_jax.training import metrics
 from experiments.studies import runs
 
 _DIGITS = 6  # Significant ones of what a run keeps.
@@ -105,7 +105,7 @@ def _measure_ceiling(config, game, directory, episodes, is_there):
     recording_ceiling.known(directory, episodes)
     return
   num_transitions = int(episodes.num_transitions.sum())
-  with metrics.Progress(num_transitions, label=f'ceiling of {game}') as progress:
+  with progress_.Progress(num_transitions, label=f'ceiling of {game}') as progress:
     recording_ceiling.measure(directory, episodes, num_steps=config.study.floors.ceiling_steps,
                               progress=progress.update)
 
@@ -117,8 +117,8 @@ def _measure_scores(config, game, directory, episodes, is_there):
   if is_there:  # Of any number of games.
     score_floors.known(directory, episodes, game, **protocol)
     return
-  with metrics.Progress(score_floors.num_agents(game), label=f'blind play of {game}',
-                        unit='agents') as progress:
+  with progress_.Progress(score_floors.num_agents(game), label=f'blind play of {game}',
+                          unit='agents') as progress:
     score_floors.measure(directory, episodes, game, num_episodes=config.study.floors.score_games,
                          progress=progress.update, **protocol)
 

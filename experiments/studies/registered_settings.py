@@ -15,6 +15,7 @@ defaults, so that a key that comes later changes nothing. Pretrainings are runs 
 
 import json
 
+from alpt_jax import configs
 from alpt_jax.reports import fields
 from alpt_jax.training import run_config
 from experiments.studies import runs
@@ -54,7 +55,7 @@ def unpack(packed):
 
 def _of_recordings(config):
   """How the data of an experiment is recorded: {flat key: value}."""
-  flat = fields.flatten({'collect': json.loads(config.to_json())['collect']})
+  flat = configs.flatten({'collect': json.loads(config.to_json())['collect']})
   return {key: value for key, value in flat.items()
           if key not in _PLACES and run_config.NEW_KEYS.get(key, _ABSENT) != value}
 

@@ -42,7 +42,7 @@ import math
 import pathlib
 from typing import NamedTuple
 
-from alpt_jax import versions
+from alpt_jax import configs, versions
 from alpt_jax.measures import curves, intervals, verdicts
 from alpt_jax.reports import fields
 from experiments.studies import committed, registered_settings, registration_schema, runs
@@ -122,9 +122,9 @@ def check_settings(registration, config):
   if content['experiment'] != config.experiment:
     raise ValueError(f'{registration.path}: experiment is {content["experiment"]!r}, the config’s '
                      f'{config.experiment!r}.')
-  now = fields.flatten(json.loads(config.to_json()))
+  now = configs.flatten(json.loads(config.to_json()))
   changes = [f'{key}: {value} -> {now.get(key)}'
-             for key, value in sorted(fields.flatten(content['settings']).items())
+             for key, value in sorted(configs.flatten(content['settings']).items())
              if key not in now or now[key] != value]
   if changes:
     raise ValueError(f'{registration.path}: settings: the config is not the registered one '

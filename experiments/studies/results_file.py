@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from alpt_jax import methods
-from alpt_jax.reports import fields, floors_schema, labellings
+from alpt_jax.reports import fields, findings, floors_schema, labellings
 
 _TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
         'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
@@ -27,7 +27,6 @@ _GAME_NUMBERS = ('num_transitions', 'num_episodes', 'random', 'human', 'majority
                  'chance_accuracy')
 _IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real}
 STATUSES = ('done', 'failed', 'unfinished', 'running')  # The last of older files.
-PARTS = ('labels', 'score')  # The IDM alone, or agents.
 
 
 def _is_cell(cell):
@@ -113,7 +112,7 @@ _EXPERIMENTS = {
     'maze': _Experiment('mazes', {'thresholds': list}, _check_maze, {'observation': str}, {}),
     'atari': _Experiment(
         'games', {}, _check_game, {'num_labels': numbers.Real, 'phase': str, 'part': str},
-        {'phase': methods.PHASES, 'part': PARTS}),
+        {'phase': methods.PHASES, 'part': findings.PARTS}),
 }
 
 
@@ -153,7 +152,7 @@ def check(results, name='results'):
   choices = {'method': results['methods'], 'target': places} | experiment.choices
   if any('part' in run for run in results['runs']):
     identity |= {'part': str, 'num_labels': numbers.Real}
-    choices |= {'part': PARTS}
+    choices |= {'part': findings.PARTS}
   one_of_a_kind = ('method', *(key for key in identity if key not in _IDENTITY), 'target', 'seed')
   notes = results.get('notes', [])
   if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):

@@ -12,9 +12,8 @@ from typing import Any
 
 import ml_collections
 
-from alpt_jax import atomic_files, cli, domains, methods
+from alpt_jax import atomic_files, configs, domains, methods
 from alpt_jax.labelling import run_labels
-from alpt_jax.reports import fields
 from alpt_jax.training import run_config as run_config_
 from alpt_jax.training import train
 from experiments.studies import evaluations as evaluations_
@@ -106,9 +105,9 @@ def num_cores():
 def command(config, run):
   """Returns the command line that trains one run, as a list."""
   path = f'{ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
-  default = cli.flatten(cli.load(path))
+  default = configs.flatten(configs.load(path))
   # The study describes all runs, and one run reads nothing of it.
-  changes = {key: value for key, value in cli.flatten(run_config(config, run)).items()
+  changes = {key: value for key, value in configs.flatten(run_config(config, run)).items()
              if value != default.get(key) and not key.startswith('study.')}
   return ['-m', 'experiments.train', f'--config={path}',
           *(f'--config.{key}={value}' for key, value in changes.items())]
@@ -183,7 +182,7 @@ def _description(variant):
     own = variant.get(name)
     if own:
       words.append(where + ', '.join(
-          f'{key} {value}' for key, value in fields.flatten(own.to_dict()).items()) + '.')
+          f'{key} {value}' for key, value in configs.flatten(own.to_dict()).items()) + '.')
   return ' '.join(words)
 
 
@@ -227,7 +226,7 @@ def config_digest(config):
 
   Keys of `run_config.NEW_KEYS` at their defaults do not count, so that a new key changes nothing.
   """
-  return digest(_without_defaults(fields.flatten(_without_places(json.loads(config.to_json())))))
+  return digest(_without_defaults(configs.flatten(_without_places(json.loads(config.to_json())))))
 
 
 def _without_defaults(flat):
@@ -243,7 +242,7 @@ def settings(config, run):
   """
   own = run_config(config, run)
   free = _FREE_KEYS if methods.phase_of(own.method, own.phase).q else (*_FREE_KEYS, 'cql')
-  flat = {key: value for key, value in fields.flatten(json.loads(own.to_json())).items()
+  flat = {key: value for key, value in configs.flatten(json.loads(own.to_json())).items()
           if not {key, key.split('.')[0]} & set(free)}
   if run.after is not None:
     flat['init_from'] = digest(settings(config, run.after))
@@ -268,7 +267,7 @@ def config_changes(before, config):
   Returns:
     A list, e.g. of 'num_labels: 250 -> 25'.
   """
-  before, now = (_without_defaults(fields.flatten(_without_places(content)))
+  before, now = (_without_defaults(configs.flatten(_without_places(content)))
                  for content in (before, json.loads(config.to_json())))
   keys = sorted(before.keys() | now.keys())
   return [f'{key}: {before.get(key)} -> {now.get(key)}' for key in keys

@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains
+from alpt_jax import domains, progress
 from alpt_jax.data import environment_file, labels
 from alpt_jax.domains.maze import env
 from alpt_jax.labelling import audit_report, audit_run, trained_idm
 from alpt_jax.learners import alpt
 from alpt_jax.reports import labellings
-from alpt_jax.training import label_windows, metrics, sharding, train
+from alpt_jax.training import label_windows, sharding, train
 from tests import maze_data, own_runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -415,7 +415,7 @@ class AuditRunTest(parameterized.TestCase):
 
   def test_progress_counts_episodes(self):
     shown = []
-    with mock.patch.object(metrics.Progress, 'update', lambda _, done, **values:
+    with mock.patch.object(progress.Progress, 'update', lambda _, done, **values:
                            shown.append((done, *values))):
       self.audit(num_episodes=3, progress=True)
     self.assertEqual(shown, [(i, 'transitions') for i in (1, 2, 3, 1, 2, 3)])

@@ -106,7 +106,8 @@ def make(test, *, is_whole=False):
     shutil.copy(ROOT / 'experiments' / name, path / 'experiments' / name)
   (path / 'alpt_jax').mkdir(exist_ok=True)
   (path / 'alpt_jax' / '__init__.py').touch()
-  shutil.copy(ROOT / 'alpt_jax' / 'cli.py', path / 'alpt_jax' / 'cli.py')
+  for name in ('cli.py', 'configs.py'):
+    shutil.copy(ROOT / 'alpt_jax' / name, path / 'alpt_jax' / name)
   shutil.copy(ROOT / 'alpt_jax' / 'starting.py', path / 'alpt_jax' / 'starting.py')
   here = pathlib.Path(__file__).parent
   shutil.copy(here / 'probe.py', path / 'experiments' / 'probe.py')

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from absl.testing import absltest, parameterized
 
 from alpt_jax import types
-from alpt_jax.learners import alpt
+from alpt_jax.learners import alpt, learner
 from alpt_jax.networks import flops, models, q_network
 
 SPEC = types.EnvironmentSpec(
@@ -83,10 +83,11 @@ class FlopsTest(parameterized.TestCase):
     batches = types.Batches(idm=rows(5), dt=rows(3), limited=rows(2))
     idm, dt = flops.idm(self.tiny.idm, 1), flops.dt(self.tiny.dt)
     self.assertEqual(
-        flops.update(self.tiny, batches, window=1, is_labelling=True),
+        learner.update_flops(self.tiny, batches, window=1, is_labelling=True),
         {'idm': 5 * idm.training, 'labelling': 2 * idm.forward, 'dt': 5 * dt.training})
     self.assertEqual(
-        flops.update(self.tiny, batches._replace(idm=None, dt=None), window=1, is_labelling=False),
+        learner.update_flops(
+            self.tiny, batches._replace(idm=None, dt=None), window=1, is_labelling=False),
         {'idm': 0, 'labelling': 0, 'dt': 2 * dt.training})
 
   @parameterized.named_parameters(

@@ -18,7 +18,7 @@ from alpt_jax import video
 from alpt_jax.labelling import audit_report
 from alpt_jax.reports import label_section, page
 from experiments.studies import figures as suite
-from experiments.studies import report
+from experiments.studies import figures_report, report
 from tests.domains.atari import report_test as report_atari_test
 from tests.experiments.studies import budget_report_test, budget_test, figures_test, report_test
 from tests.labelling import audit_report_test, audit_test
@@ -71,7 +71,7 @@ def _suite_page():
     (workdir / name / 'results.json').write_text(json.dumps(results))
   (workdir / 'figure4').mkdir()
   (workdir / 'figure4' / 'results.json').write_text('{"experiment": ')
-  suite.write(workdir)
+  figures_report.write(workdir)
   return (workdir / suite.PAGE).read_text()
 
 

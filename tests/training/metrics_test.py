@@ -12,6 +12,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from alpt_jax import progress as progress_
 from alpt_jax.training import metrics
 
 
@@ -86,7 +87,7 @@ class FormatDurationTest(parameterized.TestCase):
   @parameterized.parameters(
       (0, '0:00:00'), (59.9, '0:00:59'), (61, '0:01:01'), (3600, '1:00:00'), (360005, '100:00:05'))
   def test_hours_minutes_seconds(self, seconds, expected):
-    self.assertEqual(metrics.format_duration(seconds), expected)
+    self.assertEqual(progress_.format_duration(seconds), expected)
 
 
 class Terminal(io.StringIO):
@@ -113,7 +114,7 @@ class ProgressTest(parameterized.TestCase):
 
   def test_terminal_line_is_rewritten_in_place(self):
     stream, clock = Terminal(), Clock()
-    progress = metrics.Progress(200, label='train', stream=stream, clock=clock)
+    progress = progress_.Progress(200, label='train', stream=stream, clock=clock)
     clock.now += 10
     progress.update(50, loss=1.23456)
     clock.now += 10
@@ -128,7 +129,7 @@ class ProgressTest(parameterized.TestCase):
 
   def test_shorter_line_covers_the_longer_one(self):
     stream, clock = Terminal(), Clock()
-    progress = metrics.Progress(1, label='eval', stream=stream, clock=clock)
+    progress = progress_.Progress(1, label='eval', stream=stream, clock=clock)
     progress.update(0, maze='a-long-name')
     clock.now += 1
     progress.update(0, maze='b')
@@ -138,7 +139,7 @@ class ProgressTest(parameterized.TestCase):
 
   def test_terminal_is_not_rewritten_for_every_step(self):
     stream, clock = Terminal(), Clock()
-    progress = metrics.Progress(1000, label='train', stream=stream, clock=clock)
+    progress = progress_.Progress(1000, label='train', stream=stream, clock=clock)
     for step in range(1, 901):  # 9 seconds.
       clock.now += .01
       progress.update(step)
@@ -146,13 +147,13 @@ class ProgressTest(parameterized.TestCase):
 
   def test_long_line_does_not_wrap(self):
     stream = Terminal()
-    progress = metrics.Progress(9, label='train', stream=stream, clock=Clock())
+    progress = progress_.Progress(9, label='train', stream=stream, clock=Clock())
     progress.update(1, name='x' * 500)
     self.assertLess(len(stream.getvalue()), 500)
 
   def test_log_file_gets_a_line_every_ten_seconds_and_the_last(self):
     stream, clock = io.StringIO(), Clock()
-    progress = metrics.Progress(26, label='train', stream=stream, clock=clock)
+    progress = progress_.Progress(26, label='train', stream=stream, clock=clock)
     for step in range(1, 27):
       clock.now += 1
       progress.update(step)
@@ -163,7 +164,7 @@ class ProgressTest(parameterized.TestCase):
 
   def test_stopped_run_ends_with_the_step_it_reached(self):
     stream, clock = io.StringIO(), Clock()
-    with metrics.Progress(100, label='train', stream=stream, clock=clock) as progress:
+    with progress_.Progress(100, label='train', stream=stream, clock=clock) as progress:
       for step in range(1, 5):
         clock.now += 2
         progress.update(step)
@@ -172,14 +173,14 @@ class ProgressTest(parameterized.TestCase):
 
   def test_resumed_run_counts_only_its_own_steps_for_the_speed(self):
     stream, clock = io.StringIO(), Clock()
-    progress = metrics.Progress(100, label='train', stream=stream, start_step=80, clock=clock)
+    progress = progress_.Progress(100, label='train', stream=stream, start_step=80, clock=clock)
     clock.now += 5
     progress.update(90)
     self.assertEqual(stream.getvalue(), 'train 90% 90/100  2 steps/s  ETA 0:00:05\n')
 
   def test_compilation_does_not_count_for_the_speed(self):
     stream, clock = io.StringIO(), Clock()
-    progress = metrics.Progress(100, label='train', stream=stream, clock=clock)
+    progress = progress_.Progress(100, label='train', stream=stream, clock=clock)
     clock.now += 60
     progress.update(1)
     clock.now += 10
@@ -189,7 +190,7 @@ class ProgressTest(parameterized.TestCase):
   @parameterized.parameters(Terminal, io.StringIO)
   def test_nothing_done_writes_nothing(self, stream_class):
     stream = stream_class()
-    metrics.Progress(5, label='train', stream=stream, start_step=5, clock=Clock()).close()
+    progress_.Progress(5, label='train', stream=stream, start_step=5, clock=Clock()).close()
     self.assertEqual(stream.getvalue(), '')
 
 

@@ -12,6 +12,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains
 from alpt_jax.data import episode_files, labels, pipeline
+from alpt_jax.learners import learner
 from alpt_jax.networks import flops
 from alpt_jax.training import checkpoints, program, run_config, sharding, train
 from experiments import evaluate as evaluate_binary
@@ -195,8 +196,8 @@ class TrainCqlTest(parameterized.TestCase):
     phase, specs = run_config.check_run(config)
     mesh = sharding.make_mesh(num_devices=1)
     networks = program.make_program(config, phase, specs, mesh).networks
-    work = flops.update(networks, program.abstract_batches(config, phase, specs, mesh), window=1,
-                        is_labelling=False)
+    batches = program.abstract_batches(config, phase, specs, mesh)
+    work = learner.update_flops(networks, batches, window=1, is_labelling=False)
     one = flops.q(networks.q)
     self.assertEqual(work, {'q': config.cql.batch_size * one.training,
                             'target': config.cql.batch_size * one.forward})

@@ -21,9 +21,9 @@ import cv2
 import ml_collections
 import tensorflow_datasets as tfds
 
+from alpt_jax import progress as progress_
 from alpt_jax.data import rlds
 from alpt_jax.domains.atari import rlu
-from alpt_jax.training import metrics
 
 _VERBS = {'play': 'recording', 'convert': 'converting', 'prepare': 'preparing'}
 _POLL_SECONDS = .5
@@ -114,7 +114,7 @@ def _collect(jobs, config):
   totals = [_total(game, run, config) for game, run in jobs]
   num_workers = min(len(jobs), len(os.sched_getaffinity(0)))
   with (_handled(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED)),
-        metrics.Progress(sum(totals), label=_VERBS[config.collect.origin]) as progress,
+        progress_.Progress(sum(totals), label=_VERBS[config.collect.origin]) as progress,
         concurrent.futures.ProcessPoolExecutor(
             num_workers, context, _start_worker, (counts, is_stopping)) as pool):
     with _handled(signal.SIGINT, signal.SIG_IGN):  # Inherited: we tell the workers when to stop.

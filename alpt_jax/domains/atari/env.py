@@ -279,3 +279,20 @@ def _load(path):
   ale.setFloat('repeat_action_probability', 0.)
   ale.loadROM(path)  # Options count only if set before.
   return ale
+
+
+class Played(NamedTuple):
+  """A transition, for the card: the action, the unclipped reward, and `Policy.is_random`."""
+  action: int
+  reward: float
+  is_random: bool
+
+
+def play(env, policy):
+  """Plays an episode; yields (timestep, the action before it), None before the first."""
+  timestep = env.reset()
+  yield timestep, None
+  while not timestep.last():
+    action = int(policy(timestep))
+    timestep = env.step(action)
+    yield timestep, action

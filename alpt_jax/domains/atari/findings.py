@@ -19,9 +19,8 @@ from alpt_jax import methods
 from alpt_jax.domains.atari import action_sets
 from alpt_jax.measures import curves, intervals
 from alpt_jax.reports import findings
-from experiments.studies import results_file
 
-LABELS, SCORE = results_file.PARTS
+LABELS, SCORE = findings.PARTS
 ACCURACY = 'label_accuracy'
 DRAWN = 'drawn by seed'
 _PHASES = sorted(methods.PHASES, key=('pretrain', 'joint', 'finetune').index)  # As they follow.

@@ -13,14 +13,13 @@ import dataclasses
 import os
 import zlib
 from importlib import metadata
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import png, rlds, serializer
+from alpt_jax.data import png, records, rlds
 from alpt_jax.domains.atari import action_sets, policies, rlu
 from alpt_jax.domains.atari import env as atari
 from alpt_jax.measures import action_sequences
@@ -77,13 +76,6 @@ class Settings:
     return dataclasses.replace(self, behaviour='scripted' if is_scripted else 'lookahead')
 
 
-class Played(NamedTuple):
-  """A transition, for the card: the action, the unclipped reward, and `Policy.is_random`."""
-  action: int
-  reward: float
-  is_random: bool
-
-
 def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_ordered', run=1,
                 progress=None):
   """Plays a game and writes the dataset `{data_dir}/{dataset}/{game}_run_{run}/{version}`.
@@ -128,7 +120,7 @@ def record_game(game, data_dir, settings, *, dataset='rlu_atari_checkpoints_orde
           num_played += 1
           if progress is not None and num_played <= num_steps:
             progress(num_played)
-        episodes.append(Played(*map(np.array, zip(*played, strict=True))))
+        episodes.append(atari.Played(*map(np.array, zip(*played, strict=True))))
       checkpoints.append({'epsilon': epsilons[checkpoint], **_statistics(episodes)})
       all_episodes += episodes
     writer.finish()
@@ -146,21 +138,6 @@ def checkpoint_seeds(game, run, *, seed, num_checkpoints):
   seeds = np.random.SeedSequence([seed, run, zlib.crc32(game.encode())])
   return [tuple(int(s) for s in child.generate_state(2) >> 1)
           for child in seeds.spawn(num_checkpoints)]
-
-
-def clip(rewards):
-  """Clips rewards to [-1, 1], as float32: all that RL Unplugged keeps of them."""
-  return np.clip(rewards, -1, 1).astype(np.float32)
-
-
-def play(env, policy):
-  """Plays an episode; yields (timestep, the action before it), None before the first."""
-  timestep = env.reset()
-  yield timestep, None
-  while not timestep.last():
-    action = int(policy(timestep))
-    timestep = env.step(action)
-    yield timestep, action
 
 
 def _open_writer(dataset, game, run, staging, notice):
@@ -182,7 +159,7 @@ class _Writer:
         builder=builder, description=notice, homepage=builder.info.homepage,
         citation=builder.info.citation, disable_shuffling=True,
         features=rlu.recorded_features(builder.info.features))
-    self._serializer = serializer.ExampleSerializer(self._info.features.get_serialized_info())
+    self._serializer = records.ExampleSerializer(self._info.features.get_serialized_info())
     self._file = None
     self._lengths = []  # Episodes of each checkpoint.
     self._sizes = []  # Bytes of each checkpoint.
@@ -208,13 +185,13 @@ class _Writer:
       `Played`, of every transition.
     """
     observations, actions, rewards, is_random = [], [], [], []
-    for timestep, action in play(env, policy):
+    for timestep, action in atari.play(env, policy):
       observations.append(png.encode(timestep.observation))
       if action is not None:
         actions.append(action)
         rewards.append(timestep.reward)
         is_random.append(policy.is_random)
-        yield Played(action, timestep.reward, policy.is_random)
+        yield atari.Played(action, timestep.reward, policy.is_random)
     steps = _rlds_steps(observations, actions, rewards, is_random,
                         is_terminal=timestep.discount == 0)
     record = self._serializer.serialize_example({
@@ -269,7 +246,7 @@ def _rlds_steps(observations, actions, rewards, is_random, *, is_terminal):
   return {
       'observation': observations,
       'action': np.array([*actions, 0], np.int64),
-      'reward': clip([*rewards, 0.]),
+      'reward': rlu.clip([*rewards, 0.]),
       'discount': discounts,
       'is_first': np.arange(length) == 0,
       'is_last': is_end,
@@ -286,7 +263,7 @@ def _statistics(episodes):
       'num_episodes': len(episodes),
       'num_transitions': sum(len(rewards) for rewards in episodes),
       'mean_length': float(np.mean([len(rewards) for rewards in episodes])),
-      'mean_return': float(np.mean([clip(rewards).sum(dtype=float) for rewards in episodes])),
+      'mean_return': float(np.mean([rlu.clip(rewards).sum(dtype=float) for rewards in episodes])),
       'mean_score': float(np.mean(scores)),
       'std_score': float(np.std(scores)),
   }

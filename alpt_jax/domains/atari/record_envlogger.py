@@ -11,7 +11,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.rl_unplugged import atari_utils
 
 from alpt_jax.data import png, recorder, rlds
-from alpt_jax.domains.atari import record, rlu
+from alpt_jax.domains.atari import env as atari
+from alpt_jax.domains.atari import rlu
 
 
 class Writer:
@@ -39,14 +40,14 @@ class Writer:
       episode: number of the episode in the checkpoint, from 0.
 
     Yields:
-      `record.Played`, of every transition.
+      `env.Played`, of every transition.
     """
     ids = {'checkpoint_id': checkpoint, 'episode_id': episode}
     logged = envlogger.EnvLogger(env, backend=self._backend, episode_fn=lambda *unused: ids,
                                  step_fn=recorder.mark_step(policy))
-    for timestep, action in record.play(logged, policy):
+    for timestep, action in atari.play(logged, policy):
       if action is not None:
-        yield record.Played(action, timestep.reward, policy.is_random)
+        yield atari.Played(action, timestep.reward, policy.is_random)
 
   def finish(self):
     """Writes the last episode, and copies the records."""
@@ -74,7 +75,7 @@ class _Backend(recorder.Writer):
     timestep = data.timestep._replace(
         observation=png.encode(data.timestep.observation))
     if not timestep.first():
-      timestep = timestep._replace(reward=record.clip(timestep.reward),
+      timestep = timestep._replace(reward=rlu.clip(timestep.reward),
                                    discount=np.float32(timestep.discount))
     super()._record_step(data._replace(timestep=timestep), is_new_episode)
 

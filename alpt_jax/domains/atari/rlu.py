@@ -168,3 +168,8 @@ def _check_names(directory, builder, game, run):
 
 def _shortened(names):
   return ', '.join(names[:5]) + (', ..' if len(names) > 5 else '')
+
+
+def clip(rewards):
+  """Clips rewards to [-1, 1], as float32: all that RL Unplugged keeps of them."""
+  return np.clip(rewards, -1, 1).astype(np.float32)

@@ -9,10 +9,10 @@ import os
 from importlib import metadata
 
 from alpt_jax import atomic_files
+from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file, rlds
 from alpt_jax.data.importers import actions
 from alpt_jax.data.importers import checks as import_episodes
-from alpt_jax.training import metrics
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
 _WITH_FRAMES = ('videos', 'images')  # Other data comes a step at a time.
@@ -45,8 +45,8 @@ def main(config):
   if settings.kind in _WITH_FRAMES:
     arguments['frame_skip'] = settings.frame_skip
     agreement = actions.agreement(settings.from_dir, environment)
-  with metrics.Progress(max(source.total(settings.from_dir), 1),
-                        label=f'importing {environment.name}') as progress:
+  with progress_.Progress(max(source.total(settings.from_dir), 1),
+                          label=f'importing {environment.name}') as progress:
     card = import_episodes.write_dataset(
         source.recordings(settings.from_dir, environment, progress=progress.update, **arguments),
         to_dir, environment, checks, metadata={

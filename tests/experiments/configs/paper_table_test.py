@@ -7,7 +7,7 @@ import re
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.reports import fields
+from alpt_jax import configs
 from experiments.configs import atari, maze
 
 _ROOT = pathlib.Path(__file__).parents[3]
@@ -53,7 +53,7 @@ class PaperTableTest(parameterized.TestCase):
     listed = set(ALL[name, argument]) | _NOT_LISTED
     if name == 'atari':  # "As pretraining, but for"; CQL trains neither IDM nor DT.
       listed |= set(ALL['atari', 'paper,phase=pretrain'])
-    paper, desk = (fields.flatten(_GET_CONFIG[name](x).to_dict())
+    paper, desk = (configs.flatten(_GET_CONFIG[name](x).to_dict())
                    for x in (argument, argument.replace('paper', 'desk')))
     changed = {key for key, value in paper.items()
                if not key.startswith('study.') and value != desk[key]}

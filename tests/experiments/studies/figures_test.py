@@ -10,7 +10,7 @@ import tempfile
 from absl.testing import absltest, parameterized
 
 from alpt_jax.domains.atari import claims_cql
-from experiments.studies import figures, report
+from experiments.studies import figures, figures_report, report
 from tests.domains.atari import report_test
 from tests.reports import html_page
 
@@ -37,11 +37,11 @@ class SuiteTest(parameterized.TestCase):
     (directory / 'results.json').write_text(text)
 
   def summary(self):
-    figures.write(self.workdir)
+    figures_report.write(self.workdir)
     return json.loads((self.workdir / figures.NUMBERS).read_text())
 
   def page(self):
-    figures.write(self.workdir)
+    figures_report.write(self.workdir)
     source = (self.workdir / figures.PAGE).read_text()
     return source, html_page.Page(source)
 

@@ -14,7 +14,7 @@ from absl import flags
 from absl.testing import absltest, flagsaver, parameterized
 from ml_collections import config_flags
 
-from alpt_jax import cli
+from alpt_jax import configs
 from experiments import reproduce
 from experiments.configs import paper
 from experiments.studies import runs, submission
@@ -142,7 +142,7 @@ class ClusterTest(_SubmissionTest):
       with mock.patch.object(sys, 'argv', ['train', path, *changes]):
         values(sys.argv)
       found, expected = (
-          {key: value for key, value in cli.flatten(of).items() if not key.startswith('study.')
+          {key: value for key, value in configs.flatten(of).items() if not key.startswith('study.')
            and key != 'compilation_cache_dir'}
           for of in (values.config, runs.run_config(self.config, run)))
       self.assertEqual(found, expected)

@@ -1,0 +1,111 @@
+"""Progress of long work, on a terminal or in a log file."""
+
+import math
+import shutil
+import sys
+import time
+
+_BAR_WIDTH = 20  # Characters.
+_PLAIN_INTERVAL = 10.  # Seconds between lines of a log file.
+_TERMINAL_INTERVAL = .1  # Seconds between changes of a line on a terminal.
+
+
+def format_duration(seconds):
+  """Formats seconds as h:mm:ss, rounded down."""
+  minutes, seconds = divmod(int(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f'{hours}:{minutes:02d}:{seconds:02d}'
+
+
+class Progress:
+  """How far a run is: a line rewritten in place on a terminal, plain lines in a log file."""
+
+  def __init__(self, total_steps, *, label, unit='steps', stream=None, start_step=0,
+               clock=time.monotonic):
+    """Writes nothing yet.
+
+    Args:
+      total_steps: step at which the run is done.
+      label: what is being done, e.g. 'train'.
+      unit: what a step is called.
+      stream: where to; standard error if None.
+      start_step: updates made before this process started.
+      clock: function that returns seconds.
+    """
+    self._total_steps, self._label, self._start_step = total_steps, label, start_step
+    self._unit = unit
+    self._stream = sys.stderr if stream is None else stream
+    self._is_terminal = self._stream.isatty()
+    self._clock = clock
+    self._start_time = clock()
+    self._first = None  # Step and time of the first update.
+    self._written_time = -math.inf
+    self._written_length = 0
+    self._step, self._values = start_step, {}
+    self._written_step = None
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    self.close()
+
+  def update(self, step, **values):
+    """Takes note of a step, and writes if it is time to.
+
+    Args:
+      step: updates made so far.
+      **values: numbers or strings to show, e.g. loss=1.2; shown until they change.
+    """
+    if self._first is None:
+      self._first = step, self._clock()
+    self._step = step
+    self._values |= values
+    interval = _TERMINAL_INTERVAL if self._is_terminal else _PLAIN_INTERVAL
+    if step >= self._total_steps or self._clock() - self._written_time >= interval:
+      self._write()
+
+  def close(self):
+    """Writes the last step if it isn't there yet, and ends the line."""
+    if self._step != self._written_step and self._step != self._start_step:
+      self._write()
+    if self._is_terminal and self._written_length:
+      self._stream.write('\n')
+      self._stream.flush()
+      self._written_length = 0
+
+  def _write(self):
+    line = self._line()
+    if self._is_terminal:
+      # A line as wide as the terminal would wrap, and could not be rewritten.
+      line = line[:shutil.get_terminal_size().columns - 1]
+      self._stream.write('\r' + line.ljust(self._written_length))
+      self._written_length = len(line)
+    else:
+      self._stream.write(line + '\n')
+    self._stream.flush()
+    self._written_time, self._written_step = self._clock(), self._step
+
+  def _speed(self, now):
+    """Steps per second since the first update: what came before it was mostly compilation."""
+    step, time_ = self._first
+    if self._step == step:
+      step, time_ = self._start_step, self._start_time
+    return (self._step - step) / (now - time_) if now > time_ else 0.
+
+  def _line(self):
+    now = self._clock()
+    speed = self._speed(now)
+    fraction = min(self._step / self._total_steps, 1.) if self._total_steps else 1.
+    filled = int(_BAR_WIDTH * fraction)
+    bar = f'[{"#" * filled}{"." * (_BAR_WIDTH - filled)}] ' if self._is_terminal else ''
+    parts = [f'{self._label} {bar}{int(100 * fraction)}% {self._step}/{self._total_steps}']
+    if speed > 0:
+      parts.append(f'{speed:.3g} {self._unit}/s')
+    if self._step >= self._total_steps:
+      parts.append(f'took {format_duration(now - self._start_time)}')
+    elif speed > 0:
+      parts.append(f'ETA {format_duration((self._total_steps - self._step) / speed)}')
+    parts += [f'{name} {value if isinstance(value, str) else format(float(value), ".4g")}'
+              for name, value in self._values.items()]
+    return '  '.join(parts)

@@ -1,0 +1,258 @@
+"""Imports point down one list of folders; domains and heavy packages stand behind their doors.
+
+Lists of exceptions may only shrink: an entry that no longer holds fails, too.
+"""
+
+import ast
+import collections
+import functools
+import pathlib
+
+from absl.testing import absltest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+# What the files of a folder may import beside each other. 'ground': files of alpt_jax/ itself.
+ALLOWED = {
+    'ground': '',
+    'measures': '',
+    'reports': 'ground measures',
+    'networks': 'ground',
+    'data': 'ground measures',
+    'learners': 'ground measures networks',
+    'domains': 'ground measures reports networks data learners',
+    'training': 'ground measures networks data learners domains',
+    'labelling': 'ground measures reports networks data learners domains training',
+    'launch': 'ground networks learners training',
+    'experiments': ('ground measures reports networks data learners domains training labelling '
+                    'launch'),
+}
+# {(file, imported module): until when}.
+UPWARD = {
+    ('alpt_jax/domains/atari/study.py', 'alpt_jax.labelling.run_labels'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/domains/atari/study.py', 'experiments.studies.floors'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/domains/atari/study.py', 'experiments.studies.run_files'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/domains/atari/study.py', 'experiments.studies.runs'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/domains/maze/study.py', 'alpt_jax.labelling.run_labels'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/domains/maze/study.py', 'experiments.collect'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/domains/maze/study.py', 'experiments.studies.run_files'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/domains/maze/study.py', 'experiments.studies.runs'):
+        'until `Run` and gathering leave studies of a domain',
+    ('alpt_jax/reports/labellings.py', 'alpt_jax.data.png'):
+        'until its checks stand with those of results.json',
+}
+
+# Programs about one domain. All else, but the domain's own folder, reads it from the table.
+ONE_DOMAIN = {
+    'experiments/film.py', 'experiments/loading.py', 'experiments/report_speed.py',
+    'experiments/ceiling.py', 'experiments/score_floors.py',
+    'experiments/benchmarks/plain_atari.py', 'experiments/studies/ceiling_table.py',
+}
+MAY_IMPORT = {('own', 'atari')}  # Own data may be of a game.
+# {file: until when}.
+NAMES_A_DOMAIN = {
+    'alpt_jax/labelling/blindness.py': 'until domains make evaluations with exchanged images',
+    'alpt_jax/labelling/run_floors.py': 'until domains say their floors and ceilings',
+    'experiments/benchmark.py': 'until evaluators to time are a file of their own',
+    'experiments/collect.py': 'until domains collect their data and plan studies',
+    'experiments/reproduce.py': 'until domains collect their data and plan studies',
+    'experiments/studies/budget.py': 'until domains bring their reports',
+    'experiments/studies/floors.py': 'until domains say their floors and ceilings',
+    'experiments/studies/report.py': 'until domains bring their reports',
+    'experiments/summarise.py': 'until domains bring their reports',
+}
+
+# {file: how often it compares `experiment` with a word}; until domains answer for themselves.
+BRANCHES = {
+    'alpt_jax/labelling/run_floors.py': 4,
+    'alpt_jax/training/run_config.py': 1,
+    'experiments/benchmark.py': 2,
+    'experiments/ceiling.py': 1,
+    'experiments/collect.py': 2,
+    'experiments/reproduce.py': 2,
+    'experiments/score_floors.py': 1,
+    'experiments/studies/budget.py': 4,
+    'experiments/studies/budget_report.py': 1,
+    'experiments/studies/evaluations.py': 3,
+    'experiments/studies/registration_schema.py': 1,
+    'launch/preflight.py': 1,
+}
+
+DOORS = {
+    'tensorflow': {'alpt_jax/data/recorder.py', 'alpt_jax/data/importers/rlds.py',
+                   'alpt_jax/domains/atari/convert.py', 'experiments/loading.py'},
+    'envlogger': {'alpt_jax/data/recorder.py', 'alpt_jax/domains/atari/record_envlogger.py'},
+    'ale_py': {'alpt_jax/domains/atari/env.py', 'alpt_jax/domains/atari/evaluate.py'},
+    'orbax': {'alpt_jax/training/checkpoints.py'},
+    'minari': {'alpt_jax/data/importers/minari.py'},
+    'wandb': {'alpt_jax/training/wandb_run.py'},
+    'torch': {'experiments/benchmark.py', 'experiments/benchmarks/torch_gpt2.py'},
+    'transformers': {'experiments/benchmarks/torch_gpt2.py'},
+}
+SHARDINGS = ('NamedSharding', 'PartitionSpec', 'P', 'make_mesh', 'Mesh')
+
+
+@functools.cache
+def files():
+  """{path: syntax tree} of the package, the programs and the launchers."""
+  return {str(path.relative_to(ROOT)): ast.parse(path.read_text())
+          for top in ('alpt_jax', 'experiments', 'launch')
+          for path in sorted((ROOT / top).rglob('*.py')) if path.name != 'user.py'}
+
+
+@functools.cache
+def modules():
+  """{dotted name: path}."""
+  return {path.removesuffix('.py').removesuffix('/__init__').replace('/', '.'): path
+          for path in files()}
+
+
+def folder(module):
+  """The folder of a module in the list; None for the package itself."""
+  top, *rest = module.split('.')
+  if top != 'alpt_jax':
+    return top
+  if not rest:
+    return None
+  return rest[0] if rest[0] in ALLOWED else 'ground'
+
+
+def domain(module):
+  """The domain whose folder a module is in; None if it is in none."""
+  parts = module.split('.')
+  return parts[2] if parts[:2] == ['alpt_jax', 'domains'] and len(parts) > 2 and (
+      (ROOT / 'alpt_jax' / 'domains' / parts[2]).is_dir()) else None
+
+
+@functools.cache
+def imports():
+  """List of (path, line, imported name); of our own modules their full dotted names."""
+  found = []
+  for path, tree in files().items():
+    for node in ast.walk(tree):
+      if isinstance(node, ast.Import):
+        found += [(path, node.lineno, alias.name) for alias in node.names]
+      elif isinstance(node, ast.ImportFrom):
+        assert not node.level, f'{path}:{node.lineno}: imports relative to its place'
+        for alias in node.names:
+          full = f'{node.module}.{alias.name}'
+          found.append((path, node.lineno, full if full in modules() else node.module))
+  return found
+
+
+def own_imports():
+  """(path, line, module of the path, imported module), both of our own."""
+  names = {path: name for name, path in modules().items()}
+  return [(path, line, names[path], name) for path, line, name in imports() if name in modules()]
+
+
+class LayersTest(absltest.TestCase):
+
+  def assert_none(self, wrong, expected):
+    self.assertEmpty(wrong, f'expected {expected}:\n' + '\n'.join(wrong))
+
+  def assert_all_hold(self, listed, found):
+    self.assertEmpty(set(listed) - set(found), 'listed as an exception, and none any more; '
+                                               'take it off the list')
+
+  def test_every_folder_is_in_the_list(self):
+    self.assertEqual({folder(name) for name in modules()} - {None}, set(ALLOWED))
+
+  def test_imports_point_down(self):
+    wrong, excepted = [], set()
+    for path, line, name, imported in own_imports():
+      here, there = folder(name), folder(imported)
+      if here == there or there is None or there in ALLOWED[here].split():
+        continue
+      if (path, imported) in UPWARD:
+        excepted.add((path, imported))
+      else:
+        wrong.append(f'{path}:{line}: {here} imports {imported} of {there}')
+    self.assert_none(wrong, 'imports of folders that stand above it only')
+    self.assert_all_hold(UPWARD, excepted)
+
+  def test_no_modules_import_each_other(self):
+    arrows = {(name, imported) for _, _, name, imported in own_imports() if name != imported}
+    while True:  # Takes away arrows from what nothing imports, and to what imports nothing.
+      begins, ends = ({arrow[i] for arrow in arrows} for i in (0, 1))
+      left = {(name, imported) for name, imported in arrows
+              if name in ends and imported in begins}
+      if left == arrows:
+        break
+      arrows = left
+    self.assertEmpty(sorted(arrows), 'import each other, directly or through others')
+
+  def test_a_domain_is_named_by_its_own_folder_only(self):
+    wrong, excepted = [], set()
+    for path, line, name, imported in own_imports():
+      there = domain(imported)
+      here = domain(name)
+      if there is None or here == there or (here, there) in MAY_IMPORT or (
+          name == 'alpt_jax.domains' or path in ONE_DOMAIN):
+        continue
+      if path in NAMES_A_DOMAIN:
+        excepted.add(path)
+      else:
+        wrong.append(f'{path}:{line}: imports {imported}')
+    self.assert_none(wrong, 'what differs between domains to be asked of domains.of(config)')
+    self.assert_all_hold(NAMES_A_DOMAIN, excepted)
+
+  def test_only_a_domain_asks_which_one_it_is(self):
+    found = {}
+    for path, tree in files().items():
+      if domain(path.replace('/', '.')) is None:
+        lines = [node.lineno for node in ast.walk(tree) if _asks(node)]
+        if lines:
+          found[path] = lines
+    new = {path: lines for path, lines in found.items()
+           if len(lines) > BRANCHES.get(path, 0)}
+    self.assertEmpty(new, 'compare the domain with a word, {file: lines}; expected no more than '
+                          f'{({path: BRANCHES.get(path, 0) for path in new})}')
+    fewer = {path: len(found.get(path, ())) for path, number in BRANCHES.items()
+             if len(found.get(path, ())) < number}
+    self.assertEmpty(fewer, 'do so less often than BRANCHES says; shorten it')
+
+  def test_heavy_packages_stand_behind_their_doors(self):
+    used, wrong = collections.defaultdict(set), []
+    for path, line, name in imports():
+      package = name.split('.')[0]
+      if package in DOORS:
+        used[package].add(path)
+        if path not in DOORS[package]:
+          wrong.append(f'{path}:{line}: imports {name}')
+    self.assert_none(wrong, 'these packages in the files of DOORS only')
+    self.assertEqual(dict(used), DOORS)
+
+  def test_only_sharding_knows_the_axes_of_the_mesh(self):
+    wrong = [f'{path}:{node.lineno}: calls {node.func.attr}' for path, tree in files().items()
+             if path != 'alpt_jax/training/sharding.py' for node in ast.walk(tree)
+             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+             and node.func.attr in SHARDINGS and isinstance(node.func.value, ast.Name)
+             and node.func.value.id in ('jax', 'jax_sharding')]
+    self.assert_none(wrong, 'alpt_jax/training/sharding.py to lay out arrays')
+
+
+def _asks(node):
+  """Whether a node compares `x.experiment` or `x['experiment']` with words."""
+  if not isinstance(node, ast.Compare):
+    return False
+  sides = [node.left, *node.comparators]
+  is_asked = any(
+      isinstance(side, ast.Attribute) and side.attr == 'experiment'
+      or isinstance(side, ast.Subscript) and isinstance(side.slice, ast.Constant)
+      and side.slice.value == 'experiment' for side in sides)
+  words = [word for side in sides for word in (
+      side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side])]
+  return is_asked and any(
+      isinstance(word, ast.Constant) and isinstance(word.value, str) for word in words)
+
+
+if __name__ == '__main__':
+  absltest.main()
