@@ -1,6 +1,7 @@
 """The training runs of an experiment: what each is, how it is started, and where it stands."""
 
 import base64
+import copy
 import dataclasses
 import hashlib
 import json
@@ -137,27 +138,30 @@ def own_labels(variant):
   return {'pseudo_labels': own.to_dict()} if own else {}
 
 
-def own_changes(variant, phase=''):
+def own_changes(variant, phase='', num_labels=None):
   """What a study's variant changes in the config of its runs, beside method and sources.
 
   Args:
     variant: of the study; its `changes` are for all its runs, those under the name of a phase
-      ('pretrain', 'finetune') for the runs of that phase.
+      ('pretrain', 'finetune') for the runs of that phase, and those under a number of labels in
+      `changes_of`, e.g. {'3000': dict(window=6)}, for runs with as many.
     phase: of the run.
+    num_labels: of the run.
 
   Returns:
-    {field: value or, of a group, {field: value}}; the phase's own last.
+    {field: value or, of a group, {field: value}}; that of the number of labels last.
   """
   result = ml_collections.ConfigDict()
-  for name in ('changes', phase):
-    result = _merged(result, variant.get(name) or {})
+  for changes in (variant.get('changes'), variant.get(phase),
+                  variant.get('changes_of', {}).get(str(num_labels))):
+    result = _merged(result, changes or {})
   return result.to_dict() | own_labels(variant)
 
 
 def _merged(first, second):
   """A copy of a `ConfigDict` with the fields of another, group by group."""
-  merged = ml_collections.ConfigDict(first)
-  merged.update(second)
+  merged = copy.deepcopy(ml_collections.ConfigDict(first))
+  merged.update(copy.deepcopy(ml_collections.ConfigDict(second)))  # Its groups would be shared.
   return merged
 
 

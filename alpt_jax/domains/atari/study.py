@@ -28,7 +28,8 @@ def plan(config):
 
   IDMs without pretraining make the updates of both phases; agents do so with `equal_updates` of
   `study.score`. Numbers of updates may depend on target and number of labels: `steps_of` of a part
-  or, first, of a variant, e.g. {'Gopher': dict(num_steps=4000), '300': dict(num_steps=200)}.
+  or, first, of a variant, e.g. {'Gopher': dict(num_steps=4000), '300': dict(num_steps=200)}. What
+  else a variant changes may depend on the number of labels: `changes_of`, see `runs.own_changes`.
 
   Raises:
     ValueError: naming the field that is empty, repeats an entry, or is not as above.
@@ -119,6 +120,10 @@ def _check_updates(study, part, budgets):
       if key not in known or not set(steps) <= set(_UPDATES):
         raise ValueError(f'{where}.steps_of has {key!r}: {dict(steps)}; expected one of '
                          f'{sorted(known)}, and of it some of {_UPDATES}.')
+    for key in group.get('changes_of', {}):
+      if key not in map(str, budgets):
+        raise ValueError(f'{where}.changes_of has {key!r}; expected one of '
+                         f'{sorted(map(str, budgets))}.')
 
 
 def _runs(config, part, target, seed, names, **changes):
@@ -144,9 +149,9 @@ def _runs(config, part, target, seed, names, **changes):
     last = common | own | _of_phase(config, phase) | dict(phase=phase, num_steps=num_steps)
     if phase == 'joint':
       last = _with_equal_shares(config, last)
-    planned.append(runs.Run(
-        f"{part}-{target}-{common['num_labels']}-{name}-seed{seed}", name,
-        last | runs.own_changes(variant, phase), after=pretraining, part=part))
+    last |= runs.own_changes(variant, phase, common['num_labels'])
+    planned.append(runs.Run(f"{part}-{target}-{common['num_labels']}-{name}-seed{seed}", name, last,
+                            after=pretraining, part=part))
   return planned
 
 
@@ -172,7 +177,7 @@ def _pretraining(config, part, target, seed, changes, study, name):
       f"{part}-pretrain-{where}-{changes['num_labels']}-{of}-seed{seed}", of,
       _with_equal_shares(config, changes | first | _of_phase(config, 'pretrain')
                          | dict(phase='pretrain', num_steps=num_steps))
-      | runs.own_changes(before, 'pretrain'), part=part)
+      | runs.own_changes(before, 'pretrain', changes['num_labels']), part=part)
 
 
 def _with_equal_shares(config, changes):

@@ -91,6 +91,22 @@ class UpdatesTest(parameterized.TestCase):
     self.assertEqual([found['idm_target', 'Breakout', budget, 'finetune']
                       for budget in (300, 1000)], [20, 100])
 
+  def test_what_a_variant_changes_may_depend_on_the_number_of_labels(self):
+    config = make_config(budgets=(300, 1000))
+    with config.unlocked():
+      config.study.labels.variants.idm_four.update(
+          changes=dict(optimizer=dict(weight_decay=.5)), finetune=dict(model=dict(idm_dropout=.1)),
+          changes_of={'1000': dict(optimizer=dict(weight_decay=.25))})
+    found = {(run.changes['num_labels'], run.changes['phase']): (
+        own.optimizer.weight_decay, own.model.idm_dropout) for run in reproduce.plan(config)
+             if run.variant == 'idm_four' for own in [runs.run_config(config, run)]}
+    self.assertEqual(found, {(300, 'pretrain'): (.5, 0.), (300, 'finetune'): (.5, .1),
+                             (1000, 'pretrain'): (.25, 0.), (1000, 'finetune'): (.25, .1)})
+    with config.unlocked():
+      config.study.labels.variants.idm_four.changes_of = {'400': {}}
+    with self.assertRaisesRegex(ValueError, r"idm_four.changes_of has '400'; expected one of"):
+      reproduce.plan(config)
+
   def test_agents_may_make_as_many_with_pretraining_as_without(self):
     for is_equal, expected in ((False, 20), (True, 60)):
       config = make_config('score', pretrain_steps=40, num_steps=20, eval_every_steps=20,
