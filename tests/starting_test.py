@@ -61,7 +61,7 @@ class StartingTest(parameterized.TestCase):
 
   def test_while_the_program_itself_imports_something(self):
     (self.directory / 'late.py').write_text(LIBRARY)
-    (self.directory / 'alpt_jax/training/program.py').write_text(
+    (self.directory / 'program.py').write_text(
         'from alpt_jax import cli\ndef main():\n  import late\ncli.run_without_config(main)\n')
     code, error = self.interrupt(self.start('-m', 'program',
                                             path=f'{self.directory}{os.pathsep}{ROOT}'))
