@@ -28,7 +28,7 @@ setuptools.setup(
         'tpu': ['jax[tpu]'],
         # For --config.wandb_project only. No earlier version was tried; login() must know `prompt`.
         'wandb': ['wandb>=0.31'],
-        'test': ['pytest', 'pytest-xdist', 'ruff', 'selenium'],
+        'test': ['pytest', 'pytest-timeout', 'pytest-xdist', 'ruff', 'selenium'],
         # A GPT-2 to compare speed with, in experiments/benchmark.py.
         'benchmark': ['torch==2.13.0', 'transformers==5.23.0'],
     })

@@ -3,7 +3,12 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
+
+# Shells ignore it in what they run in the background, and so would processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests compile more than they compute. Here and in the processes that tests start, programs are
 # hardly optimized (LLVM takes a third of the time without XLA's fusion emitters) and shared.
