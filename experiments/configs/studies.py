@@ -74,10 +74,10 @@ STUDIES = ('mazes', 'labels', 'labels_again', 'agents', 'sources', 'cql', 'trust
 
 # The best trial of each arm of tuning.py.
 _NONE, _FOUR = 'shift_faster', 'always_fast'
-# To be filled in: two games, not of _SEEN, by experiments/results/ceilings as it was before an IDM
-# was trained on these recordings; see the module's docstring.
-CONFIRMATORY = ()
-_AGENT_LABELS = 0  # Of study `agents`; from seeds 0 to 4 of `labels`.
+# The two games, not of _SEEN, with the largest gap in experiments/results/ceilings, as it was
+# before an IDM was trained on these recordings; see the module's docstring.
+CONFIRMATORY = ('Seaquest', 'Pong')
+_AGENT_LABELS = 0  # To be filled in: of study `agents`; from seeds 0 to 4 of `labels`.
 
 RECORDINGS, _RECORDING_SEED = 'runs/studies/recordings', 2  # Of `labels` and `sources`.
 MANY, _RATE_OF_MANY = 3000, 3e-3  # Labels, and the rate from there on without sources.
