@@ -4,11 +4,13 @@ And checksums, to see whether they still are what was written.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
 import socket
+import uuid
 
 import deflate
 
@@ -66,22 +68,16 @@ def _unfinished(path):
   return f'{path}.unfinished-{socket.gethostname()}-{os.getpid()}'
 
 
-def remove_unfinished(directory, *, of=''):
-  """Removes what killed processes of this host have left in a directory, not below it.
+def remove_unfinished(directory):
+  """Removes files that killed processes of this host have left in a directory, not below it.
 
   Args:
     directory: need not exist.
-    of: name of the file or directory that they were writing; '' for all.
   """
-  name_pattern = re.escape(of) if of else '.*'
-  pattern = rf'{name_pattern}\.unfinished-{re.escape(socket.gethostname())}-(\d+)'
   for name in os.listdir(directory) if os.path.isdir(directory) else ():
-    writer, path = re.fullmatch(pattern, name), os.path.join(directory, name)
+    writer = re.search(rf'\.unfinished-{re.escape(socket.gethostname())}-(\d+)$', name)
     if writer and not _is_alive(int(writer[1])):
-      if os.path.isdir(path):
-        shutil.rmtree(path, ignore_errors=True)  # Others may remove it at the same time.
-      else:
-        os.remove(path)
+      os.remove(os.path.join(directory, name))
 
 
 def _is_alive(process):
@@ -125,8 +121,9 @@ def check_new(path):
 def new_directory(path):
   """Makes a directory that appears under its name only when the block has succeeded.
 
-  An interrupted block leaves nothing. A killed process leaves `<path>.unfinished-<host>-<process>`,
-  which the next block for the same path removes if it runs on that host.
+  An interrupted block leaves nothing. A killed process leaves a directory `<path>.unfinished-*`,
+  which the next block for the same path removes if it runs on that host: nobody holds its lock any
+  more. Process numbers would not tell, as containers have their own.
 
   Args:
     path: of the directory; must not exist, or be empty.
@@ -140,12 +137,40 @@ def new_directory(path):
   """
   path = os.path.abspath(path)
   check_new(path)
-  remove_unfinished(os.path.dirname(path), of=os.path.basename(path))
-  staging = _unfinished(path)
-  shutil.rmtree(staging, ignore_errors=True)  # Of a killed process that had the same number.
-  os.makedirs(os.path.join(staging, 'content'))
-  try:
+  _remove_left(path)
+  staging = f'{_unfinished(path)}-{uuid.uuid4().hex[:8]}'
+  os.makedirs(staging)
+  with contextlib.ExitStack() as stack:
+    stack.callback(shutil.rmtree, staging, ignore_errors=True)
+    stack.enter_context(_locked(staging))
+    os.mkdir(os.path.join(staging, 'content'))  # Once it is locked, see `_remove_left`.
     yield staging
     os.rename(os.path.join(staging, 'content'), path)
+
+
+@contextlib.contextmanager
+def _locked(directory):
+  """Holds the lock of a directory; yields whether it has it, as not all file systems have locks."""
+  descriptor = os.open(directory, os.O_RDONLY)
+  try:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    has_lock = True
+  except OSError:
+    has_lock = False
+  try:
+    yield has_lock
   finally:
-    shutil.rmtree(staging, ignore_errors=True)
+    os.close(descriptor)
+
+
+def _remove_left(path):
+  """Removes what killed makers of a directory have left on this host."""
+  parent, name = os.path.split(path)
+  pattern = rf'{re.escape(name)}\.unfinished-{re.escape(socket.gethostname())}-\d+-[0-9a-f]{{8}}'
+  for other in os.listdir(parent) if os.path.isdir(parent) else ():
+    left = os.path.join(parent, other)
+    # Without content its maker may be about to lock it.
+    if re.fullmatch(pattern, other) and os.path.isdir(os.path.join(left, 'content')):
+      with contextlib.suppress(FileNotFoundError), _locked(left) as is_left:
+        if is_left:
+          shutil.rmtree(left, ignore_errors=True)  # Others may remove it at the same time.

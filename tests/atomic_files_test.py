@@ -117,21 +117,33 @@ with atomic_files.new_directory({str(path)!r}) as staging:
     killed, other = (self.start_directory(p, kill) for p in (path, path.with_name('other')))
     for process in (killed, other):
       self.assertEqual(process.wait(), -signal.SIGKILL)
+    number = f'unfinished-{socket.gethostname()}'
+    self.assertLen(list(path.parent.glob(f'new.{number}-{killed.pid}-*/content/half')), 1)
     alive = self.start_directory(path, 'time.sleep(600)')
-    own = path.with_name(f'new.unfinished-{socket.gethostname()}-{os.getpid()}')
-    (own / 'content').mkdir(parents=True)
-    (own / 'content' / 'half').touch()  # As of a killed process that had our number.
-    kept = [f'new.unfinished-{socket.gethostname()}-{alive.pid}',
-            f'other.unfinished-{socket.gethostname()}-{other.pid}', 'new.unfinished-elsewhere-1']
-    (path.parent / kept[2]).mkdir()
+    self.assertEmpty(list(path.parent.glob(f'new.{number}-{killed.pid}-*')))
+    self.assertLen(list(path.parent.glob(f'other.{number}-{other.pid}-*/content/half')), 1)
+    # As of a living process of another container with our name, whose number nobody has here.
+    name, = (name for name in os.listdir(path.parent) if f'-{alive.pid}-' in name)
+    (path.parent / name).rename(path.parent / name.replace(f'-{alive.pid}-', '-4194303-'))
+    kept = {*os.listdir(path.parent), 'new.unfinished-elsewhere-1-0123abcd'}
+    (path.parent / 'new.unfinished-elsewhere-1-0123abcd' / 'content').mkdir(parents=True)
+    self.assertLen(kept, 3)
     with atomic_files.new_directory(path) as staging:
-      self.assertEqual(staging, str(own))
-      self.assertEqual(os.listdir(own / 'content'), [])
-      self.assertCountEqual(os.listdir(path.parent), [*kept, own.name])
+      self.assertEqual(os.listdir(pathlib.Path(staging, 'content')), [])
+      self.assertCountEqual(os.listdir(path.parent), [*kept, os.path.basename(staging)])
     self.assertCountEqual(os.listdir(path.parent), [*kept, 'new'])
-    self.assertTrue((path.parent / kept[0] / 'content' / 'half').exists())
-    atomic_files.remove_unfinished(path.parent)  # As a run does in its directory.
-    self.assertCountEqual(os.listdir(path.parent), [kept[0], kept[2], 'new'])
+    half, = path.parent.glob('new.unfinished-*-4194303-*/content/half')
+    self.assertTrue(half.exists())
+
+  def test_a_directory_that_a_killed_process_with_our_number_left_is_not_written_into(self):
+    path, number = self.path.parent, f'{socket.gethostname()}-{os.getpid()}'
+    left = path.with_name(f'new.unfinished-{number}-0123abcd') / 'content'
+    left.mkdir(parents=True)
+    (left / 'half').touch()
+    with atomic_files.new_directory(path):
+      pass
+    self.assertEqual(os.listdir(path.parent), ['new'])
+    self.assertEqual(os.listdir(path), [])
 
 
 if __name__ == '__main__':
