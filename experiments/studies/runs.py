@@ -1,7 +1,6 @@
 """The training runs of an experiment: what each is, how it is started, and where it stands."""
 
 import base64
-import copy
 import dataclasses
 import hashlib
 import json
@@ -10,8 +9,6 @@ import os
 import pathlib
 import re
 from typing import Any
-
-import ml_collections
 
 from alpt_jax import atomic_files, configs, domains, methods
 from alpt_jax.labelling import run_labels
@@ -151,18 +148,18 @@ def own_changes(variant, phase='', num_labels=None):
   Returns:
     {field: value or, of a group, {field: value}}; that of the number of labels last.
   """
-  result = ml_collections.ConfigDict()
+  result = {}
   for changes in (variant.get('changes'), variant.get(phase),
                   variant.get('changes_of', {}).get(str(num_labels))):
-    result = _merged(result, changes or {})
-  return result.to_dict() | own_labels(variant)
+    result = _merged(result, changes.to_dict() if changes else {})
+  return result | own_labels(variant)
 
 
 def _merged(first, second):
-  """A copy of a `ConfigDict` with the fields of another, group by group."""
-  merged = copy.deepcopy(ml_collections.ConfigDict(first))
-  merged.update(copy.deepcopy(ml_collections.ConfigDict(second)))  # Its groups would be shared.
-  return merged
+  """Merges nested dicts; where both have a value, the second's."""
+  return first | {key: _merged(first[key], value)
+                  if isinstance(value, dict) and key in first else value
+                  for key, value in second.items()}
 
 
 def describe(variants):
@@ -182,8 +179,10 @@ def _description(variant):
   words = [methods.METHODS[variant.method].description]
   for own in own_labels(variant).values():
     words.append('Labels: ' + ', '.join(f'{key} {value}' for key, value in own.items()) + '.')
-  for where, name in (('', 'changes'), ('Pretraining: ', 'pretrain'), ('Finetuning: ', 'finetune')):
-    own = variant.get(name)
+  parts = [('', variant.get('changes')), ('Pretraining: ', variant.get('pretrain')),
+           ('Finetuning: ', variant.get('finetune'))]
+  parts += [(f'With {int(n):,} labels: ', own) for n, own in variant.get('changes_of', {}).items()]
+  for where, own in parts:
     if own:
       words.append(where + ', '.join(
           f'{key} {value}' for key, value in configs.flatten(own.to_dict()).items()) + '.')

@@ -96,7 +96,13 @@ class UpdatesTest(parameterized.TestCase):
     with config.unlocked():
       config.study.labels.variants.idm_four.update(
           changes=dict(optimizer=dict(weight_decay=.5)), finetune=dict(model=dict(idm_dropout=.1)),
-          changes_of={'1000': dict(optimizer=dict(weight_decay=.25))})
+          changes_of={'1000': dict(optimizer=dict(weight_decay=.25, warmup_steps=5))})
+    config.lock()  # As that of programs is.
+    self.assertEqual([run.changes['optimizer'] for run in reproduce.plan(config)
+                      if run.variant == 'idm_four' and run.changes['num_labels'] == 1000],
+                     [dict(idm_learning_rate=3e-3, weight_decay=.25, warmup_steps=5)] * 4)
+    self.assertIn('With 1,000 labels: optimizer.warmup_steps 5, optimizer.weight_decay 0.25.',
+                  runs.describe(config.study.labels.variants)['idm_four']['description'])
     found = {(run.changes['num_labels'], run.changes['phase']): (
         own.optimizer.weight_decay, own.model.idm_dropout) for run in reproduce.plan(config)
              if run.variant == 'idm_four' for own in [runs.run_config(config, run)]}
