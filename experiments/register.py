@@ -12,7 +12,8 @@ import pathlib
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, methods
+from alpt_jax.training import program, run_config
 from experiments import reproduce
 from experiments.studies import registered_settings, registration, registration_schema, runs
 
@@ -31,8 +32,8 @@ def complete(registered, config):
     The content of its file.
 
   Raises:
-    ValueError: in one line, if the config is not the registered one, or does not have exactly one
-      run for every seed and target of a hypothesis.
+    ValueError: in one line, if the config is not the registered one, does not have exactly one run
+      for every seed and target of a hypothesis, or has one that could not start.
   """
   content = registered.content
   registration.check_settings(registered, config)
@@ -44,6 +45,8 @@ def complete(registered, config):
         identities[run] for run in chosen if identities[run].get('phase') != 'pretrain'])
   chosen += [run for run in dict.fromkeys(run.after for run in chosen)
              if run is not None and run not in chosen]
+  for run in chosen:
+    _check_can_start(run, runs.run_config(config, run))
   return content | {'run_settings': registered_settings.pack(config, chosen)}
 
 
@@ -60,6 +63,21 @@ def _check_planned(name, hypothesis, content, identities):
         raise ValueError(f'{name}.{arm} is {hypothesis[arm]!r}: the config has {number} runs of '
                          f'{where} with target {target} and seed {seed}; expected one. Correct '
                          'the registration, or the --config.')
+
+
+def _check_can_start(run, config):
+  """Refuses a run that its own config, or the sampler of its labelled windows, would refuse."""
+  try:
+    phase, specs = run_config.check_run(config)
+    has_windows = any(share.data == methods.LABELLED and share.part != 'q'
+                      for share in program.shares(config, phase, specs))
+  except ValueError as error:
+    raise ValueError(f'run {run.name} of the --config could not start: {error}') from error
+  num_windows, num_shards = config.num_labels // config.window, config.sampling.num_shards
+  if has_windows and 0 < num_windows < num_shards:
+    raise ValueError(f'run {run.name} of the --config could not start: sampling.num_shards is '
+                     f'{num_shards}; expected at most {num_windows}, the windows of its '
+                     f'{config.num_labels} labels.')
 
 
 def as_text(value, indent=0):

@@ -69,6 +69,17 @@ class StartTest(absltest.TestCase):
   def write(self, content):
     self.path.write_text(json.dumps(content))
 
+  def test_runs_that_could_not_start_are_refused_before_anything_is_written(self):
+    registered = registration.Registration(self.path, '', make_planned_content())
+    for changes, message in (
+        ({'sampling.num_shards': 16, 'idm_batch_size': 64},
+         'run labels-.* could not start: sampling.num_shards is 16; expected at most 10'),
+        ({'idm_batch_size': 17}, 'could not start: idm_batch_size is 17; expected a multiple')):
+      config = make_config()
+      config.update_from_flattened_dict(changes)
+      with self.assertRaisesRegex(ValueError, message):
+        register.complete(registered, config)
+
   def start(self):
     return registration.start(self.config, reproduce.plan(self.config),
                               lambda run: reproduce.identity(self.config, run))

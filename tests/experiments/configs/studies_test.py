@@ -13,9 +13,9 @@ from alpt_jax import methods
 from alpt_jax.data import source_actions
 from alpt_jax.domains.atari import action_sets, policies
 from alpt_jax.training import program, run_config
-from experiments import reproduce
-from experiments.configs import gates, maze, studies, tuning
-from experiments.studies import estimates, runs
+from experiments import reproduce, summarise
+from experiments.configs import atari, gates, maze, studies, tuning
+from experiments.studies import ceiling_table, estimates, runs
 
 _ROOT = pathlib.Path(__file__).parents[3]
 _SET = dict(_NONE='shift', _FOUR='shift', CONFIRMATORY=('Atlantis', 'Frostbite'),
@@ -127,6 +127,13 @@ class StudiesTest(parameterized.TestCase):
       self.assertEqual(rates['four', num_labels], {3e-3})
       self.assertEqual(rates['none', num_labels], {1e-2 if num_labels < 3000 else 3e-3})
     self.assertEqual(rates['past', 300], {1e-2})
+
+  def test_idms_of_agents_have_the_rate_of_many_labels(self):
+    with mock.patch.multiple(studies, _NONE='shift_faster', _FOUR='always_fast'):
+      for study in ('agents', 'trust'):
+        config, _, last = self.planned(study)
+        self.assertEqual({runs.run_config(config, run).optimizer.idm_learning_rate
+                          for run, _ in last if run.changes['method'] == 'dt1_idm'}, {3e-3})
 
   def test_dts_that_label_are_judged_on_twenty_thousand_transitions_and_hardly_play(self):
     config, planned, last = self.planned('labels')
@@ -296,6 +303,27 @@ class ConstantsTest(absltest.TestCase):
     self.assertEqual({*studies.SCRIPTED} - trained, {'Atlantis', 'Frostbite', 'Pong', 'Seaquest'})
     self.assertEqual(trained, {*studies._SEEN})
     self.assertEmpty({*studies.CONFIRMATORY} & trained)
+
+  def test_they_are_the_two_games_with_the_largest_gap_on_recordings_of_their_own(self):
+    gaps = {row[0]: (float(row[-2]), row[-1])
+            for row in ceiling_table.rows(_ROOT / 'experiments' / 'results' / 'ceilings')}
+    self.assertEqual({*gaps}, {*studies.SCRIPTED} - {*studies._SEEN})
+    self.assertEqual(studies.CONFIRMATORY, tuple(sorted(gaps, key=gaps.get, reverse=True)[:2]))
+    self.assertEqual({gaps[game][1] for game in studies.CONFIRMATORY}, {'yes'})
+    for study, expected in (
+        ('labels', 2), ('sources', 2), ('labels_again', 1)):
+      config = studies.get_config(study)
+      self.assertEqual(config.collect.seed, expected)
+      self.assertEqual(config.data_dir, {2: studies.RECORDINGS, 1: gates.FRESH}[expected])
+      reproduce.plan(config)
+    self.assertNotIn(studies.RECORDINGS, (gates.FRESH, atari.get_config('desk').data_dir))
+
+  def test_trials_are_the_best_of_tuning(self):
+    for arm, name in (('none', studies._NONE), ('four', studies._FOUR)):
+      _, rows = summarise._TABLES['tuning trials'](
+          _ROOT / 'experiments' / 'results' / 'tuning' / arm / 'runs')
+      self.assertEqual(rows[0][0], f'{arm}_{name}')
+      self.assertEqual(max(float(row[3]) for row in rows if row[3]), float(rows[0][3]))
 
   def test_sources_are_the_games_with_a_script(self):
     self.assertEqual(studies.SCRIPTED, policies.SCRIPTED)
