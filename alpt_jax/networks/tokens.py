@@ -47,11 +47,7 @@ class _Tokenizer(nn.Module):
       [B, T, P, D], or with `change_tokens` [B, T, 2, P, D], for `join`: the tokens of the frame had
       it not changed, and those of the frame and its change.
     """
-    if not self.change_tokens:
-      return self.embed_frames(observations, before)
-    x_BTPD = self.embed_frames(jnp.concatenate([observations, observations], axis=1),
-                               jnp.concatenate([observations, before], axis=1))
-    return jnp.stack(jnp.split(x_BTPD, 2, axis=1), axis=2)
+    return self.embed_frames(observations, before, both=self.change_tokens)
 
   def join(self, parts):
     """Makes the tokens [B, T, P, D] of a window of what `parts` gave."""
@@ -59,6 +55,11 @@ class _Tokenizer(nn.Module):
       return parts
     is_first = jnp.arange(parts.shape[1]) == 0
     return jnp.where(is_first[None, :, None, None], parts[:, :, 0], parts[:, :, 1])
+
+
+def _changed(x, changes, both, axis):
+  """Adds what is embedded of changes; with `both`, [.., 2, ..] without and with it at `axis`."""
+  return jnp.stack([x, x + changes], axis=axis) if both else x + changes
 
 
 class PatchTokenizer(_Tokenizer):
@@ -80,15 +81,16 @@ class PatchTokenizer(_Tokenizer):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def embed_frames(self, observations, before):
+  def embed_frames(self, observations, before, *, both=False):
     """Embeds frames, each by itself.
 
     Args:
       observations: [B, T, H, W, C].
       before: the frame before each, of the same shape; unused without `change_tokens`.
+      both: with `change_tokens`, also embed the frames as if they had not changed.
 
     Returns:
-      [B, T, P, D].
+      [B, T, P, D]; with `both` [B, T, 2, P, D], unchanged ones first.
     """
     frames = self._patches(observations)
     b, t, p, _ = frames.shape
@@ -107,7 +109,7 @@ class PatchTokenizer(_Tokenizer):
     changes_BTPD = transformer.Dense(
         self.d_model, use_bias=False, swapped=swapped, dtype=self.dtype, name='changes')(
             frames - self._patches(before))
-    return x_BTPD + changes_BTPD
+    return _changed(x_BTPD, changes_BTPD, both, axis=2)
 
   def _patches(self, observations):
     """[B, T, P, p * p * C] float32: of each patch, row after row.
@@ -151,19 +153,22 @@ class ConvTokenizer(_Tokenizer):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def embed_frames(self, observations, before):
-    """Embeds frames, each by itself, as `PatchTokenizer.embed_frames` does: [B, T, 1, D]."""
+  def embed_frames(self, observations, before, *, both=False):
+    """Embeds frames, each by itself, as `PatchTokenizer.embed_frames` does; P is 1."""
     frames = self._patches(observations)
     x_NHWF = self._dense(CONV_PATCH[1], 'embed')(frames)
     if self.change_tokens:
-      x_NHWF += self._dense(CONV_PATCH[1], 'changes', use_bias=False)(
+      changes_NHWF = self._dense(CONV_PATCH[1], 'changes', use_bias=False)(
           frames - self._patches(before))
+      x_NHWF = _changed(x_NHWF, changes_NHWF, both, axis=1)
+      x_NHWF = x_NHWF.reshape(-1, *changes_NHWF.shape[1:])
     x_NHWF = jax.nn.relu(x_NHWF)
     for i, (features, size, stride) in enumerate(CONV_LAYERS):
       x_NHWF = jax.nn.relu(self._dense(features, f'conv_{i}')(_unfold(x_NHWF, size, stride)))
     x_ND = self._dense(self.d_model, 'flat')(x_NHWF.reshape(len(x_NHWF), -1))
     x_ND = nn.LayerNorm(dtype=self.dtype, name='norm')(x_ND)
-    return x_ND.reshape(*observations.shape[:2], 1, self.d_model)
+    variants = (2,) if both else ()
+    return x_ND.reshape(*observations.shape[:2], *variants, 1, self.d_model)
 
   def _dense(self, features, name, **options):
     return transformer.Dense(features, dtype=self.dtype, name=name, **options)
@@ -227,7 +232,7 @@ class GridTokenizer(_Tokenizer):
   places: bool = True
 
   @nn.compact
-  def embed_frames(self, observations, before):
+  def embed_frames(self, observations, before, *, both=False):
     """Embeds grids, each by itself, as `PatchTokenizer.embed_frames` does images."""
     chex.assert_rank(observations, 5)
     b, t = observations.shape[:2]
@@ -248,7 +253,7 @@ class GridTokenizer(_Tokenizer):
       return x_BTD[:, :, None]
     changes_BTD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
         _coordinates(planes - before.astype(jnp.float32)))
-    return (x_BTD + changes_BTD)[:, :, None]
+    return _changed(x_BTD, changes_BTD, both, axis=2)[..., None, :]
 
 
 def _coordinates(planes):
@@ -279,7 +284,7 @@ class VectorTokenizer(_Tokenizer):
   change_tokens: bool = False
 
   @nn.compact
-  def embed_frames(self, observations, before):
+  def embed_frames(self, observations, before, *, both=False):
     """Embeds vectors, each by itself, as `PatchTokenizer.embed_frames` does images."""
     chex.assert_rank(observations, 3)
     x_BTV = 2. * (observations.astype(jnp.float32) - self.low) / (self.high - self.low) - 1.
@@ -295,7 +300,7 @@ class VectorTokenizer(_Tokenizer):
     difference = observations.astype(jnp.float32) - before.astype(jnp.float32)
     changes_BTD = transformer.Dense(self.d_model, use_bias=False, name='changes')(
         2. * difference / (self.high - self.low))
-    return (x_BTD + changes_BTD)[:, :, None]
+    return _changed(x_BTD, changes_BTD, both, axis=2)[..., None, :]
 
 
 def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
