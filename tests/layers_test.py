@@ -231,12 +231,39 @@ class LayersTest(absltest.TestCase):
     self.assertEqual(dict(used), DOORS)
 
   def test_only_sharding_knows_the_axes_of_the_mesh(self):
-    wrong = [f'{path}:{node.lineno}: calls {node.func.attr}' for path, tree in files().items()
-             if path != 'alpt_jax/training/sharding.py' for node in ast.walk(tree)
-             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-             and node.func.attr in SHARDINGS and isinstance(node.func.value, ast.Name)
-             and node.func.value.id in ('jax', 'jax_sharding')]
+    wrong = [f'{path}:{line}: calls {name}' for path, tree in files().items()
+             if path != 'alpt_jax/training/sharding.py' for line, name in _shardings(tree)]
     self.assert_none(wrong, 'alpt_jax/training/sharding.py to lay out arrays')
+
+  def test_shardings_are_found_however_they_are_spelt(self):
+    for text in ('jax.P("data")', 'jax.sharding.NamedSharding(m, s)',
+                 'from jax.sharding import PartitionSpec as P\nP("data")',
+                 'from jax import sharding as s\ns.NamedSharding(m, p)',
+                 'import jax.sharding as s\ns.Mesh(d, "x")'):
+      self.assertLen(_shardings(ast.parse(text)), 1, msg=text)
+    for text in ('sharding.rows(mesh)', 'page.P(1)', 'jax.jit(f)',
+                 'from alpt_jax.training import sharding\nsharding.make_mesh()'):
+      self.assertEmpty(_shardings(ast.parse(text)), msg=text)
+
+
+def _shardings(tree):
+  """[(line, name)] of calls of JAX's shardings in the tree of a file."""
+  names = {}  # What is bound to what of JAX.
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      names |= {alias.asname or alias.name.split('.')[0]: alias.name if alias.asname else 'jax'
+                for alias in node.names if alias.name.split('.')[0] == 'jax'}
+    elif isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] == 'jax':
+      names |= {alias.asname or alias.name: f'{node.module}.{alias.name}' for alias in node.names}
+  names.setdefault('jax', 'jax')
+  found = []
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Call):
+      first, *rest = ast.unparse(node.func).split('.')
+      name = '.'.join([names.get(first, ''), *rest])
+      if name.startswith('jax.') and name.split('.')[-1] in SHARDINGS:
+        found.append((node.lineno, name))
+  return found
 
 
 def _asks(node):
