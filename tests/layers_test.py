@@ -44,7 +44,7 @@ MAY_IMPORT = {('own', 'atari')}  # Own data may be of a game.
 NAMES_A_DOMAIN = {
     'alpt_jax/labelling/blindness.py': 'until domains make evaluations with exchanged images',
     'alpt_jax/labelling/run_floors.py': 'until domains say their floors and ceilings',
-    'experiments/benchmark.py': 'until evaluators to time are a file of their own',
+    'experiments/benchmarks/evaluations.py': 'until domains make the evaluators to time',
     'experiments/collect.py': 'until domains collect their data and plan studies',
     'experiments/studies/budget.py': 'until domains bring their reports',
     'experiments/studies/floors.py': 'until domains say their floors and ceilings',
