@@ -3,14 +3,15 @@
 The confidence in a label is its probability.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy import optimize
 
 from alpt_jax.measures import predictions
 
 TEMPERATURE_BOUNDS = (.01, 100.)
-_NUM_HALVINGS = 50  # Of those bounds: to a relative error of 1e-14.
 
 
 class Calibration(NamedTuple):
@@ -206,7 +207,7 @@ def fit_temperature(logits, actions):
   2017, section 4.2). Judge the result on other episodes than those it was fitted on.
 
   In b = 1 / T the negative log-likelihood is convex, so its slope has at most one zero. It is found
-  by halving TEMPERATURE_BOUNDS in log T. If all labels are right, colder is always better and T is
+  in log T, within TEMPERATURE_BOUNDS. If all labels are right, colder is always better and T is
   the lower bound; if the logits are worse than none, it is the upper bound. If they say nothing
   (each row is the same number throughout), T is 1.
 
@@ -243,9 +244,8 @@ def fit_temperature(logits, actions):
   elif slope(hot) >= 0:
     value = hot
   else:
-    for _ in range(_NUM_HALVINGS):
-      value = np.sqrt(cold * hot)
-      cold, hot = (cold, value) if slope(value) < 0 else (value, hot)
+    value = math.exp(optimize.brentq(lambda x: slope(math.exp(x)), math.log(cold), math.log(hot),
+                                     xtol=1e-14))
     is_at_bound = False
   return Temperature(float(value), float(loss(1.)), float(loss(value)), is_at_bound)
 
