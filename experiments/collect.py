@@ -63,18 +63,19 @@ def collect_maze(name, config, progress=None):
       })
 
 
-def main(config):
-  """Collects what is missing."""
+def main(config, names=None):
+  """Collects what is missing of some environments; of those that the config mentions by default."""
   if 'import_' in config:
     raise ValueError('import_ is in the config, which is one of data of your own; expected the '
                      'word import before the flags (python -m experiments.collect import ...).')
+  names = dataset_names(config) if names is None else names
   if config.experiment == 'atari':
     # The emulator, which mazes do not need.
     from alpt_jax.domains.atari import collect as collect_atari
 
-    collect_atari.main(config, dataset_names(config))
+    collect_atari.main(config, names)
     return
-  for name in dataset_names(config):
+  for name in names:
     directory = os.path.join(config.data_dir, name)
     card = rlds.read_card(directory) if os.path.isdir(directory) else None
     if card is None:
