@@ -170,7 +170,7 @@ def seconds_per_call(function, num_calls):
 
 def record_missing(config):
   """Records the data of a run that is not in `data_dir` yet."""
-  from experiments import collect  # Imports TensorFlow, which training does without.
+  from experiments import collect
   if config.experiment == 'atari':
     collect.main(config)
     return
