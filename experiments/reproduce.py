@@ -31,7 +31,7 @@ from absl import flags
 
 from alpt_jax import atomic_files, cli, starting, versions
 from alpt_jax import progress as progress_
-from alpt_jax.training import run_config, train
+from alpt_jax.training import run_config, run_directory, stopping
 from experiments.studies import (
     budget,
     estimates,
@@ -155,7 +155,7 @@ class _Workers:
     workdir = pathlib.Path(self._config.workdir, run.name)
     workdir.mkdir(parents=True, exist_ok=True)
     is_others = False
-    while train.is_taken(workdir):  # By the experiment of another figure.
+    while run_directory.is_taken(workdir):  # By the experiment of another figure.
       if self._is_stopping:
         return None
       if not is_others:
@@ -182,7 +182,7 @@ class _Workers:
     atomic_files.write_json(
         workdir / 'seconds.json', runs.seconds(self._config, run) + time.time() - start)
     if self._is_stopping and code in _ENDED_BY_SIGNAL:
-      return train.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
+      return stopping.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
     return code
 
   def _stop(self):
@@ -216,7 +216,7 @@ def _write_run_file(config, writer, run, code, code_before=None):
 
 
 def _is_failure(code):
-  return code not in (0, None, train.PREEMPTED)
+  return code not in (0, None, stopping.PREEMPTED)
 
 
 def _log(config, run):
@@ -321,8 +321,8 @@ def main(config):
   """Runs the experiment.
 
   Returns:
-    0; 1 if a run failed, or lacks what it should have written; `train.PREEMPTED` if it was stopped
-    and can go on.
+    0; 1 if a run failed, or lacks what it should have written; `stopping.PREEMPTED` if it was
+    stopped and can go on.
   """
   start = time.time()
   workdir, directory = pathlib.Path(config.workdir), runs.results_directory(config)
@@ -358,7 +358,7 @@ def main(config):
     codes = _Workers(config, todo, writer).train_all() if todo else {}
   except KeyboardInterrupt:
     print('Interrupted; what was trained is saved. The same command goes on from there.')
-    return train.PREEMPTED
+    return stopping.PREEMPTED
   failed = [run for run, code in codes.items() if _is_failure(code)]
   for run, code in codes.items():
     if code is None and run.after in failed:
@@ -383,7 +383,7 @@ def main(config):
           'it.')
   if failed or damaged:
     return 1
-  return train.PREEMPTED if any(codes.values()) or None in codes.values() else 0
+  return stopping.PREEMPTED if any(codes.values()) or None in codes.values() else 0
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ import jax
 from absl.testing import absltest
 
 from alpt_jax.domains.atari import study as study_atari
-from alpt_jax.training import run_config, train
+from alpt_jax.training import run_config, stopping, train
 from experiments import reproduce
 from experiments.configs import atari, maze
 from experiments.studies import run_files, runs
@@ -261,7 +261,7 @@ class WorkersTest(absltest.TestCase):
     program = f'import os, signal; os.kill({os.getpid()}, signal.SIGTERM); signal.pause()'
     with mock.patch.object(runs, 'command', return_value=['-c', program]):
       codes = reproduce._Workers(config, [first, second], mock.Mock()).train_all()
-    self.assertEqual(codes, {first: train.PREEMPTED, second: None})
+    self.assertEqual(codes, {first: stopping.PREEMPTED, second: None})
 
   def test_a_run_whose_pretraining_failed_has_a_file_that_says_so(self):
     config = atari.get_config('tiny')

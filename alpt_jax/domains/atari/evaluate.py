@@ -30,7 +30,7 @@ from alpt_jax.domains.atari import action_sets, env
 from alpt_jax.domains.atari import scores as atari_scores
 from alpt_jax.learners import acting, cql
 from alpt_jax.measures import play
-from alpt_jax.networks import models, q_network
+from alpt_jax.networks import decision_transformer, q_network
 
 EPSILON_GREEDY = 'epsilon-greedy'  # The acting rule of Q-networks.
 BLIND = 'blind'  # That of a `Blind` agent.
@@ -148,7 +148,7 @@ class _Transformer:
   def _tokenize(self, params, frames, before):
     frames, before = (x[:, None, :, :, None] for x in (frames, before))
     return self._dt.apply({'params': params}, frames, before,
-                          method=models.DecisionTransformer.tokenize)[:, 0]
+                          method=decision_transformer.DecisionTransformer.tokenize)[:, 0]
 
   def empty_history(self, params, frames):
     """What is kept of B episodes; `frames` [B, 84, 84] are the first."""
