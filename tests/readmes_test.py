@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import tempfile
 
 from absl.testing import absltest
 
@@ -18,7 +19,7 @@ def pages(root=ROOT):
 
 
 def broken_links(path):
-  """Links of a page to a file or a heading that is not there; those to other sites are not tried."""
+  """Links of a page to a file or heading that is not there; those to other sites are not tried."""
   found = []
   for link in _LINK.findall(path.read_text(encoding='utf-8')):
     if re.match(r'https?:', link):
@@ -44,7 +45,7 @@ class ReadmesTest(absltest.TestCase):
                       if (broken := broken_links(path))}, {})
 
   def test_broken_links_are_found(self):
-    page = pathlib.Path(self.create_tempfile('page.md').full_path)
+    page = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'page.md')
     page.write_text('# A title, "so"\n[a](page.md#a-title-so) [b](#b) [c](c.md) [d](https://x)')
     self.assertEqual(broken_links(page), ['#b', 'c.md'])
 
