@@ -36,7 +36,7 @@ from alpt_jax import atomic_files, cli, methods
 from alpt_jax import progress as progress_
 from alpt_jax.data import pipeline
 from alpt_jax.learners import learner
-from alpt_jax.training import program, run_config, sharding, train
+from alpt_jax.training import inputs, program, run_config, sharding
 from experiments.benchmarks import evaluations, machine, saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
@@ -87,7 +87,7 @@ class Update:
     if phase.q:
       raise ValueError(f'method is {config.method!r}, which trains neither IDM nor DT; those are '
                        "measured. Choose another, e.g. 'alpt'.")
-    streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
+    streams = inputs.make_streams(config, phase, specs, inputs.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)
     self.networks, self._update = made.networks, made.update

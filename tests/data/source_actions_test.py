@@ -10,7 +10,7 @@ from alpt_jax import domains, methods
 from alpt_jax.data import episode_files, episodes, pipeline, source_actions
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import action_sets
-from alpt_jax.training import run_config, train
+from alpt_jax.training import inputs, run_config
 from experiments.configs import atari, maze, own
 from experiments.studies import runs
 from tests import atari_runs, maze_data
@@ -174,9 +174,9 @@ class RunTest(parameterized.TestCase):
   def batches(self, config):
     """The first `types.Batches` of a run, and its specs."""
     phase, specs = run_config.check_run(config)
-    data = train.read_data(config, phase)
+    data = inputs.read_data(config, phase)
     made = pipeline.Pipeline(
-        train.make_streams(config, phase, specs, data), window=config.window, seed=config.seed,
+        inputs.make_streams(config, phase, specs, data), window=config.window, seed=config.seed,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size, start_step=0)
     self.addCleanup(made.close)
     return python_types.SimpleNamespace(batches=next(made), specs=specs, data=data)
