@@ -1,27 +1,27 @@
 """The report of an experiment: a page, a table, a picture and a few lines of text.
 
-What an experiment's page says is in a file of its own, named after the experiment; studies of how
-many labels are enough have one for both. All are made of `page` and `figures`, from numbers
-that `findings` and its likes compute.
+What a domain's page says beside what all have is in the domain's folder; studies of how many labels
+are enough have a page of their own.
 """
 
 from alpt_jax import atomic_files
 from alpt_jax.domains.atari import report as report_atari
 from alpt_jax.domains.maze import report as report_maze
 from alpt_jax.reports import figures, page
-from experiments.studies import budget_report, results_file
+from experiments.studies import budget, results_file
 
-_REPORTS = {'maze': report_maze, 'atari': report_atari}
+_REPORTS = {'maze': report_maze.Report, 'atari': report_atari.Report}
 
 
 def of(results):
-  """The module that knows the experiment: `page`, `panels` and `summary_lines` of checked results.
+  """Makes the `experiment.Report` of results.
 
   Raises:
     ValueError: if the results lack a field, or are of an unknown experiment.
   """
   results_file.check(results)
-  return budget_report if 'budgets' in results else _REPORTS[results['experiment']]
+  found = _REPORTS[results['experiment']](results)
+  return budget.Report(found) if 'budgets' in results else found
 
 
 def write_report(results, path):
@@ -34,7 +34,7 @@ def write_report(results, path):
   Raises:
     ValueError: if the results lack a field.
   """
-  atomic_files.write(path, of(results).page(results).encode())
+  atomic_files.write(path, of(results).page().encode())
 
 
 def write_csv(results, path):
@@ -61,7 +61,7 @@ def figure_png(results, path):
   Raises:
     ValueError: if the results lack a field or hold no runs.
   """
-  rows_of_panels = of(results).panels(results)
+  rows_of_panels = of(results).panels()
   if not rows_of_panels:
     raise ValueError('results.runs is empty; expected at least one run to draw. Run '
                      'experiments.reproduce first.')
@@ -80,4 +80,4 @@ def summary_lines(results):
   Raises:
     ValueError: if the results lack a field.
   """
-  return of(results).summary_lines(results)
+  return of(results).summary_lines()
