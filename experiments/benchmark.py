@@ -38,8 +38,8 @@ from alpt_jax import atomic_files, cli, methods
 from alpt_jax import progress as progress_
 from alpt_jax.data import pipeline
 from alpt_jax.domains.maze import env, evaluate
-from alpt_jax.learners import learner
-from alpt_jax.training import inputs, program, run_config, sharding
+from alpt_jax.learners import acting
+from alpt_jax.training import inputs, program, run_config, sharding, shares
 from experiments.benchmarks import saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
@@ -90,13 +90,14 @@ class Update:
       config: of a run.
     """
     phase, specs = run_config.check_run(config)
-    if phase.q:
+    if methods.METHODS[config.method].learner != 'alpt':
       raise ValueError(f'method is {config.method!r}, which trains neither IDM nor DT; those are '
                        "measured. Choose another, e.g. 'alpt'.")
     streams = inputs.make_streams(config, phase, specs, inputs.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)
-    self.networks, self._update = made.networks, made.update
+    self.learner, self.networks, self._update = made.learner, made.learner.networks, made.update
+    self.rows = shares.part_rows(config, phase, specs)
     self.is_labelling = phase.unlabelled == methods.LABEL_WITH_IDM
     init_key, self._key = jax.random.split(jax.random.key(config.seed))
     self.state = made.init(init_key)
@@ -178,14 +179,16 @@ class AtariEvaluation:
       dt: the `DecisionTransformer`.
       params: its parameters.
     """
+    from alpt_jax.domains import play
+    from alpt_jax.domains.atari import action_sets
     from alpt_jax.domains.atari import evaluate as evaluate_atari
     from experiments.benchmarks import plain_atari
 
     settings = config.evaluation
     self._agent = evaluate_atari.AtariEvaluator(
-        dt, config.target, num_episodes=settings.num_episodes,
-        max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky,
-        rule=settings.rule)
+        acting.Player(dt, play.legal_of(action_sets.spec(config.target)), settings.rule),
+        config.target, num_episodes=settings.num_episodes,
+        max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky)
     self._plain = plain_atari.PlainEvaluation(
         dt, config.target, sticky=settings.sticky, rule=settings.rule)
     self._params, self._mode, self._seconds = params, settings.acting_mode, []
@@ -384,10 +387,9 @@ def measure(config, directory):
   resume = saving.measure_resume(config, directory, num_times=_RESUMES.value)
 
   step_seconds, wait_fractions = np.transpose(results['update'])
-  work = learner.update_flops(update.networks, update.batches, window=config.window,
-                              is_labelling=update.is_labelling)
+  work = update.learner.flops(update.rows)
   gflop = sum(work.values()) / 1e9
-  num_windows = sum(len(batch.actions) for batch in update.batches if batch is not None)
+  num_windows = sum(update.rows.values())
   matmul_gflops = spread(results['matmul'])
   pytorch = None
   if 'update_pytorch' in jobs:

@@ -94,7 +94,7 @@ def check_config(config, workdir, digests, *, ignored=()):
     content |= {} if 'computation' in ignored else computation.check(before, config, workdir)
     now = configs.flatten(content)
     free = {*_FREE_KEYS, *ignored, 'computation'}
-    if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
+    if methods.METHODS[config.method].learner != 'cql':  # Once there was no such group.
       free.add('cql')
       if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
         free.discard('num_steps')

@@ -18,6 +18,7 @@ import numpy as np
 from alpt_jax import atomic_files, domains, versions
 from alpt_jax import progress as progress_
 from alpt_jax.data import labels, pipeline
+from alpt_jax.learners import learner
 from alpt_jax.training import (
     checkpoints,
     distributed,
@@ -78,21 +79,20 @@ def _prepare(config, workdir):
   digests = domains.digests(config, data.episodes)
   content = run_directory.check_config(config, workdir, digests)
   pretraining.check_data(config, digests, data)
-  if not phase.q:
-    config = _with_microbatch(config, specs[0], content)
+  config = _with_microbatch(config, learner.make(config, phase, specs), content)
   compiled = program.make_program(config, phase, specs, mesh)
-  evaluate = evaluation.Evaluation(config, phase, compiled.networks, specs, data, workdir)
-  return _Prepared(mesh, data, streams, shares.window_of(config, phase), content, compiled,
+  evaluate = evaluation.Evaluation(config, compiled.learner, specs, data, workdir)
+  return _Prepared(mesh, data, streams, compiled.learner.window, content, compiled,
                    evaluate)
 
 
-def _with_microbatch(config, spec, content):
+def _with_microbatch(config, made, content):
   """Returns the config with the size of microbatches that config.json shall hold; enters it there.
 
   It is decided by the networks, or by the process that began the run, on any machine.
   """
   settings = content['sharding']
-  settings['microbatch'] = settings['microbatch'] or program.fitting_microbatch(config, spec)
+  settings['microbatch'] = settings['microbatch'] or made.microbatch
   config = config.copy_and_resolve_references()
   config.sharding.microbatch = settings['microbatch']
   return config
