@@ -39,7 +39,7 @@ def complete(registered, config):
   content = registered.content
   registration.check_settings(registered, config)
   planned = reproduce.plan(config)
-  identities = {run: reproduce.identity(config, run) for run in planned}
+  identities = {run: runs.identity(config, run) for run in planned}
   chosen = [run for run in planned if registration_schema.is_in_grids(content, identities[run])]
   for i, hypothesis in enumerate(content['hypotheses']):
     _check_planned(f'{registered.path}: hypotheses[{i}]', hypothesis, content, [

@@ -1,4 +1,7 @@
-"""The way from videos to an agent in experiments/OWN_DATA.md, every command at a tiny size."""
+"""The way from videos to an agent in experiments/OWN_DATA.md, every command at a tiny size.
+
+Without TensorFlow, which nobody needs for it.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ import jax
 from absl.testing import absltest
 
 from alpt_jax.data import rlds
+from tests import processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SECTION = '# Your own data: from videos to an agent'
@@ -49,7 +53,8 @@ class TutorialTest(absltest.TestCase):
           more += [f'--config.data_dir={directory}/own/data',
                    f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}']
         done = subprocess.run([sys.executable, *words, *more], cwd=ROOT, capture_output=True,
-                              text=True, check=False)
+                              text=True, check=False,
+                              env=processes.environment_without('tensorflow', 'envlogger'))
         self.assertEqual(done.returncode, 0, msg=f'{words}: {done.stderr}')
       own = pathlib.Path(directory, 'own')
       card = rlds.read_card(own / 'data' / 'Labelled')

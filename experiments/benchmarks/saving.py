@@ -15,6 +15,7 @@ import time
 import jax
 import numpy as np
 
+from alpt_jax.domains import study as studies
 from alpt_jax.training import checkpoints, metrics, stopping
 from experiments.studies import runs
 
@@ -131,7 +132,7 @@ def measure_resume(config, directory, *, num_times):
   """
   config = config.copy_and_resolve_references()
   config.workdir = directory
-  run = runs.Run(_RUN, '', {
+  run = studies.Run(_RUN, '', {
       'compilation_cache_dir': os.path.join(directory, 'compilation_cache'),
       # A line for every update; no evaluation, and no save until the signal.
       'num_steps': _NEVER, 'log_every_steps': 1, 'eval_every_steps': _NEVER,

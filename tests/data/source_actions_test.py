@@ -8,6 +8,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, methods
 from alpt_jax.data import episode_files, episodes, pipeline, source_actions
+from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import action_sets
 from alpt_jax.training import inputs, run_config
 from experiments.configs import atari, maze, own
@@ -151,7 +152,7 @@ class ConfigTest(parameterized.TestCase):
     for config in (atari.get_config('desk'), maze.get_config('desk'), own.get_config('desk')):
       self.assertEqual(config.source_actions, 'true')
     config = atari.get_config('desk')
-    run = runs.Run('name', 'variant', {}, part='labels')
+    run = studies.Run('name', 'variant', {}, part='labels')
     digests = [runs.config_digest(config), runs.digest(runs.settings(config, run))]
     self.assertNotIn('source_actions', runs.settings(config, run))
     older = config.copy_and_resolve_references()

@@ -101,7 +101,7 @@ class ConfigTest(parameterized.TestCase):
       ('desk,setting=six', "setting is 'six'; expected one of"),
       ('huge', "Unknown preset 'huge'"),
       ('desk,phase=both', "phase is 'both'; expected one of joint, pretrain, finetune"),
-      ('desk,games=2', "'games': unknown; expected setting, target"),
+      ('desk,games=2', "'games': unknown; expected one of setting, target"),
   )
   def test_mistakes_in_the_argument(self, argument, message):
     with self.assertRaisesRegex(ValueError, message):
