@@ -25,12 +25,12 @@ def dataset_names(config):
   return sorted(names)
 
 
-def main(config):
-  """Collects what is missing."""
+def main(config, names=None):
+  """Collects what is missing of some environments; of those that the config mentions by default."""
   if 'import_' in config:
     raise ValueError('import_ is in the config, which is one of data of your own; expected the '
                      'word import before the flags (python -m experiments.collect import ...).')
-  names = dataset_names(config)
+  names = dataset_names(config) if names is None else names
   if config.experiment == 'atari':
     # The emulator, which mazes do not need.
     from alpt_jax.domains.atari import collect as collect_atari
