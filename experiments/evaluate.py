@@ -56,11 +56,11 @@ def main(config):
       ignored=('evaluation', 'computation'))
   result, play = {'step': step}, None
   if config.train_dt:
-    play = domain.make_evaluation(config, made.networks)
+    play = domain.make_evaluation(config, made.learner)
     if play is None and _VIDEO.value:
       raise ValueError('--video: evaluation.game is empty, so there is nothing to play. Name a '
                        'game with --config.evaluation.game, or leave --video out.')
-    scores = play(params[phase.agent], True, _VIDEO.value) if play else {}
+    scores = play(params[made.learner.agent], True, _VIDEO.value) if play else {}
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config, config.target)

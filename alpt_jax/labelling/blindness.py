@@ -17,6 +17,7 @@ import optax
 
 from alpt_jax import domains, methods
 from alpt_jax.labelling import trained_idm
+from alpt_jax.learners import acting
 from alpt_jax.measures import blindness
 from alpt_jax.networks import discretize
 from alpt_jax.training import checkpoints, program, run_config, sharding
@@ -57,7 +58,7 @@ def restore(directory, *, data_dir=''):
   """
   config, _ = trained_idm.read_config(directory, data_dir=data_dir)
   phase, specs = run_config.check_run(config)
-  if phase.q or not phase.dt:
+  if methods.METHODS[config.method].learner != 'alpt' or not phase.agent:
     raise ValueError(f'{directory}: method {config.method!r} trains no decision transformer in '
                      f'phase {config.phase!r}; expected a run with one. Of other agents, nothing '
                      'says whether they look.')
@@ -65,7 +66,7 @@ def restore(directory, *, data_dir=''):
   step, params = checkpoints.restore_newest(
       os.path.join(directory, 'checkpoints'),
       {'dt': program.network_params(made.state)['dt']})
-  return TrainedDt(config, made.networks.dt, params['dt'], step)
+  return TrainedDt(config, made.learner.networks.dt, params['dt'], step)
 
 
 def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
@@ -122,12 +123,14 @@ def measure_score(trained, directory, *, num_games, seed=0):
   Raises:
     ValueError: if the evaluation's file is damaged.
   """
-  from alpt_jax.domains.atari import evaluate  # The emulator, which nothing else here needs.
+  from alpt_jax.domains import play as playing
+  from alpt_jax.domains.atari import action_sets, evaluate  # The emulator; nothing else needs it.
 
   config, settings = trained.config, trained.config.evaluation
+  legal = playing.legal_of(action_sets.spec(config.target))
   agent = evaluate.AtariEvaluator(
-      trained.dt, config.target, num_episodes=num_games, max_steps=settings.max_steps,
-      sticky=settings.sticky, rule=settings.rule)
+      acting.Player(trained.dt, legal, settings.rule), config.target, num_episodes=num_games,
+      max_steps=settings.max_steps, sticky=settings.sticky)
 
   def play(delay):
     return agent.run(trained.params, acting_mode=settings.acting_mode, seed=config.seed,

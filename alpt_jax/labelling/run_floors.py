@@ -85,9 +85,10 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
   elif causal:
     raise ValueError(f'--causal: method {config.method!r} of {directory} has no IDM to compare '
                      f'{causal} with. Leave it out.')
-  if phase.dt and config.train_dt:
+  method = methods.METHODS[config.method]
+  if method.learner == 'alpt' and phase.agent and config.train_dt:
     result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, games, seed)
-    is_limited = methods.METHODS[config.method].is_action_limited and not phase.idm
+    is_limited = method.is_action_limited and not phase.idm
     if labeller_transitions and is_limited:
       result['as_labeller'] = _as_labeller(directory, config, truth, labeller_transitions, seed)
   if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':

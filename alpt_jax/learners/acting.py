@@ -179,14 +179,17 @@ class Player:
   Whoever plays needs no more of an agent than what is here; other agents have the same members.
 
   Attributes:
+    spec: the `types.EnvironmentSpec` that it was made for.
     about: {what: how} it acts, for results.
     modes: of acting, that it knows.
   """
   modes = MODES
 
   def __init__(self, dt, legal, rule):
-    """Compiles nothing; for the arguments see `make_act`."""
-    self._dt, self._rule = dt, rule
+    """Compiles nothing; for the arguments see `make_act`. ValueError for an unknown rule."""
+    if rule not in RULES:
+      raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
+    self._dt, self._rule, self.spec = dt, rule, dt.spec
     self._act = make_act(dt, legal, rule=rule, is_tokenized=True)
     self.about = {'acting_rule': rule}
 

@@ -131,7 +131,8 @@ def settings(config, run):
   starts from another one has the digest of that one's settings as `init_from`.
   """
   own = run_config(config, run)
-  free = _FREE_KEYS if methods.phase_of(own.method, own.phase).q else (*_FREE_KEYS, 'cql')
+  is_q = methods.METHODS[own.method].learner == 'cql'
+  free = _FREE_KEYS if is_q else (*_FREE_KEYS, 'cql')
   flat = {key: value for key, value in configs.flatten(json.loads(own.to_json())).items()
           if not {key, key.split('.')[0]} & set(free)}
   if run.after is not None:

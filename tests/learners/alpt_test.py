@@ -275,7 +275,7 @@ class UpdateTest(parameterized.TestCase):
     self.assertTrue(np.any(embedding[A]))  # "Not known" is an input, and learned.
 
   @parameterized.parameters(
-      *(name for name, method in methods.METHODS.items() if method.joint.agent == 'dt'))
+      *(name for name, method in methods.METHODS.items() if method.learner == 'alpt'))
   def test_every_method_goes_through_its_phases(self, name):
     method = methods.METHODS[name]
     state = jax.eval_shape(
@@ -286,14 +286,14 @@ class UpdateTest(parameterized.TestCase):
         continue
       batches = types.Batches(
           idm=make_batch(0) if phase.idm else None,
-          dt=make_batch(1) if {methods.SOURCES, methods.LABELLED} & {*phase.dt} else None,
+          dt=make_batch(1) if {methods.SOURCES, methods.LABELLED} & {*phase.agent} else None,
           limited=make_batch(2, phase.unlabelled == methods.TRUE_ACTIONS)
-          if methods.TARGET in phase.dt else None)
+          if methods.TARGET in phase.agent else None)
       update = alpt.make_update(NETWORKS, OPTIMIZERS, SPECS, unlabelled=phase.unlabelled)
       new_state, metrics = jax.eval_shape(update, state, batches, KEY)
       self.assertEqual(new_state, state)  # The same structure, shapes and types: it can go on.
       self.assertEqual('idm/loss' in metrics, bool(phase.idm))
-      self.assertEqual('dt/loss' in metrics, bool(phase.dt))
+      self.assertEqual('dt/loss' in metrics, bool(phase.agent))
 
 
 def record(layout, num_windows, seed):

@@ -11,7 +11,7 @@ import optax
 from absl.testing import absltest, parameterized
 
 from alpt_jax import types
-from alpt_jax.learners import alpt, augmentation, microbatches
+from alpt_jax.learners import alpt, augmentation, learner, microbatches
 from alpt_jax.networks import decision_transformer, inverse_dynamics
 from alpt_jax.training import label_windows, program, run_config, sharding
 from experiments.configs import maze
@@ -119,7 +119,7 @@ class CountTest(parameterized.TestCase):
       device = mock.Mock(platform=platform)
       return program.microbatch(config, spec, mock.Mock(devices=np.array([[device]])))
 
-    decided = program.fitting_microbatch(config, spec)
+    decided = microbatches.windows(learner.make_networks(config, spec), config.window)
     self.assertGreater(decided, 1)
     self.assertEqual([of_platform(name) for name in ('cpu', 'tpu', 'gpu')], [decided, 0, 0])
     config.sharding.microbatch = 7

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from absl.testing import absltest, parameterized
 
 from alpt_jax import types
-from alpt_jax.learners import alpt, learner
+from alpt_jax.learners import alpt
 from alpt_jax.networks import decision_transformer, flops, inverse_dynamics, q_network
 
 SPEC = types.EnvironmentSpec(
@@ -77,18 +77,6 @@ class FlopsTest(parameterized.TestCase):
     cost = jax.jit(network.apply).lower(params, stacks).cost_analysis()
     # XLA leaves out what lies beyond the edges: up to a fifth of a layer.
     self.assertBetween(cost['flops'] / 8 / flops.q(network).forward, .9, 1.03)
-
-  def test_update_counts_every_row_once(self):
-    rows = lambda n: types.Batch(*[jnp.zeros((n, 1))] * 7)  # noqa: E731
-    batches = types.Batches(idm=rows(5), dt=rows(3), limited=rows(2))
-    idm, dt = flops.idm(self.tiny.idm, 1), flops.dt(self.tiny.dt)
-    self.assertEqual(
-        learner.update_flops(self.tiny, batches, window=1, is_labelling=True),
-        {'idm': 5 * idm.training, 'labelling': 2 * idm.forward, 'dt': 5 * dt.training})
-    self.assertEqual(
-        learner.update_flops(
-            self.tiny, batches._replace(idm=None, dt=None), window=1, is_labelling=False),
-        {'idm': 0, 'labelling': 0, 'dt': 2 * dt.training})
 
   @parameterized.named_parameters(
       ('image', 'image', (16, 16, 3), dict(patch_size=8)),
