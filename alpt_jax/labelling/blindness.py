@@ -66,7 +66,7 @@ def restore(directory, *, data_dir=''):
   step, params = checkpoints.restore_newest(
       os.path.join(directory, 'checkpoints'),
       {'dt': program.network_params(made.state)['dt']})
-  return TrainedDt(config, made.learner.networks.dt, params['dt'], step)
+  return TrainedDt(config, made.networks.dt, params['dt'], step)
 
 
 def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):

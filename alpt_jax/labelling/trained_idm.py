@@ -115,7 +115,7 @@ def restore(directory, *, data_dir=''):
       os.path.join(directory, 'checkpoints'),
       {'idm': program.network_params(made.state)['idm']})
   return TrainedIdm(
-      directory, config, digests, made.learner.networks.idm, specs[0], params['idm'], step)
+      directory, config, digests, made.networks.idm, specs[0], params['idm'], step)
 
 
 def warn_if_unfinished(trained):
