@@ -11,7 +11,7 @@ from absl.testing import absltest
 
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.data import labels
-from alpt_jax.labelling import blindness, dt_labels, trained_idm
+from alpt_jax.labelling import blindness, dt_labels, trained_run
 from alpt_jax.networks import discretize, models
 from alpt_jax.types import EnvironmentSpec
 
@@ -60,8 +60,8 @@ class DtLabelsTest(absltest.TestCase):
     """Labels from a run of the windows: {(episode, timestep): (label, truth)}."""
     config = types.SimpleNamespace(window=WINDOW, target='Play', data_dir='')
     trained = blindness.TrainedDt(config, dt, params or {}, 7)
-    known = trained_idm.Known(False, labels.Choice(self.windows, 10, WINDOW, 0), 'labels.json')
-    with mock.patch.object(trained_idm, 'known', return_value=known):
+    known = trained_run.Known(False, labels.Choice(self.windows, 10, WINDOW, 0), 'labels.json')
+    with mock.patch.object(trained_run, 'known', return_value=known):
       found = dt_labels.label(
           trained, truth or self.truth, 'run', num_transitions=num_transitions)
     return {(e, t): (said, true) for e, t, said, true in zip(*map(np.ndarray.tolist, found),
