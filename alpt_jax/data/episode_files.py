@@ -60,7 +60,7 @@ class _Index(NamedTuple):
   observation_digest: np.ndarray  # [E] uint64; see `EpisodeFiles.observation_digests`.
 
 
-class EpisodeFiles:
+class EpisodeFiles(episodes.Episodes):
   """The episodes of one environment, in one or several TFDS directories.
 
   To be shared between threads.
@@ -113,11 +113,6 @@ class EpisodeFiles:
     self._lock = threading.Lock()
 
   @property
-  def num_episodes(self):
-    """Number of episodes E."""
-    return len(self.num_transitions)
-
-  @property
   def episode_digests(self):
     """[E] uint64; equal for episodes with the same encoded images, actions and rewards."""
     return self._index.digest
@@ -132,21 +127,17 @@ class EpisodeFiles:
 
   @property
   def num_labelled(self):
-    """[E] int64; how many actions of each episode the data has, whatever `with_actions` does."""
+    """See `Episodes`."""
     return (self._index.num_with_idm_labels if self._with_idm_labels else
             self._index.num_labelled)
 
   def with_actions(self, change):
-    """Returns the same episodes with other actions, or fewer that are known.
-
-    Args:
-      change: change(episode, actions [L], is_labelled [L]) -> actions, is_labelled: called with
-        every episode that is read, before anything else sees it. It takes the place of an earlier
-        one.
-    """
+    """See `Episodes.with_actions`; episodes are changed before anything else sees them."""
     result = EpisodeFiles.__new__(EpisodeFiles)
     result.__dict__.update(self.__dict__)
-    result._change = change
+    before = self._change
+    result._change = change if before is None else (
+        lambda episode, *actions: change(episode, *before(episode, *actions)))
     result._held, result._num_held = collections.OrderedDict(), 0
     result._lock = threading.Lock()
     return result

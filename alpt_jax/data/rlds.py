@@ -381,7 +381,7 @@ def _concatenate(read, with_idm_labels):
       [labelled(fields, with_idm_labels=with_idm_labels) for _, fields in read])
   rewards[last_step], is_labelled[last_step] = 0., False
   actions[~is_labelled] = 0
-  return episodes.Episodes(np.concatenate([observations for observations, _ in read]), actions,
+  return episodes.InMemory(np.concatenate([observations for observations, _ in read]), actions,
                            rewards, is_labelled, first_step, lengths - 1)
 
 

@@ -27,7 +27,7 @@ def label(trained, truth, directory, *, num_transitions, seed=0):
 
   Args:
     trained: `blindness.TrainedDt`.
-    truth: `episodes.Episodes` or `episode_files.EpisodeFiles` of its target, with all actions.
+    truth: `episodes.Episodes` of its target, with all actions.
     directory: of the run.
     num_transitions: as in `voted_labels.label`: with the same number and seed, an IDM of the same
       labels is judged on the same transitions.

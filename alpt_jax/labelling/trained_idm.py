@@ -70,7 +70,7 @@ class TrainedIdm:
     """
     frames = check_frames(frames, self.spec)
     nothing = np.zeros(len(frames))
-    clip = episodes_.Episodes(
+    clip = episodes_.InMemory(
         frames, nothing.astype(np.int32), nothing.astype(np.float32), nothing.astype(bool),
         np.zeros(1, np.int64), np.array([len(frames) - 1], np.int64))
     found, = self.predict_episodes(clip, [0], stride=stride, temperature=temperature)

@@ -154,7 +154,7 @@ class ReadTest(parameterized.TestCase):
         f.write(changed)
       try:
         episodes = rlds.read_episodes(directory, corridor.spec())
-        for field in dataclasses.fields(episodes_lib.Episodes):
+        for field in dataclasses.fields(episodes_lib.InMemory):
           np.testing.assert_array_equal(getattr(episodes, field.name),
                                         getattr(expected, field.name))
       except ValueError as error:

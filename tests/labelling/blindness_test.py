@@ -27,7 +27,7 @@ def make_episodes(num_episodes, length, known=None):
     is_labelled[:, known:] = False
   first = np.arange(num_episodes) * (length + 1)
   flat = actions.ravel()
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       flat[:, None].astype(np.float32), flat * is_labelled.ravel(),
       np.zeros(len(flat), np.float32), is_labelled.ravel(), first, np.full(num_episodes, length))
 

@@ -31,7 +31,7 @@ def make_episodes(lengths, seed=0):
   is_labelled = np.ones(num, bool)
   is_labelled[first + lengths] = False
   actions = rng.choice(SPEC.legal_actions, num).astype(np.int32) * is_labelled
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       rng.normal(size=(num, 3)).astype(np.float32), actions,
       rng.integers(-1, 2, num).astype(np.float32) * is_labelled, is_labelled, first,
       np.array(lengths))
@@ -137,7 +137,7 @@ class DtLabelsTest(absltest.TestCase):
       actions[self.truth.first_step[e] + t] = 4
     late = self.truth.first_step[0] + 8
     observations[late:self.truth.first_step[1]] = 3.
-    other = episodes_lib.Episodes(observations, actions, self.truth.rewards,
+    other = episodes_lib.InMemory(observations, actions, self.truth.rewards,
                                   self.truth.is_labelled, self.truth.first_step,
                                   self.truth.num_transitions)
     after = self.label(dt, params, other)

@@ -26,7 +26,7 @@ def make_episodes(*lengths):
   is_labelled = np.ones(len(brightness), bool)
   is_labelled[first + lengths] = False
   frames = np.broadcast_to(brightness[:, None, None, None], (len(brightness), 8, 8, 1))
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       frames.astype(np.uint8), np.zeros(len(brightness), np.int32),
       is_labelled.astype(np.float32), is_labelled, first, np.array(lengths))
 

@@ -26,7 +26,7 @@ def make_truth():
   """An episode of 12 transitions; frame t is of brightness 10 t."""
   frames = np.broadcast_to(10 * np.arange(13)[:, None, None, None], (13, 8, 8, 1))
   is_labelled = np.arange(13) < 12
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       frames.astype(np.uint8), np.append(TRUE.ravel(), 0).astype(np.int32),
       is_labelled.astype(np.float32), is_labelled, np.array([0]), np.array([12]))
 

@@ -62,7 +62,7 @@ def images(lengths, seed=0):
   rng = np.random.default_rng(seed)
   first_step = np.cumsum([0, *(n + 1 for n in lengths[:-1])])
   n = sum(lengths) + len(lengths)
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       rng.integers(0, 256, (n, *SPEC.observation_shape), np.uint8), np.zeros(n, np.int32),
       np.zeros(n, np.float32), np.zeros(n, bool), first_step, np.array(lengths))
 

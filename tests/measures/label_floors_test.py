@@ -22,7 +22,7 @@ def make_episodes(num_episodes, length):
   np.put_along_axis(images[:, 1:], actions[:, :-1, None], 200, axis=2)
   is_labelled = np.ones(actions.shape, bool)
   is_labelled[:, -1] = False
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       images.reshape(-1, 4, 4, 1), actions.ravel(), np.zeros(actions.size, np.float32),
       is_labelled.ravel(), np.arange(num_episodes) * (length + 1),
       np.full(num_episodes, length)), actions[:, :-1]
