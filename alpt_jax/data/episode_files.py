@@ -14,7 +14,6 @@ back of the file system is seen when it is read: array_record has checksums of i
 
 import collections
 import errno
-import functools
 import hashlib
 import io
 import json
@@ -79,14 +78,14 @@ class EpisodeFiles(episodes.Episodes):
       spec: `types.EnvironmentSpec` of image observations.
       expected_name: as `rlds.read_episodes`; data without a card is taken as it is.
       check_actions: check_actions(actions [T], path, episode) raises ValueError for stored actions
-        that the environment does not have; None to expect what `spec` says.
+        that the environment does not have, if more can be said of them than `spec` does; unknown
+        ones are 0.
       with_idm_labels: as `rlds.read_episodes`.
 
     Raises:
       FileNotFoundError, ValueError: as `rlds.read_episodes`.
     """
     self._spec, self._with_idm_labels = spec, with_idm_labels
-    check_actions = check_actions or functools.partial(_check_legal, spec)
     self._sources, indices, digests = [], [], []
     self._splits = []  # Of each source, for messages.
     for directory in directories:
@@ -212,10 +211,8 @@ class EpisodeFiles(episodes.Episodes):
     fields = _read_record(self._sources[split], place, self._splits[split])
     is_labelled = rlds.labelled(fields, with_idm_labels=self._with_idm_labels)
     is_labelled[-1] = False
-    stored = np.where(is_labelled, fields['action'], 0)
-    actions, rewards = rlds.to_declared(stored, fields['reward'], self._spec)
-    actions = np.where(is_labelled, actions, 0).astype(np.int32)
-    rewards = _on_transitions(rewards)
+    actions = self._spec.actions.to_ids(fields['action'], is_labelled)
+    rewards = _on_transitions(rlds.clip(fields['reward'], self._spec))
     if self._change is not None:
       actions, is_labelled = self._change(number, actions, is_labelled)
     episode = _Episode(fields['observation'], actions, is_labelled, rewards,
@@ -294,17 +291,6 @@ def _read_record(source, place, split):
   return {name: np.asarray(steps[name]) for name in names}
 
 
-def _check_legal(spec, actions, path, episode):
-  """The `check_actions` of an environment that nothing more is known of."""
-  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
-  wrong = np.flatnonzero(~np.isin(actions, known))
-  if wrong.size:
-    raise ValueError(
-        f'{path}: action is {actions[wrong[0]]} at step {wrong[0]} of episode {episode} '
-        f'({wrong.size} steps in all); {spec.name} has {list(known)}. This is the data of another '
-        'environment, or damaged. Correct the path, or convert the dataset.')
-
-
 def _check_episode(fields, spec, check_actions, path, episode):
   """Checks one episode; of its images the headers.
 
@@ -317,9 +303,14 @@ def _check_episode(fields, spec, check_actions, path, episode):
     raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
                      'dataset again.')
   rlds.check_flags(where, fields)
-  known = 0 if spec.stored_actions else spec.legal_actions[0]  # Unknown actions may be anything.
-  is_labelled = rlds.labelled(fields, with_idm_labels=True)
-  check_actions(np.where(is_labelled, fields['action'], known)[:-1], path, episode)
+  is_labelled = rlds.labelled(fields, with_idm_labels=True)[:-1]
+  actions = fields['action'][:-1]
+  if check_actions is not None:
+    check_actions(np.where(is_labelled, actions, 0), path, episode)
+  problem = spec.actions.check(actions, is_labelled, name=spec.name)
+  if problem:
+    raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
+                     'Correct the path, or convert the dataset.')
   wrong = np.flatnonzero(~np.isfinite(fields['reward']))
   if wrong.size:
     raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "

@@ -45,9 +45,9 @@ def of_specs(mode, specs, num_targets):
     return list(specs)
   names = _new_names(specs, num_targets)
   return [*specs[:num_targets], *(
-      dataclasses.replace(spec, legal_actions=tuple(names[spec.legal_actions,].tolist()),
-                          stored_actions=tuple(names[spec.stored_actions,].tolist())
-                          if spec.stored_actions else ())
+      dataclasses.replace(spec, actions=dataclasses.replace(
+          spec.actions, legal=tuple(names[spec.legal_actions,].tolist()),
+          stored=tuple(names[spec.stored_actions,].tolist()) if spec.stored_actions else ()))
       for spec in specs[num_targets:])]
 
 

@@ -81,13 +81,11 @@ def check(config, names, *, num_episodes, stride):
 
 def spec_of(trained, name):
   """The `types.EnvironmentSpec` of an environment; ValueError if the IDM cannot read it."""
-  config, domain = trained.config, domains.of(trained.config)
   try:
-    spec = domain.spec(config, name)
+    spec = domains.of(trained.config).spec(trained.config, name)
   except ValueError as error:
     raise ValueError(f'environments: {error}') from error
-  trained_idm.check_environment(
-      trained, spec, domain.action_names(config, name), where=f'environments: {name}')
+  trained_idm.check_environment(trained, spec, where=f'environments: {name}')
   return spec
 
 
@@ -142,13 +140,12 @@ def gather(trained, spec, episodes, strides, *, num_episodes, seed, is_hidden, p
   Raises:
     FileNotFoundError, ValueError: for data that cannot be audited.
   """
-  name, domain = spec.name, domains.of(trained.config)
+  name = spec.name
   numbers, kind, known = _candidates(trained, episodes, name, is_hidden)
   if num_episodes and num_episodes < len(numbers):
     rng = np.random.default_rng(seed)
     numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
-  settings = dict(action_names=tuple(domain.action_names(trained.config, name)),
-                  legal_actions=spec.legal_actions, kind=kind,
+  settings = dict(action_names=spec.actions.names, legal_actions=spec.legal_actions, kind=kind,
                   is_used_fn=(lambda number: ~known[number]) if known else None)
   found = {}
   for stride in strides:

@@ -47,7 +47,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   _check_numbers(config.window, stride, temperature, episodes_per_file, share)
   name, spec, source = open_dataset(trained, dataset, environment)
   directory = source.directory
-  num_stored = len(spec.stored_actions) or spec.num_actions
+  num_stored = spec.actions.num_stored
   if not 0 <= top_k <= num_stored:
     raise ValueError(f'top_k is {top_k}; expected 1 to {num_stored}, or 0 for all probabilities.')
   known = which_known(known, source)
@@ -58,8 +58,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   with _Shown(f'labelling {spec.name}', trained, is_shown=progress) as shown:
     return labelled_dataset.write(
         source, output, predict, labelled_dataset.Settings(
-            num_actions=spec.num_actions, stored_actions=spec.stored_actions, top_k=top_k,
-            episodes_per_file=episodes_per_file),
+            top_k=top_k, episodes_per_file=episodes_per_file),
         provenance={
             'run': os.path.basename(os.path.abspath(trained.directory)), 'step': trained.step,
             'idm_digest': params_digest(trained.params), 'config': _what_matters(config),
@@ -161,11 +160,10 @@ def _spec(trained, directory, name):
   if os.path.exists(path):
     environment = environment_file.read(path)
     spec, expected_name = environment.spec(), environment.name
-    trained_idm.check_environment(trained, spec, environment.actions.space, where=path)
+    where = path
   else:
-    spec, expected_name = domain.spec(trained.config, name), name
-    trained_idm.check_environment(
-        trained, spec, domain.action_names(trained.config), where=directory)
+    spec, expected_name, where = domain.spec(trained.config, name), name, directory
+  trained_idm.check_environment(trained, spec, where=where)
   return spec, expected_name
 
 

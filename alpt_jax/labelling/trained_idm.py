@@ -14,7 +14,6 @@ import jax
 import ml_collections
 import numpy as np
 
-from alpt_jax import domains
 from alpt_jax.data import episodes as episodes_
 from alpt_jax.labelling import trained_run, votes
 from alpt_jax.training import program, run_config, sharding
@@ -45,11 +44,6 @@ class TrainedIdm:
   mesh: Any
   _vote_fns: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-  @property
-  def action_names(self):
-    """Names of the actions that predictions are over, by id."""
-    return tuple(domains.of(self.config).action_names(self.config))
-
   def predict(self, frames, *, stride=1, temperature=1.):
     """Predicts the actions between the consecutive frames of one clip.
 
@@ -61,7 +55,7 @@ class TrainedIdm:
 
     Returns:
       [T - 1, A] float32 probabilities: row t is of the action between frames t and t + 1, column a
-      of the action with this id. Rows sum to 1; actions that are not legal have exactly
+      of the action `spec.actions.names[a]`. Rows sum to 1; actions that are not legal have exactly
       0. A clip of fewer frames than a window, `config.window` + 1, is padded with its last frame,
       as in training; nothing is returned for the padding.
 
@@ -180,23 +174,22 @@ def warn_if_unfinished(trained):
           f'{trained.config.num_steps}; its IDM is as good as it was then.', file=sys.stderr)
 
 
-def check_environment(trained, spec, action_names, *, where):
+def check_environment(trained, spec, *, where):
   """Refuses an environment that an IDM cannot read, or whose actions it has other names for.
 
   Args:
     trained: `TrainedIdm`.
     spec: the `types.EnvironmentSpec` of the environment.
-    action_names: its names of all actions, by id.
     where: what to call it in the message: the path of its data, or its name.
 
   Raises:
     ValueError: naming what differs.
   """
-  expected = trained.action_names
-  if tuple(action_names) != expected:
-    raise ValueError(f'{where}: actions.space is {list(action_names)}, that of {trained.directory} '
-                     f'is {list(expected)}. Use an IDM of this action space, or data with the '
-                     'space of the IDM.')
+  found, expected = (list(s.actions.names) for s in (spec, trained.spec))
+  if found != expected:
+    raise ValueError(f'{where}: actions.space is {found}, that of {trained.directory} is '
+                     f'{expected}. Use an IDM of this action space, or data with the space of the '
+                     'IDM.')
   for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
     found, wanted = getattr(spec, field), getattr(trained.spec, field)
     if found != wanted:

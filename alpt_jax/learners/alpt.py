@@ -35,8 +35,7 @@ def legal_actions(specs):
       raise ValueError(f'{specs[0].name} declares {specs[0].num_actions} actions and {spec.name} '
                        f'{spec.num_actions}; environments trained together must declare one action '
                        'space.')
-  actions = jnp.arange(specs[0].num_actions)
-  return jnp.stack([jnp.isin(actions, jnp.asarray(spec.legal_actions)) for spec in specs])
+  return jnp.stack([spec.actions.mask for spec in specs])
 
 
 def init_params(key, networks, *, window, with_idm=True):

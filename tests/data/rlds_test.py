@@ -190,9 +190,9 @@ class ReadTest(parameterized.TestCase):
     self._assert_refused(directory, message, dataclasses.replace(corridor.spec(), **expected))
 
   @parameterized.named_parameters(
-      ('illegal_action', 'action', 1, 2, 'action is 2 at step 1 of episode 1'),
-      ('negative_action', 'action', 0, -1, 'action is -1 at step 0 of episode 1'),
-      ('huge_action', 'action', 2, 2**32, 'action is 4294967296 at step 2 of episode 1'),
+      ('illegal_action', 'action', 1, 2, 'episode 1 of .*: action is 2 at step 1'),
+      ('negative_action', 'action', 0, -1, 'episode 1 of .*: action is -1 at step 0'),
+      ('huge_action', 'action', 2, 2**32, 'episode 1 of .*: action is 4294967296 at step 2'),
       ('nan_reward', 'reward', 1, np.nan, 'reward is nan at step 1 of episode 1'),
       ('inf_reward', 'reward', 0, -np.inf, 'reward is -inf at step 0 of episode 1'),
       ('nan_observation', 'xy', 3, [0, np.nan], "observation 'xy' is nan at step 3 of episode 1"),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest
 
+from alpt_jax import action_space
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.data import labels
 from alpt_jax.labelling import blindness, dt_labels, trained_run
@@ -18,8 +19,8 @@ from alpt_jax.types import EnvironmentSpec
 WINDOW = 5
 SPEC = EnvironmentSpec(
     name='Play', observation_key='', observation_kind='vector', observation_shape=(3,),
-    num_actions=5, legal_actions=(0, 1, 3, 4), return_low=0, return_high=9, observation_low=-4.,
-    observation_high=4.)
+    actions=action_space.numbered(5, legal=(0, 1, 3, 4)), return_low=0, return_high=9,
+    observation_low=-4., observation_high=4.)
 Logits = collections.namedtuple('Logits', 'actions')
 
 

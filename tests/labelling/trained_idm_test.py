@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.data import rlds
 from alpt_jax.labelling import label_dataset, trained_idm
 from alpt_jax.learners import alpt
@@ -151,7 +151,7 @@ class FramesTest(parameterized.TestCase):
   def spec(self, kind, shape, **fields):
     return types.EnvironmentSpec(
         name='test', observation_key='', observation_kind=kind, observation_shape=shape,
-        num_actions=2, legal_actions=(0, 1), return_low=0, return_high=1, **fields)
+        actions=action_space.numbered(2), return_low=0, return_high=1, **fields)
 
   def test_vectors_are_numbers_in_their_range(self):
     spec = self.spec('vector', (2,), observation_low=-1., observation_high=1.)

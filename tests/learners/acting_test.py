@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.learners import acting
 from alpt_jax.networks import masks, models
 
@@ -136,7 +136,7 @@ class ActTest(parameterized.TestCase):
   B, T = 2, 3
   SPEC = types.EnvironmentSpec(
       name='test', observation_key='', observation_kind='vector', observation_shape=(3,),
-      num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
+      actions=action_space.numbered(4, legal=(0, 1, 3)), return_low=0, return_high=4)
   LEGAL = np.array([True, True, False, True])
 
   def make(self, return_tokens):
@@ -206,7 +206,7 @@ class ActTest(parameterized.TestCase):
   def test_embedding_frames_once_changes_nothing(self, return_tokens, change_tokens, kind='patch'):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
-        num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
+        actions=action_space.numbered(4, legal=(0, 1, 3)), return_low=0, return_high=4)
     dt = models.DecisionTransformer(spec, self.T, num_layers=2, num_heads=2, d_model=8,
                                     patch_size=4, return_tokens=return_tokens,
                                     change_tokens=change_tokens, tokenizer_kind=kind)

@@ -5,13 +5,13 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.measures import label_floors
 
 SPEC = types.EnvironmentSpec(
     name='pixels', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
-    num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=1)
+    actions=action_space.numbered(4), return_low=0, return_high=1)
 
 
 def make_episodes(num_episodes, length):

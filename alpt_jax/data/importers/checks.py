@@ -216,25 +216,17 @@ def action_ids(stored, environment, *, is_labelled=True):
     is_labelled: [T] bool; others are not looked at.
 
   Returns:
-    [T] int64; ids in the action space, of the labelled.
+    [T] int32; ids in the action space, of the labelled.
 
   Raises:
     ValueError: naming the first that the environment does not have; without the file's name.
   """
-  spec = environment.spec()
-  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
-  stored = np.asarray(stored)
-  if not np.issubdtype(stored.dtype, np.integer) or stored.ndim != 1:
-    raise ValueError(f'actions are {stored.dtype} of shape {list(stored.shape)}; expected one '
-                     'integer a step: the index of a discrete action. Other actions are not '
-                     'supported.')
-  wrong = np.flatnonzero(is_labelled & ~np.isin(stored, known))
-  if wrong.size:
-    raise ValueError(f'action is {stored[wrong[0]]} at step {wrong[0]} ({wrong.size} in all); '
-                     f'{environment.name} has {list(map(int, known))}. Correct actions.stored or '
-                     'actions.legal of the environment file, or the data.')
-  stored = np.where(is_labelled, stored, 0).astype(np.int64)
-  return np.array(spec.stored_actions)[stored] if spec.stored_actions else stored
+  space = environment.spec().actions
+  problem = space.check(stored, is_labelled, name=environment.name)
+  if problem:
+    raise ValueError(f'{problem}. Correct actions.stored or actions.legal of the environment file, '
+                     'or the data.')
+  return space.to_ids(stored, is_labelled)
 
 
 def _problem(item, environment):
