@@ -22,7 +22,7 @@ from absl import flags
 from alpt_jax import atomic_files, cli, domains, video
 from alpt_jax.labelling import run_labels, trained_run
 from alpt_jax.learners import acting
-from alpt_jax.training import compilation_cache, run_config, train
+from alpt_jax.training import compilation_cache, inputs, run_config, run_directory
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory; its config needs not be given.')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', 'With --run: where its data is, if it has moved '
@@ -43,8 +43,8 @@ def main(config):
   domain = domains.of(config)
   # After the parameters, whose shapes say more plainly what another config would have changed.
   # Another protocol of evaluation is nothing to the run, nor is how another version would train it.
-  train.check_config(
-      config, config.workdir, domains.digests(config, train.environments(config, phase)),
+  run_directory.check_config(
+      config, config.workdir, domains.digests(config, inputs.environments(config, phase)),
       ignored=('evaluation', 'computation'))
   result, play = {'step': run.step}, None
   if config.train_dt:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from alpt_jax.networks import discretize, models
+from alpt_jax.networks import decision_transformer, discretize
 
 RULES = ('paper', 'release', 'imitate')
 MODES = ('argmax', 'sampled', 'sharpened')
@@ -138,6 +138,7 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     of actions, not of returns; see `choose_action`.
   """
   legal = jnp.asarray(legal)
+  model = decision_transformer.DecisionTransformer
   options = {'is_tokenized': True} if is_tokenized else {}
 
   def act(params, history, observations, key, is_greedy, temperature=1.):
@@ -149,11 +150,11 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     seen = shifted[0].at[:, slot].set(observations)
     returns, actions, rewards = shifted[1:]
     logits, caches = dt.apply({'params': params}, seen, returns, actions, rewards, slot,
-                              method=models.DecisionTransformer.predict_return, **options)
+                              method=model.predict_return, **options)
     return_key, action_key = jax.random.split(key)
     chosen_return = choose_return(logits, return_key, rule=rule, is_greedy=is_greedy)
     logits = dt.apply({'params': params}, chosen_return, caches, slot,
-                      method=models.DecisionTransformer.predict_action)
+                      method=model.predict_action)
     action = choose_action(logits, legal, action_key, rule=rule, is_greedy=is_greedy,
                            temperature=temperature)
     return action, History(seen, returns.at[:, slot].set(chosen_return),
@@ -170,3 +171,42 @@ def observe_reward(history, rewards):
   slot = jnp.minimum(history.num_steps, history.rewards.shape[1]) - 1
   return history._replace(
       rewards=history.rewards.at[:, slot].set(discretize.encode_reward(rewards)))
+
+
+class Player:
+  """How a DT plays many episodes in step with each other.
+
+  Whoever plays needs no more of an agent than what is here; other agents have the same members.
+
+  Attributes:
+    about: {what: how} it acts, for results.
+    modes: of acting, that it knows.
+  """
+  modes = MODES
+
+  def __init__(self, dt, legal, rule):
+    """Compiles nothing; for the arguments see `make_act`."""
+    self._dt, self._rule = dt, rule
+    self._act = make_act(dt, legal, rule=rule, is_tokenized=True)
+    self.about = {'acting_rule': rule}
+
+  def is_chance(self, is_greedy):
+    """Whether its actions are drawn by lot in some mode; the arg max of 'release' is, too."""
+    return not is_greedy or self._rule == 'release'
+
+  def _tokenize(self, params, frames, before):
+    frames, before = (x.reshape(len(x), 1, *self._dt.spec.observation_shape)
+                      for x in (frames, before))
+    return self._dt.apply({'params': params}, frames, before,
+                          method=decision_transformer.DecisionTransformer.tokenize)[:, 0]
+
+  def empty_history(self, params, frames):
+    """What is kept of B episodes; `frames` [B, ...], the first, have the observation's values."""
+    return empty_history(
+        jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps)
+
+  def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
+    """Chooses [B] actions after `rewards` [B] and `frames`; returns them and the new history."""
+    history = observe_reward(history, rewards)
+    return self._act(params, history, self._tokenize(params, frames, before),
+                     jax.random.fold_in(key, history.num_steps), is_greedy, temperature)

@@ -16,10 +16,11 @@ from absl.testing import parameterized
 from ale_py import vector_env
 
 from alpt_jax import action_space
+from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, env, evaluate
-from alpt_jax.learners import acting
-from alpt_jax.measures import play
-from alpt_jax.networks import models, q_network
+from alpt_jax.learners import acting, cql
+from alpt_jax.measures import play as measures
+from alpt_jax.networks import decision_transformer, q_network
 from experiments.benchmarks import plain_atari
 
 SURE = 1e4  # A logit that leaves no doubt.
@@ -37,9 +38,9 @@ class TableAgent:
     self.spec = action_sets.spec(game)
 
   def apply(self, variables, *args, method, **unused):
-    if method is models.DecisionTransformer.tokenize:
+    if method is decision_transformer.DecisionTransformer.tokenize:
       return args[0][..., :1, 0, 0] / 255.
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       return jnp.zeros((len(args[0]), 121)), None
     return jnp.tile(variables['params'][None], (len(args[0]), 1))
 
@@ -48,9 +49,9 @@ class WhimsicalAgent(TableAgent):
   """What it does follows from what it has seen, done and earned, but in no sensible way."""
 
   def apply(self, variables, *args, method, **unused):
-    if method is models.DecisionTransformer.tokenize:
+    if method is decision_transformer.DecisionTransformer.tokenize:
       return jnp.sum(args[0].astype(jnp.int32), axis=(2, 3))[..., None]
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       observations, _, actions, rewards, slot = args
       is_past = (jnp.arange(3) < slot)[None]
       whim = jnp.sum(observations, axis=(1, 2, 3)) // 64 + jnp.sum(is_past * rewards, axis=1)
@@ -64,7 +65,7 @@ class WhimsicalAgent(TableAgent):
 
 def make_transformer(game, **options):
   """A small DT and its parameters; it looks at frames more than at the place in the window."""
-  dt = models.DecisionTransformer(
+  dt = decision_transformer.DecisionTransformer(
       action_sets.spec(game), num_steps=3, num_layers=2, num_heads=2, d_model=8, patch_size=28,
       **options)
   ids = np.zeros((1, 3), np.int32)
@@ -236,7 +237,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=4, sticky=.25)
     results = []
     for min_batch in (1, 100):
-      with mock.patch.object(evaluate, '_MIN_BATCH', min_batch):
+      with mock.patch.object(play, '_MIN_BATCH', min_batch):
         results.append(evaluator.run(None, acting_mode='argmax', delay=delay)[0])
     self.assertEqual(*results)
     self.assertGreater(len(set(results[0]['lengths'])), 2)
@@ -351,13 +352,13 @@ class BlindTest(parameterized.TestCase):
   def play(self, chances, acting_mode='sampled', **settings):
     agent = evaluate.AtariEvaluator(
         evaluate.Blind(action_sets.spec('Breakout')), 'Breakout', max_steps=150,
-        rule=evaluate.BLIND, **settings)
+        rule=play.BLIND, **settings)
     return agent.run(jnp.asarray(chances, jnp.float32), acting_mode=acting_mode,
                      record_episodes=settings['num_episodes'])
 
   def test_plays_the_chain_it_is_given(self):
     episodes = [[FIRE, 3, 3, 4, NOOP], [FIRE, 4, NOOP, 3]]
-    chances = play.markov_chain(episodes, 18)
+    chances = measures.markov_chain(episodes, 18)
     scores, played = self.play(chances, num_episodes=8)
     actions = [e['actions'] for e in played]
     self.assertEqual({a[0] for a in actions}, {FIRE})
@@ -371,13 +372,13 @@ class BlindTest(parameterized.TestCase):
 
   def test_random_play_is_of_legal_actions(self):
     legal = np.isin(np.arange(18), action_sets.spec('Breakout').legal_actions)
-    scores, played = self.play(play.uniform(legal), num_episodes=4)
+    scores, played = self.play(measures.uniform(legal), num_episodes=4)
     actions = np.concatenate([e['actions'] for e in played])
     self.assertEqual(set(actions.tolist()), {0, 1, 3, 4})
     self.assertLess(scores['most_frequent_share'], .35)
 
   def test_one_action_is_one_game(self):
-    scores, (played,) = self.play(play.always(FIRE, 18), acting_mode='argmax', num_episodes=4)
+    scores, (played,) = self.play(measures.always(FIRE, 18), acting_mode='argmax', num_episodes=4)
     self.assertEqual((scores['num_episodes'], scores['most_frequent_share']), (1, 1.))
     self.assertEqual(scores['longest_run'], len(played['actions']))
 
@@ -401,7 +402,7 @@ class QNetworkTest(parameterized.TestCase):
   def play(self, epsilon=0., seed=0, acting_mode='sampled', num_episodes=3, max_steps=30):
     agent = evaluate.AtariEvaluator(
         self.network, 'Breakout', num_episodes=num_episodes, max_steps=max_steps,
-        rule=evaluate.EPSILON_GREEDY, epsilon=epsilon)
+        rule=cql.EPSILON_GREEDY, epsilon=epsilon)
     return agent.run(self.params, acting_mode=acting_mode, seed=seed, record_episodes=num_episodes)
 
   def test_takes_the_best_legal_action_of_the_last_four_frames(self):
