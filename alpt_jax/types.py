@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import flax.struct
 import jax
+import numpy as np
 
 from alpt_jax import action_space
 
@@ -70,6 +71,18 @@ class EnvironmentSpec:
     if not self.reward_clip > 0:
       raise ValueError(f'reward_clip {self.reward_clip} of {self.name} must be above 0; use inf '
                        'to keep rewards as they are.')
+
+  @property
+  def observation_dtype(self):
+    """What observations are read as."""
+    return np.float32 if self.observation_kind == 'vector' else np.uint8
+
+  @property
+  def observation_range(self):
+    """The smallest and the largest value of an observation."""
+    if self.observation_kind == 'vector':
+      return self.observation_low, self.observation_high
+    return 0, 1 if self.observation_kind == 'grid' else 255
 
   @property
   def num_actions(self):

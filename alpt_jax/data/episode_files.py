@@ -27,7 +27,7 @@ import tensorflow_datasets as tfds
 
 from alpt_jax import atomic_files
 from alpt_jax import progress as progress_
-from alpt_jax.data import copies, episodes, png, rlds
+from alpt_jax.data import copies, episodes, png, rlds, values
 
 INDEX = 'episode_index.npz'
 _INDEX_FORMAT = 6  # Of that file; another number makes it anew.
@@ -307,15 +307,11 @@ def _check_episode(fields, spec, check_actions, path, episode):
   actions = fields['action'][:-1]
   if check_actions is not None:
     check_actions(np.where(is_labelled, actions, 0), path, episode)
-  problem = spec.actions.check(actions, is_labelled, name=spec.name)
+  problem = (spec.actions.check(actions, is_labelled, name=spec.name)
+             or values.reward_problem(fields['reward']))
   if problem:
     raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
                      'Correct the path, or convert the dataset.')
-  wrong = np.flatnonzero(~np.isfinite(fields['reward']))
-  if wrong.size:
-    raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
-                     f'({wrong.size} steps in all); expected a finite number. Record or convert '
-                     'the dataset again.')
   for t, encoded in enumerate(fields['observation']):
     found = png.shape(encoded)
     if found != tuple(spec.observation_shape):

@@ -225,9 +225,8 @@ class Episodes:
     """As `data.episodes.Episodes.frames`."""
     observations, last = self.fields[episode]['observation'], int(self.num_transitions[episode])
     encoded = observations[min(begin, last):end]
-    is_vector = self._spec.observation_kind == 'vector'
-    frames = np.empty((end - begin, *self._spec.observation_shape),
-                      np.float32 if is_vector else np.uint8)
+    frames = np.empty(
+        (end - begin, *self._spec.observation_shape), self._spec.observation_dtype)
     if self._spec.observation_kind == 'image':
       png.decode_all(frames[:len(encoded)], encoded)
     else:

@@ -16,7 +16,7 @@ from array_record.python import array_record_module
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from alpt_jax.data import episodes
+from alpt_jax.data import episodes, values
 
 # Written beside the data by what records it; says what the data is and how it was made.
 CARD = 'dataset_card.json'
@@ -75,7 +75,6 @@ def read_episodes(directory, spec, *, expected_name=None, with_idm_labels=False)
   if not read:
     raise ValueError(f'{directory}: holds no episodes. Record the dataset again.')
   result = _concatenate(read)
-  _check_values(directory, result, spec)
   check_total(directory, card, int(result.num_transitions.sum()))
   return dataclasses.replace(result, rewards=clip(result.rewards, spec))
 
@@ -290,7 +289,6 @@ def _read_split(directory, builder, split, feature, spec, with_idm_labels):
   source = builder.as_data_source(split, decoders={'steps': tfds.decode.SkipDecoding()})
   info = builder.info.splits[split]
   last = np.cumsum(info.shard_lengths)
-  dtype = np.float32 if spec.observation_kind == 'vector' else np.uint8
   read = []
   for i in range(len(source)):
     path = os.fspath(info.filepaths[int(np.searchsorted(last, i, side='right'))])
@@ -312,12 +310,15 @@ def _read_split(directory, builder, split, feature, spec, with_idm_labels):
     check_last_reward(where, fields)
     is_labelled = labelled(fields, with_idm_labels=with_idm_labels)
     is_labelled[-1] = False
-    problem = spec.actions.check(fields['action'], is_labelled, name=spec.name)
+    observations = np.stack([feature.decode_example_np(o) for o in encoded])
+    observations = observations.astype(spec.observation_dtype)
+    problem = (spec.actions.check(fields['action'], is_labelled, name=spec.name)
+               or values.reward_problem(fields['reward'])
+               or values.observation_problem(observations, spec))
     if problem:
       raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
                        'Correct the path, or record the dataset again.')
-    observations = np.stack([feature.decode_example_np(o) for o in encoded])
-    read.append((observations.astype(dtype), spec.actions.to_ids(fields['action'], is_labelled),
+    read.append((observations, spec.actions.to_ids(fields['action'], is_labelled),
                  fields['reward'].astype(np.float32), is_labelled))
   return read
 
@@ -368,31 +369,3 @@ def _concatenate(read):
   lengths = np.array([len(observations) for observations, *_ in read], np.int64)
   first_step = np.cumsum(lengths) - lengths
   return episodes.InMemory(*map(np.concatenate, zip(*read, strict=True)), first_step, lengths - 1)
-
-
-def _check_values(directory, result, spec):
-  """Checks every number against the environment that the data should be of."""
-  is_not_finite = ~np.isfinite(result.rewards)
-  observations = result.observations.reshape(len(result.actions), -1)
-  if spec.observation_kind == 'vector':
-    # Written so that nan is outside, too.
-    is_inside = (observations >= spec.observation_low) & (observations <= spec.observation_high)
-    expected = f'numbers in [{spec.observation_low}, {spec.observation_high}]'
-  else:
-    largest = 1 if spec.observation_kind == 'grid' else 255
-    is_inside = observations <= largest
-    expected = f'values in 0 .. {largest}'
-  is_outside = ~is_inside.all(axis=1)
-  for name, is_wrong, values, wanted in (
-      ('reward', is_not_finite, result.rewards, 'a finite number'),
-      (f'observation {spec.observation_key!r}', is_outside, observations, expected)):
-    wrong = np.flatnonzero(is_wrong)
-    if wrong.size:
-      episode = int(np.searchsorted(result.first_step, wrong[0], side='right')) - 1
-      value = values[wrong[0]]
-      if value.ndim:
-        value = value[~is_inside[wrong[0]]][0]
-      raise ValueError(
-          f'{directory}: {name} is {value} at step {wrong[0] - result.first_step[episode]} of '
-          f'episode {episode} ({wrong.size} steps in all); {spec.name} has {wanted}. The data is '
-          'damaged or of another environment: correct the path, or record it again.')

@@ -52,13 +52,7 @@ def label(trained, truth, directory, *, num_transitions, seed=0):
     rows = np.resize(some, min(_ROWS, len(order)))  # One shape for all.
     said |= dict(zip(some.tolist(), _label(
         predict_fn, trained.params, truth, rows, was_known, config.window), strict=False))
-  parts = []
-  for number in numbers.tolist():
-    actions, is_recorded = truth.actions_of(number)
-    timestep = np.flatnonzero(is_recorded & ~was_known.get(number, np.zeros(len(actions), bool)))
-    parts.append((np.full(len(timestep), number), timestep, said[number][timestep],
-                  actions[timestep]))
-  return tuple(np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True))
+  return voted_labels.hidden(truth, was_known, ((n, said[n]) for n in numbers.tolist()))
 
 
 def make_predict_fn(dt):

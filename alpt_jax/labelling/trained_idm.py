@@ -15,6 +15,7 @@ import ml_collections
 import numpy as np
 
 from alpt_jax.data import episodes as episodes_
+from alpt_jax.data import values
 from alpt_jax.labelling import trained_run, votes
 from alpt_jax.training import program, run_config, sharding
 
@@ -147,20 +148,16 @@ def check_frames(frames, spec):
   """
   frames = np.asarray(frames)
   is_vector, shape = spec.observation_kind == 'vector', tuple(spec.observation_shape)
-  low, high = ((spec.observation_low, spec.observation_high) if is_vector else
-               (0, 1 if spec.observation_kind == 'grid' else 255))
-  expected = (f'{"numbers" if is_vector else "uint8"} [T, {", ".join(map(str, shape))}] in '
-              f'[{low}, {high}], T at least 2 frames of one episode')
+  expected = (f'{"numbers" if is_vector else "uint8"} [T, {", ".join(map(str, shape))}], T at '
+              'least 2 frames of one episode')
   if frames.dtype.kind not in 'fiu' if is_vector else frames.dtype != np.uint8:
     raise ValueError(f'frames are {frames.dtype}; expected {expected}.')
   if frames.shape[1:] != shape or len(frames) < 2:
     raise ValueError(f'frames have shape {list(frames.shape)}; expected {expected}.')
-  is_outside = ~((frames >= low) & (frames <= high))  # Also where it is NaN.
-  if is_outside.any():
-    t = int(np.argmax(is_outside.reshape(len(frames), -1).any(axis=1)))
-    raise ValueError(f'frames have {frames[t][is_outside[t]][0]} at frame {t}; expected '
-                     f'{expected}.')
-  return frames.astype(np.float32) if is_vector else frames
+  problem = values.observation_problem(frames, spec)
+  if problem:
+    raise ValueError(f'frames: {problem}.')
+  return frames.astype(spec.observation_dtype, copy=False)
 
 
 def warn_if_unfinished(trained):

@@ -29,13 +29,27 @@ def label(trained, truth, *, num_transitions, seed=0):
   """
   was_known = known_in_training(trained.directory, trained.config, truth)
   numbers = draw(truth.num_transitions, num_transitions, seed)
+  return hidden(truth, was_known, (
+      (said.episode, said.probabilities.argmax(axis=1))
+      for said in trained.predict_episodes(truth, numbers)))
+
+
+def hidden(truth, was_known, said):
+  """Picks the labels of transitions whose action is recorded, and was hidden in training.
+
+  Args:
+    truth: `episodes.Episodes`, with all actions.
+    was_known: {episode: [L] bool}, see `known_in_training`.
+    said: iterator of (episode, [L] int labels), rising.
+
+  Returns:
+    Episode, timestep, label and true action, [N] int64 each.
+  """
   parts = []
-  for said in trained.predict_episodes(truth, numbers):
-    actions, is_recorded = truth.actions_of(said.episode)
-    is_hidden = is_recorded & ~was_known.get(said.episode, np.zeros(len(actions), bool))
-    timestep = np.flatnonzero(is_hidden)
-    parts.append((np.full(len(timestep), said.episode), timestep,
-                  said.probabilities.argmax(axis=1)[is_hidden], actions[is_hidden]))
+  for episode, labels in said:
+    actions, is_recorded = truth.actions_of(episode)
+    timestep = np.flatnonzero(is_recorded & ~was_known.get(episode, np.zeros(len(actions), bool)))
+    parts.append((np.full(len(timestep), episode), timestep, labels[timestep], actions[timestep]))
   return tuple(np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True))
 
 

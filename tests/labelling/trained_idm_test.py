@@ -119,7 +119,7 @@ class TrainedIdmTest(parameterized.TestCase):
       (lambda x: x[:0], r'frames have shape \[0, 28, 28, 1\]'))
   def test_what_is_no_clip_is_refused(self, change, message):
     with self.assertRaisesRegex(
-        ValueError, message + r'.*\[T, 28, 28, 1\] in \[0, 255\], T at least 2 frames of one'):
+        ValueError, message + r'.*\[T, 28, 28, 1\], T at least 2 frames of one'):
       self.idm.predict(change(self.frames(0)))
 
   @parameterized.parameters(
@@ -159,7 +159,7 @@ class FramesTest(parameterized.TestCase):
     self.assertEqual((found.dtype, found.tolist()), (np.float32, [[0, 1], [-1, 0]]))
     for value in (1.5, -2., np.nan, np.inf):
       with self.assertRaisesRegex(
-          ValueError, f'frames have {value} at frame 1; expected numbers .T, 2. in .-1.0, 1.0.,'):
+          ValueError, f'frames: observation has {value} at step 1; expected .* .-1.0, 1.0.'):
         trained_idm.check_frames([[0., 1.], [0., value]], spec)
     with self.assertRaisesRegex(ValueError, 'frames are <U1; expected numbers'):
       trained_idm.check_frames([['a', 'b'], ['a', 'b']], spec)
@@ -169,7 +169,7 @@ class FramesTest(parameterized.TestCase):
     planes = np.zeros((3, 2, 2, 1), np.uint8)
     self.assertIs(trained_idm.check_frames(planes, spec), planes)
     planes[2, 0, 1] = 2
-    with self.assertRaisesRegex(ValueError, r'frames have 2 at frame 2; expected uint8 .*\[0, 1\]'):
+    with self.assertRaisesRegex(ValueError, r'observation has 2 at step 2; expected .*\[0, 1\]'):
       trained_idm.check_frames(planes, spec)
 
 
