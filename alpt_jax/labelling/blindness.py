@@ -10,13 +10,12 @@ import os
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 
 from alpt_jax import domains, methods
 from alpt_jax.labelling import trained_run
+from alpt_jax.learners import action_heads
 from alpt_jax.measures import blindness
 from alpt_jax.networks import discretize
 from alpt_jax.training import run_config
@@ -161,14 +160,14 @@ def action_loss_fn(dt):
     float32, mean negative log-likelihood of the actions, in nats. The DT is given the actions
     before each, and the true return.
   """
-  spec = dt.spec
+  spec, head = dt.spec, action_heads.of(dt.spec.actions)
 
   def loss(params, observations, actions, rewards, returns_to_go):
     returns = discretize.encode_return(
         returns_to_go, low=spec.return_low, high=spec.return_high)
     logits = dt.apply({'params': params}, observations[:, :-1], returns, actions,
-                      discretize.encode_reward(rewards)).actions.astype(jnp.float32)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, actions).mean(axis=1)
+                      discretize.encode_reward(rewards)).actions
+    return head.nll(logits, actions).mean(axis=1)
 
   return loss
 

@@ -11,11 +11,10 @@ known.
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from alpt_jax.labelling import voted_labels
-from alpt_jax.learners import alpt
+from alpt_jax.learners import action_heads, alpt
 from alpt_jax.networks import discretize
 
 _ROWS = 50  # Episodes of one call.
@@ -67,14 +66,14 @@ def make_predict_fn(dt):
     the action and reward of `slot` itself, do not matter.
   """
   spec = dt.spec
-  legal = alpt.legal_actions([spec])
+  legal, head = alpt.legal_actions([spec]), action_heads.of(spec.actions)
 
   def predict(params, observations, returns_to_go, actions, rewards, slot):
     returns = discretize.encode_return(
         returns_to_go, low=spec.return_low, high=spec.return_high)
     logits = dt.apply({'params': params}, observations, returns, actions,
                       discretize.encode_reward(rewards)).actions[:, slot]
-    return jnp.argmax(jnp.where(legal, logits, -jnp.inf), axis=-1).astype(jnp.int32)
+    return head.predict(head.only_legal(logits, legal))
 
   return predict
 

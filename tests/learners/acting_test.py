@@ -6,7 +6,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from alpt_jax import action_space, types
-from alpt_jax.learners import acting
+from alpt_jax.learners import acting, action_heads
 from alpt_jax.networks import decision_transformer, masks
 
 N = 20_000  # Draws.
@@ -70,8 +70,9 @@ class ChooseReturnTest(parameterized.TestCase):
 class ChooseActionTest(parameterized.TestCase):
 
   def choose(self, logits, legal, rule, is_greedy=False, **options):
-    return acting.choose_action(many(logits), jnp.array(legal), jax.random.key(0), rule=rule,
-                                is_greedy=is_greedy, **options)
+    head = action_heads.of(action_space.numbered(len(logits)))
+    return head.choose(many(logits), jnp.array(legal), jax.random.key(0), is_greedy=is_greedy,
+                       better_half=rule == acting.BETTER_HALF, **options)
 
   def test_paper_samples_the_legal_actions(self):
     draws = self.choose([1., 50., 0., 2.], [True, False, True, True], 'paper')
@@ -126,10 +127,6 @@ class ChooseActionTest(parameterized.TestCase):
     draws = self.choose([1e4, 1e4, -1e4, -1e4 - 1.], [False, False, True, True], rule,
                         temperature=temperature)
     self.assertEqual(set(np.unique(draws)) - {2, 3}, set())
-
-  def test_unknown_rule(self):
-    with self.assertRaisesRegex(ValueError, "rule is 'best'"):
-      self.choose([0., 0.], [True, True], 'best')
 
 
 class ActTest(parameterized.TestCase):
