@@ -24,7 +24,7 @@ from absl import flags
 from alpt_jax import atomic_files, cli
 from alpt_jax import progress as progress_
 from alpt_jax.domains import study as studies
-from alpt_jax.training import run_config, run_directory, stopping
+from alpt_jax.training import run_config, stopping
 from experiments import collect
 from experiments.studies import (
     budget,

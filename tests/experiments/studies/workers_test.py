@@ -47,7 +47,8 @@ class WorkersTest(absltest.TestCase):
     config = maze.get_config('tiny')
     config.workdir = self.enterContext(tempfile.TemporaryDirectory())
     first, *_ = reproduce.plan(config)
-    self.enterContext(mock.patch.object(run_directory, 'is_taken', side_effect=[True, True, True, False]))
+    self.enterContext(mock.patch.object(run_directory, 'is_taken',
+                                        side_effect=[True, True, True, False]))
     self.enterContext(mock.patch.object(runs, 'is_finished', return_value=True))
     self.enterContext(mock.patch.object(workers, '_POLL_SECONDS', 0.))
     said = self.enterContext(mock.patch.object(sys, 'stdout', io.StringIO()))
