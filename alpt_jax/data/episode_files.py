@@ -113,7 +113,7 @@ class EpisodeFiles(episodes.Episodes):
 
   @property
   def episode_digests(self):
-    """[E] uint64; equal for episodes with the same encoded images, actions and rewards."""
+    """See `Episodes`; of encoded images."""
     return self._index.digest
 
   @property
@@ -251,7 +251,7 @@ def check_no_duplicates(datasets):
   """Refuses data in which an episode occurs twice: labels would leak from one to the other.
 
   Args:
-    datasets: {name: `EpisodeFiles`}.
+    datasets: {name: `episodes.Episodes`}.
 
   Raises:
     ValueError: naming the datasets and episodes.
@@ -260,7 +260,7 @@ def check_no_duplicates(datasets):
   owner = np.repeat(np.arange(len(datasets)), [data.num_episodes for data in datasets.values()])
   number = np.concatenate([np.arange(data.num_episodes) for data in datasets.values()])
   order = np.argsort(digests, kind='stable')
-  same = np.flatnonzero(digests[order][1:] == digests[order][:-1])
+  same = np.flatnonzero((digests[order][1:] == digests[order][:-1]) & (digests[order][1:] != 0))
   if same.size:
     first, second = order[same[0]], order[same[0] + 1]
     names = list(datasets)

@@ -51,10 +51,13 @@ class Episodes(Protocol):
     num_labelled: [E] int64; how many actions of each episode the data has, whatever `with_actions`
       and `hidden` do.
     observation_digests: [E] uint64; equal for episodes with the same observations, see `copies`.
+    episode_digests: [E] uint64; equal for episodes with the same observations, actions and rewards;
+      0 for those that may be equal by chance.
   """
   num_transitions: np.ndarray
   num_labelled: np.ndarray
   observation_digests: np.ndarray
+  episode_digests: np.ndarray
 
   @property
   def num_episodes(self):
@@ -151,6 +154,11 @@ class InMemory(Episodes):
                      for first, length in zip(self.first_step.tolist(),
                                               (self.num_transitions + 1).tolist(), strict=True)],
                     np.uint64)
+
+  @property
+  def episode_digests(self):
+    """See `Episodes`: in a small grid or room, different play may look the same."""
+    return np.zeros(self.num_episodes, np.uint64)
 
   @functools.cached_property
   def returns_to_go(self):

@@ -65,6 +65,12 @@ class EpisodesTest(absltest.TestCase):
       self.assertFalse(actions[:2].any() or actions[4:].any())
     self.assert_same(*found)
 
+  def test_play_that_may_look_the_same_by_chance_is_no_duplicate(self):
+    episode_files.check_no_duplicates({'a': self.in_memory, 'b': self.in_memory})
+    episode_files.check_no_duplicates({'a': self.in_memory, 'b': self.on_disk})
+    with self.assertRaisesRegex(ValueError, r'episode \d+ of b is the same as episode \d+ of a'):
+      episode_files.check_no_duplicates({'a': self.on_disk, 'b': self.on_disk})
+
   def test_both_have_all_that_is_asked_of_episodes(self):
     for x in (self.on_disk, self.in_memory):
       for name, member in vars(episodes.Episodes).items():

@@ -261,7 +261,7 @@ class ReadTest(parameterized.TestCase):
 
     recorder.record_episodes(Doubled(), lambda timestep: 1, 1, directory, name='doubled',
                              metadata={})
-    self._assert_refused(directory, "observation 'grid' is 2 at step 0 of episode 0",
+    self._assert_refused(directory, 'episode 0 of .*: observation has 2 at step 0',
                          corridor.spec('grid'))
 
   def _handmade(self, episodes, **kwargs):
