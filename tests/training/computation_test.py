@@ -11,7 +11,7 @@ from alpt_jax.labelling import trained_idm, trained_run
 from alpt_jax.training import computation, run_directory, stopping, train
 from tests import maze_data
 
-OTHERS = (computation.VERSION + 1,)
+OTHERS = ((computation.VERSION + 1,),)
 TOO_OLD = (None, computation.OLDEST - 1)  # None: of code without versions.
 
 
