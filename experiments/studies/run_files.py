@@ -309,4 +309,4 @@ def shown(content):
   """The entry of a run in the `runs` of results.json."""
   return content['identity'] | {
       'status': 'done', 'seconds': content.get('seconds'), 'num_steps': content['num_steps'],
-      'damaged': [], 'versions': content['versions']}
+      'damaged': [], 'versions': content['versions'], 'floors': content.get('floors')}
