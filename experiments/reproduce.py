@@ -24,7 +24,7 @@ from absl import flags
 from alpt_jax import atomic_files, cli
 from alpt_jax import progress as progress_
 from alpt_jax.domains import study as studies
-from alpt_jax.training import run_config, train
+from alpt_jax.training import run_config, stopping
 from experiments import collect
 from experiments.studies import (
     budget,
@@ -137,8 +137,8 @@ def main(config):
   """Runs the experiment.
 
   Returns:
-    0; 1 if a run failed, or lacks what it should have written; `train.PREEMPTED` if it was stopped
-    and can go on.
+    0; 1 if a run failed, or lacks what it should have written; `stopping.PREEMPTED` if it was
+    stopped and can go on.
   """
   start = time.time()
   workdir, directory = pathlib.Path(config.workdir), runs.results_directory(config)
@@ -176,7 +176,7 @@ def main(config):
     codes = workers.Workers(config, todo, writer).train_all() if todo else {}
   except KeyboardInterrupt:
     print('Interrupted; what was trained is saved. The same command goes on from there.')
-    return train.PREEMPTED
+    return stopping.PREEMPTED
   failed = [run for run, code in codes.items() if workers.is_failure(code)]
   for run, code in codes.items():
     if code is None and run.after in failed:
@@ -201,7 +201,7 @@ def main(config):
           'it.')
   if failed or damaged:
     return 1
-  return train.PREEMPTED if any(codes.values()) or None in codes.values() else 0
+  return stopping.PREEMPTED if any(codes.values()) or None in codes.values() else 0
 
 
 if __name__ == '__main__':

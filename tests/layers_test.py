@@ -66,9 +66,10 @@ BRANCHES = {
 }
 
 DOORS = {
-    'tensorflow': {'alpt_jax/data/recorder.py', 'alpt_jax/data/importers/rlds.py',
+    'tensorflow': {'alpt_jax/data/tfrecord.py', 'alpt_jax/data/importers/rlds.py',
                    'alpt_jax/domains/atari/convert.py', 'experiments/loading.py'},
-    'envlogger': {'alpt_jax/data/recorder.py', 'alpt_jax/domains/atari/record_envlogger.py'},
+    'envlogger': {'alpt_jax/data/recorder_envlogger.py',
+                  'alpt_jax/domains/atari/record_envlogger.py'},
     'ale_py': {'alpt_jax/domains/atari/env.py', 'alpt_jax/domains/atari/evaluate.py'},
     'orbax': {'alpt_jax/training/checkpoints.py'},
     'minari': {'alpt_jax/data/importers/minari.py'},

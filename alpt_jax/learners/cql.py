@@ -18,6 +18,8 @@ import optax
 from alpt_jax import types
 from alpt_jax.learners import alpt, losses
 
+EPSILON_GREEDY = 'epsilon-greedy'  # The acting rule of Q-networks.
+
 
 class Networks(NamedTuple):
   """The module of a run: observations [..., H, W, C] -> quantiles [..., A, N]."""
@@ -213,3 +215,46 @@ def act(network, params, observations, legal, key, *, epsilon):
       choice_key, jnp.where(legal, 0., -jnp.inf), shape=best.shape)
   is_random = jax.random.uniform(uniform_key, best.shape) < epsilon
   return jnp.where(is_random, anything, best).astype(jnp.int32)
+
+
+class _Frames(NamedTuple):
+  """The last frames of B episodes, and the number of steps taken.
+
+  Attributes:
+    frames: [B, 84, 84, stack] uint8, the newest last; zeros from before the episode.
+    num_steps: [] int32.
+  """
+  frames: jax.Array
+  num_steps: jax.Array
+
+
+class Player:
+  """How a Q-network plays 84 x 84 frames; members as those of `acting.Player`."""
+  modes = ('argmax', 'sampled')
+
+  def __init__(self, network, legal, epsilon):
+    """Compiles nothing; `epsilon` is of mode 'sampled', see `act`. ValueError if it is none."""
+    if not 0. <= epsilon <= 1.:
+      raise ValueError(f'epsilon is {epsilon}; expected a probability.')
+    self.spec = network.spec
+    self._network, self._legal, self._epsilon = network, jnp.asarray(legal), epsilon
+    self.about = {'acting_rule': EPSILON_GREEDY, 'epsilon': epsilon}
+
+  def is_chance(self, is_greedy):
+    """Whether its actions are drawn by lot in some mode."""
+    return not is_greedy
+
+  def empty_history(self, params, frames):
+    """What is kept of B episodes; `frames` [B, 84, 84] are the first."""
+    del params
+    return _Frames(jnp.zeros((*frames.shape, self._network.stack), jnp.uint8),
+                   jnp.zeros((), jnp.int32))
+
+  def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
+    """Chooses [B] actions after `frames`; returns them and the new history."""
+    del rewards, before, temperature
+    seen = jnp.concatenate([history.frames[..., 1:], frames[..., None]], axis=-1)
+    actions = act(self._network, params, seen, self._legal,
+                  jax.random.fold_in(key, history.num_steps),
+                  epsilon=jnp.where(is_greedy, 0., self._epsilon))
+    return actions, _Frames(seen, history.num_steps + 1)

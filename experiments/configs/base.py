@@ -86,7 +86,7 @@ def get_config(experiment, preset):
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=4, pool_size=1024,
       # Of the rows that a network trains on, what the target's labelled windows get beside
-      # sources, in whole shards; 0: as much as a source. See alpt_jax/training/program.py.
+      # sources, in whole shards; 0: as much as a source. See alpt_jax/training/shares.py.
       labelled_share=0.,
       # That read streams side by side. Images with PNG's line filters are decoded outside of
       # Python's lock, and more threads help; those of our recordings are read fastest by one.

@@ -18,7 +18,7 @@ import time
 from alpt_jax import atomic_files, domains, methods, schema, versions
 from alpt_jax.measures import confusions
 from alpt_jax.reports import floors_schema
-from alpt_jax.training import train
+from alpt_jax.training import inputs
 from experiments.studies import floors, runs
 
 FORMAT = 1
@@ -121,7 +121,7 @@ def _is_of(content, config, run):
 def _check_data(content, config, run):
   """Refuses a file of data that is not the one here."""
   own = runs.run_config(config, run)
-  here = domains.digests(own, train.environments(own, methods.phase_of(own.method, own.phase)))
+  here = domains.digests(own, inputs.environments(own, methods.phase_of(own.method, own.phase)))
   for name, digest in here.items():
     if content['data_digests'].get(name) != digest:
       raise ValueError(f'{path_of(config, run)}: the run is of other data ({name}: '
@@ -202,7 +202,7 @@ class Writer:
     phase, trained_by = methods.phase_of(own.method, own.phase), versions.of_run(own.workdir)
     labelling = scores['labelling']
     _write(path, self._head(run, 'done', before) | {
-        'data_digests': domains.digests(own, train.environments(own, phase)),
+        'data_digests': domains.digests(own, inputs.environments(own, phase)),
         'seeds': {'seed': own.seed, 'label_seed': own.label_seed},
         'commit': _commit(trained_by), 'versions': trained_by,
         'seconds': round(runs.seconds(self._config, run), 1) or None,

@@ -10,8 +10,8 @@ from alpt_jax import atomic_files, configs, domains, methods
 from alpt_jax.data import labels
 from alpt_jax.domains import study as studies
 from alpt_jax.labelling import run_labels
+from alpt_jax.training import inputs, run_directory
 from alpt_jax.training import run_config as run_config_
-from alpt_jax.training import train
 from experiments.studies import evaluations as evaluations_
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -83,8 +83,9 @@ def is_finished(config, run):
   """
   own = run_config(config, run)
   phase = methods.phase_of(own.method, own.phase)
-  train.check_config(own, own.workdir, domains.digests(own, train.environments(own, phase)))
-  path = train.evaluation_path(own.workdir, own.num_steps)
+  digests = domains.digests(own, inputs.environments(own, phase))
+  run_directory.check_config(own, own.workdir, digests)
+  path = run_directory.evaluation_path(own.workdir, own.num_steps)
   return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(path)
 
 
@@ -130,7 +131,8 @@ def settings(config, run):
   starts from another one has the digest of that one's settings as `init_from`.
   """
   own = run_config(config, run)
-  free = _FREE_KEYS if methods.phase_of(own.method, own.phase).q else (*_FREE_KEYS, 'cql')
+  is_q = methods.METHODS[own.method].learner == 'cql'
+  free = _FREE_KEYS if is_q else (*_FREE_KEYS, 'cql')
   flat = {key: value for key, value in configs.flatten(json.loads(own.to_json())).items()
           if not {key, key.split('.')[0]} & set(free)}
   if run.after is not None:

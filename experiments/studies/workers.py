@@ -13,7 +13,7 @@ import time
 
 from alpt_jax import atomic_files, starting
 from alpt_jax import progress as progress_
-from alpt_jax.training import train
+from alpt_jax.training import run_directory, stopping
 from experiments.studies import runs
 
 _POLL_SECONDS = 1.
@@ -95,7 +95,7 @@ class Workers:
     workdir = pathlib.Path(self._config.workdir, run.name)
     workdir.mkdir(parents=True, exist_ok=True)
     is_others = False
-    while train.is_taken(workdir):  # By the experiment of another figure.
+    while run_directory.is_taken(workdir):  # By the experiment of another figure.
       if self._is_stopping:
         return None
       if not is_others:
@@ -122,7 +122,7 @@ class Workers:
     atomic_files.write_json(
         workdir / 'seconds.json', runs.seconds(self._config, run) + time.time() - start)
     if self._is_stopping and code in _ENDED_BY_SIGNAL:
-      return train.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
+      return stopping.PREEMPTED  # Before it could listen to signals, so there is nothing to save.
     return code
 
   def _stop(self):
@@ -157,7 +157,7 @@ def _write_run_file(config, writer, run, code, code_before=None):
 
 def is_failure(code):
   """Whether an exit code says that a run failed; None, of one not started, does not."""
-  return code not in (0, None, train.PREEMPTED)
+  return code not in (0, None, stopping.PREEMPTED)
 
 
 def log_path(config, run):

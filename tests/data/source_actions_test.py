@@ -10,7 +10,7 @@ from alpt_jax import domains, methods
 from alpt_jax.data import episode_files, episodes, pipeline, source_actions
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import action_sets
-from alpt_jax.training import run_config, train
+from alpt_jax.training import inputs, run_config
 from experiments.configs import atari, maze, own
 from experiments.studies import runs
 from tests import atari_runs, maze_data
@@ -25,7 +25,7 @@ def make_episodes(actions, is_labelled=None):
   first = np.cumsum([0, *(_LENGTHS[:-1] + 1)])
   known = np.ones(num_steps, bool) if is_labelled is None else is_labelled.copy()
   known[first + _LENGTHS] = False
-  return episodes.Episodes(
+  return episodes.InMemory(
       observations=np.arange(num_steps, dtype=np.float32)[:, None],
       actions=np.where(known, actions, 0).astype(np.int32),
       rewards=np.arange(num_steps, dtype=np.float32), is_labelled=known,
@@ -90,7 +90,7 @@ class PermutedTest(absltest.TestCase):
     num_steps = int((lengths + 1).sum())
     is_known = np.ones(num_steps, bool)
     is_known[first + lengths] = False
-    in_memory = change('permuted', {atari_data.GAME: episodes.Episodes(
+    in_memory = change('permuted', {atari_data.GAME: episodes.InMemory(
         observations=np.zeros((num_steps, 1), np.float32), rewards=np.zeros(num_steps, np.float32),
         actions=np.concatenate([np.append(some, 0) for some in actions]).astype(np.int32),
         is_labelled=is_known, first_step=first, num_transitions=lengths)}, games=games)
@@ -174,9 +174,9 @@ class RunTest(parameterized.TestCase):
   def batches(self, config):
     """The first `types.Batches` of a run, and its specs."""
     phase, specs = run_config.check_run(config)
-    data = train.read_data(config, phase)
+    data = inputs.read_data(config, phase)
     made = pipeline.Pipeline(
-        train.make_streams(config, phase, specs, data), window=config.window, seed=config.seed,
+        inputs.make_streams(config, phase, specs, data), window=config.window, seed=config.seed,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size, start_step=0)
     self.addCleanup(made.close)
     return python_types.SimpleNamespace(batches=next(made), specs=specs, data=data)

@@ -20,7 +20,7 @@ from alpt_jax.training import run_config
 from experiments import reproduce
 from experiments.configs import maze
 from experiments.studies import run_files, runs
-from tests import maze_data
+from tests import maze_data, processes
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -35,7 +35,9 @@ def binary(name, workdir, *flags):
 
 def run(*args):
   """Runs a binary to its end; returns the finished process with its output as text."""
-  return subprocess.run(binary(*args), cwd=_ROOT, capture_output=True, text=True, check=False)
+  return subprocess.run(
+      binary(*args), cwd=_ROOT, capture_output=True, text=True, check=False,
+      env=processes.environment_without('tensorflow', 'envlogger'))  # As for who has not got them.
 
 
 class ReproduceTest(absltest.TestCase):

@@ -14,7 +14,8 @@ from absl.testing import absltest
 
 from alpt_jax import domains, schema
 from alpt_jax.data import labels, records
-from alpt_jax.domains.atari import evaluate, recording_ceiling
+from alpt_jax.domains import play
+from alpt_jax.domains.atari import action_sets, evaluate, recording_ceiling
 from alpt_jax.labelling import (
     blindness,
     dt_labels,
@@ -23,7 +24,7 @@ from alpt_jax.labelling import (
     trained_idm,
     voted_labels,
 )
-from alpt_jax.learners import alpt
+from alpt_jax.learners import acting, alpt
 from alpt_jax.reports import floors_schema
 from alpt_jax.training import train
 from experiments import collect
@@ -289,8 +290,10 @@ class AtariAgentTest(absltest.TestCase):
     self.assertEqual((found['delay'], found['num_games']), (41, 6))
     self.assertAlmostEqual(found['score'], self.own['score'])
     self.assertBetween(self.own['score'], found['low'], found['high'])
+    legal = play.legal_of(action_sets.spec('Breakout'))
     again = evaluate.AtariEvaluator(
-        blindness.restore(self.run_dir).dt, 'Breakout', num_episodes=6, max_steps=80)
+        acting.Player(blindness.restore(self.run_dir).dt, legal, 'paper'), 'Breakout',
+        num_episodes=6, max_steps=80)
     late, _ = again.run(blindness.restore(self.run_dir).params, seed=self.config.seed, delay=41)
     self.assertAlmostEqual(found['exchanged_score'], late['score'])
 

@@ -8,18 +8,18 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.labelling import votes
 from alpt_jax.learners import alpt
-from alpt_jax.networks import models
+from alpt_jax.networks import inverse_dynamics
 from alpt_jax.training import sharding
 from tests.training import label_windows_test
 
 T = 5
 SPEC = types.EnvironmentSpec(
     name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
-    num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
+    actions=action_space.numbered(4, legal=(0, 1, 3)), return_low=0, return_high=4)
 
 
 class Differences:
@@ -62,15 +62,16 @@ def images(lengths, seed=0):
   rng = np.random.default_rng(seed)
   first_step = np.cumsum([0, *(n + 1 for n in lengths[:-1])])
   n = sum(lengths) + len(lengths)
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       rng.integers(0, 256, (n, *SPEC.observation_shape), np.uint8), np.zeros(n, np.int32),
       np.zeros(n, np.float32), np.zeros(n, bool), first_step, np.array(lengths))
 
 
 def make_idm(change_tokens, kind='patch'):
   """A small IDM with large random parameters."""
-  idm = models.InverseDynamicsModel(SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2,
-                                    change_tokens=change_tokens, tokenizer_kind=kind)
+  idm = inverse_dynamics.InverseDynamicsModel(
+      SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2, change_tokens=change_tokens,
+      tokenizer_kind=kind)
   shape = jax.eval_shape(idm.init, jax.random.key(0), np.zeros((1, T + 1, *SPEC.observation_shape),
                                                                np.uint8))
   rng = np.random.default_rng(0)

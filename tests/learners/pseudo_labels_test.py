@@ -9,16 +9,17 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import types
-from alpt_jax.learners import alpt, losses, pseudo_labels
-from alpt_jax.networks import models
+from alpt_jax.learners import action_heads, alpt, losses, pseudo_labels
+from alpt_jax.networks import decision_transformer, inverse_dynamics
 from tests.learners import alpt_test
 
 B, T, A = alpt_test.B, alpt_test.T, alpt_test.A
 SIZES = alpt_test.SIZES | dict(dropout=0.)  # So that losses can be computed again.
 NETWORKS = alpt.Networks(
-    models.InverseDynamicsModel(alpt_test.SPECS[0], **SIZES),
-    models.DecisionTransformer(alpt_test.SPECS[0], T, **SIZES, predict_rewards=True))
+    inverse_dynamics.InverseDynamicsModel(alpt_test.SPECS[0], **SIZES),
+    decision_transformer.DecisionTransformer(alpt_test.SPECS[0], T, **SIZES, predict_rewards=True))
 TEMPERATURE, THRESHOLD = .2, .7
+HEAD = action_heads.of(alpt_test.SPECS[0].actions)
 NOT_HARD = tuple(mode for mode in pseudo_labels.MODES if mode != 'hard')
 
 
@@ -174,7 +175,7 @@ class UpdateTest(parameterized.TestCase):
     def label_sum(params):
       logits = alpt._legal_logits(
           idm, params, batches().limited.observations, jnp.ones((1, A), bool))
-      labels, _ = pseudo_labels.make(
+      labels, _ = HEAD.pseudo_labels(
           logits, pseudo_labels.Settings(mode, TEMPERATURE), alpt_test.KEY)
       return sum(jnp.sum(x) for x in (labels.weights, labels.probabilities) if x is not None)
 
@@ -186,7 +187,7 @@ class UpdateTest(parameterized.TestCase):
 class LabelsTest(parameterized.TestCase):
 
   def make(self, logits, mode, temperature=1., threshold=.5, seed=0):
-    return pseudo_labels.make(
+    return HEAD.pseudo_labels(
         jnp.asarray(logits, jnp.float32), pseudo_labels.Settings(mode, temperature, threshold),
         jax.random.key(seed))
 
@@ -204,7 +205,7 @@ class LabelsTest(parameterized.TestCase):
       self.assertEqual(labels.ids[0, 0], 0)
 
   def test_low_precision_logits_become_float32_probabilities(self):
-    labels, confidence = pseudo_labels.make(
+    labels, confidence = HEAD.pseudo_labels(
         jnp.zeros((1, 1, 3), jnp.bfloat16), pseudo_labels.Settings('soft'), jax.random.key(0))
     self.assertEqual((labels.probabilities.dtype, confidence.dtype), (jnp.float32, jnp.float32))
     np.testing.assert_allclose(labels.probabilities[0, 0], [1 / 3] * 3, rtol=1e-6)
@@ -250,13 +251,14 @@ class LabelsTest(parameterized.TestCase):
     rng = np.random.default_rng(0)
     num_steps, num_actions = 2, 3
     shape = num_steps, num_actions
-    logits = models.DTLogits(*jnp.asarray(rng.normal(size=(3, 1, *shape)), jnp.float32))
+    logits = decision_transformer.DTLogits(
+        *jnp.asarray(rng.normal(size=(3, 1, *shape)), jnp.float32))
     p = softmax(rng.normal(size=shape))
     zeros, yes = jnp.zeros((1, num_steps), jnp.int32), jnp.ones((1, num_steps), bool)
 
     def gradient(actions, probabilities=None):
       return jax.grad(lambda x: losses.dt_loss(
-          x, returns=zeros, actions=jnp.asarray([actions], jnp.int32), rewards=zeros,
+          HEAD, x, returns=zeros, actions=jnp.asarray([actions], jnp.int32), rewards=zeros,
           has_action=yes, is_valid=yes, reward_weight=1., action_probabilities=probabilities)[0])(
               logits).actions
 
@@ -266,14 +268,14 @@ class LabelsTest(parameterized.TestCase):
     np.testing.assert_allclose(soft, mean, rtol=1e-4, atol=1e-7)
 
   def test_weights_are_shares_of_their_sum(self):
-    logits = models.DTLogits(returns=jnp.zeros((1, 3, 2)), actions=jnp.log(jnp.array(
+    logits = decision_transformer.DTLogits(returns=jnp.zeros((1, 3, 2)), actions=jnp.log(jnp.array(
         [[[.5, .5], [.25, .75], [.9, .1]]])), rewards=None)
     zeros, yes = jnp.zeros((1, 3), jnp.int32), jnp.ones((1, 3), bool)
     has_action = jnp.array([[True, True, False]])
     for scale in (1., .01):  # Below 1 in all, too.
       _, metrics = losses.dt_loss(
-          logits, returns=zeros, actions=zeros, rewards=zeros, has_action=has_action, is_valid=yes,
-          reward_weight=0., action_weights=scale * jnp.array([[1., .25, .5]]))
+          HEAD, logits, returns=zeros, actions=zeros, rewards=zeros, has_action=has_action,
+          is_valid=yes, reward_weight=0., action_weights=scale * jnp.array([[1., .25, .5]]))
       expected = (np.log(2.) + .25 * np.log(4.)) / 1.25
       np.testing.assert_allclose(metrics['action_loss'], expected, rtol=1e-6)
 

@@ -7,8 +7,7 @@ play of another protocol (sticky actions, no-op starts, another limit of steps) 
 A file of kind 'score floors', see `measure_files`:
 
   agents       {name: what `AtariEvaluator.run` says of it, and `standard_error` of `score`, None
-               where the games are one}; the names are RANDOM, MARKOV, REPEAT, and 'always NOOP'
-               etc. of each legal action
+               where the games are one}; for the names see `play.blind_agents`
   versions     {package: version}
 """
 
@@ -19,11 +18,10 @@ import numpy as np
 
 from alpt_jax import versions
 from alpt_jax.data import measure_files
+from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, evaluate
-from alpt_jax.measures import play
 
 FILE = 'score_floors.json'
-RANDOM, MARKOV, REPEAT = 'random', 'markov chain', 'repeat'
 NUM_EPISODES = 400
 _GAMES_AT_ONCE = 50
 
@@ -62,7 +60,8 @@ def measure(directory, episodes, game, *, num_episodes=NUM_EPISODES, max_steps, 
       'seed': seed})
   found = measure_files.read(path, 'score floors', **about)
   if found is None:
-    agents = _play(_agents(episodes, game), game, num_episodes, max_steps, sticky, seed, progress)
+    chances = play.blind_agents(episodes, action_sets.spec(game), action_sets.ACTION_NAMES)
+    agents = _play(chances, game, num_episodes, max_steps, sticky, seed, progress)
     measure_files.write(path, 'score floors', **about,
                         content={'agents': agents, 'versions': versions.current()})
     found = measure_files.read(path, 'score floors', **about)
@@ -114,8 +113,9 @@ def in_short(floors):
     {'protocol', 'agents': {name: {score, standard_error, num_episodes}}}.
   """
   agents = floors['agents']
-  single = [name for name in agents if name not in (RANDOM, MARKOV, REPEAT)]
-  names = [RANDOM, max(single, key=lambda name: agents[name]['score']), MARKOV, REPEAT]
+  single = [name for name in agents if name not in (play.RANDOM, play.MARKOV, play.REPEAT)]
+  names = [play.RANDOM, max(single, key=lambda name: agents[name]['score']), play.MARKOV,
+           play.REPEAT]
   return {'protocol': floors['protocol'], 'agents': {name: {
       key: agents[name][key] for key in ('score', 'standard_error', 'num_episodes')}
       for name in names}}
@@ -128,27 +128,15 @@ def num_agents(game):
 
 def random_score(floors):
   """The mean score of random play, for `atari.scores.human_normalised`, and how to name it."""
-  found, protocol = floors['agents'][RANDOM], floors['protocol']
+  found, protocol = floors['agents'][play.RANDOM], floors['protocol']
   return found['score'], (f'random play of {found["num_episodes"]} games by this evaluator, sticky '
                           f'{protocol["sticky"]:g}, {protocol["max_steps"]} steps')
-
-
-def _agents(episodes, game):
-  """{name: [A + 1, A] chances}."""
-  spec = action_sets.spec(game)
-  num = spec.num_actions
-  recorded = [actions[is_known] for actions, is_known in map(
-      episodes.actions_of, range(episodes.num_episodes))]
-  return {
-      RANDOM: play.uniform(np.isin(np.arange(num), spec.legal_actions)),
-      MARKOV: play.markov_chain(recorded, num), REPEAT: play.repeat_last(recorded, num),
-      **{f'always {action_sets.ACTION_NAMES[a]}': play.always(a, num) for a in spec.legal_actions}}
 
 
 def _play(agents, game, num_episodes, max_steps, sticky, seed, progress):
   """{name: result} of the games of all agents."""
   evaluator = evaluate.AtariEvaluator(
-      evaluate.Blind(action_sets.spec(game)), game, rule=evaluate.BLIND,
+      play.BlindPlayer(action_sets.spec(game)), game,
       num_episodes=min(num_episodes, _GAMES_AT_ONCE), max_steps=max_steps, sticky=sticky)
   results = {}
   for i, (name, chances) in enumerate(agents.items(), 1):
@@ -165,22 +153,6 @@ def _play(agents, game, num_episodes, max_steps, sticky, seed, progress):
 
 def joined(results):
   """Joins what `AtariEvaluator.run` says of batches of games of one agent into one of all."""
-  scores = np.concatenate([r['scores'] for r in results])
-  steps = [sum(r['lengths']) for r in results]
-  actions = {r['most_frequent_action'] for r in results}
-  first = results[0]
-  return first | {
-      'score': float(scores.mean()), 'score_std': float(scores.std()),
-      'score_median': float(np.median(scores)),
-      'standard_error': (float(scores.std(ddof=1) / np.sqrt(len(scores)))
-                         if len(scores) > 1 else None),
-      'human_normalised': None if first['human_normalised'] is None else float(
-          np.average([r['human_normalised'] for r in results],
-                     weights=[r['num_episodes'] for r in results])),
-      'scores': scores.tolist(), 'lengths': sum((r['lengths'] for r in results), []),
-      'num_cut': sum(r['num_cut'] for r in results), 'num_episodes': len(scores),
-      # Of batches that differ in it, the share is that of each batch's own.
-      'most_frequent_action': first['most_frequent_action'] if len(actions) == 1 else None,
-      'most_frequent_share': float(
-          np.average([r['most_frequent_share'] for r in results], weights=steps)),
-      'longest_run': max(r['longest_run'] for r in results)}
+  normalised = [r['human_normalised'] for r in results]
+  return play.joined(results) | {'human_normalised': None if normalised[0] is None else float(
+      np.average(normalised, weights=[r['num_episodes'] for r in results]))}

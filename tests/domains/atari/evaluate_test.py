@@ -15,10 +15,12 @@ import numpy as np
 from absl.testing import parameterized
 from ale_py import vector_env
 
+from alpt_jax import action_space
+from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, env, evaluate
-from alpt_jax.learners import acting
-from alpt_jax.measures import play
-from alpt_jax.networks import models, q_network
+from alpt_jax.learners import acting, cql
+from alpt_jax.measures import play as measures
+from alpt_jax.networks import decision_transformer, q_network
 from experiments.benchmarks import plain_atari
 
 SURE = 1e4  # A logit that leaves no doubt.
@@ -36,9 +38,9 @@ class TableAgent:
     self.spec = action_sets.spec(game)
 
   def apply(self, variables, *args, method, **unused):
-    if method is models.DecisionTransformer.tokenize:
+    if method is decision_transformer.DecisionTransformer.tokenize:
       return args[0][..., :1, 0, 0] / 255.
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       return jnp.zeros((len(args[0]), 121)), None
     return jnp.tile(variables['params'][None], (len(args[0]), 1))
 
@@ -47,9 +49,9 @@ class WhimsicalAgent(TableAgent):
   """What it does follows from what it has seen, done and earned, but in no sensible way."""
 
   def apply(self, variables, *args, method, **unused):
-    if method is models.DecisionTransformer.tokenize:
+    if method is decision_transformer.DecisionTransformer.tokenize:
       return jnp.sum(args[0].astype(jnp.int32), axis=(2, 3))[..., None]
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       observations, _, actions, rewards, slot = args
       is_past = (jnp.arange(3) < slot)[None]
       whim = jnp.sum(observations, axis=(1, 2, 3)) // 64 + jnp.sum(is_past * rewards, axis=1)
@@ -63,7 +65,7 @@ class WhimsicalAgent(TableAgent):
 
 def make_transformer(game, **options):
   """A small DT and its parameters; it looks at frames more than at the place in the window."""
-  dt = models.DecisionTransformer(
+  dt = decision_transformer.DecisionTransformer(
       action_sets.spec(game), num_steps=3, num_layers=2, num_heads=2, d_model=8, patch_size=28,
       **options)
   ids = np.zeros((1, 3), np.int32)
@@ -91,10 +93,18 @@ def make_transformer(game, **options):
 UNIFORM = np.zeros(18, np.float32)
 
 
+def legal_in(game):
+  return play.legal_of(action_sets.spec(game))
+
+
+def make_evaluator(dt, game, *, rule='paper', **settings):
+  return evaluate.AtariEvaluator(acting.Player(dt, legal_in(game), rule), game, **settings)
+
+
 @functools.cache  # It compiles once for all tests.
 def breakout():
   """Four sticky games of an agent that does anything; some last longer than 220 steps."""
-  return evaluate.AtariEvaluator(
+  return make_evaluator(
       TableAgent('Breakout'), 'Breakout', num_episodes=4, max_steps=220, sticky=.25)
 
 
@@ -107,7 +117,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
       (dict(return_tokens='current', change_tokens=True, tokenizer_kind='conv'), False))
   def test_does_what_the_plain_way_does(self, options, earns):
     dt, params = make_transformer('SpaceInvaders', **options)
-    scores, episodes = evaluate.AtariEvaluator(
+    scores, episodes = make_evaluator(
         dt, 'SpaceInvaders', num_episodes=2, max_steps=100, sticky=.25).run(
             params, acting_mode='argmax', record_episodes=2)
     plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
@@ -123,7 +133,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
   def test_images_come_late_and_nothing_else_does(self, tokenizer_kind):
     dt, params = make_transformer(
         'SpaceInvaders', return_tokens='current', change_tokens=True, tokenizer_kind=tokenizer_kind)
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         dt, 'SpaceInvaders', num_episodes=2, max_steps=60, sticky=.25)
     plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
     taken = []
@@ -145,7 +155,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
     self.assertEqual(plain, late)
 
   def test_until_images_come_the_first_one_is_shown(self):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=2, max_steps=30, sticky=.25)
     shown, step = [], evaluator._step
 
@@ -186,7 +196,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   def test_the_reward_that_ends_a_game_counts(self):
     # Who stands still loses Pong by 21 points, the last of them in the last step.
-    evaluator = evaluate.AtariEvaluator(TableAgent('Pong'), 'Pong', num_episodes=2)
+    evaluator = make_evaluator(TableAgent('Pong'), 'Pong', num_episodes=2)
     scores, _ = evaluator.run(SURE * np.eye(18)[NOOP], acting_mode='argmax')
     self.assertEqual((scores['scores'], scores['num_cut']), ([-21.], 0))
     environment = env.make('Pong', 0, sticky=0.)
@@ -197,7 +207,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   def test_equal_episodes_are_played_once(self):
     # No sticky actions, and an agent that leaves nothing to chance.
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         TableAgent('Breakout'), 'Breakout', num_episodes=3, max_steps=20)
     for acting_mode, num_episodes in (('argmax', 1), ('sampled', 3)):
       scores, _ = evaluator.run(SURE * np.eye(18)[FIRE], acting_mode=acting_mode)
@@ -211,7 +221,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
     self.assertNotEqual((first['scores'], first['lengths']), (other['scores'], other['lengths']))
 
   def test_a_failed_run_does_not_disturb_the_next(self):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=2, max_steps=30, sticky=.25)
     run = lambda: evaluator.run(None, acting_mode='argmax', record_episodes=2)[1]  # noqa: E731
     expected = run()
@@ -231,11 +241,11 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   @parameterized.parameters(0, 30)
   def test_shrinking_the_batch_changes_nothing(self, delay):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=4, sticky=.25)
     results = []
     for min_batch in (1, 100):
-      with mock.patch.object(evaluate, '_MIN_BATCH', min_batch):
+      with mock.patch.object(play, '_MIN_BATCH', min_batch):
         results.append(evaluator.run(None, acting_mode='argmax', delay=delay)[0])
     self.assertEqual(*results)
     self.assertGreater(len(set(results[0]['lengths'])), 2)
@@ -243,7 +253,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   @parameterized.product(game=('Breakout', 'Freeway'), rule=acting.RULES)
   def test_illegal_actions_are_never_sent(self, game, rule):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         TableAgent(game), game, num_episodes=2, max_steps=40, rule=rule)
     legal = np.array(action_sets.MINIMAL_ACTIONS[game])
     preferences = np.full(18, SURE)
@@ -317,16 +327,16 @@ class AtariEvaluatorTest(parameterized.TestCase):
       (dict(rule='best'), "rule is 'best'; expected one of"))
   def test_bad_arguments(self, arguments, message):
     with self.assertRaisesRegex(ValueError, message):
-      evaluate.AtariEvaluator(TableAgent('Breakout'), **{'game': 'Breakout', **arguments})
+      make_evaluator(TableAgent('Breakout'), **{'game': 'Breakout', **arguments})
 
   @parameterized.parameters(
-      (dict(num_actions=4, legal_actions=(0, 1)), 'num_actions of the model .* is 4; Breakout'),
+      (dict(actions=action_space.numbered(4)), 'num_actions of the model .* is 4; Breakout'),
       (dict(observation_shape=(42, 42, 1)), r'observation_shape of the model .* \(84, 84, 1\)'))
   def test_a_model_of_something_else(self, changes, message):
     agent = TableAgent('Breakout')
-    agent.spec = dataclasses.replace(agent.spec, stored_actions=(), **changes)
+    agent.spec = dataclasses.replace(agent.spec, **changes)
     with self.assertRaisesRegex(ValueError, message):
-      evaluate.AtariEvaluator(agent, 'Breakout')
+      make_evaluator(agent, 'Breakout')
 
   def test_bad_run(self):
     with self.assertRaisesRegex(ValueError, "acting_mode is 'greedy'"):
@@ -349,14 +359,13 @@ class BlindTest(parameterized.TestCase):
 
   def play(self, chances, acting_mode='sampled', **settings):
     agent = evaluate.AtariEvaluator(
-        evaluate.Blind(action_sets.spec('Breakout')), 'Breakout', max_steps=150,
-        rule=evaluate.BLIND, **settings)
+        play.BlindPlayer(action_sets.spec('Breakout')), 'Breakout', max_steps=150, **settings)
     return agent.run(jnp.asarray(chances, jnp.float32), acting_mode=acting_mode,
                      record_episodes=settings['num_episodes'])
 
   def test_plays_the_chain_it_is_given(self):
     episodes = [[FIRE, 3, 3, 4, NOOP], [FIRE, 4, NOOP, 3]]
-    chances = play.markov_chain(episodes, 18)
+    chances = measures.markov_chain(episodes, 18)
     scores, played = self.play(chances, num_episodes=8)
     actions = [e['actions'] for e in played]
     self.assertEqual({a[0] for a in actions}, {FIRE})
@@ -370,20 +379,15 @@ class BlindTest(parameterized.TestCase):
 
   def test_random_play_is_of_legal_actions(self):
     legal = np.isin(np.arange(18), action_sets.spec('Breakout').legal_actions)
-    scores, played = self.play(play.uniform(legal), num_episodes=4)
+    scores, played = self.play(measures.uniform(legal), num_episodes=4)
     actions = np.concatenate([e['actions'] for e in played])
     self.assertEqual(set(actions.tolist()), {0, 1, 3, 4})
     self.assertLess(scores['most_frequent_share'], .35)
 
   def test_one_action_is_one_game(self):
-    scores, (played,) = self.play(play.always(FIRE, 18), acting_mode='argmax', num_episodes=4)
+    scores, (played,) = self.play(measures.always(FIRE, 18), acting_mode='argmax', num_episodes=4)
     self.assertEqual((scores['num_episodes'], scores['most_frequent_share']), (1, 1.))
     self.assertEqual(scores['longest_run'], len(played['actions']))
-
-  def test_refuses_another_rule(self):
-    with self.assertRaisesRegex(ValueError, "rule is 'paper'; expected one of .*'blind'"):
-      evaluate.AtariEvaluator(
-          evaluate.Blind(action_sets.spec('Breakout')), 'Breakout')
 
 
 class QNetworkTest(parameterized.TestCase):
@@ -399,8 +403,8 @@ class QNetworkTest(parameterized.TestCase):
 
   def play(self, epsilon=0., seed=0, acting_mode='sampled', num_episodes=3, max_steps=30):
     agent = evaluate.AtariEvaluator(
-        self.network, 'Breakout', num_episodes=num_episodes, max_steps=max_steps,
-        rule=evaluate.EPSILON_GREEDY, epsilon=epsilon)
+        cql.Player(self.network, legal_in('Breakout'), epsilon), 'Breakout',
+        num_episodes=num_episodes, max_steps=max_steps)
     return agent.run(self.params, acting_mode=acting_mode, seed=seed, record_episodes=num_episodes)
 
   def test_takes_the_best_legal_action_of_the_last_four_frames(self):
@@ -439,10 +443,6 @@ class QNetworkTest(parameterized.TestCase):
     self.assertEqual(scores['num_episodes'], 1)
     np.testing.assert_array_equal(episode['actions'], greedy['actions'])
 
-  @parameterized.parameters(
-      (dict(rule='paper', epsilon=.1), "rule is 'paper'; expected one of"),
-      (dict(rule='epsilon-greedy'), 'epsilon is None'),
-      (dict(rule='epsilon-greedy', epsilon=2.), 'epsilon is 2.0'))
-  def test_mistakes(self, settings, message):
-    with self.assertRaisesRegex(ValueError, message):
-      evaluate.AtariEvaluator(self.network, 'Breakout', **settings)
+  def test_epsilon_is_a_probability(self):
+    with self.assertRaisesRegex(ValueError, 'epsilon is 2.0; expected a probability'):
+      self.play(epsilon=2.)

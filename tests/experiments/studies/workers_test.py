@@ -8,7 +8,7 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from alpt_jax.training import train
+from alpt_jax.training import run_directory, stopping
 from experiments import reproduce
 from experiments.configs import atari, maze
 from experiments.studies import run_files, runs, workers
@@ -25,7 +25,7 @@ class WorkersTest(absltest.TestCase):
     program = f'import os, signal; os.kill({os.getpid()}, signal.SIGTERM); signal.pause()'
     with mock.patch.object(runs, 'command', return_value=['-c', program]):
       codes = workers.Workers(config, [first, second], mock.Mock()).train_all()
-    self.assertEqual(codes, {first: train.PREEMPTED, second: None})
+    self.assertEqual(codes, {first: stopping.PREEMPTED, second: None})
 
   def test_a_run_whose_pretraining_failed_has_a_file_that_says_so(self):
     config = atari.get_config('tiny')
@@ -47,7 +47,8 @@ class WorkersTest(absltest.TestCase):
     config = maze.get_config('tiny')
     config.workdir = self.enterContext(tempfile.TemporaryDirectory())
     first, *_ = reproduce.plan(config)
-    self.enterContext(mock.patch.object(train, 'is_taken', side_effect=[True, True, True, False]))
+    self.enterContext(mock.patch.object(run_directory, 'is_taken',
+                                        side_effect=[True, True, True, False]))
     self.enterContext(mock.patch.object(runs, 'is_finished', return_value=True))
     self.enterContext(mock.patch.object(workers, '_POLL_SECONDS', 0.))
     said = self.enterContext(mock.patch.object(sys, 'stdout', io.StringIO()))
