@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, progress
+from alpt_jax import domains, progress, schema
 from alpt_jax.data import environment_file, labels
 from alpt_jax.domains.maze import env
 from alpt_jax.labelling import audit_report, audit_run, trained_idm, trained_run
 from alpt_jax.learners import alpt
-from alpt_jax.reports import labellings
 from alpt_jax.training import label_windows, sharding, train
+from experiments.studies import labelling_schema
 from tests import maze_data, own_runs
 from tests.labelling.saying import saying
 
@@ -204,10 +204,11 @@ class AuditRunTest(parameterized.TestCase):
       self.assertEqual(names, [env.ACTION_NAMES[a] for a in cut.actions[0]])
       self.assertEqual({environment['actions'][i] for i in example['predicted']}, {'UP'})
       np.testing.assert_allclose(example['confidence'], .7, atol=1e-4)
-    labellings.check(
+    schema.check(
         dict(run='r', method='alpt', label='ALPT', target='t', seed=0, step=6,
              num_hidden=environment['num_transitions'], actions=environment['actions'],
-             confusion=environment['confusion'], examples=examples), 'audit')
+             confusion=environment['confusion'], examples=examples),
+        labelling_schema.LABELLING, 'audit')
 
   def numbers(self, **settings):
     """The episodes that are predicted."""
