@@ -369,7 +369,8 @@ class AuditRunTest(parameterized.TestCase):
     with self.assertRaisesRegex(FileNotFoundError, 'config.json: no such file; expected a run'):
       trained_idm.restore(self.root)
 
-  @parameterized.parameters('', '[]', '{"experiment": "maze"}', '{"data_digests": {}}')
+  @parameterized.parameters('', '[]', '{"experiment": "maze", "computation": 2}',
+                            '{"data_digests": {}, "computation": 2}')
   def test_a_damaged_config_is_named(self, content):
     directory = self.copy_of_config()
     (directory / 'config.json').write_text(content)
