@@ -66,7 +66,7 @@ def measure(config, strides, num_turns):
   if others:
     raise ValueError(f'runs is {config.runs}; expected one, whose data is labelled.')
   source = records.Dataset(directory, spec)
-  settings = labelled_dataset.Settings(spec.num_actions, spec.stored_actions)
+  settings = labelled_dataset.Settings()
   mesh = sharding.make_mesh(num_devices=1)
   microbatch = program.microbatch(config, spec, mesh)
   vote_fn = votes.VoteFn(networks.idm, spec, mesh, microbatch=microbatch)

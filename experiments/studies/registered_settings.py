@@ -15,13 +15,12 @@ defaults, so that a key that comes later changes nothing. Pretrainings are runs 
 
 import json
 
-from alpt_jax import configs
-from alpt_jax.reports import fields
+from alpt_jax import configs, schema
 from experiments.studies import runs
 
 _MAX_CHANGES = 5  # Of settings, that a message names.
 _PLACES = ('collect.from_dir',)
-_FORM = {'collect': dict, 'common': dict, 'variants': dict}
+_FORM = {'collect': dict, 'common': dict, 'variants': {str: {'common': dict, 'runs': {str: dict}}}}
 _ABSENT = object()
 
 
@@ -83,11 +82,7 @@ def check_form(packed, path):
     raise ValueError('run_settings is missing; expected the settings of all registered runs. '
                      f'Complete it with python -m experiments.register --registration={path} '
                      '--config=<that of the study>.')
-  fields.check(packed, _FORM, 'run_settings')
-  for name, variant in packed['variants'].items():
-    where = f'run_settings.variants.{name}'
-    fields.check(variant, {'common': dict, 'runs': dict}, where)
-    fields.check(variant['runs'], dict.fromkeys(variant['runs'], dict), f'{where}.runs')
+  schema.check(packed, _FORM, 'run_settings')
 
 
 def _changes(before, now):

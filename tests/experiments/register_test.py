@@ -81,7 +81,7 @@ class StartTest(absltest.TestCase):
 
   def start(self):
     return registration.start(self.config, reproduce.plan(self.config),
-                              lambda run: reproduce.identity(self.config, run))
+                              lambda run: runs.identity(self.config, run))
 
   def refused(self, message):
     with self.assertRaisesRegex(ValueError, message) as caught:
@@ -304,7 +304,7 @@ class RegisterTest(absltest.TestCase):
     path.write_text(json.dumps(content))
     refused('hypotheses is missing; expected a list')
     path.write_text('[]')
-    refused("the content is '.*'; expected an object")
+    refused(r'the content is \[\]; expected an object')
     path.write_text(json.dumps(make_planned_content(experiment='atari', tuning={})))
     refused("experiment is 'atari', the config’s 'maze'")
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from absl.testing import absltest, parameterized
 
-from alpt_jax import methods, types
+from alpt_jax import action_space, methods, types
 from alpt_jax.domains.maze import anchors, env, policies
 from alpt_jax.learners import alpt, optimizers
 from alpt_jax.networks import decision_transformer, inverse_dynamics
@@ -16,7 +16,7 @@ from alpt_jax.networks import decision_transformer, inverse_dynamics
 B, T, A = 4, 3, 4
 SPECS = [types.EnvironmentSpec(
     name=f'environment {i}', observation_key='', observation_kind='vector', observation_shape=(3,),
-    num_actions=A, legal_actions=legal, return_low=0, return_high=3)
+    actions=action_space.numbered(A, legal=legal), return_low=0, return_high=3)
          for i, legal in enumerate([(0, 1, 2, 3), (0, 2)])]
 SIZES = dict(num_layers=1, num_heads=2, d_model=8, dropout=.5)
 NETWORKS = alpt.Networks(
@@ -153,7 +153,7 @@ class LabelTest(absltest.TestCase):
   def test_environments_must_share_an_action_space(self):
     other = types.EnvironmentSpec(
         name='other', observation_key='', observation_kind='vector', observation_shape=(3,),
-        num_actions=6, legal_actions=(5,), return_low=0, return_high=3)
+        actions=action_space.numbered(6, legal=(5,)), return_low=0, return_high=3)
     with self.assertRaisesRegex(ValueError, 'environment 0 declares 4 actions and other 6'):
       alpt.legal_actions([SPECS[0], other])
 

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from absl.testing import absltest, parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.learners import alpt
 from alpt_jax.networks import decision_transformer, flops, inverse_dynamics, q_network
 
 SPEC = types.EnvironmentSpec(
     name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
-    num_actions=3, legal_actions=(0, 1, 2), return_low=0, return_high=1)
+    actions=action_space.numbered(3), return_low=0, return_high=1)
 
 
 def networks(spec=SPEC, window=1, **sizes):
@@ -91,7 +91,7 @@ class FlopsTest(parameterized.TestCase):
   def test_xla_counts_the_same(self, kind, shape, tokenizer):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind=kind, observation_shape=shape,
-        num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=1)
+        actions=action_space.numbered(4), return_low=0, return_high=1)
     idm, dt = networks(spec, window=5, num_layers=2, num_heads=2, d_model=256, **tokenizer)
     frames = jnp.zeros((8, 6, *shape), jnp.uint8)
     ids = jnp.zeros((8, 5), jnp.int32)

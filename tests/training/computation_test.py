@@ -7,11 +7,11 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.labelling import trained_idm
+from alpt_jax.labelling import trained_idm, trained_run
 from alpt_jax.training import computation, run_directory, stopping, train
 from tests import maze_data
 
-OTHERS = (computation.VERSION + 1,)
+OTHERS = ((computation.VERSION + 1,),)
 TOO_OLD = (None, computation.OLDEST - 1)  # None: of code without versions.
 
 
@@ -58,7 +58,7 @@ class ComputationTest(parameterized.TestCase):
     digests = json.loads(path.read_text())['data_digests']
     run_directory.check_config(config, config.workdir, digests, ignored=('computation',))
     self.assertEqual(trained_idm.restore(config.workdir).step, 2)
-    self.assertNotIn('computation', trained_idm.read_config(config.workdir)[0])
+    self.assertNotIn('computation', trained_run.read_config(config.workdir)[0])
 
   @parameterized.parameters(*TOO_OLD)
   def test_runs_of_before_are_neither_resumed_nor_read_nor_started_from(self, version):

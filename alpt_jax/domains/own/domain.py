@@ -104,8 +104,7 @@ class Own:
   @staticmethod
   def check_data(episodes, hidden):
     """As `Atari.check_data`."""
-    if all(hasattr(data, 'episode_digests') for data in episodes.values()):
-      episode_files.check_no_duplicates(episodes)
+    episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
   @staticmethod

@@ -15,6 +15,7 @@ import numpy as np
 from absl.testing import parameterized
 from ale_py import vector_env
 
+from alpt_jax import action_space
 from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, env, evaluate
 from alpt_jax.learners import acting, cql
@@ -329,11 +330,11 @@ class AtariEvaluatorTest(parameterized.TestCase):
       make_evaluator(TableAgent('Breakout'), **{'game': 'Breakout', **arguments})
 
   @parameterized.parameters(
-      (dict(num_actions=4, legal_actions=(0, 1)), 'num_actions of the model .* is 4; Breakout'),
+      (dict(actions=action_space.numbered(4)), 'num_actions of the model .* is 4; Breakout'),
       (dict(observation_shape=(42, 42, 1)), r'observation_shape of the model .* \(84, 84, 1\)'))
   def test_a_model_of_something_else(self, changes, message):
     agent = TableAgent('Breakout')
-    agent.spec = dataclasses.replace(agent.spec, stored_actions=(), **changes)
+    agent.spec = dataclasses.replace(agent.spec, **changes)
     with self.assertRaisesRegex(ValueError, message):
       make_evaluator(agent, 'Breakout')
 
