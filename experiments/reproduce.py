@@ -19,10 +19,10 @@ import os
 import pathlib
 import time
 
+import tqdm
 from absl import flags
 
 from alpt_jax import atomic_files, cli
-from alpt_jax import progress as progress_
 from alpt_jax.domains import study as studies
 from alpt_jax.training import run_config, stopping
 from experiments import collect
@@ -186,7 +186,8 @@ def main(config):
     log = workers.log_path(config, run)
     print(f'{run.name}: exit code {codes[run]}: {workers.last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
-  print(f'Took {progress_.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
+  took = tqdm.tqdm.format_interval(time.time() - start)
+  print(f'Took {took}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):
     print(f'On all figures that are there: {workdir / figures.PAGE}.')
