@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-SEEDS, EPISODES = 'training seeds', 'episodes'
+SEEDS, EPISODES, TRANSITIONS = 'training seeds', 'episodes', 'transitions'
 LEVEL = .95
 _DRAWS_AT_ONCE = 2**20  # Of a bootstrap; 8 MB.
 
@@ -35,8 +35,8 @@ class Interval:
     value: the estimate; None without data, or if censoring leaves it unbounded.
     low: lower end; None if there is no interval, -inf (0 of a ratio) if it is unbounded.
     high: upper end; None if there is no interval, inf if it is unbounded.
-    n: how many seeds, pairs of seeds, or episodes.
-    over: SEEDS or EPISODES; n counts these.
+    n: how many seeds, pairs of seeds, episodes or transitions.
+    over: SEEDS, EPISODES or TRANSITIONS; n counts these.
     level: coverage; of each end on its own if `relation` is not 'about'.
     reason: why there is no interval; '' if there is one.
     relation: 'about'; of censored data 'at most' or 'at least', if all bounds are on that side, and
@@ -171,6 +171,24 @@ def from_moments(value, std, n, *, over=EPISODES, level=LEVEL):
     return Interval(float(value), None, None, n, over, level, f'no interval: n = {n}')
   return Interval(float(value), *_t_ends(value, std * math.sqrt(n / (n - 1)), n, level), n, over,
                   level)
+
+
+def wilson(num_right, n):
+  """Shares of independent transitions with Wilson's interval (1927), also of few and extreme ones.
+
+  Transitions of one episode are not independent: with episodes, `bootstrap_mean` is wider.
+
+  Args:
+    num_right: how many of them are right.
+    n: how many there are.
+
+  Returns:
+    An `Interval` over TRANSITIONS; without a value and ends if n is 0.
+  """
+  if not n:
+    return Interval(None, None, None, n, TRANSITIONS, reason=f'no interval: n = {n}')
+  found = stats.binomtest(num_right, n).proportion_ci(LEVEL, method='wilson')
+  return Interval(num_right / n, float(found.low), float(found.high), n, TRANSITIONS)
 
 
 def _paired(values, baseline_values):
