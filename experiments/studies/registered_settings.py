@@ -9,14 +9,13 @@
      "runs": {"grid-250-dt1_idm-seed0": {"seed": 0}}}}}  # The rest, by run.
 
 The three together are what `runs.settings` has of a run, which its run file holds, too: without
-places, devices and what a run writes down, and without keys of `run_config.NEW_KEYS` at their
+places, devices and what a run writes down, and without keys of `runs.LATER_KEYS` at their
 defaults, so that a key that comes later changes nothing. Pretrainings are runs like the others.
 """
 
 import json
 
 from alpt_jax import configs, schema
-from alpt_jax.training import run_config
 from experiments.studies import runs
 
 _MAX_CHANGES = 5  # Of settings, that a message names.
@@ -56,7 +55,7 @@ def _of_recordings(config):
   """How the data of an experiment is recorded: {flat key: value}."""
   flat = configs.flatten({'collect': json.loads(config.to_json())['collect']})
   return {key: value for key, value in flat.items()
-          if key not in _PLACES and run_config.NEW_KEYS.get(key, _ABSENT) != value}
+          if key not in _PLACES and runs.LATER_KEYS.get(key, _ABSENT) != value}
 
 
 def _shared(all_settings):

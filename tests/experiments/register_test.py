@@ -12,7 +12,6 @@ from unittest import mock
 from absl import flags
 from absl.testing import absltest, flagsaver
 
-from alpt_jax.training import run_config
 from experiments import register, reproduce
 from experiments.configs import atari, maze
 from experiments.studies import registered_settings, registration, runs
@@ -198,7 +197,7 @@ class StartTest(absltest.TestCase):
 
   def test_a_new_key_at_its_default_changes_nothing(self):
     self.commit()
-    with mock.patch.dict(run_config.NEW_KEYS, dict.fromkeys(
+    with mock.patch.dict(runs.LATER_KEYS, dict.fromkeys(
         ('model.some_new_key', 'collect.some_new_key'), 7)):
       with self.config.unlocked():
         self.config.model.some_new_key = self.config.collect.some_new_key = 7

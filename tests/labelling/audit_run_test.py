@@ -387,27 +387,6 @@ class AuditRunTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, f'config.json: not the config of a run .*{missing}'):
       trained_idm.restore(directory)
 
-  def test_runs_from_before_there_were_some_keys_are_read(self):
-    content = json.loads((self.root / 'run' / 'config.json').read_text())
-    del content['sharding']['accumulate'], content['model']['compute_dtype']
-    del content['sharding']['microbatch']
-    config, _ = trained_run.read_config(
-        self.copy_of_config(sharding=content['sharding'], model=content['model']))
-    self.assertEqual((config.sharding.accumulate, config.model.compute_dtype), (1, 'float32'))
-    self.assertEqual(config.sharding.microbatch, 0)
-
-  @parameterized.parameters((False, 0, False), (True, 0, False), (True, 4, True))
-  def test_what_was_once_called_frame_changes_was_of_patches(self, value, patch_size, expected):
-    content = json.loads((self.root / 'run' / 'config.json').read_text())['model']
-    for key in ('change_tokens', 'idm_tokenizer', 'dt_tokenizer', 'idm_places'):
-      del content[key]
-    content |= {'frame_changes': value, 'patch_size': patch_size}  # Of 8 x 8 grids.
-    config, _ = trained_run.read_config(self.copy_of_config(model=content))
-    self.assertNotIn('frame_changes', config.model)
-    self.assertEqual((config.model.change_tokens, config.model.idm_tokenizer,
-                      config.model.dt_tokenizer), (expected, 'patch', 'patch'))
-    self.assertTrue(config.model.idm_places)
-
   def test_data_that_has_moved_is_found(self):
     moved = self.enterContext(tempfile.TemporaryDirectory())
     shutil.copytree(self.config.data_dir, os.path.join(moved, 'data'))
