@@ -361,12 +361,35 @@ def bootstrap_ratio(sums, sizes, *, level=LEVEL, num_resamples=10_000, seed=0):
   centre = float(sums.sum() / sizes.sum()) if n else None
   if n < 2:
     return Interval(centre, None, None, n, EPISODES, level, f'no interval: n = {n}')
+  low, high = bootstrap_ends(
+      (sums, sizes), lambda x, y, axis: x.sum(axis=axis) / y.sum(axis=axis), is_paired=True,
+      level=level, num_resamples=num_resamples, seed=seed)
+  return Interval(centre, float(low), float(high), n, EPISODES, level)
+
+
+def bootstrap_ends(samples, statistic, *, level, num_resamples, seed, is_paired=False):
+  """Returns the ends of a percentile bootstrap of some samples.
+
+  Args:
+    samples: list of [N] numbers, two or more; of any length each unless `is_paired`.
+    statistic: statistic(*samples, axis) -> [..., R] of samples [R, N] with `axis` -1.
+    level: coverage, in (0, 1).
+    num_resamples: R, how many draws.
+    seed: of the draws.
+    is_paired: whether one draw is for all samples; else each is drawn by itself.
+
+  Returns:
+    Two arrays [...].
+
+  Raises:
+    ValueError: if `level` or `num_resamples` is out of range.
+  """
+  _check_level(level, num_resamples)
   found = stats.bootstrap(
-      (sums, sizes), lambda x, y, axis: x.sum(axis=axis) / y.sum(axis=axis), paired=True,
-      vectorized=True, confidence_level=level, method='percentile', n_resamples=num_resamples,
-      rng=np.random.default_rng(seed), batch=max(1, _DRAWS_AT_ONCE // n))
-  return Interval(centre, float(found.confidence_interval.low),
-                  float(found.confidence_interval.high), n, EPISODES, level)
+      samples, statistic, paired=is_paired, vectorized=True, confidence_level=level,
+      method='percentile', n_resamples=num_resamples, rng=np.random.default_rng(seed),
+      batch=max(1, _DRAWS_AT_ONCE // len(samples[0])) if is_paired else None)
+  return found.confidence_interval
 
 
 def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, seed=0):
@@ -395,8 +418,7 @@ def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, s
   centre = float(values.mean() - others.mean())
   if n < 2:
     return Interval(centre, None, None, n, EPISODES, level, f'no interval: n = {n}')
-  rng = np.random.default_rng(seed)
-  resampled = [x[rng.integers(len(x), size=(num_resamples, len(x)))].mean(axis=1)
-               for x in (values, others)]
-  low, high = np.quantile(resampled[0] - resampled[1], [(1 - level) / 2, (1 + level) / 2])
+  low, high = bootstrap_ends(
+      (values, others), lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis), level=level,
+      num_resamples=num_resamples, seed=seed)
   return Interval(centre, float(low), float(high), n, EPISODES, level)
