@@ -44,7 +44,6 @@ from experiments.studies import (
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
 flags.adopt_module_key_flags(submission)
 
-_MAX_CHANGES = 5  # Of a config, that a message names.
 
 
 def plan(config):
@@ -74,9 +73,8 @@ def _check_results(path, config):
     raise ValueError(f'{path}: not a results file. Move it away, or choose another '
                      '--config.workdir.') from error
   if changes:
-    more = f', and {len(changes) - _MAX_CHANGES} more' if len(changes) > _MAX_CHANGES else ''
     raise ValueError(f'{path}: is of config {before}, this one is {runs.config_digest(config)} '
-                     f'({", ".join(changes[:_MAX_CHANGES])}{more}). Choose another '
+                     f'({changes}). Choose another '
                      '--config.workdir, or delete the file: the trained runs beside it stay, and '
                      'those that fit are used again.')
 

@@ -61,7 +61,6 @@ BRANCHES = {
     'experiments/studies/budget.py': 4,
     'experiments/studies/budget_report.py': 1,
     'experiments/studies/evaluations.py': 3,
-    'experiments/studies/registration_schema.py': 1,
     'launch/preflight.py': 1,
 }
 

@@ -5,6 +5,7 @@ import itertools
 import math
 
 from alpt_jax import schema
+from alpt_jax.domains import study as studies
 from alpt_jax.measures import verdicts
 from experiments.studies import registered_settings
 
@@ -77,7 +78,7 @@ def _check_not_tuned(name, values, tuned):
 
 def _is_tied(content):
   """Whether every seed has a target of its own."""
-  return content['experiment'] == 'maze'
+  return studies.named(content['experiment']).SEEDS_HAVE_TARGETS
 
 
 def _pairs_of(grid, content):

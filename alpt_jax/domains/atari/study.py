@@ -17,6 +17,7 @@ from alpt_jax.domains.atari import scores as atari_scores
 from alpt_jax.reports import findings
 
 ENVIRONMENTS = 'games'
+SEEDS_HAVE_TARGETS = False
 SHOWN_OF = ('part', 'method', 'target', 'num_labels')
 IDENTITY = {'num_labels': float, 'phase': schema.one_of(methods.PHASES),
             'part': schema.one_of(findings.PARTS)}

@@ -8,6 +8,7 @@ from alpt_jax.domains import study as studies
 from alpt_jax.domains.maze import anchors, env
 
 ENVIRONMENTS = 'mazes'
+SEEDS_HAVE_TARGETS = True
 IDENTITY = {'observation': str}
 # Not of the target: the first one that is done stands for the others.
 SHOWN_OF = ('observation', 'method', 'num_labels')

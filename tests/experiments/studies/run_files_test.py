@@ -38,7 +38,7 @@ class DigestTest(absltest.TestCase):
     config.study.floors.exchanged_games = 0
     with_none, content = runs.config_digest(config), json.loads(config.to_json())
     del content['study']['floors']['exchanged_games']
-    self.assertEqual(runs.config_changes(content, config), [])
+    self.assertEqual(runs.config_changes(content, config), '')
     config.study.floors.exchanged_games = 64
     self.assertNotEqual(runs.config_digest(config), with_none)
 
