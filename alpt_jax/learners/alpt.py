@@ -51,11 +51,11 @@ def init_params(key, networks, *, window, with_idm=True):
     {'idm': params, 'dt': params}; the first only `with_idm`.
   """
   spec = networks.dt.spec
-  dtype = jnp.float32 if spec.observation_kind == 'vector' else jnp.uint8
-  observations = jnp.zeros((1, window + 1, *spec.observation_shape), dtype)
+  observations = jnp.zeros((1, window + 1, *spec.observation_shape), spec.observation_dtype)
   ids = jnp.zeros((1, window), jnp.int32)
+  actions = jnp.zeros((1, window, *spec.actions.shape), jnp.int32)
   idm_key, dt_key = jax.random.split(key)
-  params = {'dt': networks.dt.init(dt_key, observations[:, :-1], ids, ids, ids)['params']}
+  params = {'dt': networks.dt.init(dt_key, observations[:, :-1], ids, actions, ids)['params']}
   if with_idm:
     params['idm'] = networks.idm.init(idm_key, observations)['params']
   return params
