@@ -31,7 +31,7 @@ jax.config.update('jax_compilation_cache_dir', os.environ['ALPT_TESTS_CACHE'])
 # Runs start with the same small programs; tests compile many that none needs again.
 jax.config.update('jax_persistent_cache_min_compile_time_secs', .3)
 
-from tests import shared_programs  # noqa: E402
+from tests import exhaustive, shared_programs  # noqa: E402
 
 shared_programs.install()
 
@@ -85,6 +85,16 @@ def pytest_terminal_summary(terminalreporter):
         'not run: these need envlogger, which is for Python 3.11 only', sep='-')
     for entry in NEED_ENVLOGGER:
       terminalreporter.line(entry)
+
+
+def pytest_addoption(parser):
+  parser.addoption('--exhaustive', action='store_true',
+                   help='Run exhaustive tests in full, not a tenth of them; see exhaustive.py.')
+
+
+def pytest_configure(config):
+  if config.getoption('--exhaustive'):
+    os.environ[exhaustive.VARIABLE] = '1'
 
 
 def pytest_collection_modifyitems(config, items):
