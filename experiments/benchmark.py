@@ -35,8 +35,7 @@ from absl import flags
 from alpt_jax import atomic_files, cli, methods
 from alpt_jax import progress as progress_
 from alpt_jax.data import pipeline
-from alpt_jax.learners import learner
-from alpt_jax.training import inputs, program, run_config, sharding
+from alpt_jax.training import inputs, program, run_config, sharding, shares
 from experiments.benchmarks import evaluations, machine, saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
@@ -84,13 +83,14 @@ class Update:
       config: of a run.
     """
     phase, specs = run_config.check_run(config)
-    if phase.q:
+    if methods.METHODS[config.method].learner != 'alpt':
       raise ValueError(f'method is {config.method!r}, which trains neither IDM nor DT; those are '
                        "measured. Choose another, e.g. 'alpt'.")
     streams = inputs.make_streams(config, phase, specs, inputs.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)
-    self.networks, self._update = made.networks, made.update
+    self.learner, self.networks, self._update = made.learner, made.learner.networks, made.update
+    self.rows = shares.part_rows(config, phase, specs)
     self.is_labelling = phase.unlabelled == methods.LABEL_WITH_IDM
     init_key, self._key = jax.random.split(jax.random.key(config.seed))
     self.state = made.init(init_key)
@@ -252,10 +252,9 @@ def measure(config, directory):
   resume = saving.measure_resume(config, directory, num_times=_RESUMES.value)
 
   step_seconds, wait_fractions = np.transpose(results['update'])
-  work = learner.update_flops(update.networks, update.batches, window=config.window,
-                              is_labelling=update.is_labelling)
+  work = update.learner.flops(update.rows)
   gflop = sum(work.values()) / 1e9
-  num_windows = sum(len(batch.actions) for batch in update.batches if batch is not None)
+  num_windows = sum(update.rows.values())
   matmul_gflops = machine.spread(results['matmul'])
   pytorch = None
   if 'update_pytorch' in jobs:

@@ -10,16 +10,15 @@ import os
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 
 from alpt_jax import domains, methods
-from alpt_jax.labelling import trained_idm
+from alpt_jax.labelling import trained_run
+from alpt_jax.learners import acting, action_heads
 from alpt_jax.measures import blindness
 from alpt_jax.networks import discretize
-from alpt_jax.training import checkpoints, program, run_config, sharding
+from alpt_jax.training import run_config
 
 NUM_WINDOWS = 2000
 _ROWS = 50  # Of one call.
@@ -55,17 +54,14 @@ def restore(directory, *, data_dir=''):
     FileNotFoundError: if there is no run or no checkpoint.
     ValueError: if the run has no DT, or is damaged.
   """
-  config, _ = trained_idm.read_config(directory, data_dir=data_dir)
+  config, _ = trained_run.read_config(directory, data_dir=data_dir)
   phase, specs = run_config.check_run(config)
-  if phase.q or not phase.dt:
+  if methods.METHODS[config.method].learner != 'alpt' or not phase.agent:
     raise ValueError(f'{directory}: method {config.method!r} trains no decision transformer in '
                      f'phase {config.phase!r}; expected a run with one. Of other agents, nothing '
                      'says whether they look.')
-  made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
-  step, params = checkpoints.restore_newest(
-      os.path.join(directory, 'checkpoints'),
-      {'dt': program.network_params(made.state)['dt']})
-  return TrainedDt(config, made.networks.dt, params['dt'], step)
+  run = trained_run.restore(directory, config, phase, specs, names=('dt',))
+  return TrainedDt(config, run.learner.networks.dt, run.params['dt'], run.step)
 
 
 def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
@@ -73,7 +69,7 @@ def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
 
   Args:
     trained: `TrainedDt`.
-    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with all known actions.
+    episodes: `episodes.Episodes`, with all known actions.
     numbers: episodes to take windows of.
     num_windows: to draw; all if there are fewer. Only windows whose actions are all known.
     seed: of the draws.
@@ -122,12 +118,14 @@ def measure_score(trained, directory, *, num_games, seed=0):
   Raises:
     ValueError: if the evaluation's file is damaged.
   """
-  from alpt_jax.domains.atari import evaluate  # The emulator, which nothing else here needs.
+  from alpt_jax.domains import play as playing
+  from alpt_jax.domains.atari import action_sets, evaluate  # The emulator; nothing else needs it.
 
   config, settings = trained.config, trained.config.evaluation
+  legal = playing.legal_of(action_sets.spec(config.target))
   agent = evaluate.AtariEvaluator(
-      trained.dt, config.target, num_episodes=num_games, max_steps=settings.max_steps,
-      sticky=settings.sticky, rule=settings.rule)
+      acting.Player(trained.dt, legal, settings.rule), config.target, num_episodes=num_games,
+      max_steps=settings.max_steps, sticky=settings.sticky)
 
   def play(delay):
     return agent.run(trained.params, acting_mode=settings.acting_mode, seed=config.seed,
@@ -164,14 +162,14 @@ def action_loss_fn(dt):
     float32, mean negative log-likelihood of the actions, in nats. The DT is given the actions
     before each, and the true return.
   """
-  spec = dt.spec
+  spec, head = dt.spec, action_heads.of(dt.spec.actions)
 
   def loss(params, observations, actions, rewards, returns_to_go):
     returns = discretize.encode_return(
         returns_to_go, low=spec.return_low, high=spec.return_high)
     logits = dt.apply({'params': params}, observations[:, :-1], returns, actions,
-                      discretize.encode_reward(rewards)).actions.astype(jnp.float32)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, actions).mean(axis=1)
+                      discretize.encode_reward(rewards)).actions
+    return head.nll(logits, actions).mean(axis=1)
 
   return loss
 
@@ -190,7 +188,7 @@ def held_out(trained, episodes, directory):
   everything = np.flatnonzero(episodes.num_labelled)
   if not methods.METHODS[trained.config.method].is_action_limited:
     return everything, False  # Trained on every action, whatever labels.json says.
-  known = trained_idm.known(directory, trained.config.target, data_dir=trained.config.data_dir)
+  known = trained_run.known(directory, trained.config.target, data_dir=trained.config.data_dir)
   if known.choice is None:
     return everything, False
   free = np.setdiff1d(everything, np.unique(np.asarray(known.choice.windows)[:, 0]))

@@ -43,7 +43,14 @@ from alpt_jax import domains, methods
 from alpt_jax.data import records, rlds
 from alpt_jax.data.importers import actions
 from alpt_jax.domains.atari import recording_ceiling
-from alpt_jax.labelling import blindness, dt_labels, run_labels, trained_idm, voted_labels
+from alpt_jax.labelling import (
+    blindness,
+    dt_labels,
+    run_labels,
+    trained_idm,
+    trained_run,
+    voted_labels,
+)
 from alpt_jax.measures import blindness as blindness_rule
 from alpt_jax.measures import floors, label_floors
 
@@ -73,7 +80,7 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
   Raises:
     FileNotFoundError, ValueError: for a run or data that is missing, damaged or does not fit.
   """
-  config, digests = trained_idm.read_config(directory, data_dir=data_dir)
+  config, digests = trained_run.read_config(directory, data_dir=data_dir)
   phase = methods.phase_of(config.method, config.phase)
   result = {'format': FORMAT, 'run': str(directory), 'method': config.method,
             'environment': config.target, 'labels': None, 'agent': None, 'as_labeller': None,
@@ -85,9 +92,10 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
   elif causal:
     raise ValueError(f'--causal: method {config.method!r} of {directory} has no IDM to compare '
                      f'{causal} with. Leave it out.')
-  if phase.dt and config.train_dt:
+  method = methods.METHODS[config.method]
+  if method.learner == 'alpt' and phase.agent and config.train_dt:
     result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, games, seed)
-    is_limited = methods.METHODS[config.method].is_action_limited and not phase.idm
+    is_limited = method.is_action_limited and not phase.idm
     if labeller_transitions and is_limited:
       result['as_labeller'] = _as_labeller(directory, config, truth, labeller_transitions, seed)
   if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':
@@ -113,7 +121,7 @@ def _labels(directory, config, truth, causal, voted_transitions, seed):
            'is_constant': floors.is_constant(frequent)}
   if found['is_constant']:
     return found
-  choice = trained_idm.known(directory, config.target, data_dir=config.data_dir).choice
+  choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
   fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
   found |= {
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
@@ -155,14 +163,14 @@ def _causal(directory, config, truth, choice, causal, seed):
   """Accuracy of an IDM that sees the past only and knows the same labels."""
   if not causal:
     return {'unknown': 'no run with model.idm_is_causal was given (--causal)'}
-  other, _ = trained_idm.read_config(causal, data_dir=config.data_dir)
+  other, _ = trained_run.read_config(causal, data_dir=config.data_dir)
   if not other.model.idm_is_causal:
     raise ValueError(f'{causal}: model.idm_is_causal is False; expected True, an IDM that sees the '
                      'past only.')
   if other.target != config.target:
     raise ValueError(f'{causal}: target is {other.target!r}; expected {config.target!r}, that of '
                      f'{directory}.')
-  theirs = trained_idm.known(causal, config.target, data_dir=config.data_dir).choice
+  theirs = trained_run.known(causal, config.target, data_dir=config.data_dir).choice
   if not np.array_equal(theirs.windows, choice.windows):
     raise ValueError(f'{causal}: has other labels than {directory}; expected the same num_labels '
                      'and label_seed.')
@@ -335,7 +343,7 @@ def _as_labeller(directory, config, truth, num_transitions, seed):
   episode, timestep, said, true = dt_labels.label(
       trained, truth, directory, num_transitions=num_transitions, seed=seed)
   frequent = floors.most_frequent(said, spec.num_actions)
-  choice = trained_idm.known(directory, config.target, data_dir=config.data_dir).choice
+  choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
   fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
   return {
       'step': trained.step, 'most_frequent': {

@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from alpt_jax.domains.maze import env, evaluate
+from alpt_jax.learners import acting
 from experiments.benchmarks import machine
 
 _EVALUATION_STEPS = 300  # Agent steps of an Atari episode here.
@@ -59,14 +60,16 @@ class AtariEvaluation:
       dt: the `DecisionTransformer`.
       params: its parameters.
     """
+    from alpt_jax.domains import play
+    from alpt_jax.domains.atari import action_sets
     from alpt_jax.domains.atari import evaluate as evaluate_atari
     from experiments.benchmarks import plain_atari
 
     settings = config.evaluation
     self._agent = evaluate_atari.AtariEvaluator(
-        dt, config.target, num_episodes=settings.num_episodes,
-        max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky,
-        rule=settings.rule)
+        acting.Player(dt, play.legal_of(action_sets.spec(config.target)), settings.rule),
+        config.target, num_episodes=settings.num_episodes,
+        max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky)
     self._plain = plain_atari.PlainEvaluation(
         dt, config.target, sticky=settings.sticky, rule=settings.rule)
     self._params, self._mode, self._seconds = params, settings.acting_mode, []

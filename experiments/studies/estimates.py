@@ -9,6 +9,7 @@ import dataclasses
 import os
 
 from alpt_jax import domains, methods, progress
+from alpt_jax.learners import learner
 from experiments.studies import floors, runs
 
 _DIGITS = 2
@@ -39,7 +40,8 @@ def kind(config, run):
   own = runs.run_config(config, run)
   phase = methods.phase_of(own.method, own.phase)
   networks = [name for name, has in (
-      ('idm', phase.idm), ('dt', phase.dt and own.train_dt), ('q', phase.q)) if has]
+      ('idm', phase.idm),
+      (learner.of_method(own.method).agent, phase.agent and own.train_dt)) if has]
   return networks[0] if len(networks) == 1 else 'both'
 
 

@@ -9,18 +9,13 @@ from alpt_jax import atomic_files
 from alpt_jax.domains.atari import report as report_atari
 from alpt_jax.domains.maze import report as report_maze
 from alpt_jax.reports import figures, page
-from experiments.studies import budget_report, results_file
+from experiments.studies import budget_report
 
 _REPORTS = {'maze': report_maze, 'atari': report_atari}
 
 
 def of(results):
-  """The module that knows the experiment: `page`, `panels` and `summary_lines` of checked results.
-
-  Raises:
-    ValueError: if the results lack a field, or are of an unknown experiment.
-  """
-  results_file.check(results)
+  """The module that knows the experiment: `page`, `panels` and `summary_lines` of its results."""
   return budget_report if 'budgets' in results else _REPORTS[results['experiment']]
 
 
@@ -28,11 +23,8 @@ def write_report(results, path):
   """Writes the report: one HTML file that needs no network.
 
   Args:
-    results: the dict of results.json (see `results_file`).
+    results: the dict of results.json, as `results_file.read` returns it.
     path: of the page.
-
-  Raises:
-    ValueError: if the results lack a field.
   """
   atomic_files.write(path, of(results).page(results).encode())
 
@@ -43,11 +35,7 @@ def write_csv(results, path):
   Args:
     results: the dict of results.json.
     path: of the table.
-
-  Raises:
-    ValueError: if the results lack a field.
   """
-  results_file.check(results)
   atomic_files.write(path, page.csv_bytes(results['rows']))
 
 
@@ -59,7 +47,7 @@ def figure_png(results, path):
     path: of the picture.
 
   Raises:
-    ValueError: if the results lack a field or hold no runs.
+    ValueError: if the results hold no runs.
   """
   rows_of_panels = of(results).panels(results)
   if not rows_of_panels:
@@ -76,8 +64,5 @@ def summary_lines(results):
 
   Returns:
     A list of str: how many runs are done, the final metrics of the methods, the claims.
-
-  Raises:
-    ValueError: if the results lack a field.
   """
   return of(results).summary_lines(results)

@@ -1,6 +1,7 @@
 """Labelling datasets with trained IDMs: what comes out, and who may label what."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -180,7 +181,7 @@ class OwnDataTest(parameterized.TestCase):
     self.assertEqual([read.actions_of(e)[1].sum() for e in range(4)], [20, 30, 25, 9])
 
   def test_an_unfinished_run_is_warned_of_once_nothing_is_refused(self):
-    trained = self.trained._replace(step=1)
+    trained = dataclasses.replace(self.trained, step=1)
     with contextlib.redirect_stderr(io.StringIO()) as error:
       with self.assertRaisesRegex(ValueError, 'top_k is 5'):
         label_dataset.label_run(trained, self.root / 'Labelled', top_k=5)

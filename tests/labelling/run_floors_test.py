@@ -12,9 +12,10 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import domains
+from alpt_jax import domains, schema
 from alpt_jax.data import labels, records
-from alpt_jax.domains.atari import evaluate, recording_ceiling
+from alpt_jax.domains import play
+from alpt_jax.domains.atari import action_sets, evaluate, recording_ceiling
 from alpt_jax.labelling import (
     blindness,
     dt_labels,
@@ -23,7 +24,7 @@ from alpt_jax.labelling import (
     trained_idm,
     voted_labels,
 )
-from alpt_jax.learners import alpt
+from alpt_jax.learners import acting, alpt
 from alpt_jax.reports import floors_schema
 from alpt_jax.training import train
 from experiments import collect
@@ -123,10 +124,10 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertEqual(about['most_frequent']['share'], np.bincount(said).max() / len(said))
     self.assertIn(f'As a labeller of hidden transitions the agent is right in '
                   f'{np.mean(said == true):.3f} ', '\n'.join(run_floors.sentences(found)))
-    floors_schema.check({'as_labeller': about}, 'it')
+    schema.check({'as_labeller': about}, floors_schema.OF_RUN, 'it')
     with self.assertRaisesRegex(ValueError, 'it.as_labeller.accuracy is missing'):
-      floors_schema.check({'as_labeller': {
-          key: x for key, x in about.items() if key != 'accuracy'}}, 'it')
+      del about['accuracy']
+      schema.check({'as_labeller': about}, floors_schema.OF_RUN, 'it')
 
   def test_agents_with_an_idm_or_all_actions_are_no_labellers(self):
     self.assertIsNone(run_floors.measure(self.root / 'run', labeller_transitions=9)['as_labeller'])
@@ -289,8 +290,10 @@ class AtariAgentTest(absltest.TestCase):
     self.assertEqual((found['delay'], found['num_games']), (41, 6))
     self.assertAlmostEqual(found['score'], self.own['score'])
     self.assertBetween(self.own['score'], found['low'], found['high'])
+    legal = play.legal_of(action_sets.spec('Breakout'))
     again = evaluate.AtariEvaluator(
-        blindness.restore(self.run_dir).dt, 'Breakout', num_episodes=6, max_steps=80)
+        acting.Player(blindness.restore(self.run_dir).dt, legal, 'paper'), 'Breakout',
+        num_episodes=6, max_steps=80)
     late, _ = again.run(blindness.restore(self.run_dir).params, seed=self.config.seed, delay=41)
     self.assertAlmostEqual(found['exchanged_score'], late['score'])
 

@@ -176,7 +176,7 @@ class OwnDataTest(parameterized.TestCase):
     described = environment_file.read(self.root / 'Play' / environment_file.FILE)
     labelled_dataset.write(
         records.Dataset(self.root / 'Play', described.spec()), self.root / name,
-        say_up, labelled_dataset.Settings(num_actions=4), provenance={})
+        say_up, labelled_dataset.Settings(), provenance={})
 
   def read(self, argument):
     config = self.config(argument=argument)

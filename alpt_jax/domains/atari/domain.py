@@ -4,9 +4,8 @@ import os
 
 from alpt_jax import video
 from alpt_jax.data import copies, episode_files
-from alpt_jax.domains import base
+from alpt_jax.domains import base, play
 from alpt_jax.domains.atari import action_sets, rlu
-from alpt_jax.learners import cql
 
 _MAX_SHOWN_FRAMES = 300  # Of the episode that is kept for the report.
 
@@ -81,12 +80,12 @@ class Atari:
     return base.choose_labels(config, data)
 
   @staticmethod
-  def make_evaluation(config, networks):
+  def make_evaluation(config, learner):
     """Makes the evaluation of the agent.
 
     Args:
       config: the run's.
-      networks: `alpt.Networks` or `cql.Networks`.
+      learner: the run's `learner.Learner`.
 
     Returns:
       evaluate(params, is_last, video_path='', short_path='') -> {'sampled': scores}; `video_path`
@@ -97,14 +96,10 @@ class Atari:
     """
     from alpt_jax.domains.atari import evaluate  # The emulator, which only evaluation needs.
     settings = config.evaluation
-    protocol = dict(num_episodes=settings.num_episodes, max_steps=settings.max_steps,
-                    sticky=settings.sticky)
-    if isinstance(networks, cql.Networks):
-      agent = evaluate.AtariEvaluator(
-          networks.q, config.target, rule='epsilon-greedy', epsilon=config.cql.epsilon, **protocol)
-    else:
-      agent = evaluate.AtariEvaluator(
-          networks.dt, config.target, rule=settings.rule, **protocol)
+    legal = play.legal_of(action_sets.spec(config.target))
+    agent = evaluate.AtariEvaluator(
+        learner.player(legal, rule=settings.rule), config.target,
+        num_episodes=settings.num_episodes, max_steps=settings.max_steps, sticky=settings.sticky)
 
     def run(params, is_last, video_path='', short_path=''):
       is_kept = bool(is_last and short_path)

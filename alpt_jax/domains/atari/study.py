@@ -10,14 +10,23 @@ import os
 
 import numpy as np
 
-from alpt_jax import domains, methods
+from alpt_jax import domains, methods, schema
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import scores as atari_scores
+from alpt_jax.reports import findings
 
 ENVIRONMENTS = 'games'
 SHOWN_OF = ('part', 'method', 'target', 'num_labels')
+IDENTITY = {'num_labels': float, 'phase': schema.one_of(methods.PHASES),
+            'part': schema.one_of(findings.PARTS)}
 FLOOR_OF = ()  # Of images there is no table of the change; a run's `floors` stand for it.
+_GAME = {
+    'role': str, 'checkpoints': [{str: schema.NUMBER}], **schema.optional(
+        (str, None), 'behaviour', 'notice'), **schema.optional(
+            schema.NUMBER, 'num_transitions', 'num_episodes', 'random', 'human',
+            'majority_accuracy', 'chance_accuracy')}
+RESULTS = {'games': {str: _GAME}}  # What `describe` adds to results.json.
 
 
 def plan(config):

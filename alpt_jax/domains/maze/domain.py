@@ -70,12 +70,12 @@ class Maze:
     return base.choose_labels(config, data)
 
   @staticmethod
-  def make_evaluation(config, networks):
+  def make_evaluation(config, learner):
     """Makes the evaluation of the agent.
 
     Args:
       config: the run's.
-      networks: `alpt.Networks`.
+      learner: the run's `learner.Learner`, of a DT.
 
     Returns:
       evaluate(params, is_last, video_path='', short_path='') -> {'argmax': scores, ...}; the last
@@ -83,7 +83,7 @@ class Maze:
     """
     from alpt_jax.domains.maze import evaluate  # Compiles acting, which only evaluation needs.
     agent = evaluate.MazeEvaluator(
-        networks.dt, env.layout_of(config.target), observation=config.observation)
+        learner.networks.dt, env.layout_of(config.target), observation=config.observation)
 
     def run(params, is_last, video_path='', short_path=''):
       del short_path

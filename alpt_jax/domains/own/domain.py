@@ -104,8 +104,7 @@ class Own:
   @staticmethod
   def check_data(episodes, hidden):
     """As `Atari.check_data`."""
-    if all(hasattr(data, 'episode_digests') for data in episodes.values()):
-      episode_files.check_no_duplicates(episodes)
+    episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
   @staticmethod
@@ -116,7 +115,7 @@ class Own:
         held_out=config.held_out)
 
   @staticmethod
-  def make_evaluation(config, networks):
+  def make_evaluation(config, learner):
     """As `Atari.make_evaluation`, of `config.evaluation.game`; None if there is no game."""
     if not config.evaluation.game:
       return None
@@ -125,7 +124,7 @@ class Own:
       played.target = config.evaluation.game
       if Own._environment(config, config.target).reward is None:
         played.evaluation.rule = 'imitate'  # There is one return in the data: no other was learned.
-    return atari.Atari.make_evaluation(played, networks)
+    return atari.Atari.make_evaluation(played, learner)
 
   @staticmethod
   def _environment(config, name):
