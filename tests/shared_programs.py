@@ -9,6 +9,7 @@ import functools
 import json
 
 import jax
+import ml_collections
 
 from alpt_jax.domains.atari import domain as atari
 from alpt_jax.domains.maze import domain as maze
@@ -55,4 +56,4 @@ def _shared(make):
 def _hashable(argument):
   if isinstance(argument, jax.sharding.Mesh):  # Its `repr` does not name the devices.
     return argument
-  return key_of(argument) if hasattr(argument, 'to_json') else repr(argument)
+  return key_of(argument) if isinstance(argument, ml_collections.ConfigDict) else repr(argument)
