@@ -13,6 +13,7 @@ import ml_collections
 
 from alpt_jax.domains.atari import domain as atari
 from alpt_jax.domains.maze import domain as maze
+from alpt_jax.learners import microbatches
 from alpt_jax.training import label_windows, program
 
 # Fields of a config that no program depends on; with any other difference there is another program.
@@ -33,7 +34,7 @@ def key_of(config):
 def install():
   """Lets all runs of this process share; call it once, before anything is patched."""
   program.make_program = _shared(program.make_program)
-  program.microbatch = _shared(program.microbatch)
+  microbatches.windows = _shared(microbatches.windows)
   label_windows.make_label_fn = _shared(label_windows.make_label_fn)
   for domain in (maze.Maze, atari.Atari):
     domain.make_evaluation = staticmethod(_shared(domain.make_evaluation))
