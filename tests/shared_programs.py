@@ -32,7 +32,7 @@ def key_of(config):
 def install():
   """Lets all runs of this process share; call it once, before anything is patched."""
   program.make_program = _shared(program.make_program)
-  program.fitting_microbatch = _shared(program.fitting_microbatch)
+  program.microbatch = _shared(program.microbatch)
   label_windows.make_label_fn = _shared(label_windows.make_label_fn)
   for domain in (maze.Maze, atari.Atari):
     domain.make_evaluation = staticmethod(_shared(domain.make_evaluation))
