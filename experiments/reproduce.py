@@ -14,12 +14,12 @@ directory of its own, and into `workdir` figures.html and figures.json on all fi
 there. Two figures can be made side by side: what one trains, the other waits for.
 """
 
+import datetime
 import json
 import os
 import pathlib
 import time
 
-import tqdm
 from absl import flags
 
 from alpt_jax import atomic_files, cli
@@ -184,7 +184,7 @@ def main(config):
     log = workers.log_path(config, run)
     print(f'{run.name}: exit code {codes[run]}: {workers.last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
-  took = tqdm.tqdm.format_interval(time.time() - start)
+  took = datetime.timedelta(seconds=int(time.time() - start))
   print(f'Took {took}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):

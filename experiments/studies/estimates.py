@@ -6,9 +6,8 @@ day, not for quoting: it knows nothing of what else the machine does.
 """
 
 import dataclasses
+import datetime
 import os
-
-import tqdm
 
 from alpt_jax import domains, methods
 from alpt_jax.learners import learner
@@ -130,7 +129,7 @@ def lines(config, planned, finished, missing):
   width = max(len(work.label) for work in works)
   for work in works:
     done = f', {work.num_finished} finished' if work.num_finished else ''
-    duration = tqdm.tqdm.format_interval(work.seconds) if work.seconds else '-'
+    duration = datetime.timedelta(seconds=int(work.seconds)) if work.seconds else '-'
     result.append(f'  {work.label:{width}}  {work.phase:8}  {work.num_runs:3} x '
                   f'{work.num_steps:,} updates{done}: {duration}')
   if missing:
@@ -142,6 +141,6 @@ def lines(config, planned, finished, missing):
   if seconds:
     result.append(
         f'Estimate: {seconds / 3600:.{_DIGITS}g} hours '
-        f'({tqdm.tqdm.format_interval(seconds)}) on {num_workers(config, len(planned))} '
+        f'({datetime.timedelta(seconds=int(seconds))}) on {num_workers(config, len(planned))} '
         f'worker(s); rates: {source}.')
   return result
