@@ -1,4 +1,4 @@
-"""Label accuracy in mazes: updates to a level, floors and ceiling, the paper's claims.
+"""Label accuracy in mazes: updates to a level, floors and ceiling.
 
 Two observations of a maze nearly give the action away: a table of their change, with five
 entries, is right almost always. So no accuracy is a result by itself here. What can be asked is how
@@ -6,7 +6,6 @@ many updates an IDM needs to it with a source maze and without, which is what se
 paper claims. The level is LEVEL times the ceiling of the maze; floors stand beside it.
 """
 
-import dataclasses
 import math
 from typing import NamedTuple
 
@@ -21,46 +20,6 @@ LEVEL = .9  # Of the ceiling.
 FLOORS = {  # Exact, from the maze and its policy; see `maze.anchors.idm_ceilings`.
     'constant': 'majority', 'causal': 'the past alone', 'displacement': 'table of the change',
     'bayes': 'ceiling'}
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-  """What section 5.6 says of two methods.
-
-  Attributes:
-    method: key of the faster method.
-    baseline: key of the slower one.
-    text: the claim, with the methods' labels to be filled in.
-  """
-  method: str
-  baseline: str
-  text: str
-
-
-CLAIMS = (
-    Claim('alpt_blocked', 'dt1_idm',
-          '{method} solves the target “twice as fast” as training on the target only ({baseline})'),
-    Claim('alpt_blocked_tunnel', 'alpt_blocked',
-          'adding a tunneled source maze ({method}) leads to “even faster convergence” than '
-          '{baseline}'),
-)
-
-
-class Finding(NamedTuple):
-  """A claim measured in one observation mode.
-
-  Attributes:
-    claim: the `Claim`.
-    observation: the mode.
-    text: the claim with labels.
-    comparison: `intervals.Comparison` of updates to the level; None if one was not run.
-    verdict: 'exploratory', or 'not measured' if one was not run.
-  """
-  claim: Claim
-  observation: str
-  text: str
-  comparison: intervals.Comparison | None
-  verdict: str
 
 
 class Needed(NamedTuple):
@@ -188,31 +147,6 @@ def table(results):
       found[observation, num_labels] = {
           method: needed(results, rows, by_method.get(base) if method != base else None)
           for method, rows in by_method.items()}
-  return found
-
-
-def claims(results):
-  """Measures the paper's claims at the primary number of labels.
-
-  They have intervals and no verdicts: these are for registered hypotheses only.
-
-  Args:
-    results: checked results.
-
-  Returns:
-    A list of `Finding`, per observation mode and claim.
-  """
-  found = []
-  for observation in findings_maze.observations(results):
-    rows = rows_by_method(results, observation, primary_budget(results))
-    for claim in CLAIMS:
-      text = claim.text.format(method=findings.label(results, claim.method),
-                               baseline=findings.label(results, claim.baseline))
-      if not (rows.get(claim.method) and rows.get(claim.baseline)):
-        found.append(Finding(claim, observation, text, None, 'not measured'))
-        continue
-      ratio = needed(results, rows[claim.method], rows[claim.baseline]).ratio
-      found.append(Finding(claim, observation, text, ratio, 'exploratory'))
   return found
 
 

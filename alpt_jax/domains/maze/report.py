@@ -7,8 +7,8 @@ The page needs no network and no script. Its numbers come from `findings_maze` a
 import itertools
 import math
 
+from alpt_jax.domains.maze import claims, findings_labels, report_labels
 from alpt_jax.domains.maze import findings as findings_maze
-from alpt_jax.domains.maze import findings_labels, report_labels
 from alpt_jax.measures import curves, intervals
 from alpt_jax.reports import figures, findings, label_section
 from alpt_jax.reports import page as report_page
@@ -78,7 +78,7 @@ def _agent_sentence(results, observation, metric, title):
 
 def _found(results):
   sentence = findings_labels.no_idm_needed(results)
-  cards, found = [], findings_labels.claims(results)
+  cards, found = [], claims.claims(results)
   for observation in findings_maze.observations(results):
     cards += [f'<div class="card"><h3>Observation “{_e(observation)}”</h3>',
               *(report_labels.claim_card(results, finding) for finding in found
@@ -334,7 +334,7 @@ def problems(results):
 def claim_rows(results):
   """The paper's claims as a list of `findings.ClaimRow`."""
   rows = []
-  for finding in findings_labels.claims(results):
+  for finding in claims.claims(results):
     measured = 'one of the two was not run'
     if finding.comparison is not None:
       measured = (f'{report_labels.ratio_text(finding.comparison)} times the updates to label '
@@ -382,7 +382,7 @@ def summary_lines(results):
       + ('not measured.' if finding.comparison is None else
          f'{report_labels.ratio_text(finding.comparison)}: '
          f'{findings.verdict_text(finding.verdict, results).lower()}.')
-      for finding in findings_labels.claims(results)]
+      for finding in claims.claims(results)]
 
 
 def _number(interval):

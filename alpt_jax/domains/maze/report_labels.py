@@ -2,6 +2,7 @@
 
 import math
 
+from alpt_jax.domains.maze import claims as claims_maze
 from alpt_jax.domains.maze import findings as findings_maze
 from alpt_jax.domains.maze import findings_labels
 from alpt_jax.measures import curves, intervals
@@ -156,7 +157,7 @@ def claims(results):
            f'<div class="wrap">{badge(results, finding.verdict)}</div>',
            f'{_e(ratio_text(finding.comparison))}'
            + (f', n = {finding.comparison.interval.n}' if finding.comparison else '')]
-          for finding in findings_labels.claims(results)]
+          for finding in claims_maze.claims(results)]
   num_seeds = len({run['seed'] for run in results['runs']})
   return ('<p>What section 5.6 of the paper says of speed; it has three seeds, these results have '
           f'{num_seeds}. Measured by the ratio of updates until labels are right in '

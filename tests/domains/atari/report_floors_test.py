@@ -6,7 +6,7 @@ import math
 from absl.testing import absltest, parameterized
 from scipy import stats
 
-from alpt_jax.domains.atari import findings, findings_floors, report_floors
+from alpt_jax.domains.atari import claims, findings, findings_floors, report_floors
 from alpt_jax.measures import intervals
 from experiments.studies import report, results_file
 from tests.reports import html_page
@@ -349,7 +349,7 @@ class PageTest(parameterized.TestCase):
       if record['method'] == 'idm_four':
         record['sources'] = ['Freeway']
     results['games']['Freeway'] = dict(role='source', checkpoints=[])
-    finding = findings.claims(results)[0]
+    finding = claims.claims(results)[0]
     self.assertEqual([(c.method, c.baseline) for c in finding.comparisons],
                      [('idm_four', 'idm_target')])
 

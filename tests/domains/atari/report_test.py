@@ -1,5 +1,6 @@
 """The report of the Atari experiment: what a reader of the page can rely on."""
 
+import base64
 import csv
 import gzip
 import json
@@ -12,7 +13,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.domains.atari import findings
+from alpt_jax.domains.atari import claims, findings
 from alpt_jax.reports import figures
 from experiments.studies import report, results_file
 from tests.reports import html_page
@@ -102,7 +103,7 @@ def _with_five_seeds(results):
 
 
 def _verdict(results, text):
-  finding, = (f for f in findings.claims(results) if text in f.claim.text)
+  finding, = (f for f in claims.claims(results) if text in f.claim.text)
   return finding.verdict
 
 
@@ -190,7 +191,7 @@ class ReportTest(parameterized.TestCase):
     for row in results['rows']:
       if row['method'] == 'dt1_idm' and row.get('sampled/score') is not None:
         row['sampled/score'] = (4., 12., 4., 12., 4.)[row['seed']]
-    finding, = (f for f in findings.claims(results)
+    finding, = (f for f in claims.claims(results)
                 if 'ALPT scores higher than DT1-IDM' in f.claim.text)
     pairs = finding.comparisons[0].pairs  # Differences of 5, -3, 5, -3 and 5.
     self.assertAlmostEqual(pairs.difference, 1.8)
@@ -199,7 +200,7 @@ class ReportTest(parameterized.TestCase):
 
   def test_sources_that_were_changed_or_drawn_are_in_no_claim_about_them(self):
     def pairs(results, text):
-      finding, = (f for f in findings.claims(results) if text in f.claim.text)
+      finding, = (f for f in claims.claims(results) if text in f.claim.text)
       return {(c.setting.num_labels, c.method) for c in finding.comparisons}
 
     results, disjoint = make_results(), '(Freeway) gives better labels'
@@ -217,9 +218,9 @@ class ReportTest(parameterized.TestCase):
     self.assertEqual(entry['sources'], ('drawn by seed',))
 
   def test_disjoint_means_that_only_doing_nothing_is_shared(self):
-    self.assertTrue(findings.is_disjoint('Breakout', 'Freeway'))  # LEFT, RIGHT; UP, DOWN.
-    self.assertFalse(findings.is_disjoint('Seaquest', 'Freeway'))  # Has UP.
-    self.assertFalse(findings.is_disjoint('Breakout', 'Nowhere'))
+    self.assertTrue(claims.is_disjoint('Breakout', 'Freeway'))  # LEFT, RIGHT; UP, DOWN.
+    self.assertFalse(claims.is_disjoint('Seaquest', 'Freeway'))  # Has UP.
+    self.assertFalse(claims.is_disjoint('Breakout', 'Nowhere'))
 
   def test_a_method_with_labels_of_its_own_is_a_bound_beside_the_others(self):
     settings = findings.settings(make_results(), 'labels')
@@ -287,6 +288,17 @@ class ReportTest(parameterized.TestCase):
     self.assertEqual((claims[0]['method'], claims[0]['baseline'], claims[0]['verdict']),
                      ('idm_four', 'idm_target', 'exploratory'))
     self.assertIn('final.csv', page.downloads)
+
+  def test_episodes_are_shown_with_their_score_and_whose_they_are(self):
+    results, gif = make_results(), base64.b64encode(b'GIF89a').decode()
+    results['episodes'] = [dict(
+        run=run['run'], method=run['method'], target=run['target'], gif=gif, seed=run['seed'],
+        score=7.5, num_steps=2100, every=7) for run in results['runs'][-1:]]
+    source, page = self._write(results)
+    label = results['methods'][results['episodes'][0]['method']]['label']
+    self.assertIn(f'{label} plays Breakout7.5 points in 2,100 steps, every 7th frame of what it '
+                  'saw; seed 0', _words(page))
+    self.assertIn(f'data:image/gif;base64,{gif}"', source)
 
   def test_human_play_far_above_the_agents_does_not_flatten_them(self):
     results = make_results()

@@ -13,7 +13,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.domains.maze import findings, findings_labels
+from alpt_jax.domains.maze import claims, findings, findings_labels
 from alpt_jax.measures import curves, intervals
 from alpt_jax.reports import figures
 from experiments.studies import report, results_file
@@ -226,11 +226,11 @@ class ReportTest(parameterized.TestCase):
       elif row['method'] == 'dt1_idm':
         row['label_accuracy'] = min(1., row['step'] / 200)
     page = self._write(results)[1]
-    self.assertEqual({f.verdict for f in findings_labels.claims(results)}, {'exploratory'})
+    self.assertEqual({f.verdict for f in claims.claims(results)}, {'exploratory'})
     self.assertIn('2.50 [2.50, 2.50] times', page.text)
 
   def test_no_contrast_is_judged_with_five_seeds_either(self):
-    found = findings_labels.claims(make_results(('grid', 'xy'), num_seeds=5))
+    found = claims.claims(make_results(('grid', 'xy'), num_seeds=5))
     self.assertEqual([(f.observation, f.claim.method, f.verdict) for f in found], [
         ('grid', 'alpt_blocked', 'exploratory'), ('grid', 'alpt_blocked_tunnel', 'exploratory'),
         ('xy', 'alpt_blocked', 'exploratory'), ('xy', 'alpt_blocked_tunnel', 'exploratory')])
