@@ -1,7 +1,9 @@
 # make maze: the paper's navigation experiment, from data to report; make atari: the one on Atari.
 # make test: all tests; make libtpu: the compiler for TPUs, for launch/preflight.py.
 
-PYTHON ?= python3
+# What .venv is made with: the first of these that can; PYTHON=... for another one.
+PYTHON ?=
+PYTHONS = python3 python3.11 python3.12 python3.13
 BIN = .venv/bin
 
 .PHONY: maze study atari atari_study figures test lint benchmark libtpu clean
@@ -36,20 +38,33 @@ lint: .venv/installed
 benchmark: .venv/installed
 	$(BIN)/python -m experiments.benchmark
 
+# Says why a Python cannot make .venv.
 define NEEDS_PYTHON
 import sys
-if sys.version_info[:2] != (3, 11):
-  sys.exit("Python 3.11 is needed, and $(PYTHON) is %d.%d: on 3.12 and later the requirements do not "
-           "install (envlogger 1.2 ends with 3.11). Try: make maze PYTHON=python3.11"
-           % tuple(sys.version_info[:2]))
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+  print("is %d.%d" % sys.version_info[:2])
+  sys.exit(1)
+try:
+  import ensurepip, venv
+except ImportError:
+  print("has no venv (Debian and Ubuntu have it in the package python%d.%d-venv)"
+        % sys.version_info[:2])
+  sys.exit(1)
 endef
 export NEEDS_PYTHON
 
 # Installs again when the requirements change; an install that failed is not taken for a good one.
 .venv/installed: requirements.txt
-	@$(PYTHON) -c "$$NEEDS_PYTHON"
-	@echo 'Installing the requirements into .venv (about a minute, 2.5 GB) ...'
-	$(PYTHON) -m venv .venv
+	@for python in $(or $(PYTHON),$(PYTHONS)); do \
+	  reason=$$($$python -c "$$NEEDS_PYTHON" 2> /dev/null) && break; \
+	  reasons="$${reasons:+$$reasons, }$$python $${reason:-is not there}"; python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Python 3.11, 3.12 or 3.13 is needed: $$reasons. Try: make maze" \
+	    'PYTHON=/path/to/python3.12' >&2; exit 1; \
+	fi; \
+	echo "Installing the requirements into .venv with $$python (about a minute, 2.5 GB) ..."; \
+	$$python -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 

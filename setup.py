@@ -12,15 +12,21 @@ setuptools.setup(
     version='0.1.0',
     description='Learning to act from action-limited data (ALPT) in JAX.',
     license='Apache-2.0',
-    python_requires='>=3.11',  # Tested on 3.11; 'record', and so requirements.txt, ends with it.
+    python_requires='>=3.11',
+    classifiers=[  # Those that are tested; `make` takes no other.
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+    ],
     packages=setuptools.find_packages(include=['alpt_jax', 'alpt_jax.*', 'experiments',
                                                'experiments.*', 'launch', 'launch.*']),
     package_data={'launch': ['*.sh'], 'launch.targets': ['*.sbatch']},
     install_requires=_CORE,
     extras_require={
-        # Writing datasets; see requirements.txt for why these versions. Python 3.11 only: envlogger
-        # 1.2 has no wheels for later ones.
-        'record': ['envlogger==1.2', 'rlds==0.1.6', 'tensorflow-cpu'],
+        # To convert datasets in TFRecord files, e.g. those of RL Unplugged.
+        'tensorflow': ['tensorflow-cpu'],
+        # To record through it, which dataset=rlu_atari does; Python 3.11 only: no later wheels.
+        'envlogger': ['envlogger==1.2', 'tensorflow-cpu'],
         # The emulator is GPL-2.0.
         'atari': ['ale-py', 'gymnasium'],
         # To import its datasets; reads them for experiments.collect import.
@@ -29,6 +35,7 @@ setuptools.setup(
         # For --config.wandb_project only. No earlier version was tried; login() must know `prompt`.
         'wandb': ['wandb>=0.31'],
         'test': ['pytest', 'pytest-timeout', 'pytest-xdist', 'ruff', 'selenium'],
-        # A GPT-2 to compare speed with, in experiments/benchmark.py.
-        'benchmark': ['torch==2.13.0', 'transformers==5.23.0'],
+        # To compare speed with: a GPT-2 in experiments/benchmark.py, readers in
+        # experiments/loading.py.
+        'benchmark': ['torch==2.13.0', 'transformers==5.23.0', 'rlds==0.1.6', 'tensorflow-cpu'],
     })

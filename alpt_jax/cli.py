@@ -17,6 +17,11 @@ from alpt_jax import configs, starting
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
+# {optional package: (what it is for, the extra that installs it)}.
+_EXTRAS = {
+    **dict.fromkeys(('ale_py', 'gymnasium', 'cv2'), ('Atari needs', 'atari')),
+    'tensorflow': ('TFRecord files need', 'tensorflow'),
+}
 _OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
 
 
@@ -91,9 +96,11 @@ def _run_main(main):
   except ImportError as error:  # An optional package.
     if isinstance(error.__cause__, KeyboardInterrupt):  # Of a compiled module that was at it.
       return _interrupted()
-    if _DEBUG.value or not (error.name or '').startswith(('ale_py', 'gymnasium', 'cv2')):
+    extra = _EXTRAS.get((error.name or '').split('.')[0])
+    if _DEBUG.value or extra is None:
       raise
-    _exit_with_error(f'{error}; Atari needs pip install ".[atari]"')
+    what, name = extra
+    _exit_with_error(f'{error}; {what} pip install ".[{name}]"')
   except OSError as error:  # A path, a permission, a full disk.
     if _DEBUG.value:
       raise

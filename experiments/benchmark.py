@@ -17,12 +17,10 @@ the model a step.
 
 import contextlib
 import datetime
-import importlib.metadata
 import importlib.util
 import json
 import os
 import pathlib
-import platform
 import shlex
 import subprocess
 import sys
@@ -37,10 +35,9 @@ from absl import flags
 from alpt_jax import atomic_files, cli, methods
 from alpt_jax import progress as progress_
 from alpt_jax.data import pipeline
-from alpt_jax.domains.maze import env, evaluate
 from alpt_jax.learners import learner
-from alpt_jax.training import program, run_config, sharding, train
-from experiments.benchmarks import saving
+from alpt_jax.training import inputs, program, run_config, sharding
+from experiments.benchmarks import evaluations, machine, saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
 _TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower_bound=1)
@@ -51,11 +48,8 @@ _RESUMES = flags.DEFINE_integer('resumes', 3, 'How often a run goes on from a ch
                                 lower_bound=1)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_EVALUATION_STEPS = 300  # Agent steps of an Atari episode here.
-_PLAIN_EVALUATION_STEPS = 100
 _MATMUL_SIZE = 1024
 _MATMULS = 10  # In a turn.
-_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'torch', 'transformers')
 _NO_PYTORCH = (
     'PyTorch was not measured. To put a GPT-2 of the same shape beside it: '
     'pip install ".[benchmark]"')
@@ -93,7 +87,7 @@ class Update:
     if phase.q:
       raise ValueError(f'method is {config.method!r}, which trains neither IDM nor DT; those are '
                        "measured. Choose another, e.g. 'alpt'.")
-    streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
+    streams = inputs.make_streams(config, phase, specs, inputs.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)
     self.networks, self._update = made.networks, made.update
@@ -128,97 +122,6 @@ class Update:
   def close(self):
     """Stops reading data."""
     self._batches.close()
-
-
-class MazeEvaluation:
-  """Whole evaluations of an agent, as in training: by arg max, from every start."""
-
-  def __init__(self, config, dt, params):
-    """Runs once, which compiles.
-
-    Args:
-      config: of a run.
-      dt: the `DecisionTransformer`.
-      params: its parameters.
-    """
-    layout = env.layout_of(config.target)
-    self._agent = evaluate.MazeEvaluator(dt, layout, observation=config.observation)
-    self._params = params
-    _, paths = self._agent.run(
-        params, acting_mode='argmax', num_paths=len(env.starts(layout)))
-    # Every run is the same. Rows that are computed after their episode has ended do not count.
-    self.num_steps = sum(len(episode['path']) - 1 for episode in paths)
-
-  def run(self):
-    """Returns the seconds of an evaluation."""
-    begin = time.perf_counter()
-    self._agent.run(self._params, acting_mode='argmax')
-    return time.perf_counter() - begin
-
-  @property
-  def jobs(self):
-    """{name: job}, for `take_turns`."""
-    return {'evaluation': self.run}
-
-  def summary(self, results):
-    """What benchmark.json says, given the results of the jobs."""
-    seconds = np.array(results['evaluation'])
-    return {'num_steps': self.num_steps, 'seconds': spread(seconds),
-            'steps_per_second': spread(self.num_steps / seconds)}
-
-
-class AtariEvaluation:
-  """Evaluations of an agent, as in training but shorter, and the plain way beside them."""
-
-  def __init__(self, config, dt, params):
-    """Runs once, which compiles.
-
-    Args:
-      config: of a run.
-      dt: the `DecisionTransformer`.
-      params: its parameters.
-    """
-    from alpt_jax.domains.atari import evaluate as evaluate_atari
-    from experiments.benchmarks import plain_atari
-
-    settings = config.evaluation
-    self._agent = evaluate_atari.AtariEvaluator(
-        dt, config.target, num_episodes=settings.num_episodes,
-        max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky,
-        rule=settings.rule)
-    self._plain = plain_atari.PlainEvaluation(
-        dt, config.target, sticky=settings.sticky, rule=settings.rule)
-    self._params, self._mode, self._seconds = params, settings.acting_mode, []
-    self._run()
-    self._run_plainly()
-    self._seconds.clear()
-
-  @property
-  def jobs(self):
-    """{name: job}, for `take_turns`."""
-    return {'evaluation': self._run, 'evaluation_plain': self._run_plainly}
-
-  def _run(self):
-    """Returns agent steps per second, without the resets."""
-    self._agent.run(self._params, acting_mode=self._mode)
-    self._seconds.append(dict(self._agent.seconds))
-    return self._agent.num_agent_steps / sum(
-        s for name, s in self._agent.seconds.items() if name != 'reset')
-
-  def _run_plainly(self):
-    _, actions = self._plain.run(
-        self._params, acting_mode=self._mode, max_steps=_PLAIN_EVALUATION_STEPS)
-    return len(actions) / self._plain.seconds
-
-  def summary(self, results):
-    """What benchmark.json says, given the results of the jobs."""
-    ours, plain = (np.array(results[name]) for name in ('evaluation', 'evaluation_plain'))
-    total = sum(sum(s.values()) for s in self._seconds)
-    return {
-        'num_steps': self._agent.num_agent_steps, 'steps_per_second': spread(ours),
-        'plain_steps_per_second': spread(plain), 'speed_ratio': spread(ours / plain),
-        'percent_waiting': {name: 100 * sum(s[name] for s in self._seconds) / total
-                            for name in self._seconds[0]}}
 
 
 def measure_loading(config):
@@ -265,45 +168,9 @@ def seconds_per_call(function, num_calls):
   return (time.perf_counter() - begin) / num_calls
 
 
-def spread(values):
-  """Returns median, min and max of a list of numbers."""
-  return {'median': float(np.median(values)), 'min': float(min(values)), 'max': float(max(values))}
-
-
-def num_cores():
-  """Cores that this process may use."""
-  if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count()
-
-
-def cpu_model():
-  """The processor's name, as the operating system has it."""
-  with contextlib.suppress(OSError), open('/proc/cpuinfo') as f:
-    for line in f:
-      if line.startswith('model name'):
-        return line.partition(':')[2].strip()
-  return platform.processor() or platform.machine()
-
-
-def describe_machine():
-  """Returns what decides speed: processor, cores, and what else was running."""
-  return {'cpu': cpu_model(), 'cores': num_cores(), 'device': jax.devices()[0].device_kind,
-          'load_before': os.getloadavg()[0]}
-
-
-def installed_versions():
-  """Returns {package: version} of those that are installed."""
-  versions = {}
-  for name in _PACKAGES:
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-      versions[name] = importlib.metadata.version(name)
-  return versions
-
-
 def record_missing(config):
   """Records the data of a run that is not in `data_dir` yet."""
-  from experiments import collect  # Imports TensorFlow, which training does without.
+  from experiments import collect
   if config.experiment == 'atari':
     collect.main(config)
     return
@@ -324,7 +191,7 @@ def pytorch_jobs(update, config):
   import torch
 
   from experiments.benchmarks import torch_gpt2
-  torch.set_num_threads(num_cores())
+  torch.set_num_threads(machine.num_cores())
   step = torch_gpt2.make_update(update.networks, update.batches, window=config.window,
                                 is_labelling=update.is_labelling)
   matmul = torch_gpt2.make_matmul(_MATMUL_SIZE)
@@ -361,10 +228,11 @@ def measure(config, directory):
   Returns:
     The content of benchmark.json.
   """
-  machine = describe_machine()
+  about = machine.describe_machine()  # Before it is busy.
   update = Update(config)
   loading = measure_loading(config) if config.experiment == 'atari' else None
-  evaluation_of = {'maze': MazeEvaluation, 'atari': AtariEvaluation}[config.experiment]
+  evaluation_of = {'maze': evaluations.MazeEvaluation,
+                   'atari': evaluations.AtariEvaluation}[config.experiment]
   evaluation = evaluation_of(config, update.networks.dt, update.dt_params)
   matmul = make_matmul(_MATMUL_SIZE)
   matmul()
@@ -388,40 +256,41 @@ def measure(config, directory):
                               is_labelling=update.is_labelling)
   gflop = sum(work.values()) / 1e9
   num_windows = sum(len(batch.actions) for batch in update.batches if batch is not None)
-  matmul_gflops = spread(results['matmul'])
+  matmul_gflops = machine.spread(results['matmul'])
   pytorch = None
   if 'update_pytorch' in jobs:
     pytorch_seconds = np.array(results['update_pytorch'])
-    pytorch = {'matmul_gflop_per_second': spread(results['matmul_pytorch']),
-               'step_ms': spread(1e3 * pytorch_seconds),
-               'steps_per_second': spread(1. / pytorch_seconds),
+    pytorch = {'matmul_gflop_per_second': machine.spread(results['matmul_pytorch']),
+               'step_ms': machine.spread(1e3 * pytorch_seconds),
+               'steps_per_second': machine.spread(1. / pytorch_seconds),
                # Of neighbouring turns: both met the same machine.
-               'update_speed_ratio': spread(pytorch_seconds / step_seconds)}
+               'update_speed_ratio': machine.spread(pytorch_seconds / step_seconds)}
   return {
       'command': 'python -m experiments.benchmark ' + shlex.join(sys.argv[1:]),
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'preset': config.preset, 'method': config.method,
       'environment': config.target,
-      'machine': machine, 'versions': installed_versions(),
+      'machine': about, 'versions': machine.installed_versions(),
       'turns': _TURNS.value, 'turn_steps': _TURN_STEPS.value,
       'matmul_gflop_per_second': matmul_gflops,
       'compilations_after_first_step': len(compiled),
       'update': {
           'compile_seconds': update.compile_seconds,
-          'step_ms': spread(1e3 * step_seconds),
-          'steps_per_second': spread(1. / step_seconds),
-          'windows_per_second': spread(num_windows / step_seconds),
+          'step_ms': machine.spread(1e3 * step_seconds),
+          'steps_per_second': machine.spread(1. / step_seconds),
+          'windows_per_second': machine.spread(num_windows / step_seconds),
           'gflop_per_step': {name: count / 1e9 for name, count in work.items()} | {'all': gflop},
           'xla_gflop_per_step': update.xla_flops / 1e9,
-          'gflop_per_second': spread(gflop / step_seconds),
+          'gflop_per_second': machine.spread(gflop / step_seconds),
           'percent_of_matmul':
               100 * gflop / np.median(step_seconds) / matmul_gflops['median'],
-          'data_wait_percent': spread(100 * wait_fractions),
+          'data_wait_percent': machine.spread(100 * wait_fractions),
       },
       'evaluation': evaluation.summary(results),
-      'saving': saving_summary | {name: spread(saving_summary[name]) for name in (
+      'saving': saving_summary | {name: machine.spread(saving_summary[name]) for name in (
           'slowdown_percent', 'stopped_ms', 'late_ms')},
-      'resume': resume | {name: spread(resume[name]) for name in ('seconds', 'programs_seconds')},
+      'resume': resume | {name: machine.spread(resume[name])
+                          for name in ('seconds', 'programs_seconds')},
       'loading': loading,
       'pytorch': pytorch,
   }
@@ -477,12 +346,12 @@ def _saving_rows(saved, resume):
 
 def format_table(result):
   """Returns the result of `measure` as Markdown, with what it was measured on and how."""
-  machine, update = result['machine'], result['update']
+  about, update = result['machine'], result['update']
   evaluation, pytorch = result['evaluation'], result['pytorch']
   parts = ', '.join(f'{name} {count:.3g}' for name, count in update['gflop_per_step'].items()
                     if name != 'all')
   lines = [
-      f"{machine['cpu']}, cores: {machine['cores']}, load before: {machine['load_before']:.1f}; "
+      f"{about['cpu']}, cores: {about['cores']}, load before: {about['load_before']:.1f}; "
       + ', '.join(f'{name} {version}' for name, version in result['versions'].items())
       + f"; preset {result['preset']}, method {result['method']}, float32.",
       f"`{result['command']}`",
@@ -512,9 +381,9 @@ def format_table(result):
         _row('PyTorch: GPT-2 of the same shape, AdamW', pytorch['steps_per_second'], 'steps/s'),
         _row('update, speed against PyTorch', pytorch['update_speed_ratio'], 'x'),
     ]
-  elif machine['device'] == 'cpu':
+  elif about['device'] == 'cpu':
     lines += ['', _NO_PYTORCH]
-  if machine['load_before'] > 1:
+  if about['load_before'] > 1:
     lines += ['', _BUSY]
   return '\n'.join(lines)
 

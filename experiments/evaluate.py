@@ -20,7 +20,15 @@ from absl import flags
 from alpt_jax import atomic_files, cli, domains, video
 from alpt_jax.labelling import run_labels
 from alpt_jax.learners import acting
-from alpt_jax.training import checkpoints, compilation_cache, program, run_config, sharding, train
+from alpt_jax.training import (
+    checkpoints,
+    compilation_cache,
+    inputs,
+    program,
+    run_config,
+    run_directory,
+    sharding,
+)
 
 _VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .mp4 file.')
 
@@ -43,8 +51,8 @@ def main(config):
   domain = domains.of(config)
   # After the parameters, whose shapes say more plainly what another config would have changed.
   # Another protocol of evaluation is nothing to the run, nor is how another version would train it.
-  train.check_config(
-      config, config.workdir, domains.digests(config, train.environments(config, phase)),
+  run_directory.check_config(
+      config, config.workdir, domains.digests(config, inputs.environments(config, phase)),
       ignored=('evaluation', 'computation'))
   result, play = {'step': step}, None
   if config.train_dt:

@@ -2,7 +2,7 @@
 
 python -m experiments.film --game=Breakout --output=runs/own/clips
 
-For trying out what is there for data of your own (see README.md) before you have any. A scripted
+For trying out what is there for data of your own (see OWN_DATA.md) before you have any. A scripted
 player is filmed in colour, 15 frames a second, one for each of its actions. Some short clips have
 their actions in actions.csv; nobody writes down those of the others. Each clip is cut from a game
 of its own at a random moment, so that clips are like the videos. environment.json says what it all

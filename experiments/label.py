@@ -20,7 +20,7 @@ from absl import flags
 
 from alpt_jax import cli
 from alpt_jax.labelling import label_dataset, trained_idm
-from alpt_jax.training import compilation_cache, stopping, train
+from alpt_jax.training import compilation_cache, stopping
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
 _OUTPUT = flags.DEFINE_string('output', '', 'Directory of the labelled dataset; must not exist.')
@@ -63,14 +63,14 @@ def main():
             share=tuple(map(int, share.groups())))
     except stopping.Stopped:
       print(f'{_OUTPUT.value}: stopped; the same command goes on from there.')
-      return train.PREEMPTED
+      return stopping.PREEMPTED
   if card is None:
     print(f'{_OUTPUT.value}: share {_SHARE.value} is done; others are not yet.')
-    return train.DONE
+    return stopping.DONE
   found = card['labels']
   print(f"{_OUTPUT.value}: {card['num_episodes']} episodes; {found['num_true']} true actions, "
         f"{found['num_idm']} labelled by the IDM of step {found['step']}.")
-  return train.DONE
+  return stopping.DONE
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 python -m experiments.own_study --clips=runs/own/clips --results_dir=experiments/results/own/new \\
     --workdir=runs/own_study/new
 
-Runs the commands of README's "Your own data" (import once; then for each seed train an IDM, audit
+Runs the commands of OWN_DATA.md (import once; then for each seed train an IDM, audit
 it, label, train an agent on the labels, play 64 games), each a process of its own. A seed redraws
 initialisation, order, and the clips that are held out. <results>/seeds/seed<n>.json says what came
 of one, and one that is there is not run again; `own_results` makes tables of them. A workdir is of

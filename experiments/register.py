@@ -13,7 +13,7 @@ import pathlib
 from absl import flags
 
 from alpt_jax import atomic_files, cli, methods
-from alpt_jax.training import program, run_config
+from alpt_jax.training import run_config, shares
 from experiments import reproduce
 from experiments.studies import registered_settings, registration, registration_schema, runs
 
@@ -38,7 +38,7 @@ def complete(registered, config):
   content = registered.content
   registration.check_settings(registered, config)
   planned = reproduce.plan(config)
-  identities = {run: reproduce.identity(config, run) for run in planned}
+  identities = {run: runs.identity(config, run) for run in planned}
   chosen = [run for run in planned if registration_schema.is_in_grids(content, identities[run])]
   for i, hypothesis in enumerate(content['hypotheses']):
     _check_planned(f'{registered.path}: hypotheses[{i}]', hypothesis, content, [
@@ -70,7 +70,7 @@ def _check_can_start(run, config):
   try:
     phase, specs = run_config.check_run(config)
     has_windows = any(share.data == methods.LABELLED and share.part != 'q'
-                      for share in program.shares(config, phase, specs))
+                      for share in shares.of(config, phase, specs))
   except ValueError as error:
     raise ValueError(f'run {run.name} of the --config could not start: {error}') from error
   num_windows, num_shards = config.num_labels // config.window, config.sampling.num_shards

@@ -15,7 +15,7 @@ import traceback
 import jax
 
 from alpt_jax import atomic_files, cli
-from alpt_jax.training import compilation_cache, distributed, train
+from alpt_jax.training import compilation_cache, distributed, stopping, train
 
 
 def main(config):
@@ -31,7 +31,7 @@ def main(config):
     code = train.train(config, config.workdir)
   except FloatingPointError as error:
     sys.stderr.write(f'error: {error}\n')
-    code = train.POISONED  # In all processes: they have the same loss.
+    code = stopping.POISONED  # In all processes: they have the same loss.
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' in str(error):  # Too large for the memory: it would be again.
       raise
@@ -40,11 +40,11 @@ def main(config):
                      'but the work since the last checkpoint; start again.\n')
     distributed.leave(distributed.HUNG)
     return distributed.HUNG
-  if distributed.is_main() and code == train.DONE:
+  if distributed.is_main() and code == stopping.DONE:
     atomic_files.write_json(os.path.join(config.workdir, 'finished.json'), {})
-  if distributed.is_main() and code != train.POISONED:
+  if distributed.is_main() and code != stopping.POISONED:
     print(f'{config.workdir}: ' + ('stopped; the same command goes on from there.'
-                                   if code == train.PREEMPTED else 'done.'))
+                                   if code == stopping.PREEMPTED else 'done.'))
   distributed.finish()
   return code
 

@@ -3,7 +3,7 @@
 #
 # bash launch/host_setup.sh     from the directory with the code. By environment variables:
 #   ALPT_HOME     where the Python environment goes; ~/alpt.
-#   ALPT_PYTHON   Python 3.11 to make it with; found, or got with uv, if empty.
+#   ALPT_PYTHON   Python 3.11 to 3.13 to make it with; found, or got with uv, if empty.
 #   ALPT_STORAGE  'gs://bucket' or 'server:/share', mounted at ALPT_MOUNT_POINT; nothing if empty.
 #   ALPT_LOCKFILE  of libtpu; /tmp/libtpu_lockfile.
 # Prints the interpreter's path as its last line.
@@ -82,9 +82,10 @@ make_environment() {  # Of the pinned requirements, and jax[tpu] at the same ver
   rm -rf "$environment"  # Half of one.
   mkdir -p "$home"
   local python=${ALPT_PYTHON:-} candidate
-  for candidate in python3.11 python3; do  # On later ones the requirements do not install.
-    if [[ -z $python ]] && command -v "$candidate" > /dev/null &&
-        "$candidate" -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null
+  for candidate in python3 python3.11 python3.12 python3.13; do  # As in the Makefile.
+    if [[ -z $python ]] && "$candidate" -c '
+        import ensurepip, sys, venv
+        sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null
     then
       python=$candidate
     fi

@@ -21,7 +21,7 @@ from absl import flags
 
 from alpt_jax import cli, methods
 from alpt_jax.learners import learner
-from alpt_jax.training import program, run_config, sharding
+from alpt_jax.training import program, run_config, sharding, shares
 from launch import chips, hlo
 
 _TOPOLOGY = flags.DEFINE_string('topology', 'v5e:2x4', 'Chip and shape of the slice: v5e:4x4.')
@@ -54,7 +54,7 @@ def compile_update(config, topology):
     config.init_from = '(not needed here)'
   phase, specs = run_config.check_run(config)
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, devices=devices)
-  program.check_rows(config, phase, specs, mesh)
+  shares.check_rows(config, phase, specs, mesh)
   made = program.make_program(config, phase, specs, mesh)
   key = jax.eval_shape(lambda: jax.random.key(0))
   key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=sharding.replicated(mesh))
@@ -63,7 +63,7 @@ def compile_update(config, topology):
                               is_labelling=phase.unlabelled == methods.LABEL_WITH_IDM)
   lowered = made.update.lower(made.state, batches, key)
   try:
-    return lowered.compile(), program.part_rows(config, phase, specs), work
+    return lowered.compile(), shares.part_rows(config, phase, specs), work
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
@@ -108,7 +108,7 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
   estimated_ms = compute_ms + sum(exposed)
   hbm_bytes = sum(cost.hbm_bytes for cost in costs)
   # An Atari transition is four frames of the game, in one of which the agent acts.
-  window = program.window_of(config, run_config.check_run(config)[0])
+  window = shares.window_of(config, run_config.check_run(config)[0])
   num_frames = num_windows * window * (4 if config.experiment == 'atari' else 1)
   collectives = collections.defaultdict(lambda: dict(count=0, bytes=0, exposed_ms=0.))
   for move, exposed_ms in zip(moves, exposed, strict=True):

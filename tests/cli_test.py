@@ -39,6 +39,9 @@ def main(config):
     int('three')
   if WORKDIR.value == 'path':
     open('/nowhere/file')
+  if WORKDIR.value == 'tensorflow':
+    sys.modules['tensorflow'] = None
+    import tensorflow
   if WORKDIR.value == 'interrupt':
     raise KeyboardInterrupt
   if WORKDIR.value == 'code':
@@ -131,6 +134,12 @@ class CliTest(parameterized.TestCase):
   def test_help_lists_the_keys_of_the_config(self):
     text = ' '.join(self.run_binary('--help', '--config=config.py:wide').stdout.split())
     self.assertIn('model.num_layers=2, model.width=16', text)
+
+  def test_missing_package_names_the_extra(self):
+    result = self.run_binary('--workdir=tensorflow')
+    self.assertEqual(result.returncode, 1)
+    self.assertRegex(result.stderr, r'^error: .*tensorflow.*; TFRecord files need pip install '
+                                    r'"\.\[tensorflow\]"\n$')
 
   def test_interrupt_is_130(self):
     result = self.run_binary('--workdir=interrupt')

@@ -32,7 +32,7 @@ class ImportsTest(absltest.TestCase):
 
   def test_core_imports_nothing_heavy(self):
     names = [module for name in CORE for module in modules(name)]
-    self.assertContainsSubset({'alpt_jax.types', 'alpt_jax.networks.models',
+    self.assertContainsSubset({'alpt_jax.types', 'alpt_jax.networks.decision_transformer',
                                'alpt_jax.learners.alpt'}, names)
     self.assertEqual(loaded(names, HEAVY), '[]')
 

@@ -29,22 +29,6 @@ ALLOWED = {
 }
 # {(file, imported module): until when}.
 UPWARD = {
-    ('alpt_jax/domains/atari/study.py', 'alpt_jax.labelling.run_labels'):
-        'until `Run` and gathering leave studies of a domain',
-    ('alpt_jax/domains/atari/study.py', 'experiments.studies.floors'):
-        'until `Run` and gathering leave studies of a domain',
-    ('alpt_jax/domains/atari/study.py', 'experiments.studies.run_files'):
-        'until `Run` and gathering leave studies of a domain',
-    ('alpt_jax/domains/atari/study.py', 'experiments.studies.runs'):
-        'until `Run` and gathering leave studies of a domain',
-    ('alpt_jax/domains/maze/study.py', 'alpt_jax.labelling.run_labels'):
-        'until `Run` and gathering leave studies of a domain',
-    ('alpt_jax/domains/maze/study.py', 'experiments.collect'):
-        'until `Run` and gathering leave studies of a domain',
-    ('alpt_jax/domains/maze/study.py', 'experiments.studies.run_files'):
-        'until `Run` and gathering leave studies of a domain',
-    ('alpt_jax/domains/maze/study.py', 'experiments.studies.runs'):
-        'until `Run` and gathering leave studies of a domain',
     ('alpt_jax/reports/labellings.py', 'alpt_jax.data.png'):
         'until its checks stand with those of results.json',
 }
@@ -60,9 +44,8 @@ MAY_IMPORT = {('own', 'atari')}  # Own data may be of a game.
 NAMES_A_DOMAIN = {
     'alpt_jax/labelling/blindness.py': 'until domains make evaluations with exchanged images',
     'alpt_jax/labelling/run_floors.py': 'until domains say their floors and ceilings',
-    'experiments/benchmark.py': 'until evaluators to time are a file of their own',
+    'experiments/benchmarks/evaluations.py': 'until domains make the evaluators to time',
     'experiments/collect.py': 'until domains collect their data and plan studies',
-    'experiments/reproduce.py': 'until domains collect their data and plan studies',
     'experiments/studies/budget.py': 'until domains bring their reports',
     'experiments/studies/floors.py': 'until domains say their floors and ceilings',
     'experiments/studies/report.py': 'until domains bring their reports',
@@ -76,7 +59,6 @@ BRANCHES = {
     'experiments/benchmark.py': 2,
     'experiments/ceiling.py': 1,
     'experiments/collect.py': 2,
-    'experiments/reproduce.py': 2,
     'experiments/score_floors.py': 1,
     'experiments/studies/budget.py': 4,
     'experiments/studies/budget_report.py': 1,
@@ -86,9 +68,10 @@ BRANCHES = {
 }
 
 DOORS = {
-    'tensorflow': {'alpt_jax/data/recorder.py', 'alpt_jax/data/importers/rlds.py',
+    'tensorflow': {'alpt_jax/data/tfrecord.py', 'alpt_jax/data/importers/rlds.py',
                    'alpt_jax/domains/atari/convert.py', 'experiments/loading.py'},
-    'envlogger': {'alpt_jax/data/recorder.py', 'alpt_jax/domains/atari/record_envlogger.py'},
+    'envlogger': {'alpt_jax/data/recorder_envlogger.py',
+                  'alpt_jax/domains/atari/record_envlogger.py'},
     'ale_py': {'alpt_jax/domains/atari/env.py', 'alpt_jax/domains/atari/evaluate.py'},
     'orbax': {'alpt_jax/training/checkpoints.py'},
     'minari': {'alpt_jax/data/importers/minari.py'},

@@ -11,7 +11,7 @@ from experiments.configs import maze
 
 @functools.cache
 def recorded():
-  """Returns a directory with the data of the tiny preset, recorded through envlogger."""
+  """Returns a directory with the data of the tiny preset."""
   settings = maze.get_config('tiny')
   settings.data_dir = tempfile.mkdtemp()
   atexit.register(shutil.rmtree, settings.data_dir, ignore_errors=True)

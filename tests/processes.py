@@ -1,8 +1,11 @@
 """Starts the processes of a run, each with some CPU devices, as a launcher would."""
 
+import atexit
 import contextlib
+import functools
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,6 +40,23 @@ def environment_of_users():
   """The environment of a process that compiles as for users, not as for tests (see conftest)."""
   return {name: value for name, value in os.environ.items()
           if name != 'XLA_FLAGS' and not name.startswith('JAX_')}
+
+
+def environment_without(*packages):
+  """The environment of a process in which packages are not installed."""
+  directory = _not_installed(packages)
+  return os.environ | {'PYTHONPATH': os.pathsep.join([directory, str(ROOT)])}
+
+
+@functools.cache
+def _not_installed(packages):
+  """Makes a directory that hides packages from whoever has it in front of the others."""
+  directory = tempfile.mkdtemp()
+  atexit.register(shutil.rmtree, directory, ignore_errors=True)
+  for name in packages:
+    pathlib.Path(directory, f'{name}.py').write_text(
+        f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})\n')
+  return directory
 
 
 def start(arguments, *, num_processes=2, num_devices=4, started=None):

@@ -1,4 +1,7 @@
-"""The way from videos to an agent in the README, command by command, at a tiny size."""
+"""The way from videos to an agent in experiments/OWN_DATA.md, every command at a tiny size.
+
+Without TensorFlow, which nobody needs for it.
+"""
 
 import json
 import os
@@ -13,9 +16,10 @@ import jax
 from absl.testing import absltest
 
 from alpt_jax.data import rlds
+from tests import processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-_SECTION = '## Your own data: from videos to an agent'
+_SECTION = '# Your own data: from videos to an agent'
 # What makes a command tiny: a part of it, and what is added to those that have it.
 _TINY = {
     'experiments.film': ['--num_videos=2', '--seconds=4', '--num_labelled=3',
@@ -28,7 +32,7 @@ _TINY = {
 
 def commands():
   """The commands of the section's first block of code, as lists of words."""
-  text = (ROOT / 'README.md').read_text()
+  text = (ROOT / 'experiments' / 'OWN_DATA.md').read_text()
   block = re.search(r'```sh\n(.*?)```', text[text.index(_SECTION):], re.DOTALL)[1]
   lines = re.sub(r'\\\n', ' ', block).splitlines()
   return [shlex.split(line, comments=True) for line in lines if not line.startswith('#')]
@@ -49,7 +53,8 @@ class TutorialTest(absltest.TestCase):
           more += [f'--config.data_dir={directory}/own/data',
                    f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}']
         done = subprocess.run([sys.executable, *words, *more], cwd=ROOT, capture_output=True,
-                              text=True, check=False)
+                              text=True, check=False,
+                              env=processes.environment_without('tensorflow', 'envlogger'))
         self.assertEqual(done.returncode, 0, msg=f'{words}: {done.stderr}')
       own = pathlib.Path(directory, 'own')
       card = rlds.read_card(own / 'data' / 'Labelled')

@@ -1,33 +1,16 @@
-"""Records a dm_env environment into a TFDS dataset in the RLDS layout.
+"""Records a dm_env environment into a TFDS dataset in the RLDS layout, without TensorFlow.
 
-envlogger's TFDS backend writes TFRecord files, which only TensorFlow reads and only from the front.
-The records themselves are the same bytes in array_record files, so they are copied over once and
-training reads them by random access without TensorFlow. TensorFlow is imported here, and in
-`domains/atari/convert.py` only.
+`recorder_envlogger` writes the same episodes, bit for bit, through envlogger.
 """
 
-import json
 import os
 import re
 
-# TensorFlow greets with the features of the CPU.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
-
-import dm_env
-import envlogger
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
-from envlogger.backends import tfds_backend_writer
-from etils import epath
 
 from alpt_jax import atomic_files
-from alpt_jax.data import records, rlds
-
-_EPISODES_PER_FILE = 1000
-_READ_BYTES = 8 << 20
+from alpt_jax.data import rlds, writer
 
 
 def record_episodes(env, policy, num_episodes, directory, *, name, metadata, progress=None):
@@ -54,155 +37,72 @@ def record_episodes(env, policy, num_episodes, directory, *, name, metadata, pro
     ValueError: if `num_episodes` is below 1, `name` has no letter to start a file name with, or
       `directory` already holds something.
   """
+  check(num_episodes, name)
+  features = tfds.features.FeaturesDict({'steps': tfds.features.Dataset(
+      step_features(env.observation_spec(), is_marked=hasattr(policy, 'is_random')))})
+  lengths, returns = [], []
+
+  def records():
+    for number in range(1, num_episodes + 1):
+      steps = _play(env, policy)
+      lengths.append(len(steps['action']) - 1)
+      returns.append(float(np.sum(steps['reward'], dtype=np.float64)))
+      yield writer.serialize(features, steps)
+      if progress is not None:
+        progress(number)
+
+  with atomic_files.new_directory(directory) as staging:
+    content = os.path.join(staging, 'content')
+    shard_lengths = writer.write_shards(content, name, records())
+    made = card(name, metadata, lengths, returns)
+    writer.finish(content, name=name, features=features, shard_lengths=shard_lengths, card=made)
+  return made
+
+
+def check(num_episodes, name):
+  """Raises ValueError for what cannot be recorded; see `record_episodes`."""
   if num_episodes < 1:
     raise ValueError(f'num_episodes is {num_episodes}; expected at least 1.')
   if not re.match('[A-Za-z]', name):
     raise ValueError(f'name is {name!r}; expected it to begin with a letter.')
-  with atomic_files.new_directory(directory) as staging:
-    recorded, content = os.path.join(staging, 'tfrecord'), os.path.join(staging, 'content')
-    os.mkdir(recorded)
-    lengths, returns = _record(env, policy, num_episodes, recorded, name, progress)
-    copy_as_array_record(recorded, content)
-    card = {
-        'name': name,
-        'metadata': metadata,
-        'num_episodes': num_episodes,
-        'num_transitions': sum(lengths),
-        'mean_length': float(np.mean(lengths)),
-        'mean_return': float(np.mean(returns)),
-    }
-    with open(os.path.join(content, rlds.CARD), 'w') as f:
-      json.dump(card, f, indent=2)
-  return card
 
 
-def convert_to_array_record(source, directory, *, progress=None):
-  """Copies a TFDS dataset from TFRecord to array_record files, record by record.
+def card(name, metadata, lengths, returns):
+  """Makes the dataset card of episodes, of which there are the transitions and the returns."""
+  return {
+      'name': name,
+      'metadata': metadata,
+      'num_episodes': len(lengths),
+      'num_transitions': sum(lengths),
+      'mean_length': float(np.mean(lengths)),
+      'mean_return': float(np.mean(returns)),
+  }
+
+
+def step_features(observation_spec, *, is_marked):
+  """Describes the RLDS steps of an environment to TFDS.
 
   Args:
-    source: TFDS directory with TFRecord files, e.g. written by envlogger or downloaded; any path
-      that TensorFlow reads, gs:// too.
-    directory: where the copy goes, on a local disk; must not exist, or be empty.
-    progress: called with the number of episodes copied after each of them, or None.
+    observation_spec: of the environment; a dm_env spec, or a flat dict of them.
+    is_marked: whether steps say if the action was drawn uniformly.
 
-  Raises:
-    FileNotFoundError: if there is no dataset at `source`.
-    ValueError: if `source` is damaged, or `directory` already holds something.
+  Returns:
+    {name: TFDS feature}.
   """
-  if not (epath.Path(source) / 'dataset_info.json').exists():
-    raise FileNotFoundError(f'{source}: has no dataset_info.json: not a TFDS dataset. Correct the '
-                            'path.')
-  with atomic_files.new_directory(directory) as staging:
-    copy_as_array_record(source, os.path.join(staging, 'content'), progress=progress)
-
-
-class Writer(tfds_backend_writer.TFDSBackendWriter):
-  """The TFDS backend of envlogger, closed by its owner only; the same files in every process."""
-
-  def __init__(self, *args, **kwargs):
-    super().__init__(*args, **kwargs)
-    self._sequential_writer._serializer = records.ExampleSerializer(
-        self._ds_info.features.get_serialized_info())
-
-  def _rlds_episode(self):
-    """The current episode; marks are moved from the step after an action to the action's."""
-    episode = self._current_episode.get_rlds_episode()
-    steps = episode['steps']
-    if rlds.RANDOM in steps[0]:
-      marks = [step[rlds.RANDOM] for step in steps[1:]]
-      for step, mark in zip(steps, [*marks, np.bool_(False)], strict=True):
-        step[rlds.RANDOM] = mark
-    return episode
-
-  def _write_and_reset_episode(self):
-    if self._current_episode is not None:
-      self._sequential_writer.add_examples({self._split_name: [self._rlds_episode()]})
-      self._current_episode = None
-
-  def __del__(self):
-    # The base class closes a second time, which would write into a directory that is gone by then,
-    # and prints an AttributeError when the interpreter exits first.
-    pass
-
-
-def mark_step(policy):
-  """Returns the `step_fn` of envlogger that keeps whether a policy's last action was random."""
-  return lambda timestep, action, env: {
-      rlds.RANDOM: np.bool_(action is not None and policy.is_random)}
-
-
-class _Typed(dm_env.Environment):
-  """Casts what the environment returns to the types of the features, and copies it.
-
-  envlogger keeps the steps of an episode until its end and takes the types of the last step's empty
-  fields from the ones before: Python floats would become float64, which the features refuse.
-  """
-
-  def __init__(self, env):
-    self._env = env
-
-  def reset(self):
-    return self._typed(self._env.reset())
-
-  def step(self, action):
-    return self._typed(self._env.step(action))
-
-  def action_spec(self):
-    return self._env.action_spec()
-
-  def observation_spec(self):
-    return self._env.observation_spec()
-
-  def _typed(self, timestep):
-    spec = self._env.observation_spec()
-    if isinstance(spec, dict):
-      observation = {key: np.array(timestep.observation[key], spec[key].dtype) for key in spec}
-    else:
-      observation = np.array(timestep.observation, spec.dtype)
-    if timestep.first():
-      return timestep._replace(observation=observation)
-    return timestep._replace(observation=observation, reward=np.float32(timestep.reward),
-                             discount=np.float32(timestep.discount))
-
-
-def _record(env, policy, num_episodes, directory, name, progress):
-  """Writes TFRecord files; returns the transitions and the return of every episode."""
-  writer = Writer(
-      data_directory=directory,
-      ds_config=_features(env.observation_spec(), name, is_marked=hasattr(policy, 'is_random')),
-      split_name='train', version='1.0.0', max_episodes_per_file=_EPISODES_PER_FILE)
-  logged = envlogger.EnvLogger(
-      _Typed(env), backend=writer,
-      step_fn=mark_step(policy) if hasattr(policy, 'is_random') else None)
-  lengths, returns = [], []
-  for episode in range(num_episodes):
-    timestep = logged.reset()
-    lengths.append(0)
-    returns.append(0.)
-    while not timestep.last():
-      timestep = logged.step(int(policy(timestep)))
-      lengths[-1] += 1
-      returns[-1] += float(timestep.reward)
-    if progress is not None:
-      progress(episode + 1)
-  writer.close()  # Not `logged`, which would close the caller's environment, too.
-  return lengths, returns
-
-
-def _features(observation_spec, name, *, is_marked):
-  """Describes the RLDS steps of an environment to TFDS."""
   if isinstance(observation_spec, dict):
     observation = tfds.features.FeaturesDict(
         {key: _observation_feature(spec) for key, spec in observation_spec.items()})
   else:
     observation = _observation_feature(observation_spec)
-  return tfds.rlds.rlds_base.DatasetConfig(
-      name=re.sub('[^a-z0-9]+', '_', name.lower()).strip('_'),  # All that TFDS allows.
-      observation_info=observation,
-      action_info=tfds.features.Scalar(np.int64),
-      reward_info=tfds.features.Scalar(np.float32),
-      discount_info=tfds.features.Scalar(np.float32),
-      step_metadata_info={rlds.RANDOM: tfds.features.Scalar(np.bool_)} if is_marked else None)
+  flag = tfds.features.Tensor(shape=(), dtype=np.bool_)  # As envlogger has it: no Scalar.
+  step = {
+      'observation': observation,
+      'action': tfds.features.Scalar(np.int64),
+      'reward': tfds.features.Scalar(np.float32),
+      'discount': tfds.features.Scalar(np.float32),
+      'is_first': flag, 'is_last': flag, 'is_terminal': flag,
+  }
+  return step | ({rlds.RANDOM: tfds.features.Scalar(np.bool_)} if is_marked else {})
 
 
 def _observation_feature(spec):
@@ -211,49 +111,36 @@ def _observation_feature(spec):
   return tfds.features.Tensor(shape=spec.shape, dtype=spec.dtype, encoding=encoding)
 
 
-def copy_as_array_record(source, directory, *, progress=None):
-  """As `convert_to_array_record`, into a directory that is there.
-
-  The manifest is written last, so that less than all does not open.
-  """
-  source = epath.Path(source)
-  builder = tfds.builder_from_directory(source)
-  if builder.info.file_format.value != 'tfrecord':
-    raise ValueError(f'{source}: fileFormat is {builder.info.file_format.value}; expected '
-                     'tfrecord. What is array_record already needs no conversion.')
-  num_copied = 0
-  for split in builder.info.splits.values():
-    for i, (path, length) in enumerate(zip(split.filepaths, split.shard_lengths, strict=True)):
-      target = f'{builder.name}-{split.name}.array_record-{i:05d}-of-{split.num_shards:05d}'
-      # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
-      writer = array_record_module.ArrayRecordWriter(os.path.join(directory, target),
-                                                     'group_size:1')
-      num_records = 0
-      try:
-        for record in _records(path):
-          writer.write(record)
-          num_records += 1
-          if progress is not None:
-            progress(num_copied + num_records)
-      except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        raise ValueError(f'{path}: missing or damaged ({str(error).splitlines()[0]}). Copy or '
-                         'record the dataset again.') from error
-      finally:
-        writer.close()
-      if num_records != length:  # TensorFlow ends silently in a file that is cut between records.
-        raise ValueError(f'{path}: holds {num_records} episodes; dataset_info.json says {length}. '
-                         'The file is cut short: copy or record the dataset again.')
-      num_copied += num_records
-  for path in sorted(source.iterdir()):
-    if path.suffix == '.json' and path.name != 'dataset_info.json':
-      path.copy(os.path.join(directory, path.name))
-  info = json.loads((source / 'dataset_info.json').read_text())
-  info['fileFormat'] = 'array_record'
-  for split in info.get('splits', ()):
-    split['filepathTemplate'] = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
-  atomic_files.write_json(os.path.join(directory, 'dataset_info.json'), info, indent=2)
+def _play(env, policy):
+  """Plays an episode; returns {step field: T + 1 values}, as RLDS aligns them."""
+  timestep = env.reset()
+  observations, actions, rewards, discounts, marks = [_observation(env, timestep)], [], [], [], []
+  while not timestep.last():
+    actions.append(int(policy(timestep)))
+    marks.append(bool(getattr(policy, 'is_random', False)))
+    timestep = env.step(actions[-1])
+    observations.append(_observation(env, timestep))
+    rewards.append(timestep.reward)
+    discounts.append(timestep.discount)
+  first = observations[0]
+  is_last = np.arange(len(observations)) == len(actions)
+  steps = {
+      'observation': ({key: [o[key] for o in observations] for key in first}
+                      if isinstance(first, dict) else observations),
+      # The last step has only its observation.
+      'action': np.array([*actions, 0], np.int64),
+      'reward': np.array([*rewards, 0], np.float32),
+      'discount': np.array([*discounts, 0], np.float32),
+      'is_first': np.arange(len(observations)) == 0,
+      'is_last': is_last,
+      'is_terminal': is_last & (timestep.discount == 0),
+  }
+  return steps | ({rlds.RANDOM: np.array([*marks, False])} if hasattr(policy, 'is_random') else {})
 
 
-def _records(path):
-  """Yields the records of a TFRecord file; reads ahead, for files that are far away."""
-  return tf.data.TFRecordDataset(os.fspath(path), buffer_size=_READ_BYTES).as_numpy_iterator()
+def _observation(env, timestep):
+  """Copies an observation, which the environment may change, to the types of the features."""
+  spec = env.observation_spec()
+  if isinstance(spec, dict):
+    return {key: np.array(timestep.observation[key], spec[key].dtype) for key in spec}
+  return np.array(timestep.observation, spec.dtype)

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from alpt_jax.data import episodes
 
-# Written beside the data by `recorder.record_episodes`; says what the data is and how it was made.
+# Written beside the data by what records it; says what the data is and how it was made.
 CARD = 'dataset_card.json'
 _MANIFESTS = ('dataset_info.json', 'features.json')
 STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')

@@ -20,9 +20,9 @@ from alpt_jax import atomic_files
 from alpt_jax.data import environment_file, png, rlds
 from alpt_jax.data import records as records_
 
-_SPLIT = 'train'
-_VERSION = '1.0.0'
-_EPISODES_PER_SHARD = 1000
+SPLIT = 'train'
+VERSION = '1.0.0'
+EPISODES_PER_SHARD = 1000
 
 
 def features(environment, extra=None):
@@ -104,7 +104,7 @@ def serialize(features, episode):
   """Makes the record of an episode.
 
   Args:
-    features: as `features` returns them.
+    features: as `features` returns them; the observation may be a flat dict.
     episode: {step field: L values} of all fields; images may be PNG bytes, which are not decoded.
 
   Returns:
@@ -113,7 +113,7 @@ def serialize(features, episode):
   Raises:
     ValueError: if the fields do not fit the features.
   """
-  fields = features['steps'].feature
+  fields, episode = _flat(features['steps'].feature), _flat(episode)
   if episode.keys() != fields.keys():
     raise ValueError(f'the fields of an episode are {sorted(episode)}; expected {sorted(fields)}.')
   lengths = {name: len(values) for name, values in episode.items()}
@@ -155,10 +155,34 @@ def file_name(name):
 def shard_path(directory, name, index, num_shards):
   """Path of a file of episodes of the dataset `name`, counted from 0."""
   return os.path.join(
-      directory, f'{file_name(name)}-{_SPLIT}.array_record-{index:05d}-of-{num_shards:05d}')
+      directory, f'{file_name(name)}-{SPLIT}.array_record-{index:05d}-of-{num_shards:05d}')
 
 
-def finish(directory, *, name, features, shard_lengths, card, environment):
+def write_shards(directory, name, records, episodes_per_shard=EPISODES_PER_SHARD):
+  """Writes all files of episodes of a dataset.
+
+  Args:
+    directory: where to.
+    name: of the dataset.
+    records: iterator of bytes, as `serialize` returns them.
+    episodes_per_shard: episodes in a file.
+
+  Returns:
+    List of the number of episodes in each file.
+  """
+  lengths, written = [], []
+  for first in records:
+    # How many files there are, which their names say, is known at the end.
+    path = os.path.join(directory, f'shard-{len(lengths):05d}')
+    rest = itertools.islice(records, episodes_per_shard - 1)
+    lengths.append(write_shard(path, itertools.chain([first], rest)))
+    written.append(path)
+  for i, path in enumerate(written):
+    os.rename(path, shard_path(directory, name, i, len(written)))
+  return lengths
+
+
+def finish(directory, *, name, features, shard_lengths, card, environment=None):
   """Makes a dataset of files of episodes.
 
   Args:
@@ -167,28 +191,30 @@ def finish(directory, *, name, features, shard_lengths, card, environment):
     features: as `features` returns them.
     shard_lengths: number of episodes in each file.
     card: JSON-able dict for the dataset card.
-    environment: `environment_file.Environment` of the data; its canonical form is written.
+    environment: `environment_file.Environment` of the data; its canonical form is written. None
+      for data of an environment that is known by its name.
   """
   paths = [shard_path(directory, name, i, len(shard_lengths)) for i in range(len(shard_lengths))]
   # Before the manifest, without which a directory does not open.
   atomic_files.write_json(os.path.join(directory, rlds.CARD), card, indent=2)
-  environment_file.write(os.path.join(directory, environment_file.FILE), environment.canonical())
+  if environment is not None:
+    environment_file.write(os.path.join(directory, environment_file.FILE), environment.canonical())
   info = tfds.core.DatasetInfo(
       builder=tfds.core.dataset_info.DatasetIdentity(
-          name=file_name(name), version=tfds.core.Version(_VERSION), data_dir=os.fspath(directory),
+          name=file_name(name), version=tfds.core.Version(VERSION), data_dir=os.fspath(directory),
           module_name=''),
       features=features)
   info.set_file_format('array_record', override=True)
   template = tfds.core.ShardedFileTemplate(
       data_dir=os.fspath(directory), dataset_name=file_name(name), filetype_suffix='array_record')
   info.set_splits(tfds.core.SplitDict([tfds.core.SplitInfo(
-      name=_SPLIT, shard_lengths=list(shard_lengths),
+      name=SPLIT, shard_lengths=list(shard_lengths),
       num_bytes=sum(os.path.getsize(path) for path in paths), filename_template=template)]))
   info.write_to_directory(directory)
 
 
 def write(directory, *, name, environment, episodes, card, extra_features=None,
-          episodes_per_shard=_EPISODES_PER_SHARD, progress=None):
+          episodes_per_shard=EPISODES_PER_SHARD, progress=None):
   """Writes a dataset; it appears under its name only when it is whole.
 
   One episode at a time is in memory.
@@ -232,7 +258,7 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
 
   with atomic_files.new_directory(directory) as staging:
     content = os.path.join(staging, 'content')
-    shard_lengths = _write_shards(content, name, records(), episodes_per_shard)
+    shard_lengths = write_shards(content, name, records(), episodes_per_shard)
     if not shard_lengths:
       raise ValueError(f'{directory}: there are no episodes to write; expected at least one.')
     num_episodes = totals['num_episodes']
@@ -246,18 +272,15 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
   return card
 
 
-def _write_shards(directory, name, records, episodes_per_shard):
-  """Writes all records; returns the number in each file."""
-  lengths, written = [], []
-  for first in records:
-    # How many files there are, which their names say, is known at the end.
-    path = os.path.join(directory, f'shard-{len(lengths):05d}')
-    rest = itertools.islice(records, episodes_per_shard - 1)
-    lengths.append(write_shard(path, itertools.chain([first], rest)))
-    written.append(path)
-  for i, path in enumerate(written):
-    os.rename(path, shard_path(directory, name, i, len(written)))
-  return lengths
+def _flat(fields):
+  """{'observation/xy': .., 'action': ..} of the fields of a step, as TFDS names them."""
+  result = {}
+  for name, field in fields.items():
+    if isinstance(field, dict | tfds.features.FeaturesDict):
+      result |= {f'{name}/{key}': value for key, value in field.items()}
+    else:
+      result[name] = field
+  return result
 
 
 def _encode(name, feature, values):

@@ -1,8 +1,8 @@
 """An audit of an IDM's labels, before anybody trains on them.
 
 Arrays in, a dict out: what the IDM said of transitions whose actions are known, in one or several
-environments, becomes the numbers of `trust` and the sentences of `audit_findings`. JSON holds all
-of it; `audit_report` makes the page.
+environments, becomes the numbers of `measures` and the sentences of `audit_findings`. JSON holds
+all of it; `audit_report` makes the page.
 
 The dict, format 3; shares and probabilities are in [0, 1], and what is not known is None:
 
@@ -12,13 +12,13 @@ The dict, format 3; shares and probabilities are in [0, 1], and what is not know
   stride         transitions from one window to the next of those that voted. All numbers but
                  training_temperature are of the votes' averages
   temperature    what experiments.label with that --stride is to be given: T of `apply_temperature`
-                 in `trust`, to the logarithms of the averages. 1 to leave them; None if there are
-                 no two episodes of targets that training did not know
+                 in `calibration`, to the logarithms of the averages. 1 to leave them; None if there
+                 are no two episodes of targets that training did not know
   training_temperature  what training is to be given as pseudo_labels.temperature: that logits of
                  single windows are divided by. As `temperature` in all else
   temperature_fit, training_temperature_fit  None, or how that was found:
     fitted         the best temperature for a half of these episodes
-    is_at_bound    whether a better one may lie outside of trust.TEMPERATURE_BOUNDS
+    is_at_bound    whether a better one may lie outside of calibration.TEMPERATURE_BOUNDS
     num_episodes_fitted, num_episodes_judged   the two halves
     nll_before, nll_after   of the other half, at temperature 1 and at `fitted`, nats
     before, after           of the other half: calibration as below
@@ -57,8 +57,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpt_jax.labelling import audit_findings
-from alpt_jax.measures import accuracy as trust
-from alpt_jax.measures import floors
+from alpt_jax.measures import accuracy, calibration, floors, lag
+from alpt_jax.measures import predictions as predictions_
 
 FORMAT = 3
 KINDS = (
@@ -173,13 +173,12 @@ def _legal_part(p):
   """Checks predictions, and drops the actions that their environment does not have."""
   if p.kind not in KINDS:
     raise ValueError(f'kind is {p.kind!r}; expected one of {KINDS}.')
-  trust.check_legal(p.probabilities, p.legal_actions)
-  probabilities, actions = np.asarray(p.probabilities), np.asarray(p.actions)
-  num_actions = probabilities.shape[1]
-  if len(p.action_names) != num_actions:
-    raise ValueError(f'action_names are {len(p.action_names)}; expected {num_actions}, one for '
-                     'each action that has a probability.')
-  trust.confusion(probabilities, actions)  # For what it refuses.
+  known = predictions_.Predictions(p.probabilities, p.actions)
+  known.check_legal(p.legal_actions)
+  probabilities, actions = np.asarray(p.probabilities), known.actions
+  if len(p.action_names) != known.num_actions:
+    raise ValueError(f'action_names are {len(p.action_names)}; expected {known.num_actions}, one '
+                     'for each action that has a probability.')
   legal = sorted(set(p.legal_actions))
   is_foreign = ~np.isin(actions, legal)
   if is_foreign.any():
@@ -194,36 +193,30 @@ def _legal_part(p):
 
 def _measure(case, num_resamples, seed):
   """An entry of `environments`."""
-  probabilities, actions, names = case.probabilities, case.actions, case.action_names
-  num_actions = len(names)
-  lag = trust.lag_test(probabilities, actions, case.episodes, case.timesteps,
-                       num_resamples=num_resamples, seed=seed)
-  baselines = trust.baselines(actions, num_actions, no_op=case.no_op)
-  confusion = trust.confusion(probabilities, actions)
+  names, num_actions = case.action_names, len(case.action_names)
+  known = predictions_.Predictions(case.probabilities, case.actions, case.episodes, case.timesteps)
+  found_lag = lag.lag_test(known, num_resamples=num_resamples, seed=seed)
+  baselines = accuracy.baselines(known.actions, num_actions, no_op=case.no_op)
+  confusion = accuracy.confusion(known)
   settings = dict(level=_LEVEL, num_resamples=num_resamples, seed=seed)
-  accuracy, gain = float(np.trace(confusion) / len(actions)), None
-  if len(np.unique(case.episodes)) > 1:
-    accuracy = trust.accuracy(probabilities, actions, case.episodes, **settings)
-    gain = trust.gain_over_majority(probabilities, actions, case.episodes, **settings)
-  else:
-    gain = accuracy - baselines.majority_accuracy
   return {
-      'name': case.name, 'kind': case.kind, 'num_transitions': len(actions),
+      'name': case.name, 'kind': case.kind, 'num_transitions': len(known),
       'num_episodes': len(np.unique(case.episodes)),
-      'accuracy': _with_interval(accuracy), 'gain': _with_interval(gain),
+      'accuracy': _with_interval(accuracy.accuracy(known, **settings)),
+      'gain': _with_interval(accuracy.gain_over_majority(known, **settings)),
       'labels': _labels(confusion, names), 'floors': case.floors,
-      'balanced_accuracy': trust.balanced_accuracy(probabilities, actions),
+      'balanced_accuracy': accuracy.balanced_accuracy(known),
       'baselines': baselines._asdict() | {
           'majority': names[baselines.majority],
           'no_op': None if case.no_op is None else names[case.no_op]},
-      'top_k': [trust.top_k_accuracy(probabilities, actions, k)
+      'top_k': [accuracy.top_k_accuracy(known, k)
                 for k in range(1, min(_LARGEST_K, num_actions) + 1)],
-      'nll': trust.negative_log_likelihood(probabilities, actions),
+      'nll': accuracy.negative_log_likelihood(known),
       'nll_uniform': float(np.log(num_actions)),
       'actions': list(names), 'confusion': confusion.tolist(),
-      'calibration': _calibration(probabilities, actions, seed),
-      'coverage': _coverage(probabilities, actions),
-      'lag': _plain(lag._asdict()), 'examples': list(case.examples)}
+      'calibration': _calibration(known, seed),
+      'coverage': _coverage(known),
+      'lag': _plain(found_lag._asdict()), 'examples': list(case.examples)}
 
 
 def _labels(confusion, names):
@@ -235,26 +228,22 @@ def _labels(confusion, names):
 
 
 def _with_interval(estimate):
-  """{value, low, high, level} of a `trust.Accuracy` or `trust.Gain`, or of a number without."""
-  if isinstance(estimate, float):
-    return {'value': estimate, 'low': None, 'high': None, 'level': _LEVEL}
-  return {'value': estimate.value, 'low': estimate.interval.low, 'high': estimate.interval.high,
-          'level': _LEVEL}
+  """{value, low, high, level} of an `intervals.Interval`."""
+  return {key: getattr(estimate, key) for key in ('value', 'low', 'high', 'level')}
 
 
-def _calibration(probabilities, actions, seed):
-  found = trust.equal_mass_calibration(probabilities, actions, num_bins=_NUM_BINS)
+def _calibration(known, seed):
+  found = calibration.equal_mass_calibration(known, num_bins=_NUM_BINS)
   return _plain(found._asdict()) | {
-      'error_by_chance': trust.calibration_error_by_chance(
-          probabilities, num_bins=_NUM_BINS, seed=seed),
+      'error_by_chance': calibration.calibration_error_by_chance(
+          known, num_bins=_NUM_BINS, seed=seed),
       'mean_confidence': float(np.average(found.confidence, weights=found.count)),
-      'equal_width_error': trust.equal_width_calibration(
-          probabilities, actions, num_bins=_NUM_BINS).error}
+      'equal_width_error': calibration.equal_width_calibration(known, num_bins=_NUM_BINS).error}
 
 
-def _coverage(probabilities, actions):
+def _coverage(known):
   """The curve, at points that are about equally far apart."""
-  curve = trust.coverage_curve(probabilities, actions)
+  curve = calibration.coverage_curve(known)
   wanted = np.arange(1, _NUM_COVERAGE_POINTS + 1) / _NUM_COVERAGE_POINTS
   kept = np.unique(np.searchsorted(curve.coverage, wanted))  # The last coverage is 1.
   return _plain({'threshold': curve.threshold[kept], 'coverage': curve.coverage[kept],
@@ -287,15 +276,16 @@ def _fit_temperature(cases, seed):
   if not halves[0]:
     return None
   (logits, actions), other = (map(np.concatenate, zip(*half, strict=True)) for half in halves)
-  fit = trust.fit_temperature(logits, actions)
+  fit = calibration.fit_temperature(logits, actions)
   logits, actions = other
-  before, after = (trust.apply_temperature(logits, t) for t in (1., fit.value))
+  before, after = (predictions_.Predictions(calibration.apply_temperature(logits, t), actions)
+                   for t in (1., fit.value))
   return {
       'fitted': fit.value, 'is_at_bound': fit.is_at_bound,
       'num_episodes_fitted': num_episodes[0], 'num_episodes_judged': num_episodes[1],
-      'nll_before': trust.negative_log_likelihood(before, actions),
-      'nll_after': trust.negative_log_likelihood(after, actions),
-      'before': _calibration(before, actions, seed), 'after': _calibration(after, actions, seed)}
+      'nll_before': accuracy.negative_log_likelihood(before),
+      'nll_after': accuracy.negative_log_likelihood(after),
+      'before': _calibration(before, seed), 'after': _calibration(after, seed)}
 
 
 def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, kind,

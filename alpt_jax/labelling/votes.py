@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from alpt_jax.learners import alpt, microbatches
-from alpt_jax.measures import accuracy
+from alpt_jax.measures import calibration
 from alpt_jax.training import sharding
 
 ROWS = 64  # Windows of one call on each device; not measured on accelerators.
@@ -254,7 +254,7 @@ class _Sums:
     if temperature != 1:
       with np.errstate(divide='ignore'):  # Of actions that are not legal, -inf.
         logits = np.log(probabilities)
-      probabilities = accuracy.apply_temperature(logits, temperature).astype(np.float32)
+      probabilities = calibration.apply_temperature(logits, temperature).astype(np.float32)
     return Votes(episode, probabilities, self._num_votes)
 
 
@@ -279,7 +279,7 @@ def predict_groups(vote_fn, params, groups, *, window, stride=1, temperature=1.,
     window: T.
     stride: transitions from one window to the next; 1 for all windows, T for those that do not
       overlap.
-    temperature: of the mean of the votes, see `accuracy.apply_temperature`; as experiments.audit
+    temperature: of the mean of the votes, see `calibration.apply_temperature`; as experiments.audit
       finds it for this stride.
     pool: `futures.Executor` that reads ahead; None for one thread.
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from alpt_jax.networks import discretize, models
+from alpt_jax.networks import decision_transformer, discretize
 
 RULES = ('paper', 'release', 'imitate')
 MODES = ('argmax', 'sampled', 'sharpened')
@@ -138,6 +138,7 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     of actions, not of returns; see `choose_action`.
   """
   legal = jnp.asarray(legal)
+  model = decision_transformer.DecisionTransformer
   options = {'is_tokenized': True} if is_tokenized else {}
 
   def act(params, history, observations, key, is_greedy, temperature=1.):
@@ -149,11 +150,11 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     seen = shifted[0].at[:, slot].set(observations)
     returns, actions, rewards = shifted[1:]
     logits, caches = dt.apply({'params': params}, seen, returns, actions, rewards, slot,
-                              method=models.DecisionTransformer.predict_return, **options)
+                              method=model.predict_return, **options)
     return_key, action_key = jax.random.split(key)
     chosen_return = choose_return(logits, return_key, rule=rule, is_greedy=is_greedy)
     logits = dt.apply({'params': params}, chosen_return, caches, slot,
-                      method=models.DecisionTransformer.predict_action)
+                      method=model.predict_action)
     action = choose_action(logits, legal, action_key, rule=rule, is_greedy=is_greedy,
                            temperature=temperature)
     return action, History(seen, returns.at[:, slot].set(chosen_return),
@@ -197,7 +198,7 @@ class Player:
     frames, before = (x.reshape(len(x), 1, *self._dt.spec.observation_shape)
                       for x in (frames, before))
     return self._dt.apply({'params': params}, frames, before,
-                          method=models.DecisionTransformer.tokenize)[:, 0]
+                          method=decision_transformer.DecisionTransformer.tokenize)[:, 0]
 
   def empty_history(self, params, frames):
     """What is kept of B episodes; `frames` [B, ...], the first, have the observation's values."""

@@ -15,13 +15,13 @@ import optax
 
 from alpt_jax import methods, types
 from alpt_jax.learners import losses, microbatches, pseudo_labels
-from alpt_jax.networks import discretize, models
+from alpt_jax.networks import decision_transformer, discretize, inverse_dynamics
 
 
 class Networks(NamedTuple):
   """The two modules of a run."""
-  idm: models.InverseDynamicsModel
-  dt: models.DecisionTransformer
+  idm: inverse_dynamics.InverseDynamicsModel
+  dt: decision_transformer.DecisionTransformer
 
 
 def legal_actions(specs):

@@ -88,7 +88,7 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
   """Eq. 3: returns and actions, plus (multi-game DT, not in eq. 3) rewards, each with a weight.
 
   Args:
-    logits: `networks.models.DTLogits`.
+    logits: `decision_transformer.DTLogits`.
     returns: [B, T] int32 return bins.
     actions: [B, T] int32.
     rewards: [B, T] int32 reward ids; unused if `logits.rewards` is None.

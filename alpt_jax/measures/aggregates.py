@@ -13,9 +13,11 @@ which average within tasks first, tasks count alike. `iqm` ranks all runs togeth
 alike in it and a task with more seeds counts more. With equal numbers all agree with rliable.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 
 class Estimate(NamedTuple):
@@ -153,7 +155,7 @@ def human_normalised(scores, random, human):
 def iqm(scores):
   """Interquartile mean: of the middle half of all runs of all tasks, ranked together.
 
-  `scipy.stats.trim_mean(scores, 0.25, axis=None)`: of R runs, floor(R / 4) are dropped at each end.
+  Of R runs, floor(R / 4) are dropped at each end.
 
   Args:
     scores: {task: [..., N]} or [num_seeds, num_tasks]; leading axes, e.g. of resamples, stay.
@@ -165,10 +167,8 @@ def iqm(scores):
     ValueError: naming the task, if it has no score or one is not finite.
   """
   by_task = _by_task(scores)
-  ranked = np.sort(np.concatenate(list(by_task.values()), axis=-1), axis=-1)
-  num_runs = ranked.shape[-1]
-  cut = num_runs // 4
-  return _estimate(ranked[..., cut:num_runs - cut].mean(axis=-1), by_task)
+  together = np.concatenate(list(by_task.values()), axis=-1)
+  return _estimate(stats.trim_mean(together, .25, axis=-1), by_task)
 
 
 def mean(scores):
@@ -201,26 +201,40 @@ def optimality_gap(scores, threshold=1.):
   return _estimate(threshold - reached, by_task)
 
 
-def _resample(by_task, num_resamples, generator):
-  """Draws the seeds of each task again, independently: {task: [num_resamples, N]}."""
-  if num_resamples < 1:
-    raise ValueError(f'num_resamples is {num_resamples}; expected at least 1.')
-  for task, x in by_task.items():
-    if len(x) < 2:
-      raise ValueError(f'Task {task!r} has one seed; expected two or more: one says nothing about '
-                       'the spread over seeds.')
-  return {task: x[generator.integers(len(x), size=(num_resamples, len(x)))]
-          for task, x in by_task.items()}
+def _ends(statistic, *by_tasks, level, num_resamples, seed):
+  """Ends of a percentile interval; the seeds of each task are drawn again, independently.
 
+  Args:
+    statistic: maps dicts as `by_tasks`, of [..., N], to [..., num_resamples].
+    *by_tasks: {task: [N]}, one of each method.
+    level: coverage, in (0, 1).
+    num_resamples: how many draws.
+    seed: of the draws.
 
-def _ends(values, level):
-  """Percentile interval [2, ...] of values [num_resamples, ...]."""
-  return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
-
-
-def _check_level(level):
+  Returns:
+    Two arrays [...], or two floats.
+  """
   if not 0 < level < 1:
     raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
+  if num_resamples < 1:
+    raise ValueError(f'num_resamples is {num_resamples}; expected at least 1.')
+  places = [(i, task) for i, by_task in enumerate(by_tasks) for task in by_task]
+  for i, task in places:
+    if len(by_tasks[i][task]) < 2:
+      raise ValueError(f'Task {task!r} has one seed; expected two or more: one says nothing about '
+                       'the spread over seeds.')
+
+  def of_samples(*samples, axis):
+    del axis  # The last.
+    drawn = [{} for _ in by_tasks]
+    for (i, task), sample in zip(places, samples, strict=True):
+      drawn[i][task] = sample
+    return statistic(*drawn)
+
+  found = stats.bootstrap(
+      [by_tasks[i][task] for i, task in places], of_samples, vectorized=True, method='percentile',
+      confidence_level=level, n_resamples=num_resamples, rng=np.random.default_rng(seed))
+  return found.confidence_interval
 
 
 def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
@@ -244,10 +258,9 @@ def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
     ValueError: naming the task, if it has no score, only one, or one that is not finite; or if
       `level` or `num_resamples` is out of range.
   """
-  _check_level(level)
   by_task = _one_per_seed(scores)
-  resamples = _resample(by_task, num_resamples, np.random.default_rng(seed))
-  low, high = _ends(statistic(resamples).value, level)
+  low, high = _ends(lambda drawn: statistic(drawn).value, by_task, level=level,
+                    num_resamples=num_resamples, seed=seed)
   return statistic(by_task)._replace(low=float(low), high=float(high))
 
 
@@ -272,15 +285,14 @@ def performance_profile(scores, thresholds, *, level=None, num_resamples=2000, s
   if thresholds.ndim != 1 or not np.all(np.isfinite(thresholds)):
     raise ValueError(f'thresholds are {thresholds.tolist()}; expected a list of finite numbers.')
 
-  def share(by_task):  # [..., K]
-    return _mean_over_tasks(lambda x: (x[..., None] > thresholds).mean(axis=-2), by_task)
+  def share(by_task):  # [K, ...]
+    above = _mean_over_tasks(lambda x: (x[..., None] > thresholds).mean(axis=-2), by_task)
+    return np.moveaxis(above, -1, 0)
 
   profile = Profile(thresholds, share(by_task), _num_runs(by_task), len(by_task))
   if level is None:
     return profile
-  _check_level(level)
-  resamples = _resample(by_task, num_resamples, np.random.default_rng(seed))
-  low, high = _ends(share(resamples), level)
+  low, high = _ends(share, by_task, level=level, num_resamples=num_resamples, seed=seed)
   return profile._replace(low=low, high=high)
 
 
@@ -313,12 +325,9 @@ def probability_of_improvement(x, y, *, level=.95, num_resamples=2000, seed=0):
   if x.keys() != y.keys():
     unmatched = sorted(map(str, x.keys() ^ y.keys()))
     raise ValueError(f'Only one method has the tasks {unmatched}; expected the same tasks of both.')
-  improvement = Improvement(float(_mean_over_tasks(_share_of_wins, x, y)), _num_runs(x),
-                            _num_runs(y), len(x))
+  share = functools.partial(_mean_over_tasks, _share_of_wins)
+  improvement = Improvement(float(share(x, y)), _num_runs(x), _num_runs(y), len(x))
   if level is None:
     return improvement
-  _check_level(level)
-  generator = np.random.default_rng(seed)
-  resamples = [_resample(by_task, num_resamples, generator) for by_task in (x, y)]
-  low, high = _ends(_mean_over_tasks(_share_of_wins, *resamples), level)
+  low, high = _ends(share, x, y, level=level, num_resamples=num_resamples, seed=seed)
   return improvement._replace(low=float(low), high=float(high))

@@ -19,6 +19,7 @@ from scipy import stats
 
 SEEDS, EPISODES = 'training seeds', 'episodes'
 LEVEL = .95
+_DRAWS_AT_ONCE = 2**20  # Of a bootstrap; 8 MB.
 
 
 class AtLeast(NamedTuple):
@@ -103,9 +104,11 @@ class Comparison:
     return dataclasses.replace(self.interval, low=low, high=high, level=level)
 
 
-def _check_level(level):
+def _check_level(level, num_resamples=1):
   if not 0 < level < 1:
     raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
+  if num_resamples < 1:
+    raise ValueError(f'num_resamples is {num_resamples}; expected at least 1.')
 
 
 def _finite(values, name):
@@ -331,7 +334,7 @@ def bootstrap_ratio(sums, sizes, *, level=LEVEL, num_resamples=10_000, seed=0):
   Returns:
     An `Interval` of sum(sums) / sum(sizes).
   """
-  _check_level(level)
+  _check_level(level, num_resamples)
   sums, sizes = _finite(sums, 'sums'), _finite(sizes, 'sizes')
   if sums.shape != sizes.shape or np.any(sizes <= 0):
     raise ValueError(f'sizes are {sizes.tolist()} of {len(sums)} sums; expected as many positive '
@@ -343,7 +346,7 @@ def bootstrap_ratio(sums, sizes, *, level=LEVEL, num_resamples=10_000, seed=0):
   found = stats.bootstrap(
       (sums, sizes), lambda x, y, axis: x.sum(axis=axis) / y.sum(axis=axis), paired=True,
       vectorized=True, confidence_level=level, method='percentile', n_resamples=num_resamples,
-      rng=np.random.default_rng(seed), batch=max(1, 2**20 // n))
+      rng=np.random.default_rng(seed), batch=max(1, _DRAWS_AT_ONCE // n))
   return Interval(centre, float(found.confidence_interval.low),
                   float(found.confidence_interval.high), n, EPISODES, level)
 
@@ -365,7 +368,7 @@ def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, s
   Raises:
     ValueError: if a set is empty, a value is missing or `level` is out of range.
   """
-  _check_level(level)
+  _check_level(level, num_resamples)
   values, others = _finite(values, 'values'), _finite(others, 'others')
   n = min(len(values), len(others))
   if not n:

@@ -62,7 +62,7 @@ def _embed(network, num_observations):
 
 
 def num_tokens(network):
-  """P: tokens of one observation of a network of `models`."""
+  """P: tokens of one observation of an IDM or a DT."""
   return tokens.num_observation_tokens(
       network.spec, patch_size=network.patch_size, kind=network.tokenizer_kind)
 
@@ -85,7 +85,7 @@ def idm(network, window):
   """Counts an inverse dynamics model.
 
   Args:
-    network: a `models.InverseDynamicsModel`.
+    network: an `inverse_dynamics.InverseDynamicsModel`.
     window: T.
 
   Returns:
@@ -102,7 +102,7 @@ def dt(network):
   """Counts a decision transformer.
 
   Args:
-    network: a `models.DecisionTransformer`.
+    network: a `decision_transformer.DecisionTransformer`.
 
   Returns:
     `Work`.

@@ -20,7 +20,7 @@ TOKENIZERS = ('patch', 'conv')
 # Of `ConvTokenizer`: side of a patch and its features; then features, size and stride.
 CONV_PATCH = 4, 32
 CONV_LAYERS = (64, 3, 2), (64, 2, 2)
-_EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
+EMBEDDING_INIT = nn.initializers.truncated_normal(.02)
 # An input with a single one in it becomes a vector of norm 1, however long the input is.
 _PER_CELL_INIT = nn.initializers.variance_scaling(1., 'fan_out', 'truncated_normal')
 
@@ -102,7 +102,7 @@ class PatchTokenizer(_Tokenizer):
     # whole tiles of a TPU, and would be moved.
     x_BMD = transformer.Dense(self.d_model, swapped=swapped, dtype=self.dtype, name='embed')(
         frames.reshape(b, t * p, -1))
-    position = self.param('position', _EMBEDDING_INIT, (p, self.d_model))
+    position = self.param('position', EMBEDDING_INIT, (p, self.d_model))
     x_BTPD = (x_BMD + jnp.tile(position, (t, 1))[None]).astype(self.dtype).reshape(b, t, p, -1)
     if not self.change_tokens:
       return x_BTPD
@@ -343,6 +343,22 @@ def make_tokenizer(spec, *, d_model, patch_size, kind='patch', vector_bins=0,
   return GridTokenizer(d_model, change_tokens, places, name=name)
 
 
+def tokenizer_of(network, **options):
+  """Makes the tokenizer of a network: its submodule 'tokenizer'.
+
+  Args:
+    network: an `InverseDynamicsModel` or a `DecisionTransformer`.
+    **options: more arguments of `make_tokenizer`.
+
+  Returns:
+    The module.
+  """
+  return make_tokenizer(
+      network.spec, d_model=network.d_model, patch_size=network.patch_size,
+      kind=network.tokenizer_kind, vector_bins=network.vector_bins,
+      change_tokens=network.change_tokens, dtype=network.dtype, name='tokenizer', **options)
+
+
 def check_kind(kind, spec, *, field='kind'):
   """Refuses a tokenizer that cannot read the observations of an environment.
 
@@ -394,7 +410,7 @@ class Position(nn.Module):
   @nn.compact
   def __call__(self, x_BSD, place=None):
     """Adds the embeddings; with `place` [] int32, that place's embedding to tokens [B, 1, D]."""
-    embedding_SD = self.param('embedding', _EMBEDDING_INIT, (self.num_tokens, x_BSD.shape[-1]))
+    embedding_SD = self.param('embedding', EMBEDDING_INIT, (self.num_tokens, x_BSD.shape[-1]))
     if place is None:
       chex.assert_axis_dimension(x_BSD, 1, self.num_tokens)
       return (x_BSD + embedding_SD[None]).astype(x_BSD.dtype)

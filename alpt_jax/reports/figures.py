@@ -39,10 +39,12 @@ class Style:
     label: the method's name.
     colour: CSS colour of its line.
     marker: a key of the markers above.
+    is_dashed: whether its line is, as those of floors and ceilings are.
   """
   label: str
   colour: str
   marker: str
+  is_dashed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,10 @@ def _spread(levels, gap):
 def _draw_curve(ax, style, curve):
   line = dict(color=style.colour, marker=style.marker, markersize=3.6, markeredgewidth=0)
   full = curve.n == (curve.n.max() if curve.n.size else 0)
+  if style.is_dashed:
+    ax.plot(curve.steps, curve.mean, color=style.colour, lw=1.2, ls=(0, (5, 3)),
+            zorder=5)  # Above what it is compared with.
+    return
   # NaN breaks the line: a missing value is a gap.
   ax.plot(curve.steps, curve.mean, color=style.colour, lw=.9)
   ax.plot(curve.steps, np.where(full, curve.mean, math.nan), lw=1.8, **line)
@@ -250,10 +256,12 @@ def curves_png(rows_of_panels):
         if panel is None:
           ax.set_axis_off()
           continue
+        _decorate(ax, panel.title, panel.x_label, panel.y_label)
         _draw(ax, panel)
         shown.update({style: None for style, _ in panel.curves})
-    handles = [lines.Line2D([], [], color=s.colour, marker=s.marker, label=s.label,
-                            markersize=5, markeredgewidth=0, lw=1.8) for s in shown]
+    handles = [lines.Line2D([], [], color=s.colour, marker=None if s.is_dashed else s.marker,
+                            label=s.label, ls='--' if s.is_dashed else '-', markersize=5,
+                            markeredgewidth=0, lw=1.8) for s in shown]
     if handles:
       fig.legend(handles=handles, loc='outside upper center', frameon=False,
                  ncols=min(len(handles), _LEGEND_COLUMNS))

@@ -67,7 +67,7 @@ def check_data(config, digests, data):
   Args:
     config: the run's, that `check` has passed.
     digests: from `domains.digests`, of this run.
-    data: `train.Data` of this run.
+    data: `inputs.Data` of this run.
 
   Raises:
     FileNotFoundError, ValueError: naming what differs.

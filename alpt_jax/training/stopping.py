@@ -9,6 +9,11 @@ import jax
 
 from alpt_jax import atomic_files
 
+# Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
+DONE = 0
+PREEMPTED = 75  # Stopped by a signal, has saved, can go on.
+POISONED = 77  # A loss is not finite; starting it again would end there again.
+
 
 class Stopped(BaseException):
   """A signal came where it need not wait; not an error, so nothing that handles errors takes it."""

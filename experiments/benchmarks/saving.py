@@ -15,7 +15,8 @@ import time
 import jax
 import numpy as np
 
-from alpt_jax.training import checkpoints, metrics, train
+from alpt_jax.domains import study as studies
+from alpt_jax.training import checkpoints, metrics, stopping
 from experiments.studies import runs
 
 _RUN = 'run'  # Of a directory of measurements.
@@ -131,7 +132,7 @@ def measure_resume(config, directory, *, num_times):
   """
   config = config.copy_and_resolve_references()
   config.workdir = directory
-  run = runs.Run(_RUN, '', {
+  run = studies.Run(_RUN, '', {
       'compilation_cache_dir': os.path.join(directory, 'compilation_cache'),
       # A line for every update; no evaluation, and no save until the signal.
       'num_steps': _NEVER, 'log_every_steps': 1, 'eval_every_steps': _NEVER,
@@ -162,7 +163,7 @@ def _resume(config, run, log_path):
       code = process.wait()
     finally:
       process.kill()  # If it has not ended, because of Ctrl-C.
-  if code != train.PREEMPTED:
+  if code != stopping.PREEMPTED:
     last_line = pathlib.Path(log_path).read_text().strip().splitlines()[-1:]
     raise ValueError(f'going on with a run ended with exit code {code}: {"".join(last_line)}')
   programs = re.findall(r'Finished XLA compilation of .* in ([\d.]+) sec', log_until_update)

@@ -34,7 +34,7 @@ implementation" of Kumar et al. (2020). Sources of the numbers:
   [Mnih et al.]     Human-level control through deep reinforcement learning, Nature, 2015.
 """
 
-import ml_collections
+from experiments.configs import base
 
 FIVE = ('Asterix', 'Breakout', 'SpaceInvaders', 'Freeway', 'Seaquest')  # Section 5.3.
 MANY_TARGETS = ('Pong', 'SpaceInvaders', 'StarGunner', 'MsPacman', 'Alien')  # Section 5.4.
@@ -61,11 +61,12 @@ SETTINGS = {  # Name: targets, sources.
     'disjoint': (DISJOINT_TARGETS, ('Freeway',)),
 }
 _PHASES = ('joint', 'pretrain', 'finetune')
+_OPTIONS = ('setting', 'target', 'method', 'phase')
 
 
 def get_config(argument=''):
   """Returns the ConfigDict of a preset and a setting; see the module's docstring."""
-  preset, options = _parse(argument)
+  preset, options = base.parse(argument, _OPTIONS, _PRESETS)
   setting = options.get('setting', 'five')
   if setting not in SETTINGS:
     raise ValueError(f'setting is {setting!r}; expected one of {sorted(SETTINGS)}.')
@@ -77,36 +78,21 @@ def get_config(argument=''):
   if phase not in _PHASES:
     raise ValueError(f'phase is {phase!r}; expected one of {", ".join(_PHASES)}.')
 
-  config = ml_collections.ConfigDict()
-  config.experiment = 'atari'
-  config.preset = preset
-  config.seed = 0  # Of initialisation, dropout and the order of the data.
-  config.workdir = 'runs/atari'  # A run of its own, or all runs of `reproduce`.
-  config.compilation_cache_dir = 'runs/compilation_cache'  # '' to compile at every start.
-  config.wandb_project = ''  # '' for none; else also logs to Weights & Biases (pip install wandb).
-
+  config = base.get_config('atari', preset)
   # The data: data_dir/dataset/<Game>_run_<n>/<version>, as RL Unplugged has it.
-  config.data_dir = 'runs/atari/data'
   config.dataset = 'rlu_atari_checkpoints_ordered'
   config.runs = (1,)  # Paper: 100M steps a game, which are two of the five runs.
   config.allow_damaged = False  # Take official data that is known to be damaged.
 
-  # What is learned from what; see alpt_jax/methods.py.
   config.method = options.get('method', 'alpt')
   config.phase = phase
-  config.train_dt = True  # False to train the IDM alone.
-  config.init_from = ''  # Finetuning: the run directory of the pretraining.
   config.target = target
   # Pretraining is shared by all targets of section 5.4; each has few labels.
   config.other_targets = (tuple(t for t in targets if t != target)
                           if setting in ('alpt9', 'alpt36') else ())
   config.sources = tuple(s for s in sources if s != target)
-  # Controls: 'permuted' in time, 'renamed'; see alpt_jax/data/source_actions.py.
-  config.source_actions = 'true'
-  # Transitions of the target that keep their action; 10,000 in section 5.1, of 100 million. Of
-  # 100,000 that would be a tenth.
+  # 10,000 in section 5.1, of 100 million. Of 100,000 that would be a tenth.
   config.num_labels = 1_000
-  config.label_seed = 0
 
   # Recording (collect.py): see alpt_jax/domains/atari/record.py.
   config.collect = dict(
@@ -115,49 +101,6 @@ def get_config(argument=''):
       behaviour='auto', num_steps=100_000, num_checkpoints=10,
       first_epsilon=.5, last_epsilon=.02,  # More random actions leave little to imitate.
       max_episode_steps=2500, sticky=.25, seed=0)
-
-  # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
-  # 'thresholded'; see alpt_jax/learners/pseudo_labels.py. A study's is for the runs in which an IDM
-  # labels.
-  config.pseudo_labels = dict(
-      mode='hard',
-      temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
-      threshold=.5)  # The smallest probability of a label that counts, if 'thresholded'.
-
-  config.window = 5  # The paper's k, and the DT's context (Lee et al.: 4).
-  config.model = dict(
-      num_layers=1, num_heads=4, d_model=128,
-      patch_size=14,  # Of 'patch'. Lee et al. (2022): 36 patches of 14 x 14.
-      # Lee et al.: 'patch', and no changes of images; see alpt_jax/networks/tokens.py.
-      idm_tokenizer='conv', dt_tokenizer='conv', change_tokens=True,
-      vector_bins=0, idm_places=True,  # Not of images.
-      return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
-      compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
-      idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
-      # Lee et al.: 0.1 for the DT. So few updates of so small a network do not overfit.
-      idm_dropout=0., dt_dropout=0.)
-  # Weights of the DT's losses. Eq. 3 has 1 for returns and actions; Lee et al. predict rewards,
-  # too, and 0 leaves them out. A small network predicts actions better if the others weigh less.
-  config.reward_weight = config.return_weight = .1
-  config.action_weight = 1.
-  config.augmentation = 'none'  # Or 'shift'.
-  config.optimizer = dict(
-      idm_learning_rate=1e-3, dt_learning_rate=1e-3, warmup_steps=100, weight_decay=0.,
-      max_grad_norm=1.,
-      # Or 'lamb', Table 3; see alpt_jax/learners/optimizers.py. Which is better here is what the
-      # gate `optimizers` of experiments/configs/gates.py is to measure.
-      name='adamw',
-      schedule='cosine',  # After warm-up; ends at num_steps. Or 'constant'.
-      final_fraction=.05,  # Of the learning rate, where a cosine ends.
-      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
-  config.batch_size = 60  # Windows the DT trains on in a step.
-  config.idm_batch_size = 60  # Windows the IDM trains on.
-  config.num_steps = 2000
-  config.eval_every_steps = 500
-  config.checkpoint_every_steps = 500
-  config.log_every_steps = 50
-  config.allow_changed_config = False  # Go on with a run directory of another config.
-  config.num_label_windows = 400  # Of the target, that the IDM labels at evaluations; 0: all.
 
   config.cql = dict(  # Method cql, appendix C. Sources: see the module's docstring.
       batch_size=32,  # Transitions; [release].
@@ -173,42 +116,13 @@ def get_config(argument=''):
       target_update_steps=2000,  # [release] Every 8000 agent steps, of which 4 make an update.
       epsilon=.001)  # Of random actions when playing; [release].
 
-  config.evaluation = dict(  # Section 5.3: 16 episodes of 2500 steps, following Lee et al.
-      num_episodes=64,  # 16 have a standard error of a fifth to a whole point in Breakout.
-      max_steps=2500, sticky=0.,
-      rule='paper',  # Or 'release'; see alpt_jax/learners/acting.py.
-      acting_mode='sampled',
-      # Above 0 (1/3: probabilities to the third power), the last evaluation plays as many games
-      # again, with this temperature of the actions; it takes twice as long.
-      sharpened_temperature=0.)
-
-  config.sampling = dict(  # Decides the batches; the number of hosts does not.
-      num_shards=4, pool_size=1024,
-      # Of the rows that a network trains on, what the target's labelled windows get beside
-      # sources, in whole shards; 0: as much as a source. See alpt_jax/training/program.py.
-      labelled_share=0.,
-      # That read streams side by side. Images with PNG's line filters are decoded outside of
-      # Python's lock, and more threads help; those of our recordings are read fastest by one.
-      num_threads=1)
-  # Over devices; see alpt_jax/training/sharding.py. Batches stay what they are.
-  config.sharding = dict(
-      num_devices=0,  # 0: all.
-      fsdp=1,  # Pieces of the parameters.
-      optimizer=False,  # Cut the optimizer's state over the copies.
-      accumulate=1,  # Microbatches, at least, to need less memory.
-      # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see
-      # alpt_jax/learners/microbatches.py. A run writes the number into its config.json.
-      microbatch=0)
-  config.distributed = dict(  # Runs of several processes; see alpt_jax/training/distributed.py.
-      init_timeout_seconds=300, heartbeat_timeout_seconds=100,
-      hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
+  # 16 games have a standard error of a fifth to a whole point in Breakout.
+  config.evaluation = base.evaluation(num_episodes=64)
 
   # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
   # is left out of its own sources. A variant may have other `budgets` and `more` seeds, see
   # alpt_jax/domains/atari/study.py.
-  config.study = dict(
-      registration='',  # Its file, see experiments/studies/registration.py; '': not registered.
-      results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
+  config.study = base.study(
       # The IDM alone: how well does it label the target's hidden actions? At a few hundred labels
       # sources may help; whoever has none makes as many updates in all, 600.
       labels=dict(
@@ -250,7 +164,6 @@ def get_config(argument=''):
           # whether it looks. They take as long as the last evaluation.
           exchanged_games=64),
       seeds=(0,), score_seeds=(0,),
-      num_workers=0,  # Runs side by side; 0: one per core.
       # For the estimate before a study: seconds of an update, by phase and networks that train; of
       # an evaluation; and from the start of a process to its first update.
       rates=dict(
@@ -260,34 +173,8 @@ def get_config(argument=''):
   _PRESETS[preset](config)
   if config.method == 'cql':
     _CQL_PRESETS[preset](config)
-  _share_equally(config)
+  base.share_equally(config)
   return config
-
-
-def _share_equally(config):
-  """Rounds batches to whole shards with as many rows for every game."""
-  num_games = len(config.sources) + 1 + len(config.other_targets)
-  unit = config.sampling.num_shards * (1 if config.phase == 'finetune' else num_games)
-  for name in ('batch_size', 'idm_batch_size'):
-    config[name] = max(round(config[name] / unit), 1) * unit
-
-
-def _parse(argument):
-  """'desk,target=Pong' -> 'desk', {'target': 'Pong'}."""
-  preset, options = 'desk', {}
-  for i, part in enumerate(p for p in argument.split(',') if p):
-    key, is_option, value = part.partition('=')
-    if not is_option:
-      if i:
-        raise ValueError(f'{part!r}: the preset comes first.')
-      preset = part
-    elif key not in ('setting', 'target', 'method', 'phase'):
-      raise ValueError(f'{key!r}: unknown; expected setting, target, method or phase.')
-    else:
-      options[key] = value
-  if preset not in _PRESETS:
-    raise ValueError(f'Unknown preset {preset!r}; expected one of {sorted(_PRESETS)}.')
-  return preset, options
 
 
 def _desk(config):
@@ -380,7 +267,7 @@ def _paper(config):
   else:  # Lee et al., pretraining: section 5.1 leaves it unchanged on Atari.
     config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000,
                             weight_decay=0.)
-    config.batch_size = config.idm_batch_size = 2048  # But see _share_equally.
+    config.batch_size = config.idm_batch_size = 2048  # But see base.share_equally.
     # Section 5.1 says "1M frames", 800 updates of 256 windows of 5; its figures count steps.
     config.num_steps = 1_000_000
 

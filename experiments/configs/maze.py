@@ -13,7 +13,7 @@ The argument is a preset:
   tiny   seconds; for tests.
 """
 
-import ml_collections
+from experiments.configs import base
 
 BLOCKED_SOURCE = 'maze-20-blocks:10-seed100'
 SECOND_BLOCKED_SOURCE = 'maze-20-blocks:10-seed101'
@@ -39,99 +39,35 @@ def get_config(preset=''):
   preset = preset or 'desk'
   if preset not in _PRESETS:
     raise ValueError(f'Unknown preset {preset!r}; expected one of {sorted(_PRESETS)}.')
-  config = ml_collections.ConfigDict()
-  config.experiment = 'maze'
-  config.preset = preset
-  config.seed = 0  # Of initialisation, dropout and the order of the data.
-  config.workdir = 'runs/maze'  # A run of its own, or all runs of `reproduce`.
-  config.data_dir = 'runs/maze/data'  # One TFDS directory per maze, named after it.
-  config.compilation_cache_dir = 'runs/compilation_cache'  # '' to compile at every start.
-  config.wandb_project = ''  # '' for none; else also logs to Weights & Biases (pip install wandb).
-
-  # What is learned from what; see alpt_jax/methods.py.
-  config.method = 'alpt'
-  config.phase = 'joint'  # Section 5.6: no separate finetuning stage. Or 'pretrain', 'finetune'.
-  config.train_dt = True  # False to train the IDM alone.
-  config.init_from = ''  # Finetuning: the run directory of the pretraining.
+  config = base.get_config('maze', preset)
   config.observation = 'grid'  # 'grid': planes walls, goal, agent; 'xy': the agent's cell only.
   config.target = target(0)
   config.sources = (BLOCKED_SOURCE,)
-  # Controls: 'permuted' in time, 'renamed'; see alpt_jax/data/source_actions.py.
-  config.source_actions = 'true'
-  config.num_labels = 250  # Section 5.6; transitions of the target that keep their action.
-  config.label_seed = 0
+  config.num_labels = 250  # Section 5.6.
 
   # Recording. Section 5.6: 500 trajectories, at most 500 steps, epsilon-greedy with 0.5.
   config.collect = dict(num_episodes=500, epsilon=.5, horizon=500, seed=0)
 
-  # What the DT makes of the IDM's labels: 'hard' (the paper), 'soft', 'sampled', 'weighted' or
-  # 'thresholded'; see alpt_jax/learners/pseudo_labels.py. A study's is for the runs in which an IDM
-  # labels.
-  config.pseudo_labels = dict(
-      mode='hard',
-      temperature=1.,  # Of the IDM's probabilities; not of 'hard'.
-      threshold=.5)  # The smallest probability of a label that counts, if 'thresholded'.
-
-  config.window = 5  # The paper's k, and the DT's context.
-  config.model = dict(  # Of both networks, made for 2 cores. Table 3: 6 layers of 512, 8 heads.
-      num_layers=1, num_heads=4, d_model=128,
+  config.model.update(
       patch_size=0,  # One token per grid.
-      idm_tokenizer='patch', dt_tokenizer='patch',  # 'conv' is for images.
-      change_tokens=True,  # Embed how observations change, too: here, actions are changes.
+      idm_tokenizer='patch', dt_tokenizer='patch',
       vector_bins=32,  # Of `xy`; 32 tell 20 rows and columns apart.
-      # Whether the IDM embeds every bin and cell, as the DT does. If so, it learns few labelled
-      # windows by heart instead of what an action does.
       idm_places=False,
-      return_tokens='current',  # Eq. 3.
-      compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
-      idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
-      idm_dropout=0.,  # The labels transfer sooner without.
-      dt_dropout=.1,  # Lee et al. (2022).
-  )
+      dt_dropout=.1)  # Lee et al. (2022); the IDM's labels transfer sooner without.
   config.reward_weight = 0.  # The only reward ends the episode.
-  config.return_weight = config.action_weight = 1.  # Of the DT's other two losses; eq. 3.
-  config.augmentation = 'none'
-  config.optimizer = dict(
-      # Table 3: 3e-4. Of 4e-3, an IDM forgot at times what it had learned.
-      idm_learning_rate=2e-3, dt_learning_rate=1e-3,
-      warmup_steps=100,  # Table 3: 4000.
-      weight_decay=5e-5, max_grad_norm=1.,  # Table 3.
-      name='lamb',  # Table 3. Or 'adamw'; see alpt_jax/learners/optimizers.py.
-      schedule='constant',  # After warm-up. Or 'cosine', which ends at num_steps.
-      final_fraction=.05,  # Of the learning rate, where a cosine ends.
-      tokenizer_scale=1.)  # Factor on the learning rate of the tokenizers; 0 freezes them.
-  config.batch_size = 64  # Windows the DT trains on in a step. Table 3: 256.
-  config.idm_batch_size = 128  # Windows the IDM trains on. Table 3: 256.
+  config.return_weight = 1.
+  # Table 3, but for rates. Of 4e-3, an IDM forgot at times what it had learned.
+  config.optimizer.update(idm_learning_rate=2e-3, weight_decay=5e-5, name='lamb',
+                          schedule='constant')
+  config.batch_size, config.idm_batch_size = 64, 128
   config.num_steps = 1000
-  config.eval_every_steps = 250
-  config.checkpoint_every_steps = 250
-  config.log_every_steps = 50
-  config.num_label_windows = 0  # Of the target, that the IDM labels at evaluations; 0: all.
-  config.allow_changed_config = False  # Go on with a run directory of another config.
-
-  config.sampling = dict(  # Decides the batches; the number of hosts does not.
-      num_shards=8, pool_size=1024,
-      labelled_share=0.,  # As in configs/atari.py.
-      num_threads=1)  # That read streams side by side.
-
-  # Over devices; see alpt_jax/training/sharding.py. Batches stay what they are.
-  config.sharding = dict(
-      num_devices=0,  # 0: all.
-      fsdp=1,  # Pieces of the parameters.
-      optimizer=False,  # Cut the optimizer's state over the copies.
-      accumulate=1,  # Microbatches, at least, to need less memory.
-      # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see
-      # alpt_jax/learners/microbatches.py. A run writes the number into its config.json.
-      microbatch=0)
-  config.distributed = dict(  # Runs of several processes; see alpt_jax/training/distributed.py.
-      init_timeout_seconds=300, heartbeat_timeout_seconds=100,
-      hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
+  config.eval_every_steps = config.checkpoint_every_steps = 250
+  config.num_label_windows = 0
+  config.sampling.num_shards = 8
 
   # The experiment, with every observation and seed; seed i has target i. Two parts: IDMs alone,
   # whose labels are scored often, and agents, which take a second to evaluate.
-  config.study = dict(
-      registration='',  # Its file, see experiments/studies/registration.py; '': not registered.
-      results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.
+  config.study = base.study(
       labels=dict(
           variants=_with_idm(),
           budgets=(),  # Numbers of labels beside `num_labels`; a variant's own `budgets` win.
@@ -145,7 +81,6 @@ def get_config(preset=''):
       observations=('grid',),
       seeds=(0,),
       targets=(target(0),),
-      num_workers=0,  # Runs side by side; 0: one per core.
       # For the estimate before a study: seconds of an update, by networks that train; of an
       # evaluation; and from the start of a process to its first update.
       rates=dict(source='one core of an Intel Xeon, with a second run on the other', start=20.,

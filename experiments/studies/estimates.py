@@ -62,7 +62,7 @@ def plan(config, planned, finished):
 
   Args:
     config: of the experiment.
-    planned: list of `runs.Run`.
+    planned: list of `study.Run`.
     finished: those of them that are.
 
   Returns:
@@ -115,7 +115,7 @@ def lines(config, planned, finished, missing):
 
   Args:
     config: of the experiment.
-    planned: list of `runs.Run`.
+    planned: list of `study.Run`.
     finished: those of them that are.
     missing: environments whose data is still to be collected.
   """

@@ -40,7 +40,7 @@ def missing(config, planned):
 
   Args:
     config: of the experiment; its data may be missing.
-    planned: list of `runs.Run`.
+    planned: list of `study.Run`.
 
   Returns:
     {game: list of 'ceiling', 'score floors'}, without games of which nothing is.
@@ -79,7 +79,7 @@ def measure(config, planned):
 
   Args:
     config: of the experiment.
-    planned: list of `runs.Run`.
+    planned: list of `study.Run`.
 
   Raises:
     ValueError: if a file beside the data is of other data or of another protocol.
@@ -131,7 +131,7 @@ def of_run(config, run):
 
   Args:
     config: of the experiment.
-    run: a `runs.Run`, whose labels and evaluations are whole.
+    run: a `study.Run`, whose labels and evaluations are whole.
 
   Returns:
     The `labels`, `agent`, `scores` and, if there is one, `as_labeller` of `run_floors.measure`,

@@ -31,7 +31,7 @@ def pack(config, planned):
 
   Args:
     config: of the experiment.
-    planned: list of `runs.Run`, at least one.
+    planned: list of `study.Run`, at least one.
 
   Returns:
     What the field `run_settings` of a registration holds.
@@ -107,7 +107,7 @@ def check(registration, config, planned, is_in_grids):
   Args:
     registration: a `registration.Registration`.
     config: of the experiment.
-    planned: list of `runs.Run`; those that are not registered may have any settings.
+    planned: list of `study.Run`; those that are not registered may have any settings.
     is_in_grids: function of a run; whether the registration's grids hold it.
 
   Raises:

@@ -137,7 +137,7 @@ def start(config, planned, identity_of):
 
   Args:
     config: of the experiment.
-    planned: list of `runs.Run`.
+    planned: list of `study.Run`.
     identity_of: function of a run; what its run file will have as `identity`.
 
   Returns:

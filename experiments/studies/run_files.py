@@ -19,7 +19,7 @@ import time
 from alpt_jax import atomic_files, domains, methods, versions
 from alpt_jax.measures import confusions
 from alpt_jax.reports import fields, floors_schema
-from alpt_jax.training import train
+from alpt_jax.training import inputs
 from experiments.studies import floors, runs
 
 FORMAT = 1
@@ -39,7 +39,7 @@ def directory(config):
 
 
 def path_of(config, run):
-  """The run file of a `runs.Run`."""
+  """The run file of a `study.Run`."""
   return directory(config) / f'{run.name}.json'
 
 
@@ -113,7 +113,7 @@ def check(content, config, run, digest):
   Args:
     content: from `read`.
     config: of the experiment.
-    run: the `runs.Run` that it should be of.
+    run: the `study.Run` that it should be of.
     digest: of the study's registration, None if it has none.
 
   Raises:
@@ -139,7 +139,7 @@ def _is_of(content, config, run):
 def _check_data(content, config, run):
   """Refuses a file of data that is not the one here."""
   own = runs.run_config(config, run)
-  here = domains.digests(own, train.environments(own, methods.phase_of(own.method, own.phase)))
+  here = domains.digests(own, inputs.environments(own, methods.phase_of(own.method, own.phase)))
   for name, digest in here.items():
     if content['data_digests'].get(name) != digest:
       raise ValueError(f'{path_of(config, run)}: the run is of other data ({name}: '
@@ -152,7 +152,7 @@ def read_all(config, planned, digest, missing=()):
 
   Args:
     config: of the experiment.
-    planned: list of `runs.Run`.
+    planned: list of `study.Run`.
     digest: of the study's registration, or None.
     missing: names of environments whose data is not here, and cannot be compared.
 
@@ -181,7 +181,7 @@ def taken(found, planned, is_trained):
 
   Args:
     found: from `read_all`.
-    planned: list of `runs.Run`.
+    planned: list of `study.Run`.
     is_trained: function of a run; whether its directory holds it, trained to its end.
 
   Returns:
@@ -195,15 +195,14 @@ def taken(found, planned, is_trained):
 class Writer:
   """Writes the run files of an experiment."""
 
-  def __init__(self, config, study, digest):
+  def __init__(self, config, digest):
     """Notes where they go.
 
     Args:
       config: of the experiment.
-      study: `maze.study` or `atari.study`.
       digest: of the study's registration, or None.
     """
-    self._config, self._study, self._digest = config, study, digest
+    self._config, self._digest = config, digest
     self._truths = {}
 
   def done(self, run):
@@ -221,14 +220,14 @@ class Writer:
     phase, trained_by = methods.phase_of(own.method, own.phase), versions.of_run(own.workdir)
     labelling = scores['labelling']
     _write(path, self._head(run, 'done', before) | {
-        'data_digests': domains.digests(own, train.environments(own, phase)),
+        'data_digests': domains.digests(own, inputs.environments(own, phase)),
         'seeds': {'seed': own.seed, 'label_seed': own.label_seed},
         'commit': _commit(trained_by), 'versions': trained_by,
         'seconds': round(runs.seconds(self._config, run), 1) or None,
         'num_steps': runs.num_steps(self._config, run),
-        'curves': _curves(self._study.rows(self._config, run, scores['accuracy']),
-                          self._study.identity(run, own)),
-        'table_floor': self._study.table_floor(own, truths),
+        'curves': _curves(runs.rows(self._config, run, scores['accuracy']),
+                          runs.identity(self._config, run)),
+        'table_floor': runs.table_floor(self._config, run, truths),
         'games': _games(self._config, run), 'floors': floors.of_run(self._config, run),
         'confusion': labelling and {
             key: labelling[key] for key in ('step', 'num_hidden', 'actions', 'confusion')
@@ -238,7 +237,7 @@ class Writer:
     """Writes down that a run has failed, or could not be started.
 
     Args:
-      run: a `runs.Run`.
+      run: a `study.Run`.
       code: exit code; None if it was not started.
       last_line: of its log, or why it was not started.
     """
@@ -260,7 +259,7 @@ class Writer:
     settings = runs.settings(self._config, run)
     return {'format': FORMAT, 'run': run.name, 'status': status, 'registration': self._digest,
             'config_digest': runs.digest(settings),
-            'identity': self._study.identity(run, runs.run_config(self._config, run)),
+            'identity': runs.identity(self._config, run),
             'settings': settings, 'failures': before.get('failures', [])}
 
 
@@ -310,4 +309,4 @@ def shown(content):
   """The entry of a run in the `runs` of results.json."""
   return content['identity'] | {
       'status': 'done', 'seconds': content.get('seconds'), 'num_steps': content['num_steps'],
-      'damaged': [], 'versions': content['versions'], 'floors': content.get('floors')}
+      'damaged': [], 'versions': content['versions']}

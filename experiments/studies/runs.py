@@ -1,19 +1,17 @@
 """The training runs of an experiment: what each is, how it is started, and where it stands."""
 
-import base64
-import dataclasses
 import hashlib
 import json
-import operator
 import os
 import pathlib
 import re
-from typing import Any
 
 from alpt_jax import atomic_files, configs, domains, methods
+from alpt_jax.data import labels
+from alpt_jax.domains import study as studies
 from alpt_jax.labelling import run_labels
+from alpt_jax.training import inputs, run_directory
 from alpt_jax.training import run_config as run_config_
-from alpt_jax.training import train
 from experiments.studies import evaluations as evaluations_
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,45 +24,6 @@ _FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distribute
               'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
               'sharding.microbatch')
 _SCORES_FORMAT = 3  # Of label_scores.json.
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Run:
-  """One training run of an experiment.
-
-  Attributes:
-    name: of its directory in the experiment's.
-    variant: key of the study's variants.
-    changes: {field: value} of the experiment's config that make it the run's.
-    after: the run whose parameters this one starts from, or None.
-    part: of the study, for the results.
-  """
-  name: str
-  variant: str
-  changes: dict[str, Any]
-  after: 'Run | None' = None
-  part: str = ''
-
-  def __str__(self):
-    return self.name
-
-
-def check_distinct(study, *keys):
-  """Refuses entries of a study that stand there twice: their runs would have one name.
-
-  Args:
-    study: a group of the experiment's config.
-    *keys: of tuples in it, e.g. 'seeds', 'score.targets'.
-
-  Raises:
-    ValueError: naming the field and the entry.
-  """
-  for key in keys:
-    values = operator.attrgetter(key)(study)
-    for value in values:
-      if list(values).count(value) > 1:
-        raise ValueError(f'study.{key} is {tuple(values)}, with {value!r} more than once; expected '
-                         f'every entry once. Leave out the repeated one in --config.study.{key}.')
 
 
 def run_config(config, run):
@@ -81,6 +40,11 @@ def run_config(config, run):
   if run.after is not None:
     result.init_from = os.path.join(config.workdir, run.after.name)
   return result
+
+
+def identity(config, run):
+  """Returns what tells a run of an experiment from others, in its results and its run file."""
+  return studies.of(config).identity(run, run_config(config, run))
 
 
 def figure_name(figure):
@@ -119,92 +83,15 @@ def is_finished(config, run):
   """
   own = run_config(config, run)
   phase = methods.phase_of(own.method, own.phase)
-  train.check_config(own, own.workdir, domains.digests(own, train.environments(own, phase)))
-  path = train.evaluation_path(own.workdir, own.num_steps)
+  digests = domains.digests(own, inputs.environments(own, phase))
+  run_directory.check_config(own, own.workdir, digests)
+  path = run_directory.evaluation_path(own.workdir, own.num_steps)
   return os.path.exists(os.path.join(own.workdir, 'finished.json')) and os.path.exists(path)
 
 
 def is_trained(config, run):
   """Whether the directory of a run says that it was trained to its end."""
   return pathlib.Path(config.workdir, run.name, 'finished.json').exists()
-
-
-def own_labels(variant):
-  """The changes of a study's variant that has `pseudo_labels` of its own; else none."""
-  own = variant.get('pseudo_labels')
-  return {'pseudo_labels': own.to_dict()} if own else {}
-
-
-def own_changes(variant, phase='', num_labels=None):
-  """What a study's variant changes in the config of its runs, beside method and sources.
-
-  Args:
-    variant: of the study; its `changes` are for all its runs, those under the name of a phase
-      ('pretrain', 'finetune') for the runs of that phase, and those under a number of labels in
-      `changes_of`, e.g. {'3000': dict(window=6)}, for runs with as many.
-    phase: of the run.
-    num_labels: of the run.
-
-  Returns:
-    {field: value or, of a group, {field: value}}; that of the number of labels last.
-  """
-  result = {}
-  for changes in (variant.get('changes'), variant.get(phase),
-                  variant.get('changes_of', {}).get(str(num_labels))):
-    result = _merged(result, changes.to_dict() if changes else {})
-  return result | own_labels(variant)
-
-
-def _merged(first, second):
-  """Merges nested dicts; where both have a value, the second's."""
-  return first | {key: _merged(first[key], value)
-                  if isinstance(value, dict) and key in first else value
-                  for key, value in second.items()}
-
-
-def describe(variants):
-  """Returns {name: {'label', 'description', ...}} of a study's variants, for the results."""
-  return {name: {'label': variant.label, 'description': _description(variant),
-                 'is_action_limited': methods.METHODS[variant.method].is_action_limited,
-                 **_is_floor_or_control(variant)} for name, variant in variants.items()}
-
-
-def _is_floor_or_control(variant):
-  own = [own_changes(variant, phase) for phase in methods.PHASES]
-  return {'is_floor': any(x.get('model', {}).get('idm_is_causal', False) for x in own),
-          'is_control': any(x.get('source_actions', 'true') != 'true' for x in own)}
-
-
-def _description(variant):
-  words = [methods.METHODS[variant.method].description]
-  for own in own_labels(variant).values():
-    words.append('Labels: ' + ', '.join(f'{key} {value}' for key, value in own.items()) + '.')
-  parts = [('', variant.get('changes')), ('Pretraining: ', variant.get('pretrain')),
-           ('Finetuning: ', variant.get('finetune'))]
-  parts += [(f'With {int(n):,} labels: ', own) for n, own in variant.get('changes_of', {}).items()]
-  for where, own in parts:
-    if own:
-      words.append(where + ', '.join(
-          f'{key} {value}' for key, value in configs.flatten(own.to_dict()).items()) + '.')
-  return ' '.join(words)
-
-
-def of_budgets(config, variant, budgets):
-  """What distinguishes the runs of a variant with different numbers of labels: a list of changes.
-
-  Args:
-    config: of the experiment.
-    variant: of the study.
-    budgets: numbers of labels, or None for those of the config.
-  """
-  if budgets is None:
-    return [{}]
-  if not budgets or len(set(budgets)) < len(budgets):
-    raise ValueError(f'study.budgets is {tuple(budgets)}; expected numbers of labels, each once, '
-                     'e.g. (50, 250).')
-  if not methods.METHODS[variant.method].is_action_limited:
-    budgets = (config.num_labels,)
-  return [{'num_labels': budget} for budget in budgets]
 
 
 def environments(planned):
@@ -373,7 +260,7 @@ def label_scores(config, run, truths):
 
   Args:
     config: of the experiment.
-    run: a `Run`.
+    run: a `study.Run`.
     truths: `Truths`.
 
   Returns:
@@ -419,6 +306,47 @@ def label_scores(config, run, truths):
           'by_episode': kept['by_episode'], 'problems': problems}
 
 
+def rows(config, run, accuracy):
+  """Returns the rows of a run for the results, one an evaluation.
+
+  Args:
+    config: of the experiment.
+    run: a `study.Run`.
+    accuracy: {step: share of the hidden actions that are labelled right}.
+  """
+  study, own = studies.of(config), run_config(config, run)
+  num_frames = own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window
+  return [identity(config, run) | {'step': step, 'frames': step * num_frames,
+                                   'label_accuracy': accuracy.get(step)}
+          | study.scores(own, evaluation)
+          for step, evaluation in evaluations(config, run).items()]
+
+
+def table_floor(config, run, truths):
+  """Measures the table of the change, fitted to the labels of a run, where its IDM is scored.
+
+  Args:
+    config: of the experiment.
+    run: a `study.Run`.
+    truths: `Truths` of its data.
+
+  Returns:
+    Its entry in the `floors` of results.json; None for an agent, whose labels are an IDM's, too,
+    and where there is no such table.
+
+  Raises:
+    OSError, ValueError: if its labels cannot be read.
+  """
+  own, names = run_config(config, run), studies.of(config).FLOOR_OF
+  if own.train_dt or not names:
+    return None
+  spec = domains.of(own).spec(own, own.target)
+  choice = labels.read_choice(os.path.join(own.workdir, 'labels.json'))
+  path = run_labels.files(own.workdir, last_step=own.num_steps)[-1]
+  return {name: own[name] for name in names} | run_labels.table_floor(
+      path, truths[own.target], choice, spec)
+
+
 def _missing_labels(config, run, files):
   """Says which labels a run should have written by now, and has not."""
   own = run_config(config, run)
@@ -428,25 +356,6 @@ def _missing_labels(config, run, files):
   expected = [f'step_{step:07d}.npz'
               for step in evaluations_.promised_steps(own, _reached(config, run))]
   return [f'labels/{name} is missing' for name in expected if name not in names]
-
-
-def shown_labelling(run, own, label, labelling):
-  """The entry of a run in the `labellings` of the results; `label` is the method's for readers."""
-  return {'run': run.name, 'method': run.variant, 'label': label, 'target': own.target,
-          'seed': own.seed, 'num_labels': own.num_labels, **labelling}
-
-
-def shown_episode(config, run, own):
-  """The entry of a run in the `episodes` of the results; None if it has no pictures of one."""
-  about = evaluations(config, run).get(num_steps(config, run), {}).get('episode')
-  if about is None:
-    return None
-  path = pathlib.Path(own.workdir, 'eval', about['file'])
-  if not path.exists():
-    return None
-  return {'run': run.name, 'method': run.variant, 'target': own.target, 'seed': own.seed,
-          **{key: about[key] for key in ('score', 'num_steps', 'every')},
-          'gif': base64.b64encode(path.read_bytes()).decode()}
 
 
 def status(config, run, failed):

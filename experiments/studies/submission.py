@@ -103,7 +103,7 @@ def submit(config, todo, target, *, is_dry_run=False):
 
   Args:
     config: of the experiment.
-    todo: the `runs.Run`s that are not finished, each after what it starts from.
+    todo: the `study.Run`s that are not finished, each after what it starts from.
     target: one of `targets.NAMES`.
     is_dry_run: show what would be submitted now.
 

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax.data import recorder
+from alpt_jax.data import tfrecord
 
 
 def episode(num_transitions):
@@ -59,4 +59,4 @@ def write(directory, episodes, *, xy_shape=(2,), action_dtype=np.int64, observat
     writer.add_examples({'train': [{'steps': rows}]})
   writer.close_all()
   if file_format == 'array_record':
-    recorder.convert_to_array_record(written, directory)
+    tfrecord.convert_to_array_record(written, directory)

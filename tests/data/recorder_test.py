@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -10,11 +9,10 @@ import tensorflow_datasets as tfds
 from absl.testing import absltest
 
 from alpt_jax.data import recorder, records, rlds
-from tests.data import corridor, handmade
+from tests.data import corridor
 
 _RECORD_IN_A_PROCESS = """
-import os, sys
-from alpt_jax.data import recorder
+import importlib, os, sys
 from tests.data import corridor
 env = corridor.Corridor()
 def policy(timestep):
@@ -23,7 +21,8 @@ def policy(timestep):
       os._exit(7)
     raise RuntimeError('policy failed')
   return 1
-recorder.record_episodes(env, policy, 5, sys.argv[1], name='corridor-8', metadata={})
+record = importlib.import_module(sys.argv[3]).record_episodes
+record(env, policy, 5, sys.argv[1], name='corridor-8', metadata={})
 """
 
 
@@ -35,20 +34,25 @@ def _stay(timestep):
   return 0
 
 
-def _run(directory, ending):
-  return subprocess.run([sys.executable, '-c', _RECORD_IN_A_PROCESS, directory, ending],
-                        capture_output=True, text=True)
-
-
 class RecordTest(absltest.TestCase):
+
+  @property
+  def recorder(self):
+    """The module that is tested."""
+    return recorder
 
   def _directory(self):
     return self.enterContext(tempfile.TemporaryDirectory())
 
   def _record(self, directory, policy=_right, num_episodes=3, horizon=20, **kwargs):
-    return recorder.record_episodes(
+    return self.recorder.record_episodes(
         corridor.Corridor(horizon=horizon), policy, num_episodes, directory,
         name='corridor-8', metadata={'seed': 4}, **kwargs)
+
+  def _run(self, directory, ending):
+    return subprocess.run(
+        [sys.executable, '-c', _RECORD_IN_A_PROCESS, directory, ending, self.recorder.__name__],
+        capture_output=True, text=True)
 
   def test_recorded_steps_are_what_happened(self):
     directory = self._directory()
@@ -147,7 +151,7 @@ class RecordTest(absltest.TestCase):
 
   def test_name_begins_with_a_letter(self):
     with self.assertRaisesRegex(ValueError, "name is '8'; expected it to begin with a letter"):
-      recorder.record_episodes(corridor.Corridor(), _right, 1, 'unused', name='8', metadata={})
+      self.recorder.record_episodes(corridor.Corridor(), _right, 1, 'unused', name='8', metadata={})
 
   def test_failure_leaves_nothing_behind(self):
     parent = self._directory()
@@ -162,7 +166,7 @@ class RecordTest(absltest.TestCase):
   def test_kill_leaves_nothing_that_opens(self):
     parent = self._directory()
     directory = os.path.join(parent, 'data')
-    self.assertEqual(_run(directory, 'kill').returncode, 7)
+    self.assertEqual(self._run(directory, 'kill').returncode, 7)
     with self.assertRaisesRegex(FileNotFoundError, 'no such dataset directory'):
       rlds.read_episodes(directory, corridor.spec())
     for path, _, _ in os.walk(parent):
@@ -173,68 +177,10 @@ class RecordTest(absltest.TestCase):
 
   def test_error_is_the_last_thing_a_process_says(self):
     parent = self._directory()
-    result = _run(os.path.join(parent, 'data'), 'raise')
+    result = self._run(os.path.join(parent, 'data'), 'raise')
     self.assertEqual(result.stderr.splitlines()[-1], 'RuntimeError: policy failed', result.stderr)
     self.assertNotIn('Exception ignored', result.stderr)
     self.assertEqual(os.listdir(parent), [])
-
-
-class ConvertTest(absltest.TestCase):
-
-  def _directory(self):
-    return self.enterContext(tempfile.TemporaryDirectory())
-
-  def _tfrecords(self):
-    source = os.path.join(self._directory(), 'source')
-    handmade.write(source, [handmade.episode(n) for n in (1, 2, 3)], episodes_per_file=2,
-                   file_format='tfrecord')
-    return source, os.path.join(source, 'handmade-train.tfrecord-00000')
-
-  def test_copy_holds_the_same_records(self):
-    source, _ = self._tfrecords()
-    directory = self._directory()
-    recorder.convert_to_array_record(source, directory)
-    copied = tfds.builder_from_directory(directory).as_data_source(
-        'train', deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    files = [os.path.join(source, f'handmade-train.tfrecord-0000{i}') for i in range(2)]
-    self.assertEqual(list(copied), list(tf.data.TFRecordDataset(files).as_numpy_iterator()))
-
-  def test_file_cut_between_records_is_not_copied(self):
-    source, path = self._tfrecords()
-    first = next(iter(tf.data.TFRecordDataset(path).as_numpy_iterator()))
-    with open(path, 'r+b') as f:
-      f.truncate(len(first) + 16)  # 8 bytes of length, and two checksums of 4.
-    directory = self._directory()
-    with self.assertRaisesRegex(ValueError, f'{path}: holds 1 episodes; dataset_info.json says 2'):
-      recorder.convert_to_array_record(source, directory)
-    self.assertEqual(os.listdir(directory), [])
-
-  def test_damaged_or_missing_file_is_not_copied(self):
-    source, path = self._tfrecords()
-    with open(path, 'r+b') as f:
-      f.truncate(os.path.getsize(path) - 1)
-    with self.assertRaisesRegex(ValueError, f'{path}: missing or damaged'):
-      recorder.convert_to_array_record(source, self._directory())
-    os.remove(path)
-    with self.assertRaisesRegex(ValueError, f'{path}: missing or damaged'):
-      recorder.convert_to_array_record(source, self._directory())
-
-  def test_source_must_be_a_dataset(self):
-    with self.assertRaisesRegex(FileNotFoundError, 'has no dataset_info.json'):
-      recorder.convert_to_array_record(self._directory(), 'unused')
-
-  def test_manifest_differs_in_format_and_file_names_only(self):
-    source, _ = self._tfrecords()
-    directory = self._directory()
-    recorder.convert_to_array_record(source, directory)
-    manifests = []
-    for path in (source, directory):
-      with open(os.path.join(path, 'dataset_info.json')) as f:
-        manifests.append(json.load(f))
-      manifests[-1].pop('fileFormat')
-      for split in manifests[-1]['splits']:
-        split.pop('filepathTemplate')
-    self.assertEqual(manifests[0], manifests[1])
 
 
 if __name__ == '__main__':

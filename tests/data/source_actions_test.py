@@ -8,8 +8,9 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, methods
 from alpt_jax.data import episode_files, episodes, pipeline, source_actions
+from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import action_sets
-from alpt_jax.training import run_config, train
+from alpt_jax.training import inputs, run_config
 from experiments.configs import atari, maze, own
 from experiments.studies import runs
 from tests import atari_runs, maze_data
@@ -151,7 +152,7 @@ class ConfigTest(parameterized.TestCase):
     for config in (atari.get_config('desk'), maze.get_config('desk'), own.get_config('desk')):
       self.assertEqual(config.source_actions, 'true')
     config = atari.get_config('desk')
-    run = runs.Run('name', 'variant', {}, part='labels')
+    run = studies.Run('name', 'variant', {}, part='labels')
     digests = [runs.config_digest(config), runs.digest(runs.settings(config, run))]
     self.assertNotIn('source_actions', runs.settings(config, run))
     older = config.copy_and_resolve_references()
@@ -173,9 +174,9 @@ class RunTest(parameterized.TestCase):
   def batches(self, config):
     """The first `types.Batches` of a run, and its specs."""
     phase, specs = run_config.check_run(config)
-    data = train.read_data(config, phase)
+    data = inputs.read_data(config, phase)
     made = pipeline.Pipeline(
-        train.make_streams(config, phase, specs, data), window=config.window, seed=config.seed,
+        inputs.make_streams(config, phase, specs, data), window=config.window, seed=config.seed,
         num_shards=config.sampling.num_shards, pool_size=config.sampling.pool_size, start_step=0)
     self.addCleanup(made.close)
     return python_types.SimpleNamespace(batches=next(made), specs=specs, data=data)

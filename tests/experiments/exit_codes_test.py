@@ -9,7 +9,7 @@ from unittest import mock
 import jax
 from absl.testing import absltest, parameterized
 
-from alpt_jax.training import distributed, train
+from alpt_jax.training import distributed, stopping, train
 from experiments import train as train_program
 from tests import maze_data
 
@@ -31,7 +31,7 @@ class ExitCodesTest(parameterized.TestCase):
     config.optimizer.update(idm_learning_rate=1e39, dt_learning_rate=1e39, warmup_steps=0)
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
-      self.assertEqual(train_program.main(config), train.POISONED)
+      self.assertEqual(train_program.main(config), stopping.POISONED)
     self.assertRegex(err.getvalue(), 'error: .*(nan|inf|not finite)')
     self.assertFalse(any(pathlib.Path(config.workdir, 'checkpoints').glob('[0-9]*')))
 

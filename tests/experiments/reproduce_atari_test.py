@@ -11,6 +11,7 @@ import tempfile
 import jax
 from absl.testing import absltest, parameterized
 
+from alpt_jax.domains import study as studies
 from alpt_jax.learners import pseudo_labels
 from experiments import reproduce
 from experiments.configs import atari
@@ -94,7 +95,7 @@ class PlanTest(parameterized.TestCase):
                                    'score': {(1000, 0, 'Breakout')}})
 
   def test_floor_is_the_variant_whose_idm_sees_the_past_only(self):
-    described = runs.describe(atari.get_config('desk').study.labels.variants)
+    described = studies.describe(atari.get_config('desk').study.labels.variants)
     self.assertEqual({name: about['is_floor'] for name, about in described.items()},
                      {'idm_target': False, 'idm_four': False, 'idm_causal': True})
 
@@ -104,7 +105,7 @@ class PlanTest(parameterized.TestCase):
     with variants.unlocked():
       variants.everywhere = four | dict(changes=dict(source_actions='renamed'))
       variants.before = four | dict(pretrain=dict(source_actions='permuted'))
-    self.assertEqual({name for name, about in runs.describe(variants).items()
+    self.assertEqual({name for name, about in studies.describe(variants).items()
                       if about['is_control']}, {'everywhere', 'before'})
 
   @parameterized.parameters(

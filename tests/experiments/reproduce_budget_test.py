@@ -15,7 +15,7 @@ from alpt_jax.training import label_windows
 from experiments import reproduce
 from experiments.configs import atari, maze
 from experiments.studies import budget as findings_budget
-from experiments.studies import evaluations, report, runs
+from experiments.studies import evaluations, gather, report, runs
 from tests import maze_data
 
 
@@ -121,7 +121,7 @@ class GatherTest(absltest.TestCase):
     for run in cls.planned:
       if run.variant != 'alpt_blocked_tunnel':  # Not trained yet.
         make_run(cls.config, run, {10: .4, 50: .8}[runs.run_config(cls.config, run).num_labels])
-    cls.results = reproduce.gather(cls.config, cls.planned, [])
+    cls.results = gather.gather(cls.config, cls.planned, [])
 
   def test_rows_say_the_number_of_labels(self):
     self.assertEqual(self.results['budgets'], [10, 50])

@@ -12,7 +12,7 @@ import jax
 from absl.testing import absltest, parameterized
 
 from alpt_jax import methods
-from alpt_jax.training import program, run_config
+from alpt_jax.training import run_config, shares
 from experiments import reproduce
 from experiments.configs import atari, paper
 from experiments.studies import estimates, figures, runs
@@ -69,9 +69,9 @@ class PlanTest(parameterized.TestCase):
       own = runs.run_config(config, run)
       if own.phase == 'pretrain':
         phase, specs = run_config.check_run(own)
-        shares = program.shares(own, phase, specs)
+        all_shares = shares.of(own, phase, specs)
         for network in ({'idm'}, {'dt', 'limited'}):
-          own_shares = [share for share in shares if share.part in network]
+          own_shares = [share for share in all_shares if share.part in network]
           rows = [share.rows for share in own_shares if share.data != methods.LABELLED]
           labelled = [share.rows for share in own_shares if share.data == methods.LABELLED]
           if own.method == 'dt5_ret' and preset == 'desk':  # 60 rows are 15 shards' for 6 streams.
@@ -89,7 +89,7 @@ class PlanTest(parameterized.TestCase):
     for run in planned:
       own = runs.run_config(config, run)
       phase, specs = run_config.check_run(own)
-      for rows in program.part_rows(own, phase, specs).values():
+      for rows in shares.part_rows(own, phase, specs).values():
         self.assertEqual(rows % own.sampling.num_shards, 0, msg=run.name)
         if phase.q:  # 32 transitions of CQL are for one chip, or 8, or 32.
           self.assertEqual(rows % 8, 0, msg=run.name)

@@ -2,7 +2,6 @@
 
 import collections
 import html.parser
-import io
 import json
 import os
 import pathlib
@@ -17,12 +16,11 @@ from unittest import mock
 import jax
 from absl.testing import absltest
 
-from alpt_jax.domains.atari import study as study_atari
-from alpt_jax.training import run_config, train
+from alpt_jax.training import run_config
 from experiments import reproduce
-from experiments.configs import atari, maze
+from experiments.configs import maze
 from experiments.studies import run_files, runs
-from tests import maze_data
+from tests import maze_data, processes
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -37,7 +35,9 @@ def binary(name, workdir, *flags):
 
 def run(*args):
   """Runs a binary to its end; returns the finished process with its output as text."""
-  return subprocess.run(binary(*args), cwd=_ROOT, capture_output=True, text=True, check=False)
+  return subprocess.run(
+      binary(*args), cwd=_ROOT, capture_output=True, text=True, check=False,
+      env=processes.environment_without('tensorflow', 'envlogger'))  # As for who has not got them.
 
 
 class ReproduceTest(absltest.TestCase):
@@ -248,48 +248,6 @@ class ReproduceTest(absltest.TestCase):
                           [str(stopped_at), str(stopped_at + 1)])
     steps = [json.loads(line)['step'] for line in metrics_file.read_text().splitlines()]
     self.assertEqual(steps, list(range(1, stopped_at + 2)))
-
-
-class WorkersTest(absltest.TestCase):
-
-  def test_a_run_stopped_before_it_listens_to_signals_has_not_failed(self):
-    config = maze.get_config('tiny')
-    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
-    config.study.num_workers = 1
-    first, second, *_ = reproduce.plan(config)
-    # The child itself tells its parent to stop, and ends as any process does that has no handler.
-    program = f'import os, signal; os.kill({os.getpid()}, signal.SIGTERM); signal.pause()'
-    with mock.patch.object(runs, 'command', return_value=['-c', program]):
-      codes = reproduce._Workers(config, [first, second], mock.Mock()).train_all()
-    self.assertEqual(codes, {first: train.PREEMPTED, second: None})
-
-  def test_a_run_whose_pretraining_failed_has_a_file_that_says_so(self):
-    config = atari.get_config('tiny')
-    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
-    config.study.num_workers = 1
-    after = next(run for run in reproduce.plan(config) if run.after)
-    writer = run_files.Writer(config, study_atari, 'abc')
-    with mock.patch.object(runs, 'command', return_value=['-c', 'exit("error: it is broken")']):
-      codes = reproduce._Workers(config, [after.after, after], writer).train_all()
-    self.assertEqual(codes, {after.after: 1, after: None})
-    for run_, code, error in ((after.after, 1, 'error: it is broken'),
-                              (after, None, f'not started: {after.after.name} failed')):
-      content = run_files.read(run_files.path_of(config, run_))
-      self.assertEqual((content['status'], content['registration']), ('failed', 'abc'))
-      self.assertEqual([(f['exit_code'], f['error']) for f in content['failures']],
-                       [(code, error)])
-
-  def test_a_run_that_another_process_trains_is_waited_for_and_named_once(self):
-    config = maze.get_config('tiny')
-    config.workdir = self.enterContext(tempfile.TemporaryDirectory())
-    first, *_ = reproduce.plan(config)
-    self.enterContext(mock.patch.object(train, 'is_taken', side_effect=[True, True, True, False]))
-    self.enterContext(mock.patch.object(runs, 'is_finished', return_value=True))
-    self.enterContext(mock.patch.object(reproduce, '_POLL_SECONDS', 0.))
-    said = self.enterContext(mock.patch.object(sys, 'stdout', io.StringIO()))
-    workers = reproduce._Workers(config, [first], mock.Mock())
-    self.assertEqual(workers.train_all(), {first: 0})
-    self.assertEqual(said.getvalue().count(f'{first}: another process is training it; waiting'), 1)
 
 
 class PlanTest(absltest.TestCase):

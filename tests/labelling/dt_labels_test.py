@@ -12,7 +12,7 @@ from absl.testing import absltest
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.data import labels
 from alpt_jax.labelling import blindness, dt_labels, trained_idm
-from alpt_jax.networks import discretize, models
+from alpt_jax.networks import decision_transformer, discretize
 from alpt_jax.types import EnvironmentSpec
 
 WINDOW = 5
@@ -92,7 +92,7 @@ class DtLabelsTest(absltest.TestCase):
     self.assertLess(len(numbers), 6)
 
   def _network(self):
-    dt = models.DecisionTransformer(
+    dt = decision_transformer.DecisionTransformer(
         spec=SPEC, num_steps=WINDOW, num_layers=2, num_heads=2, d_model=16)
     cut = self.truth.cut(np.array([0]), np.array([0]), WINDOW)
     ids = jnp.zeros((1, WINDOW), jnp.int32)

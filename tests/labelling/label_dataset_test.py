@@ -19,7 +19,7 @@ from absl.testing import absltest, parameterized
 from alpt_jax import domains
 from alpt_jax.data import labels, rlds
 from alpt_jax.labelling import label_dataset, trained_idm
-from alpt_jax.training import label_windows, run_config, sharding, train
+from alpt_jax.training import inputs, label_windows, run_config, sharding, stopping, train
 from tests import maze_data, own_runs, processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -83,7 +83,7 @@ class LabelRunTest(parameterized.TestCase):
   def test_dt_trains_on_it(self):
     config = maze_data.config(self.root / 'dt', method='dt', sources=(),
                               data_dir=str(self.root / 'labelled'))
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
 
   def test_shares_make_the_same_files(self):
     self.assertIsNone(self.label('shared', stride=5, episodes_per_file=7, share=(1, 3)))
@@ -103,7 +103,7 @@ class LabelRunTest(parameterized.TestCase):
       time.sleep(.005)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate()
-    self.assertEqual(process.returncode, train.PREEMPTED, msg=out)
+    self.assertEqual(process.returncode, stopping.PREEMPTED, msg=out)
     self.assertIn('stopped; the same command goes on from there', out)
     self.assertFalse((self.root / 'killed').exists())
     done = subprocess.run(command, capture_output=True, check=False, **options)
@@ -174,9 +174,9 @@ class OwnDataTest(parameterized.TestCase):
     content = json.loads((self.root / 'Labelled' / 'environment.json').read_text())
     self.assertEqual(content['actions']['space'], list(own_runs.ACTIONS))
     config = own_runs.config(self.root, self.root / 'dt', 'tiny,target=Labelled,method=dt')
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     phase, _ = run_config.check_run(config)
-    read = train.read_data(config, phase).episodes['Labelled']
+    read = inputs.read_data(config, phase).episodes['Labelled']
     self.assertEqual([read.actions_of(e)[1].sum() for e in range(4)], [20, 30, 25, 9])
 
   def test_an_unfinished_run_is_warned_of_once_nothing_is_refused(self):

@@ -12,7 +12,7 @@ from alpt_jax import types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.labelling import votes
 from alpt_jax.learners import alpt
-from alpt_jax.networks import models
+from alpt_jax.networks import inverse_dynamics
 from alpt_jax.training import sharding
 from tests.training import label_windows_test
 
@@ -69,8 +69,9 @@ def images(lengths, seed=0):
 
 def make_idm(change_tokens, kind='patch'):
   """A small IDM with large random parameters."""
-  idm = models.InverseDynamicsModel(SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2,
-                                    change_tokens=change_tokens, tokenizer_kind=kind)
+  idm = inverse_dynamics.InverseDynamicsModel(
+      SPEC, num_layers=1, num_heads=2, d_model=8, patch_size=2, change_tokens=change_tokens,
+      tokenizer_kind=kind)
   shape = jax.eval_shape(idm.init, jax.random.key(0), np.zeros((1, T + 1, *SPEC.observation_shape),
                                                                np.uint8))
   rng = np.random.default_rng(0)

@@ -102,7 +102,8 @@ def make(test, *, is_whole=False):
     for name in ('alpt_jax', 'experiments'):
       shutil.copytree(ROOT / name, path / name, ignore=ignored)
   (path / 'experiments' / 'configs').mkdir(parents=True, exist_ok=True)
-  for name in ('__init__.py', 'configs/__init__.py', 'configs/maze.py', 'configs/atari.py'):
+  for name in ('__init__.py', 'configs/__init__.py', 'configs/base.py', 'configs/maze.py',
+               'configs/atari.py'):
     shutil.copy(ROOT / 'experiments' / name, path / 'experiments' / name)
   (path / 'alpt_jax').mkdir(exist_ok=True)
   (path / 'alpt_jax' / '__init__.py').touch()

@@ -2,7 +2,7 @@
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.training import train
+from alpt_jax.training import stopping
 from launch import restarts
 
 
@@ -24,7 +24,7 @@ def supervise(codes, **budget):
 class RestartsTest(parameterized.TestCase):
 
   def test_codes_are_those_of_training(self):
-    self.assertEqual(restarts.PREEMPTED, train.PREEMPTED)
+    self.assertEqual(restarts.PREEMPTED, stopping.PREEMPTED)
     self.assertEqual(restarts.DONE, 0)
 
   @parameterized.parameters((0,), (1,), (77,))

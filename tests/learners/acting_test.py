@@ -7,7 +7,7 @@ from absl.testing import parameterized
 
 from alpt_jax import types
 from alpt_jax.learners import acting
-from alpt_jax.networks import masks, models
+from alpt_jax.networks import decision_transformer, masks
 
 N = 20_000  # Draws.
 
@@ -140,7 +140,7 @@ class ActTest(parameterized.TestCase):
   LEGAL = np.array([True, True, False, True])
 
   def make(self, return_tokens):
-    dt = models.DecisionTransformer(
+    dt = decision_transformer.DecisionTransformer(
         self.SPEC, self.T, num_layers=2, num_heads=2, d_model=8, return_tokens=return_tokens)
     ids = np.zeros((1, self.T), np.int32)
     shapes = jax.eval_shape(
@@ -207,9 +207,9 @@ class ActTest(parameterized.TestCase):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
         num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
-    dt = models.DecisionTransformer(spec, self.T, num_layers=2, num_heads=2, d_model=8,
-                                    patch_size=4, return_tokens=return_tokens,
-                                    change_tokens=change_tokens, tokenizer_kind=kind)
+    dt = decision_transformer.DecisionTransformer(
+        spec, self.T, num_layers=2, num_heads=2, d_model=8, patch_size=4,
+        return_tokens=return_tokens, change_tokens=change_tokens, tokenizer_kind=kind)
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2 * self.T + 1, 16, 8, 8, 1), np.uint8)
     ids = np.zeros((1, self.T), np.int32)
@@ -218,7 +218,7 @@ class ActTest(parameterized.TestCase):
                           shapes)['params']
     tokenize = jax.jit(lambda x, before: dt.apply(
         {'params': params}, x[:, None], before[:, None],
-        method=models.DecisionTransformer.tokenize)[:, 0])
+        method=decision_transformer.DecisionTransformer.tokenize)[:, 0])
     chosen = []
     for is_tokenized in (False, True):
       act = jax.jit(acting.make_act(dt, self.LEGAL, is_tokenized=is_tokenized))

@@ -11,7 +11,7 @@ from absl.testing import absltest, parameterized
 from alpt_jax import methods, types
 from alpt_jax.domains.maze import anchors, env, policies
 from alpt_jax.learners import alpt, optimizers
-from alpt_jax.networks import models
+from alpt_jax.networks import decision_transformer, inverse_dynamics
 
 B, T, A = 4, 3, 4
 SPECS = [types.EnvironmentSpec(
@@ -20,8 +20,8 @@ SPECS = [types.EnvironmentSpec(
          for i, legal in enumerate([(0, 1, 2, 3), (0, 2)])]
 SIZES = dict(num_layers=1, num_heads=2, d_model=8, dropout=.5)
 NETWORKS = alpt.Networks(
-    models.InverseDynamicsModel(SPECS[0], **SIZES),
-    models.DecisionTransformer(SPECS[0], T, **SIZES, predict_rewards=True))
+    inverse_dynamics.InverseDynamicsModel(SPECS[0], **SIZES),
+    decision_transformer.DecisionTransformer(SPECS[0], T, **SIZES, predict_rewards=True))
 OPTIMIZERS = (optax.sgd(.1, momentum=.9),) * 2  # Compiles in half the time of LAMB.
 KEY = jax.random.key(7, impl='rbg')  # Likewise, against threefry.
 
@@ -335,8 +335,8 @@ class LearningTest(parameterized.TestCase):
     layout = env.make_layout('blocks:3', size=8, seed=0)
     spec = env.spec(layout, 'grid')
     sizes = dict(num_layers=1, num_heads=2, d_model=32)
-    networks = alpt.Networks(models.InverseDynamicsModel(spec, **sizes),
-                             models.DecisionTransformer(spec, 5, **sizes))
+    networks = alpt.Networks(inverse_dynamics.InverseDynamicsModel(spec, **sizes),
+                             decision_transformer.DecisionTransformer(spec, 5, **sizes))
     optimizer = optimizers.make_optimizer(
         learning_rate=3e-3, warmup_steps=20, weight_decay=0., max_grad_norm=1.)
     batch = rows(record(layout, 40, seed=0), slice(4))
@@ -368,7 +368,7 @@ class LearningTest(parameterized.TestCase):
 
     accuracy = {}
     for is_causal in (False, True):
-      idm = models.InverseDynamicsModel(
+      idm = inverse_dynamics.InverseDynamicsModel(
           spec, num_layers=1, num_heads=4, d_model=32, is_causal=is_causal)
       if not is_causal:  # Both start from the same parameters.
         params = jax.jit(idm.init)(jax.random.key(0), train.observations[:1])['params']

@@ -8,7 +8,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax.learners import losses
-from alpt_jax.networks import models
+from alpt_jax.networks import decision_transformer
 
 YES, NO = True, False
 
@@ -78,7 +78,7 @@ class DtLossTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     # One window of two steps.
-    self.logits = models.DTLogits(
+    self.logits = decision_transformer.DTLogits(
         returns=logits_of([[[.5, .5], [.25, .75]]]),
         actions=logits_of([[[.125, .875], [.0625, .9375]]]),
         rewards=logits_of([[[.5, .25, .25], [.0625, .0625, .875]]]))

@@ -12,7 +12,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import types
 from alpt_jax.learners import alpt, augmentation, microbatches
-from alpt_jax.networks import models
+from alpt_jax.networks import decision_transformer, inverse_dynamics
 from alpt_jax.training import label_windows, program, run_config, sharding
 from experiments.configs import maze
 
@@ -21,8 +21,8 @@ SPEC = types.EnvironmentSpec(
     name='images', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
     num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=3)
 SIZES = dict(spec=SPEC, num_layers=2, num_heads=2, d_model=8, patch_size=4, dropout=.3)
-NETWORKS = alpt.Networks(models.InverseDynamicsModel(**SIZES),
-                         models.DecisionTransformer(num_steps=WINDOW, **SIZES))
+NETWORKS = alpt.Networks(inverse_dynamics.InverseDynamicsModel(**SIZES),
+                         decision_transformer.DecisionTransformer(num_steps=WINDOW, **SIZES))
 ROWS = types.Batches(idm=8, dt=16, limited=8)
 
 
@@ -107,8 +107,8 @@ class CountTest(parameterized.TestCase):
   def test_windows_share_the_cache_by_their_largest_array(self, sizes, expected):
     spec = dataclasses.replace(SPEC, observation_shape=(84, 84, 1))
     sizes = dict(spec=spec, num_heads=4, d_model=128, patch_size=14) | sizes
-    networks = alpt.Networks(models.InverseDynamicsModel(**sizes),
-                             models.DecisionTransformer(num_steps=5, **sizes))
+    networks = alpt.Networks(inverse_dynamics.InverseDynamicsModel(**sizes),
+                             decision_transformer.DecisionTransformer(num_steps=5, **sizes))
     self.assertEqual(microbatches.windows(networks, 5), expected)
 
   def test_accelerators_have_no_limit_by_the_cache(self):

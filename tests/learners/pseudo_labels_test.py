@@ -10,14 +10,14 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import types
 from alpt_jax.learners import alpt, losses, pseudo_labels
-from alpt_jax.networks import models
+from alpt_jax.networks import decision_transformer, inverse_dynamics
 from tests.learners import alpt_test
 
 B, T, A = alpt_test.B, alpt_test.T, alpt_test.A
 SIZES = alpt_test.SIZES | dict(dropout=0.)  # So that losses can be computed again.
 NETWORKS = alpt.Networks(
-    models.InverseDynamicsModel(alpt_test.SPECS[0], **SIZES),
-    models.DecisionTransformer(alpt_test.SPECS[0], T, **SIZES, predict_rewards=True))
+    inverse_dynamics.InverseDynamicsModel(alpt_test.SPECS[0], **SIZES),
+    decision_transformer.DecisionTransformer(alpt_test.SPECS[0], T, **SIZES, predict_rewards=True))
 TEMPERATURE, THRESHOLD = .2, .7
 NOT_HARD = tuple(mode for mode in pseudo_labels.MODES if mode != 'hard')
 
@@ -250,7 +250,8 @@ class LabelsTest(parameterized.TestCase):
     rng = np.random.default_rng(0)
     num_steps, num_actions = 2, 3
     shape = num_steps, num_actions
-    logits = models.DTLogits(*jnp.asarray(rng.normal(size=(3, 1, *shape)), jnp.float32))
+    logits = decision_transformer.DTLogits(
+        *jnp.asarray(rng.normal(size=(3, 1, *shape)), jnp.float32))
     p = softmax(rng.normal(size=shape))
     zeros, yes = jnp.zeros((1, num_steps), jnp.int32), jnp.ones((1, num_steps), bool)
 
@@ -266,7 +267,7 @@ class LabelsTest(parameterized.TestCase):
     np.testing.assert_allclose(soft, mean, rtol=1e-4, atol=1e-7)
 
   def test_weights_are_shares_of_their_sum(self):
-    logits = models.DTLogits(returns=jnp.zeros((1, 3, 2)), actions=jnp.log(jnp.array(
+    logits = decision_transformer.DTLogits(returns=jnp.zeros((1, 3, 2)), actions=jnp.log(jnp.array(
         [[[.5, .5], [.25, .75], [.9, .1]]])), rewards=None)
     zeros, yes = jnp.zeros((1, 3), jnp.int32), jnp.ones((1, 3), bool)
     has_action = jnp.array([[True, True, False]])

@@ -8,7 +8,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import types
 from alpt_jax.learners import alpt, learner
-from alpt_jax.networks import flops, models, q_network
+from alpt_jax.networks import decision_transformer, flops, inverse_dynamics, q_network
 
 SPEC = types.EnvironmentSpec(
     name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
@@ -17,8 +17,8 @@ SPEC = types.EnvironmentSpec(
 
 def networks(spec=SPEC, window=1, **sizes):
   return alpt.Networks(
-      models.InverseDynamicsModel(spec=spec, **sizes),
-      models.DecisionTransformer(spec=spec, num_steps=window, **sizes))
+      inverse_dynamics.InverseDynamicsModel(spec=spec, **sizes),
+      decision_transformer.DecisionTransformer(spec=spec, num_steps=window, **sizes))
 
 
 class FlopsTest(parameterized.TestCase):
@@ -59,7 +59,7 @@ class FlopsTest(parameterized.TestCase):
   def test_grids_without_places_by_hand(self):
     spec = dataclasses.replace(SPEC, observation_kind='grid', observation_shape=(5, 4, 3))
     sizes = dict(num_layers=1, num_heads=1, d_model=2, change_tokens=True)
-    idm = models.InverseDynamicsModel(spec, **sizes)
+    idm = inverse_dynamics.InverseDynamicsModel(spec, **sizes)
     # Cells, rows and columns, or a row and a column of each plane; and as much of changes.
     self.assertEqual(flops.idm(idm, window=1).embed, 2 * ((20 + 5 + 4) * 3 + 6) * 2)
     self.assertEqual(flops.idm(idm.clone(places=False), window=1).embed, 2 * (6 + 6) * 2)

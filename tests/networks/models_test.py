@@ -14,7 +14,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from alpt_jax import types
-from alpt_jax.networks import masks, models
+from alpt_jax.networks import decision_transformer, inverse_dynamics, masks
 
 T = 3
 SPEC = types.EnvironmentSpec(
@@ -54,7 +54,7 @@ class InverseDynamicsModelTest(parameterized.TestCase):
 
   @parameterized.named_parameters(('bidirectional', False), ('causal', True))
   def test_which_frames_reach_which_actions(self, is_causal):
-    idm = models.InverseDynamicsModel(SPEC, **SIZES, is_causal=is_causal)
+    idm = inverse_dynamics.InverseDynamicsModel(SPEC, **SIZES, is_causal=is_causal)
     frames = np.repeat(random_frames(1, T + 1), T + 2, axis=0)
     for frame in range(T + 1):
       frames[1 + frame, frame] ^= 255
@@ -66,7 +66,7 @@ class InverseDynamicsModelTest(parameterized.TestCase):
     np.testing.assert_array_equal(is_reached(logits), expected)
 
   def test_has_no_other_input_than_observations(self):
-    inputs = inspect.signature(models.InverseDynamicsModel.__call__).parameters
+    inputs = inspect.signature(inverse_dynamics.InverseDynamicsModel.__call__).parameters
     self.assertEqual(
         list(inputs), ['self', 'observations', 'deterministic', 'rows', 'is_tokenized'])
 
@@ -76,7 +76,7 @@ class InverseDynamicsModelTest(parameterized.TestCase):
     spec = dataclasses.replace(
         SPEC, observation_kind=kind.split()[-1],
         observation_shape=(3,) if kind == 'vector' else SPEC.observation_shape)
-    idm = models.InverseDynamicsModel(spec, **SIZES | dict(
+    idm = inverse_dynamics.InverseDynamicsModel(spec, **SIZES | dict(
         patch_size=0 if kind == 'grid' else 2), change_tokens=changes,
         tokenizer_kind='conv' if 'conv' in kind else 'patch')
     frames = np.random.default_rng(1).integers(0, 2, (1, T + 4, *spec.observation_shape), np.uint8)
@@ -94,12 +94,12 @@ class InverseDynamicsModelTest(parameterized.TestCase):
 
   def test_causal_and_bidirectional_have_the_same_parameters(self):
     shapes = [jax.eval_shape(
-        models.InverseDynamicsModel(SPEC, **SIZES, is_causal=is_causal).init, jax.random.key(0),
-        random_frames(1, T + 1)) for is_causal in (False, True)]
+        inverse_dynamics.InverseDynamicsModel(SPEC, **SIZES, is_causal=is_causal).init,
+        jax.random.key(0), random_frames(1, T + 1)) for is_causal in (False, True)]
     self.assertEqual(*shapes)
 
   def test_equal_frames_at_different_times_get_different_answers(self):
-    idm = models.InverseDynamicsModel(SPEC, **SIZES)
+    idm = inverse_dynamics.InverseDynamicsModel(SPEC, **SIZES)
     frames = np.repeat(random_frames(1, 1), T + 1, axis=1)
     logits = jax.jit(idm.apply)(random_params(idm, frames), frames)
     self.assertGreater(np.ptp(logits, axis=1).max(), 1e-3)
@@ -109,7 +109,7 @@ class DecisionTransformerTest(parameterized.TestCase):
 
   @parameterized.parameters(*masks.RETURN_TOKENS)
   def test_which_inputs_reach_which_answers(self, return_tokens):
-    dt = models.DecisionTransformer(
+    dt = decision_transformer.DecisionTransformer(
         SPEC, T, **SIZES, return_tokens=return_tokens, predict_rewards=True)
     rows = 1 + len(INPUTS) * T
     frames = np.repeat(random_frames(1, T), rows, axis=0)
@@ -126,7 +126,7 @@ class DecisionTransformerTest(parameterized.TestCase):
     own_return = (k == t) & ((k == 0) | (return_tokens != 'first'))
     reward_return = {  # Whether it reaches what comes after the action.
         'current': np.zeros((T, T), bool), 'first': k == 0, 'all': k <= t}[return_tokens]
-    expected = models.DTLogits(  # Rows of each: observations, returns, actions, rewards.
+    expected = decision_transformer.DTLogits(  # Observations, returns, actions, rewards.
         returns=[k <= t, earlier_return, k < t, k < t],
         actions=[k <= t, earlier_return | own_return, k < t, k < t],
         rewards=[k <= t, reward_return, k <= t, k < t])
@@ -138,7 +138,8 @@ class DecisionTransformerTest(parameterized.TestCase):
   @parameterized.parameters(*((name, jnp.float32, 1e-5) for name in masks.RETURN_TOKENS),
                             ('current', jnp.bfloat16, .04))
   def test_acting_in_two_halves_equals_the_whole(self, return_tokens, dtype, tolerance):
-    dt = models.DecisionTransformer(SPEC, T, **SIZES, return_tokens=return_tokens, dtype=dtype)
+    dt = decision_transformer.DecisionTransformer(
+        SPEC, T, **SIZES, return_tokens=return_tokens, dtype=dtype)
     frames, (returns, actions, rewards) = random_frames(2, T), random_ids(2)
     params = random_params(dt, frames, returns, actions, rewards)
     whole = jax.jit(dt.apply)(params, frames, returns, actions, rewards)
@@ -146,9 +147,9 @@ class DecisionTransformerTest(parameterized.TestCase):
     @jax.jit
     def halves(frames, returns, actions, rewards, chosen, step):
       logits, caches = dt.apply(params, frames, returns, actions, rewards, step,
-                                method=models.DecisionTransformer.predict_return)
+                                method=decision_transformer.DecisionTransformer.predict_return)
       return logits, dt.apply(params, chosen, caches, step,
-                              method=models.DecisionTransformer.predict_action)
+                              method=decision_transformer.DecisionTransformer.predict_action)
 
     for step in range(T):
       # What is not known when acting may be anything.
@@ -163,7 +164,8 @@ class DecisionTransformerTest(parameterized.TestCase):
   def test_shapes(self):
     frames, ids = random_frames(2, T), random_ids(2)
     for predict_rewards in (False, True):
-      dt = models.DecisionTransformer(SPEC, T, **SIZES, predict_rewards=predict_rewards)
+      dt = decision_transformer.DecisionTransformer(
+          SPEC, T, **SIZES, predict_rewards=predict_rewards)
       logits, _ = jax.eval_shape(dt.init_with_output, jax.random.key(0), frames, *ids)
       self.assertEqual(logits.returns.shape, (2, T, 5))
       self.assertEqual(logits.actions.shape, (2, T, 3))
@@ -173,7 +175,7 @@ class DecisionTransformerTest(parameterized.TestCase):
         self.assertIsNone(logits.rewards)
 
   def test_other_window_than_declared_is_refused(self):
-    dt = models.DecisionTransformer(SPEC, T, **SIZES)
+    dt = decision_transformer.DecisionTransformer(SPEC, T, **SIZES)
     with self.assertRaises(AssertionError):
       jax.eval_shape(dt.init, jax.random.key(0), random_frames(1, T + 1),
                      *np.zeros((3, 1, T + 1), np.int32))
@@ -187,8 +189,8 @@ class DecisionTransformerTest(parameterized.TestCase):
     body = 6 * (12 * d ** 2 + 13 * d) + 2 * d
     patches = 14 * 14 * d + d + 36 * d
     sizes = dict(num_layers=6, num_heads=8, d_model=d, patch_size=14)
-    dt = models.DecisionTransformer(spec, 5, **sizes)
-    idm = models.InverseDynamicsModel(spec, **sizes)
+    dt = decision_transformer.DecisionTransformer(spec, 5, **sizes)
+    idm = inverse_dynamics.InverseDynamicsModel(spec, **sizes)
     frames, ids = np.zeros((1, 6, 84, 84, 1), np.uint8), np.zeros((3, 1, 5), np.int32)
     count = lambda *args: sum(  # noqa: E731
         x.size for x in jax.tree.leaves(jax.eval_shape(*args)))
@@ -207,9 +209,10 @@ class PrecisionTest(parameterized.TestCase):
   def test_logits_of_bfloat16_are_float32_and_close(self, name, **options):
     frames = random_frames(4, T + 1)
     if name == 'idm':
-      make, inputs = models.InverseDynamicsModel, (frames,)
+      make, inputs = inverse_dynamics.InverseDynamicsModel, (frames,)
     else:
-      make = functools.partial(models.DecisionTransformer, num_steps=T, predict_rewards=True)
+      make = functools.partial(
+          decision_transformer.DecisionTransformer, num_steps=T, predict_rewards=True)
       inputs = (frames[:, :T], *random_ids(4))
     exact, half = (make(SPEC, **SIZES, **options, dtype=dtype)
                    for dtype in (jnp.float32, jnp.bfloat16))

@@ -8,7 +8,7 @@ import tempfile
 from absl.testing import absltest, parameterized
 
 from alpt_jax.labelling import trained_idm
-from alpt_jax.training import computation, train
+from alpt_jax.training import computation, run_directory, stopping, train
 from tests import maze_data
 
 OTHERS = (None, 1, computation.VERSION + 1)  # None: of code without versions.
@@ -22,7 +22,7 @@ class ComputationTest(parameterized.TestCase):
     cls.root = pathlib.Path(tempfile.mkdtemp())
     cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
     cls.short = maze_data.config(cls.root / 'short', num_steps=2)
-    assert train.train(cls.short, cls.short.workdir) == train.DONE
+    assert train.train(cls.short, cls.short.workdir) == stopping.DONE
 
   def copy(self, version, num_steps):
     """A copy of the run of two updates by other code, and a config that asks for `num_steps`."""
@@ -48,14 +48,14 @@ class ComputationTest(parameterized.TestCase):
   @parameterized.parameters(*OTHERS)
   def test_a_finished_run_stays_what_it_is(self, version):
     path, config = self.copy(version, 2)
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     self.assertEqual(json.loads(path.read_text())['computation'], version or 1)
 
   @parameterized.parameters(*OTHERS)
   def test_who_only_reads_asks_for_no_version(self, version):
     path, config = self.copy(version, 3)
     digests = json.loads(path.read_text())['data_digests']
-    train.check_config(config, config.workdir, digests, ignored=('computation',))
+    run_directory.check_config(config, config.workdir, digests, ignored=('computation',))
     self.assertEqual(trained_idm.restore(config.workdir).step, 2)
     self.assertNotIn('computation', trained_idm.read_config(config.workdir)[0])
 
@@ -63,12 +63,12 @@ class ComputationTest(parameterized.TestCase):
     path, config = self.copy(1, 1)
     shutil.rmtree(path.parent / 'checkpoints')
     (path.parent / 'checkpoints-began').unlink()
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     self.assertEqual(json.loads(path.read_text())['computation'], computation.VERSION)
 
   def test_a_run_of_this_version_is_resumed(self):
     path, config = self.copy(computation.VERSION, 3)
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     self.assertEqual(json.loads(path.read_text())['computation'], computation.VERSION)
 
 

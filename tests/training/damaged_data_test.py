@@ -8,7 +8,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
-from alpt_jax.training import train
+from alpt_jax.training import stopping, train
 from tests import maze_data
 from tests.training import train_test
 
@@ -57,7 +57,7 @@ class DamagedDataTest(parameterized.TestCase):
     cls.path, = (cls.root / 'data' / TARGET).glob('*array_record*')
     cls.content = cls.path.read_bytes()
     half = cls.config('half', num_steps=3)
-    assert train.train(half, half.workdir) == train.DONE
+    assert train.train(half, half.workdir) == stopping.DONE
 
   def setUp(self):
     super().setUp()
@@ -102,7 +102,7 @@ class DamagedDataTest(parameterized.TestCase):
     self.path.write_bytes(self.content)
     for changed, steps in ((config, 4), (self.config('unbroken'), 4)):
       changed.num_steps = steps
-      self.assertEqual(train.train(changed, changed.workdir), train.DONE)
+      self.assertEqual(train.train(changed, changed.workdir), stopping.DONE)
     for a, b in zip(train_test.final_params(config),
                     train_test.final_params(self.config('unbroken')), strict=True):
       np.testing.assert_array_equal(a, b)

@@ -11,7 +11,15 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.training import checkpoints, distributed, program, run_config, sharding, train
+from alpt_jax.training import (
+    checkpoints,
+    distributed,
+    program,
+    run_config,
+    sharding,
+    stopping,
+    train,
+)
 from tests import maze_data, processes
 
 _RTOL = 1e-5  # As in training/sharding_test.py.
@@ -63,7 +71,7 @@ class RunTest(parameterized.TestCase):
     cls.results = processes.finish(processes.start(
         arguments(cls.pretraining, '--config.sharding.fsdp=2', '--config.sharding.optimizer=True')))
     alone = make_config(cls.root / 'one')
-    assert train.train(alone, alone.workdir) == train.DONE
+    assert train.train(alone, alone.workdir) == stopping.DONE
 
   def assert_same_metrics(self, workdir, other):
     lines, others = metrics_of(self.root / workdir), metrics_of(self.root / other)
@@ -75,7 +83,7 @@ class RunTest(parameterized.TestCase):
 
   def test_two_processes_make_the_run_of_one(self):
     for code, _, err in self.results:
-      self.assertEqual(code, train.DONE, msg=err)
+      self.assertEqual(code, stopping.DONE, msg=err)
     self.assert_same_metrics('two', 'one')
     for step in (0, 3, 6):
       name = f'labels/step_{step:07d}.npz'
@@ -103,10 +111,10 @@ class RunTest(parameterized.TestCase):
     changes = dict(phase='finetune', init_from=self.pretraining.workdir)
     one = make_config(self.root / 'finetuned_one', **changes)
     one.sharding.num_devices = 2
-    self.assertEqual(train.train(one, one.workdir), train.DONE)
+    self.assertEqual(train.train(one, one.workdir), stopping.DONE)
     two = make_config(self.root / 'finetuned_two', **changes)
     for code, _, err in processes.finish(processes.start(arguments(two), num_devices=2)):
-      self.assertEqual(code, train.DONE, msg=err)
+      self.assertEqual(code, stopping.DONE, msg=err)
     self.assert_same_metrics('finetuned_two', 'finetuned_one')
     found = state_of(one, sharding.make_mesh(num_devices=1))
     first, second = (jax.tree.leaves(state.dt.params)[0] for state in (found, wanted))
@@ -118,11 +126,11 @@ class RunTest(parameterized.TestCase):
       config.num_steps = num_steps
       if num_processes == 1:
         config.sharding.num_devices = num_devices
-        self.assertEqual(train.train(config, config.workdir), train.DONE)
+        self.assertEqual(train.train(config, config.workdir), stopping.DONE)
         continue
       for code, _, err in processes.finish(processes.start(
           arguments(config), num_processes=num_processes, num_devices=num_devices)):
-        self.assertEqual(code, train.DONE, msg=err)
+        self.assertEqual(code, stopping.DONE, msg=err)
     last = {name: metrics_of(self.root / name)[-1] for name in ('moved', 'one')}
     self.assertEqual(last['moved'].keys(), last['one'].keys())
     for name, value in last['one'].items():
@@ -139,7 +147,7 @@ class RunTest(parameterized.TestCase):
       time.sleep(.1)
     both[1].send_signal(signal.SIGTERM)
     for code, _, err in processes.finish(both):
-      self.assertEqual(code, train.PREEMPTED, msg=err)
+      self.assertEqual(code, stopping.PREEMPTED, msg=err)
     step = checkpoints.latest_step(pathlib.Path(config.workdir, 'checkpoints'))
     self.assertGreater(step, 0)
     self.assertLess(step, 100_000)

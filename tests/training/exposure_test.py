@@ -7,7 +7,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import methods
 from alpt_jax.data import pipeline, sampling
-from alpt_jax.training import exposure, program, run_config
+from alpt_jax.training import exposure, run_config, shares
 from experiments.configs import atari
 
 
@@ -73,13 +73,13 @@ class ExposureTest(absltest.TestCase):
   def test_paper_preset_sees_its_labels_as_often_as_it_says(self):
     config = atari.get_config('paper,phase=pretrain')
     phase, specs = run_config.check_run(config)
-    rows = {(s.part, s.data): s.rows for s in program.shares(config, phase, specs)}
+    rows = {(s.part, s.data): s.rows for s in shares.of(config, phase, specs)}
     self.assertEqual(rows, {('idm', methods.SOURCES): 512, ('idm', methods.LABELLED): 32,
                             ('dt', methods.SOURCES): 416, ('limited', methods.TARGET): 416})
     num_windows = config.num_labels // config.window
     self.assertEqual(rows['idm', methods.LABELLED] * config.num_steps / num_windows, 16_000)
     config.sampling.labelled_share = 0.
-    rows = {(s.part, s.data): s.rows for s in program.shares(config, phase, specs)}
+    rows = {(s.part, s.data): s.rows for s in shares.of(config, phase, specs)}
     self.assertEqual(rows['idm', methods.LABELLED] * config.num_steps / num_windows, 208_000)
     finetuning = atari.get_config('paper,phase=finetune')
     self.assertEqual(finetuning.idm_batch_size * finetuning.num_steps / num_windows, 12_800)

@@ -7,7 +7,7 @@ import time
 
 from absl.testing import absltest
 
-from alpt_jax.training import checkpoints, train
+from alpt_jax.training import checkpoints, stopping
 from tests import processes
 from tests.training import distributed_test
 
@@ -27,13 +27,13 @@ class LostProcessTest(absltest.TestCase):
     both[1].kill()
     (code, _, err), _ = processes.finish(both)  # Comes to an end.
     # Neither done, nor stopped by a mistake or by numbers: launchers start such a run again.
-    self.assertNotIn(code, (train.DONE, 1, train.POISONED))
+    self.assertNotIn(code, (stopping.DONE, 1, stopping.POISONED))
     self.assertRegex(err, r'unhealthy \(stopped sending heartbeats\):\s+1\s')
     self.assertIn(f'1 on {socket.gethostname()}', err.splitlines()[0])
     saved_step = checkpoints.latest_step(root / 'run/checkpoints')
     config.num_steps = saved_step + 2
     for code, _, err in processes.finish(processes.start(distributed_test.arguments(config))):
-      self.assertEqual(code, train.DONE, msg=err)
+      self.assertEqual(code, stopping.DONE, msg=err)
     self.assertEqual(distributed_test.metrics_of(root / 'run')[-1]['step'], saved_step + 2)
 
 

@@ -15,7 +15,7 @@ from absl.testing import absltest, flagsaver, parameterized
 from alpt_jax import domains
 from alpt_jax.data import environment_file, labelled_dataset, labels, records
 from alpt_jax.labelling import votes
-from alpt_jax.training import exposure, run_config, train
+from alpt_jax.training import exposure, inputs, run_config, stopping, train
 from experiments import evaluate
 from experiments import train as train_program
 from experiments.configs import maze
@@ -99,7 +99,7 @@ class OwnDataTest(parameterized.TestCase):
     self.write('Cousin', lengths=(20, 30), known=1., seed=1, described=own_runs.environment(
         'Cousin', legal=('stay', 'left', 'right')))
     config = self.config(argument='tiny,sources=Cousin')
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     choice = labels.read_choice(self.root / 'run' / 'labels.json')
     self.assertEqual(choice.budget, len(choice.windows) * 5)
     with np.load(self.root / 'run' / 'labels' / 'step_0000004.npz') as saved:
@@ -181,7 +181,7 @@ class OwnDataTest(parameterized.TestCase):
   def read(self, argument):
     config = self.config(argument=argument)
     phase, _ = run_config.check_run(config)
-    return train.read_data(config, phase)
+    return inputs.read_data(config, phase)
 
   def test_another_idm_takes_no_label_for_a_known_action(self):
     self.write()
@@ -228,7 +228,7 @@ class OwnDataTest(parameterized.TestCase):
   def test_dt_trains_on_every_action_that_is_there(self):
     self.write()
     config = self.config(argument='tiny,method=dt', log_every_steps=1)
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     lines = train_test.metrics_lines(config)
     self.assertTrue(all(line['dt/action_loss'] >= 0 for line in lines))
     self.assertGreater(max(line['dt/action_loss'] for line in lines), 0)
@@ -268,7 +268,7 @@ class OwnDataTest(parameterized.TestCase):
       note = 'Play has no rewards: the agent imitates what was done (behaviour cloning).\n'
       self.assertNotIn(note, out.getvalue() + error.getvalue())
       config.num_labels = 0
-      self.assertEqual(train_program.main(config), train.DONE)
+      self.assertEqual(train_program.main(config), stopping.DONE)
     self.assertEqual(error.getvalue().count(note), 1)
     self.assertEqual(out.getvalue(), f'{config.workdir}: done.\n')
 

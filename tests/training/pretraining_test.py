@@ -15,7 +15,16 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, methods
 from alpt_jax.data import labels
-from alpt_jax.training import checkpoints, pretraining, program, run_config, sharding, train
+from alpt_jax.training import (
+    checkpoints,
+    inputs,
+    pretraining,
+    program,
+    run_config,
+    sharding,
+    stopping,
+    train,
+)
 from tests import maze_data
 
 TARGET, SOURCE = 'maze-8-blocks:3-seed0', 'maze-8-blocks:3-seed100'
@@ -30,7 +39,7 @@ class PretrainingTest(parameterized.TestCase):
     cls.root = pathlib.Path(tempfile.mkdtemp())
     cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
     cls.good = maze_data.config(cls.root / 'good', phase='pretrain', num_steps=2)
-    assert train.train(cls.good, cls.good.workdir) == train.DONE
+    assert train.train(cls.good, cls.good.workdir) == stopping.DONE
 
   def copy(self, **changes):
     """A copy of the pretraining whose config.json says something else."""
@@ -54,14 +63,14 @@ class PretrainingTest(parameterized.TestCase):
   def test_a_copy_of_the_pretraining_is_not_refused(self):
     config = self.finetuning(self.copy())
     config.workdir = str(self.root / 'not refused')
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     # Going on needs the config and labels of the pretraining, but no checkpoint of it.
     shutil.rmtree(pathlib.Path(config.init_from, 'checkpoints'))
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
 
   def test_a_run_of_oracle_is_refused_by_every_method(self):
     oracle = maze_data.config(self.root / 'oracle', method='oracle', phase='finetune', num_steps=1)
-    self.assertEqual(train.train(oracle, oracle.workdir), train.DONE)
+    self.assertEqual(train.train(oracle, oracle.workdir), stopping.DONE)
     for name, method in methods.METHODS.items():
       if name == 'cql':  # Mazes do not have it.
         continue
@@ -125,15 +134,15 @@ class PretrainingTest(parameterized.TestCase):
       config = self.finetuning(self.copy(data_digests=digests | {SOURCE: 'ab'}))
       config.workdir = str(self.root / 'source has changed')
       printed = self.enterContext(contextlib.redirect_stdout(io.StringIO()))
-      self.assertEqual(train.train(config, config.workdir), train.DONE)
+      self.assertEqual(train.train(config, config.workdir), stopping.DONE)
     self.assertIn(f'whether the source {SOURCE} holds copies of episodes of {TARGET} was not '
                   'checked again: its data has changed since.\n', printed.getvalue())
 
   def test_a_source_that_is_gone_is_said_not_to_be_compared(self):
     config = self.finetuning(self.good.workdir)
     phase, _ = run_config.check_run(config)
-    data = train.read_data(config, phase)
-    digests = domains.digests(config, train.environments(config, phase))
+    data = inputs.read_data(config, phase)
+    digests = domains.digests(config, inputs.environments(config, phase))
     directories = domains.Maze.directories
     printed = self.enterContext(contextlib.redirect_stdout(io.StringIO()))
     pretraining.check_data(config, digests, data)

@@ -16,7 +16,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import types
 from alpt_jax.data import pipeline
-from alpt_jax.training import program, run_config, sharding, train
+from alpt_jax.training import inputs, program, run_config, sharding, shares, stopping, train
 from tests import maze_data
 
 # Float32 sums in another order: 1e-6 of their size, ten times that after some updates.
@@ -73,13 +73,13 @@ class RuleTest(parameterized.TestCase):
     phase, specs = run_config.check_run(config)
     with self.assertRaisesRegex(
         ValueError, r'^idm_batch_size is 12, windows of idm 12; expected multiples of 8 .* Use 16'):
-      program.check_rows(config, phase, specs, sharding.make_mesh())
+      shares.check_rows(config, phase, specs, sharding.make_mesh())
     config.idm_batch_size = 16
     with self.assertRaisesRegex(  # 12 of the source and 12 of the target.
         ValueError, '^batch_size is 24, windows of dt 12, limited 12; .* Use 32'):
-      program.check_rows(config, phase, specs, sharding.make_mesh())
+      shares.check_rows(config, phase, specs, sharding.make_mesh())
     config.batch_size = 32
-    program.check_rows(config, phase, specs, sharding.make_mesh())
+    shares.check_rows(config, phase, specs, sharding.make_mesh())
 
   def test_batches_are_cut_along_their_rows(self):
     mesh = sharding.make_mesh(fsdp=2)
@@ -106,7 +106,7 @@ def first_updates(num_updates=3, **settings):
   phase, specs = run_config.check_run(config)
   mesh = sharding.make_mesh(fsdp=config.sharding.fsdp, num_devices=config.sharding.num_devices)
   made = program.make_program(config, phase, specs, mesh)
-  streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
+  streams = inputs.make_streams(config, phase, specs, inputs.read_data(config, phase))
   batches = pipeline.Pipeline(streams, window=config.window, seed=0, num_shards=2, pool_size=64,
                               start_step=0)
   state, scalars = made.init(jax.random.key(0)), []
@@ -182,7 +182,7 @@ class RunTest(absltest.TestCase):
     lines, labels = {}, {}
     for num_devices in (1, 2, 4, 8):
       config = make_config(root / str(num_devices), num_devices=num_devices)
-      self.assertEqual(train.train(config, config.workdir), train.DONE)
+      self.assertEqual(train.train(config, config.workdir), stopping.DONE)
       lines[num_devices] = [json.loads(line) for line in pathlib.Path(
           config.workdir, 'metrics.jsonl').read_text().splitlines()]
       with np.load(pathlib.Path(config.workdir, 'labels', 'step_0000006.npz')) as saved:

@@ -16,7 +16,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax.training import checkpoints, train
+from alpt_jax.training import checkpoints, stopping
 from tests import atari_runs, maze_data
 from tests.training import train_processes, train_test
 
@@ -52,7 +52,7 @@ class SurvivalTest(absltest.TestCase):
   def finish(cls, config):
     """Lets a run finish; returns config."""
     code, output = train_processes.Trainer(config).wait()
-    assert code == train.DONE, output
+    assert code == stopping.DONE, output
     return config
 
   @classmethod
@@ -111,9 +111,9 @@ class SurvivalTest(absltest.TestCase):
     config, results = self.told.result()
     phase, code, *_, output = results[0]
     # There is nothing to save yet; the signal may end the process as it ends any other.
-    self.assertIn(code, (train.PREEMPTED, -signal.SIGTERM), output)
+    self.assertIn(code, (stopping.PREEMPTED, -signal.SIGTERM), output)
     for phase, code, saved_step, known_step, output in results[1:]:
-      self.assertEqual(code, train.PREEMPTED, f'{phase}: {output}')
+      self.assertEqual(code, stopping.PREEMPTED, f'{phase}: {output}')
       self.assertGreaterEqual(saved_step, known_step, phase)
     self.assert_same(config, self.unbroken)
 
@@ -125,7 +125,7 @@ class SurvivalTest(absltest.TestCase):
     self.assertEqual(code, 1)
     self.assertRegex(output, '^error: .*twice: another process is training here. Wait for it')
     first.signal(signal.SIGCONT)
-    self.assertEqual(first.wait()[0], train.DONE)
+    self.assertEqual(first.wait()[0], stopping.DONE)
     self.assert_same(config, self.unbroken)
 
   def test_full_disk_stops_a_run_that_goes_on_when_there_is_room(self):

@@ -14,7 +14,17 @@ from absl.testing import absltest, parameterized
 from alpt_jax import domains, methods, types
 from alpt_jax.data import episode_files, labels, pipeline
 from alpt_jax.labelling import run_labels
-from alpt_jax.training import checkpoints, pretraining, program, run_config, sharding, train
+from alpt_jax.training import (
+    checkpoints,
+    inputs,
+    pretraining,
+    program,
+    run_config,
+    run_directory,
+    sharding,
+    shares,
+    train,
+)
 from experiments.configs import atari
 from experiments.studies import evaluations
 from tests import atari_runs
@@ -68,7 +78,7 @@ class ConfigTest(parameterized.TestCase):
     num_games = 1 if phase == 'finetune' else (
         len(config.sources) + 1 + len(config.other_targets))
     for name in ('batch_size', 'idm_batch_size'):
-      rows = program.split_rows(config[name], num_games, config.sampling.num_shards)
+      rows = shares.split_rows(config[name], num_games, config.sampling.num_shards)
       self.assertLen(set(rows), 1)
       self.assertLen(rows, num_games)
 
@@ -91,7 +101,7 @@ class ConfigTest(parameterized.TestCase):
       ('desk,setting=six', "setting is 'six'; expected one of"),
       ('huge', "Unknown preset 'huge'"),
       ('desk,phase=both', "phase is 'both'; expected one of joint, pretrain, finetune"),
-      ('desk,games=2', "'games': unknown; expected setting, target"),
+      ('desk,games=2', "'games': unknown; expected one of setting, target"),
   )
   def test_mistakes_in_the_argument(self, argument, message):
     with self.assertRaisesRegex(ValueError, message):
@@ -117,7 +127,7 @@ class TrainAtariTest(parameterized.TestCase):
   def test_one_pretraining_starts_any_finetuning(self):
     config = self.finetuning('finetune', num_steps=2)
     self.assertEqual(train.train(config, config.workdir), 0)
-    scores = json.loads(pathlib.Path(train.evaluation_path(config.workdir, 2)).read_text())
+    scores = json.loads(pathlib.Path(run_directory.evaluation_path(config.workdir, 2)).read_text())
     self.assertLen(scores['sampled']['scores'], 2)
     self.assertEqual(scores['sampled']['acting_rule'], 'paper')
     # Step 0 labels as the pretrained IDM did at its end.
@@ -129,7 +139,7 @@ class TrainAtariTest(parameterized.TestCase):
     config = self.config('conv', method='dt1_idm', sources=(), num_steps=2)
     config.model.update(idm_tokenizer='conv', dt_tokenizer='conv', change_tokens=True)
     self.assertEqual(train.train(config, config.workdir), 0)
-    scores = json.loads(pathlib.Path(train.evaluation_path(config.workdir, 2)).read_text())
+    scores = json.loads(pathlib.Path(run_directory.evaluation_path(config.workdir, 2)).read_text())
     self.assertLen(scores['sampled']['scores'], 2)
 
   def test_last_evaluation_plays_sharpened_games_too_and_sampled_ones_as_ever(self):
@@ -138,14 +148,15 @@ class TrainAtariTest(parameterized.TestCase):
     config.evaluation.sharpened_temperature = 1 / 3
     for own in (plain, config):
       self.assertEqual(train.train(own, own.workdir), 0)
-    expected, last = (json.loads(pathlib.Path(train.evaluation_path(own.workdir, 2)).read_text())
-                      for own in (plain, config))
+    expected, last = (
+        json.loads(pathlib.Path(run_directory.evaluation_path(own.workdir, 2)).read_text())
+        for own in (plain, config))
     sharpened = last.pop('sharpened')
     self.assertEqual({**last, 'episode': None}, {**expected, 'episode': None})
     self.assertLen(sharpened['scores'], 2)
     self.assertEqual((sharpened['temperature'], sharpened['seed']), (1 / 3, config.seed))
     self.assertNotIn('sharpened', json.loads(pathlib.Path(
-        train.evaluation_path(config.workdir, 1)).read_text()))
+        run_directory.evaluation_path(config.workdir, 1)).read_text()))
     evaluations.check(last | {'sharpened': sharpened}, 2, config)
     with self.assertRaisesRegex(ValueError, 'has no sharpened'):
       evaluations.check(last, 2, config)
@@ -162,7 +173,7 @@ class TrainAtariTest(parameterized.TestCase):
 
   def test_pretraining_plays_no_games(self):
     scores = json.loads(pathlib.Path(
-        train.evaluation_path(self.pretraining.workdir, 4)).read_text())
+        run_directory.evaluation_path(self.pretraining.workdir, 4)).read_text())
     self.assertEqual(scores, {'step': 4})
 
   def test_checkpoint_of_another_architecture_names_the_first_parameter(self):
@@ -290,7 +301,7 @@ class TrainAtariTest(parameterized.TestCase):
   def test_environments_have_equal_weight(self):
     config = self.config('weights')
     phase, specs = run_config.check_run(config)
-    streams = train.make_streams(config, phase, specs, train.read_data(config, phase))
+    streams = inputs.make_streams(config, phase, specs, inputs.read_data(config, phase))
     self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
                      [('idm', 1, 5), ('idm', 0, 5), ('dt', 1, 5), ('limited', 0, 5)])
     batches = pipeline.Pipeline(streams, window=5, seed=0, num_shards=1, pool_size=8, start_step=0)

@@ -14,7 +14,17 @@ from alpt_jax import domains
 from alpt_jax.data import episode_files, labels, pipeline
 from alpt_jax.learners import learner
 from alpt_jax.networks import flops
-from alpt_jax.training import checkpoints, program, run_config, sharding, train
+from alpt_jax.training import (
+    checkpoints,
+    inputs,
+    program,
+    run_config,
+    run_directory,
+    sharding,
+    shares,
+    stopping,
+    train,
+)
 from experiments import evaluate as evaluate_binary
 from experiments.configs import atari, maze
 from tests import atari_runs
@@ -39,7 +49,7 @@ class TrainCqlTest(parameterized.TestCase):
     cls.root = pathlib.Path(tempfile.mkdtemp())
     cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
     cls.unbroken = atari_runs.config(cls.root / 'unbroken', 'tiny,setting=disjoint,method=cql')
-    assert train.train(cls.unbroken, cls.unbroken.workdir) == train.DONE
+    assert train.train(cls.unbroken, cls.unbroken.workdir) == stopping.DONE
 
   def config(self, name, **changes):
     return atari_runs.config(
@@ -61,7 +71,7 @@ class TrainCqlTest(parameterized.TestCase):
     last = self.metrics(self.unbroken)[-1]
     self.assertContainsSubset({'q/loss', 'q/conservative_loss', 'eval/sampled/score'}, last)
     scores = json.loads(pathlib.Path(
-        train.evaluation_path(self.unbroken.workdir, 4)).read_text())['sampled']
+        run_directory.evaluation_path(self.unbroken.workdir, 4)).read_text())['sampled']
     self.assertLen(scores['scores'], 2)
     self.assertEqual((scores['acting_rule'], scores['epsilon']), ('epsilon-greedy', .001))
     # Again, by the binary, from the checkpoint.
@@ -75,16 +85,16 @@ class TrainCqlTest(parameterized.TestCase):
     config.method = 'dt1'
     phase, _ = run_config.check_run(config)
     ours = labels.read_choice(pathlib.Path(self.unbroken.workdir, 'labels.json'))
-    theirs = train.read_data(config, phase).choices['Breakout']
+    theirs = inputs.read_data(config, phase).choices['Breakout']
     np.testing.assert_array_equal(ours.windows, theirs.windows)
     self.assertEqual(ours[1:], theirs[1:])
 
   def test_every_labelled_transition_is_learned_from_and_no_other(self):
     phase, specs = run_config.check_run(self.unbroken)
-    data = train.read_data(self.unbroken, phase)
-    streams = train.make_streams(self.unbroken, phase, specs, data)
+    data = inputs.read_data(self.unbroken, phase)
+    streams = inputs.make_streams(self.unbroken, phase, specs, data)
     self.assertEqual([(s.part, s.rows) for s in streams], [('q', 4)])
-    batches = pipeline.Pipeline(streams, window=program.window_of(self.unbroken, phase), seed=0,
+    batches = pipeline.Pipeline(streams, window=shares.window_of(self.unbroken, phase), seed=0,
                                 num_shards=1, pool_size=64, start_step=0)
     self.addCleanup(batches.close)
     seen = {(row['episode'], row['start']) for step in range(13)
@@ -96,7 +106,7 @@ class TrainCqlTest(parameterized.TestCase):
     stopped = self.config('stopped', num_steps=2)
     train.train(stopped, stopped.workdir)
     stopped.num_steps = 4
-    self.assertEqual(train.train(stopped, stopped.workdir), train.DONE)
+    self.assertEqual(train.train(stopped, stopped.workdir), stopping.DONE)
     self.assert_same(stopped, self.unbroken)
 
   def test_run_is_the_same_on_two_devices(self):
@@ -162,7 +172,7 @@ class TrainCqlTest(parameterized.TestCase):
     config.method = 'dt1'
     train.train(config, config.workdir)
     config.cql.discount = .9
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
 
   @parameterized.parameters(
       (dict(batch_size=0), {}, 'cql.batch_size is 0; expected at least 1'),
@@ -217,8 +227,8 @@ class ConfigTest(absltest.TestCase):
       config = atari.get_config(f'paper,method=cql,phase=finetune,target={target}')
       self.assertEqual((config.num_labels, config.num_steps), (10_000, 100 * 62_500))
       phase, specs = run_config.check_run(config)
-      program.check_rows(config, phase, specs, sharding.make_mesh())
-      self.assertEqual(program.part_rows(config, phase, specs), {'q': 32})
+      shares.check_rows(config, phase, specs, sharding.make_mesh())
+      self.assertEqual(shares.part_rows(config, phase, specs), {'q': 32})
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+from alpt_jax.domains import study as studies
 from experiments.studies import runs
 
 # In the order in which a process comes to them.
@@ -36,7 +37,7 @@ class Trainer:
       environment: {name: value} beside the test's own environment.
       prefix: words before the command, e.g. of a shell that sets limits.
     """
-    run = runs.Run(os.path.basename(config.workdir), '', {})
+    run = studies.Run(os.path.basename(config.workdir), '', {})
     config = config.copy_and_resolve_references()
     self.workdir = pathlib.Path(config.workdir)
     config.workdir = os.path.dirname(config.workdir)

@@ -21,11 +21,16 @@ from alpt_jax.data import labels, pipeline, rlds
 from alpt_jax.learners import alpt
 from alpt_jax.training import (
     checkpoints,
+    evaluation,
+    inputs,
     metrics,
     pretraining,
     program,
     run_config,
+    run_directory,
     sharding,
+    shares,
+    stopping,
     train,
 )
 from experiments.configs import maze
@@ -95,7 +100,7 @@ class TrainTest(parameterized.TestCase):
   @parameterized.parameters((0, signal.SIGTERM), (3, signal.SIGINT), (6, signal.SIGTERM))
   def test_run_told_to_stop_while_it_evaluates_goes_on_there_bit_for_bit(self, stop_step, number):
     config = self.config(f'signalled_{stop_step}', checkpoint_every_steps=100)
-    evaluate, done = train._Evaluation.run, []
+    evaluate, done = evaluation.Evaluation.run, []
 
     def evaluate_and_stop(evaluation, step, state):
       if step == stop_step:
@@ -104,8 +109,8 @@ class TrainTest(parameterized.TestCase):
       return evaluate(evaluation, step, state)
 
     for _ in range(2):  # Being told once more, before anything is done, loses nothing.
-      with mock.patch.object(train._Evaluation, 'run', evaluate_and_stop):
-        self.assertEqual(train.train(config, config.workdir), train.PREEMPTED)
+      with mock.patch.object(evaluation.Evaluation, 'run', evaluate_and_stop):
+        self.assertEqual(train.train(config, config.workdir), stopping.PREEMPTED)
       self.assertNotIn(stop_step, done)  # An evaluation can take longer than one is given.
       saved = checkpoints.latest_step(f'{config.workdir}/checkpoints')
       self.assertEqual(saved, stop_step or None)
@@ -129,7 +134,7 @@ class TrainTest(parameterized.TestCase):
         os.kill(os.getpid(), signal.SIGTERM)
 
     with mock.patch.object(metrics.MetricsWriter, 'write', write_and_stop):
-      self.assertEqual(train.train(stopped, stopped.workdir), train.PREEMPTED)
+      self.assertEqual(train.train(stopped, stopped.workdir), stopping.PREEMPTED)
     longer = stopped.copy_and_resolve_references()
     longer.num_steps = 7
     with self.assertRaisesRegex(ValueError, r'has another config \(num_steps: 6 -> 7\)'):
@@ -202,7 +207,7 @@ class TrainTest(parameterized.TestCase):
     for name in ('idm/loss', 'dt/loss', 'idm/grad_norm', 'dt/grad_norm'):
       np.testing.assert_allclose(one[name], other[name], rtol=1e-4, err_msg=name)
     config.sharding.microbatch = 2  # Changes rounding only.
-    self.assertEqual(train.check_config(config, config.workdir, content['data_digests'])[
+    self.assertEqual(run_directory.check_config(config, config.workdir, content['data_digests'])[
         'sharding']['microbatch'], 2)
 
   def test_run_of_before_labels_had_modes_goes_on_with_hard_ones(self):
@@ -275,9 +280,9 @@ class TrainTest(parameterized.TestCase):
   def test_labels_of_dt5_ret_have_rows_of_their_own(self):
     config = self.config('rows', method='dt5_ret')
     phase, specs = run_config.check_run(config)
-    data = train.read_data(config, phase)
+    data = inputs.read_data(config, phase)
     # 12 rows for source, labelled windows and target.
-    streams = train.make_streams(config, phase, specs, data)
+    streams = inputs.make_streams(config, phase, specs, data)
     self.assertEqual([(s.part, s.environment, s.rows) for s in streams],
                      [('dt', 1, 4), ('dt', 0, 4), ('limited', 0, 4)])
     with contextlib.closing(pipeline.Pipeline(
@@ -430,20 +435,20 @@ class BadInputTest(parameterized.TestCase):
     workdir = self.new_directory()
     config = maze_data.config(workdir)
     pathlib.Path(workdir, 'config.json').write_text(
-        json.dumps(train.check_config(config, workdir, {'maze': 'abc'})))
+        json.dumps(run_directory.check_config(config, workdir, {'maze': 'abc'})))
     other = maze_data.config(workdir, allow_changed_config=True, **{key: value})
     with self.assertRaisesRegex(ValueError, f'{key} decides which actions a run has seen, and'):
-      train.check_config(other, workdir, {'maze': 'abc'})
+      run_directory.check_config(other, workdir, {'maze': 'abc'})
     config.allow_changed_config = True
     with self.assertRaisesRegex(ValueError, 'data_digests.maze decides which actions'):
-      train.check_config(config, workdir, {'maze': 'other'})
+      run_directory.check_config(config, workdir, {'maze': 'other'})
     config.batch_size = 24
-    self.assertEqual(train.check_config(config, workdir, {'maze': 'abc'})['batch_size'], 24)
+    self.assertEqual(run_directory.check_config(config, workdir, {'maze': 'abc'})['batch_size'], 24)
 
   def test_goes_on_with_a_run_whose_config_has_older_keys(self):
     workdir = self.new_directory()
     config = maze_data.config(workdir)
-    content = train.check_config(config, workdir, {})
+    content = run_directory.check_config(config, workdir, {})
     model = content['model']
     before = content | {'model': {
         k: v for k, v in model.items() if not k.endswith('_tokenizer') and k != 'change_tokens'}}
@@ -452,10 +457,10 @@ class BadInputTest(parameterized.TestCase):
       before['model']['frame_changes'] = value
       path.write_text(json.dumps(before))
       if value == model['change_tokens']:
-        self.assertEqual(train.check_config(config, workdir, {}), content)
+        self.assertEqual(run_directory.check_config(config, workdir, {}), content)
         continue
       with self.assertRaisesRegex(ValueError, rf'another config \(model.change_tokens: {value} ->'):
-        train.check_config(config, workdir, {})
+        run_directory.check_config(config, workdir, {})
 
   @parameterized.parameters('idm_tokenizer', 'dt_tokenizer')
   def test_convolutions_are_for_images(self, key):
@@ -528,7 +533,7 @@ class BadInputTest(parameterized.TestCase):
       train.train(config, config.workdir)
     self.assertEqual((workdir / 'metrics.jsonl').read_bytes(), before)
     (workdir / 'checkpoints-began').unlink()
-    self.assertEqual(train.train(config, config.workdir), train.DONE)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
 
   def test_damaged_note_of_an_evaluation(self):
     workdir = self.new_directory()
@@ -538,7 +543,7 @@ class BadInputTest(parameterized.TestCase):
 
   def test_second_trainer_in_a_directory(self):
     workdir = self.new_directory()
-    with train._only_trainer(workdir), self.assertRaisesRegex(
+    with run_directory.only_trainer(workdir), self.assertRaisesRegex(
         ValueError, 'another process is training here'):
       train.train(maze_data.config(workdir), workdir)
 
@@ -557,12 +562,12 @@ class BadInputTest(parameterized.TestCase):
 class SplitRowsTest(parameterized.TestCase):
 
   def test_shares_are_whole_shards_and_as_equal_as_can_be(self):
-    self.assertEqual(program.split_rows(64, 2, 8), [32, 32])
-    self.assertEqual(program.split_rows(64, 3, 8), [24, 24, 16])
+    self.assertEqual(shares.split_rows(64, 2, 8), [32, 32])
+    self.assertEqual(shares.split_rows(64, 3, 8), [24, 24, 16])
 
   def test_too_small_a_batch_is_refused(self):
     with self.assertRaisesRegex(ValueError, 'at least 24'):
-      program.split_rows(16, 3, 8)
+      shares.split_rows(16, 3, 8)
 
   @parameterized.parameters(
       # 2,080 rows are 130 shards': one is the least, 129 are 4 * 32 and one more.
@@ -575,14 +580,14 @@ class SplitRowsTest(parameterized.TestCase):
       (32, 1, 8, 1, .25, [32]))  # No sources.
   def test_labelled_windows_get_their_share_and_the_others_are_equal(
       self, rows, num_streams, num_shards, num_labelled, share, expected):
-    found = program.split_rows(
+    found = shares.split_rows(
         rows, num_streams, num_shards, num_labelled=num_labelled, labelled_share=share)
     self.assertEqual(found, expected)
     self.assertEqual(sum(found), rows)
 
   def test_share_that_leaves_nothing_to_sources(self):
     with self.assertRaisesRegex(ValueError, 'labelled_share is 0.6, for each of 2 targets'):
-      program.split_rows(64, 4, 8, num_labelled=2, labelled_share=.6)
+      shares.split_rows(64, 4, 8, num_labelled=2, labelled_share=.6)
 
   @parameterized.parameters(
       ('alpt', [('idm', 1, 10), ('idm', 0, 2), ('dt', 1, 6), ('limited', 0, 6)]),
@@ -595,7 +600,7 @@ class SplitRowsTest(parameterized.TestCase):
     config.sampling.labelled_share = .01
     phase, specs = run_config.check_run(config)
     self.assertEqual(
-        [(s.part, s.environment, s.rows) for s in program.shares(config, phase, specs)], expected)
+        [(s.part, s.environment, s.rows) for s in shares.of(config, phase, specs)], expected)
 
 
 if __name__ == '__main__':

@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from alpt_jax.data import recorder
+from alpt_jax.data import tfrecord
 from alpt_jax.domains.atari import rlu
 
 
@@ -39,7 +39,7 @@ def convert(game, data_dir, from_dir, *, dataset='rlu_atari_checkpoints_ordered'
     FileNotFoundError: if there is no such dataset in `from_dir`.
     ValueError: if it is damaged, or there is one in `data_dir` already.
   """
-  recorder.convert_to_array_record(
+  tfrecord.convert_to_array_record(
       rlu.dataset_directory(from_dir, dataset, game, run),
       rlu.dataset_directory(data_dir, dataset, game, run), progress=progress)
 

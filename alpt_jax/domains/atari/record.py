@@ -27,7 +27,7 @@ from alpt_jax.measures import action_sequences
 _NOTICE = ('This is NOT DQN replay, which RL Unplugged published under the same names, but the '
            'play of a {behaviour} behaviour with fewer random actions from checkpoint to '
            'checkpoint.')
-_PACKAGES = ('ale-py', 'array-record', 'envlogger', 'opencv-python-headless', 'tensorflow-datasets')
+_PACKAGES = ('ale-py', 'array-record', 'opencv-python-headless', 'tensorflow-datasets')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,8 +142,14 @@ def checkpoint_seeds(game, run, *, seed, num_checkpoints):
 
 def _open_writer(dataset, game, run, staging, notice):
   if dataset == 'rlu_atari':
-    # TensorFlow: seconds that others need not wait.
-    from alpt_jax.domains.atari import record_envlogger
+    try:
+      # TensorFlow: seconds that others need not wait.
+      from alpt_jax.domains.atari import record_envlogger
+    except ModuleNotFoundError as error:
+      raise ValueError(
+          f'dataset is rlu_atari, which is recorded through envlogger ({error}; its last version '
+          'with a TFDS writer is for Python 3.11: pip install ".[envlogger]"). Expected '
+          'rlu_atari_checkpoints_ordered or rlu_atari_checkpoints, which need it not.') from error
     return record_envlogger.Writer(staging, notice)
   return _Writer(dataset, game, run, staging, notice)
 

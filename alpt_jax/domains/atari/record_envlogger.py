@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.rl_unplugged import atari_utils
 
-from alpt_jax.data import png, recorder, rlds
+from alpt_jax.data import png, recorder_envlogger, rlds, tfrecord
 from alpt_jax.domains.atari import env as atari
 from alpt_jax.domains.atari import rlu
 
@@ -44,7 +44,7 @@ class Writer:
     """
     ids = {'checkpoint_id': checkpoint, 'episode_id': episode}
     logged = envlogger.EnvLogger(env, backend=self._backend, episode_fn=lambda *unused: ids,
-                                 step_fn=recorder.mark_step(policy))
+                                 step_fn=recorder_envlogger.mark_step(policy))
     for timestep, action in atari.play(logged, policy):
       if action is not None:
         yield atari.Played(action, timestep.reward, policy.is_random)
@@ -52,10 +52,10 @@ class Writer:
   def finish(self):
     """Writes the last episode, and copies the records."""
     self._backend.close()
-    recorder.copy_as_array_record(self._recorded, self._directory)
+    tfrecord.copy_as_array_record(self._recorded, self._directory)
 
 
-class _Backend(recorder.Writer):
+class _Backend(recorder_envlogger.Writer):
   """envlogger's TFDS backend, with steps as RL Unplugged has them."""
 
   def __init__(self, directory, notice):

@@ -10,16 +10,18 @@ import os
 
 import numpy as np
 
-from alpt_jax import domains, methods, versions
+from alpt_jax import domains, methods
 from alpt_jax.data import rlds
-from alpt_jax.domains.atari import collect
+from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import scores as atari_scores
-from alpt_jax.labelling import run_labels
-from experiments.studies import floors, run_files, runs
+
+ENVIRONMENTS = 'games'
+SHOWN_OF = ('part', 'method', 'target', 'num_labels')
+FLOOR_OF = ()  # Of images there is no table of the change; a run's `floors` stand for it.
 
 
 def plan(config):
-  """Returns the `runs.Run`s of the experiment; a pretraining comes before what starts from it.
+  """Returns the `study.Run`s of the experiment; a pretraining comes before what starts from it.
 
   Agents are trained with the config's number of labels, or with those of `study.score.budgets`. A
   variant may have `budgets` and `targets` of its own, and `more` runs beside those of the study,
@@ -29,7 +31,8 @@ def plan(config):
   IDMs without pretraining make the updates of both phases; agents do so with `equal_updates` of
   `study.score`. Numbers of updates may depend on target and number of labels: `steps_of` of a part
   or, first, of a variant, e.g. {'Gopher': dict(num_steps=4000), '300': dict(num_steps=200)}. What
-  else a variant changes may depend on the number of labels: `changes_of`, see `runs.own_changes`.
+  else a variant changes may depend on the number of labels: `changes_of`, see `own_changes` of
+  `domains.study`.
 
   Raises:
     ValueError: naming the field that is empty, repeats an entry, or is not as above.
@@ -38,9 +41,8 @@ def plan(config):
   for name in ('seeds', 'score_seeds'):
     if not config.study[name]:
       raise ValueError(f'study.{name} is empty; expected at least one seed, e.g. (0,).')
-  runs.check_distinct(config.study, 'seeds', 'score_seeds', 'score.targets', 'labels.targets',
+  studies.check_distinct(config.study, 'seeds', 'score_seeds', 'score.targets', 'labels.targets',
                       'labels.budgets')
-  floors.check(config)
   budgets = config.study.score.get('budgets', (config.num_labels,))
   planned += _part(config, 'score', config.study.score_seeds, budgets)
   planned += _part(config, 'labels', config.study.seeds, config.study.labels.budgets,
@@ -149,9 +151,9 @@ def _runs(config, part, target, seed, names, **changes):
     last = common | own | _of_phase(config, phase) | dict(phase=phase, num_steps=num_steps)
     if phase == 'joint':
       last = _with_equal_shares(config, last)
-    last |= runs.own_changes(variant, phase, common['num_labels'])
-    planned.append(runs.Run(f"{part}-{target}-{common['num_labels']}-{name}-seed{seed}", name, last,
-                            after=pretraining, part=part))
+    last |= studies.own_changes(variant, phase, common['num_labels'])
+    planned.append(studies.Run(f"{part}-{target}-{common['num_labels']}-{name}-seed{seed}", name,
+                               last, after=pretraining, part=part))
   return planned
 
 
@@ -173,11 +175,11 @@ def _pretraining(config, part, target, seed, changes, study, name):
   first |= dict(method=before.method, sources=_sources(
       before, of, study.targets if first else (target,), seed))
   num_steps = _updates(study, of, target, changes['num_labels'])['pretrain_steps']
-  return runs.Run(
+  return studies.Run(
       f"{part}-pretrain-{where}-{changes['num_labels']}-{of}-seed{seed}", of,
       _with_equal_shares(config, changes | first | _of_phase(config, 'pretrain')
                          | dict(phase='pretrain', num_steps=num_steps))
-      | runs.own_changes(before, 'pretrain', changes['num_labels']), part=part)
+      | studies.own_changes(before, 'pretrain', changes['num_labels']), part=part)
 
 
 def _with_equal_shares(config, changes):
@@ -210,102 +212,21 @@ def _games(planned):
                     for name in (run.changes['target'], *run.changes['other_targets'])}
 
 
-def collect_data(config, planned):
-  """Collects the data that is missing, then what runs on it are compared with."""
-  collect.main(config, sorted(_games(planned)))
-  floors.measure(config, planned)
-
-
-def gather(config, planned, failed, kept):
-  """Collects what the runs have written.
-
-  Args:
-    config: of the experiment.
-    planned: list of `runs.Run`.
-    failed: the runs that failed in this session.
-    kept: {run: its run file} of those that are not read from their directories.
-
-  Returns:
-    The part of results.json that is about games; see `results_file`.
-  """
-  games = _games(planned)
-  truths = runs.Truths(config)
-  described = (runs.describe(config.study.labels.variants)
-               | runs.describe(config.study.score.variants))
+def describe(config, planned):
+  """Returns what results.json says of the experiment beside its runs; see `results_file`."""
+  described = (studies.describe(config.study.labels.variants)
+               | studies.describe(config.study.score.variants))
   present = {run.variant for run in planned}
   result = {
       # A figure has one of the two parts, and not the methods of the other.
       'methods': {name: about for name, about in described.items() if name in present},
-      'games': {game: _describe_game(config, game, role) for game, role in games.items()},
-      'runs': [], 'rows': [], 'labellings': [],
+      'games': {game: _describe_game(config, game, role)
+                for game, role in _games(planned).items()},
+      'episodes': [],
   }
   if config.study.score.get('budgets'):
     result['budgets'] = sorted({*config.study.score.budgets, *config.study.labels.budgets})
-  is_shown, episodes = set(), {}
-  for run in planned:
-    target = run.changes['target']
-    if run in kept:
-      result['rows'] += run_files.rows(kept[run])
-      result['runs'].append(run_files.shown(kept[run]))
-      _add_baselines(result['games'][target], kept[run]['confusion'])
-      continue
-    own = runs.run_config(config, run)
-    scores = runs.label_scores(config, run, truths)
-    result['rows'] += rows(config, run, scores['accuracy'])
-    status = runs.status(config, run, failed)
-    damaged = runs.damaged(config, run) + scores['problems']
-    result['runs'].append(identity(run, own) | {
-        'status': status, 'seconds': runs.seconds(config, run) or None,
-        'num_steps': runs.num_steps(config, run), 'damaged': damaged,
-        'versions': versions.of_run(own.workdir),
-        'floors': None if damaged else floors.of_run(config, run)})
-    labelling = scores['labelling']
-    _add_baselines(result['games'][target], labelling)
-    # The first seed that is done stands for the others.
-    setting = run.part, run.variant, target, own.num_labels
-    if status == 'done' and own.phase == 'finetune' and setting not in is_shown:
-      is_shown.add(setting)
-      if labelling:
-        result['labellings'].append(runs.shown_labelling(
-            run, own, result['methods'][run.variant]['label'], labelling))
-      episode = runs.shown_episode(config, run, own)
-      if episode:
-        episodes.setdefault((target, own.num_labels), []).append(episode)
-  # Moving pictures are large: of each game, one.
-  result['episodes'] = [max(of_game, key=lambda e: e['score']) for of_game in episodes.values()]
   return result
-
-
-def rows(config, run, accuracy):
-  """Returns the rows of a run, one an evaluation.
-
-  Args:
-    config: of the experiment.
-    run: a `runs.Run`.
-    accuracy: {step: share of the hidden actions that are labelled right}.
-  """
-  found, own = [], runs.run_config(config, run)
-  for step, evaluation in runs.evaluations(config, run).items():
-    played = evaluation.get(own.evaluation.acting_mode, {})
-    found.append(identity(run, own) | {
-        'step': step, 'frames': step * (
-            own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window),
-        'label_accuracy': accuracy.get(step),
-        **{f'sampled/{name}': played.get(name) for name in (
-            'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes', 'num_cut',
-            'most_frequent_share', 'longest_run')}})
-  return found
-
-
-def table_floor(own, truths):
-  """None: of images there is no table of the change; `floors` has what stands for it."""
-  del own, truths
-
-
-def _add_baselines(game, labelling):
-  """Of the first run with labels; which actions are hidden hardly differs between runs."""
-  if labelling and game['chance_accuracy'] is None:
-    game |= run_labels.baselines(labelling['confusion'])
 
 
 def identity(run, own):
@@ -313,6 +234,25 @@ def identity(run, own):
   return {'run': run.name, 'method': run.variant, 'part': run.part, 'phase': own.phase,
           'target': own.target, 'sources': list(own.sources), 'seed': own.seed,
           'num_labels': own.num_labels}
+
+
+def scores(own, evaluation):
+  """{column: number or None} of an evaluation."""
+  played = evaluation.get(own.evaluation.acting_mode, {})
+  return {f'sampled/{name}': played.get(name) for name in (
+      'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes', 'num_cut',
+      'most_frequent_share', 'longest_run')}
+
+
+def title(own, label):
+  """How a run is called where its labels are shown; None of one that is not finetuned."""
+  return label if own.phase == 'finetune' else None
+
+
+def shown(run, evaluations):
+  """Nothing more than what all runs have."""
+  del run, evaluations
+  return {}
 
 
 def _describe_game(config, game, role):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import environment_file, png, recorder, rlds
+from alpt_jax.data import environment_file, png, rlds, tfrecord
 from alpt_jax.data import writer as dataset_writer
 from alpt_jax.data.importers import rlds as import_rlds
 from tests.data import own_data
@@ -64,7 +64,7 @@ def write(directory, episodes, feature, *, key='', file_format='tfrecord', with_
     writer.add_examples({'train': [{'steps': steps}]})
   writer.close_all()
   if file_format == 'array_record':
-    recorder.convert_to_array_record(written, directory)
+    tfrecord.convert_to_array_record(written, directory)
 
 
 def environment(kind='image', key='', **changes):

@@ -114,7 +114,8 @@ class ConvertTest(parameterized.TestCase):
   def _directory(self):
     return self.enterContext(tempfile.TemporaryDirectory())
 
-  @parameterized.parameters('rlu_atari', 'rlu_atari_checkpoints_ordered')
+  @parameterized.named_parameters(
+      (f'_{name}', name) for name in ('rlu_atari', 'rlu_atari_checkpoints_ordered'))
   def test_records_are_copied_under_the_same_name(self, dataset):
     _, recorded, card, _ = atari_data.recorded(dataset)
     from_dir, data_dir = self._directory(), self._directory()

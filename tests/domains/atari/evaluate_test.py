@@ -19,7 +19,7 @@ from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, env, evaluate
 from alpt_jax.learners import acting, cql
 from alpt_jax.measures import play as measures
-from alpt_jax.networks import models, q_network
+from alpt_jax.networks import decision_transformer, q_network
 from experiments.benchmarks import plain_atari
 
 SURE = 1e4  # A logit that leaves no doubt.
@@ -37,9 +37,9 @@ class TableAgent:
     self.spec = action_sets.spec(game)
 
   def apply(self, variables, *args, method, **unused):
-    if method is models.DecisionTransformer.tokenize:
+    if method is decision_transformer.DecisionTransformer.tokenize:
       return args[0][..., :1, 0, 0] / 255.
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       return jnp.zeros((len(args[0]), 121)), None
     return jnp.tile(variables['params'][None], (len(args[0]), 1))
 
@@ -48,9 +48,9 @@ class WhimsicalAgent(TableAgent):
   """What it does follows from what it has seen, done and earned, but in no sensible way."""
 
   def apply(self, variables, *args, method, **unused):
-    if method is models.DecisionTransformer.tokenize:
+    if method is decision_transformer.DecisionTransformer.tokenize:
       return jnp.sum(args[0].astype(jnp.int32), axis=(2, 3))[..., None]
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       observations, _, actions, rewards, slot = args
       is_past = (jnp.arange(3) < slot)[None]
       whim = jnp.sum(observations, axis=(1, 2, 3)) // 64 + jnp.sum(is_past * rewards, axis=1)
@@ -64,7 +64,7 @@ class WhimsicalAgent(TableAgent):
 
 def make_transformer(game, **options):
   """A small DT and its parameters; it looks at frames more than at the place in the window."""
-  dt = models.DecisionTransformer(
+  dt = decision_transformer.DecisionTransformer(
       action_sets.spec(game), num_steps=3, num_layers=2, num_heads=2, d_model=8, patch_size=28,
       **options)
   ids = np.zeros((1, 3), np.int32)

@@ -15,6 +15,7 @@ from absl.testing import absltest, parameterized
 from alpt_jax.data import episode_files, records, rlds
 from alpt_jax.domains.atari import action_sets, policies, record
 from alpt_jax.domains.atari import env as atari
+from tests import processes
 from tests.data import atari_data
 
 
@@ -58,8 +59,9 @@ class RecordAtariTest(parameterized.TestCase):
     self.assertEqual(builder.info.splits['train'].num_examples,
                      sum(len(episodes) for episodes in expected.values()))
 
-  @parameterized.parameters(
-      'rlu_atari', 'rlu_atari_checkpoints', 'rlu_atari_checkpoints_ordered')
+  @parameterized.named_parameters(
+      (f'_{name}', name)
+      for name in ('rlu_atari', 'rlu_atari_checkpoints', 'rlu_atari_checkpoints_ordered'))
   def test_features_are_the_official_ones(self, dataset):
     _, directory, _, _ = atari_data.recorded(dataset)
     official = tfds.builder(f'{dataset}/Breakout_run_1', data_dir=self._directory())
@@ -70,7 +72,8 @@ class RecordAtariTest(parameterized.TestCase):
     self.assertEqual(found.to_json(), official.info.features.to_json())
     self.assertEqual(repr(found), repr(official.info.features))
 
-  @parameterized.parameters('rlu_atari', 'rlu_atari_checkpoints_ordered')
+  @parameterized.named_parameters(
+      (f'_{name}', name) for name in ('rlu_atari', 'rlu_atari_checkpoints_ordered'))
   def test_random_draws_are_marked(self, dataset):
     drawn, call, reset = [], policies.Policy.__call__, atari.Atari.reset
 
@@ -181,20 +184,32 @@ class RecordAtariTest(parameterized.TestCase):
         progress=counts.append)
     self.assertEqual(counts, list(range(1, 31)))  # 40 are played: whole episodes.
 
-  def test_failure_leaves_nothing_behind(self):
+  @parameterized.named_parameters(
+      (f'_{name}', name) for name in ('rlu_atari', 'rlu_atari_checkpoints_ordered'))
+  def test_failure_leaves_nothing_behind(self, dataset):
     directory = self._directory()
 
     def fail(num_steps):
       if num_steps == 25:
         raise KeyboardInterrupt
 
-    for dataset in ('rlu_atari', 'rlu_atari_checkpoints_ordered'):
-      with self.assertRaises(KeyboardInterrupt):
-        record.record_game(
-            'Freeway', directory, record.Settings(
-                behaviour='random', num_steps=30, num_checkpoints=1, max_episode_steps=20),
-            dataset=dataset, progress=fail)
-      self.assertEqual(os.listdir(os.path.join(directory, dataset, 'Freeway_run_1')), [])
+    with self.assertRaises(KeyboardInterrupt):
+      record.record_game(
+          'Freeway', directory, record.Settings(
+              behaviour='random', num_steps=30, num_checkpoints=1, max_episode_steps=20),
+          dataset=dataset, progress=fail)
+    self.assertEqual(os.listdir(os.path.join(directory, dataset, 'Freeway_run_1')), [])
+
+  def test_without_envlogger_one_split_is_refused(self):
+    program = ('import sys; from alpt_jax.domains.atari import record; record.record_game('
+               '"Freeway", sys.argv[1], record.Settings("random", 20, 1), dataset="rlu_atari")')
+    directory = self._directory()
+    done = subprocess.run([sys.executable, '-c', program, directory], capture_output=True,
+                          text=True, check=False, env=processes.environment_without('envlogger'))
+    self.assertRegex(done.stderr.splitlines()[-1], (
+        r"^ValueError: dataset is rlu_atari, .* through envlogger \(No module named 'envlogger'; .*"
+        r'pip install "\.\[envlogger\]"\)\. Expected rlu_atari_checkpoints_ordered'))
+    self.assertEqual(os.listdir(os.path.join(directory, 'rlu_atari', 'Freeway_run_1')), [])
 
   def test_existing_data_is_not_overwritten(self):
     data_dir, directory, _, _ = atari_data.recorded()

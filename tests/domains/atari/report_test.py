@@ -296,7 +296,7 @@ class ReportTest(parameterized.TestCase):
         score=7.5, num_steps=2100, every=7) for run in results['runs'][-1:]]
     source, page = self._write(results)
     label = results['methods'][results['episodes'][0]['method']]['label']
-    self.assertIn(f'{label} plays Breakout7.5 points in 2,100 steps, every 7th frame of what it '
+    self.assertIn(f'{label} plays Breakout 7.5 points in 2,100 steps, every 7th frame of what it '
                   'saw; seed 0', _words(page))
     self.assertIn(f'data:image/gif;base64,{gif}"', source)
 

@@ -97,6 +97,8 @@ class RluAtariTest(parameterized.TestCase):
       with self.assertRaisesRegex(
           ValueError, f'{directory}: holds Breakout_run_1; expected {game}_run_{run}'):
         rlu.check_dataset(directory, game, run)
+
+  def test_one_split_of_another_game_is_refused(self):
     copy = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'copy')
     shutil.copytree(atari_data.recorded('rlu_atari')[1], copy)
     with self.assertRaisesRegex(ValueError, 'holds Breakout_run_1; expected Pong_run_1'):

@@ -5,6 +5,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
+from alpt_jax.domains import study as studies
 from experiments import reproduce
 from experiments.configs import atari
 from experiments.studies import estimates, runs
@@ -102,7 +103,7 @@ class UpdatesTest(parameterized.TestCase):
                       if run.variant == 'idm_four' and run.changes['num_labels'] == 1000],
                      [dict(idm_learning_rate=3e-3, weight_decay=.25, warmup_steps=5)] * 4)
     self.assertIn('With 1,000 labels: optimizer.warmup_steps 5, optimizer.weight_decay 0.25.',
-                  runs.describe(config.study.labels.variants)['idm_four']['description'])
+                  studies.describe(config.study.labels.variants)['idm_four']['description'])
     found = {(run.changes['num_labels'], run.changes['phase']): (
         own.optimizer.weight_decay, own.model.idm_dropout) for run in reproduce.plan(config)
              if run.variant == 'idm_four' for own in [runs.run_config(config, run)]}

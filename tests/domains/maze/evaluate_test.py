@@ -9,7 +9,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from alpt_jax.domains.maze import anchors, env, evaluate
-from alpt_jax.networks import models
+from alpt_jax.networks import decision_transformer
 
 SURE = 1e4  # A logit that leaves no doubt.
 
@@ -22,7 +22,7 @@ class TableAgent:
   num_steps = 3
 
   def apply(self, variables, *args, method):
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       observations, returns, _, _, slot = args
       return self.return_logits(returns, slot), observations[:, slot]
     return self.action_logits(variables['params'], *args[:2])
@@ -40,7 +40,7 @@ class LaggingAgent(TableAgent):
   """Does what is right in the cell where it was a step ago."""
 
   def apply(self, variables, *args, method):
-    if method is models.DecisionTransformer.predict_return:
+    if method is decision_transformer.DecisionTransformer.predict_return:
       observations, returns, _, _, slot = args
       return self.return_logits(returns, slot), observations[:, jnp.maximum(slot - 1, 0)]
     return super().apply(variables, *args, method=method)

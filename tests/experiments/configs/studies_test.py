@@ -12,7 +12,7 @@ from absl.testing import absltest, parameterized
 from alpt_jax import methods
 from alpt_jax.data import source_actions
 from alpt_jax.domains.atari import action_sets, policies
-from alpt_jax.training import program, run_config
+from alpt_jax.training import run_config, shares
 from experiments import reproduce, summarise
 from experiments.configs import atari, gates, maze, studies, tuning
 from experiments.studies import ceiling_table, estimates, runs
@@ -171,7 +171,7 @@ class StudiesTest(parameterized.TestCase):
       own = runs.run_config(config, run)
       phase, specs = run_config.check_run(own)
       rows = collections.Counter()
-      for share in program.shares(own, phase, specs):
+      for share in shares.of(own, phase, specs):
         rows[{'limited': 'dt'}.get(share.part, share.part)] += share.rows
         if share.data == methods.SOURCES and own.method == 'alpt':
           self.assertEqual(share.rows, 60 // (1 + len(own.sources)), msg=run.name)

@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.domains.maze import study
+from alpt_jax.domains import study as studies
 from alpt_jax.measures import confusions, intervals
 from alpt_jax.training import run_config
 from experiments import reproduce
@@ -70,9 +70,9 @@ class DigestTest(absltest.TestCase):
 class TakenTest(absltest.TestCase):
 
   def test_a_pretraining_is_trained_again_for_who_needs_its_checkpoint(self):
-    before = runs.Run('before', 'alpt', {})
-    after = runs.Run('after', 'alpt', {}, after=before)
-    other = runs.Run('other', 'dt1', {})
+    before = studies.Run('before', 'alpt', {})
+    after = studies.Run('after', 'alpt', {}, after=before)
+    other = studies.Run('other', 'dt1', {})
     planned, done = [before, after, other], {'status': 'done'}
 
     def taken(found, trained=()):
@@ -96,7 +96,7 @@ class RunFilesTest(parameterized.TestCase):
     cls.planned = reproduce.plan(cls.config)
     cls.run_ = next(run for run in cls.planned if run.variant == 'dt1_idm')
     reproduce_budget_test.make_run(cls.config, cls.run_, .6)
-    cls.writer = run_files.Writer(cls.config, study, 'abc')
+    cls.writer = run_files.Writer(cls.config, 'abc')
     cls.writer.done(cls.run_)
     cls.path = run_files.path_of(cls.config, cls.run_)
 

@@ -15,6 +15,7 @@ from absl.testing import absltest, flagsaver, parameterized
 from ml_collections import config_flags
 
 from alpt_jax import configs
+from alpt_jax.domains import study as studies
 from experiments import reproduce
 from experiments.configs import paper
 from experiments.studies import runs, submission
@@ -56,7 +57,7 @@ class RunIdTest(parameterized.TestCase):
         ('score-Pong-10000-cql-seed0', 'score-pong-10000-cql-seed0'),
         ('score-pretrain-SpaceInvaders-10000-alpt_idm_only-seed2',
          'sc-pr-spa-10000-alp-idm-onl-seed2')):
-      run_id = submission.run_id(config, runs.Run(name, '', {}))
+      run_id = submission.run_id(config, studies.Run(name, '', {}))
       self.assertRegex(run_id, f'^{expected}-[0-9a-f]{{6}}$')
 
   def test_run_that_figures_share_has_one_id_and_that_of_another_directory_another(self):
@@ -88,7 +89,7 @@ class _SubmissionTest(parameterized.TestCase):
         self.config, self.planned if todo is None else todo, target, **kwargs)
 
   def id_of(self, name):
-    return submission.run_id(self.config, runs.Run(name, '', {}))
+    return submission.run_id(self.config, studies.Run(name, '', {}))
 
   def files(self, name):
     """{id: text} of what was rendered."""
