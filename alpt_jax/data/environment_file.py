@@ -19,7 +19,7 @@ import math
 import os
 import re
 
-from alpt_jax import atomic_files, types
+from alpt_jax import action_space, atomic_files, types
 
 FILE = 'environment.json'
 _NAME = r'[A-Za-z][A-Za-z0-9._:-]*'  # Names a directory, too.
@@ -149,9 +149,9 @@ class Environment:
         observation_shape=self.observation.shape,
         observation_low=self.observation.low,
         observation_high=self.observation.high,
-        num_actions=len(ids),
-        legal_actions=tuple(sorted(ids[name] for name in self.actions.legal)),
-        stored_actions=tuple(ids[name] for name in self.actions.stored or ()),
+        actions=action_space.Discrete(
+            self.actions.space, legal=tuple(sorted(ids[name] for name in self.actions.legal)),
+            stored=tuple(ids[name] for name in self.actions.stored or ())),
         return_low=self.returns[0],
         return_high=self.returns[1],
         reward_clip=math.inf if clip is None else clip)

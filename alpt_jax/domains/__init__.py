@@ -13,6 +13,8 @@ from alpt_jax.learners import alpt
 # {experiment: module}; imported when it is asked for, so that mazes need nothing of games.
 _DOMAINS = {'maze': 'alpt_jax.domains.maze.domain', 'atari': 'alpt_jax.domains.atari.domain',
             'own': 'alpt_jax.domains.own.domain'}
+EXPECTED = (f'one of {sorted(_DOMAINS)}, or the name of an importable module with a class Domain '
+            'derived from alpt_jax.domains.base.Domain')
 
 
 def of(config):
@@ -42,22 +44,20 @@ def named(experiment):
   Raises:
     ValueError: if there is none of that name, naming the field.
   """
-  expected = (f'expected one of {sorted(_DOMAINS)}, or the name of an importable module with a '
-              'class Domain.')
   is_name = isinstance(experiment, str) and all(map(str.isidentifier, experiment.split('.')))
   if not is_name:
-    raise ValueError(f'experiment is {experiment!r}; {expected}')
+    raise ValueError(f'experiment is {experiment!r}; expected {EXPECTED}.')
   try:
     module = importlib.import_module(_DOMAINS.get(experiment, experiment))
   except (ImportError, SyntaxError) as error:
     if experiment in _DOMAINS:
       raise
     raise ValueError(f'experiment is {experiment!r}, which cannot be imported ({error}); '
-                     f'{expected}') from error
+                     f'expected {EXPECTED}.') from error
   found = getattr(module, 'Domain', None)
   if not (isinstance(found, type) and issubclass(found, base.Domain)):
-    raise ValueError(f'experiment is {experiment!r}, which has no class Domain that is derived from '
-                     f'alpt_jax.domains.base.Domain; {expected}')
+    raise ValueError(f'experiment is {experiment!r}, a module without a class Domain; expected '
+                     f'{EXPECTED}.')
   return found
 
 

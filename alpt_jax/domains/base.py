@@ -88,25 +88,25 @@ class Domain:
     raise ValueError(f'experiment is {self.config.experiment!r}, which imports no data; expected '
                      'own, see experiments/configs/own.py.')
 
-  def make_evaluation(self, networks):
+  def make_evaluation(self, learner):
     """Makes the evaluation of the agent.
 
     Args:
-      networks: of the run's learner, e.g. `alpt.Networks`.
+      learner: the run's `learner.Learner`.
 
     Returns:
       evaluate(params, is_last, video_path='', short_path='') -> {acting mode: scores, ...}; None
       where nothing plays agents. `video_path` is where to write an episode, `short_path` where to
       write a short film of it, '' for nowhere.
     """
-    del networks
+    del learner
 
   def make_delayed_play(self, dt, num_episodes):
     """Makes play in which an agent is shown images late, by the protocol of the run's evaluation.
 
     Args:
       dt: the `DecisionTransformer`.
-      num_episodes: to play.
+      num_episodes: to play; 0 if nothing will be played.
 
     Returns:
       play(params, delay) -> scores; see `play.Evaluator.run`; None where nothing plays so.

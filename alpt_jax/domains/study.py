@@ -11,17 +11,19 @@ A domain whose agents or labels are studied has a module `study` with
   shown(run, evaluations): fields of a run for the report; of {step: evaluation}, maybe empty.
   ENVIRONMENTS: field of results.json, {name: about}.
   SHOWN_OF: fields of the identity; of runs that agree in them the first one is shown.
+  SCHEMA: `Schema` of results.json.
+  TARGET_PER_SEED: whether target i goes with seed i; else every seed has every target.
   FLOOR_OF: fields that runs share whose labels have one table of the change; () where there is
     none.
 """
 
 import dataclasses
-import importlib
-import importlib.util
 import operator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from alpt_jax import configs, methods
+from alpt_jax import configs, domains, methods
+from alpt_jax.reports import fields
 
 
 def of(config):
@@ -30,11 +32,26 @@ def of(config):
   Raises:
     ValueError: if it has none.
   """
-  name = f'alpt_jax.domains.{config.experiment}.study'
-  if importlib.util.find_spec(name) is None:
+  found = domains.of(config).study()
+  if found is None:
     raise ValueError(f'experiment is {config.experiment!r}, which has no study of many runs; '
                      'expected a domain that has, e.g. maze or atari.')
-  return importlib.import_module(name)
+  return found
+
+
+class Schema(NamedTuple):
+  """What results.json of a domain has besides what all have.
+
+  Attributes:
+    top: other fields, with their types.
+    check_place: of (environment, what messages call it): refuses a bad entry of ENVIRONMENTS.
+    identity: fields that, with method, target and seed, make a run; with their types.
+    choices: what some of them can be.
+  """
+  top: dict = {}
+  check_place: Callable = fields.check_object
+  identity: dict = {}
+  choices: dict = {}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

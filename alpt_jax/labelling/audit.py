@@ -294,10 +294,11 @@ def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, 
 
   Args:
     name: of the environment.
-    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with all known actions.
+    episodes: `episodes.Episodes`, with all known actions.
     numbers: which episodes, in order.
     predict_fn: predict_fn(episodes, numbers) -> iterator of what has `episode`, one of the numbers
-      in their order, and `probabilities` [L, A] of all its L transitions, see `votes.predict`.
+      in their order, and `probabilities` [L, A] of all its L transitions, as
+      `TrainedIdm.predict_episodes`.
     action_names: [A] names.
     legal_actions: ids in [0, A).
     kind: one of KINDS.

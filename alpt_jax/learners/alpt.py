@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from alpt_jax import methods, types
-from alpt_jax.learners import losses, microbatches, pseudo_labels
+from alpt_jax.learners import action_heads, losses, microbatches, pseudo_labels
 from alpt_jax.networks import decision_transformer, discretize, inverse_dynamics
 
 
@@ -35,8 +35,7 @@ def legal_actions(specs):
       raise ValueError(f'{specs[0].name} declares {specs[0].num_actions} actions and {spec.name} '
                        f'{spec.num_actions}; environments trained together must declare one action '
                        'space.')
-  actions = jnp.arange(specs[0].num_actions)
-  return jnp.stack([jnp.isin(actions, jnp.asarray(spec.legal_actions)) for spec in specs])
+  return jnp.stack([spec.actions.mask for spec in specs])
 
 
 def init_params(key, networks, *, window, with_idm=True):
@@ -95,7 +94,7 @@ def predict(idm, params, observations, legal):
     [B, T] int32; no gradient flows through it.
   """
   logits = _legal_logits(idm, params, observations, legal)
-  return jax.lax.stop_gradient(jnp.argmax(logits, axis=-1).astype(jnp.int32))
+  return jax.lax.stop_gradient(_head(idm).predict(logits))
 
 
 def predict_with_confidence(idm, params, observations, legal):
@@ -110,9 +109,8 @@ def predict_with_confidence(idm, params, observations, legal):
   Returns:
     [B, T] int32, the labels; [B, T] float32, their probabilities, at least 1 / (legal actions).
   """
-  logits = _legal_logits(idm, params, observations, legal).astype(jnp.float32)
-  probabilities = jax.nn.softmax(logits, axis=-1)
-  return jnp.argmax(logits, axis=-1).astype(jnp.int32), jnp.max(probabilities, axis=-1)
+  logits, head = _legal_logits(idm, params, observations, legal), _head(idm)
+  return head.predict(logits), jnp.max(head.probabilities(logits), axis=-1)
 
 
 def probabilities(idm, params, observations, legal, *, is_tokenized=False):
@@ -129,19 +127,24 @@ def probabilities(idm, params, observations, legal, *, is_tokenized=False):
     [B, T, A] float32; of actions that are not legal, exactly 0.
   """
   logits = _legal_logits(idm, params, observations, legal, is_tokenized=is_tokenized)
-  return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+  return _head(idm).probabilities(logits)
+
+
+def _head(network):
+  return action_heads.of(network.spec.actions)
 
 
 def _legal_logits(idm, params, observations, legal, **kwargs):
   logits = idm.apply({'params': params}, observations, **kwargs)
-  return jnp.where(legal[:, None], logits, -jnp.inf)
+  return _head(idm).only_legal(logits, legal[:, None])
 
 
 def idm_objective(params, idm, batch, key, *, counts=None):
   """Eq. 4 on the labelled transitions of a batch, with dropout. Returns loss, metrics."""
   logits = idm.apply({'params': params}, batch.observations, deterministic=False, rows=batch.row,
                      rngs={'dropout': key})
-  return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid, counts)
+  return losses.idm_loss(
+      _head(idm), logits, batch.actions, batch.is_labelled, batch.is_valid, counts)
 
 
 def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., action_weight=1.,
@@ -150,14 +153,14 @@ def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., act
 
   Weights: see `losses.dt_loss`. Returns loss, metrics.
   """
-  spec = dt.spec
+  spec, head = dt.spec, _head(dt)
   returns = discretize.encode_return(
       batch.returns_to_go, low=spec.return_low, high=spec.return_high)
   rewards = discretize.encode_reward(batch.rewards)
-  action_tokens = jnp.where(batch.is_labelled, batch.actions, spec.num_actions)
+  action_tokens = head.tokens(batch.actions, batch.is_labelled)
   logits = dt.apply({'params': params}, batch.observations[:, :-1], returns, action_tokens, rewards,
                     deterministic=False, rows=batch.row, rngs={'dropout': key})
-  return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
+  return losses.dt_loss(head, logits, returns=returns, actions=batch.actions, rewards=rewards,
                         has_action=batch.is_labelled, is_valid=batch.is_valid,
                         reward_weight=reward_weight, return_weight=return_weight,
                         action_weight=action_weight, counts=counts,
@@ -349,7 +352,7 @@ def _taught(idm, params, limited, legal, labelling, key, num_pieces, num_devices
   logits = microbatches.map_rows(
       lambda arrays: _legal_logits(idm, params, arrays[0], legal[arrays[1]]),
       (limited.observations, limited.environment), num_pieces, num_devices)
-  labels, confidence = pseudo_labels.make(logits, labelling, key)
+  labels, confidence = _head(idm).pseudo_labels(logits, labelling, key)
   is_label = limited.is_valid & ~limited.is_labelled
   metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}
   if labels.is_kept is not None:

@@ -46,3 +46,14 @@ def check_numbers(record, where):
   for name, number in record.items():
     if number is not None and not isinstance(number, numbers.Real):
       fail(f'{where}.{name}', shown(number), 'a number or null')
+
+
+def check_object(record, where):
+  """Refuses what is no object."""
+  check(record, {}, where)
+
+
+def is_cell(cell):
+  """Whether something is [row, column]."""
+  return (isinstance(cell, list | tuple) and len(cell) == 2
+          and all(isinstance(x, numbers.Real) for x in cell))

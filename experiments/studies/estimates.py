@@ -9,6 +9,7 @@ import dataclasses
 import os
 
 from alpt_jax import domains, methods, progress
+from alpt_jax.learners import learner
 from experiments.studies import floors, runs
 
 _DIGITS = 2
@@ -39,7 +40,8 @@ def kind(config, run):
   own = runs.run_config(config, run)
   phase = methods.phase_of(own.method, own.phase)
   networks = [name for name, has in (
-      ('idm', phase.idm), ('dt', phase.dt and own.train_dt), ('q', phase.q)) if has]
+      ('idm', phase.idm),
+      (learner.of_method(own.method).agent, phase.agent and own.train_dt)) if has]
   return networks[0] if len(networks) == 1 else 'both'
 
 
@@ -107,7 +109,7 @@ def missing_data(config, names):
   """Environments of `names` whose data is not there yet."""
   domain = domains.of(config)
   return [name for name in names
-          if not all(map(os.path.isdir, domain.directories(config, name)))]
+          if not all(map(os.path.isdir, domain.directories(name)))]
 
 
 def lines(config, planned, finished, missing):

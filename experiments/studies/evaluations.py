@@ -3,15 +3,11 @@
 import math
 import numbers
 
+from alpt_jax import domains
+from alpt_jax.domains import metric
 from alpt_jax.learners import acting
 
-_NUMBERS = {  # Name: lowest, highest.
-    'success_500': (0., 1.), 'success_50': (0., 1.), 'spl': (0., 1.), 'mean_steps': (0., math.inf),
-    'score': (-math.inf, math.inf), 'score_std': (0., math.inf),
-    'score_median': (-math.inf, math.inf), 'human_normalised': (-math.inf, math.inf),
-    'num_episodes': (1., math.inf)}
-_NULLABLE = ('human_normalised',)  # Of games that no human was measured on.
-_MAIN = {'maze': 'success_500', 'atari': 'score'}
+_NUMBERS = {'num_episodes': metric.Metric('episodes', lowest=1.)}  # Beside those of the domain.
 
 
 def promised_steps(own, reached):
@@ -44,35 +40,31 @@ def check(content, step, own):
   if not isinstance(content, dict):
     raise ValueError(f'is {str(content)[:40]!r}; expected an object')
   _expect(content, 'step', step, '')
-  if own.phase != 'pretrain' and own.train_dt:
-    mode = own.evaluation.acting_mode if own.experiment == 'atari' else 'argmax'
-    modes = [mode]
-    if (own.experiment == 'atari' and step == own.num_steps
-        and own.evaluation.sharpened_temperature):
-      modes.append('sharpened')
-    for mode in modes:
-      for name, where in ((mode, content), (_MAIN[own.experiment], content.get(mode))):
+  domain = domains.of(own)
+  if own.phase != 'pretrain' and own.train_dt and domain.metrics:
+    for mode in domain.acting_modes(step == own.num_steps):
+      for name, where in ((mode, content), (next(iter(domain.metrics)), content.get(mode))):
         if not isinstance(where, dict) or name not in where:
           raise ValueError(f'has no {name}')
   for mode in acting.MODES:
     if mode in content:
-      _check_scores(content[mode], mode, own)
+      _check_scores(content[mode], mode, domain)
 
 
-def _check_scores(scores, mode, own):
+def _check_scores(scores, mode, domain):
   if not isinstance(scores, dict):
     raise ValueError(f'{mode} is {str(scores)[:40]!r}; expected an object')
-  for name, (low, high) in _NUMBERS.items():
-    x = scores.get(name, low if math.isfinite(low) else 0.)
-    if x is None and name in _NULLABLE:
+  for name, metric_ in (domain.metrics | _NUMBERS).items():
+    x = scores.get(name)
+    if x is None and (name not in scores or metric_.is_optional):
       continue
     if (not isinstance(x, numbers.Real) or isinstance(x, bool) or not math.isfinite(x)
-        or not low <= x <= high):
-      between = f' in [{low:g}, {high:g}]' if math.isfinite(low) else ''
+        or not metric_.lowest <= x <= metric_.highest):
+      between = (f' in [{metric_.lowest:g}, {metric_.highest:g}]'
+                 if math.isfinite(metric_.lowest) else '')
       raise ValueError(f'{mode}.{name} is {str(x)[:40]!r}; expected a finite number{between}')
-  if own.experiment == 'atari':  # Which says whose scores they are.
-    _expect(scores, 'game', own.target, f'{mode}.')
-    _expect(scores, 'seed', own.seed, f'{mode}.')
+  for name, expected in domain.protocol().items():
+    _expect(scores, name, expected, f'{mode}.')
 
 
 def _expect(record, name, expected, prefix):

@@ -5,6 +5,7 @@ import itertools
 import math
 import numbers
 
+from alpt_jax import domains
 from alpt_jax.measures import verdicts
 from alpt_jax.reports import fields
 from experiments.studies import registered_settings
@@ -79,7 +80,7 @@ def _check_not_tuned(name, values, tuned):
 
 def _is_tied(content):
   """Whether every seed has a target of its own."""
-  return content['experiment'] == 'maze'
+  return domains.named(content['experiment']).study().TARGET_PER_SEED
 
 
 def _pairs_of(grid, content):

@@ -13,50 +13,14 @@ import base64
 import json
 import numbers
 import os
-from collections.abc import Callable
-from typing import NamedTuple
 
-from alpt_jax import methods
+from alpt_jax import domains
 from alpt_jax.reports import fields, findings, floors_schema, labellings
 
 _TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
         'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
-_MAZE = {'role': str, 'kind': str, 'size': numbers.Real, 'walls': list, 'goal': list,
-         'anchors': dict}
-_GAME_NUMBERS = ('num_transitions', 'num_episodes', 'random', 'human', 'majority_accuracy',
-                 'chance_accuracy')
 _IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real}
 STATUSES = ('done', 'failed', 'unfinished', 'running')  # The last of older files.
-
-
-def _is_cell(cell):
-  return (isinstance(cell, list | tuple) and len(cell) == 2
-          and all(isinstance(x, numbers.Real) for x in cell))
-
-
-def _check_maze(maze, where):
-  fields.check(maze, _MAZE, where)
-  rows = maze['walls']
-  if not rows or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-    fields.fail(f'{where}.walls', 'is not rectangular', 'rows of 0 and 1, equally long')
-  if not _is_cell(maze['goal']):
-    fields.fail(f'{where}.goal', f'is {str(maze["goal"])[:40]!r}', '[row, column]')
-  fields.check(maze['anchors'], {'policies': dict, 'idm': dict}, f'{where}.anchors')
-  for name, metrics in maze['anchors']['policies'].items():
-    fields.check(metrics, {}, f'{where}.anchors.policies.{name}')
-    fields.check_numbers(metrics, f'{where}.anchors.policies.{name}')
-  fields.check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
-
-
-def _check_game(game, where):
-  fields.check(game, {'role': str, 'checkpoints': list}, where)
-  for name in ('behaviour', 'notice'):
-    if not isinstance(game.get(name, ''), str | None):
-      fields.fail(f'{where}.{name}', f'is {str(game[name])[:40]!r}', 'a string or null')
-  fields.check_numbers({name: game.get(name) for name in _GAME_NUMBERS}, where)
-  for i, checkpoint in enumerate(game['checkpoints']):
-    fields.check(checkpoint, {}, f'{where}.checkpoints[{i}]')
-    fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
 
 
 def _check_episode(episode, where):
@@ -86,34 +50,9 @@ def _check_rollout(rollout, mazes, where):
   for i, episode in enumerate(rollout['episodes']):
     fields.check(episode, {'start': list, 'path': list, 'reached': bool},
                  f'{where}.episodes[{i}]')
-    if not all(map(_is_cell, [episode['start'], *episode['path']])):
+    if not all(map(fields.is_cell, [episode['start'], *episode['path']])):
       fields.fail(f'{where}.episodes[{i}]', 'has a start or path of other things',
                   '[row, column] cells')
-
-
-class _Experiment(NamedTuple):
-  """What the results of an experiment have besides what all have.
-
-  Attributes:
-    places: the field that holds the mazes or games.
-    top: other fields, with their types.
-    check_place: of a maze or game and what messages call it.
-    identity: fields that, with method, target and seed, make a run; with their types.
-    choices: what some of them can be.
-  """
-  places: str
-  top: dict
-  check_place: Callable
-  identity: dict
-  choices: dict
-
-
-_EXPERIMENTS = {
-    'maze': _Experiment('mazes', {'thresholds': list}, _check_maze, {'observation': str}, {}),
-    'atari': _Experiment(
-        'games', {}, _check_game, {'num_labels': numbers.Real, 'phase': str, 'part': str},
-        {'phase': methods.PHASES, 'part': findings.PARTS}),
-}
 
 
 def _check_budgets(budgets, where):
@@ -130,6 +69,16 @@ def _check_choices(record, choices, where):
       fields.fail(f'{where}.{field}', f'is {record[field]!r}', f'one of {sorted(known)}')
 
 
+def _study_of(results, name):
+  try:
+    found = domains.named(results['experiment']).study()
+  except ValueError:
+    fields.fail(f'{name}.experiment', f'is {results["experiment"]!r}', domains.EXPECTED)
+  if found is None:
+    fields.fail(f'{name}.experiment', f'is {results["experiment"]!r}', 'a domain that has studies')
+  return found
+
+
 def check(results, name='results'):
   """Refuses results that lack a field or contradict themselves.
 
@@ -141,10 +90,10 @@ def check(results, name='results'):
     ValueError: naming the first bad field, what it holds and what was expected.
   """
   fields.check(results, _TOP, name)
-  _check_choices(results, {'experiment': _EXPERIMENTS}, name)
-  experiment = _EXPERIMENTS[results['experiment']]
-  fields.check(results, experiment.top | {experiment.places: dict}, name)
-  places = results[experiment.places]
+  study = _study_of(results, name)
+  experiment = study.SCHEMA
+  fields.check(results, experiment.top | {study.ENVIRONMENTS: dict}, name)
+  places = results[study.ENVIRONMENTS]
   identity = _IDENTITY | experiment.identity
   if 'budgets' in results:
     _check_budgets(results['budgets'], f'{name}.budgets')
@@ -166,7 +115,7 @@ def check(results, name='results'):
     for key in {'is_floor', 'is_control'} & record.keys():
       fields.check(record, {key: bool}, f'{name}.methods.{method}')
   for place, record in places.items():
-    experiment.check_place(record, f'{name}.{experiment.places}.{place}')
+    experiment.check_place(record, f'{name}.{study.ENVIRONMENTS}.{place}')
   for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode),
                           ('floors', _check_floor)):
     shown = results.get(part, [])

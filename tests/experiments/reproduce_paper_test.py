@@ -91,7 +91,7 @@ class PlanTest(parameterized.TestCase):
       phase, specs = run_config.check_run(own)
       for rows in shares.part_rows(own, phase, specs).values():
         self.assertEqual(rows % own.sampling.num_shards, 0, msg=run.name)
-        if phase.q:  # 32 transitions of CQL are for one chip, or 8, or 32.
+        if own.method == 'cql':  # 32 transitions of CQL are for one chip, or 8, or 32.
           self.assertEqual(rows % 8, 0, msg=run.name)
         else:
           self.assertEqual(rows % chips, 0, msg=run.name)

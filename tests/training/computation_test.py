@@ -7,7 +7,7 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.labelling import trained_idm
+from alpt_jax.labelling import trained_idm, trained_run
 from alpt_jax.training import computation, run_directory, stopping, train
 from tests import maze_data
 
@@ -57,7 +57,7 @@ class ComputationTest(parameterized.TestCase):
     digests = json.loads(path.read_text())['data_digests']
     run_directory.check_config(config, config.workdir, digests, ignored=('computation',))
     self.assertEqual(trained_idm.restore(config.workdir).step, 2)
-    self.assertNotIn('computation', trained_idm.read_config(config.workdir)[0])
+    self.assertNotIn('computation', trained_run.read_config(config.workdir)[0])
 
   def test_a_run_without_checkpoint_begins_anew(self):
     path, config = self.copy(1, 1)

@@ -18,7 +18,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import domains, methods
 from alpt_jax.data import labels, pipeline, rlds
-from alpt_jax.learners import alpt
+from alpt_jax.learners import alpt, learner
 from alpt_jax.training import (
     checkpoints,
     evaluation,
@@ -191,9 +191,9 @@ class TrainTest(parameterized.TestCase):
     train.train(config, config.workdir)
     path = pathlib.Path(config.workdir, 'config.json')
     content = json.loads(path.read_text())
-    _, specs = run_config.check_run(config)
+    phase, specs = run_config.check_run(config)
     self.assertEqual(
-        content['sharding']['microbatch'], program.fitting_microbatch(config, specs[0]))
+        content['sharding']['microbatch'], learner.make(config, phase, specs).microbatch)
     # As if another version had decided, or an older one had had none.
     content['sharding']['microbatch'] = 3
     path.write_text(json.dumps(content))
@@ -394,7 +394,7 @@ class BadInputTest(parameterized.TestCase):
     self.assert_refused('sources contain the target', sources=('maze-8-blocks:3-seed0',))
 
   def test_source_that_is_a_copy_of_the_target(self):
-    with mock.patch.object(domains.Maze, 'digest', lambda config, name: 'ab'):
+    with mock.patch.object(domains.named('maze'), 'digest', lambda self, name: 'ab'):
       self.assert_refused('maze-8-blocks:3-seed100 and the target maze-8-blocks:3-seed0 have the '
                           'same data')
 

@@ -1,12 +1,13 @@
 """Atari games as a domain: specs, data and scores."""
 
+import functools
 import os
 
 from alpt_jax import video
 from alpt_jax.data import copies, episode_files
-from alpt_jax.domains import base
+from alpt_jax.domains import base, play
 from alpt_jax.domains.atari import action_sets, metrics, rlu
-from alpt_jax.learners import cql
+from alpt_jax.learners import acting
 
 _MAX_SHOWN_FRAMES = 300  # Of the episode that is kept for the report.
 
@@ -63,11 +64,11 @@ class Domain(base.Domain):
     episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
-  def make_evaluation(self, networks):
+  def make_evaluation(self, learner):
     """Makes the evaluation of the agent.
 
     Args:
-      networks: `alpt.Networks` or `cql.Networks`.
+      learner: the run's `learner.Learner`.
 
     Returns:
       evaluate(params, is_last, video_path='', short_path='') -> {'sampled': scores}; `video_path`
@@ -76,16 +77,9 @@ class Domain(base.Domain):
       has a `sharpened_temperature`, the last one plays as many games again, from the same seeds,
       with this temperature of the actions: 'sharpened', which takes as long as 'sampled'.
     """
-    from alpt_jax.domains.atari import evaluate  # The emulator, which only evaluation needs.
     config, settings = self.config, self.config.evaluation
-    protocol = dict(num_episodes=settings.num_episodes, max_steps=settings.max_steps,
-                    sticky=settings.sticky)
-    if isinstance(networks, cql.Networks):
-      agent = evaluate.AtariEvaluator(
-          networks.q, config.target, rule='epsilon-greedy', epsilon=config.cql.epsilon, **protocol)
-    else:
-      agent = evaluate.AtariEvaluator(
-          networks.dt, config.target, rule=settings.rule, **protocol)
+    legal = play.legal_of(action_sets.spec(config.target))
+    agent = self._evaluator(learner.player(legal, rule=settings.rule), settings.num_episodes)
 
     def run(params, is_last, video_path='', short_path=''):
       is_kept = bool(is_last and short_path)
@@ -110,13 +104,19 @@ class Domain(base.Domain):
 
   def make_delayed_play(self, dt, num_episodes):
     """Makes play in which an agent is shown images late."""
-    from alpt_jax.domains.atari import evaluate  # The emulator.
     config, settings = self.config, self.config.evaluation
-    agent = evaluate.AtariEvaluator(
-        dt, config.target, num_episodes=num_episodes, max_steps=settings.max_steps,
-        sticky=settings.sticky, rule=settings.rule)
-    return lambda params, delay: agent.run(
+    legal = play.legal_of(action_sets.spec(config.target))
+    agent = functools.cache(lambda: self._evaluator(  # When it is first asked for.
+        acting.Player(dt, legal, settings.rule), num_episodes))
+    return lambda params, delay: agent().run(
         params, acting_mode=settings.acting_mode, seed=config.seed, delay=delay)[0]
+
+  def _evaluator(self, player, num_episodes):
+    from alpt_jax.domains.atari import evaluate  # The emulator, which only play needs.
+    settings = self.config.evaluation
+    return evaluate.AtariEvaluator(
+        player, self.config.target, num_episodes=num_episodes, max_steps=settings.max_steps,
+        sticky=settings.sticky)
 
   def acting_modes(self, is_last):
     """Returns the acting modes that an evaluation has scores of, the main one first."""

@@ -35,11 +35,11 @@ class Domain(base.Domain):
     copies.check(episodes, hidden,
                  by_episode=all(data.observations.ndim > 2 for data in episodes.values()))
 
-  def make_evaluation(self, networks):
+  def make_evaluation(self, learner):
     """Makes the evaluation of the agent; the last one has 'paths' of a few episodes."""
     from alpt_jax.domains.maze import evaluate  # Compiles acting, which only evaluation needs.
     agent = evaluate.MazeEvaluator(
-        networks.dt, env.layout_of(self.config.target), observation=self.config.observation)
+        learner.networks.dt, env.layout_of(self.config.target), observation=self.config.observation)
 
     def run(params, is_last, video_path='', short_path=''):
       del short_path

@@ -1,15 +1,20 @@
 """The maze experiment: its runs, and what they found."""
 
+import numbers
 import os
 
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.maze import anchors, env
+from alpt_jax.reports import fields
 
 ENVIRONMENTS = 'mazes'
 # Not of the target: the first one that is done stands for the others.
 SHOWN_OF = ('observation', 'method', 'num_labels')
 FLOOR_OF = ('observation', 'target', 'seed', 'num_labels')
+TARGET_PER_SEED = True
+_MAZE = {'role': str, 'kind': str, 'size': numbers.Real, 'walls': list, 'goal': list,
+         'anchors': dict}
 _LABELS = 'labels'  # The part of the study that trains IDMs alone.
 
 
@@ -117,3 +122,20 @@ def shown(run, evaluations):
   with_paths = [scores['paths'] for scores in evaluations.values() if 'paths' in scores]
   return {'rollout': {'acting': 'argmax', 'target': run.changes['target'],
                       'episodes': with_paths[-1]['argmax']} if with_paths else None}
+
+
+def _check_maze(maze, where):
+  fields.check(maze, _MAZE, where)
+  rows = maze['walls']
+  if not rows or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+    fields.fail(f'{where}.walls', 'is not rectangular', 'rows of 0 and 1, equally long')
+  if not fields.is_cell(maze['goal']):
+    fields.fail(f'{where}.goal', f'is {str(maze["goal"])[:40]!r}', '[row, column]')
+  fields.check(maze['anchors'], {'policies': dict, 'idm': dict}, f'{where}.anchors')
+  for name, metrics in maze['anchors']['policies'].items():
+    fields.check(metrics, {}, f'{where}.anchors.policies.{name}')
+    fields.check_numbers(metrics, f'{where}.anchors.policies.{name}')
+  fields.check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
+
+
+SCHEMA = studies.Schema({'thresholds': list}, _check_maze, {'observation': str})

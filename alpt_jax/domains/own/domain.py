@@ -90,8 +90,7 @@ class Domain(base.Domain):
 
   def check_data(self, episodes, hidden):
     """As `Atari.check_data`."""
-    if all(hasattr(data, 'episode_digests') for data in episodes.values()):
-      episode_files.check_no_duplicates(episodes)
+    episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
   def choose_labels(self, data):
@@ -101,7 +100,7 @@ class Domain(base.Domain):
         data, budget=config.num_labels, window=config.window, seed=config.label_seed,
         held_out=config.held_out)
 
-  def make_evaluation(self, networks):
+  def make_evaluation(self, learner):
     """As `Atari.make_evaluation`, of `config.evaluation.game`; None if there is no game."""
     config = self.config
     if not config.evaluation.game:
@@ -111,7 +110,7 @@ class Domain(base.Domain):
       played.target = config.evaluation.game
       if self._environment(config.target).reward is None:
         played.evaluation.rule = 'imitate'  # There is one return in the data: no other was learned.
-    return atari.Domain(played).make_evaluation(networks)
+    return atari.Domain(played).make_evaluation(learner)
 
   def collect(self, names):
     """Refuses: data of one's own is imported."""
@@ -132,7 +131,8 @@ class Domain(base.Domain):
       return unknown | {'agreement': metadata['agreement']}
     if metadata.get('kind') in ('videos', 'images'):
       unknown['unknown'] += (f'; a second person’s list of some of the actions '
-                             f'({actions.SECOND_FILES[0]}), imported with the clips, would bound it')
+                             f'({actions.SECOND_FILES[0]}), imported with the clips, would bound '
+                             'it')
     return unknown
 
   def _environment(self, name):
