@@ -7,6 +7,7 @@ importable module with a class `Domain`, see `base.Domain`.
 
 import importlib
 
+from alpt_jax import schema
 from alpt_jax.domains import base
 from alpt_jax.learners import alpt
 
@@ -32,32 +33,31 @@ def of(config):
   return named(config.experiment)(config)
 
 
-def named(experiment):
+def named(experiment, field='experiment'):
   """Looks up a domain, for what is the same of all its configs.
 
   Args:
     experiment: as in a config, or in results.json.
+    field: what holds the name, for messages.
 
   Returns:
     A subclass of `base.Domain`.
 
   Raises:
-    ValueError: if there is none of that name, naming the field.
+    ValueError: if there is none of that name.
   """
   is_name = isinstance(experiment, str) and all(map(str.isidentifier, experiment.split('.')))
-  if not is_name:
-    raise ValueError(f'experiment is {experiment!r}; expected {EXPECTED}.')
+  schema.expect(field, experiment, is_name, EXPECTED)
   try:
     module = importlib.import_module(_DOMAINS.get(experiment, experiment))
   except (ImportError, SyntaxError) as error:
     if experiment in _DOMAINS:
       raise
-    raise ValueError(f'experiment is {experiment!r}, which cannot be imported ({error}); '
-                     f'expected {EXPECTED}.') from error
+    raise ValueError(f'{field} is {experiment!r}, which cannot be imported ({error}); expected '
+                     f'{EXPECTED}.') from error
   found = getattr(module, 'Domain', None)
-  if not (isinstance(found, type) and issubclass(found, base.Domain)):
-    raise ValueError(f'experiment is {experiment!r}, a module without a class Domain; expected '
-                     f'{EXPECTED}.')
+  schema.expect(field, experiment, isinstance(found, type) and issubclass(found, base.Domain),
+                EXPECTED)
   return found
 
 

@@ -10,8 +10,9 @@ A domain whose agents or labels are studied has a module `study` with
     its method; None if they are not.
   shown(run, evaluations): fields of a run for the report; of {step: evaluation}, maybe empty.
   ENVIRONMENTS: field of results.json, {name: about}.
+  RESULTS: kind of what `describe` adds to results.json, see `schema`.
+  IDENTITY: {field: kind} of what, with method, target and seed, makes a run.
   SHOWN_OF: fields of the identity; of runs that agree in them the first one is shown.
-  SCHEMA: `Schema` of results.json.
   TARGET_PER_SEED: whether target i goes with seed i; else every seed has every target.
   FLOOR_OF: fields that runs share whose labels have one table of the change; () where there is
     none.
@@ -19,11 +20,9 @@ A domain whose agents or labels are studied has a module `study` with
 
 import dataclasses
 import operator
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from alpt_jax import configs, domains, methods
-from alpt_jax.reports import fields
+from alpt_jax import configs, domains, methods, schema
 
 
 def of(config):
@@ -32,26 +31,23 @@ def of(config):
   Raises:
     ValueError: if it has none.
   """
-  found = domains.of(config).study()
-  if found is None:
-    raise ValueError(f'experiment is {config.experiment!r}, which has no study of many runs; '
-                     'expected a domain that has, e.g. maze or atari.')
-  return found
+  return named(config.experiment)
 
 
-class Schema(NamedTuple):
-  """What results.json of a domain has besides what all have.
+def named(experiment, field='experiment'):
+  """Returns the module `study` of a domain.
 
-  Attributes:
-    top: other fields, with their types.
-    check_place: of (environment, what messages call it): refuses a bad entry of ENVIRONMENTS.
-    identity: fields that, with method, target and seed, make a run; with their types.
-    choices: what some of them can be.
+  Args:
+    experiment: as in a config, or in results.json.
+    field: what holds the name, for messages.
+
+  Raises:
+    ValueError: if there is no such domain, or it has no study.
   """
-  top: dict = {}
-  check_place: Callable = fields.check_object
-  identity: dict = {}
-  choices: dict = {}
+  found = domains.named(experiment, field).study()
+  schema.expect(field, experiment, found is not None, 'a domain with studies of many runs, e.g. '
+                'maze or atari')
+  return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

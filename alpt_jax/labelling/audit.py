@@ -44,7 +44,7 @@ The dict, format 3; shares and probabilities are in [0, 1], and what is not know
     coverage       {threshold, coverage, accuracy, area}; of the lists, at most 200 points
     lag            {shifts, accuracy, num_transitions, best, gain, num_episodes, p_value,
                    is_shifted}
-    examples       list of windows with pictures, see `labellings`, each with its `kind`: 'wrong',
+    examples       list of windows with pictures, as in results.json, with a `kind`: 'wrong',
                    'unsure' or 'drawn', as `run_labels` chooses them. All of their transitions
                    were audited; was_labelled is False even where training knew the action. []
                    where observations are no pictures

@@ -3,7 +3,6 @@
 A run directory says all of that itself: programs are given its path and nothing else.
 """
 
-import json
 import os
 from typing import Any, NamedTuple
 
@@ -13,6 +12,8 @@ import numpy as np
 from alpt_jax import domains, methods
 from alpt_jax.data import labels
 from alpt_jax.training import checkpoints, program, run_config, sharding
+
+_REMEDY = 'Choose another run, or restore it from a copy.'  # Of a damaged config.json.
 
 
 def read_config(directory, *, data_dir=''):
@@ -33,32 +34,17 @@ def read_config(directory, *, data_dir=''):
   if not os.path.exists(path):
     raise FileNotFoundError(f'{path}: no such file; expected a run directory that '
                             'experiments.train wrote. Correct the path.')
-  try:
-    with open(path, 'rb') as f:
-      content = json.load(f)
-  except ValueError as error:
-    raise _damaged(path, error) from error
+  content = run_config.load(path, remedy=_REMEDY)
   try:
     digests = dict(content.pop('data_digests'))
     content.pop('computation', None)  # No key of a config, and nothing to who only reads.
-    renamed = run_config.upgrade(content)
     config = ml_collections.ConfigDict(_with_tuples(content))
     config.data_dir = data_dir or config.data_dir
-    _, specs = run_config.check_run(config)  # As when it was trained.
+    run_config.check_run(config)  # As when it was trained.
   except (AttributeError, KeyError, TypeError) as error:
-    raise _damaged(path, error) from error
-  if 'model.change_tokens' in renamed and not _is_patched(config.model, specs[0]):
-    config.model.change_tokens = False  # Under its old name it meant patches only.
+    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. '
+                     f'{_REMEDY}') from error
   return config.lock(), digests
-
-
-def _is_patched(model, spec):
-  return spec.observation_kind == 'image' or spec.observation_kind == 'grid' and model.patch_size
-
-
-def _damaged(path, error):
-  return ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Choose '
-                    'another run, or restore it from a copy.')
 
 
 def _with_tuples(tree):

@@ -193,7 +193,7 @@ def clips(labelling):
   """Shows the clips of a labelling that are worth labelling, the first one first.
 
   Args:
-    labelling: one that `labellings.check` accepts, with `clips`.
+    labelling: as in results.json, with `clips`.
 
   Returns:
     HTML.
@@ -259,7 +259,7 @@ def section(labelled):
   """Shows labellings, the first one unfolded.
 
   Args:
-    labelled: list of labellings that `labellings.check` accepts.
+    labelled: list of labellings, as in results.json.
 
   Returns:
     HTML for one section of a page, with its script, which may be on a page more than once.

@@ -143,17 +143,13 @@ def _read(directory):
   if not os.path.exists(path):
     raise FileNotFoundError(f'{path}: no such file. Give the run directory of a pretraining as '
                             '--config.init_from.')
-  try:
-    with open(path) as f:
-      content = json.load(f)
-    run_config.upgrade(content)
-    before = configs.flatten(content)
-    for key in ('target', 'method', 'phase', 'num_steps', 'model.d_model'):
-      if key not in before:
-        raise KeyError(key)
-  except (ValueError, AttributeError, KeyError, TypeError) as error:
-    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Pretrain '
-                     'again, or choose another --config.init_from.') from error
+  remedy = 'Pretrain again, or choose another --config.init_from.'
+  before = configs.flatten(run_config.load(path, remedy=remedy))
+  missing = [key for key in ('target', 'method', 'phase', 'num_steps', 'model.d_model')
+             if key not in before]
+  if missing:
+    raise ValueError(f'{path}: not the config of a run, it has no {missing[0]}; the file is '
+                     f'damaged. {remedy}')
   return path, before
 
 

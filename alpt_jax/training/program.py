@@ -31,6 +31,11 @@ class Program(NamedTuple):
   init: Any
   update: Any
 
+  @property
+  def networks(self):
+    """NamedTuple of the learner's modules."""
+    return self.learner.networks
+
 
 def network_params(state):
   """The parameters that a run is about: {'idm': .., 'dt': ..}, {'dt': ..} or {'q': ..}."""

@@ -1,31 +1,15 @@
-"""The config of a run: what no data could make right, and what older runs did not say.
-
-What the data has to be like, whoever reads it says.
-"""
+"""Validates the config of a run before any data is read, and reads that of an earlier one."""
 
 import dataclasses
+import json
 import math
 import operator
 
-from alpt_jax import domains, methods
+from alpt_jax import configs, domains, methods
 from alpt_jax.data import source_actions
 from alpt_jax.learners import learner, optimizers, pseudo_labels
+from alpt_jax.training import computation
 
-# What runs did before there were these.
-NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
-            'model.compute_dtype': 'float32', 'model.idm_is_causal': False,
-            'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
-            'pseudo_labels.threshold': .5, 'model.change_tokens': False,
-            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
-            'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
-            'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
-            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
-            'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
-            'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
-            'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
-            'source_actions': 'true'}
-_NEW_GROUPS = ('pseudo_labels',)  # Older runs have none; without another, a config is damaged.
-_RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
@@ -115,31 +99,32 @@ def check_run(config):
   return phase, specs
 
 
-def upgrade(content):
-  """Gives the config of an older run the keys of today.
+def load(path, *, remedy):
+  """Reads the config.json of a run.
 
   Args:
-    content: nested dicts, as in config.json; changed.
+    path: of the file.
+    remedy: what to do about one that is damaged; a sentence.
 
   Returns:
-    The new names of keys that had other ones.
+    Nested dicts.
+
+  Raises:
+    ValueError: if it is damaged, or of a version that is not read any more.
   """
-  renamed = []
-  for old, new in _RENAMED_KEYS.items():
-    group, name = old.rsplit('.', 1)
-    if name in content.get(group, {}):
-      content[group].setdefault(new.rsplit('.', 1)[1], content[group].pop(name))
-      renamed.append(new)
-  for key, value in NEW_KEYS.items():
-    *groups, name = key.split('.')
-    tree = content
-    for group in groups:
-      if group not in {*tree, *_NEW_GROUPS}:  # Mazes have no evaluation.
-        break
-      tree = tree.setdefault(group, {})
-    else:
-      tree.setdefault(name, value)
-  return renamed
+  try:
+    with open(path, 'rb') as f:
+      content = json.load(f)
+    configs.flatten(content)
+    version = int(content.get('computation', 1))
+  except (ValueError, AttributeError, TypeError) as error:
+    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. '
+                     f'{remedy}') from error
+  if version < computation.OLDEST:
+    raise ValueError(f'{path}: the run is of an earlier version of this code (computation '
+                     f'{version}; {computation.OLDEST} and later ones are read). Read it with the '
+                     'code that trained it, or train it again.')
+  return content
 
 
 def _check_num_labels(config):

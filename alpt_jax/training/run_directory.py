@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 
-from alpt_jax import atomic_files, configs, methods, progress, versions
+from alpt_jax import atomic_files, configs, progress, versions
 from alpt_jax.data import labels
 from alpt_jax.training import (
     checkpoints,
@@ -102,22 +102,14 @@ def check_config(config, workdir, digests, *, ignored=()):
   path = os.path.join(workdir, 'config.json')
   content = json.loads(config.to_json()) | {'data_digests': digests} | computation.CURRENT
   if os.path.exists(path):
-    try:
-      with open(path) as f:
-        before = json.load(f)
-      run_config.upgrade(before)
-      before = configs.flatten(before)
-    except (ValueError, AttributeError, TypeError) as error:
-      raise ValueError(f'{path}: not a config ({error}); the file is damaged. Restore it from a '
-                       'copy, or choose another --config.workdir.') from error
+    before = configs.flatten(run_config.load(
+        path, remedy='Restore it from a copy, or choose another --config.workdir.'))
     content['sharding']['microbatch'] = config.sharding.microbatch or before['sharding.microbatch']
     content |= {} if 'computation' in ignored else computation.check(before, config, workdir)
     now = configs.flatten(content)
     free = {*_FREE_KEYS, *ignored, 'computation'}
-    if methods.METHODS[config.method].learner != 'cql':  # Once there was no such group.
-      free.add('cql')
-      if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
-        free.discard('num_steps')
+    if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
+      free.discard('num_steps')
     keys = sorted(k for k in before.keys() | now.keys()
                   if not {k, k.split('.')[0]} & free
                   and before.get(k) != now.get(k)

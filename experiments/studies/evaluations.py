@@ -1,13 +1,7 @@
 """What eval/ of a run must hold: which steps it promises, and numbers that can be believed."""
 
-import math
-import numbers
-
-from alpt_jax import domains
-from alpt_jax.domains import metric
+from alpt_jax import domains, schema
 from alpt_jax.learners import acting
-
-_NUMBERS = {'num_episodes': metric.Metric('episodes', lowest=1.)}  # Beside those of the domain.
 
 
 def promised_steps(own, reached):
@@ -37,36 +31,14 @@ def check(content, step, own):
   Raises:
     ValueError: naming the field, what it holds and what was expected.
   """
-  if not isinstance(content, dict):
-    raise ValueError(f'is {str(content)[:40]!r}; expected an object')
-  _expect(content, 'step', step, '')
+  schema.check(content, {'step': schema.one_of([step])})
   domain = domains.of(own)
   if own.phase != 'pretrain' and own.train_dt and domain.metrics:
-    for mode in domain.acting_modes(step == own.num_steps):
-      for name, where in ((mode, content), (next(iter(domain.metrics)), content.get(mode))):
-        if not isinstance(where, dict) or name not in where:
-          raise ValueError(f'has no {name}')
+    main = next(iter(domain.metrics))
+    schema.check(content, dict.fromkeys(domain.acting_modes(step == own.num_steps), {main: float}))
+  scores = {f'{name}?': metric.kind for name, metric in domain.metrics.items()} | {
+      'num_episodes?': schema.POSITIVE} | {
+          name: schema.one_of([value]) for name, value in domain.protocol().items()}
   for mode in acting.MODES:
     if mode in content:
-      _check_scores(content[mode], mode, domain)
-
-
-def _check_scores(scores, mode, domain):
-  if not isinstance(scores, dict):
-    raise ValueError(f'{mode} is {str(scores)[:40]!r}; expected an object')
-  for name, metric_ in (domain.metrics | _NUMBERS).items():
-    x = scores.get(name)
-    if x is None and (name not in scores or metric_.is_optional):
-      continue
-    if (not isinstance(x, numbers.Real) or isinstance(x, bool) or not math.isfinite(x)
-        or not metric_.lowest <= x <= metric_.highest):
-      between = (f' in [{metric_.lowest:g}, {metric_.highest:g}]'
-                 if math.isfinite(metric_.lowest) else '')
-      raise ValueError(f'{mode}.{name} is {str(x)[:40]!r}; expected a finite number{between}')
-  for name, expected in domain.protocol().items():
-    _expect(scores, name, expected, f'{mode}.')
-
-
-def _expect(record, name, expected, prefix):
-  if name not in record or record[name] != expected:
-    raise ValueError(f'{prefix}{name} is {str(record.get(name))[:40]!r}; expected {expected!r}')
+      schema.check(content[mode], scores, mode)

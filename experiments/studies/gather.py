@@ -58,9 +58,9 @@ class _Gathering:
   def _add_kept(self, run, content):
     """Adds a run of which there is its run file."""
     self._result['rows'] += run_files.rows(content)
-    self._result['runs'].append(
-        run_files.shown(content) | self._floors_of_run(content.get('floors'))
-        | self._study.shown(run, {}))
+    shown = run_files.shown(content)
+    floors_of_run = self._floors_of_run(shown.pop('floors'))
+    self._result['runs'].append(shown | floors_of_run | self._study.shown(run, {}))
     if content.get('table_floor'):
       self._floors.setdefault(self._setting(content['table_floor']), content['table_floor'])
     self._add_baselines(run, content['confusion'])

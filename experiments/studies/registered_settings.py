@@ -9,20 +9,18 @@
      "runs": {"grid-250-dt1_idm-seed0": {"seed": 0}}}}}  # The rest, by run.
 
 The three together are what `runs.settings` has of a run, which its run file holds, too: without
-places, devices and what a run writes down, and without keys of `run_config.NEW_KEYS` at their
+places, devices and what a run writes down, and without keys of `runs.LATER_KEYS` at their
 defaults, so that a key that comes later changes nothing. Pretrainings are runs like the others.
 """
 
 import json
 
-from alpt_jax import configs
-from alpt_jax.reports import fields
-from alpt_jax.training import run_config
+from alpt_jax import configs, schema
 from experiments.studies import runs
 
 _MAX_CHANGES = 5  # Of settings, that a message names.
 _PLACES = ('collect.from_dir',)
-_FORM = {'collect': dict, 'common': dict, 'variants': dict}
+_FORM = {'collect': dict, 'common': dict, 'variants': {str: {'common': dict, 'runs': {str: dict}}}}
 _ABSENT = object()
 
 
@@ -57,7 +55,7 @@ def _of_recordings(config):
   """How the data of an experiment is recorded: {flat key: value}."""
   flat = configs.flatten({'collect': json.loads(config.to_json())['collect']})
   return {key: value for key, value in flat.items()
-          if key not in _PLACES and run_config.NEW_KEYS.get(key, _ABSENT) != value}
+          if key not in _PLACES and runs.LATER_KEYS.get(key, _ABSENT) != value}
 
 
 def _shared(all_settings):
@@ -84,11 +82,7 @@ def check_form(packed, path):
     raise ValueError('run_settings is missing; expected the settings of all registered runs. '
                      f'Complete it with python -m experiments.register --registration={path} '
                      '--config=<that of the study>.')
-  fields.check(packed, _FORM, 'run_settings')
-  for name, variant in packed['variants'].items():
-    where = f'run_settings.variants.{name}'
-    fields.check(variant, {'common': dict, 'runs': dict}, where)
-    fields.check(variant['runs'], dict.fromkeys(variant['runs'], dict), f'{where}.runs')
+  schema.check(packed, _FORM, 'run_settings')
 
 
 def _changes(before, now):

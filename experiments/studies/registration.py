@@ -44,7 +44,6 @@ from typing import NamedTuple
 
 from alpt_jax import configs, versions
 from alpt_jax.measures import curves, intervals, verdicts
-from alpt_jax.reports import fields
 from experiments.studies import committed, registered_settings, registration_schema, runs
 
 DIRECTORY = runs.ROOT / 'experiments' / 'registrations'
@@ -104,7 +103,7 @@ def load(path, *, is_complete=True):
   try:
     registration_schema.check(content, path, is_complete=is_complete)
   except ValueError as error:
-    raise ValueError(f'{path}: {str(error).removesuffix(fields.REMEDY).strip()}') from error
+    raise ValueError(f'{path}: {error}') from error
   return Registration(path, runs.digest(content), content)
 
 

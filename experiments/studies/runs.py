@@ -11,7 +11,6 @@ from alpt_jax.data import labels
 from alpt_jax.domains import study as studies
 from alpt_jax.labelling import run_labels
 from alpt_jax.training import inputs, run_directory
-from alpt_jax.training import run_config as run_config_
 from experiments.studies import evaluations as evaluations_
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -23,6 +22,20 @@ _FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distribute
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps',
               'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
               'sharding.microbatch')
+# What keys that came after the first committed results stand for where they are missing: at these
+# values they leave digests and registered settings as they were.
+LATER_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
+              'model.compute_dtype': 'float32', 'model.idm_is_causal': False,
+              'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
+              'pseudo_labels.threshold': .5, 'model.change_tokens': False,
+              'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
+              'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
+              'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
+              'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
+              'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
+              'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
+              'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
+              'source_actions': 'true'}
 _SCORES_FORMAT = 3  # Of label_scores.json.
 
 
@@ -115,20 +128,20 @@ def digest(content):
 def config_digest(config):
   """Names the content of an experiment's config, without places: 12 hex digits.
 
-  Keys of `run_config.NEW_KEYS` at their defaults do not count, so that a new key changes nothing.
+  Keys of `LATER_KEYS` at their defaults do not count, so that a new key changes nothing.
   """
   return digest(_without_defaults(configs.flatten(_without_places(json.loads(config.to_json())))))
 
 
 def _without_defaults(flat):
   return {key: value for key, value in flat.items()
-          if key not in run_config_.NEW_KEYS or run_config_.NEW_KEYS[key] != value}
+          if key not in LATER_KEYS or LATER_KEYS[key] != value}
 
 
 def settings(config, run):
   """Returns what decides the numbers of a run, beside its data, as {flat key: value}.
 
-  Keys of `run_config.NEW_KEYS` at their defaults are left out, as in `config_digest`. A run that
+  Keys of `LATER_KEYS` at their defaults are left out, as in `config_digest`. A run that
   starts from another one has the digest of that one's settings as `init_from`.
   """
   own = run_config(config, run)

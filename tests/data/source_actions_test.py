@@ -163,11 +163,6 @@ class ConfigTest(parameterized.TestCase):
     self.assertNotEqual(runs.config_digest(config), digests[0])
     self.assertNotEqual(runs.digest(runs.settings(config, run)), digests[1])
 
-  def test_runs_of_before_read_sources_as_recorded(self):
-    content = {}
-    run_config.upgrade(content)
-    self.assertEqual(content['source_actions'], 'true')
-
 
 class RunTest(parameterized.TestCase):
 

@@ -24,6 +24,7 @@ import pathlib
 
 import numpy as np
 
+from alpt_jax import schema
 from alpt_jax.data import recorder
 from alpt_jax.domains import base, metric, play
 from tests.data import corridor
@@ -49,7 +50,7 @@ class Emulator:
 
 class Domain(base.Domain):
   """Corridors, named after their length."""
-  metrics = {'score': metric.Metric('goals', 'share of episodes', lowest=0., highest=1.)}
+  metrics = {'score': metric.Metric('goals', 'share of episodes', kind=schema.SHARE)}
   config_file = str(pathlib.Path(__file__).with_name('config.py'))
 
   def action_names(self, name=''):
@@ -94,7 +95,8 @@ STUDY = '''
 from alpt_jax.domains import study as studies
 
 ENVIRONMENTS = 'corridors'
-SCHEMA = studies.Schema()
+RESULTS = {'corridors': dict}
+IDENTITY = {}
 TARGET_PER_SEED = False
 SHOWN_OF = ('method', 'target')
 FLOOR_OF = ()
@@ -239,7 +241,7 @@ class NamesTest(parameterized.TestCase):
                 "expected one of .'atari', 'maze', 'own'., or the name of an importable module"),
       ('', "experiment is ''; expected one of"), ('.maze', "experiment is '.maze'; expected"),
       (3, 'experiment is 3; expected one of'),
-      ('json', "experiment is 'json', a module without a class Domain; expected one of"))
+      ('json', "experiment is 'json', expected one of"))
   def test_what_is_no_domain_is_refused_in_one_line(self, experiment, message):
     with self.assertRaisesRegex(ValueError, f'^{message}[^\n]*$'):
       domains.named(experiment)

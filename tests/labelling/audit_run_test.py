@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, progress
+from alpt_jax import domains, progress, schema
 from alpt_jax.data import environment_file, labels
 from alpt_jax.domains.maze import env
 from alpt_jax.labelling import audit_report, audit_run, trained_idm, trained_run
 from alpt_jax.learners import alpt
-from alpt_jax.reports import labellings
 from alpt_jax.training import label_windows, sharding, train
+from experiments.studies import labelling_schema
 from tests import maze_data, own_runs
 from tests.labelling.saying import saying
 
@@ -205,10 +205,11 @@ class AuditRunTest(parameterized.TestCase):
       self.assertEqual(names, [env.ACTION_NAMES[a] for a in cut.actions[0]])
       self.assertEqual({environment['actions'][i] for i in example['predicted']}, {'UP'})
       np.testing.assert_allclose(example['confidence'], .7, atol=1e-4)
-    labellings.check(
+    schema.check(
         dict(run='r', method='alpt', label='ALPT', target='t', seed=0, step=6,
              num_hidden=environment['num_transitions'], actions=environment['actions'],
-             confusion=environment['confusion'], examples=examples), 'audit')
+             confusion=environment['confusion'], examples=examples),
+        labelling_schema.LABELLING, 'audit')
 
   def numbers(self, **settings):
     """The episodes that are predicted."""
@@ -369,7 +370,8 @@ class AuditRunTest(parameterized.TestCase):
     with self.assertRaisesRegex(FileNotFoundError, 'config.json: no such file; expected a run'):
       trained_idm.restore(self.root)
 
-  @parameterized.parameters('', '[]', '{"experiment": "maze"}', '{"data_digests": {}}')
+  @parameterized.parameters('', '[]', '{"experiment": "maze", "computation": 2}',
+                            '{"data_digests": {}, "computation": 2}')
   def test_a_damaged_config_is_named(self, content):
     directory = self.copy_of_config()
     (directory / 'config.json').write_text(content)
@@ -386,27 +388,6 @@ class AuditRunTest(parameterized.TestCase):
     (directory / 'config.json').write_text(json.dumps(content))
     with self.assertRaisesRegex(ValueError, f'config.json: not the config of a run .*{missing}'):
       trained_idm.restore(directory)
-
-  def test_runs_from_before_there_were_some_keys_are_read(self):
-    content = json.loads((self.root / 'run' / 'config.json').read_text())
-    del content['sharding']['accumulate'], content['model']['compute_dtype']
-    del content['sharding']['microbatch']
-    config, _ = trained_run.read_config(
-        self.copy_of_config(sharding=content['sharding'], model=content['model']))
-    self.assertEqual((config.sharding.accumulate, config.model.compute_dtype), (1, 'float32'))
-    self.assertEqual(config.sharding.microbatch, 0)
-
-  @parameterized.parameters((False, 0, False), (True, 0, False), (True, 4, True))
-  def test_what_was_once_called_frame_changes_was_of_patches(self, value, patch_size, expected):
-    content = json.loads((self.root / 'run' / 'config.json').read_text())['model']
-    for key in ('change_tokens', 'idm_tokenizer', 'dt_tokenizer', 'idm_places'):
-      del content[key]
-    content |= {'frame_changes': value, 'patch_size': patch_size}  # Of 8 x 8 grids.
-    config, _ = trained_run.read_config(self.copy_of_config(model=content))
-    self.assertNotIn('frame_changes', config.model)
-    self.assertEqual((config.model.change_tokens, config.model.idm_tokenizer,
-                      config.model.dt_tokenizer), (expected, 'patch', 'patch'))
-    self.assertTrue(config.model.idm_places)
 
   def test_data_that_has_moved_is_found(self):
     moved = self.enterContext(tempfile.TemporaryDirectory())

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import action_space, types
+from alpt_jax import action_space, schema, types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.labelling import audit
 from alpt_jax.labelling import examples as audit_examples
-from alpt_jax.reports import labellings
+from experiments.studies import labelling_schema
 from tests.reports import labelling_data
 
 NAMES = ('A', 'B', 'C', 'D', 'E')
@@ -76,7 +76,7 @@ class ExamplesTest(absltest.TestCase):
     np.testing.assert_array_equal(strip[0, ::88], [30, 40, 50, 60])
     np.testing.assert_array_equal(decode(examples[1])[0, ::88], [100, 110, 120, 130])
     labelling = labelling_data.make_labelling(actions=('A', 'C', 'E'))
-    labellings.check(labelling | {'examples': examples}, 'examples')
+    schema.check(labelling | {'examples': examples}, labelling_schema.LABELLING, 'examples')
 
   def test_no_window_crosses_the_end_of_an_episode_or_a_gap(self):
     # Episode 0 ends after 4. In episode 1 transitions 0 to 3, and 6, were not audited.

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import domains
+from alpt_jax import domains, schema
 from alpt_jax.data import labels, records
 from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, evaluate, recording_ceiling
@@ -124,10 +124,10 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertEqual(about['most_frequent']['share'], np.bincount(said).max() / len(said))
     self.assertIn(f'As a labeller of hidden transitions the agent is right in '
                   f'{np.mean(said == true):.3f} ', '\n'.join(run_floors.sentences(found)))
-    floors_schema.check({'as_labeller': about}, 'it')
+    schema.check({'as_labeller': about}, floors_schema.OF_RUN, 'it')
     with self.assertRaisesRegex(ValueError, 'it.as_labeller.accuracy is missing'):
-      floors_schema.check({'as_labeller': {
-          key: x for key, x in about.items() if key != 'accuracy'}}, 'it')
+      del about['accuracy']
+      schema.check({'as_labeller': about}, floors_schema.OF_RUN, 'it')
 
   def test_agents_with_an_idm_or_all_actions_are_no_labellers(self):
     self.assertIsNone(run_floors.measure(self.root / 'run', labeller_transitions=9)['as_labeller'])

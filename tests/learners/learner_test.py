@@ -28,7 +28,7 @@ class LearnerTest(parameterized.TestCase):
     made = make(config)
     self.assertEqual(made.parts(), [('idm_batch_size', idm), ('batch_size', dt)])
     self.assertEqual((made.window, made.frame_stack), (config.window, 0))
-    self.assertEqual(made.observation_shape, (2,))
+    self.assertEqual(made.observation_shape, (8, 8, 3))
 
   def test_q_learning_reads_single_transitions_of_stacked_frames(self):
     config = atari.get_config('tiny,setting=disjoint,method=cql')

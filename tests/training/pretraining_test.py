@@ -100,15 +100,6 @@ class PretrainingTest(parameterized.TestCase):
   def test_what_knew_more_than_the_finetuning_may(self, changes, message):
     self.assert_refused(message, self.copy(**changes))
 
-  def test_a_control_does_not_start_from_true_actions_and_an_older_pretraining_has_them(self):
-    content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
-    directory = self.copy()
-    del content['source_actions']  # From before there was such a key.
-    (directory / 'config.json').write_text(json.dumps(content))
-    self.assert_refused('source_actions is true, this run has permuted', directory,
-                        source_actions='permuted')
-    pretraining.check(self.finetuning(directory), str(self.root / 'finetuning'))
-
   def test_a_source_that_is_a_copy_of_the_target(self):
     content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
     digest = content['data_digests'][TARGET]

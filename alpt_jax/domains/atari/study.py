@@ -6,23 +6,28 @@ Two parts. 'labels' trains IDMs alone and asks how well they label the target's 
 
 import dataclasses
 import itertools
-import numbers
 import os
 
 import numpy as np
 
-from alpt_jax import domains, methods
+from alpt_jax import domains, methods, schema
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import scores as atari_scores
-from alpt_jax.reports import fields, findings
+from alpt_jax.reports import findings
 
 ENVIRONMENTS = 'games'
 SHOWN_OF = ('part', 'method', 'target', 'num_labels')
+IDENTITY = {'num_labels': float, 'phase': schema.one_of(methods.PHASES),
+            'part': schema.one_of(findings.PARTS)}
 TARGET_PER_SEED = False
-_GAME_NUMBERS = ('num_transitions', 'num_episodes', 'random', 'human', 'majority_accuracy',
-                 'chance_accuracy')
 FLOOR_OF = ()  # Of images there is no table of the change; a run's `floors` stand for it.
+_GAME = {
+    'role': str, 'checkpoints': [{str: schema.NUMBER}], **schema.optional(
+        (str, None), 'behaviour', 'notice'), **schema.optional(
+            schema.NUMBER, 'num_transitions', 'num_episodes', 'random', 'human',
+            'majority_accuracy', 'chance_accuracy')}
+RESULTS = {'games': {str: _GAME}}  # What `describe` adds to results.json.
 
 
 def plan(config):
@@ -261,7 +266,7 @@ def shown(run, evaluations):
 
 
 def _describe_game(config, game, role):
-  directory = domains.of(config).directories(game)[0]
+  directory = domains.of(config).directories(config, game)[0]
   card = rlds.read_card(directory) or {}
   random, human = atari_scores.RANDOM_AND_HUMAN[game]
   return {'role': role, 'random': random, 'human': human, 'majority_accuracy': None,
@@ -269,19 +274,3 @@ def _describe_game(config, game, role):
           'behaviour': card.get('metadata', {}).get('behaviour'), 'notice': card.get('notice'),
           'num_transitions': card.get('num_transitions'),
           'num_episodes': card.get('num_episodes'), 'checkpoints': card.get('checkpoints', [])}
-
-
-def _check_game(game, where):
-  fields.check(game, {'role': str, 'checkpoints': list}, where)
-  for name in ('behaviour', 'notice'):
-    if not isinstance(game.get(name, ''), str | None):
-      fields.fail(f'{where}.{name}', f'is {str(game[name])[:40]!r}', 'a string or null')
-  fields.check_numbers({name: game.get(name) for name in _GAME_NUMBERS}, where)
-  for i, checkpoint in enumerate(game['checkpoints']):
-    fields.check(checkpoint, {}, f'{where}.checkpoints[{i}]')
-    fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
-
-
-SCHEMA = studies.Schema(
-    {}, _check_game, {'num_labels': numbers.Real, 'phase': str, 'part': str},
-    {'phase': methods.PHASES, 'part': findings.PARTS})

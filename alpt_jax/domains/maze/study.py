@@ -1,21 +1,39 @@
 """The maze experiment: its runs, and what they found."""
 
-import numbers
 import os
 
+from alpt_jax import schema
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.maze import anchors, env
-from alpt_jax.reports import fields
 
 ENVIRONMENTS = 'mazes'
+IDENTITY = {'observation': str}
 # Not of the target: the first one that is done stands for the others.
 SHOWN_OF = ('observation', 'method', 'num_labels')
-FLOOR_OF = ('observation', 'target', 'seed', 'num_labels')
 TARGET_PER_SEED = True
-_MAZE = {'role': str, 'kind': str, 'size': numbers.Real, 'walls': list, 'goal': list,
-         'anchors': dict}
+FLOOR_OF = ('observation', 'target', 'seed', 'num_labels')
 _LABELS = 'labels'  # The part of the study that trains IDMs alone.
+_CELL = schema.Rule([int], lambda x: len(x) == 2, '[row, column]')
+_METRICS = {str: schema.NUMBER}
+_MAZE = {
+    'role': str, 'kind': str, 'size': float, 'goal': _CELL,
+    'walls': schema.Rule(
+        schema.filled([list]), lambda rows: len({len(row) for row in rows}) == 1,
+        'rows of 0 and 1, equally long'),
+    'anchors': {'policies': {str: _METRICS}, 'idm': _METRICS}}
+_ROLLOUT = {'acting': str,
+            'episodes': [{'start': _CELL, 'path': [_CELL], 'reached': bool}]}
+
+
+def _check_rollouts(results, where):
+  """Refuses paths of other mazes."""
+  rollout = _ROLLOUT | {'target': schema.one_of(results['mazes'])}
+  schema.check(results, {'runs': [{'rollout?': (rollout, None)}]}, where)
+
+
+# What `describe` adds to results.json, and `shown` to its runs.
+RESULTS = schema.Also({'thresholds': [float], 'mazes': {str: _MAZE}}, _check_rollouts)
 
 
 def plan(config):
@@ -122,20 +140,3 @@ def shown(run, evaluations):
   with_paths = [scores['paths'] for scores in evaluations.values() if 'paths' in scores]
   return {'rollout': {'acting': 'argmax', 'target': run.changes['target'],
                       'episodes': with_paths[-1]['argmax']} if with_paths else None}
-
-
-def _check_maze(maze, where):
-  fields.check(maze, _MAZE, where)
-  rows = maze['walls']
-  if not rows or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-    fields.fail(f'{where}.walls', 'is not rectangular', 'rows of 0 and 1, equally long')
-  if not fields.is_cell(maze['goal']):
-    fields.fail(f'{where}.goal', f'is {str(maze["goal"])[:40]!r}', '[row, column]')
-  fields.check(maze['anchors'], {'policies': dict, 'idm': dict}, f'{where}.anchors')
-  for name, metrics in maze['anchors']['policies'].items():
-    fields.check(metrics, {}, f'{where}.anchors.policies.{name}')
-    fields.check_numbers(metrics, f'{where}.anchors.policies.{name}')
-  fields.check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
-
-
-SCHEMA = studies.Schema({'thresholds': list}, _check_maze, {'observation': str})
