@@ -1,0 +1,65 @@
+"""The report of an experiment: a page, a table, a picture and a few lines of text.
+
+What its page says, the domain brings; studies of how many labels are enough have one for all
+domains. All are made of `page` and `figures`, from numbers that `findings` and its likes compute.
+"""
+
+from alpt_jax import atomic_files, domains
+from alpt_jax.reports import figures, page
+from experiments.studies import budget_report
+
+
+def of(results):
+  """The module that knows the experiment: `page`, `panels` and `summary_lines` of its results."""
+  if 'budgets' in results:
+    return budget_report
+  return domains.named(results['experiment']).report()
+
+
+def write_report(results, path):
+  """Writes the report: one HTML file that needs no network.
+
+  Args:
+    results: the dict of results.json, as `results_file.read` returns it.
+    path: of the page.
+  """
+  atomic_files.write(path, of(results).page(results).encode())
+
+
+def write_csv(results, path):
+  """Writes the rows as CSV; missing numbers are empty, sources are joined by '+'.
+
+  Args:
+    results: the dict of results.json.
+    path: of the table.
+  """
+  atomic_files.write(path, page.csv_bytes(results['rows']))
+
+
+def figure_png(results, path):
+  """Draws the learning curves as a PNG file.
+
+  Args:
+    results: the dict of results.json.
+    path: of the picture.
+
+  Raises:
+    ValueError: if the results hold no runs.
+  """
+  rows_of_panels = of(results).panels(results)
+  if not rows_of_panels:
+    raise ValueError('results.runs is empty; expected at least one run to draw. Run '
+                     'experiments.reproduce first.')
+  atomic_files.write(path, figures.curves_png(rows_of_panels))
+
+
+def summary_lines(results):
+  """The report in a few lines of plain text.
+
+  Args:
+    results: the dict of results.json.
+
+  Returns:
+    A list of str: how many runs are done, the final metrics of the methods, the claims.
+  """
+  return of(results).summary_lines(results)
