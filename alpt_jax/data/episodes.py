@@ -114,8 +114,9 @@ class Episodes(Protocol):
       is_kept = np.zeros(len(actions), bool)
       for start in starts.get(episode, ()):
         is_kept[start:start + window] = True
-      is_labelled = is_labelled & is_kept
-      return np.where(is_labelled, actions, 0).astype(actions.dtype), is_labelled
+      actions, is_labelled = actions.copy(), is_labelled & is_kept
+      actions[~is_labelled] = 0
+      return actions, is_labelled
 
     return self.with_actions(hide)
 

@@ -10,10 +10,10 @@ A domain whose agents or labels are studied has a module `study` with
     its method; None if they are not.
   shown(run, evaluations): fields of a run for the report; of {step: evaluation}, maybe empty.
   ENVIRONMENTS: field of results.json, {name: about}.
+  SEEDS_HAVE_TARGETS: whether target i goes with seed i, instead of every target with every seed.
   RESULTS: kind of what `describe` adds to results.json, see `schema`.
   IDENTITY: {field: kind} of what, with method, target and seed, makes a run.
   SHOWN_OF: fields of the identity; of runs that agree in them the first one is shown.
-  TARGET_PER_SEED: whether target i goes with seed i; else every seed has every target.
   FLOOR_OF: fields that runs share whose labels have one table of the change; () where there is
     none.
 """

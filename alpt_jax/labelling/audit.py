@@ -57,7 +57,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpt_jax.labelling import audit_findings
-from alpt_jax.measures import accuracy, calibration, floors, lag
+from alpt_jax.measures import accuracy, calibration, confusions, floors, lag
 from alpt_jax.measures import predictions as predictions_
 
 FORMAT = 3
@@ -196,8 +196,8 @@ def _measure(case, num_resamples, seed):
   names, num_actions = case.action_names, len(case.action_names)
   known = predictions_.Predictions(case.probabilities, case.actions, case.episodes, case.timesteps)
   found_lag = lag.lag_test(known, num_resamples=num_resamples, seed=seed)
-  baselines = accuracy.baselines(known.actions, num_actions, no_op=case.no_op)
   confusion = accuracy.confusion(known)
+  baselines = confusions.baselines(confusion, case.no_op)
   settings = dict(level=_LEVEL, num_resamples=num_resamples, seed=seed)
   return {
       'name': case.name, 'kind': case.kind, 'num_transitions': len(known),

@@ -47,12 +47,12 @@ class History(NamedTuple):
   num_steps: jax.Array
 
 
-def empty_history(observations, window):
+def empty_history(observations, window, action_shape=()):
   """A history before the first step; `observations` [B, ...] gives sizes and dtype."""
-  ids = lambda: jnp.zeros((len(observations), window), jnp.int32)  # noqa: E731
+  ids = lambda shape=(): jnp.zeros((len(observations), window, *shape), jnp.int32)  # noqa: E731
   return History(jnp.zeros((len(observations), window, *observations.shape[1:]),
                            observations.dtype),
-                 ids(), ids(), ids(),  # Three arrays: a history can be donated.
+                 ids(), ids(action_shape), ids(),  # Three arrays: a history can be donated.
                  jnp.zeros((), jnp.int32))
 
 
@@ -175,7 +175,8 @@ class Player:
   def empty_history(self, params, frames):
     """What is kept of B episodes; `frames` [B, ...], the first, have the observation's values."""
     return empty_history(
-        jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps)
+        jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps,
+        self._dt.spec.actions.shape)
 
   def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
     """Chooses [B] actions after `rewards` [B] and `frames`; returns them and the new history."""

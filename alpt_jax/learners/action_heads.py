@@ -2,11 +2,12 @@
 
 A head says what the networks' action layers (`networks.action_layers`) read and mean: the tokens of
 actions, and from the layer's output the loss, predictions, pseudo-labels and actions to take. `of`
-picks the one of an action space; another kind of action is another class with the same members.
-Arrays in, arrays out.
+picks the one of an action space; another kind of action is another class with the same members,
+registered there. Arrays in, arrays out.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -116,9 +117,10 @@ class Categorical:
     return jnp.where(is_greedy, jnp.argmax(logits, axis=-1), sampled).astype(jnp.int32)
 
 
-_HEADS = {action_space.Discrete: Categorical}
-
-
+@functools.singledispatch
 def of(space):
   """Picks the head of an action space."""
-  return _HEADS[type(space)](space)
+  raise NotImplementedError(space)
+
+
+of.register(action_space.Discrete, Categorical)

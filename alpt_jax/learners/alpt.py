@@ -51,11 +51,11 @@ def init_params(key, networks, *, window, with_idm=True):
     {'idm': params, 'dt': params}; the first only `with_idm`.
   """
   spec = networks.dt.spec
-  dtype = jnp.float32 if spec.observation_kind == 'vector' else jnp.uint8
-  observations = jnp.zeros((1, window + 1, *spec.observation_shape), dtype)
+  observations = jnp.zeros((1, window + 1, *spec.observation_shape), spec.observation_dtype)
   ids = jnp.zeros((1, window), jnp.int32)
+  actions = jnp.zeros((1, window, *spec.actions.shape), jnp.int32)
   idm_key, dt_key = jax.random.split(key)
-  params = {'dt': networks.dt.init(dt_key, observations[:, :-1], ids, ids, ids)['params']}
+  params = {'dt': networks.dt.init(dt_key, observations[:, :-1], ids, actions, ids)['params']}
   if with_idm:
     params['idm'] = networks.idm.init(idm_key, observations)['params']
   return params
@@ -263,9 +263,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
     unlabelled: what happens to unlabelled transitions of `Batches.limited`; see `methods.Phase`.
     labelling: `pseudo_labels.Settings`, of what the IDM labels.
-    reward_weight: weight of the DT's reward prediction in its loss.
-    return_weight: weight of its return prediction.
-    action_weight: weight of its action prediction.
+    reward_weight, return_weight, action_weight: of the DT's predictions in its loss.
     augment: augment(key, observations [B, T + 1, ...], rows [B]) -> the same shape, for what the
       networks train on, see `augmentation.shift`; None for none. The IDM labels what is in the
       data.
@@ -292,35 +290,23 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     return microbatches.count(
         rows, size=microbatch, num_devices=num_devices, at_least=accumulate)
 
-  def changed(batch, key):
-    if augment is None:
-      return batch
-    return batch._replace(observations=augment(key, batch.observations, batch.row))
-
   def update_idm(model, batch, key, augment_key):
     number, (batch,) = num_pieces(batch), _number_rows(batch)
     counts = _count(batch, None, False) if number > 1 else None
     return _train(
         model, optimizers[0], lambda params, batch, key: idm_objective(
-            params, networks.idm, changed(batch, augment_key), key, counts=counts),
+            params, networks.idm, _changed(batch, augment, augment_key), key, counts=counts),
         batch, _dropout_key(key, networks.idm), num_pieces=number,
         num_devices=num_devices, place=place)
 
   def update_dt(model, parts, idm_params, key, augment_key):
     number, parts = num_pieces(*parts), _number_rows(*parts)
     counts = _count(*parts, is_hard) if number > 1 else None
-
-    def objective(params, parts, key):
-      _, limited = parts
-      idm_labels = None
-      if limited is not None and is_hard:
-        idm_labels = predict(
-            networks.idm, idm_params, limited.observations, legal[limited.environment])
-      return dt_objective(
-          params, networks.dt, changed(_dt_batch(*parts, idm_labels), augment_key), key,
-          reward_weight=reward_weight, return_weight=return_weight, action_weight=action_weight,
-          counts=counts)
-
+    objective = functools.partial(
+        _dt_objective_of_parts, networks=networks, idm_params=idm_params if is_hard else None,
+        legal=legal, changed=lambda batch: _changed(batch, augment, augment_key),
+        reward_weight=reward_weight, return_weight=return_weight, action_weight=action_weight,
+        counts=counts)
     return _train(model, optimizers[1], objective, parts, _dropout_key(key, networks.dt),
                   num_pieces=number, num_devices=num_devices, place=place)
 
@@ -329,8 +315,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     idm_key, dt_key = jax.random.split(step_key)
     # Beside the keys of the dropout, which stay what they are without augmentation.
     augment_key = functools.partial(jax.random.fold_in, jax.random.fold_in(step_key, 2))
-    idm, dt, metrics = state.idm, state.dt, {}
-    limited = batches.limited
+    idm, dt, limited, metrics = state.idm, state.dt, batches.limited, {}
     if limited is not None and is_labelling and not is_hard:
       limited, metrics = _taught(
           networks.idm, state.idm.params, limited, legal, labelling,
@@ -345,6 +330,23 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     return types.TrainState(state.step + 1, idm, dt), metrics
 
   return update
+
+
+def _changed(batch, augment, key):
+  """The batch with augmented observations, if there is an augmentation."""
+  if augment is None:
+    return batch
+  return batch._replace(observations=augment(key, batch.observations, batch.row))
+
+
+def _dt_objective_of_parts(params, parts, key, *, networks, idm_params, legal, changed, **settings):
+  """`dt_objective` of `Batches.dt` and `Batches.limited`, which the IDM labels if it is given."""
+  _, limited = parts
+  idm_labels = None
+  if limited is not None and idm_params is not None:
+    idm_labels = predict(
+        networks.idm, idm_params, limited.observations, legal[limited.environment])
+  return dt_objective(params, networks.dt, changed(_dt_batch(*parts, idm_labels)), key, **settings)
 
 
 def _taught(idm, params, limited, legal, labelling, key, num_pieces, num_devices):

@@ -82,7 +82,7 @@ def teach(batch, labels):
   """
   known = batch.is_labelled
   taught = batch._replace(
-      actions=jnp.where(known, batch.actions, labels.ids),
+      actions=jnp.where(_for_each_part(known, batch.actions), batch.actions, labels.ids),
       is_labelled=jnp.ones_like(known) if labels.is_kept is None else known | labels.is_kept)
   if labels.weights is not None:
     taught = taught._replace(action_weights=jnp.where(known, 1., labels.weights))
@@ -96,11 +96,16 @@ def teach(batch, labels):
 def like(batch, taught):
   """Gives a batch that has its actions from the data the fields that `teach` added to another."""
   if taught.action_weights is not None:
-    batch = batch._replace(action_weights=jnp.ones(batch.actions.shape, jnp.float32))
+    batch = batch._replace(action_weights=jnp.ones(batch.is_labelled.shape, jnp.float32))
   if taught.action_probabilities is not None:
     batch = batch._replace(
         action_probabilities=_one_hot(batch.actions, taught.action_probabilities))
   return batch
+
+
+def _for_each_part(mask, actions):
+  """[B, T] -> [B, T, 1, ..], as many dimensions as actions have."""
+  return mask.reshape(*mask.shape, *(1,) * (actions.ndim - mask.ndim))
 
 
 def _one_hot(actions, probabilities):

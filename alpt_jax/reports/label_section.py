@@ -1,6 +1,6 @@
 """The part of a report that shows how an IDM labels: what it mixes up, and where, in pictures.
 
-Labellings and their numbers are those of `labellings`; here they become tables and strips of
+The numbers of labellings are those of `confusions`; here they become tables and strips of
 frames. All examples are in the page, the most wrong first; a few lines of script order and hide
 them.
 """
@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from alpt_jax.measures import curves
+from alpt_jax.measures import confusions, curves
 from alpt_jax.reports import figures, labellings, page
 
 _e = page.escape
@@ -97,7 +97,7 @@ def matrix(actions, confusion, what='Hidden actions'):
   Returns:
     HTML.
   """
-  numbers = labellings.compute(confusion)
+  numbers = confusions.numbers(confusion)
   heads = ''.join(f'<th scope="col">{_action(name)}</th>' for name in actions)
   return '\n'.join([
       '<figure><div class="scroll"><table class="confusion"><thead>',
@@ -244,7 +244,7 @@ def viewer(examples, actions, what='hidden actions'):
 
 
 def _labelling(labelling, is_open):
-  numbers = labellings.compute(labelling['confusion'])
+  numbers = confusions.numbers(labelling['confusion'])
   num_labels = f'{labelling["num_labels"]:,} labels, ' if 'num_labels' in labelling else ''
   title = (f'{labelling["label"]}, {labelling["target"]}, {num_labels}seed {labelling["seed"]}, '
            f'step {labelling["step"]:,}')

@@ -1,56 +1,13 @@
-"""Numbers of labellings: what an IDM said about the hidden actions of a target.
+"""Orders examples of labellings: what an IDM said about the hidden actions of a target.
 
 A labelling is a part of results.json; its fields: `experiments/studies/labelling_schema.py`.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax.measures import curves
-
 ORDERS = ('most wrong', 'least sure', 'in order')
-
-
-class Numbers(NamedTuple):
-  """How well actions were labelled; NaN (None for `majority`) where there is nothing to count.
-
-  Attributes:
-    accuracy: share that is right.
-    interval: 95 % Wilson `curves.Interval` of the accuracy.
-    balanced_accuracy: mean recall of the actions that occur.
-    majority: index of the most frequent true action, the first of equals.
-    majority_accuracy: share that is right if that is always said.
-    recall: [A] share of each true action that is right.
-    precision: [A] share of each predicted action that is right.
-  """
-  accuracy: float
-  interval: curves.Interval
-  balanced_accuracy: float
-  majority: int | None
-  majority_accuracy: float
-  recall: np.ndarray
-  precision: np.ndarray
-
-
-def _shares(parts, wholes):
-  return np.divide(parts, wholes, out=np.full(len(parts), math.nan), where=wholes > 0)
-
-
-def compute(confusion):
-  """Computes the `Numbers` of a confusion matrix, [A, A] counts with true actions as rows."""
-  counts = np.asarray(confusion)
-  right, n = np.diagonal(counts), int(counts.sum())
-  occurring = counts.sum(1)
-  recall = _shares(right, occurring)
-  return Numbers(
-      accuracy=int(right.sum()) / n if n else math.nan,
-      interval=curves.wilson_interval(int(right.sum()), n),
-      balanced_accuracy=float(recall[occurring > 0].mean()) if n else math.nan,
-      majority=int(occurring.argmax()) if n else None,
-      majority_accuracy=int(occurring.max()) / n if n else math.nan,
-      recall=recall, precision=_shares(right, counts.sum(0)))
 
 
 def is_wrong(example):

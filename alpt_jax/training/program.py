@@ -120,13 +120,13 @@ def abstract_batches(config, phase, specs, mesh):
   """Shapes and shardings of the `types.Batches` of an update, without data."""
   spec, made = specs[0], learner.make(config, phase, specs)
   window = made.window
-  dtype = np.float32 if spec.observation_kind == 'vector' else np.uint8
   shard = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.rows(mesh))
 
   def batch(b):
     return types.Batch(
-        observations=shard((b, window + 1, *made.observation_shape), dtype),
-        actions=shard((b, window), np.int32), is_labelled=shard((b, window), bool),
+        observations=shard((b, window + 1, *made.observation_shape), spec.observation_dtype),
+        actions=shard((b, window, *spec.actions.shape), np.int32),
+        is_labelled=shard((b, window), bool),
         is_valid=shard((b, window), bool), rewards=shard((b, window), np.float32),
         returns_to_go=shard((b, window), np.float32), environment=shard((b,), np.int32),
         is_terminal=shard((b, window), bool) if made.frame_stack else None)

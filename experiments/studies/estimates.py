@@ -6,9 +6,10 @@ day, not for quoting: it knows nothing of what else the machine does.
 """
 
 import dataclasses
+import datetime
 import os
 
-from alpt_jax import domains, methods, progress
+from alpt_jax import domains, methods
 from alpt_jax.learners import learner
 from experiments.studies import floors, runs
 
@@ -128,7 +129,7 @@ def lines(config, planned, finished, missing):
   width = max(len(work.label) for work in works)
   for work in works:
     done = f', {work.num_finished} finished' if work.num_finished else ''
-    duration = progress.format_duration(work.seconds) if work.seconds else '-'
+    duration = datetime.timedelta(seconds=int(work.seconds)) if work.seconds else '-'
     result.append(f'  {work.label:{width}}  {work.phase:8}  {work.num_runs:3} x '
                   f'{work.num_steps:,} updates{done}: {duration}')
   if missing:
@@ -140,6 +141,6 @@ def lines(config, planned, finished, missing):
   if seconds:
     result.append(
         f'Estimate: {seconds / 3600:.{_DIGITS}g} hours '
-        f'({progress.format_duration(seconds)}) on {num_workers(config, len(planned))} '
+        f'({datetime.timedelta(seconds=int(seconds))}) on {num_workers(config, len(planned))} '
         f'worker(s); rates: {source}.')
   return result

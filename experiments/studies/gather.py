@@ -9,7 +9,7 @@ import sys
 
 from alpt_jax import versions
 from alpt_jax.domains import study as studies
-from alpt_jax.labelling import run_labels
+from alpt_jax.measures import confusions
 from experiments.studies import floors, run_files, runs
 
 
@@ -126,7 +126,8 @@ class _Gathering:
     """Of the first run with labels; which actions are hidden hardly differs between runs."""
     about = self._result[self._study.ENVIRONMENTS][run.changes['target']]
     if labelling and about.get('chance_accuracy', 0) is None:
-      about |= run_labels.baselines(labelling['confusion'])
+      found = confusions.baselines(labelling['confusion'])
+      about |= {name: getattr(found, name) for name in ('majority_accuracy', 'chance_accuracy')}
 
 
 def _episode(own, about):

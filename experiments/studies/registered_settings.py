@@ -18,7 +18,6 @@ import json
 from alpt_jax import configs, schema
 from experiments.studies import runs
 
-_MAX_CHANGES = 5  # Of settings, that a message names.
 _PLACES = ('collect.from_dir',)
 _FORM = {'collect': dict, 'common': dict, 'variants': {str: {'common': dict, 'runs': {str: dict}}}}
 _ABSENT = object()
@@ -85,16 +84,6 @@ def check_form(packed, path):
   schema.check(packed, _FORM, 'run_settings')
 
 
-def _changes(before, now):
-  """Says what differs, e.g. 'num_steps: 6 -> 7'; '' for nothing."""
-  keys = [key for key in sorted(before.keys() | now.keys())
-          if before.get(key, _ABSENT) != now.get(key, _ABSENT)]
-  changes = [f'{key}: {before.get(key, "not there")} -> {now.get(key, "not there")}'
-             for key in keys[:_MAX_CHANGES]]
-  more = f', and {len(keys) - _MAX_CHANGES} more' if len(keys) > _MAX_CHANGES else ''
-  return ', '.join(changes) + more
-
-
 def check(registration, config, planned, is_in_grids):
   """Refuses runs, and recordings, with other settings than the registered ones.
 
@@ -109,7 +98,7 @@ def check(registration, config, planned, is_in_grids):
   """
   packed = registration.content['run_settings']
   registered = unpack(packed)
-  changes = _changes(packed['collect'], _of_recordings(config))
+  changes = configs.changes(packed['collect'], _of_recordings(config))
   if changes:
     raise ValueError(f'{registration.path}: data is not recorded as registered ({changes}). Run it '
                      'as registered, or register another study.')
@@ -120,7 +109,7 @@ def check(registration, config, planned, is_in_grids):
                          'such run. Run the config that it was completed with, or register another '
                          'study.')
       continue
-    changes = _changes(registered[run.name], runs.settings(config, run))
+    changes = configs.changes(registered[run.name], runs.settings(config, run))
     if changes:
       raise ValueError(f'{registration.path}: {run.name} has other settings than registered '
                        f'({changes}). Run it as registered, or register another study.')
@@ -142,7 +131,7 @@ def check_files(registration, files):
     if name not in registered:
       raise ValueError(f'{registration.path}: run_settings has no run {name}, whose run file '
                        'carries this registration. Restore the run file.')
-    changes = _changes(registered[name], content['settings'])
+    changes = configs.changes(registered[name], content['settings'])
     if changes:
       raise ValueError(f'{registration.path}: the run file of {name} has other settings than '
                        f'registered ({changes}). Restore it, or train the run again.')

@@ -121,13 +121,11 @@ def check_settings(registration, config):
   if content['experiment'] != config.experiment:
     raise ValueError(f'{registration.path}: experiment is {content["experiment"]!r}, the config’s '
                      f'{config.experiment!r}.')
-  now = configs.flatten(json.loads(config.to_json()))
-  changes = [f'{key}: {value} -> {now.get(key)}'
-             for key, value in sorted(configs.flatten(content['settings']).items())
-             if key not in now or now[key] != value]
+  settings, now = (configs.flatten(x) for x in (content['settings'], json.loads(config.to_json())))
+  changes = configs.changes(settings, {key: now[key] for key in settings.keys() & now.keys()})
   if changes:
     raise ValueError(f'{registration.path}: settings: the config is not the registered one '
-                     f'({", ".join(changes)}). Use the registered config, or register another '
+                     f'({changes}). Use the registered config, or register another '
                      'study.')
 
 

@@ -78,7 +78,7 @@ def _check_not_tuned(name, values, tuned):
 
 def _is_tied(content):
   """Whether every seed has a target of its own."""
-  return studies.named(content['experiment']).TARGET_PER_SEED
+  return studies.named(content['experiment']).SEEDS_HAVE_TARGETS
 
 
 def _pairs_of(grid, content):

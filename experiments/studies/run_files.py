@@ -15,7 +15,7 @@ import pathlib
 import re
 import time
 
-from alpt_jax import atomic_files, domains, methods, schema, versions
+from alpt_jax import atomic_files, configs, domains, methods, schema, versions
 from alpt_jax.measures import confusions
 from alpt_jax.reports import floors_schema
 from alpt_jax.training import inputs
@@ -23,7 +23,6 @@ from experiments.studies import floors, runs
 
 FORMAT = 1
 _DIGITS = 6  # Significant ones of a curve.
-_MAX_CHANGES = 5  # Of settings, that a message names.
 _IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': float,
              'num_labels': float}
 _FILE = {'format': schema.one_of([FORMAT]), 'run': str, 'status': schema.one_of(('done', 'failed')),
@@ -103,12 +102,9 @@ def check(content, config, run, digest):
   """
   path, now = path_of(config, run), runs.settings(config, run)
   if content['config_digest'] != runs.digest(now):
-    before = content['settings']
-    changes = [f'{key}: {before.get(key)} -> {now.get(key)}'
-               for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    more = f', and {len(changes) - _MAX_CHANGES} more' if len(changes) > _MAX_CHANGES else ''
-    raise ValueError(f'{path}: the run has another config ({", ".join(changes[:_MAX_CHANGES])}'
-                     f'{more}). Choose another --config.study.results_dir.')
+    changes = configs.changes(content['settings'], now)
+    raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
+                     '--config.study.results_dir.')
   if content['status'] == 'done' and content.get('registration') != digest:
     raise ValueError(f'{path}: the run is of registration {content.get("registration")}, the study '
                      f'of {digest}. Choose another --config.study.results_dir.')

@@ -170,13 +170,10 @@ def config_changes(before, config):
     config: of the experiment.
 
   Returns:
-    A list, e.g. of 'num_labels: 250 -> 25'.
+    As `configs.changes`.
   """
-  before, now = (_without_defaults(configs.flatten(_without_places(content)))
-                 for content in (before, json.loads(config.to_json())))
-  keys = sorted(before.keys() | now.keys())
-  return [f'{key}: {before.get(key)} -> {now.get(key)}' for key in keys
-          if before.get(key) != now.get(key)]
+  return configs.changes(*(_without_defaults(configs.flatten(_without_places(content)))
+                           for content in (before, json.loads(config.to_json()))))
 
 
 def seconds(config, run):

@@ -17,6 +17,7 @@ from tensorflow_datasets.core import example_parser
 from alpt_jax.data import environment_file, episode_files, labelled_dataset, records, rlds, writer
 from alpt_jax.data.importers import rlds as import_rlds
 from alpt_jax.labelling import votes
+from tests import exhaustive
 from tests.labelling import votes_test
 
 T = 5
@@ -187,9 +188,9 @@ class LabelledDatasetTest(parameterized.TestCase):
       with self.assertRaisesRegex(ValueError, 'action_source is ClassLabel.*expected a ClassLabel'):
         read()
 
-  def test_thousand_random_datasets(self):
+  def test_random_datasets(self):
     rng = np.random.default_rng(0)
-    for trial in range(1000):
+    for trial in range(exhaustive.num_of(1000)):
       episodes, truth = make_walks(rng, int(rng.integers(1, 8)))
       held = records.Episodes(ENVIRONMENT.spec(), _Plain(), [None] * len(episodes), episodes)
       numbers, stride = rng.permutation(len(episodes)), int(rng.integers(1, T + 1))

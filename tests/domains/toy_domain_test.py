@@ -97,7 +97,7 @@ from alpt_jax.domains import study as studies
 ENVIRONMENTS = 'corridors'
 RESULTS = {'corridors': dict}
 IDENTITY = {}
-TARGET_PER_SEED = False
+SEEDS_HAVE_TARGETS = False
 SHOWN_OF = ('method', 'target')
 FLOOR_OF = ()
 

@@ -64,12 +64,6 @@ class LabelQualityTest(absltest.TestCase):
     self.assertEqual(found['actions'], ['A', 'C', 'E'])
     # The first transition was known, so that calling it E counts for nothing.
     self.assertEqual(found['confusion'], [[4, 0, 0], [1, 3, 0], [0, 1, 2]])
-    self.assertEqual(run_labels.baselines(found['confusion']),
-                     {'majority_accuracy': 4 / 11, 'chance_accuracy': 1 / 3})
-
-  def test_baselines_of_labels_whose_truth_nobody_knows(self):
-    self.assertEqual(run_labels.baselines([[0, 0], [0, 0]]),
-                     {'majority_accuracy': None, 'chance_accuracy': .5})
 
   def test_table_of_the_change_is_fitted_to_the_labels_and_judged_on_the_rest(self):
     was_labelled = np.zeros((4, 3), bool)

@@ -14,6 +14,7 @@ from alpt_jax.labelling import votes
 from alpt_jax.learners import alpt
 from alpt_jax.networks import inverse_dynamics
 from alpt_jax.training import sharding
+from tests import exhaustive
 from tests.training import label_windows_test
 
 T = 5
@@ -120,7 +121,7 @@ class PredictTest(parameterized.TestCase):
 
   def test_right_frames_in_random_datasets_whatever_is_read_first(self):
     rng = np.random.default_rng(0)
-    for trial in range(1000):
+    for trial in range(exhaustive.num_of(1000)):
       lengths = rng.integers(1, 30, rng.integers(1, 12)).tolist()
       stride, rows = int(rng.integers(1, T + 1)), int(rng.integers(1, 12))
       data, numbers = label_windows_test.walk(lengths), rng.permutation(len(lengths))

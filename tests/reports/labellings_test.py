@@ -1,44 +1,9 @@
-"""Numbers of labellings against those worked out by hand, and the order of examples."""
+"""The order of examples, and what counts as wrong in them."""
 
-import math
-
-import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax.reports import labellings
 from tests.reports import labelling_data
-
-
-def _first(labelling):
-  return labelling['examples'][0]
-
-
-class ComputeTest(absltest.TestCase):
-
-  def test_numbers_of_ten_actions(self):
-    # NOOP: 5 of 6 right, FIRE 3 of 3, RIGHT 0 of 1; said 6, 3 and 1 times. LEFT does not occur.
-    numbers = labellings.compute(labelling_data.make_labelling()['confusion'])
-    self.assertEqual(numbers.accuracy, .8)
-    self.assertAlmostEqual(numbers.interval.low, .4902, places=4)
-    self.assertAlmostEqual(numbers.interval.high, .9433, places=4)
-    self.assertAlmostEqual(numbers.balanced_accuracy, (5 / 6 + 1 + 0) / 3)
-    self.assertEqual((numbers.majority, numbers.majority_accuracy), (0, .6))
-    np.testing.assert_allclose(numbers.recall, [5 / 6, 1, 0, math.nan])
-    np.testing.assert_allclose(numbers.precision, [5 / 6, 1, 0, math.nan])
-
-  def test_rows_are_true_actions(self):
-    numbers = labellings.compute([[1, 3], [0, 2]])
-    np.testing.assert_allclose(numbers.recall, [.25, 1.])
-    np.testing.assert_allclose(numbers.precision, [1., .4])
-    self.assertEqual((numbers.majority, numbers.majority_accuracy), (0, 4 / 6))
-
-  def test_nothing_counted_has_no_numbers(self):
-    numbers = labellings.compute([[0, 0], [0, 0]])
-    self.assertTrue(math.isnan(numbers.accuracy))
-    self.assertTrue(math.isnan(numbers.balanced_accuracy))
-    self.assertTrue(math.isnan(numbers.majority_accuracy))
-    self.assertIsNone(numbers.majority)
-    self.assertIsNone(numbers.interval.low)
 
 
 class OrderedTest(parameterized.TestCase):

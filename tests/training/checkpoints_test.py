@@ -16,6 +16,7 @@ from etils import epath
 
 from alpt_jax import types
 from alpt_jax.training import checkpoints
+from tests import exhaustive
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.), optax.lamb(1e-3))
 
@@ -143,7 +144,8 @@ class CheckpointsTest(parameterized.TestCase):
     path = self.directory / '2' / checkpoints.MANIFEST
     content = path.read_bytes()
     num_named = 0
-    for position in range(len(content)):
+    positions = exhaustive.some_of(range(len(content)), at_least=300)
+    for position in positions:
       damaged = bytearray(content)
       damaged[position] ^= 1 << position % 8
       path.write_bytes(damaged)
@@ -153,7 +155,7 @@ class CheckpointsTest(parameterized.TestCase):
         self.assertIn(f'{path} is damaged', logs.output[0])
         num_named += 1
     # The rest is blanks between the items that became other blanks.
-    self.assertGreater(num_named, .8 * len(content))
+    self.assertGreater(num_named, .8 * len(positions))
 
   def test_half_copied_step_is_passed_over(self):
     self.save(1, 2)

@@ -14,6 +14,7 @@ from absl.testing import absltest, parameterized
 from alpt_jax import domains, methods, types
 from alpt_jax.data import episode_files, labels, pipeline
 from alpt_jax.labelling import run_labels
+from alpt_jax.measures import confusions
 from alpt_jax.training import (
     checkpoints,
     inputs,
@@ -287,15 +288,15 @@ class TrainAtariTest(parameterized.TestCase):
     self.assertEqual(described['actions'], ['NOOP', 'FIRE', 'RIGHT', 'LEFT'])
     confusion = np.array(described['confusion'])
     self.assertAlmostEqual(np.trace(confusion) / described['num_hidden'], accuracy[4])
-    baselines = run_labels.baselines(confusion)
-    self.assertEqual(baselines['chance_accuracy'], .25)
+    baselines = confusions.baselines(confusion)
+    self.assertEqual(baselines.chance_accuracy, .25)
     with np.load(pathlib.Path(self.pretraining.workdir, 'labels', 'step_0000004.npz')) as saved:
       counts = np.zeros(18)
       for e, s, counted, known in zip(saved['episode'], saved['start'], saved['is_counted'],
                                       saved['was_labelled'], strict=True):
         for t in np.flatnonzero(counted & ~known):
           counts[truth.cut(np.array([e]), np.array([s + t]), 1).actions[0, 0]] += 1
-    self.assertAlmostEqual(baselines['majority_accuracy'], counts.max() / counts.sum())
+    self.assertAlmostEqual(baselines.majority_accuracy, counts.max() / counts.sum())
 
   def test_environments_have_equal_weight(self):
     config = self.config('weights')

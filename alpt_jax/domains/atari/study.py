@@ -17,10 +17,10 @@ from alpt_jax.domains.atari import scores as atari_scores
 from alpt_jax.reports import findings
 
 ENVIRONMENTS = 'games'
+SEEDS_HAVE_TARGETS = False
 SHOWN_OF = ('part', 'method', 'target', 'num_labels')
 IDENTITY = {'num_labels': float, 'phase': schema.one_of(methods.PHASES),
             'part': schema.one_of(findings.PARTS)}
-TARGET_PER_SEED = False
 FLOOR_OF = ()  # Of images there is no table of the change; a run's `floors` stand for it.
 _GAME = {
     'role': str, 'checkpoints': [{str: schema.NUMBER}], **schema.optional(

@@ -8,10 +8,10 @@ from alpt_jax.domains import study as studies
 from alpt_jax.domains.maze import anchors, env
 
 ENVIRONMENTS = 'mazes'
+SEEDS_HAVE_TARGETS = True
 IDENTITY = {'observation': str}
 # Not of the target: the first one that is done stands for the others.
 SHOWN_OF = ('observation', 'method', 'num_labels')
-TARGET_PER_SEED = True
 FLOOR_OF = ('observation', 'target', 'seed', 'num_labels')
 _LABELS = 'labels'  # The part of the study that trains IDMs alone.
 _CELL = schema.Rule([int], lambda x: len(x) == 2, '[row, column]')

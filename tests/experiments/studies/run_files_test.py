@@ -38,7 +38,7 @@ class DigestTest(absltest.TestCase):
     config.study.floors.exchanged_games = 0
     with_none, content = runs.config_digest(config), json.loads(config.to_json())
     del content['study']['floors']['exchanged_games']
-    self.assertEqual(runs.config_changes(content, config), [])
+    self.assertEqual(runs.config_changes(content, config), '')
     config.study.floors.exchanged_games = 64
     self.assertNotEqual(runs.config_digest(config), with_none)
 
@@ -196,8 +196,9 @@ class RunFilesTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ({'status': 'perhaps'}, "status is 'perhaps'"), ({'format': 2}, 'format is 2; expected 1'),
-      ({'curves': None}, 'curves is'), ({'curves': {'step': [0], 'x': [1, 2]}}, 'curve x has not'),
-      ({'curves': {'step': [0], 'x': ['1']}}, "curve x holds '1'"),
+      ({'curves': None}, 'curves is'),
+       ({'curves': {'step': [0], 'x': [1, 2]}}, 'curves.x has 2 values; expected 1, one a step'),
+      ({'curves': {'step': [0], 'x': ['1']}}, r"curves.x\[0\] is '1'; expected a finite number"),
       ({'run': 'another'}, "it is of run 'another'"))
   def test_damage_is_one_line(self, changes, message):
     config = self.change(**changes)
