@@ -48,14 +48,14 @@ def main(config):
       ignored=('evaluation', 'computation'))
   result, play = {'step': run.step}, None
   if config.train_dt:
-    play = domain.make_evaluation(config, run.learner)
+    play = domain.make_evaluation(run.learner)
     if play is None and _VIDEO.value:
       raise ValueError('--video: evaluation.game is empty, so there is nothing to play. Name a '
                        'game with --config.evaluation.game, or leave --video out.')
     scores = play(run.params[run.learner.agent], True, _VIDEO.value) if play else {}
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
-    truth = domain.read(config, config.target)
+    truth = domain.read(config.target)
     accuracy = run_labels.score_labels(run_labels.files(config.workdir), truth)
     if accuracy:  # Else nobody knows the hidden actions.
       result['label_accuracy'] = accuracy

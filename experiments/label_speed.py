@@ -53,7 +53,7 @@ class _Bare:
 
 def directories(config):
   """Where the target's data is."""
-  return domains.of(config).directories(config, config.target)
+  return domains.of(config).directories(config.target)
 
 
 def measure(config, strides, num_turns):

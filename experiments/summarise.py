@@ -29,8 +29,7 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli
-from alpt_jax.domains.atari import report_floors
+from alpt_jax import atomic_files, cli, domains
 from alpt_jax.measures import confusions, intervals, label_savings
 from experiments import gates, tuning
 from experiments.studies import (
@@ -261,6 +260,8 @@ def _savings(done):
 def _floors(done):
   """Labels between floors and ceiling, and agents beside those that look at nothing: lines."""
   done = [content for content in done if content.get('floors')]
+  if not done:
+    return []
   checkpoints = {content['identity']['target']: content['floors']['checkpoints']
                  for content in done if content['floors'].get('checkpoints')}
   results = {  # Of results.json, what tables of floors are made from.
@@ -272,7 +273,8 @@ def _floors(done):
       'runs': [run_files.shown(content) | {'floors': content.get('floors')} for content in done],
       'rows': [row for content in done for row in run_files.rows(content)]}
   lines = []
-  for table in (*report_floors.label_tables(results), *report_floors.agent_tables(results)):
+  report = domains.named(done[0]['settings']['experiment']).report()
+  for table in report.floor_tables(results):
     lines += ['', f'{table.title}. {table.caption}', '', *_table(table.header, table.rows)]
   return lines
 

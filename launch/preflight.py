@@ -106,9 +106,8 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
                  - 1e3 * move.hidden_cycles / chip.clock) for move in moves]
   estimated_ms = compute_ms + sum(exposed)
   hbm_bytes = sum(cost.hbm_bytes for cost in costs)
-  # An Atari transition is four frames of the game, in one of which the agent acts.
   window = learner.make(config, *run_config.check_run(config)).window
-  num_frames = num_windows * window * (4 if config.experiment == 'atari' else 1)
+  num_frames = num_windows * window * run_config.frames_per_step(config)
   collectives = collections.defaultdict(lambda: dict(count=0, bytes=0, exposed_ms=0.))
   for move, exposed_ms in zip(moves, exposed, strict=True):
     entry = collectives[move.kind]

@@ -19,10 +19,7 @@ A domain whose agents or labels are studied has a module `study` with
 """
 
 import dataclasses
-import importlib
-import importlib.util
 import operator
-import pkgutil
 from typing import Any
 
 from alpt_jax import configs, domains, methods, schema
@@ -37,21 +34,20 @@ def of(config):
   return named(config.experiment)
 
 
-def named(domain, field='experiment'):
+def named(experiment, field='experiment'):
   """Returns the module `study` of a domain.
 
   Args:
-    domain: its name.
+    experiment: as in a config, or in results.json.
     field: what holds the name, for messages.
 
   Raises:
     ValueError: if there is no such domain, or it has no study.
   """
-  names = {module.name: f'{domains.__name__}.{module.name}.study'
-           for module in pkgutil.iter_modules(domains.__path__) if module.ispkg}
-  known = sorted(key for key, name in names.items() if importlib.util.find_spec(name))
-  schema.expect(field, domain, domain in known, f'one of {known}')
-  return importlib.import_module(names[domain])
+  found = domains.named(experiment, field).study()
+  schema.expect(field, experiment, found is not None, 'a domain with studies of many runs, e.g. '
+                'maze or atari')
+  return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

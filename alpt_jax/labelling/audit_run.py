@@ -82,7 +82,7 @@ def check(config, names, *, num_episodes, stride):
 def spec_of(trained, name):
   """The `types.EnvironmentSpec` of an environment; ValueError if the IDM cannot read it."""
   try:
-    spec = domains.of(trained.config).spec(trained.config, name)
+    spec = domains.of(trained.config).spec(name)
   except ValueError as error:
     raise ValueError(f'environments: {error}') from error
   trained_idm.check_environment(trained, spec, where=f'environments: {name}')
@@ -93,7 +93,7 @@ def _predict(trained, spec, strides, *, picture_bytes, seed, **settings):
   """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
   config, files = trained.config, None
   episodes = read(trained, spec.name)
-  directories = domains.of(config).directories(config, spec.name)
+  directories = domains.of(config).directories(spec.name)
   if len(directories) == 1:
     files = source_files.read(directories[0], episodes.num_episodes)
   found = gather(trained, spec, episodes, strides, seed=seed, **settings)
@@ -112,10 +112,10 @@ def read(trained, name):
   Raises:
     FileNotFoundError, ValueError: for data that is missing, or is not what the run was trained on.
   """
-  config, domain = trained.config, domains.of(trained.config)
-  episodes = domain.read(config, name)
-  if name in trained.digests and domain.digest(config, name) != trained.digests[name]:
-    raise ValueError(f'{", ".join(map(str, domain.directories(config, name)))}: other data than '
+  domain = domains.of(trained.config)
+  episodes = domain.read(name)
+  if name in trained.digests and domain.digest(name) != trained.digests[name]:
+    raise ValueError(f'{", ".join(map(str, domain.directories(name)))}: other data than '
                      f'{trained.directory} was trained on. Give the directory of that data with '
                      '--data_dir, or train again.')
   return episodes

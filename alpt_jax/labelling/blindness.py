@@ -15,7 +15,7 @@ import numpy as np
 
 from alpt_jax import domains, methods
 from alpt_jax.labelling import trained_run
-from alpt_jax.learners import acting, action_heads
+from alpt_jax.learners import action_heads
 from alpt_jax.measures import blindness
 from alpt_jax.networks import discretize
 from alpt_jax.training import run_config
@@ -99,8 +99,8 @@ def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
   return blindness.judge(losses, exchanged, places[:, 0], seed=seed)
 
 
-def measure_score(trained, directory, *, num_games, seed=0):
-  """Measures what images are worth to the score of an agent of an Atari game.
+def measure_score(trained, directory, play, *, seed=0):
+  """Measures what images are worth to the score of an agent.
 
   The agent plays while it is shown the images of `blindness.DELAY` steps before, by the protocol
   and from the seeds of the run's evaluation. Its own score is that of the evaluation at the same
@@ -109,7 +109,7 @@ def measure_score(trained, directory, *, num_games, seed=0):
   Args:
     trained: `TrainedDt`.
     directory: of the run.
-    num_games: with exchanged images; one is played if none would differ, see `AtariEvaluator`.
+    play: of `Domain.make_delayed_play`.
     seed: of the bootstrap.
 
   Returns:
@@ -118,21 +118,8 @@ def measure_score(trained, directory, *, num_games, seed=0):
   Raises:
     ValueError: if the evaluation's file is damaged.
   """
-  from alpt_jax.domains import play as playing
-  from alpt_jax.domains.atari import action_sets, evaluate  # The emulator; nothing else needs it.
-
-  config, settings = trained.config, trained.config.evaluation
-  legal = playing.legal_of(action_sets.spec(config.target))
-  agent = evaluate.AtariEvaluator(
-      acting.Player(trained.dt, legal, settings.rule), config.target, num_episodes=num_games,
-      max_steps=settings.max_steps, sticky=settings.sticky)
-
-  def play(delay):
-    return agent.run(trained.params, acting_mode=settings.acting_mode, seed=config.seed,
-                     delay=delay)[0]
-
-  exchanged = play(blindness.DELAY)
-  own = _evaluated(directory, trained.step, exchanged) or play(0)
+  exchanged = play(trained.params, blindness.DELAY)
+  own = _evaluated(directory, trained.step, exchanged) or play(trained.params, 0)
   return blindness.judge_scores(own['scores'], exchanged['scores'], seed=seed)
 
 
@@ -213,10 +200,10 @@ def other_recording(trained, digests, data_dir):
   with config.unlocked():
     config.data_dir = data_dir
   domain, name = domains.of(config), config.target
-  if domain.digest(config, name) == digests.get(name):
+  if domain.digest(name) == digests.get(name):
     raise ValueError(f'{data_dir}: holds the data of {name} that the run was trained on; expected '
                      'another recording, e.g. with another collect.seed.')
-  return domain.read(config, name)
+  return domain.read(name)
 
 
 def _places(episodes, numbers, window):

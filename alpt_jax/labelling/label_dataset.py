@@ -126,7 +126,7 @@ def _what_matters(config):
 
 
 def _directory_of(config, name):
-  directories = domains.of(config).directories(config, name)
+  directories = domains.of(config).directories(name)
   if len(directories) > 1:
     raise ValueError(f'{name} is {len(directories)} datasets, {", ".join(map(str, directories))}; '
                      'expected one at a time. Name it with --dataset.')
@@ -162,7 +162,7 @@ def _spec(trained, directory, name):
     spec, expected_name = environment.spec(), environment.name
     where = path
   else:
-    spec, expected_name, where = domain.spec(trained.config, name), name, directory
+    spec, expected_name, where = domain.spec(name), name, directory
   trained_idm.check_environment(trained, spec, where=where)
   return spec, expected_name
 
@@ -214,12 +214,12 @@ def known_by_run(trained, name, directory, digest):
   own = _directory_of(config, name)
   is_same = os.path.realpath(own) == os.path.realpath(directory) or (
       rlds.dataset_digest(own) == digest)
-  if not is_same or domain.digest(config, name) != trained.digests.get(name):
+  if not is_same or domain.digest(name) != trained.digests.get(name):
     raise ValueError(f'{directory}: other data than {trained.directory} was trained on, so its '
                      f'{os.path.basename(found.path)} says nothing about it. Use --known=data.')
   # Read as training did, so that a list of other windows is refused before anything is written.
   marked = trained_run.is_known(
-      found.choice, domain.read(config, name).num_transitions, found.path)
+      found.choice, domain.read(name).num_transitions, found.path)
 
   def known(number, fields):
     is_labelled = rlds.labelled(fields)[:-1]

@@ -21,7 +21,7 @@ class Evaluation:
   """
 
   def __init__(self, config, learner, specs, data, workdir):
-    self._agent = (domains.of(config).make_evaluation(config, learner)
+    self._agent = (domains.of(config).make_evaluation(learner)
                    if config.phase != 'pretrain' and config.train_dt else None)
     self._acts = learner.agent
     self._mesh = sharding.make_mesh(

@@ -45,7 +45,7 @@ def read_data(config, phase):
   with_idm_labels = phase.unlabelled == methods.KNOWN_ACTIONS
   is_limited = methods.METHODS[config.method].is_action_limited
   targets = domains.targets(config)
-  read = {name: domain.read(config, name, with_idm_labels=with_idm_labels)
+  read = {name: domain.read(name, with_idm_labels=with_idm_labels)
           for name in environments(config, phase)}
   domain.check_data(read, targets)
   data = Data(source_actions.change(
@@ -54,7 +54,7 @@ def read_data(config, phase):
     if phase.unlabelled == methods.TRUE_ACTIONS:
       labels.check_all_known(config.method, name, data.episodes[name])
     try:
-      windows = domain.choose_labels(config, data.episodes[name])
+      windows = domain.choose_labels(data.episodes[name])
     except ValueError as error:
       raise ValueError(f'num_labels of {name}: {error}') from error
     data.choices[name] = labels.Choice(

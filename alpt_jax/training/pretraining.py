@@ -108,13 +108,13 @@ def _check_copy(config, path, before, source, episodes):
     A list of notes: one if it is not here.
   """
   domain = domains.of(config)
-  lost = [name for name in domain.directories(config, source) if not os.path.isdir(name)]
-  if lost or domain.digest(config, source) != before.get(f'data_digests.{source}'):
+  lost = [name for name in domain.directories(source) if not os.path.isdir(name)]
+  if lost or domain.digest(source) != before.get(f'data_digests.{source}'):
     reason = f'there is no {lost[0]}' if lost else 'its data has changed since'
     return [f'{path}: whether the source {source} holds copies of episodes of {config.target} was '
             f'not checked again: {reason}.']
   try:
-    domain.check_data({config.target: episodes, source: domain.read(config, source)},
+    domain.check_data({config.target: episodes, source: domain.read(source)},
                       [config.target])
   except ValueError as error:
     raise ValueError(f'{path}: sources has {source}: {error} Pretrain again.') from error

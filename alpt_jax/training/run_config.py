@@ -23,6 +23,11 @@ _NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimi
             'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
 
 
+def frames_per_step(config):
+  """Returns the frames of the environment in one transition of a run's data."""
+  return domains.of(config).frames_per_step
+
+
 def check_run(config):
   """Refuses a config that no data could make right.
 
@@ -125,7 +130,7 @@ def load(path, *, remedy):
 def _check_num_labels(config):
   """Refuses a number of labels that whole windows do not make."""
   num_labels, window = config.num_labels, config.window
-  is_all = num_labels == 0 and config.experiment == 'own'  # All that the data has.
+  is_all = num_labels == 0 and domains.of(config).zero_labels_are_all
   if not is_all and (num_labels < window or num_labels % window):
     raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
                      'transitions, at least one window. Try '

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax.domains.atari import findings as findings_atari
-from alpt_jax.domains.maze import findings as findings_maze
+from alpt_jax import domains
 from alpt_jax.measures import curves, label_savings, verdicts
 from alpt_jax.reports import findings
 
@@ -100,21 +99,13 @@ def enough(found, floor=-math.inf):
   return Enough(int(found.budgets[len(is_enough) - np.argmin([*is_enough[::-1], False])]))
 
 
+def _report(results):
+  return domains.named(results['experiment']).report()
+
+
 def groups(results):
   """The `Group`s of checked results: observation modes of mazes; parts and games of Atari."""
-  if results['experiment'] == 'maze':
-    return [_group(results, mode, f'Observation “{mode}”', findings_maze.RETURN,
-                   [run for run in results['runs'] if run['observation'] == mode])
-            for mode in findings_maze.observations(results)]
-  found = {}
-  for run in results['runs']:
-    if run['phase'] != 'pretrain':
-      found.setdefault((run['part'], run['target']), []).append(run)
-  return [_group(results, f'{part}-{target}',
-                 f'{target}, ' + ('IDM alone' if part == findings_atari.LABELS else 'agents'),
-                 None if part == findings_atari.LABELS else findings_atari.score_metric(results),
-                 runs)
-          for (part, target), runs in found.items()]
+  return [_group(results, *group) for group in _report(results).groups(results)]
 
 
 def _group(results, key, title, metric, runs):
@@ -161,25 +152,13 @@ def lines(results, group, metric):
 
 def majority(results, group):
   """The label accuracy of always saying the most frequent action, mean over the targets."""
-  if results['experiment'] == 'maze':
-    return findings_maze.anchor(results, 'idm', 'constant')
-  return float(np.mean([curves.value(results['games'][place], 'majority_accuracy')
-                        for place in group.places]))
+  return _report(results).majority(results, group.places)
 
 
 def baselines(results, group, metric):
   """{name: level} of what labels make no difference to; NaN where it is not known."""
-  levels = {}
-  if metric == ACCURACY:
-    levels['most frequent action'] = majority(results, group)
-    if results['experiment'] == 'maze':
-      levels['can be known'] = findings_maze.anchor(results, 'idm', 'bayes')
-  elif results['experiment'] == 'maze':
-    levels['random'] = findings_maze.anchor(results, 'policies', 'random', 'success_500')
-  else:
-    game = results['games'][group.places[0]]
-    levels |= {'random': curves.value(game, 'random'),
-               'best of data': findings_atari.best_checkpoint(game)}
+  levels = {'most frequent action': majority(results, group)} if metric == ACCURACY else {}
+  levels |= _report(results).levels(results, group.places, metric)
   for method in group.methods:
     if not is_limited(results, method):
       bound = line_of(results, group, method, metric)

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from alpt_jax import domains
 from alpt_jax.measures import curves as statistics
 from alpt_jax.reports import figures, findings, label_section
 from alpt_jax.reports import page as report_page
@@ -198,10 +199,6 @@ def _clips(results):
   return '\n'.join(parts)
 
 
-def _places(results):
-  return 'target mazes' if results['experiment'] == 'maze' else 'target games'
-
-
 def _problems(results):
   problems = findings_budget.run_problems(results)
   rows = [[_e(run['run']), _e(run['status']), report_page.count(run.get('num_steps')),
@@ -223,7 +220,8 @@ SECTIONS = {  # Id: title, content.
     'found': ('What was found', _found),
     'budget': ('How many labels', _curves),
     'clips': ('Clips worth labelling', _clips),
-    'run': ('What was run', lambda results: report_page.what_was_run(results, _places(results))),
+    'run': ('What was run', lambda results: report_page.what_was_run(
+        results, domains.named(results['experiment']).report().PLACES)),
     'mistakes': ('What the IDM mixes up', lambda results: label_section.section(
         results.get('labellings', []))),
     'problems': ('Failed and missing runs', _problems),

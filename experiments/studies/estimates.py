@@ -110,7 +110,7 @@ def missing_data(config, names):
   """Environments of `names` whose data is not there yet."""
   domain = domains.of(config)
   return [name for name in names
-          if not all(map(os.path.isdir, domain.directories(config, name)))]
+          if not all(map(os.path.isdir, domain.directories(name)))]
 
 
 def lines(config, planned, finished, missing):

@@ -1,15 +1,7 @@
 """What eval/ of a run must hold: which steps it promises, and numbers that can be believed."""
 
-from alpt_jax import schema
+from alpt_jax import domains, schema
 from alpt_jax.learners import acting
-
-_MAIN = {'maze': 'success_500', 'atari': 'score'}
-_SCORES = {
-    **schema.optional(schema.SHARE, 'success_500', 'success_50', 'spl'),
-    **schema.optional(schema.NOT_NEGATIVE, 'mean_steps', 'score_std'),
-    **schema.optional(schema.FINITE, 'score', 'score_median'),
-    'human_normalised?': (schema.FINITE, None),  # Of games that no human was measured on.
-    'num_episodes?': schema.POSITIVE}
 
 
 def promised_steps(own, reached):
@@ -40,16 +32,13 @@ def check(content, step, own):
     ValueError: naming the field, what it holds and what was expected.
   """
   schema.check(content, {'step': schema.one_of([step])})
-  if own.phase != 'pretrain' and own.train_dt:
-    mode = own.evaluation.acting_mode if own.experiment == 'atari' else 'argmax'
-    modes = [mode]
-    if (own.experiment == 'atari' and step == own.num_steps
-        and own.evaluation.sharpened_temperature):
-      modes.append('sharpened')
-    schema.check(content, dict.fromkeys(modes, {_MAIN[own.experiment]: float}))
+  domain = domains.of(own)
+  if own.phase != 'pretrain' and own.train_dt and domain.metrics:
+    main = next(iter(domain.metrics))
+    schema.check(content, dict.fromkeys(domain.acting_modes(step == own.num_steps), {main: float}))
+  scores = {f'{name}?': metric.kind for name, metric in domain.metrics.items()} | {
+      'num_episodes?': schema.POSITIVE} | {
+          name: schema.one_of([value]) for name, value in domain.protocol().items()}
   for mode in acting.MODES:
     if mode in content:
-      schema.check(content[mode], _SCORES, mode)
-      if own.experiment == 'atari':  # Which says whose scores they are.
-        schema.check(content[mode], {
-            'game': schema.one_of([own.target]), 'seed': schema.one_of([own.seed])}, mode)
+      schema.check(content[mode], scores, mode)

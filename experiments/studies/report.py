@@ -1,22 +1,19 @@
 """The report of an experiment: a page, a table, a picture and a few lines of text.
 
-What an experiment's page says is in a file of its own, named after the experiment; studies of how
-many labels are enough have one for both. All are made of `page` and `figures`, from numbers
-that `findings` and its likes compute.
+What its page says, the domain brings; studies of how many labels are enough have one for all
+domains. All are made of `page` and `figures`, from numbers that `findings` and its likes compute.
 """
 
-from alpt_jax import atomic_files
-from alpt_jax.domains.atari import report as report_atari
-from alpt_jax.domains.maze import report as report_maze
+from alpt_jax import atomic_files, domains
 from alpt_jax.reports import figures, page
 from experiments.studies import budget_report
-
-_REPORTS = {'maze': report_maze, 'atari': report_atari}
 
 
 def of(results):
   """The module that knows the experiment: `page`, `panels` and `summary_lines` of its results."""
-  return budget_report if 'budgets' in results else _REPORTS[results['experiment']]
+  if 'budgets' in results:
+    return budget_report
+  return domains.named(results['experiment']).report()
 
 
 def write_report(results, path):

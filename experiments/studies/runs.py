@@ -79,7 +79,8 @@ def num_cores():
 
 def command(config, run):
   """Returns the command line that trains one run, as a list."""
-  path = f'{ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
+  file = domains.of(config).config_file or f'{ROOT}/experiments/configs/{config.experiment}.py'
+  path = f'{file}:{config.preset}'
   default = configs.flatten(configs.load(path))
   # The study describes all runs, and one run reads nothing of it.
   changes = {key: value for key, value in configs.flatten(run_config(config, run)).items()
@@ -253,13 +254,13 @@ class Truths:
 
   def __getitem__(self, target):
     if target not in self._read:
-      self._read[target] = domains.of(self._config).read(self._config, target)
+      self._read[target] = domains.of(self._config).read(target)
     return self._read[target]
 
   def digest(self, target):
     """Names the content of a target's data."""
     if target not in self._digests:
-      self._digests[target] = domains.of(self._config).digest(self._config, target)
+      self._digests[target] = domains.of(self._config).digest(target)
     return self._digests[target]
 
 
@@ -302,8 +303,8 @@ def label_scores(config, run, truths):
     good = [f for f in files if f not in refused]
     labelling = by_episode = None
     if files[-1] in good:
-      spec = domain.spec(own, own.target)
-      labelling = run_labels.describe(files[-1], truth, spec, domain.action_names(own))
+      spec = domain.spec(own.target)
+      labelling = run_labels.describe(files[-1], truth, spec, domain.action_names())
       by_episode = labelling.pop('by_episode')
       if num_clips:
         labelling['clips'] = run_labels.worth_labelling(files[-1], truth, spec, num_clips)
@@ -351,7 +352,7 @@ def table_floor(config, run, truths):
   own, names = run_config(config, run), studies.of(config).FLOOR_OF
   if own.train_dt or not names:
     return None
-  spec = domains.of(own).spec(own, own.target)
+  spec = domains.of(own).spec(own.target)
   choice = labels.read_choice(os.path.join(own.workdir, 'labels.json'))
   path = run_labels.files(own.workdir, last_step=own.num_steps)[-1]
   return {name: own[name] for name in names} | run_labels.table_floor(

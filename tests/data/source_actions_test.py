@@ -208,7 +208,7 @@ class RunTest(parameterized.TestCase):
     self.assertIn(methods.SOURCES, methods.METHODS['alpt'].joint.idm)
     config = maze_data.config('', source_actions='permuted')
     source, = config.sources
-    recorded = domains.of(config).read(config, source)
+    recorded = domains.of(config).read(source)
     found, again, other = (
         self.batches(maze_data.config('', source_actions='permuted', seed=seed)).data.episodes[
             source] for seed in (0, 0, 1))

@@ -73,7 +73,7 @@ class CompareTest(parameterized.TestCase):
       config = maze_data.config(cls.root / name, train_dt=False, **changes)
       assert train.train(config, config.workdir) == 0
     cls.config = config
-    cls.truth = domains.Maze.read(config, config.target)
+    cls.truth = domains.of(config).read(config.target)
     choice = labels.read_choice(cls.root / 'with' / 'labels.json')
     cls.held_out = sorted(set(range(40)) - set(choice.windows[:, 0].tolist()))
 
@@ -315,7 +315,7 @@ class AtariTest(absltest.TestCase):
     found = audit_compare.compare(all_saying(pairs, says(first_or_every_second)), is_hidden=True,
                                   num_episodes=0, progress=False)
     one, = found['pairs']
-    truth = domains.Atari.read(config, config.target)
+    truth = domains.of(config).read(config.target)
     known = labels.read_choice(root / 'with' / 'labels.json')
     is_known = trained_run.is_known(known, truth.num_transitions, '')
     self.assertEqual((one['kind'], one['run']['sources']), ('hidden', ['Freeway']))

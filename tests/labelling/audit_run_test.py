@@ -82,16 +82,17 @@ def always_up(spec, stride):
 @contextlib.contextmanager
 def shifted_data(shift):
   """All data is read with its actions `shift` transitions too late."""
-  read = domains.Maze.read
+  maze = domains.named('maze')
+  read = maze.read
 
-  def read_shifted(config, name):
-    episodes = read(config, name)
+  def read_shifted(domain, name):
+    episodes = read(domain, name)
     actions = episodes.actions.copy()
     for first, length in zip(episodes.first_step, episodes.num_transitions, strict=True):
       actions[first:first + length] = np.roll(actions[first:first + length], shift)
     return dataclasses.replace(episodes, actions=actions)
 
-  with mock.patch.object(domains.Maze, 'read', read_shifted):
+  with mock.patch.object(maze, 'read', read_shifted):
     yield
 
 
@@ -137,7 +138,7 @@ class AuditRunTest(parameterized.TestCase):
     found = self.audit(lambda *args: predictions_of_idm(self.trained, *args), num_episodes=0,
                        stride=5)
     environment, = found['environments']
-    episodes = domains.of(self.config).read(self.config, self.config.target)
+    episodes = domains.of(self.config).read(self.config.target)
     held_out = set(range(40)) - set(self.choice.windows[:, 0].tolist())
     # An independent count, by the labels that training writes.
     mesh = sharding.make_mesh(num_devices=1)
@@ -159,7 +160,7 @@ class AuditRunTest(parameterized.TestCase):
   def test_temperatures_are_of_all_votes_and_of_single_windows(self):
     temperatures = {1: 3., 5: 2.}  # By stride; labels sharpened by them are calibrated by them.
     rng = np.random.default_rng(0)
-    episodes = domains.of(self.config).read(self.config, self.config.target)
+    episodes = domains.of(self.config).read(self.config.target)
     said = {}
     for number, length in enumerate(episodes.num_transitions):
       logits = rng.normal(size=(length, self.trained.spec.num_actions))
@@ -194,7 +195,7 @@ class AuditRunTest(parameterized.TestCase):
     environment, = found['environments']
     examples = environment['examples']
     self.assertLen(examples, 12)
-    episodes = domains.of(self.config).read(self.config, self.config.target)
+    episodes = domains.of(self.config).read(self.config.target)
     held_out = set(range(40)) - set(self.choice.windows[:, 0].tolist())
     for example in examples:
       self.assertIn(example['episode'], held_out)
@@ -263,7 +264,7 @@ class AuditRunTest(parameterized.TestCase):
     found = self.audit(is_hidden=True, num_episodes=0)
     environment, = found['environments']
     self.assertEqual(environment['kind'], 'hidden')
-    lengths = domains.of(self.config).read(self.config, self.config.target).num_transitions
+    lengths = domains.of(self.config).read(self.config.target).num_transitions
     episodes = np.unique(self.choice.windows[:, 0])
     self.assertEqual(environment['num_transitions'], lengths[episodes].sum() - 50)
 
@@ -311,7 +312,7 @@ class AuditRunTest(parameterized.TestCase):
     config = own_runs.config(root, root / 'run')
     trained = dataclasses.replace(
         self.trained, directory=config.workdir, config=config,
-        spec=domains.of(config).spec(config, 'Play'))
+        spec=domains.of(config).spec('Play'))
     with self.assertRaisesRegex(ValueError, f'environments: {message}'):
       self.audit(trained=trained, environments=('Other',))
 
@@ -352,7 +353,7 @@ class AuditRunTest(parameterized.TestCase):
 
   def test_episodes_that_are_all_known_are_not_taken_for_held_out(self):
     directory = self.copy()
-    lengths = domains.of(self.config).read(self.config, self.config.target).num_transitions
+    lengths = domains.of(self.config).read(self.config.target).num_transitions
     windows = [[e, s] for e, n in enumerate(lengths.tolist()) for s in range(n)]
     labels.write_choice(directory / 'labels.json', labels.Choice(windows, len(windows), 1, 0))
     trained = dataclasses.replace(self.trained, directory=directory)
@@ -392,9 +393,10 @@ class AuditRunTest(parameterized.TestCase):
     moved = self.enterContext(tempfile.TemporaryDirectory())
     shutil.copytree(self.config.data_dir, os.path.join(moved, 'data'))
     trained = trained_idm.restore(self.config.workdir, data_dir=os.path.join(moved, 'data'))
-    with mock.patch.object(domains.Maze, 'read', wraps=domains.Maze.read) as read:
+    maze = domains.named('maze')
+    with mock.patch.object(maze, 'read', autospec=True, side_effect=maze.read) as read:
       self.audit(trained=trained)
-    self.assertTrue(read.call_args[0][0].data_dir.startswith(moved))
+    self.assertTrue(read.call_args[0][0].config.data_dir.startswith(moved))
 
   def test_progress_counts_episodes(self):
     shown = []

@@ -61,7 +61,7 @@ class ClipsRunTest(parameterized.TestCase):
     config = own_runs.config(cls.root, cls.root / 'run', train_dt=False)
     train.train(config, config.workdir)
     cls.trained = trained_idm.restore(config.workdir)
-    cls.read = domains.of(config).read(config, 'Play')
+    cls.read = domains.of(config).read('Play')
 
   def test_an_unfinished_run_is_warned_of(self):
     for step, expected in ((self.trained.config.num_steps, ''), (1, 'stopped at update 1 of ')):
@@ -220,7 +220,7 @@ class ClipsRunTest(parameterized.TestCase):
     config = own_runs.config(root, root / 'run')
     config.model.patch_size = 0
     trained = dataclasses.replace(
-        self.trained, config=config, spec=domains.of(config).spec(config, 'Play'))
+        self.trained, config=config, spec=domains.of(config).spec('Play'))
 
     def always_unsure(spec, stride):
       del stride

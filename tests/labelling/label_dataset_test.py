@@ -47,11 +47,11 @@ class LabelRunTest(parameterized.TestCase):
                                    **dict(known='run', progress=False) | kwargs)
 
   def read(self, directory):
-    return rlds.read_episodes(directory, domains.Maze.spec(self.config, self.target),
+    return rlds.read_episodes(directory, domains.of(self.config).spec(self.target),
                               with_idm_labels=True)
 
   def test_labels_are_those_of_training_and_known_actions_are_true(self):
-    truth = domains.of(self.config).read(self.config, self.target)
+    truth = domains.of(self.config).read(self.target)
     choice = labels.read_choice(self.root / 'run' / 'labels.json')
     hidden = labels.hide_actions(truth, choice.windows, 5)
     label_fn = label_windows.make_label_fn(

@@ -44,7 +44,7 @@ class MazeFloorsTest(absltest.TestCase):
     causal = maze_data.config(cls.root / 'causal', method='dt1_idm', sources=(), train_dt=False)
     causal.model.idm_is_causal = True
     train.train(causal, causal.workdir)
-    cls.truth = domains.Maze.read(cls.config, cls.config.target)
+    cls.truth = domains.of(cls.config).read(cls.config.target)
 
   def test_table_is_that_of_the_labels_and_judged_on_hidden_actions(self):
     found = run_floors.measure(self.root / 'run', causal=self.root / 'causal')['labels']
@@ -144,7 +144,7 @@ class MazeFloorsTest(absltest.TestCase):
 
   def test_random_draws_are_those_of_the_recording(self):
     found = run_floors.measure(self.root / 'run')['labels']['random_draws']
-    directory, = domains.Maze.directories(self.config, self.config.target)
+    directory, = domains.of(self.config).directories(self.config.target)
     path = run_labels.files(self.root / 'run')[-1]
     episode, timestep, said, true = run_labels.hidden_labels(path, self.truth)
     marks = np.concatenate([[*marks, False] for marks in records.random_draws(directory)])
@@ -198,7 +198,7 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertGreater(found['num_windows'], 0)
     self.assertAlmostEqual(found['rise']['value'], found['exchanged_loss'] - found['loss'])
     self.assertEqual(found['by_score'], {
-        'unknown': 'only agents of Atari games play with exchanged images'})
+        'unknown': 'agents of its domain do not play with exchanged images'})
     self.assertIs(found['is_blind'], found['by_loss'] or None)  # One criterion does not clear it.
 
   def test_no_episode_is_held_out_of_an_oracle(self):
@@ -245,8 +245,8 @@ class AtariFloorsTest(absltest.TestCase):
     self.assertIn('experiments.ceiling', found['labels']['ceiling']['unknown'])
     self.assertIsNone(found['labels']['floors']['table'])
     self.assertBetween(found['labels']['floors']['linear']['value'], 0., 1.)
-    directory, = domains.Atari.directories(config, config.target)
-    episodes = domains.Atari.read(config, config.target)
+    directory, = domains.of(config).directories(config.target)
+    episodes = domains.of(config).read(config.target)
     recording_ceiling.measure(directory, episodes, num_steps=20)
     found = run_floors.measure(run)['labels']
     self.assertEqual(found['ceiling']['expected']['num_transitions'], 20)

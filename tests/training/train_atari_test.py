@@ -212,7 +212,7 @@ class TrainAtariTest(parameterized.TestCase):
   def test_hidden_actions_do_not_matter_to_a_single_bit(self):
     read = episode_files._read_record
     choice = labels.read_choice(pathlib.Path(self.pretraining.workdir, 'labels.json'))
-    data = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
+    data = domains.of(self.pretraining).read('Breakout')
     places = {(str(data._splits[s].filepaths[0]), p): e for e, (s, p) in enumerate(
         zip(data._index.split.tolist(), data._index.place.tolist(), strict=True))}
     num_changed = []
@@ -278,14 +278,13 @@ class TrainAtariTest(parameterized.TestCase):
       self.assertEqual(choice.budget, 50, msg=name)
 
   def test_labels_are_scored_against_the_truth(self):
-    truth = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
+    truth = domains.of(self.pretraining).read('Breakout')
     accuracy = run_labels.score_labels(
         run_labels.files(self.pretraining.workdir), truth)
     self.assertEqual(sorted(accuracy), [0, 2, 4])
     described = run_labels.describe(
-        run_labels.files(self.pretraining.workdir)[-1], truth, domains.of(self.pretraining).spec(
-            self.pretraining, 'Breakout'),
-            domains.of(self.pretraining).action_names(self.pretraining))
+        run_labels.files(self.pretraining.workdir)[-1], truth,
+        domains.of(self.pretraining).spec('Breakout'), domains.of(self.pretraining).action_names())
     self.assertEqual(described['actions'], ['NOOP', 'FIRE', 'RIGHT', 'LEFT'])
     confusion = np.array(described['confusion'])
     self.assertAlmostEqual(np.trace(confusion) / described['num_hidden'], accuracy[4])

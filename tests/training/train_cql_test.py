@@ -130,7 +130,7 @@ class TrainCqlTest(parameterized.TestCase):
   def test_hidden_actions_do_not_matter_to_a_single_bit(self):
     read = episode_files._read_record
     choice = labels.read_choice(pathlib.Path(self.unbroken.workdir, 'labels.json'))
-    data = domains.of(self.unbroken).read(self.unbroken, 'Breakout')
+    data = domains.of(self.unbroken).read('Breakout')
     episode_at = {(str(data._splits[s].filepaths[0]), p): e for e, (s, p) in enumerate(
         zip(data._index.split.tolist(), data._index.place.tolist(), strict=True))}
     num_changed = []

@@ -374,7 +374,7 @@ class BadInputTest(parameterized.TestCase):
     self.assert_refused('sources contain the target', sources=('maze-8-blocks:3-seed0',))
 
   def test_source_that_is_a_copy_of_the_target(self):
-    with mock.patch.object(domains.Maze, 'digest', lambda config, name: 'ab'):
+    with mock.patch.object(domains.named('maze'), 'digest', lambda self, name: 'ab'):
       self.assert_refused('maze-8-blocks:3-seed100 and the target maze-8-blocks:3-seed0 have the '
                           'same data')
 

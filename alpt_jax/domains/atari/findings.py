@@ -222,3 +222,28 @@ def run_problems(results):
             f'{findings.label(results, method)}, {setting.target}, {setting.num_labels:,} labels, '
             f'seed {seed}: missing.' for seed in seeds if seed not in {r['seed'] for r in runs}]
   return problems
+
+
+def groups(results):
+  """Returns (key, title, metric of agents or None, runs) of what is compared: by part and game."""
+  found = {}
+  for run in results['runs']:
+    if run['phase'] != 'pretrain':
+      found.setdefault((run['part'], run['target']), []).append(run)
+  return [(f'{part}-{target}', f'{target}, ' + ('IDM alone' if part == LABELS else 'agents'),
+           None if part == LABELS else score_metric(results), runs)
+          for (part, target), runs in found.items()]
+
+
+def majority(results, places):
+  """Returns the label accuracy of always saying the most frequent action, mean over targets."""
+  return float(np.mean([curves.value(results['games'][place], 'majority_accuracy')
+                        for place in places]))
+
+
+def levels(results, places, metric):
+  """Returns {name: level} of a metric that needs no labels; NaN where it is not known."""
+  if metric == ACCURACY:
+    return {}
+  game = results['games'][places[0]]
+  return {'random': curves.value(game, 'random'), 'best of data': best_checkpoint(game)}

@@ -78,6 +78,10 @@ def _games(results):
 
 
 claim_rows = report_claims.claim_rows
+PLACES = 'target games'
+# Of studies of budgets.
+groups, majority, levels = findings_atari.groups, findings_atari.majority, findings_atari.levels
+floor_tables = report_floors.tables
 
 
 def problems(results):

@@ -288,3 +288,8 @@ def _agent_sentence(row):
   return (f'{name}: {score} points, {games} games; best that looks at nothing {blind}, best '
           f'checkpoint {best}; most frequent action {share}, longest run {longest}, {cut} cut; '
           f'looks: {looks(row)}')
+
+
+def tables(results):
+  """Returns labels between floors and ceiling, and agents beside blind ones: all tables."""
+  return [*label_tables(results), *agent_tables(results)]

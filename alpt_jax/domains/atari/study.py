@@ -266,7 +266,7 @@ def shown(run, evaluations):
 
 
 def _describe_game(config, game, role):
-  directory = domains.of(config).directories(config, game)[0]
+  directory = domains.of(config).directories(game)[0]
   card = rlds.read_card(directory) or {}
   random, human = atari_scores.RANDOM_AND_HUMAN[game]
   return {'role': role, 'random': random, 'human': human, 'majority_accuracy': None,

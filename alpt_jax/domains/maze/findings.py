@@ -9,17 +9,13 @@ import math
 
 import numpy as np
 
+from alpt_jax.domains.maze import metrics
 from alpt_jax.measures import curves, intervals
 from alpt_jax.reports import findings
 
 RETURN = 'argmax/success_500'  # The reward is 1 at the goal and ends the episode: the return.
 ACTING = {'argmax': 'arg max actions', 'sampled': 'sampled actions'}
-METRICS = {  # Metric: column title, digits.
-    'success_500': ('success within 500 (= return)', 3),
-    'success_50': ('success within 50', 3),
-    'spl': ('SPL', 3),
-    'mean_steps': ('mean steps', 1),
-}
+METRICS = {name: (metric.title, metric.digits) for name, metric in metrics.METRICS.items()}
 
 
 def baseline(results):
@@ -182,3 +178,24 @@ def run_problems(results):
       problems.append(f'{findings.label(results, method)}, {observation}, {part}{target}, seed '
                       f'{seed}: missing.')
   return problems
+
+
+def groups(results):
+  """Returns (key, title, metric of agents, runs) of the runs that are compared: by observation."""
+  return [(mode, f'Observation “{mode}”', RETURN,
+           [run for run in results['runs'] if run['observation'] == mode])
+          for mode in observations(results)]
+
+
+def majority(results, places):
+  """Returns the label accuracy of always saying the most frequent action, mean over targets."""
+  del places
+  return anchor(results, 'idm', 'constant')
+
+
+def levels(results, places, metric):
+  """Returns {name: level} of a metric that needs no labels; NaN where it is not known."""
+  del places
+  if metric == 'label_accuracy':
+    return {'can be known': anchor(results, 'idm', 'bayes')}
+  return {'random': anchor(results, 'policies', 'random', 'success_500')}

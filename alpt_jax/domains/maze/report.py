@@ -298,6 +298,11 @@ def _downloads(results):
   }, 'config, mazes, anchors, runs, episodes and rows')
 
 
+PLACES = 'target mazes'
+# Of studies of budgets.
+groups, majority, levels = findings_maze.groups, findings_maze.majority, findings_maze.levels
+
+
 SECTIONS = {  # Id: title, content.
     'found': ('What was found', _found),
     'run': ('What was run', lambda results: report_page.what_was_run(results, 'target mazes')),
@@ -343,6 +348,12 @@ def claim_rows(results):
     rows.append(findings.ClaimRow(f'Section 5.6, observation {finding.observation}', finding.text,
                                   measured, finding.verdict))
   return rows
+
+
+def floor_tables(results):
+  """Returns tables of floors and ceilings of runs: none, as mazes have exact ones."""
+  del results
+  return []
 
 
 def panels(results):

@@ -17,11 +17,10 @@ from ale_py import vector_env
 
 from alpt_jax import action_space
 from alpt_jax.domains import play
-from alpt_jax.domains.atari import action_sets, env, evaluate
+from alpt_jax.domains.atari import action_sets, env, evaluate, plain
 from alpt_jax.learners import acting, cql
 from alpt_jax.measures import play as measures
 from alpt_jax.networks import decision_transformer, q_network
-from experiments.benchmarks import plain_atari
 
 SURE = 1e4  # A logit that leaves no doubt.
 NOOP, FIRE = 0, 1
@@ -120,9 +119,9 @@ class AtariEvaluatorTest(parameterized.TestCase):
     scores, episodes = make_evaluator(
         dt, 'SpaceInvaders', num_episodes=2, max_steps=100, sticky=.25).run(
             params, acting_mode='argmax', record_episodes=2)
-    plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
+    slow = plain.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
     for episode in episodes:
-      score, actions = plain.run(
+      score, actions = slow.run(
           params, acting_mode='argmax', episode_seed=episode['seed'], max_steps=100)
       np.testing.assert_array_equal(episode['actions'], actions)
       self.assertEqual(scores['scores'][episode['episode']], score)
@@ -135,14 +134,14 @@ class AtariEvaluatorTest(parameterized.TestCase):
         'SpaceInvaders', return_tokens='current', change_tokens=True, tokenizer_kind=tokenizer_kind)
     evaluator = make_evaluator(
         dt, 'SpaceInvaders', num_episodes=2, max_steps=60, sticky=.25)
-    plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
+    slow = plain.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
     taken = []
     for delay in (0, 1, 7):
       scores, episodes = evaluator.run(
           params, acting_mode='argmax', record_episodes=2, delay=delay)
       self.assertEqual(scores.get('delay', 0), delay)
       for episode in episodes:
-        score, actions = plain.run(params, acting_mode='argmax', episode_seed=episode['seed'],
+        score, actions = slow.run(params, acting_mode='argmax', episode_seed=episode['seed'],
                                    max_steps=60, delay=delay)
         np.testing.assert_array_equal(episode['actions'], actions)
         self.assertEqual(scores['scores'][episode['episode']], score)

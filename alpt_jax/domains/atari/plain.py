@@ -1,8 +1,8 @@
 """The plain way to evaluate a decision transformer on Atari, to compare speed and answers with.
 
 One environment at a time, and two passes of the whole model over the whole window at every step:
-one for the return, one for the action given it. It stands here and not in alpt_jax because nothing
-but the benchmark and a test needs it: it knows the emulator, the model's `__call__` and the acting
+one for the return, one for the action given it. Nothing but the benchmark and a test needs it: it
+knows the emulator, the model's `__call__` and the acting
 rules, and shares nothing else with `atari.evaluate`.
 """
 
