@@ -1,12 +1,13 @@
 # make maze: the paper's navigation experiment, from data to report; make atari: the one on Atari.
-# make test: all tests; make libtpu: the compiler for TPUs, for launch/preflight.py.
+# make test: all tests, of exhaustive ones a tenth; make test-exhaustive: all of those, too.
+# make libtpu: the compiler for TPUs, for launch/preflight.py.
 
 # What .venv is made with: the first of these that can; PYTHON=... for another one.
 PYTHON ?=
 PYTHONS = python3 python3.11 python3.12 python3.13
 BIN = .venv/bin
 
-.PHONY: maze study atari atari_study figures test lint benchmark libtpu clean
+.PHONY: maze study atari atari_study figures test test-exhaustive lint benchmark libtpu clean
 
 maze: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:desk
@@ -29,8 +30,13 @@ figures: .venv/installed
 	    --config=experiments/configs/paper.py:figure=$$figure,preset=$(PRESET); \
 	done
 
+PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
 test: .venv/installed .libtpu/installed
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-exhaustive: .venv/installed .libtpu/installed
+	$(PYTEST) --exhaustive
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -58,6 +58,14 @@ def run(main, default_config, *, rewrite=None, verbs=None):
           flags_parser=lambda argv: _parse(argv, config, verbs))
 
 
+def is_config_given():
+  """Whether the command line has --config, or a key of it; False where nothing parsed one."""
+  if 'config' not in flags.FLAGS:
+    return False
+  config = flags.FLAGS['config']
+  return bool(config.present or config.override_values)
+
+
 def run_without_config(main):
   """As `run`, for binaries that read the config of a run, and whose other settings are flags.
 

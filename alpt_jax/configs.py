@@ -7,6 +7,9 @@ import runpy
 
 import ml_collections
 
+_MAX_CHANGES = 5  # That a message names.
+_ABSENT = 'not there'
+
 
 def load(path):
   """Loads a config.
@@ -38,6 +41,20 @@ def flatten(config, prefix=''):
     else:
       values[prefix + name] = value
   return values
+
+
+def changes(before, now):
+  """Says what differs between two flat configs, e.g. 'num_labels: 250 -> 25'; '' for nothing.
+
+  Args:
+    before: {dotted key: value}.
+    now: the same.
+  """
+  keys = [key for key in sorted(before.keys() | now.keys())
+          if before.get(key, _ABSENT) != now.get(key, _ABSENT)]
+  more = f', and {len(keys) - _MAX_CHANGES} more' if len(keys) > _MAX_CHANGES else ''
+  return ', '.join(f'{key}: {before.get(key, _ABSENT)} -> {now.get(key, _ABSENT)}'
+                   for key in keys[:_MAX_CHANGES]) + more
 
 
 def check_keys(args, config):

@@ -8,11 +8,9 @@ The data sets have the paper's names (section 3.3):
 
 Atari runs `pretrain`, then `finetune` on the target; the maze runs `joint` (section 5.6: the paper
 trains "all at the same time (no separate finetuning stage)"). Where a method has no pretraining,
-`pretrain` is None. A row is all there is to a method: `learners/alpt.py` and `training/train.py`
-know no names.
+`pretrain` is None. A row is all there is to a method: `learners/` and `training/` know no names.
 
-CQL, of appendix C, trains neither IDM nor DT but a Q-network: another program (see
-`training/program.py`), on the data that `Phase.q` says.
+CQL, of appendix C, trains neither IDM nor DT but a Q-network: `Method.learner` says so.
 """
 
 import dataclasses
@@ -36,39 +34,39 @@ class Phase:
 
   Attributes:
     idm: what the IDM trains on; empty if it does not train.
-    dt: what the DT trains on; empty if it does not train.
+    agent: what the agent, e.g. the DT, trains on; empty if it does not train.
     unlabelled: what happens to TARGET's unlabelled transitions.
-    q: what a Q-network trains on, instead of IDM and DT.
   """
   idm: tuple[str, ...] = ()
-  dt: tuple[str, ...] = ()
+  agent: tuple[str, ...] = ()
   unlabelled: str = LABEL_WITH_IDM
-  q: tuple[str, ...] = ()
 
   @property
   def is_labelled_by_idm(self):
     """Whether an IDM labels unlabelled transitions."""
     return bool(self.idm) and self.unlabelled == LABEL_WITH_IDM
 
-  @property
-  def agent(self):
-    """Name of the network that acts: of its parameters in the state, and of its module."""
-    return 'q' if self.q else 'dt'
-
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """A row of Table 2, or of the appendices."""
+  """A row of Table 2, or of the appendices.
+
+  Attributes:
+    description: a sentence.
+    joint, finetune, pretrain: its phases; `pretrain` is None if there is none.
+    learner: which algorithm trains, a key of `learner.LEARNERS`.
+  """
   description: str
   joint: Phase
   finetune: Phase
   pretrain: Phase | None = None
+  learner: str = 'alpt'
 
   @property
   def uses_sources(self):
     """Whether any phase reads source environments."""
     phases = [p for p in (self.joint, self.pretrain, self.finetune) if p]
-    return any(SOURCES in p.idm + p.dt for p in phases)
+    return any(SOURCES in p.idm + p.agent for p in phases)
 
   @property
   def is_action_limited(self):
@@ -100,20 +98,19 @@ def phase_of(method_name, phase_name):
   return phase
 
 
-_LABELLED_DT = Phase(dt=(LABELLED,))
-_TARGET_WITH_IDM = Phase(idm=(LABELLED,), dt=(TARGET,))
-_CQL = Phase(q=(LABELLED,))
-_ORACLE = Phase(dt=(TARGET,), unlabelled=TRUE_ACTIONS)
-_DT = Phase(dt=(TARGET,), unlabelled=KNOWN_ACTIONS)
+_FEW_LABELS = Phase(agent=(LABELLED,))
+_TARGET_WITH_IDM = Phase(idm=(LABELLED,), agent=(TARGET,))
+_ORACLE = Phase(agent=(TARGET,), unlabelled=TRUE_ACTIONS)
+_DT = Phase(agent=(TARGET,), unlabelled=KNOWN_ACTIONS)
 
 METHODS = {
     'dt1': Method(
         'DT on the labelled part of the target alone.',
-        joint=_LABELLED_DT, finetune=_LABELLED_DT),
+        joint=_FEW_LABELS, finetune=_FEW_LABELS),
     'dt5': Method(
         'DT pretrained on all labelled data, finetuned on the labelled part of the target.',
-        joint=Phase(dt=(SOURCES, LABELLED)),
-        pretrain=Phase(dt=(SOURCES, LABELLED)), finetune=_LABELLED_DT),
+        joint=Phase(agent=(SOURCES, LABELLED)),
+        pretrain=Phase(agent=(SOURCES, LABELLED)), finetune=_FEW_LABELS),
     'dt1_idm': Method(
         'IDM on the labelled part of the target; DT on the whole target with its labels.',
         joint=_TARGET_WITH_IDM, finetune=_TARGET_WITH_IDM),
@@ -121,17 +118,17 @@ METHODS = {
     # stream of its own: of 100M transitions, 10,000 are 0.13 in a batch of 256 windows of 5.
     'dt5_ret': Method(
         'As dt5, and the unlabelled part of the target trains the return prediction.',
-        joint=Phase(dt=(SOURCES, LABELLED, TARGET), unlabelled=RETURNS_ONLY),
-        pretrain=Phase(dt=(SOURCES, LABELLED, TARGET), unlabelled=RETURNS_ONLY),
-        finetune=Phase(dt=(LABELLED, TARGET), unlabelled=RETURNS_ONLY)),
+        joint=Phase(agent=(SOURCES, LABELLED, TARGET), unlabelled=RETURNS_ONLY),
+        pretrain=Phase(agent=(SOURCES, LABELLED, TARGET), unlabelled=RETURNS_ONLY),
+        finetune=Phase(agent=(LABELLED, TARGET), unlabelled=RETURNS_ONLY)),
     'alpt': Method(
         'Table 1: the IDM trains on all labels, labels the target; the DT trains on everything.',
-        joint=Phase(idm=(SOURCES, LABELLED), dt=(SOURCES, TARGET)),
-        pretrain=Phase(idm=(SOURCES, LABELLED), dt=(SOURCES, TARGET)),
+        joint=Phase(idm=(SOURCES, LABELLED), agent=(SOURCES, TARGET)),
+        pretrain=Phase(idm=(SOURCES, LABELLED), agent=(SOURCES, TARGET)),
         finetune=_TARGET_WITH_IDM),
     'alpt_idm_only': Method(
         'Appendix A: only the IDM sees the sources; the DT starts from scratch on the target.',
-        joint=Phase(idm=(SOURCES, LABELLED), dt=(TARGET,)),
+        joint=Phase(idm=(SOURCES, LABELLED), agent=(TARGET,)),
         pretrain=Phase(idm=(SOURCES, LABELLED)), finetune=_TARGET_WITH_IDM),
     'oracle': Method(
         'DT on the target with every true action: what labels can at most achieve.',
@@ -141,5 +138,5 @@ METHODS = {
         joint=_DT, finetune=_DT),
     'cql': Method(
         'Appendix C: conservative Q-learning on the labelled part of the target.',
-        joint=_CQL, finetune=_CQL),
+        joint=_FEW_LABELS, finetune=_FEW_LABELS, learner='cql'),
 }

@@ -1,20 +1,14 @@
-"""Progress of long work, on a terminal or in a log file."""
+"""Progress of long work, on a terminal or in a log file; tqdm formats it."""
 
 import math
 import shutil
 import sys
 import time
 
-_BAR_WIDTH = 20  # Characters.
+import tqdm
+
 _PLAIN_INTERVAL = 10.  # Seconds between lines of a log file.
 _TERMINAL_INTERVAL = .1  # Seconds between changes of a line on a terminal.
-
-
-def format_duration(seconds):
-  """Formats seconds as h:mm:ss, rounded down."""
-  minutes, seconds = divmod(int(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  return f'{hours}:{minutes:02d}:{seconds:02d}'
 
 
 class Progress:
@@ -75,14 +69,13 @@ class Progress:
       self._written_length = 0
 
   def _write(self):
-    line = self._line()
     if self._is_terminal:
       # A line as wide as the terminal would wrap, and could not be rewritten.
-      line = line[:shutil.get_terminal_size().columns - 1]
+      line = self._line('[{bar:20}] ', shutil.get_terminal_size().columns - 1)
       self._stream.write('\r' + line.ljust(self._written_length))
       self._written_length = len(line)
     else:
-      self._stream.write(line + '\n')
+      self._stream.write(self._line('', None) + '\n')
     self._stream.flush()
     self._written_time, self._written_step = self._clock(), self._step
 
@@ -93,19 +86,13 @@ class Progress:
       step, time_ = self._start_step, self._start_time
     return (self._step - step) / (now - time_) if now > time_ else 0.
 
-  def _line(self):
-    now = self._clock()
-    speed = self._speed(now)
-    fraction = min(self._step / self._total_steps, 1.) if self._total_steps else 1.
-    filled = int(_BAR_WIDTH * fraction)
-    bar = f'[{"#" * filled}{"." * (_BAR_WIDTH - filled)}] ' if self._is_terminal else ''
-    parts = [f'{self._label} {bar}{int(100 * fraction)}% {self._step}/{self._total_steps}']
-    if speed > 0:
-      parts.append(f'{speed:.3g} {self._unit}/s')
-    if self._step >= self._total_steps:
-      parts.append(f'took {format_duration(now - self._start_time)}')
-    elif speed > 0:
-      parts.append(f'ETA {format_duration((self._total_steps - self._step) / speed)}')
-    parts += [f'{name} {value if isinstance(value, str) else format(float(value), ".4g")}'
+  def _line(self, bar, num_columns):
+    now, total = self._clock(), max(self._total_steps, 1)
+    end = 'took {elapsed}' if self._step >= self._total_steps else 'ETA {remaining}'
+    values = [f'{name} {value if isinstance(value, str) else format(float(value), ".4g")}'
               for name, value in self._values.items()]
-    return '  '.join(parts)
+    return tqdm.tqdm.format_meter(
+        min(self._step, total), total, now - self._start_time, ncols=num_columns, ascii='.#',
+        prefix=self._label, unit=f' {self._unit}', rate=self._speed(now), postfix=', '.join(values),
+        bar_format=f'{{desc}} {bar}{{percentage:.0f}}% {{n_fmt}}/{{total_fmt}}, '
+                   f'{{rate_noinv_fmt}}, {end}{{postfix}}')

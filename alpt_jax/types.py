@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 import flax.struct
 import jax
+import numpy as np
+
+from alpt_jax import action_space
 
 Array = Any  # A numpy array on the host, a jax.Array on the device.
 
@@ -38,26 +41,21 @@ class EnvironmentSpec:
     observation_shape: shape of one observation.
     observation_low: smallest value of a vector observation; ignored for the other kinds.
     observation_high: largest value of a vector observation.
-    num_actions: size of the action space the environment declares. Environments trained together
-      declare the same one.
-    legal_actions: the ids in [0, num_actions) that this environment knows.
+    actions: the `action_space.Discrete` it declares. Environments trained together declare the same
+      names; see there for num_actions, legal_actions and stored_actions, too.
     return_low: smallest return of the return token, inclusive, in units of (clipped) reward.
     return_high: largest return, inclusive.
-    stored_actions: the id in [0, num_actions) that each action index k of the dataset stands for,
-      at position k; () if the dataset stores the ids themselves.
     reward_clip: rewards are clipped to [-reward_clip, reward_clip] when read; inf for as they are.
   """
   name: str
   observation_key: str
   observation_kind: str
   observation_shape: tuple[int, ...]
-  num_actions: int
-  legal_actions: tuple[int, ...]
+  actions: action_space.Discrete
   return_low: int
   return_high: int
   observation_low: float = 0.
   observation_high: float = 1.
-  stored_actions: tuple[int, ...] = ()
   reward_clip: float = math.inf
 
   def __post_init__(self):
@@ -70,15 +68,36 @@ class EnvironmentSpec:
     if self.return_low >= self.return_high:
       raise ValueError(f'return_low {self.return_low} of {self.name} must be below return_high '
                        f'{self.return_high}.')
-    if not self.legal_actions or not all(0 <= a < self.num_actions for a in self.legal_actions):
-      raise ValueError(f'legal_actions {self.legal_actions} of {self.name} must be non-empty and '
-                       f'inside [0, {self.num_actions}).')
-    if not set(self.stored_actions) <= set(self.legal_actions):
-      raise ValueError(f'stored_actions {self.stored_actions} of {self.name} must be among its '
-                       f'legal_actions {self.legal_actions}.')
     if not self.reward_clip > 0:
       raise ValueError(f'reward_clip {self.reward_clip} of {self.name} must be above 0; use inf '
                        'to keep rewards as they are.')
+
+  @property
+  def observation_dtype(self):
+    """What observations are read as."""
+    return np.float32 if self.observation_kind == 'vector' else np.uint8
+
+  @property
+  def observation_range(self):
+    """The smallest and the largest value of an observation."""
+    if self.observation_kind == 'vector':
+      return self.observation_low, self.observation_high
+    return 0, 1 if self.observation_kind == 'grid' else 255
+
+  @property
+  def num_actions(self):
+    """Number of actions that the environment declares."""
+    return self.actions.num
+
+  @property
+  def legal_actions(self):
+    """The ids in [0, num_actions) that this environment knows."""
+    return self.actions.legal
+
+  @property
+  def stored_actions(self):
+    """The id that each action index of the dataset stands for; () if it stores ids."""
+    return self.actions.stored
 
 
 class Batch(NamedTuple):

@@ -22,7 +22,6 @@ presets round to the number of sources. A verdict needs five pairs of runs, each
 --run and --compare then name as many runs each, with commas between. The audit is of the first.
 """
 
-import functools
 import os
 import shlex
 import sys
@@ -36,9 +35,8 @@ from alpt_jax.labelling import (
     audit_run,
     paired_runs,
     trained_idm,
-    votes,
 )
-from alpt_jax.training import compilation_cache, program, sharding
+from alpt_jax.training import compilation_cache
 
 _RUN = flags.DEFINE_list('run', [], 'The run directory; with --compare, one or several.')
 _COMPARE = flags.DEFINE_list('compare', [], 'Runs to compare it with, of the same seeds.')
@@ -71,14 +69,6 @@ def main():
                                 for directory in names] for names in (_RUN.value, _COMPARE.value)))
   trained = trained_idm.restore(_RUN.value[0], data_dir=_DATA_DIR.value)
   compilation_cache.use(trained.config.compilation_cache_dir)
-  mesh = sharding.make_mesh(num_devices=1)
-
-  def make_predict_fn(trained, spec, stride):
-    vote_fn = votes.VoteFn(
-        trained.idm, spec, mesh, microbatch=program.microbatch(trained.config, spec, mesh))
-    return lambda episodes, numbers: votes.predict(
-        vote_fn, trained.params, episodes, numbers, window=trained.config.window, stride=stride)
-
   settings = dict(
       environments=_ENVIRONMENTS.value, num_episodes=_NUM_EPISODES.value, seed=_SEED.value,
       stride=_STRIDE.value, is_hidden=_HIDDEN.value,
@@ -86,10 +76,9 @@ def main():
   if pairs:  # Before hours are spent on the audit.
     audit_compare.check(pairs, smallest_effect=_SMALLEST_EFFECT.value, **{
         key: settings[key] for key in ('environments', 'num_episodes', 'stride')})
-  found = audit_run.audit_run(
-      trained, functools.partial(make_predict_fn, trained), **settings)
+  found = audit_run.audit_run(trained, **settings)
   comparison = audit_compare.compare(
-      pairs, make_predict_fn, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
+      pairs, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
   _write(trained, found, comparison)
 
 

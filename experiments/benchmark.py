@@ -32,12 +32,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli, methods
+from alpt_jax import atomic_files, cli, domains, methods
 from alpt_jax import progress as progress_
 from alpt_jax.data import pipeline
-from alpt_jax.learners import learner
-from alpt_jax.training import inputs, program, run_config, sharding
-from experiments.benchmarks import evaluations, machine, saving
+from alpt_jax.training import inputs, program, run_config, sharding, shares
+from experiments.benchmarks import machine, saving
 
 _TURNS = flags.DEFINE_integer('turns', 7, 'Turns of everything that is measured.', lower_bound=1)
 _TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower_bound=1)
@@ -84,13 +83,14 @@ class Update:
       config: of a run.
     """
     phase, specs = run_config.check_run(config)
-    if phase.q:
+    if methods.METHODS[config.method].learner != 'alpt':
       raise ValueError(f'method is {config.method!r}, which trains neither IDM nor DT; those are '
                        "measured. Choose another, e.g. 'alpt'.")
     streams = inputs.make_streams(config, phase, specs, inputs.read_data(config, phase))
     mesh = sharding.make_mesh(num_devices=1)
     made = program.make_program(config, phase, specs, mesh)
-    self.networks, self._update = made.networks, made.update
+    self.learner, self.networks, self._update = made.learner, made.learner.networks, made.update
+    self.rows = shares.part_rows(config, phase, specs)
     self.is_labelling = phase.unlabelled == methods.LABEL_WITH_IDM
     init_key, self._key = jax.random.split(jax.random.key(config.seed))
     self.state = made.init(init_key)
@@ -124,11 +124,18 @@ class Update:
     self._batches.close()
 
 
-def measure_loading(config):
-  """Reads windows in processes of their own; returns {name: what `loading` printed}."""
+def measure_loading(config, names):
+  """Reads windows in processes of their own.
+
+  Args:
+    config: of a run.
+    names: fields of the config that say which data.
+
+  Returns:
+    {way of reading: what `loading` printed}.
+  """
   kinds = {'ours': (), 'ours_4_times': ('--copies=4',), 'naive': ('--naive',)}
   path = f'{_ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
-  names = ('data_dir', 'dataset', 'runs', 'target', 'sources')
   command = [sys.executable, '-m', 'experiments.loading', f'--config={path}',
              *(f'--config.{name}={config[name]}' for name in names),
              f'--seconds={_LOADING_SECONDS.value}']
@@ -170,17 +177,10 @@ def seconds_per_call(function, num_calls):
 
 def record_missing(config):
   """Records the data of a run that is not in `data_dir` yet."""
-  from experiments import collect
-  if config.experiment == 'atari':
-    collect.main(config)
-    return
-  names = (config.target, *config.sources)
-  if all(os.path.isdir(os.path.join(config.data_dir, name)) for name in names):
-    return
-  config = config.copy_and_resolve_references()
-  with config.unlocked():
-    config.study = dict(variants={}, targets=())
-  collect.main(config)
+  domain = domains.of(config)
+  names = sorted({*domains.targets(config), *config.sources})
+  if not all(os.path.isdir(path) for name in names for path in domain.directories(name)):
+    domain.collect(names)
 
 
 def pytorch_jobs(update, config):
@@ -230,10 +230,12 @@ def measure(config, directory):
   """
   about = machine.describe_machine()  # Before it is busy.
   update = Update(config)
-  loading = measure_loading(config) if config.experiment == 'atari' else None
-  evaluation_of = {'maze': evaluations.MazeEvaluation,
-                   'atari': evaluations.AtariEvaluation}[config.experiment]
-  evaluation = evaluation_of(config, update.networks.dt, update.dt_params)
+  timed = domains.of(config).benchmark()
+  if timed is None:
+    raise ValueError(f'experiment is {config.experiment!r}, of which no evaluation can be timed; '
+                     'expected maze or atari.')
+  loading = measure_loading(config, timed.LOADING) if timed.LOADING else None
+  evaluation = timed.Evaluation(config, update.networks.dt, update.dt_params)
   matmul = make_matmul(_MATMUL_SIZE)
   matmul()
   saved = saving.Saving(update, directory, every_steps=_SAVING_STEPS.value)
@@ -252,10 +254,9 @@ def measure(config, directory):
   resume = saving.measure_resume(config, directory, num_times=_RESUMES.value)
 
   step_seconds, wait_fractions = np.transpose(results['update'])
-  work = learner.update_flops(update.networks, update.batches, window=config.window,
-                              is_labelling=update.is_labelling)
+  work = update.learner.flops(update.rows)
   gflop = sum(work.values()) / 1e9
-  num_windows = sum(len(batch.actions) for batch in update.batches if batch is not None)
+  num_windows = sum(update.rows.values())
   matmul_gflops = machine.spread(results['matmul'])
   pytorch = None
   if 'update_pytorch' in jobs:
@@ -286,7 +287,7 @@ def measure(config, directory):
               100 * gflop / np.median(step_seconds) / matmul_gflops['median'],
           'data_wait_percent': machine.spread(100 * wait_fractions),
       },
-      'evaluation': evaluation.summary(results),
+      'evaluation': evaluation.summary(results, machine.spread),
       'saving': saving_summary | {name: machine.spread(saving_summary[name]) for name in (
           'slowdown_percent', 'stopped_ms', 'late_ms')},
       'resume': resume | {name: machine.spread(resume[name])

@@ -26,16 +26,16 @@ _OUTPUT = flags.DEFINE_string('output', '', 'Directory, or .json file, to write 
 
 def main(config):
   """Measures the ceiling of each recording of `config.target`."""
-  if config.experiment != 'atari':
+  domain = domains.of(config)
+  if domain.measures() is None:
     raise ValueError(f'experiment is {config.experiment!r}; expected atari: without an emulator '
                      'the ceiling of label accuracy is unknown.')
-  domain = domains.of(config)
-  directories = domain.directories(config, config.target)
+  directories = domain.directories(config.target)
   if _OUTPUT.value and len(directories) > 1:
     raise ValueError(f'--output is one place and runs is {config.runs}; expected one run.')
   for directory in directories:
     episodes = episode_files.EpisodeFiles(
-        [directory], domain.spec(config, config.target), expected_name=config.target)
+        [directory], domain.spec(config.target), expected_name=config.target)
     with progress_.Progress(int(episodes.num_transitions.sum()),
                             label=f'ceiling of {config.target}') as progress:
       found = recording_ceiling.measure(

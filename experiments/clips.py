@@ -16,8 +16,8 @@ import os
 from absl import flags
 
 from alpt_jax import atomic_files, cli
-from alpt_jax.labelling import clips_run, label_dataset, trained_idm, votes
-from alpt_jax.training import compilation_cache, program, sharding
+from alpt_jax.labelling import clips_run, label_dataset, trained_idm
+from alpt_jax.training import compilation_cache
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
 _NUM_CLIPS = flags.DEFINE_integer('num_clips', 20, 'How many, at most.')
@@ -41,16 +41,8 @@ def main():
   atomic_files.check_new(output)  # Before anything is read.
   trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
   compilation_cache.use(trained.config.compilation_cache_dir)
-  mesh = sharding.make_mesh(num_devices=1)
-
-  def make_predict_fn(spec):
-    vote_fn = votes.VoteFn(
-        trained.idm, spec, mesh, microbatch=program.microbatch(trained.config, spec, mesh))
-    return lambda episodes, numbers: votes.predict(
-        vote_fn, trained.params, episodes, numbers, window=trained.config.window)
-
   found = clips_run.clips_run(
-      trained, make_predict_fn, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
+      trained, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
       known=_KNOWN.value or '', num_clips=_NUM_CLIPS.value, length=_LENGTH.value)
   written = clips_run.write(found, output)
   trained_idm.warn_if_unfinished(trained)

@@ -10,41 +10,18 @@ alpt_jax/domains/maze/collect.py and alpt_jax/domains/atari/collect.py. The word
 data of your own; see alpt_jax/domains/own/collect.py.
 """
 
-from alpt_jax import cli
-from alpt_jax.domains.maze import collect as collect_maze
-
-
-def dataset_names(config):
-  """Returns the names of all environments that a config mentions, sorted, without repetition."""
-  if config.experiment == 'atari':
-    return sorted({config.target, *config.get('other_targets', ()), *config.sources})
-  names = {config.target, *config.sources, *config.study.targets}
-  for part in (config.study, config.study.get('labels') or {}):
-    for variant in part.get('variants', {}).values():
-      names |= set(variant.sources)
-  return sorted(names)
+from alpt_jax import cli, domains
 
 
 def main(config, names=None):
   """Collects what is missing of some environments; of those that the config mentions by default."""
-  if 'import_' in config:
-    raise ValueError('import_ is in the config, which is one of data of your own; expected the '
-                     'word import before the flags (python -m experiments.collect import ...).')
-  names = dataset_names(config) if names is None else names
-  if config.experiment == 'atari':
-    # The emulator, which mazes do not need.
-    from alpt_jax.domains.atari import collect as collect_atari
-
-    collect_atari.main(config, names)
-  else:
-    collect_maze.main(config, names)
+  domain = domains.of(config)
+  domain.collect(domain.environments() if names is None else names)
 
 
 def _import(config):
-  """Brings in data of somebody's own."""
-  from alpt_jax.domains.own import collect as import_own  # Readers that nobody else needs.
-
-  import_own.main(config)
+  """Brings in data from elsewhere."""
+  domains.of(config).import_data()
 
 
 if __name__ == '__main__':

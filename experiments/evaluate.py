@@ -1,10 +1,12 @@
 """Scores a trained run: its agent in the environment, and its IDM's labels against the truth.
 
-python -m experiments.evaluate --config=experiments/configs/maze.py:desk --config.workdir=runs/alpt
+python -m experiments.evaluate --run=runs/alpt
+python -m experiments.evaluate --run=runs/breakout --video=breakout.gif
 python -m experiments.evaluate --config=experiments/configs/atari.py:desk \\
-    --config.workdir=runs/breakout --video=breakout.gif
+    --config.workdir=runs/breakout --config.evaluation.num_episodes=100
 
-The config must be the run's; another one is refused. Training never opens the hidden actions; this
+With --run, the config is the run's own. A config that is given must be the run's but for the group
+`evaluation`; another one is refused. Training never opens the hidden actions; this
 binary does. It prints the scores of the newest checkpoint and writes them to eval/final.json in the
 run directory; a run without anything that could be scored is refused. Of an IDM, experiments.audit
 says more, and does so of data that nothing plays. On Atari, --video saves the best of the episodes
@@ -18,52 +20,42 @@ import sys
 from absl import flags
 
 from alpt_jax import atomic_files, cli, domains, video
-from alpt_jax.labelling import run_labels
+from alpt_jax.labelling import run_labels, trained_run
 from alpt_jax.learners import acting
-from alpt_jax.training import (
-    checkpoints,
-    compilation_cache,
-    inputs,
-    program,
-    run_config,
-    run_directory,
-    sharding,
-)
+from alpt_jax.training import compilation_cache, inputs, run_config, run_directory
 
+_RUN = flags.DEFINE_string('run', '', 'The run directory; its config needs not be given.')
+_DATA_DIR = flags.DEFINE_string('data_dir', '', 'With --run: where its data is, if it has moved '
+                                'since.')
 _VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .mp4 file.')
 
 
 def main(config):
-  """Evaluates `config.workdir`."""
+  """Evaluates `--run`, or `config.workdir`."""
+  config = _config_of_run() if _RUN.value or _DATA_DIR.value else config
   compilation_cache.use(config.compilation_cache_dir)
   if _VIDEO.value:
     video.check_path(_VIDEO.value)  # Not after all games have been played.
     if not config.train_dt:
       raise ValueError('--video: the run has no agent (train_dt is False). Leave it out.')
   phase, specs = run_config.check_run(config)
-  made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
-  directory = os.path.join(config.workdir, 'checkpoints')
-  step = checkpoints.latest_step(directory)
-  if step is None:
-    raise FileNotFoundError(f'{directory}: no checkpoint here. Train first, or correct '
-                            '--config.workdir.')
-  params = checkpoints.restore_params(directory, program.network_params(made.state), step=step)
+  run = trained_run.restore(config.workdir, config, phase, specs)
   domain = domains.of(config)
   # After the parameters, whose shapes say more plainly what another config would have changed.
   # Another protocol of evaluation is nothing to the run, nor is how another version would train it.
   run_directory.check_config(
       config, config.workdir, domains.digests(config, inputs.environments(config, phase)),
       ignored=('evaluation', 'computation'))
-  result, play = {'step': step}, None
+  result, play = {'step': run.step}, None
   if config.train_dt:
-    play = domain.make_evaluation(config, made.networks)
+    play = domain.make_evaluation(run.learner)
     if play is None and _VIDEO.value:
       raise ValueError('--video: evaluation.game is empty, so there is nothing to play. Name a '
                        'game with --config.evaluation.game, or leave --video out.')
-    scores = play(params[phase.agent], True, _VIDEO.value) if play else {}
+    scores = play(run.params[run.learner.agent], True, _VIDEO.value) if play else {}
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
-    truth = domain.read(config, config.target)
+    truth = domain.read(config.target)
     accuracy = run_labels.score_labels(run_labels.files(config.workdir), truth)
     if accuracy:  # Else nobody knows the hidden actions.
       result['label_accuracy'] = accuracy
@@ -74,6 +66,19 @@ def main(config):
   if not play:
     sys.stderr.write(f'no agent was played; python -m experiments.audit --run={config.workdir} '
                      'says how far the labels can be trusted\n')
+
+
+def _config_of_run():
+  """The config of `--run`."""
+  if not _RUN.value:
+    raise ValueError(f'--data_dir is {_DATA_DIR.value} and --run is empty; expected both, or '
+                     '--config.data_dir beside --config.')
+  if cli.is_config_given():
+    raise ValueError(f'--run is {_RUN.value} and --config is given, too; expected one of them: '
+                     '--run reads the config of the run.')
+  config, _ = trained_run.read_config(_RUN.value, data_dir=_DATA_DIR.value)
+  config.workdir = _RUN.value  # It may have moved.
+  return config
 
 
 def _why_nothing(config, phase):

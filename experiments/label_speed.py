@@ -23,7 +23,7 @@ from absl import flags
 from alpt_jax import cli, domains
 from alpt_jax.data import labelled_dataset, records, rlds
 from alpt_jax.labelling import votes
-from alpt_jax.learners import alpt, microbatches
+from alpt_jax.learners import alpt, learner, microbatches
 from alpt_jax.training import program, run_config, sharding
 
 _STRIDES = flags.DEFINE_list('strides', ['1', '5'], 'Transitions from one window to the next.')
@@ -53,20 +53,20 @@ class _Bare:
 
 def directories(config):
   """Where the target's data is."""
-  return domains.of(config).directories(config, config.target)
+  return domains.of(config).directories(config.target)
 
 
 def measure(config, strides, num_turns):
   """Returns what is printed."""
   _, specs = run_config.check_run(config)
   spec, window = specs[0], config.window
-  networks = program.make_networks(config, spec)
+  networks = learner.make_networks(config, spec)
   params = alpt.init_params(jax.random.key(0), networks, window=window)['idm']
   directory, *others = directories(config)
   if others:
     raise ValueError(f'runs is {config.runs}; expected one, whose data is labelled.')
   source = records.Dataset(directory, spec)
-  settings = labelled_dataset.Settings(spec.num_actions, spec.stored_actions)
+  settings = labelled_dataset.Settings()
   mesh = sharding.make_mesh(num_devices=1)
   microbatch = program.microbatch(config, spec, mesh)
   vote_fn = votes.VoteFn(networks.idm, spec, mesh, microbatch=microbatch)

@@ -34,17 +34,17 @@ def read(config):
   """Yields None, when the clock starts, then the number of windows of each batch."""
   from alpt_jax import domains
   from alpt_jax.data import episode_files, pipeline, sampling
+  from alpt_jax.domains import base
 
   domain = domains.of(config)
   names = (config.target, *config.sources)
-  directories = {name: _copies(config, domain.directories(config, name)) for name in names}
+  directories = {name: _copies(config, domain.directories(name)) for name in names}
   yield None
   rows = _BATCH // len(names) // config.sampling.num_shards * config.sampling.num_shards
   streams = []
   for i, name in enumerate(names):
-    data = episode_files.EpisodeFiles(
-        directories[name], domain.spec(config, name))
-    domains.reserve(config, data)
+    data = episode_files.EpisodeFiles(directories[name], domain.spec(name))
+    base.reserve(config, data)
     streams.append(pipeline.Stream(
         'dt', data, sampling.whole_episodes(data.num_transitions), i, rows))
   batches = pipeline.Pipeline(
@@ -67,7 +67,7 @@ def read_naively(config):
   directories, datasets = [], []
   copies = _temporary(config)
   for name in (config.target, *config.sources):
-    for directory in _copies(config, domains.of(config).directories(config, name)):
+    for directory in _copies(config, domains.of(config).directories(name)):
       directories.append(os.path.join(copies, str(len(directories))))
       _copy_as_tfrecord(directory, directories[-1])  # What tf.data reads.
   yield None

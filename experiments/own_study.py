@@ -187,8 +187,8 @@ def _about(workdir):
   config = own.get_config(f'{_PRESET.value},target={GAME}')
   config.data_dir = str(workdir / 'data')
   domain = domains.of(config)
-  episodes = domain.read(config, GAME)
-  return {'digest': domain.digest(config, GAME),
+  episodes = domain.read(GAME)
+  return {'digest': domain.digest(GAME),
           'num_transitions': int(episodes.num_transitions.sum()),
           'num_labelled': int(np.sum(episodes.num_labelled)),
           'num_episodes': int(episodes.num_episodes)}

@@ -13,6 +13,7 @@ import pathlib
 from absl import flags
 
 from alpt_jax import atomic_files, cli, methods
+from alpt_jax.learners import learner
 from alpt_jax.training import run_config, shares
 from experiments import reproduce
 from experiments.studies import registered_settings, registration, registration_schema, runs
@@ -69,8 +70,8 @@ def _check_can_start(run, config):
   """Refuses a run that its own config, or the sampler of its labelled windows, would refuse."""
   try:
     phase, specs = run_config.check_run(config)
-    has_windows = any(share.data == methods.LABELLED and share.part != 'q'
-                      for share in shares.of(config, phase, specs))
+    has_windows = not learner.make(config, phase, specs).frame_stack and any(
+        share.data == methods.LABELLED for share in shares.of(config, phase, specs))
   except ValueError as error:
     raise ValueError(f'run {run.name} of the --config could not start: {error}') from error
   num_windows, num_shards = config.num_labels // config.window, config.sampling.num_shards

@@ -14,6 +14,7 @@ directory of its own, and into `workdir` figures.html and figures.json on all fi
 there. Two figures can be made side by side: what one trains, the other waits for.
 """
 
+import datetime
 import json
 import os
 import pathlib
@@ -22,7 +23,6 @@ import time
 from absl import flags
 
 from alpt_jax import atomic_files, cli
-from alpt_jax import progress as progress_
 from alpt_jax.domains import study as studies
 from alpt_jax.training import run_config, stopping
 from experiments import collect
@@ -44,7 +44,6 @@ from experiments.studies import (
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')
 flags.adopt_module_key_flags(submission)
 
-_MAX_CHANGES = 5  # Of a config, that a message names.
 
 
 def plan(config):
@@ -74,9 +73,8 @@ def _check_results(path, config):
     raise ValueError(f'{path}: not a results file. Move it away, or choose another '
                      '--config.workdir.') from error
   if changes:
-    more = f', and {len(changes) - _MAX_CHANGES} more' if len(changes) > _MAX_CHANGES else ''
     raise ValueError(f'{path}: is of config {before}, this one is {runs.config_digest(config)} '
-                     f'({", ".join(changes[:_MAX_CHANGES])}{more}). Choose another '
+                     f'({changes}). Choose another '
                      '--config.workdir, or delete the file: the trained runs beside it stay, and '
                      'those that fit are used again.')
 
@@ -186,7 +184,8 @@ def main(config):
     log = workers.log_path(config, run)
     print(f'{run.name}: exit code {codes[run]}: {workers.last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
-  print(f'Took {progress_.format_duration(time.time() - start)}. Open {directory / "report.html"}; '
+  took = datetime.timedelta(seconds=int(time.time() - start))
+  print(f'Took {took}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):
     print(f'On all figures that are there: {workdir / figures.PAGE}.')

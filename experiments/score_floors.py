@@ -24,13 +24,13 @@ def main(config):
   # JAX and the emulator: a typo is reported before.
   from alpt_jax.domains.atari import score_floors
 
-  if config.experiment != 'atari':
+  domain = domains.of(config)
+  if domain.measures() is None:
     raise ValueError(f'experiment is {config.experiment!r}; expected atari, whose games are '
                      'played.')
-  domain = domains.of(config)
-  directory, *_ = domain.directories(config, config.target)
+  directory, *_ = domain.directories(config.target)
   episodes = episode_files.EpisodeFiles(
-      [directory], domain.spec(config, config.target), expected_name=config.target)
+      [directory], domain.spec(config.target), expected_name=config.target)
   with progress_.Progress(score_floors.num_agents(config.target),
                           label=f'blind play of {config.target}', unit='agents') as progress:
     found = score_floors.measure(

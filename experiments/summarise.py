@@ -29,16 +29,22 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli
-from alpt_jax.domains.atari import report_floors
+from alpt_jax import atomic_files, cli, domains
 from alpt_jax.measures import confusions, intervals, label_savings
 from experiments import gates, tuning
-from experiments.studies import ceiling_table, own_results, registration, run_files, runs
+from experiments.studies import (
+  ceiling_table,
+  claims_table,
+  own_results,
+  registration,
+  run_files,
+  runs,
+)
 
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')
 
 _BLOCK = re.compile(r'(<!-- run files: (\S+) -->\n).*?(<!-- end of run files -->)', re.S)
-_NAME = r'(?:gate|own|tuning|ceilings) \S+'  # Of _TABLES.
+_NAME = r'(?:gate|own|tuning|ceilings|claims) \S+'  # Of _TABLES.
 _OTHER = re.compile(rf'(<!-- ({_NAME}): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
 _MARKERS = re.compile(rf'<!-- (?:run files:|end of run files|{_NAME}:|end of table)')
 _COLUMNS = {  # Of curves: title, digits.
@@ -254,6 +260,8 @@ def _savings(done):
 def _floors(done):
   """Labels between floors and ceiling, and agents beside those that look at nothing: lines."""
   done = [content for content in done if content.get('floors')]
+  if not done:
+    return []
   checkpoints = {content['identity']['target']: content['floors']['checkpoints']
                  for content in done if content['floors'].get('checkpoints')}
   results = {  # Of results.json, what tables of floors are made from.
@@ -262,10 +270,10 @@ def _floors(done):
           'is_floor': content['settings'].get('model.idm_is_causal', False)} for content in done},
       'games': {content['identity']['target']: {'checkpoints': checkpoints.get(
           content['identity']['target'], [])} for content in done},
-      'runs': [run_files.shown(content) for content in done],
+      'runs': [run_files.shown(content) | {'floors': content.get('floors')} for content in done],
       'rows': [row for content in done for row in run_files.rows(content)]}
   lines = []
-  for table in (*report_floors.label_tables(results), *report_floors.agent_tables(results)):
+  for table in domains.named(done[0]['settings']['experiment']).report(results).floor_tables():
     lines += ['', f'{table.title}. {table.caption}', '', *_table(table.header, table.rows)]
   return lines
 
@@ -368,6 +376,7 @@ def _ceilings(directory):
 # Name: table(directory) -> header, rows.
 _TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
     'own study': _own, 'ceilings all': _ceilings,
+    'claims all': lambda directory: (claims_table.HEADER, claims_table.rows(directory)),
     'tuning trials': lambda directory: tuning.table(tuning.trials(read(directory)))}
 
 

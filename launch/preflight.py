@@ -19,7 +19,7 @@ import time
 import jax
 from absl import flags
 
-from alpt_jax import cli, methods
+from alpt_jax import cli
 from alpt_jax.learners import learner
 from alpt_jax.training import program, run_config, sharding, shares
 from launch import chips, hlo
@@ -44,7 +44,7 @@ def compile_update(config, topology):
 
   Returns:
     `jax.stages.Compiled`; {part: rows of a global batch}; operations of the model in an update, as
-    `learner.update_flops` counts them.
+    `Learner.flops` counts them.
 
   Raises:
     ValueError: for a mistake in the config, or if the update needs more memory than a chip has.
@@ -59,11 +59,10 @@ def compile_update(config, topology):
   key = jax.eval_shape(lambda: jax.random.key(0))
   key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=sharding.replicated(mesh))
   batches = program.abstract_batches(config, phase, specs, mesh)
-  work = learner.update_flops(made.networks, batches, window=config.window,
-                              is_labelling=phase.unlabelled == methods.LABEL_WITH_IDM)
+  rows = shares.part_rows(config, phase, specs)
   lowered = made.update.lower(made.state, batches, key)
   try:
-    return lowered.compile(), shares.part_rows(config, phase, specs), work
+    return lowered.compile(), rows, made.learner.flops(rows)
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
@@ -90,7 +89,7 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
     compiled: `jax.stages.Compiled` for a TPU.
     chip: `chips.Chip`.
     num_chips: in the slice.
-    work: operations of the model in an update, as `learner.update_flops` counts them.
+    work: operations of the model in an update, as `Learner.flops` counts them.
     num_windows: that the DT or the Q-network trains on in an update.
     config: the run's.
 
@@ -107,9 +106,8 @@ def measure(compiled, *, chip, num_chips, work, num_windows, config):
                  - 1e3 * move.hidden_cycles / chip.clock) for move in moves]
   estimated_ms = compute_ms + sum(exposed)
   hbm_bytes = sum(cost.hbm_bytes for cost in costs)
-  # An Atari transition is four frames of the game, in one of which the agent acts.
-  window = shares.window_of(config, run_config.check_run(config)[0])
-  num_frames = num_windows * window * (4 if config.experiment == 'atari' else 1)
+  window = learner.make(config, *run_config.check_run(config)).window
+  num_frames = num_windows * window * run_config.frames_per_step(config)
   collectives = collections.defaultdict(lambda: dict(count=0, bytes=0, exposed_ms=0.))
   for move, exposed_ms in zip(moves, exposed, strict=True):
     entry = collectives[move.kind]
@@ -205,7 +203,7 @@ def main(config):
   seconds = time.perf_counter() - start
   result = dict(topology=topology, rows=rows, compile_seconds=seconds) | measure(
       compiled, chip=chip, num_chips=num_chips, work=work,
-      num_windows=sum(rows.get(part, 0) for part in ('dt', 'limited', 'q')), config=config)
+      num_windows=sum(n for part, n in rows.items() if part != 'idm'), config=config)
   print(json.dumps(result) if _JSON.value else table(result))
 
 

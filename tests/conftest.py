@@ -1,6 +1,7 @@
 """Settings of all tests: eight CPU devices, no silent broadcasting of ranks, fast compilation."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -17,8 +18,9 @@ if 'ALPT_TESTS_CACHE' not in os.environ:  # The processes of pytest share it.
   os.environ['XLA_FLAGS'] = ' '.join(
       ['--xla_cpu_use_fusion_emitters=false', *os.environ.get('XLA_FLAGS', '').split()])
   os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
-  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
   _cache = os.environ['ALPT_TESTS_CACHE'] = tempfile.mkdtemp()
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = _cache  # Of processes whose config names none.
   atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 
 import jax  # noqa: E402
@@ -26,10 +28,29 @@ import jax  # noqa: E402
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_compilation_cache_dir', os.environ['ALPT_TESTS_CACHE'])
+# Runs start with the same small programs; tests compile many that none needs again.
+jax.config.update('jax_persistent_cache_min_compile_time_secs', .3)
 
-# The files that take longest, which must not be the last ones: a process would be left alone.
-_LONG = ('survival_test', 'reproduce_paper_test', 'distributed_test', 'benchmark_atari_test',
-         'train_test', 'sharding_test', 'reproduce_atari_test', 'lost_process_test')
+from tests import exhaustive, shared_programs  # noqa: E402
+
+shared_programs.install()
+
+# Tracing makes millions of objects that live as long as the process: looking for cycles among them
+# takes a tenth of the time.
+gc.set_threshold(100_000, 50, 100)
+
+# The files that take longer than 20 s, longest first: they must not be the last ones, as a process
+# would be left alone.
+_LONG = (
+    'training/distributed_test', 'training/survival_test', 'training/train_test',
+    'experiments/reproduce_paper_test', 'experiments/reproduce_atari_test',
+    'training/sharding_test', 'launch/train_test', 'experiments/studies/submission_test',
+    'experiments/reproduce_test', 'experiments/benchmark_atari_test', 'training/train_atari_test',
+    'labelling/audit_run_test', 'experiments/own_study_test', 'tutorial_test',
+    'training/lost_process_test', 'labelling/audit_compare_test', 'training/own_runs_test',
+    'experiments/benchmark_test', 'labelling/run_floors_test', 'learners/alpt_test',
+    'labelling/label_dataset_test', 'training/train_cql_test', 'learners/microbatches_test',
+    'domains/atari/collect_test', 'learners/pseudo_labels_test', 'labelling/clips_run_test')
 
 
 # Files, classes and tests that cannot do without envlogger, which has no wheels for Python 3.12 and
@@ -66,10 +87,20 @@ def pytest_terminal_summary(terminalreporter):
       terminalreporter.line(entry)
 
 
+def pytest_addoption(parser):
+  parser.addoption('--exhaustive', action='store_true',
+                   help='Run exhaustive tests in full, not a tenth of them; see exhaustive.py.')
+
+
+def pytest_configure(config):
+  if config.getoption('--exhaustive'):
+    os.environ[exhaustive.VARIABLE] = '1'
+
+
 def pytest_collection_modifyitems(config, items):
   """Puts long files first; with --no-loadscope-reorder, pytest-xdist keeps to that."""
   if not HAS_ENVLOGGER:
     config.hook.pytest_deselected(items=list(filter(needs_envlogger, items)))
     items[:] = [item for item in items if not needs_envlogger(item)]
-  places = {name: place for place, name in enumerate(_LONG)}
-  items.sort(key=lambda item: places.get(item.path.stem, len(_LONG)))
+  places = {f'tests/{name}.py': place for place, name in enumerate(_LONG)}
+  items.sort(key=lambda item: places.get(item.nodeid.split('::')[0], len(_LONG)))

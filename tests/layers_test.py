@@ -29,43 +29,14 @@ ALLOWED = {
 }
 # {(file, imported module): until when}.
 UPWARD = {
-    ('alpt_jax/reports/labellings.py', 'alpt_jax.data.png'):
-        'until its checks stand with those of results.json',
 }
 
-# Programs about one domain. All else, but the domain's own folder, reads it from the table.
+# Programs about one domain. All else, but the domain's own folder, asks `domains.of(config)`.
 ONE_DOMAIN = {
     'experiments/film.py', 'experiments/loading.py', 'experiments/report_speed.py',
-    'experiments/ceiling.py', 'experiments/score_floors.py',
-    'experiments/benchmarks/plain_atari.py', 'experiments/studies/ceiling_table.py',
+    'experiments/ceiling.py', 'experiments/score_floors.py', 'experiments/studies/ceiling_table.py',
 }
 MAY_IMPORT = {('own', 'atari')}  # Own data may be of a game.
-# {file: until when}.
-NAMES_A_DOMAIN = {
-    'alpt_jax/labelling/blindness.py': 'until domains make evaluations with exchanged images',
-    'alpt_jax/labelling/run_floors.py': 'until domains say their floors and ceilings',
-    'experiments/benchmarks/evaluations.py': 'until domains make the evaluators to time',
-    'experiments/collect.py': 'until domains collect their data and plan studies',
-    'experiments/studies/budget.py': 'until domains bring their reports',
-    'experiments/studies/floors.py': 'until domains say their floors and ceilings',
-    'experiments/studies/report.py': 'until domains bring their reports',
-    'experiments/summarise.py': 'until domains bring their reports',
-}
-
-# {file: how often it compares `experiment` with a word}; until domains answer for themselves.
-BRANCHES = {
-    'alpt_jax/labelling/run_floors.py': 4,
-    'alpt_jax/training/run_config.py': 1,
-    'experiments/benchmark.py': 2,
-    'experiments/ceiling.py': 1,
-    'experiments/collect.py': 2,
-    'experiments/score_floors.py': 1,
-    'experiments/studies/budget.py': 4,
-    'experiments/studies/budget_report.py': 1,
-    'experiments/studies/evaluations.py': 3,
-    'experiments/studies/registration_schema.py': 1,
-    'launch/preflight.py': 1,
-}
 
 DOORS = {
     'tensorflow': {'alpt_jax/data/tfrecord.py', 'alpt_jax/data/importers/rlds.py',
@@ -173,34 +144,20 @@ class LayersTest(absltest.TestCase):
     self.assertEmpty(sorted(arrows), 'import each other, directly or through others')
 
   def test_a_domain_is_named_by_its_own_folder_only(self):
-    wrong, excepted = [], set()
-    for path, line, name, imported in own_imports():
-      there = domain(imported)
-      here = domain(name)
-      if there is None or here == there or (here, there) in MAY_IMPORT or (
-          name == 'alpt_jax.domains' or path in ONE_DOMAIN):
-        continue
-      if path in NAMES_A_DOMAIN:
-        excepted.add(path)
-      else:
-        wrong.append(f'{path}:{line}: imports {imported}')
-    self.assert_none(wrong, 'what differs between domains to be asked of domains.of(config)')
-    self.assert_all_hold(NAMES_A_DOMAIN, excepted)
+    named = {(path, line, domain(name), domain(imported), imported)
+             for path, line, name, imported in own_imports() if domain(imported)}
+    self.assert_none(
+        [f'{path}:{line}: imports {imported}' for path, line, here, there, imported in named
+         if here != there and (here, there) not in MAY_IMPORT and path not in ONE_DOMAIN],
+        'what differs between domains to be asked of domains.of(config)')
+    self.assert_all_hold(ONE_DOMAIN, {path for path, *_ in named})
 
   def test_only_a_domain_asks_which_one_it_is(self):
-    found = {}
-    for path, tree in files().items():
-      if domain(path.replace('/', '.')) is None:
-        lines = [node.lineno for node in ast.walk(tree) if _asks(node)]
-        if lines:
-          found[path] = lines
-    new = {path: lines for path, lines in found.items()
-           if len(lines) > BRANCHES.get(path, 0)}
-    self.assertEmpty(new, 'compare the domain with a word, {file: lines}; expected no more than '
-                          f'{({path: BRANCHES.get(path, 0) for path in new})}')
-    fewer = {path: len(found.get(path, ())) for path, number in BRANCHES.items()
-             if len(found.get(path, ())) < number}
-    self.assertEmpty(fewer, 'do so less often than BRANCHES says; shorten it')
+    self.assert_none(
+        [f'{path}:{node.lineno}' for path, tree in files().items()
+         if domain(path.removesuffix('.py').replace('/', '.')) is None
+         for node in ast.walk(tree) if _asks(node)],
+        'no comparison of the domain with a word: domains.of(config) answers')
 
   def test_heavy_packages_stand_behind_their_doors(self):
     used, wrong = collections.defaultdict(set), []

@@ -20,7 +20,7 @@ class MethodsTest(parameterized.TestCase):
       ('dt5_ret', 'joint', set(), {S, L, T}))
   def test_data_of_the_paper(self, method, phase, idm, dt):
     phase = methods.phase_of(method, phase)
-    self.assertEqual((set(phase.idm), set(phase.dt)), (idm, dt))
+    self.assertEqual((set(phase.idm), set(phase.agent)), (idm, dt))
 
   def test_only_return_prediction_for_dt5_ret(self):
     for phase in methods.PHASES:
@@ -30,15 +30,14 @@ class MethodsTest(parameterized.TestCase):
   def test_labels_come_from_an_idm_that_was_trained(self, name):
     method = methods.METHODS[name]
     for phase in (method.joint, method.finetune, method.pretrain or method.joint):
-      if methods.TARGET in phase.dt and phase.unlabelled == methods.LABEL_WITH_IDM:
+      if methods.TARGET in phase.agent and phase.unlabelled == methods.LABEL_WITH_IDM:
         self.assertTrue(phase.idm)
       self.assertNotIn(methods.TARGET, phase.idm)  # The IDM trains on labels only.
 
   def test_cql_sees_the_labels_of_dt1(self):
     for phase in ('joint', 'finetune'):
       ours, theirs = (methods.phase_of(method, phase) for method in ('cql', 'dt1'))
-      self.assertEqual((ours.q, ours.idm, ours.dt), (theirs.dt, (), ()))
-      self.assertEqual((ours.agent, theirs.agent), ('q', 'dt'))
+      self.assertEqual((ours.idm, ours.agent), ((), theirs.agent))
     self.assertNotEqual(methods.phase_of('cql', 'joint').unlabelled, methods.TRUE_ACTIONS)
 
   def test_which_methods_use_sources(self):

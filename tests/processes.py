@@ -12,8 +12,6 @@ import sys
 import tempfile
 import time
 
-import jax
-
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _TIMEOUT_SECONDS = 900.  # A run that hangs shall fail its test, not stop all tests.
 
@@ -30,9 +28,7 @@ def environment(process, num_processes, port, *, num_devices=4):
   variables = {
       'PYTHONPATH': str(ROOT), 'JAX_NUM_CPU_DEVICES': str(num_devices),
       'ALPT_COORDINATOR': f'localhost:{port}', 'ALPT_NUM_PROCESSES': str(num_processes),
-      'ALPT_PROCESS_ID': str(process), 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
-      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
-      'JAX_COMPILATION_CACHE_DIR': jax.config.jax_compilation_cache_dir}
+      'ALPT_PROCESS_ID': str(process)}
   return os.environ | variables
 
 

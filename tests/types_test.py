@@ -2,10 +2,10 @@
 
 from absl.testing import parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 
 VALID = dict(name='pong', observation_key='', observation_kind='image',
-             observation_shape=(84, 84, 1), num_actions=18, legal_actions=(0, 1, 3),
+             observation_shape=(84, 84, 1), actions=action_space.numbered(18, legal=(0, 1, 3)),
              return_low=-20, return_high=100)
 
 
@@ -22,10 +22,6 @@ class EnvironmentSpecTest(parameterized.TestCase):
   @parameterized.parameters(
       (dict(observation_kind='pixels'), "observation_kind of pong is 'pixels'"),
       (dict(return_high=-20), 'return_low -20 of pong must be below return_high -20'),
-      (dict(legal_actions=()), 'legal_actions .* of pong must be non-empty'),
-      (dict(legal_actions=(0, 18)), r'legal_actions \(0, 18\) of pong .* \[0, 18\)'),
-      (dict(legal_actions=(-1,)), r'legal_actions \(-1,\)'),
-      (dict(stored_actions=(0, 1, 4)), r'stored_actions \(0, 1, 4\) of pong .* \(0, 1, 3\)'),
       (dict(reward_clip=0.), 'reward_clip 0.0 of pong must be above 0'),
       (dict(reward_clip=float('nan')), 'reward_clip nan of pong must be above 0'),
       (dict(observation_kind='vector', observation_shape=(2,), observation_low=1.),

@@ -13,13 +13,12 @@ mean) and, with the names that all our datasets have, what was imported.
 """
 
 import dataclasses
-import difflib
 import json
 import math
 import os
 import re
 
-from alpt_jax import atomic_files, types
+from alpt_jax import action_space, atomic_files, schema, types
 
 FILE = 'environment.json'
 _NAME = r'[A-Za-z][A-Za-z0-9._:-]*'  # Names a directory, too.
@@ -149,9 +148,9 @@ class Environment:
         observation_shape=self.observation.shape,
         observation_low=self.observation.low,
         observation_high=self.observation.high,
-        num_actions=len(ids),
-        legal_actions=tuple(sorted(ids[name] for name in self.actions.legal)),
-        stored_actions=tuple(ids[name] for name in self.actions.stored or ()),
+        actions=action_space.Discrete(
+            self.actions.space, legal=tuple(sorted(ids[name] for name in self.actions.legal)),
+            stored=tuple(ids[name] for name in self.actions.stored or ())),
         return_low=self.returns[0],
         return_high=self.returns[1],
         reward_clip=math.inf if clip is None else clip)
@@ -227,18 +226,11 @@ def _parse(content):
 
 def _fields(name, content, kind):
   """Checks the keys of a JSON object against the fields of a class; makes tuples of lists."""
-  _expect(name or 'the content', content, isinstance(content, dict),
-          'an object, or null' if name == 'reward' else 'an object')
-  prefix = f'{name}.' if name else ''
-  known = {field.name: field for field in dataclasses.fields(kind)}
-  for key in content:
-    if key not in known:
-      close = difflib.get_close_matches(key, known, n=1)
-      hint = f'; did you mean {close[0]}?' if close else '.'
-      raise ValueError(f'{prefix}{key} is an unknown key; expected {", ".join(known)}{hint}')
-  for key, field in known.items():
-    if key not in content and field.default is dataclasses.MISSING:
-      raise ValueError(f'{prefix}{key} is missing; expected the keys {", ".join(known)}.')
+  form = {field.name + '?' * (field.default is not dataclasses.MISSING): object
+          for field in dataclasses.fields(kind)}
+  schema.check(content, (dict, None) if name == 'reward' else dict, name)
+  schema.check_names(content, form, name)  # Before what a misspelt one leaves missing.
+  schema.check(content, form, name)
   return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
@@ -255,9 +247,7 @@ def _check_names(field, names, *, among=None, is_once=True):
 
 
 def _expect(field, value, is_right, expected):
-  if not is_right:
-    shown = list(value) if isinstance(value, tuple) else value
-    raise ValueError(f'{field} is {shown!r}; expected {expected}.')
+  schema.expect(field, list(value) if isinstance(value, tuple) else value, is_right, expected)
 
 
 def _is_integer(value):

@@ -14,7 +14,6 @@ back of the file system is seen when it is read: array_record has checksums of i
 
 import collections
 import errno
-import functools
 import hashlib
 import io
 import json
@@ -28,7 +27,7 @@ import tensorflow_datasets as tfds
 
 from alpt_jax import atomic_files
 from alpt_jax import progress as progress_
-from alpt_jax.data import copies, episodes, png, rlds
+from alpt_jax.data import copies, episodes, png, rlds, values
 
 INDEX = 'episode_index.npz'
 _INDEX_FORMAT = 6  # Of that file; another number makes it anew.
@@ -60,7 +59,7 @@ class _Index(NamedTuple):
   observation_digest: np.ndarray  # [E] uint64; see `EpisodeFiles.observation_digests`.
 
 
-class EpisodeFiles:
+class EpisodeFiles(episodes.Episodes):
   """The episodes of one environment, in one or several TFDS directories.
 
   To be shared between threads.
@@ -79,14 +78,14 @@ class EpisodeFiles:
       spec: `types.EnvironmentSpec` of image observations.
       expected_name: as `rlds.read_episodes`; data without a card is taken as it is.
       check_actions: check_actions(actions [T], path, episode) raises ValueError for stored actions
-        that the environment does not have; None to expect what `spec` says.
+        that the environment does not have, if more can be said of them than `spec` does; unknown
+        ones are 0.
       with_idm_labels: as `rlds.read_episodes`.
 
     Raises:
       FileNotFoundError, ValueError: as `rlds.read_episodes`.
     """
     self._spec, self._with_idm_labels = spec, with_idm_labels
-    check_actions = check_actions or functools.partial(_check_legal, spec)
     self._sources, indices, digests = [], [], []
     self._splits = []  # Of each source, for messages.
     for directory in directories:
@@ -113,13 +112,8 @@ class EpisodeFiles:
     self._lock = threading.Lock()
 
   @property
-  def num_episodes(self):
-    """Number of episodes E."""
-    return len(self.num_transitions)
-
-  @property
   def episode_digests(self):
-    """[E] uint64; equal for episodes with the same encoded images, actions and rewards."""
+    """See `Episodes`; of encoded images."""
     return self._index.digest
 
   @property
@@ -132,21 +126,17 @@ class EpisodeFiles:
 
   @property
   def num_labelled(self):
-    """[E] int64; how many actions of each episode the data has, whatever `with_actions` does."""
+    """See `Episodes`."""
     return (self._index.num_with_idm_labels if self._with_idm_labels else
             self._index.num_labelled)
 
   def with_actions(self, change):
-    """Returns the same episodes with other actions, or fewer that are known.
-
-    Args:
-      change: change(episode, actions [L], is_labelled [L]) -> actions, is_labelled: called with
-        every episode that is read, before anything else sees it. It takes the place of an earlier
-        one.
-    """
+    """See `Episodes.with_actions`; episodes are changed before anything else sees them."""
     result = EpisodeFiles.__new__(EpisodeFiles)
     result.__dict__.update(self.__dict__)
-    result._change = change
+    before = self._change
+    result._change = change if before is None else (
+        lambda episode, *actions: change(episode, *before(episode, *actions)))
     result._held, result._num_held = collections.OrderedDict(), 0
     result._lock = threading.Lock()
     return result
@@ -221,10 +211,8 @@ class EpisodeFiles:
     fields = _read_record(self._sources[split], place, self._splits[split])
     is_labelled = rlds.labelled(fields, with_idm_labels=self._with_idm_labels)
     is_labelled[-1] = False
-    stored = np.where(is_labelled, fields['action'], 0)
-    actions, rewards = rlds.to_declared(stored, fields['reward'], self._spec)
-    actions = np.where(is_labelled, actions, 0).astype(np.int32)
-    rewards = _on_transitions(rewards)
+    actions = self._spec.actions.to_ids(fields['action'], is_labelled)
+    rewards = _on_transitions(rlds.clip(fields['reward'], self._spec))
     if self._change is not None:
       actions, is_labelled = self._change(number, actions, is_labelled)
     episode = _Episode(fields['observation'], actions, is_labelled, rewards,
@@ -263,7 +251,7 @@ def check_no_duplicates(datasets):
   """Refuses data in which an episode occurs twice: labels would leak from one to the other.
 
   Args:
-    datasets: {name: `EpisodeFiles`}.
+    datasets: {name: `episodes.Episodes`}.
 
   Raises:
     ValueError: naming the datasets and episodes.
@@ -272,7 +260,7 @@ def check_no_duplicates(datasets):
   owner = np.repeat(np.arange(len(datasets)), [data.num_episodes for data in datasets.values()])
   number = np.concatenate([np.arange(data.num_episodes) for data in datasets.values()])
   order = np.argsort(digests, kind='stable')
-  same = np.flatnonzero(digests[order][1:] == digests[order][:-1])
+  same = np.flatnonzero((digests[order][1:] == digests[order][:-1]) & (digests[order][1:] != 0))
   if same.size:
     first, second = order[same[0]], order[same[0] + 1]
     names = list(datasets)
@@ -303,17 +291,6 @@ def _read_record(source, place, split):
   return {name: np.asarray(steps[name]) for name in names}
 
 
-def _check_legal(spec, actions, path, episode):
-  """The `check_actions` of an environment that nothing more is known of."""
-  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
-  wrong = np.flatnonzero(~np.isin(actions, known))
-  if wrong.size:
-    raise ValueError(
-        f'{path}: action is {actions[wrong[0]]} at step {wrong[0]} of episode {episode} '
-        f'({wrong.size} steps in all); {spec.name} has {list(known)}. This is the data of another '
-        'environment, or damaged. Correct the path, or convert the dataset.')
-
-
 def _check_episode(fields, spec, check_actions, path, episode):
   """Checks one episode; of its images the headers.
 
@@ -326,14 +303,15 @@ def _check_episode(fields, spec, check_actions, path, episode):
     raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
                      'dataset again.')
   rlds.check_flags(where, fields)
-  known = 0 if spec.stored_actions else spec.legal_actions[0]  # Unknown actions may be anything.
-  is_labelled = rlds.labelled(fields, with_idm_labels=True)
-  check_actions(np.where(is_labelled, fields['action'], known)[:-1], path, episode)
-  wrong = np.flatnonzero(~np.isfinite(fields['reward']))
-  if wrong.size:
-    raise ValueError(f"{where}: reward is {fields['reward'][wrong[0]]} at step {wrong[0]} "
-                     f'({wrong.size} steps in all); expected a finite number. Record or convert '
-                     'the dataset again.')
+  is_labelled = rlds.labelled(fields, with_idm_labels=True)[:-1]
+  actions = fields['action'][:-1]
+  if check_actions is not None:
+    check_actions(np.where(is_labelled, actions, 0), path, episode)
+  problem = (spec.actions.check(actions, is_labelled, name=spec.name)
+             or values.reward_problem(fields['reward']))
+  if problem:
+    raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
+                     'Correct the path, or convert the dataset.')
   for t, encoded in enumerate(fields['observation']):
     found = png.shape(encoded)
     if found != tuple(spec.observation_shape):

@@ -1,13 +1,13 @@
 """Recorded episodes as training sees them: things that windows are cut from.
 
-Three kinds, one way to use them. `Episodes` holds a whole dataset in memory (a maze). Those of
-`episode_files.py` stay on disk, images still encoded. `HeldWindows` keeps a few windows of either
-in memory: the labelled ones, which are asked for again and again.
+`Episodes` is what all code may ask of them, wherever they lie: in memory (`InMemory`, e.g. of a
+maze), or on disk, images still encoded (`episode_files.EpisodeFiles`). `HeldWindows` keeps a few
+windows of either in memory: the labelled ones, which are asked for again and again.
 """
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -43,8 +43,86 @@ def sums_to_end(rewards):
   return np.cumsum(rewards[::-1].astype(np.float64))[::-1].astype(np.float32)
 
 
+class Episodes(Protocol):
+  """E recorded episodes.
+
+  Attributes:
+    num_transitions: [E] int64; at least 1.
+    num_labelled: [E] int64; how many actions of each episode the data has, whatever `with_actions`
+      and `hidden` do.
+    observation_digests: [E] uint64; equal for episodes with the same observations, see `copies`.
+    episode_digests: [E] uint64; equal for episodes with the same observations, actions and rewards;
+      0 for those that may be equal by chance.
+  """
+  num_transitions: np.ndarray
+  num_labelled: np.ndarray
+  observation_digests: np.ndarray
+  episode_digests: np.ndarray
+
+  @property
+  def num_episodes(self):
+    """Number of episodes E."""
+    return len(self.num_transitions)
+
+  def cut(self, episode, start, window):
+    """Reads windows.
+
+    Args:
+      episode: [b] int; which episode.
+      start: [b] int; first transition of the window in its episode.
+      window: T.
+
+    Returns:
+      `Cut`.
+    """
+
+  def frames(self, episode, begin, end):
+    """Reads observations begin .. end - 1 of an episode, the last one again past its end."""
+
+  def actions_of(self, episode):
+    """Reads the actions of the L transitions of one episode.
+
+    Args:
+      episode: int; which one.
+
+    Returns:
+      [L] int32, 0 where not labelled; [L] bool, whether the action is known.
+    """
+
+  def with_actions(self, change):
+    """Returns the same episodes with other actions, or fewer that are known.
+
+    Args:
+      change: change(episode, actions [L + 1], is_labelled [L + 1]) -> actions, is_labelled of all
+        steps of an episode, as earlier changes left them. On disk it is called whenever an episode
+        is read.
+    """
+
+  def hidden(self, windows, window):
+    """Returns the same episodes without the actions outside of some windows.
+
+    Args:
+      windows: [M, 2] int; episode and first transition of the windows whose actions stay known
+        where they are.
+      window: transitions in each.
+    """
+    starts = {}
+    for episode, start in np.asarray(windows, np.int64).reshape(-1, 2).tolist():
+      starts.setdefault(episode, []).append(start)
+
+    def hide(episode, actions, is_labelled):
+      is_kept = np.zeros(len(actions), bool)
+      for start in starts.get(episode, ()):
+        is_kept[start:start + window] = True
+      actions, is_labelled = actions.copy(), is_labelled & is_kept
+      actions[~is_labelled] = 0
+      return actions, is_labelled
+
+    return self.with_actions(hide)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
-class Episodes:
+class InMemory(Episodes):
   """All steps of a dataset, one episode after the other.
 
   Step t of episode e is at index `first_step[e] + t`, t = 0 .. num_transitions[e]. The last of them
@@ -65,23 +143,23 @@ class Episodes:
   first_step: np.ndarray
   num_transitions: np.ndarray
 
-  @property
-  def num_episodes(self):
-    """Number of episodes E."""
-    return len(self.num_transitions)
-
   @functools.cached_property
   def num_labelled(self):
-    """[E] int64; how many actions of each episode are known."""
+    """See `Episodes`."""
     return np.add.reduceat(self.is_labelled.astype(np.int64), self.first_step)
 
   @functools.cached_property
   def observation_digests(self):
-    """[E] uint64; equal for episodes with the same observations, see `copies`."""
+    """See `Episodes`."""
     return np.array([copies.digest(self.observations[first:first + length], length)
                      for first, length in zip(self.first_step.tolist(),
                                               (self.num_transitions + 1).tolist(), strict=True)],
                     np.uint64)
+
+  @property
+  def episode_digests(self):
+    """See `Episodes`: in a small grid or room, different play may look the same."""
+    return np.zeros(self.num_episodes, np.uint64)
 
   @functools.cached_property
   def returns_to_go(self):
@@ -92,30 +170,25 @@ class Episodes:
       result[first:first + length] = sums_to_end(self.rewards[first:first + length])
     return result
 
+  def with_actions(self, change):
+    """See `Episodes.with_actions`."""
+    actions, is_labelled = self.actions.copy(), self.is_labelled.copy()
+    for episode, (first, length) in enumerate(zip(
+        self.first_step.tolist(), (self.num_transitions + 1).tolist(), strict=True)):
+      steps = slice(first, first + length)
+      actions[steps], is_labelled[steps] = change(episode, actions[steps], is_labelled[steps])
+    result = dataclasses.replace(self, actions=actions, is_labelled=is_labelled)
+    vars(result)['num_labelled'] = self.num_labelled  # The class is frozen for others.
+    return result
+
   def actions_of(self, episode):
-    """The actions of the L transitions of one episode.
-
-    Args:
-      episode: int; which one.
-
-    Returns:
-      [L] int32, 0 where not labelled; [L] bool, whether the action is known.
-    """
+    """See `Episodes.actions_of`."""
     first = self.first_step[episode]
     steps = slice(first, first + self.num_transitions[episode])
     return self.actions[steps], self.is_labelled[steps]
 
   def cut(self, episode, start, window):
-    """Reads windows.
-
-    Args:
-      episode: [b] int; which episode.
-      start: [b] int; first transition of the window in its episode.
-      window: T.
-
-    Returns:
-      `Cut`.
-    """
+    """See `Episodes.cut`."""
     first_step = self.first_step[episode]
     last_step = first_step + self.num_transitions[episode]
     step = (first_step + start)[:, None] + np.arange(window + 1)
@@ -126,7 +199,7 @@ class Episodes:
                self.rewards[transition], self.returns_to_go[transition])
 
   def frames(self, episode, begin, end):
-    """Reads observations begin .. end - 1 of an episode, the last one again past its end."""
+    """See `Episodes.frames`."""
     step = np.minimum(np.arange(begin, end), self.num_transitions[episode])
     return self.observations[self.first_step[episode] + step]
 
@@ -138,7 +211,7 @@ class HeldWindows:
     """Reads them.
 
     Args:
-      episodes: anything with `cut`.
+      episodes: `Episodes`.
       windows: [M, 2] int; episode and first transition of each.
       window: T.
     """

@@ -48,28 +48,23 @@ class Settings(NamedTuple):
   """What is written.
 
   Attributes:
-    num_actions: A, of the environment's declared space.
-    stored_actions: see `types.EnvironmentSpec`.
     top_k: K; 0 to write all probabilities.
     episodes_per_file: at most.
   """
-  num_actions: int
-  stored_actions: tuple[int, ...] = ()
   top_k: int = 0
   episodes_per_file: int = 50
 
 
-def _new_features(settings):
+def _new_features(space, top_k):
   """{name: TFDS feature} of the step fields that are put in."""
-  num_stored = len(settings.stored_actions) or settings.num_actions
-  if settings.top_k:
-    shape = (settings.top_k,)
+  if top_k:
+    shape = (top_k,)
     probabilities = {
         'action_top': tfds.features.Tensor(shape=shape, dtype=np.int64),
         'action_top_probabilities': tfds.features.Tensor(shape=shape, dtype=np.float32)}
   else:
     probabilities = {'action_probabilities': tfds.features.Tensor(
-        shape=(num_stored,), dtype=np.float32)}
+        shape=(space.num_stored,), dtype=np.float32)}
   return probabilities | {
       'action': tfds.features.Scalar(np.int64),
       rlds.LABELLED: tfds.features.Scalar(np.bool_),
@@ -84,25 +79,20 @@ def _with_last(values):
   return np.concatenate([values, np.zeros_like(values[:1])])
 
 
-def label_steps(stored, is_known, votes, settings):
+def label_steps(stored, is_known, votes, space, *, top_k=0):
   """The step fields of an episode.
 
   Args:
     stored: [L + 1] int; actions as the dataset stores them.
     is_known: [L] bool.
     votes: `votes.Votes` of the L transitions, over the declared actions.
-    settings: `Settings`.
+    space: the `action_space.Discrete` of the dataset.
+    top_k: see `Settings`.
 
   Returns:
     {name: L + 1 values}, see the module's docstring.
   """
-  probabilities = votes.probabilities
-  if settings.stored_actions:  # Two indices may stand for one action: the first of them is it.
-    order, first = np.unique(settings.stored_actions, return_index=True)
-    own = np.zeros((len(probabilities), len(settings.stored_actions)), np.float32)
-    own[:, first] = probabilities[:, order]
-    sums = own.sum(axis=1, keepdims=True)  # Less than 1 if it knows actions that are not stored.
-    probabilities = own / np.maximum(sums, np.finfo(np.float32).tiny)
+  probabilities = space.to_stored(votes.probabilities)
   best = np.argsort(-probabilities, axis=1, kind='stable')
   logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
   fields = {
@@ -112,9 +102,9 @@ def label_steps(stored, is_known, votes, settings):
       'action_entropy': _with_last(-np.sum(probabilities * logs, axis=1).astype(np.float32)),
       'num_votes': _with_last(votes.num_votes.astype(np.int64)),
   }
-  if not settings.top_k:
+  if not top_k:
     return fields | {'action_probabilities': _with_last(probabilities)}
-  top = best[:, :settings.top_k]
+  top = best[:, :top_k]
   return fields | {
       'action_top': _with_last(top),
       'action_top_probabilities': _with_last(np.take_along_axis(probabilities, top, axis=1))}
@@ -218,10 +208,12 @@ class _Work:
     self._staging = f'{self._directory}.unfinished'
     self.pieces = source.pieces(settings.episodes_per_file)
     self._names = _file_names(source.builder.name, self.pieces)
-    features = _new_features(settings)
+    space = source.spec.actions
+    features = _new_features(space, settings.top_k)
     self._features = _replaced(source, features)
     self._plan = json.loads(json.dumps({  # As it is read back.
-        'provenance': provenance, 'settings': settings._asdict(), 'files': len(self.pieces)}))
+        'provenance': provenance, 'files': len(self.pieces), 'settings': {
+            'num_actions': space.num, 'stored_actions': space.stored} | settings._asdict()}))
     # What the card says of it.
     self._said = self._plan['provenance'] | {k: self._plan[k] for k in ('settings', 'files')}
     self._notes = None
@@ -289,7 +281,8 @@ class _Work:
     example, fields = episodes.take(votes.episode)
     is_known = (known(piece.first + votes.episode, fields) if known
                 else rlds.labelled(fields)[:-1])
-    steps = label_steps(fields['action'], is_known, votes, self._settings)
+    steps = label_steps(fields['action'], is_known, votes, self._source.spec.actions,
+                        top_k=self._settings.top_k)
     for name in _PROBABILITIES:
       if f'steps/{name}' in example.features.feature:
         del example.features.feature[f'steps/{name}']

@@ -5,7 +5,6 @@ the maze. We draw them as whole windows of k transitions, since a shorter run of
 the inverse dynamics model. This is the only code that sees a hidden action.
 """
 
-import dataclasses
 import json
 from typing import NamedTuple
 
@@ -83,7 +82,7 @@ def choose_known_windows(episodes, *, budget, window, seed, held_out):
   or some at random.
 
   Args:
-    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`.
+    episodes: `episodes.Episodes`.
     budget: number of labels, a multiple of `window`; 0 for all.
     window: transitions in a window, at least 1.
     seed: int >= 0. The result depends on the data and the arguments only.
@@ -134,12 +133,12 @@ def hide_actions(episodes, windows, window):
   """Removes the action of every transition outside the labelled windows.
 
   Args:
-    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`.
+    episodes: `episodes.Episodes`.
     windows: [M, 2] int; episode and first transition of the windows that stay labelled.
     window: transitions in a window.
 
   Returns:
-    The same episodes but for `actions` and `is_labelled`. Actions are 0 where not labelled.
+    `episodes.Episodes`; actions are 0 where not labelled.
 
   Raises:
     ValueError: if a window reaches past the end of its episode: it was chosen for other data.
@@ -153,14 +152,7 @@ def hide_actions(episodes, windows, window):
     raise ValueError(f'labelled window {i} is transitions {start[i]} .. {start[i] + window - 1} of '
                      f'episode {episode[i]}, which the data does not have. The windows were chosen '
                      'for another dataset: choose them again.')
-  if hasattr(episodes, 'with_actions'):  # On disk: hidden whenever an episode is read.
-    return episodes.with_actions(_Hider(episode, start, window))
-  kept = (episodes.first_step[episode] + start)[:, None] + np.arange(window)
-  is_kept = np.zeros(len(episodes.actions), bool)
-  is_kept[kept] = True
-  is_labelled = is_kept & episodes.is_labelled
-  return dataclasses.replace(episodes, actions=np.where(is_labelled, episodes.actions, 0),
-                             is_labelled=is_labelled)
+  return episodes.hidden(windows, window)
 
 
 def check_all_known(method, name, episodes):
@@ -170,23 +162,6 @@ def check_all_known(method, name, episodes):
     raise ValueError(f'method is {method!r}, which trains on every true action, and {name} has '
                      f'{num_known} true ones of {num_all}; expected all. To train on what it has, '
                      "labels of an IDM, too, use --config.method=dt.")
-
-
-class _Hider:
-  """Hides the actions of one episode at a time."""
-
-  def __init__(self, episode, start, window):
-    self._starts = {}
-    for e, s in zip(episode.tolist(), start.tolist(), strict=True):
-      self._starts.setdefault(e, []).append(s)
-    self._window = window
-
-  def __call__(self, episode, actions, is_labelled):
-    is_kept = np.zeros(len(actions), bool)
-    for start in self._starts.get(episode, ()):
-      is_kept[start:start + self._window] = True
-    is_labelled = is_labelled & is_kept
-    return np.where(is_labelled, actions, 0).astype(actions.dtype), is_labelled
 
 
 def write_choice(path, choice):

@@ -82,6 +82,7 @@ class Dataset:
 
   Attributes:
     directory: where it lies.
+    spec: the `types.EnvironmentSpec` that it was opened with.
     builder: of TFDS.
     step_features: {name: TFDS feature} of a step.
   """
@@ -97,7 +98,7 @@ class Dataset:
     Raises:
       FileNotFoundError, ValueError: as `rlds.read_episodes`.
     """
-    self.directory, self._spec = directory, spec
+    self.directory, self.spec = directory, spec
     self.builder = rlds.open_builder(directory)
     rlds.check_name(directory, expected_name, is_card_needed=False)
     features = self.builder.info.features
@@ -144,12 +145,12 @@ class Dataset:
       except (DecodeError, ValueError, KeyError) as error:
         raise rlds.damaged(where, error) from error
       fields.append(self._check(steps, where))
-    return Episodes(self._spec, self._feature, list(records), fields)
+    return Episodes(self.spec, self._feature, list(records), fields)
 
   def _parse(self, record):
     """The fields that are needed: {name: L + 1 values}; TFDS's parser takes 25 us a step."""
     features = tf_example_pb2.Example.FromString(record).features.feature
-    key = self._spec.observation_key
+    key = self.spec.observation_key
     observation = f'steps/observation/{key}' if key else 'steps/observation'
     places = {name: f'steps/{name}' for name in (
         {*rlds.STEP_FIELDS, rlds.LABELLED, rlds.SOURCE} & self.step_features.keys())}
@@ -172,29 +173,25 @@ class Dataset:
                        'dataset again.')
     rlds.check_flags(where, fields)
     self._check_actions(fields, where)
-    if self._spec.observation_kind == 'image':
+    if self.spec.observation_kind == 'image':
       self._check_images(fields['observation'], where)
     return fields
 
   def _check_images(self, images, where):
-    wanted = tuple(self._spec.observation_shape)
+    wanted = tuple(self.spec.observation_shape)
     headers = {encoded[:png.NUM_HEADER_BYTES] for encoded in images}  # Mostly one for all.
     wrong = {header for header in headers if png.shape(header) != wanted}
     for t, encoded in enumerate(images if wrong else ()):
       if encoded[:png.NUM_HEADER_BYTES] in wrong:
         raise ValueError(f'{where}: observation at step {t} is {png.shape(encoded) or "no PNG"}; '
-                         f'{self._spec.name} has {wanted} images, 8 bit. Convert the dataset.')
+                         f'{self.spec.name} has {wanted} images, 8 bit. Convert the dataset.')
 
   def _check_actions(self, fields, where):
-    spec = self._spec
-    known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
-    is_wrong = rlds.labelled(fields, with_idm_labels=True) & ~np.isin(fields['action'], known)
-    is_wrong[-1] = False  # Means nothing.
-    if is_wrong.any():
-      t = int(np.argmax(is_wrong))
-      raise ValueError(f"{where}: action is {fields['action'][t]} at step {t}; {spec.name} has "
-                       f'{list(map(int, known))}. This is the data of another environment, or '
-                       'damaged. Correct the path, or import the dataset again.')
+    is_known = rlds.labelled(fields, with_idm_labels=True)
+    problem = self.spec.actions.check(fields['action'][:-1], is_known[:-1], name=self.spec.name)
+    if problem:
+      raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
+                       'Correct the path, or import the dataset again.')
 
 
 class Episodes:
@@ -228,9 +225,8 @@ class Episodes:
     """As `data.episodes.Episodes.frames`."""
     observations, last = self.fields[episode]['observation'], int(self.num_transitions[episode])
     encoded = observations[min(begin, last):end]
-    is_vector = self._spec.observation_kind == 'vector'
-    frames = np.empty((end - begin, *self._spec.observation_shape),
-                      np.float32 if is_vector else np.uint8)
+    frames = np.empty(
+        (end - begin, *self._spec.observation_shape), self._spec.observation_dtype)
     if self._spec.observation_kind == 'image':
       png.decode_all(frames[:len(encoded)], encoded)
     else:

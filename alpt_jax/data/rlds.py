@@ -16,7 +16,7 @@ from array_record.python import array_record_module
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from alpt_jax.data import episodes
+from alpt_jax.data import episodes, values
 
 # Written beside the data by what records it; says what the data is and how it was made.
 CARD = 'dataset_card.json'
@@ -71,15 +71,12 @@ def read_episodes(directory, spec, *, expected_name=None, with_idm_labels=False)
   feature = check_features(directory, builder.info.features, spec)
   read = []
   for split in sorted(builder.info.splits):  # As everywhere: labels name episodes by number.
-    read += _read_split(directory, builder, split, feature, spec)
+    read += _read_split(directory, builder, split, feature, spec, with_idm_labels)
   if not read:
     raise ValueError(f'{directory}: holds no episodes. Record the dataset again.')
-  result = _concatenate(read, with_idm_labels)
-  _check_values(directory, result, spec)
+  result = _concatenate(read)
   check_total(directory, card, int(result.num_transitions.sum()))
-  return dataclasses.replace(
-      result, actions=result.actions.astype(np.int32),
-      rewards=np.clip(result.rewards, -spec.reward_clip, spec.reward_clip))
+  return dataclasses.replace(result, rewards=clip(result.rewards, spec))
 
 
 def check_name(directory, expected_name, *, is_card_needed=True):
@@ -115,21 +112,9 @@ def check_total(directory, card, num_transitions):
                      'again.')
 
 
-def to_declared(actions, rewards, spec):
-  """Translates what is stored into what an environment declares.
-
-  Args:
-    actions: [L] int; as stored, e.g. indices into a game's minimal action set.
-    rewards: [L] float.
-    spec: `types.EnvironmentSpec`.
-
-  Returns:
-    Actions [L] int32 as ids of the declared action space; rewards [L] float32, clipped.
-  """
-  if spec.stored_actions:
-    actions = np.array(spec.stored_actions)[actions]
-  rewards = np.clip(rewards, -spec.reward_clip, spec.reward_clip)
-  return actions.astype(np.int32), rewards.astype(np.float32)
+def clip(rewards, spec):
+  """Clips rewards [L] float as a `types.EnvironmentSpec` says: [L] float32."""
+  return np.clip(rewards, -spec.reward_clip, spec.reward_clip).astype(np.float32)
 
 
 def dataset_digest(directory):
@@ -297,14 +282,13 @@ def check_source(where, step):
                      'call the field something else.')
 
 
-def _read_split(directory, builder, split, feature, spec):
+def _read_split(directory, builder, split, feature, spec, with_idm_labels):
   """Reads the episodes of one split in the order of the files."""
   # Observations stay encoded until the one that is used is picked: TFDS's own numpy decoding of a
   # whole episode loses zero bytes at the end of zlib-encoded tensors.
   source = builder.as_data_source(split, decoders={'steps': tfds.decode.SkipDecoding()})
   info = builder.info.splits[split]
   last = np.cumsum(info.shard_lengths)
-  dtype = np.float32 if spec.observation_kind == 'vector' else np.uint8
   read = []
   for i in range(len(source)):
     path = os.fspath(info.filepaths[int(np.searchsorted(last, i, side='right'))])
@@ -321,10 +305,21 @@ def _read_split(directory, builder, split, feature, spec):
       raise ValueError(f'{path}: in episode {i}, the shapes of {shapes} and of the observations '
                        f'{encoded.shape} do not fit each other: features.json is of another '
                        'dataset. Copy or record the dataset again.')
-    check_flags(f'{directory}: episode {i} of split {split!r}', fields)
-    check_last_reward(f'{directory}: episode {i} of split {split!r}', fields)
+    where = f'{directory}: episode {i} of split {split!r}'
+    check_flags(where, fields)
+    check_last_reward(where, fields)
+    is_labelled = labelled(fields, with_idm_labels=with_idm_labels)
+    is_labelled[-1] = False
     observations = np.stack([feature.decode_example_np(o) for o in encoded])
-    read.append((observations.astype(dtype), fields))
+    observations = observations.astype(spec.observation_dtype)
+    problem = (spec.actions.check(fields['action'], is_labelled, name=spec.name)
+               or values.reward_problem(fields['reward'])
+               or values.observation_problem(observations, spec))
+    if problem:
+      raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
+                       'Correct the path, or record the dataset again.')
+    read.append((observations, spec.actions.to_ids(fields['action'], is_labelled),
+                 fields['reward'].astype(np.float32), is_labelled))
   return read
 
 
@@ -370,46 +365,7 @@ def check_last_reward(where, fields):
                      'rewards one step back.')
 
 
-def _concatenate(read, with_idm_labels):
-  lengths = np.array([len(observations) for observations, _ in read], np.int64)
+def _concatenate(read):
+  lengths = np.array([len(observations) for observations, *_ in read], np.int64)
   first_step = np.cumsum(lengths) - lengths
-  last_step = first_step + lengths - 1
-  # Actions stay int64 here: an id that does not fit int32 must not become a legal one.
-  actions = np.concatenate([fields['action'] for _, fields in read])
-  rewards = np.concatenate([fields['reward'] for _, fields in read]).astype(np.float32)
-  is_labelled = np.concatenate(
-      [labelled(fields, with_idm_labels=with_idm_labels) for _, fields in read])
-  rewards[last_step], is_labelled[last_step] = 0., False
-  actions[~is_labelled] = 0
-  return episodes.Episodes(np.concatenate([observations for observations, _ in read]), actions,
-                           rewards, is_labelled, first_step, lengths - 1)
-
-
-def _check_values(directory, result, spec):
-  """Checks every number against the environment that the data should be of."""
-  is_illegal = result.is_labelled & ~np.isin(result.actions, spec.legal_actions)
-  is_not_finite = ~np.isfinite(result.rewards)
-  observations = result.observations.reshape(len(result.actions), -1)
-  if spec.observation_kind == 'vector':
-    # Written so that nan is outside, too.
-    is_inside = (observations >= spec.observation_low) & (observations <= spec.observation_high)
-    expected = f'numbers in [{spec.observation_low}, {spec.observation_high}]'
-  else:
-    largest = 1 if spec.observation_kind == 'grid' else 255
-    is_inside = observations <= largest
-    expected = f'values in 0 .. {largest}'
-  is_outside = ~is_inside.all(axis=1)
-  for name, is_wrong, values, wanted in (
-      ('action', is_illegal, result.actions, f'one of {spec.legal_actions}'),
-      ('reward', is_not_finite, result.rewards, 'a finite number'),
-      (f'observation {spec.observation_key!r}', is_outside, observations, expected)):
-    wrong = np.flatnonzero(is_wrong)
-    if wrong.size:
-      episode = int(np.searchsorted(result.first_step, wrong[0], side='right')) - 1
-      value = values[wrong[0]]
-      if value.ndim:
-        value = value[~is_inside[wrong[0]]][0]
-      raise ValueError(
-          f'{directory}: {name} is {value} at step {wrong[0] - result.first_step[episode]} of '
-          f'episode {episode} ({wrong.size} steps in all); {spec.name} has {wanted}. The data is '
-          'damaged or of another environment: correct the path, or record it again.')
+  return episodes.InMemory(*map(np.concatenate, zip(*read, strict=True)), first_step, lengths - 1)

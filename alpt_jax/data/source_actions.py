@@ -45,9 +45,9 @@ def of_specs(mode, specs, num_targets):
     return list(specs)
   names = _new_names(specs, num_targets)
   return [*specs[:num_targets], *(
-      dataclasses.replace(spec, legal_actions=tuple(names[spec.legal_actions,].tolist()),
-                          stored_actions=tuple(names[spec.stored_actions,].tolist())
-                          if spec.stored_actions else ())
+      dataclasses.replace(spec, actions=dataclasses.replace(
+          spec.actions, legal=tuple(names[spec.legal_actions,].tolist()),
+          stored=tuple(names[spec.stored_actions,].tolist()) if spec.stored_actions else ()))
       for spec in specs[num_targets:])]
 
 
@@ -56,7 +56,7 @@ def change(mode, data, specs, num_targets, *, seed):
 
   Args:
     mode: one of MODES.
-    data: {environment: `episodes.Episodes` or `episode_files.EpisodeFiles`}, as recorded.
+    data: {environment: `episodes.Episodes`}, as recorded.
     specs: as in `of_specs`, as recorded; not all need be in `data`.
     num_targets: how many of them are targets.
     seed: int >= 0; with the names of a source and the number of an episode, it decides how its
@@ -110,11 +110,4 @@ def _changed(data, change_known):
     result[is_labelled] = change_known(episode, actions[is_labelled])
     return result, is_labelled
 
-  if hasattr(data, 'with_actions'):  # On disk: changed whenever an episode is read.
-    return data.with_actions(changed)
-  actions = data.actions.copy()
-  for episode, (first, length) in enumerate(zip(
-      data.first_step.tolist(), (data.num_transitions + 1).tolist(), strict=True)):
-    steps = slice(first, first + length)
-    actions[steps], _ = changed(episode, actions[steps], data.is_labelled[steps])
-  return dataclasses.replace(data, actions=actions)
+  return data.with_actions(changed)

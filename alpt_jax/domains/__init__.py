@@ -1,22 +1,64 @@
-"""What differs between families of environments: specs, the place of the data, scores of agents.
+"""Looks up the domain of a config: the family of environments it is about.
 
 Everything else, `train` first of all, is the same for mazes, Atari games and anybody's own data. A
-config says which domain it is of in `config.experiment`.
+config says which domain it is of in `config.experiment`: a name of the table, or that of an
+importable module with a class `Domain`, see `base.Domain`.
 """
 
-from alpt_jax.domains.atari.domain import Atari
-from alpt_jax.domains.maze.domain import Maze
-from alpt_jax.domains.own.domain import Own
+import importlib
+
+from alpt_jax import schema
+from alpt_jax.domains import base
 from alpt_jax.learners import alpt
 
-_DOMAINS = {'maze': Maze, 'atari': Atari, 'own': Own}
+# {experiment: module}; imported when it is asked for, so that mazes need nothing of games.
+_DOMAINS = {'maze': 'alpt_jax.domains.maze.domain', 'atari': 'alpt_jax.domains.atari.domain',
+            'own': 'alpt_jax.domains.own.domain'}
+EXPECTED = (f'one of {sorted(_DOMAINS)}, or the name of an importable module with a class Domain '
+            'derived from alpt_jax.domains.base.Domain')
 
 
 def of(config):
-  """Looks up the domain of a config; ValueError for an unknown one."""
-  if config.experiment not in _DOMAINS:
-    raise ValueError(f'experiment is {config.experiment!r}; expected one of {sorted(_DOMAINS)}.')
-  return _DOMAINS[config.experiment]
+  """Makes the domain of a config.
+
+  Args:
+    config: of a run or a study.
+
+  Returns:
+    A `base.Domain`, bound to the config.
+
+  Raises:
+    ValueError: if `config.experiment` names none.
+  """
+  return named(config.experiment)(config)
+
+
+def named(experiment, field='experiment'):
+  """Looks up a domain, for what is the same of all its configs.
+
+  Args:
+    experiment: as in a config, or in results.json.
+    field: what holds the name, for messages.
+
+  Returns:
+    A subclass of `base.Domain`.
+
+  Raises:
+    ValueError: if there is none of that name.
+  """
+  is_name = isinstance(experiment, str) and all(map(str.isidentifier, experiment.split('.')))
+  schema.expect(field, experiment, is_name, EXPECTED)
+  try:
+    module = importlib.import_module(_DOMAINS.get(experiment, experiment))
+  except (ImportError, SyntaxError) as error:
+    if experiment in _DOMAINS:
+      raise
+    raise ValueError(f'{field} is {experiment!r}, which cannot be imported ({error}); expected '
+                     f'{EXPECTED}.') from error
+  found = getattr(module, 'Domain', None)
+  schema.expect(field, experiment, isinstance(found, type) and issubclass(found, base.Domain),
+                EXPECTED)
+  return found
 
 
 def specs(config):
@@ -28,8 +70,8 @@ def specs(config):
     ValueError: for a name that is no environment, or environments that do not go together.
   """
   domain = of(config)
-  domain.check(config)
-  result = [domain.spec(config, name) for name in (*targets(config), *config.sources)]
+  domain.check()
+  result = [domain.spec(name) for name in (*targets(config), *config.sources)]
   alpt.legal_actions(result)  # One action space.
   return result
 
@@ -42,7 +84,7 @@ def notes(config):
   """
   domain = of(config)
   return [line for name in (*targets(config), *config.sources)
-          for line in domain.notes(config, name)]
+          for line in domain.notes(name)]
 
 
 def digests(config, names):
@@ -52,7 +94,7 @@ def digests(config, names):
     ValueError: if a target has the data of another environment, whose actions are all known.
   """
   domain = of(config)
-  result = {name: domain.digest(config, name) for name in names}
+  result = {name: domain.digest(name) for name in names}
   for target in set(targets(config)) & result.keys():
     for name, digest in result.items():
       if name != target and digest == result[target]:

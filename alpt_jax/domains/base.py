@@ -1,11 +1,171 @@
-"""What families of environments share: labels that are kept, buffers for reading, ways to act."""
+"""What a family of environments provides; see `Domain`."""
 
 import math
+import os
 
 import jax
 
-from alpt_jax.data import labels
+from alpt_jax.data import copies, labels, rlds
 from alpt_jax.learners import acting
+
+
+class Domain:
+  """A family of environments, bound to the config of a run.
+
+  A subclass named `Domain` in a module makes a domain of it: `config.experiment` names the module.
+  Only `action_names` and `spec` have to be given.
+
+  Attributes:
+    config: of a run or a study.
+    metrics: {name: `metric.Metric`} of the scores of an evaluation; the first is the main one.
+    frames_per_step: frames of the environment in one transition.
+    zero_labels_are_all: whether `config.num_labels` 0 stands for all labels that the data has.
+    config_file: path of the config file that a study of it is made from; '' for the one in
+      experiments/configs that has the name of the experiment.
+  """
+  metrics = {}
+  frames_per_step = 1
+  zero_labels_are_all = False
+  config_file = ''
+
+  def __init__(self, config):
+    self.config = config
+
+  def action_names(self, name=''):
+    """Returns the names of the actions of an environment, by id; '' for the target's."""
+    raise NotImplementedError
+
+  def spec(self, name):
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    raise NotImplementedError
+
+  def check(self):
+    """Refuses a config that fits no data."""
+
+  def environments(self):
+    """Returns the names of all environments that the config mentions, sorted."""
+    return sorted({self.config.target, *self.config.get('other_targets', ()),
+                   *self.config.sources})
+
+  def directories(self, name):
+    """Returns the directories of the data of an environment."""
+    return [os.path.join(self.config.data_dir, name)]
+
+  def read(self, name, *, with_idm_labels=False):
+    """Returns the episodes of an environment, with all known actions; see `rlds.labelled`."""
+    directory, = self.directories(name)
+    return rlds.read_episodes(directory, self.spec(name), expected_name=name,
+                              with_idm_labels=with_idm_labels)
+
+  def digest(self, name):
+    """Returns the digest of an environment's data."""
+    directory, = self.directories(name)
+    return rlds.dataset_digest(directory)
+
+  def notes(self, name):
+    """Returns what whoever trains on an environment should know: a list of lines."""
+    del name
+    return []
+
+  def check_data(self, episodes, hidden):
+    """Refuses {environment: episodes} that hold those of `hidden`, names among them, twice."""
+    copies.check(episodes, hidden)
+
+  def choose_labels(self, data):
+    """Returns which windows of a target keep their actions, see `labels.choose_windows`."""
+    config = self.config
+    return labels.choose_windows(data.num_transitions, budget=config.num_labels,
+                                 window=config.window, seed=config.label_seed)
+
+  def collect(self, names):
+    """Records or converts what is missing of some environments."""
+    del names
+    raise ValueError(f'experiment is {self.config.experiment!r}, which records no data; expected '
+                     'a domain that does, or data that is there.')
+
+  def import_data(self):
+    """Brings in data from elsewhere, see `experiments.collect import`."""
+    raise ValueError(f'experiment is {self.config.experiment!r}, which imports no data; expected '
+                     'own, see experiments/configs/own.py.')
+
+  def make_evaluation(self, learner):
+    """Makes the evaluation of the agent.
+
+    Args:
+      learner: the run's `learner.Learner`.
+
+    Returns:
+      evaluate(params, is_last, video_path='', short_path='') -> {acting mode: scores, ...}; None
+      where nothing plays agents. `video_path` is where to write an episode, `short_path` where to
+      write a short film of it, '' for nowhere.
+    """
+    del learner
+
+  def make_delayed_play(self, dt, num_episodes):
+    """Makes play in which an agent is shown images late, by the protocol of the run's evaluation.
+
+    Args:
+      dt: the `DecisionTransformer`.
+      num_episodes: to play; 0 if nothing will be played.
+
+    Returns:
+      play(params, delay) -> scores; see `play.Evaluator.run`; None where nothing plays so.
+    """
+    del dt, num_episodes
+
+  def acting_modes(self, is_last):
+    """Returns the acting modes that an evaluation has scores of, the main one first."""
+    del is_last
+    return ('argmax',)
+
+  def protocol(self):
+    """Returns {field: value} that the scores of this config's evaluations hold."""
+    return {}
+
+  def ceiling(self, name):
+    """Returns the ceiling of label accuracy of an environment's data, if it was measured.
+
+    Returns:
+      {'expected', 'realised'}: means as dicts; or {'unknown': why}, and, where two people have
+      labelled the same steps, {'agreement'}, a mean: labels cannot be judged better than that.
+
+    Raises:
+      ValueError: if there is a ceiling of other data.
+    """
+    return {'unknown': f'{name} has no emulator in which all actions could be tried'}
+
+  def score_floors(self, name):
+    """Returns the scores of agents that look at nothing, if they were measured.
+
+    Returns:
+      {'protocol', 'agents'}, see `atari.score_floors.in_short`; or {'unknown': why}; None where
+      there are no such scores.
+
+    Raises:
+      ValueError: if there are some of other data or of another protocol than the config's.
+    """
+    del name
+
+  @staticmethod
+  def measures():
+    """Returns the module that measures floors and ceilings of recordings; None if none does.
+
+    See `atari.measures` for what it has.
+    """
+
+  @staticmethod
+  def study():
+    """Returns the module that plans studies of many runs, see `domains.study`; None without."""
+
+  @staticmethod
+  def benchmark():
+    """Returns the module that makes the evaluations to time, see `maze.benchmark`; or None."""
+
+  @classmethod
+  def report(cls, results):
+    """Makes the `reports.experiment.Report` of results."""
+    from alpt_jax.reports import experiment  # Matplotlib.
+    return experiment.Report(results, cls.metrics)
 
 
 def reserve(config, data):
@@ -17,11 +177,6 @@ def reserve(config, data):
   # too few, and each is read again for every window.
   num_shards = -(-sampling.num_shards // jax.process_count())
   data.reserve(int(1.25 * 2 * num_shards * spanned))
-
-
-def choose_labels(config, data):
-  return labels.choose_windows(data.num_transitions, budget=config.num_labels,
-                               window=config.window, seed=config.label_seed)
 
 
 def check_acting(settings):

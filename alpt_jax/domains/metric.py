@@ -1,6 +1,8 @@
 """Describes a number that evaluations of agents give."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from alpt_jax import schema
 
 
 class Metric(NamedTuple):
@@ -10,13 +12,9 @@ class Metric(NamedTuple):
     title: for readers.
     unit: of its axis.
     digits: after the point.
-    lowest: that it can be.
-    highest: that it can be.
-    is_optional: whether it may be null.
+    kind: of its values, see `schema`.
   """
   title: str
   unit: str = ''
   digits: int = 3
-  lowest: float = -float('inf')
-  highest: float = float('inf')
-  is_optional: bool = False
+  kind: Any = schema.FINITE

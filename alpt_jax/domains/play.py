@@ -140,9 +140,9 @@ class BlindPlayer:
   modes = acting.MODES
   about = {'acting_rule': BLIND}
 
-  def __init__(self, legal):
-    """Takes which actions are legal, [A] bool."""
-    self._legal = jnp.asarray(legal)
+  def __init__(self, spec):
+    """Takes the `types.EnvironmentSpec` of what is played."""
+    self.spec, self._legal = spec, jnp.asarray(legal_of(spec))
 
   def is_chance(self, is_greedy):
     """Whether its actions are drawn by lot in some mode."""
@@ -321,16 +321,16 @@ def episode_seeds(seed, num_episodes):
   return np.random.default_rng(seed).integers(2 ** 31, size=num_episodes)
 
 
-def check_spec(network, spec):
-  """Refuses a network that was not made for what is played.
+def check_spec(player, spec):
+  """Refuses a player, or a network, that was not made for what is played.
 
   Raises:
     ValueError: naming the field of the specs that differs.
   """
   for name in ('observation_kind', 'observation_shape', 'num_actions'):
-    ours, needed = getattr(network.spec, name), getattr(spec, name)
+    ours, needed = getattr(player.spec, name), getattr(spec, name)
     if ours != needed:
-      raise ValueError(f'{name} of the model ({network.spec.name}) is {ours}; {spec.name} has '
+      raise ValueError(f'{name} of the model ({player.spec.name}) is {ours}; {spec.name} has '
                        f'{needed}.')
 
 

@@ -10,18 +10,19 @@ A domain whose agents or labels are studied has a module `study` with
     its method; None if they are not.
   shown(run, evaluations): fields of a run for the report; of {step: evaluation}, maybe empty.
   ENVIRONMENTS: field of results.json, {name: about}.
+  SEEDS_HAVE_TARGETS: whether target i goes with seed i, instead of every target with every seed.
+  RESULTS: kind of what `describe` adds to results.json, see `schema`.
+  IDENTITY: {field: kind} of what, with method, target and seed, makes a run.
   SHOWN_OF: fields of the identity; of runs that agree in them the first one is shown.
   FLOOR_OF: fields that runs share whose labels have one table of the change; () where there is
     none.
 """
 
 import dataclasses
-import importlib
-import importlib.util
 import operator
 from typing import Any
 
-from alpt_jax import configs, methods
+from alpt_jax import configs, domains, methods, schema
 
 
 def of(config):
@@ -30,11 +31,23 @@ def of(config):
   Raises:
     ValueError: if it has none.
   """
-  name = f'alpt_jax.domains.{config.experiment}.study'
-  if importlib.util.find_spec(name) is None:
-    raise ValueError(f'experiment is {config.experiment!r}, which has no study of many runs; '
-                     'expected a domain that has, e.g. maze or atari.')
-  return importlib.import_module(name)
+  return named(config.experiment)
+
+
+def named(experiment, field='experiment'):
+  """Returns the module `study` of a domain.
+
+  Args:
+    experiment: as in a config, or in results.json.
+    field: what holds the name, for messages.
+
+  Raises:
+    ValueError: if there is no such domain, or it has no study.
+  """
+  found = domains.named(experiment, field).study()
+  schema.expect(field, experiment, found is not None, 'a domain with studies of many runs, e.g. '
+                'maze or atari')
+  return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -44,7 +44,7 @@ The dict, format 3; shares and probabilities are in [0, 1], and what is not know
     coverage       {threshold, coverage, accuracy, area}; of the lists, at most 200 points
     lag            {shifts, accuracy, num_transitions, best, gain, num_episodes, p_value,
                    is_shifted}
-    examples       list of windows with pictures, see `labellings`, each with its `kind`: 'wrong',
+    examples       list of windows with pictures, as in results.json, with a `kind`: 'wrong',
                    'unsure' or 'drawn', as `run_labels` chooses them. All of their transitions
                    were audited; was_labelled is False even where training knew the action. []
                    where observations are no pictures
@@ -57,7 +57,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alpt_jax.labelling import audit_findings
-from alpt_jax.measures import accuracy, calibration, floors, lag
+from alpt_jax.measures import accuracy, calibration, confusions, floors, lag
 from alpt_jax.measures import predictions as predictions_
 
 FORMAT = 3
@@ -196,8 +196,8 @@ def _measure(case, num_resamples, seed):
   names, num_actions = case.action_names, len(case.action_names)
   known = predictions_.Predictions(case.probabilities, case.actions, case.episodes, case.timesteps)
   found_lag = lag.lag_test(known, num_resamples=num_resamples, seed=seed)
-  baselines = accuracy.baselines(known.actions, num_actions, no_op=case.no_op)
   confusion = accuracy.confusion(known)
+  baselines = confusions.baselines(confusion, case.no_op)
   settings = dict(level=_LEVEL, num_resamples=num_resamples, seed=seed)
   return {
       'name': case.name, 'kind': case.kind, 'num_transitions': len(known),
@@ -294,10 +294,11 @@ def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, 
 
   Args:
     name: of the environment.
-    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with all known actions.
+    episodes: `episodes.Episodes`, with all known actions.
     numbers: which episodes, in order.
     predict_fn: predict_fn(episodes, numbers) -> iterator of what has `episode`, one of the numbers
-      in their order, and `probabilities` [L, A] of all its L transitions, see `votes.predict`.
+      in their order, and `probabilities` [L, A] of all its L transitions, as
+      `TrainedIdm.predict_episodes`.
     action_names: [A] names.
     legal_actions: ids in [0, A).
     kind: one of KINDS.

@@ -42,13 +42,12 @@ _WORDS = {'as expected': 'better', 'opposite': 'worse', 'no effect': 'no differe
 _OWN_TARGETS = 'a target of its own for every seed'
 
 
-def compare(pairs, make_predict_fn, *, environments=(), num_episodes=100, seed=0, stride=1,
+def compare(pairs, *, environments=(), num_episodes=100, seed=0, stride=1,
             is_hidden=False, smallest_effect=SMALLEST_EFFECT, command='', progress=True):
   """Compares pairs of IDMs.
 
   Args:
     pairs: from `paired_runs.pair`.
-    make_predict_fn: make_predict_fn(trained, spec, stride) -> predict_fn, see `audit.gather`.
     environments: names; () for the target of each pair.
     num_episodes: see `audit_run.audit_run`, as for the next three.
     seed: of the draw of episodes, and of all resampling.
@@ -67,7 +66,7 @@ def compare(pairs, make_predict_fn, *, environments=(), num_episodes=100, seed=0
   specs = check(pairs, environments=environments, num_episodes=num_episodes, stride=stride,
                 smallest_effect=smallest_effect)  # All, before hours are spent on the first.
   settings = dict(num_episodes=num_episodes, seed=seed, is_hidden=is_hidden, progress=progress)
-  found = [[_compare(pair, spec, make_predict_fn, stride, settings) for spec in own]
+  found = [[_compare(pair, spec, stride, settings) for spec in own]
            for pair, own in zip(pairs, specs, strict=True)]
   by_environment = list(zip(*found, strict=True))
   result = {
@@ -109,14 +108,13 @@ def check(pairs, *, environments, num_episodes, stride, smallest_effect):
   return specs
 
 
-def _compare(pair, spec, make_predict_fn, stride, settings):
+def _compare(pair, spec, stride, settings):
   """An entry of `pairs`."""
   predictions = []
   for member in pair:
     trained = member.trained
     episodes = audit_run.read(trained, spec.name)
-    found = audit_run.gather(
-        trained, spec, episodes, {stride: make_predict_fn(trained, spec, stride)}, **settings)
+    found = audit_run.gather(trained, spec, episodes, [stride], **settings)
     predictions.append(found[stride])
     if found[stride].kind == audit.TRAINED_ON:
       raise ValueError(f'environments: {spec.name} was a source of {trained.directory}, whose '

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import os
 
 import numpy as np
@@ -9,19 +10,18 @@ import numpy as np
 from alpt_jax import domains, versions
 from alpt_jax import progress as progress_
 from alpt_jax.data import source_files
-from alpt_jax.labelling import audit, run_floors, trained_idm
+from alpt_jax.labelling import audit, run_floors, trained_idm, trained_run
 from alpt_jax.labelling import examples as audit_examples
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
 
-def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, seed=0, stride=1,
+def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
               is_hidden=False, command='', progress=True):
   """Audits the IDM of a run.
 
   Args:
     trained: `trained_idm.TrainedIdm`.
-    make_predict_fn: make_predict_fn(spec, stride) -> predict_fn, see `audit.gather`.
     environments: names; () for the run's targets.
     num_episodes: of each environment at most, drawn at random; 0 for all.
     seed: of that, and of all resampling.
@@ -44,8 +44,8 @@ def audit_run(trained, make_predict_fn, *, environments=(), num_episodes=100, se
   check(config, names, num_episodes=num_episodes, stride=stride)
   specs = [spec_of(trained, name) for name in names]  # All, before hours are spent on the first.
   strides = sorted({stride, config.window})
-  found = [_predict(trained, spec, {s: make_predict_fn(spec, s) for s in strides},
-                    num_episodes=num_episodes, seed=seed, is_hidden=is_hidden, progress=progress,
+  found = [_predict(trained, spec, strides, num_episodes=num_episodes, seed=seed,
+                    is_hidden=is_hidden, progress=progress,
                     picture_bytes=_PICTURE_BYTES // len(specs))
            for spec in specs]
   predictions, single_windows = ([by_stride[s] for by_stride in found]
@@ -81,24 +81,22 @@ def check(config, names, *, num_episodes, stride):
 
 def spec_of(trained, name):
   """The `types.EnvironmentSpec` of an environment; ValueError if the IDM cannot read it."""
-  config, domain = trained.config, domains.of(trained.config)
   try:
-    spec = domain.spec(config, name)
+    spec = domains.of(trained.config).spec(name)
   except ValueError as error:
     raise ValueError(f'environments: {error}') from error
-  trained_idm.check_environment(
-      trained, spec, domain.action_names(config, name), where=f'environments: {name}')
+  trained_idm.check_environment(trained, spec, where=f'environments: {name}')
   return spec
 
 
-def _predict(trained, spec, predict_fns, *, picture_bytes, seed, **settings):
+def _predict(trained, spec, strides, *, picture_bytes, seed, **settings):
   """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
   config, files = trained.config, None
   episodes = read(trained, spec.name)
-  directories = domains.of(config).directories(config, spec.name)
+  directories = domains.of(config).directories(spec.name)
   if len(directories) == 1:
     files = source_files.read(directories[0], episodes.num_episodes)
-  found = gather(trained, spec, episodes, predict_fns, seed=seed, **settings)
+  found = gather(trained, spec, episodes, strides, seed=seed, **settings)
   voted = found[min(found)]
   examples = audit_examples.choose(
       voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
@@ -114,23 +112,23 @@ def read(trained, name):
   Raises:
     FileNotFoundError, ValueError: for data that is missing, or is not what the run was trained on.
   """
-  config, domain = trained.config, domains.of(trained.config)
-  episodes = domain.read(config, name)
-  if name in trained.digests and domain.digest(config, name) != trained.digests[name]:
-    raise ValueError(f'{", ".join(map(str, domain.directories(config, name)))}: other data than '
+  domain = domains.of(trained.config)
+  episodes = domain.read(name)
+  if name in trained.digests and domain.digest(name) != trained.digests[name]:
+    raise ValueError(f'{", ".join(map(str, domain.directories(name)))}: other data than '
                      f'{trained.directory} was trained on. Give the directory of that data with '
                      '--data_dir, or train again.')
   return episodes
 
 
-def gather(trained, spec, episodes, predict_fns, *, num_episodes, seed, is_hidden, progress):
+def gather(trained, spec, episodes, strides, *, num_episodes, seed, is_hidden, progress):
   """Predicts transitions of an environment whose actions are recorded.
 
   Args:
     trained: `trained_idm.TrainedIdm`.
     spec: from `spec_of`.
     episodes: from `read`.
-    predict_fns: {stride: predict_fn}, see `audit.gather`.
+    strides: from one window to the next, in transitions; the IDM predicts with each of them.
     num_episodes: see `audit_run`, as for the others.
     seed: of the draw of episodes.
     is_hidden: whether to take hidden transitions of episodes in which training knew others.
@@ -142,16 +140,16 @@ def gather(trained, spec, episodes, predict_fns, *, num_episodes, seed, is_hidde
   Raises:
     FileNotFoundError, ValueError: for data that cannot be audited.
   """
-  name, domain = spec.name, domains.of(trained.config)
+  name = spec.name
   numbers, kind, known = _candidates(trained, episodes, name, is_hidden)
   if num_episodes and num_episodes < len(numbers):
     rng = np.random.default_rng(seed)
     numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
-  settings = dict(action_names=tuple(domain.action_names(trained.config, name)),
-                  legal_actions=spec.legal_actions, kind=kind,
+  settings = dict(action_names=spec.actions.names, legal_actions=spec.legal_actions, kind=kind,
                   is_used_fn=(lambda number: ~known[number]) if known else None)
   found = {}
-  for stride, predict_fn in predict_fns.items():
+  for stride in strides:
+    predict_fn = functools.partial(trained.predict_episodes, spec=spec, stride=stride)
     with contextlib.ExitStack() as stack:
       if progress:
         shown = stack.enter_context(progress_.Progress(
@@ -165,19 +163,19 @@ def gather(trained, spec, episodes, predict_fns, *, num_episodes, seed, is_hidde
 def floors_of(trained, spec, episodes, predictions, *, seed):
   """Puts predictions from `gather` between floors and ceiling; see `run_floors.of_audit`."""
   config = trained.config
-  choice = trained_idm.known(trained.directory, spec.name, data_dir=config.data_dir).choice
+  choice = trained_run.known(trained.directory, spec.name, data_dir=config.data_dir).choice
   return run_floors.of_audit(config, spec, episodes, choice, predictions, seed=seed)
 
 
 def _candidates(trained, episodes, name, is_hidden):
   """Returns episodes to draw from, one of audit.KINDS, and {episode: [L] bool known} or None."""
   everything = np.flatnonzero(episodes.num_labelled)  # Of the others, there is no truth.
-  known = trained_idm.known(trained.directory, name, data_dir=trained.config.data_dir)
+  known = trained_run.known(trained.directory, name, data_dir=trained.config.data_dir)
   if known.is_all:
     return everything, audit.TRAINED_ON, None
   if known.choice is None:
     return everything, audit.NEVER_SEEN, None
-  is_known = trained_idm.is_known(known.choice, episodes.num_transitions, known.path)
+  is_known = trained_run.is_known(known.choice, episodes.num_transitions, known.path)
   if is_hidden:
     partly = [e for e in sorted(is_known) if not is_known[e].all()]
     if not partly:

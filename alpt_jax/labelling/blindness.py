@@ -10,16 +10,15 @@ import os
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 
 from alpt_jax import domains, methods
-from alpt_jax.labelling import trained_idm
+from alpt_jax.labelling import trained_run
+from alpt_jax.learners import action_heads
 from alpt_jax.measures import blindness
 from alpt_jax.networks import discretize
-from alpt_jax.training import checkpoints, program, run_config, sharding
+from alpt_jax.training import run_config
 
 NUM_WINDOWS = 2000
 _ROWS = 50  # Of one call.
@@ -55,17 +54,14 @@ def restore(directory, *, data_dir=''):
     FileNotFoundError: if there is no run or no checkpoint.
     ValueError: if the run has no DT, or is damaged.
   """
-  config, _ = trained_idm.read_config(directory, data_dir=data_dir)
+  config, _ = trained_run.read_config(directory, data_dir=data_dir)
   phase, specs = run_config.check_run(config)
-  if phase.q or not phase.dt:
+  if methods.METHODS[config.method].learner != 'alpt' or not phase.agent:
     raise ValueError(f'{directory}: method {config.method!r} trains no decision transformer in '
                      f'phase {config.phase!r}; expected a run with one. Of other agents, nothing '
                      'says whether they look.')
-  made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
-  step, params = checkpoints.restore_newest(
-      os.path.join(directory, 'checkpoints'),
-      {'dt': program.network_params(made.state)['dt']})
-  return TrainedDt(config, made.networks.dt, params['dt'], step)
+  run = trained_run.restore(directory, config, phase, specs, names=('dt',))
+  return TrainedDt(config, run.learner.networks.dt, run.params['dt'], run.step)
 
 
 def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
@@ -73,7 +69,7 @@ def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
 
   Args:
     trained: `TrainedDt`.
-    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with all known actions.
+    episodes: `episodes.Episodes`, with all known actions.
     numbers: episodes to take windows of.
     num_windows: to draw; all if there are fewer. Only windows whose actions are all known.
     seed: of the draws.
@@ -103,8 +99,8 @@ def measure(trained, episodes, numbers, *, num_windows=NUM_WINDOWS, seed=0):
   return blindness.judge(losses, exchanged, places[:, 0], seed=seed)
 
 
-def measure_score(trained, directory, *, num_games, seed=0):
-  """Measures what images are worth to the score of an agent of an Atari game.
+def measure_score(trained, directory, play, *, seed=0):
+  """Measures what images are worth to the score of an agent.
 
   The agent plays while it is shown the images of `blindness.DELAY` steps before, by the protocol
   and from the seeds of the run's evaluation. Its own score is that of the evaluation at the same
@@ -113,7 +109,7 @@ def measure_score(trained, directory, *, num_games, seed=0):
   Args:
     trained: `TrainedDt`.
     directory: of the run.
-    num_games: with exchanged images; one is played if none would differ, see `AtariEvaluator`.
+    play: of `Domain.make_delayed_play`.
     seed: of the bootstrap.
 
   Returns:
@@ -122,19 +118,8 @@ def measure_score(trained, directory, *, num_games, seed=0):
   Raises:
     ValueError: if the evaluation's file is damaged.
   """
-  from alpt_jax.domains.atari import evaluate  # The emulator, which nothing else here needs.
-
-  config, settings = trained.config, trained.config.evaluation
-  agent = evaluate.AtariEvaluator(
-      trained.dt, config.target, num_episodes=num_games, max_steps=settings.max_steps,
-      sticky=settings.sticky, rule=settings.rule)
-
-  def play(delay):
-    return agent.run(trained.params, acting_mode=settings.acting_mode, seed=config.seed,
-                     delay=delay)[0]
-
-  exchanged = play(blindness.DELAY)
-  own = _evaluated(directory, trained.step, exchanged) or play(0)
+  exchanged = play(trained.params, blindness.DELAY)
+  own = _evaluated(directory, trained.step, exchanged) or play(trained.params, 0)
   return blindness.judge_scores(own['scores'], exchanged['scores'], seed=seed)
 
 
@@ -164,14 +149,14 @@ def action_loss_fn(dt):
     float32, mean negative log-likelihood of the actions, in nats. The DT is given the actions
     before each, and the true return.
   """
-  spec = dt.spec
+  spec, head = dt.spec, action_heads.of(dt.spec.actions)
 
   def loss(params, observations, actions, rewards, returns_to_go):
     returns = discretize.encode_return(
         returns_to_go, low=spec.return_low, high=spec.return_high)
     logits = dt.apply({'params': params}, observations[:, :-1], returns, actions,
-                      discretize.encode_reward(rewards)).actions.astype(jnp.float32)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, actions).mean(axis=1)
+                      discretize.encode_reward(rewards)).actions
+    return head.nll(logits, actions).mean(axis=1)
 
   return loss
 
@@ -190,7 +175,7 @@ def held_out(trained, episodes, directory):
   everything = np.flatnonzero(episodes.num_labelled)
   if not methods.METHODS[trained.config.method].is_action_limited:
     return everything, False  # Trained on every action, whatever labels.json says.
-  known = trained_idm.known(directory, trained.config.target, data_dir=trained.config.data_dir)
+  known = trained_run.known(directory, trained.config.target, data_dir=trained.config.data_dir)
   if known.choice is None:
     return everything, False
   free = np.setdiff1d(everything, np.unique(np.asarray(known.choice.windows)[:, 0]))
@@ -215,10 +200,10 @@ def other_recording(trained, digests, data_dir):
   with config.unlocked():
     config.data_dir = data_dir
   domain, name = domains.of(config), config.target
-  if domain.digest(config, name) == digests.get(name):
+  if domain.digest(name) == digests.get(name):
     raise ValueError(f'{data_dir}: holds the data of {name} that the run was trained on; expected '
                      'another recording, e.g. with another collect.seed.')
-  return domain.read(config, name)
+  return domain.read(name)
 
 
 def _places(episodes, numbers, window):

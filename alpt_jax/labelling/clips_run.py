@@ -28,6 +28,7 @@ found is a dict that JSON can hold:
 
 import contextlib
 import csv
+import functools
 import io
 import os
 from typing import NamedTuple
@@ -65,14 +66,12 @@ class _Windows(NamedTuple):
   looks: np.ndarray
 
 
-def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='', num_clips=20,
-              length=0, progress=True):
+def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, length=0,
+              progress=True):
   """Picks clips of a dataset.
 
   Args:
     trained: `trained_idm.TrainedIdm`.
-    make_predict_fn: make_predict_fn(spec) -> predict(episodes, numbers) -> iterator of what has
-      the `probabilities` [L, A] of the L transitions of each episode, as `votes.predict`.
     dataset, environment, known: as of `label_dataset.label_run`. What is known in other datasets,
       such as that of the run, is not looked at.
     num_clips: how many at most, at least 1.
@@ -102,7 +101,8 @@ def clips_run(trained, make_predict_fn, *, dataset='', environment='', known='',
         num_episodes, label=f'looking at {spec.name}', unit='episodes')).update if progress else (
             lambda done: None)
     found, num_labelled, num_unlabelled = _look(
-        source, pieces, make_predict_fn(spec), is_known_fn, spec, length, progress_fn)
+        source, pieces, functools.partial(trained.predict_episodes, spec=spec), is_known_fn, spec,
+        length, progress_fn)
   if found is None:
     raise ValueError(f'length is {length}; no episode of {source.directory} has so many '
                      'transitions. Choose a smaller one.')

@@ -11,11 +11,10 @@ known.
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from alpt_jax.labelling import voted_labels
-from alpt_jax.learners import alpt
+from alpt_jax.learners import action_heads, alpt
 from alpt_jax.networks import discretize
 
 _ROWS = 50  # Episodes of one call.
@@ -27,7 +26,7 @@ def label(trained, truth, directory, *, num_transitions, seed=0):
 
   Args:
     trained: `blindness.TrainedDt`.
-    truth: `episodes.Episodes` or `episode_files.EpisodeFiles` of its target, with all actions.
+    truth: `episodes.Episodes` of its target, with all actions.
     directory: of the run.
     num_transitions: as in `voted_labels.label`: with the same number and seed, an IDM of the same
       labels is judged on the same transitions.
@@ -52,13 +51,7 @@ def label(trained, truth, directory, *, num_transitions, seed=0):
     rows = np.resize(some, min(_ROWS, len(order)))  # One shape for all.
     said |= dict(zip(some.tolist(), _label(
         predict_fn, trained.params, truth, rows, was_known, config.window), strict=False))
-  parts = []
-  for number in numbers.tolist():
-    actions, is_recorded = truth.actions_of(number)
-    timestep = np.flatnonzero(is_recorded & ~was_known.get(number, np.zeros(len(actions), bool)))
-    parts.append((np.full(len(timestep), number), timestep, said[number][timestep],
-                  actions[timestep]))
-  return tuple(np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True))
+  return voted_labels.hidden(truth, was_known, ((n, said[n]) for n in numbers.tolist()))
 
 
 def make_predict_fn(dt):
@@ -73,14 +66,14 @@ def make_predict_fn(dt):
     the action and reward of `slot` itself, do not matter.
   """
   spec = dt.spec
-  legal = alpt.legal_actions([spec])
+  legal, head = alpt.legal_actions([spec]), action_heads.of(spec.actions)
 
   def predict(params, observations, returns_to_go, actions, rewards, slot):
     returns = discretize.encode_return(
         returns_to_go, low=spec.return_low, high=spec.return_high)
     logits = dt.apply({'params': params}, observations, returns, actions,
                       discretize.encode_reward(rewards)).actions[:, slot]
-    return jnp.argmax(jnp.where(legal, logits, -jnp.inf), axis=-1).astype(jnp.int32)
+    return head.predict(head.only_legal(logits, legal))
 
   return predict
 

@@ -1,5 +1,6 @@
 """Labels a dataset with the IDM of a run: who may label what, and what is written down about it."""
 
+import functools
 import hashlib
 import json
 import os
@@ -10,8 +11,7 @@ import numpy as np
 from alpt_jax import domains, versions
 from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file, labelled_dataset, records, rlds
-from alpt_jax.labelling import trained_idm, votes
-from alpt_jax.training import program, sharding
+from alpt_jax.labelling import trained_idm, trained_run, votes
 
 KNOWN = ('data', 'run')
 _PLACES = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')  # Of a config.
@@ -47,32 +47,26 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   _check_numbers(config.window, stride, temperature, episodes_per_file, share)
   name, spec, source = open_dataset(trained, dataset, environment)
   directory = source.directory
-  num_stored = len(spec.stored_actions) or spec.num_actions
+  num_stored = spec.actions.num_stored
   if not 0 <= top_k <= num_stored:
     raise ValueError(f'top_k is {top_k}; expected 1 to {num_stored}, or 0 for all probabilities.')
   known = which_known(known, source)
   digest = rlds.dataset_digest(directory)
-  mesh = sharding.make_mesh(devices=jax.local_devices())
-  vote_fn = votes.VoteFn(
-      trained.idm, spec, mesh, microbatch=program.microbatch(config, spec, mesh))
-  params = jax.device_put(trained.params, sharding.replicated(mesh))
-
-  def predict(groups):
-    return votes.predict_groups(vote_fn, params, groups, window=config.window, stride=stride,
-                                temperature=temperature)
-
+  predict = functools.partial(
+      trained.predict_groups, spec=spec, stride=stride, temperature=temperature)
+  mesh = trained.mesh
   with _Shown(f'labelling {spec.name}', trained, is_shown=progress) as shown:
     return labelled_dataset.write(
         source, output, predict, labelled_dataset.Settings(
-            num_actions=spec.num_actions, stored_actions=spec.stored_actions, top_k=top_k,
-            episodes_per_file=episodes_per_file),
+            top_k=top_k, episodes_per_file=episodes_per_file),
         provenance={
             'run': os.path.basename(os.path.abspath(trained.directory)), 'step': trained.step,
             'idm_digest': params_digest(trained.params), 'config': _what_matters(config),
             'window': config.window, 'stride': stride, 'temperature': temperature, 'known': known,
             'source_digest': digest,
             # Another number of them, or of another kind, rounds otherwise.
-            'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}', 'rows': vote_fn.rows},
+            'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}',
+            'rows': trained.vote_fn(spec).rows},
         notes={'versions': versions.current()},
         known=known_by_run(trained, name, directory, digest) if known == 'run' else None,
         share=share, progress=shown.update)
@@ -132,7 +126,7 @@ def _what_matters(config):
 
 
 def _directory_of(config, name):
-  directories = domains.of(config).directories(config, name)
+  directories = domains.of(config).directories(name)
   if len(directories) > 1:
     raise ValueError(f'{name} is {len(directories)} datasets, {", ".join(map(str, directories))}; '
                      'expected one at a time. Name it with --dataset.')
@@ -166,11 +160,10 @@ def _spec(trained, directory, name):
   if os.path.exists(path):
     environment = environment_file.read(path)
     spec, expected_name = environment.spec(), environment.name
-    trained_idm.check_environment(trained, spec, environment.actions.space, where=path)
+    where = path
   else:
-    spec, expected_name = domain.spec(trained.config, name), name
-    trained_idm.check_environment(
-        trained, spec, domain.action_names(trained.config), where=directory)
+    spec, expected_name, where = domain.spec(name), name, directory
+  trained_idm.check_environment(trained, spec, where=where)
   return spec, expected_name
 
 
@@ -213,7 +206,7 @@ def known_by_run(trained, name, directory, digest):
     ValueError: if it is no target, or not the data that training read.
   """
   config, domain = trained.config, domains.of(trained.config)
-  found = trained_idm.known(trained.directory, name, data_dir=config.data_dir)
+  found = trained_run.known(trained.directory, name, data_dir=config.data_dir)
   if found.choice is None:
     raise ValueError(f'known is run, but {name} is no target of {trained.directory}, which was '
                      'given all of its actions or none. Use --known=data, or another '
@@ -221,12 +214,12 @@ def known_by_run(trained, name, directory, digest):
   own = _directory_of(config, name)
   is_same = os.path.realpath(own) == os.path.realpath(directory) or (
       rlds.dataset_digest(own) == digest)
-  if not is_same or domain.digest(config, name) != trained.digests.get(name):
+  if not is_same or domain.digest(name) != trained.digests.get(name):
     raise ValueError(f'{directory}: other data than {trained.directory} was trained on, so its '
                      f'{os.path.basename(found.path)} says nothing about it. Use --known=data.')
   # Read as training did, so that a list of other windows is refused before anything is written.
-  marked = trained_idm.is_known(
-      found.choice, domain.read(config, name).num_transitions, found.path)
+  marked = trained_run.is_known(
+      found.choice, domain.read(name).num_transitions, found.path)
 
   def known(number, fields):
     is_labelled = rlds.labelled(fields)[:-1]

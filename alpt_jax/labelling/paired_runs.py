@@ -14,7 +14,7 @@ import numpy as np
 
 from alpt_jax import configs as configs_
 from alpt_jax import methods
-from alpt_jax.labelling import trained_idm
+from alpt_jax.labelling import trained_idm, trained_run
 
 _MAX_DIFFERENCES = 5  # That a message names.
 _FREE = (  # Keys, or groups of them, on which the labels of the IDM do not depend.
@@ -87,7 +87,7 @@ def restore(directory, *, data_dir=''):
   trained = trained_idm.restore(directory, data_dir=data_dir)
   configs, digests = [trained.config], dict(trained.digests)
   while configs[-1].init_from:
-    config, read = trained_idm.read_config(configs[-1].init_from, data_dir=data_dir)
+    config, read = trained_run.read_config(configs[-1].init_from, data_dir=data_dir)
     configs.append(config)
     digests = read | digests
   return Member(trained, tuple(configs), digests)
@@ -155,7 +155,7 @@ def _check_pair(one):
     raise ValueError(f'{run.trained.directory}: differs in neither sources, method nor phase from '
                      f'{baseline.trained.directory}; expected a run with another source, or with '
                      'none.')
-  windows = [np.asarray(trained_idm.known(
+  windows = [np.asarray(trained_run.known(
       member.trained.directory, member.trained.config.target,
       data_dir=member.trained.config.data_dir).choice.windows) for member in one]
   if not np.array_equal(*windows):

@@ -41,13 +41,19 @@ import numpy as np
 
 from alpt_jax import domains, methods
 from alpt_jax.data import records, rlds
-from alpt_jax.data.importers import actions
-from alpt_jax.domains.atari import recording_ceiling
-from alpt_jax.labelling import blindness, dt_labels, run_labels, trained_idm, voted_labels
+from alpt_jax.labelling import (
+    blindness,
+    dt_labels,
+    run_labels,
+    trained_idm,
+    trained_run,
+    voted_labels,
+)
 from alpt_jax.measures import blindness as blindness_rule
 from alpt_jax.measures import floors, label_floors
 
 FORMAT = 2
+_NOT_PLAYED = 'agents of its domain do not play with exchanged images'
 
 
 def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transitions=0,
@@ -73,31 +79,32 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
   Raises:
     FileNotFoundError, ValueError: for a run or data that is missing, damaged or does not fit.
   """
-  config, digests = trained_idm.read_config(directory, data_dir=data_dir)
+  config, digests = trained_run.read_config(directory, data_dir=data_dir)
   phase = methods.phase_of(config.method, config.phase)
   result = {'format': FORMAT, 'run': str(directory), 'method': config.method,
             'environment': config.target, 'labels': None, 'agent': None, 'as_labeller': None,
             'scores': None}
-  truth = domains.of(config).read(config, config.target)
+  truth = domains.of(config).read(config.target)
   _check_digest(directory, config, digests)
   if phase.idm:
     result['labels'] = _labels(directory, config, truth, causal, voted_transitions, seed)
   elif causal:
     raise ValueError(f'--causal: method {config.method!r} of {directory} has no IDM to compare '
                      f'{causal} with. Leave it out.')
-  if phase.dt and config.train_dt:
+  method = methods.METHODS[config.method]
+  if method.learner == 'alpt' and phase.agent and config.train_dt:
     result['agent'] = _agent(directory, truth, digests, data_dir, held_out_dir, games, seed)
-    is_limited = methods.METHODS[config.method].is_action_limited and not phase.idm
+    is_limited = method.is_action_limited and not phase.idm
     if labeller_transitions and is_limited:
       result['as_labeller'] = _as_labeller(directory, config, truth, labeller_transitions, seed)
-  if config.experiment == 'atari' and config.train_dt and config.phase != 'pretrain':
-    result['scores'] = known_score_floors(config, config.target)
+  if config.train_dt and config.phase != 'pretrain':
+    result['scores'] = domains.of(config).score_floors(config.target)
   return result
 
 
 def _check_digest(directory, config, digests):
   name = config.target
-  if name in digests and domains.of(config).digest(config, name) != digests[name]:
+  if name in digests and domains.of(config).digest(name) != digests[name]:
     raise ValueError(f'{config.data_dir}: other data of {name} than {directory} was trained on. '
                      'Give the directory of that data with --data_dir, or train again.')
 
@@ -105,15 +112,15 @@ def _check_digest(directory, config, digests):
 def _labels(directory, config, truth, causal, voted_transitions, seed):
   """The entry `labels`."""
   domain = domains.of(config)
-  spec = domain.spec(config, config.target)
+  spec = domain.spec(config.target)
   path, (episode, timestep, said, true) = _last_labels(directory, truth)
   frequent = floors.most_frequent(said, spec.num_actions)
   found = {'step': run_labels.step_of(path), 'most_frequent': {
-      'action': domain.action_names(config)[frequent.action], 'share': frequent.share},
+      'action': domain.action_names()[frequent.action], 'share': frequent.share},
            'is_constant': floors.is_constant(frequent)}
   if found['is_constant']:
     return found
-  choice = trained_idm.known(directory, config.target, data_dir=config.data_dir).choice
+  choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
   fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
   found |= {
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
@@ -122,7 +129,7 @@ def _labels(directory, config, truth, causal, voted_transitions, seed):
       'causal': _causal(directory, config, truth, choice, causal, seed),
       'random_draws': on_random_draws(config, config.target, said == true, episode, timestep,
                                       seed=seed),
-      'ceiling': known_ceiling(config, config.target),
+      'ceiling': domain.ceiling(config.target),
       'voted': _voted(directory, config, truth, fitted, voted_transitions, seed)}
   return found | {'above_floor': _above_floor(found)}
 
@@ -155,14 +162,14 @@ def _causal(directory, config, truth, choice, causal, seed):
   """Accuracy of an IDM that sees the past only and knows the same labels."""
   if not causal:
     return {'unknown': 'no run with model.idm_is_causal was given (--causal)'}
-  other, _ = trained_idm.read_config(causal, data_dir=config.data_dir)
+  other, _ = trained_run.read_config(causal, data_dir=config.data_dir)
   if not other.model.idm_is_causal:
     raise ValueError(f'{causal}: model.idm_is_causal is False; expected True, an IDM that sees the '
                      'past only.')
   if other.target != config.target:
     raise ValueError(f'{causal}: target is {other.target!r}; expected {config.target!r}, that of '
                      f'{directory}.')
-  theirs = trained_idm.known(causal, config.target, data_dir=config.data_dir).choice
+  theirs = trained_run.known(causal, config.target, data_dir=config.data_dir).choice
   if not np.array_equal(theirs.windows, choice.windows):
     raise ValueError(f'{causal}: has other labels than {directory}; expected the same num_labels '
                      'and label_seed.')
@@ -185,7 +192,7 @@ def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
     A mean as a dict, or {'unknown': why}.
   """
   domain = domains.of(config)
-  marks = _random_draws(tuple(domain.directories(config, name)), domain.digest(config, name))
+  marks = _random_draws(tuple(domain.directories(name)), domain.digest(name))
   is_random = None if marks is None else np.array(
       [marks[e][t] for e, t in zip(episode, timestep, strict=True)], bool)
   try:
@@ -207,68 +214,6 @@ def _random_draws(directories, digest):
          for d in directories):
     return None
   return [marks for d in directories for marks in records.random_draws(d)]
-
-
-def known_ceiling(config, name):
-  """The ceiling of label accuracy of an environment's data, if it was measured.
-
-  Args:
-    config: of the run.
-    name: of the environment.
-
-  Returns:
-    {'expected', 'realised'}: means as dicts; or {'unknown': why}, and, where two people have
-    labelled the same steps, {'agreement'}, a mean: labels cannot be judged better than that.
-
-  Raises:
-    ValueError: if there is a ceiling file of other data.
-  """
-  if config.experiment == 'maze':
-    return {'unknown': 'a maze has no ceiling file: where nothing moved, a wall was in the way'}
-  domain = domains.of(config)
-  directories = domain.directories(config, name)
-  if config.experiment != 'atari':
-    metadata = (rlds.read_card(directories[0]) or {}).get('metadata') or {}
-    why = f'{name} has no emulator in which all actions could be tried'
-    if 'agreement' in metadata:
-      return {'unknown': why, 'agreement': metadata['agreement']}
-    is_listed = metadata.get('kind') in ('videos', 'images')
-    return {'unknown': why + is_listed * (
-        f'; a second person’s list of some of the actions ({actions.SECOND_FILES[0]}), '
-        'imported with the clips, would bound it')}
-  if len(directories) > 1:
-    return {'unknown': f'the data of {name} is of {len(directories)} recordings'}
-  found = recording_ceiling.known(directories[0], domain.read(config, name))
-  if found is None:
-    return {'unknown': f'not measured: python -m experiments.ceiling, target {name}'}
-  return {key: found[key] for key in ('expected', 'realised')}
-
-
-def known_score_floors(config, name):
-  """Scores of agents that look at nothing, if they were measured.
-
-  Args:
-    config: of the run.
-    name: of the game.
-
-  Returns:
-    See `score_floors.in_short`; or {'unknown': why}.
-
-  Raises:
-    ValueError: if there are floors of other data or of another protocol than the run's.
-  """
-  from alpt_jax.domains.atari import score_floors  # The emulator, which nothing else here needs.
-
-  domain = domains.of(config)
-  directories = domain.directories(config, name)
-  if len(directories) > 1:
-    return {'unknown': f'the data of {name} is of {len(directories)} recordings'}
-  found = score_floors.known(
-      directories[0], domain.read(config, name), name, max_steps=config.evaluation.max_steps,
-      sticky=config.evaluation.sticky)
-  if found is None:
-    return {'unknown': f'not measured: python -m experiments.score_floors, target {name}'}
-  return score_floors.in_short(found)
 
 
 def of_audit(config, spec, episodes, choice, predictions, *, seed=0):
@@ -295,7 +240,7 @@ def of_audit(config, spec, episodes, choice, predictions, *, seed=0):
   return {
       'floors': found,
       'random_draws': on_random_draws(config, spec.name, is_right, episode, timestep, seed=seed),
-      'ceiling': known_ceiling(config, spec.name)}
+      'ceiling': domains.of(config).ceiling(spec.name)}
 
 
 def _above_floor(found):
@@ -331,15 +276,15 @@ def _agent(directory, truth, digests, data_dir, held_out_dir, games, seed):
 def _as_labeller(directory, config, truth, num_transitions, seed):
   """The entry `as_labeller`."""
   trained, domain = blindness.restore(directory, data_dir=config.data_dir), domains.of(config)
-  spec = domain.spec(config, config.target)
+  spec = domain.spec(config.target)
   episode, timestep, said, true = dt_labels.label(
       trained, truth, directory, num_transitions=num_transitions, seed=seed)
   frequent = floors.most_frequent(said, spec.num_actions)
-  choice = trained_idm.known(directory, config.target, data_dir=config.data_dir).choice
+  choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
   fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
   return {
       'step': trained.step, 'most_frequent': {
-          'action': domain.action_names(config)[frequent.action], 'share': frequent.share},
+          'action': domain.action_names()[frequent.action], 'share': frequent.share},
       'is_constant': floors.is_constant(frequent),
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
       'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
@@ -348,11 +293,12 @@ def _as_labeller(directory, config, truth, num_transitions, seed):
 
 def _by_score(trained, directory, games, seed):
   """The entry `by_score` of an agent."""
-  if trained.config.experiment != 'atari':
-    return {'unknown': 'only agents of Atari games play with exchanged images'}
+  play = domains.of(trained.config).make_delayed_play(trained.dt, games)
+  if play is None:
+    return {'unknown': _NOT_PLAYED}
   if not games:
     return {'unknown': 'not measured: python -m experiments.floors'}
-  found = blindness.measure_score(trained, directory, num_games=games, seed=seed)
+  found = blindness.measure_score(trained, directory, play, seed=seed)
   return found._asdict() | {'delay': blindness_rule.DELAY}
 
 

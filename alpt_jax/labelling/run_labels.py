@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from alpt_jax.labelling import clips
-from alpt_jax.measures import confusions, floors
+from alpt_jax.measures import confusions, label_floors
 from alpt_jax.training import label_windows
 
 _NUM_EXAMPLES = {'wrong': 6, 'unsure': 3, 'drawn': 3}
@@ -103,21 +103,6 @@ def hidden_labels(path, truth):
   episode = np.repeat(labels.episode[:, None], window, axis=1)
   timestep = labels.start[:, None] + np.arange(window)
   return tuple(x[is_used] for x in (episode, timestep, labels.actions, true))
-
-
-def baselines(confusion):
-  """Scores labels that look at nothing.
-
-  Args:
-    confusion: [A][A] counts as in `describe`.
-
-  Returns:
-    {'majority_accuracy': of the most frequent true action, None if none is known;
-    'chance_accuracy': of guessing}.
-  """
-  counts = np.sum(confusion, axis=1)
-  return {'majority_accuracy': float(counts.max() / counts.sum()) if counts.any() else None,
-          'chance_accuracy': 1. / len(counts)}
 
 
 def _read_labels(path, truth):
@@ -216,27 +201,13 @@ def table_floor(path, truth, choice, spec):
   Raises:
     ValueError: if the labels are of other data.
   """
-  labels = _read_labels(path, truth)
-  kind = spec.observation_kind
-
-  def changes(episode, start, window):
-    cut = truth.cut(episode, start, window)
-    before, after = cut.observations[:, :-1], cut.observations[:, 1:]
-    keys = floors.change_keys(before.reshape(-1, *before.shape[2:]),
-                              after.reshape(-1, *after.shape[2:]), kind)
-    return keys, cut.actions.ravel(), cut.is_labelled.ravel()
-
-  keys, actions, _ = changes(*choice.windows.T, choice.window)
-  table = floors.fit_table(keys, actions)
-  frequent = floors.most_frequent(actions, spec.num_actions)
-  keys, actions, has_truth = changes(labels.episode, labels.start, labels.actions.shape[1])
-  is_hidden = (labels.is_counted & ~labels.was_labelled).ravel() & has_truth
-  is_right = (floors.predict_table(table, keys) == actions)[is_hidden]
-  episodes = np.repeat(labels.episode, labels.actions.shape[1])[is_hidden]
-  found = floors.mean(is_right, episodes)
-  return {'table': found.value, 'table_low': found.low, 'table_high': found.high,
-          'majority': float(np.mean(actions[is_hidden] == frequent.action)),
-          'num_entries': len(table.entries), 'num_hidden': found.num_transitions}
+  episode, timestep, _, _ = hidden_labels(path, truth)
+  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  found = label_floors.judge(fitted, truth, episode, timestep)
+  table = found['table']
+  return {'table': table['value'], 'table_low': table['low'], 'table_high': table['high'],
+          'majority': found['majority']['value'], 'num_entries': len(fitted.table.entries),
+          'num_hidden': table['num_transitions']}
 
 
 def worth_labelling(path, truth, spec, num_clips):

@@ -1,22 +1,27 @@
-"""The IDM of a run that is there: its config, its parameters, and which actions it has seen.
+"""Loads a trained IDM from its run directory, and predicts actions with it.
 
-A run directory says all of that itself, so who uses an IDM gives its directory and nothing else.
+  idm = trained_idm.restore('runs/own')
+  probabilities = idm.predict(frames)  # [T, ..] frames -> [T - 1, A] probabilities.
+
+Every window that holds a transition is computed, and their predictions are averaged; see `votes`.
 """
 
-import json
-import os
+import dataclasses
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 
-from alpt_jax import domains, methods
-from alpt_jax.data import labels
-from alpt_jax.training import checkpoints, program, run_config, sharding
+from alpt_jax.data import episodes as episodes_
+from alpt_jax.data import values
+from alpt_jax.labelling import trained_run, votes
+from alpt_jax.training import program, run_config, sharding
 
 
-class TrainedIdm(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedIdm:
   """An IDM with its parameters.
 
   Attributes:
@@ -24,9 +29,11 @@ class TrainedIdm(NamedTuple):
     config: of the run, as it was trained.
     digests: {environment: digest of its data} of what was read in training.
     idm: the `InverseDynamicsModel`.
-    spec: a `types.EnvironmentSpec` of the run; what it reads looks like that.
-    params: of the IDM.
+    spec: the `types.EnvironmentSpec` of the run's target: what frames look like, and the action
+      space that predictions are over.
+    params: of the IDM, on all devices of the mesh.
     step: updates after which they were saved.
+    mesh: of the devices that share the windows.
   """
   directory: str
   config: ml_collections.ConfigDict
@@ -35,63 +42,73 @@ class TrainedIdm(NamedTuple):
   spec: Any
   params: Any
   step: int
+  mesh: Any
+  _vote_fns: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
+  def predict(self, frames, *, stride=1, temperature=1.):
+    """Predicts the actions between the consecutive frames of one clip.
 
-def read_config(directory, *, data_dir=''):
-  """Reads config.json of a run.
+    Args:
+      frames: [T, ...], at least 2 observations of one episode in their order, shaped as
+        `spec.observation_shape`: uint8 in [0, 255] for images and in [0, 1] for grids, numbers in
+        [spec.observation_low, spec.observation_high] for vectors.
+      stride, temperature: see `predict_episodes`.
 
-  Args:
-    directory: of the run.
-    data_dir: where data is now; '' for where it was in training.
+    Returns:
+      [T - 1, A] float32 probabilities: row t is of the action between frames t and t + 1, column a
+      of the action `spec.actions.names[a]`. Rows sum to 1; actions that are not legal have exactly
+      0. A clip of fewer frames than a window, `config.window` + 1, is padded with its last frame,
+      as in training; nothing is returned for the padding.
 
-  Returns:
-    The locked `ConfigDict`; {environment: digest of its data} as it was in training.
+    Raises:
+      ValueError: naming what of the frames, `stride` or `temperature` is not as said above.
+    """
+    frames = check_frames(frames, self.spec)
+    nothing = np.zeros(len(frames))
+    clip = episodes_.InMemory(
+        frames, nothing.astype(np.int32), nothing.astype(np.float32), nothing.astype(bool),
+        np.zeros(1, np.int64), np.array([len(frames) - 1], np.int64))
+    found, = self.predict_episodes(clip, [0], stride=stride, temperature=temperature)
+    return found.probabilities
 
-  Raises:
-    FileNotFoundError: if there is no such file.
-    ValueError: if it is damaged.
-  """
-  path = os.path.join(directory, 'config.json')
-  if not os.path.exists(path):
-    raise FileNotFoundError(f'{path}: no such file; expected a run directory that '
-                            'experiments.train wrote. Correct the path.')
-  try:
-    with open(path, 'rb') as f:
-      content = json.load(f)
-  except ValueError as error:
-    raise _damaged(path, error) from error
-  try:
-    digests = dict(content.pop('data_digests'))
-    content.pop('computation', None)  # No key of a config, and nothing to who only reads.
-    renamed = run_config.upgrade(content)
-    config = ml_collections.ConfigDict(_with_tuples(content))
-    config.data_dir = data_dir or config.data_dir
-    _, specs = run_config.check_run(config)  # As when it was trained.
-  except (AttributeError, KeyError, TypeError) as error:
-    raise _damaged(path, error) from error
-  if 'model.change_tokens' in renamed and not _is_patched(config.model, specs[0]):
-    config.model.change_tokens = False  # Under its old name it meant patches only.
-  return config.lock(), digests
+  def predict_episodes(self, episodes, numbers, *, spec=None, stride=1, temperature=1.):
+    """Predicts all actions of some episodes, which are read a few calls ahead.
 
+    Args:
+      episodes: `episodes.Episodes`, or anything else with its `frames` and `num_transitions`.
+      numbers: which of them, each at most once.
+      spec: the `types.EnvironmentSpec` of another environment that the IDM can read, see
+        `check_environment`; None for the run's target.
+      stride: transitions from one window to the next, in [1, config.window]: 1 averages all
+        windows, config.window takes those that do not overlap, as in the paper.
+      temperature: of the mean, above 0; as experiments.audit finds it for this stride.
 
-def _is_patched(model, spec):
-  return spec.observation_kind == 'image' or spec.observation_kind == 'grid' and model.patch_size
+    Yields:
+      `votes.Votes`: episode, [L, A] probabilities, [L] number of windows averaged; in the order of
+      `numbers`.
 
+    Raises:
+      ValueError: if `stride` or `temperature` is out of range, or an episode is named twice.
+    """
+    return self.predict_groups(
+        [(episodes, numbers)], spec=spec, stride=stride, temperature=temperature)
 
-def _damaged(path, error):
-  return ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Choose '
-                    'another run, or restore it from a copy.')
+  def predict_groups(self, groups, *, spec=None, stride=1, temperature=1.):
+    """As `predict_episodes`, of (episodes, numbers) one after the other; see `votes`."""
+    return votes.predict_groups(
+        self.vote_fn(spec or self.spec), self.params, groups, window=self.config.window,
+        stride=stride, temperature=temperature)
 
-
-def _with_tuples(tree):
-  """JSON knows lists only, configs have tuples."""
-  if isinstance(tree, dict):
-    return {key: _with_tuples(x) for key, x in tree.items()}
-  return tuple(map(_with_tuples, tree)) if isinstance(tree, list) else tree
+  def vote_fn(self, spec):
+    """The `votes.VoteFn` of an environment, which is compiled once."""
+    if spec not in self._vote_fns:
+      self._vote_fns[spec] = votes.VoteFn(
+          self.idm, spec, self.mesh, microbatch=program.microbatch(self.config, spec, self.mesh))
+    return self._vote_fns[spec]
 
 
 def restore(directory, *, data_dir=''):
-  """Restores the IDM of a run at its newest checkpoint.
+  """Restores the IDM of a run at its newest checkpoint, on all devices of this process.
 
   Args:
     directory: of the run.
@@ -104,18 +121,43 @@ def restore(directory, *, data_dir=''):
     FileNotFoundError: if there is no run or no checkpoint.
     ValueError: if the run has no IDM, or is damaged.
   """
-  config, digests = read_config(directory, data_dir=data_dir)
+  config, digests = trained_run.read_config(directory, data_dir=data_dir)
   phase, specs = run_config.check_run(config)
   if not phase.idm:
     raise ValueError(f'{directory}: method {config.method!r} trains no IDM in phase '
                      f'{config.phase!r}, so nothing labels. Choose a run with one, e.g. of method '
                      "'alpt'.")
-  made = program.make_program(config, phase, specs, sharding.make_mesh(num_devices=1))
-  step, params = checkpoints.restore_newest(
-      os.path.join(directory, 'checkpoints'),
-      {'idm': program.network_params(made.state)['idm']})
-  return TrainedIdm(
-      directory, config, digests, made.networks.idm, specs[0], params['idm'], step)
+  mesh = sharding.make_mesh(devices=jax.local_devices())
+  run = trained_run.restore(directory, config, phase, specs, names=('idm',), mesh=mesh)
+  return TrainedIdm(directory, config, digests, run.learner.networks.idm, specs[0],
+                    run.params['idm'], run.step, mesh)
+
+
+def check_frames(frames, spec):
+  """Refuses an array that is no clip of an environment.
+
+  Args:
+    frames: see `TrainedIdm.predict`.
+    spec: `types.EnvironmentSpec`.
+
+  Returns:
+    The same as uint8, or float32 of vectors.
+
+  Raises:
+    ValueError: naming what was expected.
+  """
+  frames = np.asarray(frames)
+  is_vector, shape = spec.observation_kind == 'vector', tuple(spec.observation_shape)
+  expected = (f'{"numbers" if is_vector else "uint8"} [T, {", ".join(map(str, shape))}], T at '
+              'least 2 frames of one episode')
+  if frames.dtype.kind not in 'fiu' if is_vector else frames.dtype != np.uint8:
+    raise ValueError(f'frames are {frames.dtype}; expected {expected}.')
+  if frames.shape[1:] != shape or len(frames) < 2:
+    raise ValueError(f'frames have shape {list(frames.shape)}; expected {expected}.')
+  problem = values.observation_problem(frames, spec)
+  if problem:
+    raise ValueError(f'frames: {problem}.')
+  return frames.astype(spec.observation_dtype, copy=False)
 
 
 def warn_if_unfinished(trained):
@@ -129,95 +171,24 @@ def warn_if_unfinished(trained):
           f'{trained.config.num_steps}; its IDM is as good as it was then.', file=sys.stderr)
 
 
-def check_environment(trained, spec, action_names, *, where):
+def check_environment(trained, spec, *, where):
   """Refuses an environment that an IDM cannot read, or whose actions it has other names for.
 
   Args:
     trained: `TrainedIdm`.
     spec: the `types.EnvironmentSpec` of the environment.
-    action_names: its names of all actions, by id.
     where: what to call it in the message: the path of its data, or its name.
 
   Raises:
     ValueError: naming what differs.
   """
-  expected = tuple(domains.of(trained.config).action_names(trained.config))
-  if tuple(action_names) != expected:
-    raise ValueError(f'{where}: actions.space is {list(action_names)}, that of {trained.directory} '
-                     f'is {list(expected)}. Use an IDM of this action space, or data with the '
-                     'space of the IDM.')
+  found, expected = (list(s.actions.names) for s in (spec, trained.spec))
+  if found != expected:
+    raise ValueError(f'{where}: actions.space is {found}, that of {trained.directory} is '
+                     f'{expected}. Use an IDM of this action space, or data with the space of the '
+                     'IDM.')
   for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
     found, wanted = getattr(spec, field), getattr(trained.spec, field)
     if found != wanted:
       raise ValueError(f'{where}: {field} is {found}, the IDM of {trained.directory} reads '
                        f'{wanted}. Use another IDM, or other data.')
-
-
-class Known(NamedTuple):
-  """Which actions of an environment an IDM has been trained on.
-
-  Attributes:
-    is_all: all of them: the environment was a source.
-    choice: `labels.Choice`, its labelled windows; None if it was no target.
-    path: the file that says so, '' if there is none.
-  """
-  is_all: bool
-  choice: labels.Choice | None
-  path: str
-
-
-def known(directory, name, *, data_dir=''):
-  """Says which actions of an environment the IDM of a run, and its pretraining, have been given.
-
-  Args:
-    directory: of the run.
-    name: of the environment, which may be one that it never read.
-    data_dir: where data is now; '' for where it was in training.
-
-  Returns:
-    `Known`.
-
-  Raises:
-    FileNotFoundError, ValueError: if the run, or what it was pretrained as, cannot be read.
-  """
-  while directory:
-    config, _ = read_config(directory, data_dir=data_dir)
-    if name in config.sources and (
-        methods.SOURCES in methods.phase_of(config.method, config.phase).idm):
-      return Known(True, None, '')
-    targets = domains.targets(config)
-    if name in targets:  # A pretraining of it had the same labels, or training refused it.
-      file = f'labels-{name}.json' if targets.index(name) else 'labels.json'
-      path = os.path.join(directory, file)
-      if not os.path.exists(path):
-        raise FileNotFoundError(f'{path}: no such file, so nothing says which actions training '
-                                'knew. Restore it from a copy of the run.')
-      return Known(False, labels.read_choice(path), path)
-    directory = config.init_from
-  return Known(False, None, '')
-
-
-def is_known(choice, num_transitions, path):
-  """Marks the labelled windows of a target.
-
-  Args:
-    choice: `labels.Choice`.
-    num_transitions: [E] int.
-    path: of the file that `choice` was read from.
-
-  Returns:
-    {episode: [L] bool} of the episodes with such windows.
-
-  Raises:
-    ValueError: if the data has no such transitions.
-  """
-  found = {}
-  for episode, start in np.asarray(choice.windows).tolist():
-    if not (0 <= episode < len(num_transitions)
-            and 0 <= start <= num_transitions[episode] - choice.window):
-      raise ValueError(f'{path}: transitions {start} .. {start + choice.window - 1} of episode '
-                       f'{episode} are labelled, which the data does not have. The file is damaged '
-                       'or of other data: restore it from a copy of the run.')
-    marked = found.setdefault(episode, np.zeros(num_transitions[episode], bool))
-    marked[start:start + choice.window] = True
-  return found

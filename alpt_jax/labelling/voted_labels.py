@@ -7,8 +7,7 @@ windows that hold a transition.
 
 import numpy as np
 
-from alpt_jax.labelling import trained_idm, votes
-from alpt_jax.training import program, sharding
+from alpt_jax.labelling import trained_run
 
 
 def label(trained, truth, *, num_transitions, seed=0):
@@ -16,7 +15,7 @@ def label(trained, truth, *, num_transitions, seed=0):
 
   Args:
     trained: `trained_idm.TrainedIdm`.
-    truth: `episodes.Episodes` or `episode_files.EpisodeFiles` of its target, with all actions.
+    truth: `episodes.Episodes` of its target, with all actions.
     num_transitions: whole episodes are drawn at random until they have so many; at least 1. All
       episodes if there are fewer.
     seed: of that draw.
@@ -28,24 +27,34 @@ def label(trained, truth, *, num_transitions, seed=0):
   Raises:
     FileNotFoundError, ValueError: if the run does not say which actions it knew.
   """
-  config = trained.config
-  was_known = known_in_training(trained.directory, config, truth)
-  mesh = sharding.make_mesh(num_devices=1)
-  vote_fn = votes.VoteFn(trained.idm, trained.spec, mesh,
-                         microbatch=program.microbatch(config, trained.spec, mesh))
+  was_known = known_in_training(trained.directory, trained.config, truth)
   numbers = draw(truth.num_transitions, num_transitions, seed)
+  return hidden(truth, was_known, (
+      (said.episode, said.probabilities.argmax(axis=1))
+      for said in trained.predict_episodes(truth, numbers)))
+
+
+def hidden(truth, was_known, said):
+  """Picks the labels of transitions whose action is recorded, and was hidden in training.
+
+  Args:
+    truth: `episodes.Episodes`, with all actions.
+    was_known: {episode: [L] bool}, see `known_in_training`.
+    said: iterator of (episode, [L] int labels), rising.
+
+  Returns:
+    Episode, timestep, label and true action, [N] int64 each.
+  """
   parts = []
-  for said in votes.predict(vote_fn, trained.params, truth, numbers, window=config.window):
-    actions, is_recorded = truth.actions_of(said.episode)
-    is_hidden = is_recorded & ~was_known.get(said.episode, np.zeros(len(actions), bool))
-    timestep = np.flatnonzero(is_hidden)
-    parts.append((np.full(len(timestep), said.episode), timestep,
-                  said.probabilities.argmax(axis=1)[is_hidden], actions[is_hidden]))
+  for episode, labels in said:
+    actions, is_recorded = truth.actions_of(episode)
+    timestep = np.flatnonzero(is_recorded & ~was_known.get(episode, np.zeros(len(actions), bool)))
+    parts.append((np.full(len(timestep), episode), timestep, labels[timestep], actions[timestep]))
   return tuple(np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True))
 
 
 def known_in_training(directory, config, truth):
-  """Marks the target's transitions whose action training knew; see `trained_idm.is_known`.
+  """Marks the target's transitions whose action training knew; see `trained_run.is_known`.
 
   Args:
     directory: of the run.
@@ -58,8 +67,8 @@ def known_in_training(directory, config, truth):
   Raises:
     FileNotFoundError, ValueError: if the run does not say so.
   """
-  known = trained_idm.known(directory, config.target, data_dir=config.data_dir)
-  return trained_idm.is_known(known.choice, truth.num_transitions, known.path)
+  known = trained_run.known(directory, config.target, data_dir=config.data_dir)
+  return trained_run.is_known(known.choice, truth.num_transitions, known.path)
 
 
 def draw(lengths, num_transitions, seed):

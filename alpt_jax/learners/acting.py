@@ -17,14 +17,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from alpt_jax.learners import action_heads
 from alpt_jax.networks import decision_transformer, discretize
 
 RULES = ('paper', 'release', 'imitate')
+BETTER_HALF = 'release'  # The rule by which actions are sampled among their better half.
 MODES = ('argmax', 'sampled', 'sharpened')
 _KAPPA = 10.  # Lee et al., section 3.4.
 _NUM_RETURN_SAMPLES = 128  # The release; the next two as well.
 _RETURN_LOGITS_SCALE = .75
-_ACTION_PERCENTILE = 50.
 
 
 class History(NamedTuple):
@@ -46,12 +47,12 @@ class History(NamedTuple):
   num_steps: jax.Array
 
 
-def empty_history(observations, window):
+def empty_history(observations, window, action_shape=()):
   """A history before the first step; `observations` [B, ...] gives sizes and dtype."""
-  ids = lambda: jnp.zeros((len(observations), window), jnp.int32)  # noqa: E731
+  ids = lambda shape=(): jnp.zeros((len(observations), window, *shape), jnp.int32)  # noqa: E731
   return History(jnp.zeros((len(observations), window, *observations.shape[1:]),
                            observations.dtype),
-                 ids(), ids(), ids(),  # Three arrays: a history can be donated.
+                 ids(), ids(action_shape), ids(),  # Three arrays: a history can be donated.
                  jnp.zeros((), jnp.int32))
 
 
@@ -88,38 +89,6 @@ def choose_return(logits, key, *, rule, is_greedy):
   raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
 
 
-def choose_action(logits, legal, key, *, rule, is_greedy, temperature=1.):
-  """Chooses a legal action.
-
-  Args:
-    logits: [B, A].
-    legal: [A] bool.
-    key: PRNG key.
-    rule: 'paper' and 'imitate' sample from the distribution; 'release' from the legal ones among
-      the actions whose logit is above the median of all, or takes the best legal one if there are
-      none.
-    is_greedy: [] bool; the most probable legal action instead.
-    temperature: [] float above 0; logits are divided by it before an action is sampled.
-
-  Returns:
-    [B] int32.
-
-  Raises:
-    ValueError: for an unknown rule.
-  """
-  threshold = jnp.percentile(logits, _ACTION_PERCENTILE, axis=-1, keepdims=True)
-  logits = jnp.where(legal[None], logits, -jnp.inf)
-  candidates = logits
-  if rule == 'release':
-    # The release does nothing (action 0) where it samples an illegal action.
-    is_best = logits >= jnp.max(logits, axis=-1, keepdims=True)
-    candidates = jnp.where((logits > threshold) | is_best, logits, -jnp.inf)
-  elif rule not in RULES:
-    raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
-  sampled = jax.random.categorical(key, candidates / temperature)
-  return jnp.where(is_greedy, jnp.argmax(logits, axis=-1), sampled).astype(jnp.int32)
-
-
 def make_act(dt, legal, *, rule='paper', is_tokenized=False):
   """Makes the agent's step.
 
@@ -135,9 +104,9 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     act(params, history, observations, key, is_greedy, temperature=1.) -> (actions [B] int32,
     history). The window is shifted when it is full, and `observations` [B, ...] and the choice
     enter it. After the environment's step, give the reward to `observe_reward`. `temperature` is
-    of actions, not of returns; see `choose_action`.
+    of actions, not of returns; see `Categorical.choose`.
   """
-  legal = jnp.asarray(legal)
+  legal, head = jnp.asarray(legal), action_heads.of(dt.spec.actions)
   model = decision_transformer.DecisionTransformer
   options = {'is_tokenized': True} if is_tokenized else {}
 
@@ -155,8 +124,8 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     chosen_return = choose_return(logits, return_key, rule=rule, is_greedy=is_greedy)
     logits = dt.apply({'params': params}, chosen_return, caches, slot,
                       method=model.predict_action)
-    action = choose_action(logits, legal, action_key, rule=rule, is_greedy=is_greedy,
-                           temperature=temperature)
+    action = head.choose(logits, legal, action_key, is_greedy=is_greedy, temperature=temperature,
+                         better_half=rule == BETTER_HALF)
     return action, History(seen, returns.at[:, slot].set(chosen_return),
                            actions.at[:, slot].set(action), rewards, history.num_steps + 1)
 
@@ -179,14 +148,17 @@ class Player:
   Whoever plays needs no more of an agent than what is here; other agents have the same members.
 
   Attributes:
+    spec: the `types.EnvironmentSpec` that it was made for.
     about: {what: how} it acts, for results.
     modes: of acting, that it knows.
   """
   modes = MODES
 
   def __init__(self, dt, legal, rule):
-    """Compiles nothing; for the arguments see `make_act`."""
-    self._dt, self._rule = dt, rule
+    """Compiles nothing; for the arguments see `make_act`. ValueError for an unknown rule."""
+    if rule not in RULES:
+      raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
+    self._dt, self._rule, self.spec = dt, rule, dt.spec
     self._act = make_act(dt, legal, rule=rule, is_tokenized=True)
     self.about = {'acting_rule': rule}
 
@@ -203,7 +175,8 @@ class Player:
   def empty_history(self, params, frames):
     """What is kept of B episodes; `frames` [B, ...], the first, have the observation's values."""
     return empty_history(
-        jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps)
+        jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps,
+        self._dt.spec.actions.shape)
 
   def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
     """Chooses [B] actions after `rewards` [B] and `frames`; returns them and the new history."""

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from alpt_jax import methods, types
-from alpt_jax.learners import losses, microbatches, pseudo_labels
+from alpt_jax.learners import action_heads, losses, microbatches, pseudo_labels
 from alpt_jax.networks import decision_transformer, discretize, inverse_dynamics
 
 
@@ -35,8 +35,7 @@ def legal_actions(specs):
       raise ValueError(f'{specs[0].name} declares {specs[0].num_actions} actions and {spec.name} '
                        f'{spec.num_actions}; environments trained together must declare one action '
                        'space.')
-  actions = jnp.arange(specs[0].num_actions)
-  return jnp.stack([jnp.isin(actions, jnp.asarray(spec.legal_actions)) for spec in specs])
+  return jnp.stack([spec.actions.mask for spec in specs])
 
 
 def init_params(key, networks, *, window, with_idm=True):
@@ -52,11 +51,11 @@ def init_params(key, networks, *, window, with_idm=True):
     {'idm': params, 'dt': params}; the first only `with_idm`.
   """
   spec = networks.dt.spec
-  dtype = jnp.float32 if spec.observation_kind == 'vector' else jnp.uint8
-  observations = jnp.zeros((1, window + 1, *spec.observation_shape), dtype)
+  observations = jnp.zeros((1, window + 1, *spec.observation_shape), spec.observation_dtype)
   ids = jnp.zeros((1, window), jnp.int32)
+  actions = jnp.zeros((1, window, *spec.actions.shape), jnp.int32)
   idm_key, dt_key = jax.random.split(key)
-  params = {'dt': networks.dt.init(dt_key, observations[:, :-1], ids, ids, ids)['params']}
+  params = {'dt': networks.dt.init(dt_key, observations[:, :-1], ids, actions, ids)['params']}
   if with_idm:
     params['idm'] = networks.idm.init(idm_key, observations)['params']
   return params
@@ -95,7 +94,7 @@ def predict(idm, params, observations, legal):
     [B, T] int32; no gradient flows through it.
   """
   logits = _legal_logits(idm, params, observations, legal)
-  return jax.lax.stop_gradient(jnp.argmax(logits, axis=-1).astype(jnp.int32))
+  return jax.lax.stop_gradient(_head(idm).predict(logits))
 
 
 def predict_with_confidence(idm, params, observations, legal):
@@ -110,9 +109,8 @@ def predict_with_confidence(idm, params, observations, legal):
   Returns:
     [B, T] int32, the labels; [B, T] float32, their probabilities, at least 1 / (legal actions).
   """
-  logits = _legal_logits(idm, params, observations, legal).astype(jnp.float32)
-  probabilities = jax.nn.softmax(logits, axis=-1)
-  return jnp.argmax(logits, axis=-1).astype(jnp.int32), jnp.max(probabilities, axis=-1)
+  logits, head = _legal_logits(idm, params, observations, legal), _head(idm)
+  return head.predict(logits), jnp.max(head.probabilities(logits), axis=-1)
 
 
 def probabilities(idm, params, observations, legal, *, is_tokenized=False):
@@ -129,19 +127,24 @@ def probabilities(idm, params, observations, legal, *, is_tokenized=False):
     [B, T, A] float32; of actions that are not legal, exactly 0.
   """
   logits = _legal_logits(idm, params, observations, legal, is_tokenized=is_tokenized)
-  return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+  return _head(idm).probabilities(logits)
+
+
+def _head(network):
+  return action_heads.of(network.spec.actions)
 
 
 def _legal_logits(idm, params, observations, legal, **kwargs):
   logits = idm.apply({'params': params}, observations, **kwargs)
-  return jnp.where(legal[:, None], logits, -jnp.inf)
+  return _head(idm).only_legal(logits, legal[:, None])
 
 
 def idm_objective(params, idm, batch, key, *, counts=None):
   """Eq. 4 on the labelled transitions of a batch, with dropout. Returns loss, metrics."""
   logits = idm.apply({'params': params}, batch.observations, deterministic=False, rows=batch.row,
                      rngs={'dropout': key})
-  return losses.idm_loss(logits, batch.actions, batch.is_labelled, batch.is_valid, counts)
+  return losses.idm_loss(
+      _head(idm), logits, batch.actions, batch.is_labelled, batch.is_valid, counts)
 
 
 def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., action_weight=1.,
@@ -150,14 +153,14 @@ def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., act
 
   Weights: see `losses.dt_loss`. Returns loss, metrics.
   """
-  spec = dt.spec
+  spec, head = dt.spec, _head(dt)
   returns = discretize.encode_return(
       batch.returns_to_go, low=spec.return_low, high=spec.return_high)
   rewards = discretize.encode_reward(batch.rewards)
-  action_tokens = jnp.where(batch.is_labelled, batch.actions, spec.num_actions)
+  action_tokens = head.tokens(batch.actions, batch.is_labelled)
   logits = dt.apply({'params': params}, batch.observations[:, :-1], returns, action_tokens, rewards,
                     deterministic=False, rows=batch.row, rngs={'dropout': key})
-  return losses.dt_loss(logits, returns=returns, actions=batch.actions, rewards=rewards,
+  return losses.dt_loss(head, logits, returns=returns, actions=batch.actions, rewards=rewards,
                         has_action=batch.is_labelled, is_valid=batch.is_valid,
                         reward_weight=reward_weight, return_weight=return_weight,
                         action_weight=action_weight, counts=counts,
@@ -260,9 +263,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     specs: the run's `types.EnvironmentSpec`s; `Batch.environment` indexes them.
     unlabelled: what happens to unlabelled transitions of `Batches.limited`; see `methods.Phase`.
     labelling: `pseudo_labels.Settings`, of what the IDM labels.
-    reward_weight: weight of the DT's reward prediction in its loss.
-    return_weight: weight of its return prediction.
-    action_weight: weight of its action prediction.
+    reward_weight, return_weight, action_weight: of the DT's predictions in its loss.
     augment: augment(key, observations [B, T + 1, ...], rows [B]) -> the same shape, for what the
       networks train on, see `augmentation.shift`; None for none. The IDM labels what is in the
       data.
@@ -289,35 +290,23 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     return microbatches.count(
         rows, size=microbatch, num_devices=num_devices, at_least=accumulate)
 
-  def changed(batch, key):
-    if augment is None:
-      return batch
-    return batch._replace(observations=augment(key, batch.observations, batch.row))
-
   def update_idm(model, batch, key, augment_key):
     number, (batch,) = num_pieces(batch), _number_rows(batch)
     counts = _count(batch, None, False) if number > 1 else None
     return _train(
         model, optimizers[0], lambda params, batch, key: idm_objective(
-            params, networks.idm, changed(batch, augment_key), key, counts=counts),
+            params, networks.idm, _changed(batch, augment, augment_key), key, counts=counts),
         batch, _dropout_key(key, networks.idm), num_pieces=number,
         num_devices=num_devices, place=place)
 
   def update_dt(model, parts, idm_params, key, augment_key):
     number, parts = num_pieces(*parts), _number_rows(*parts)
     counts = _count(*parts, is_hard) if number > 1 else None
-
-    def objective(params, parts, key):
-      _, limited = parts
-      idm_labels = None
-      if limited is not None and is_hard:
-        idm_labels = predict(
-            networks.idm, idm_params, limited.observations, legal[limited.environment])
-      return dt_objective(
-          params, networks.dt, changed(_dt_batch(*parts, idm_labels), augment_key), key,
-          reward_weight=reward_weight, return_weight=return_weight, action_weight=action_weight,
-          counts=counts)
-
+    objective = functools.partial(
+        _dt_objective_of_parts, networks=networks, idm_params=idm_params if is_hard else None,
+        legal=legal, changed=lambda batch: _changed(batch, augment, augment_key),
+        reward_weight=reward_weight, return_weight=return_weight, action_weight=action_weight,
+        counts=counts)
     return _train(model, optimizers[1], objective, parts, _dropout_key(key, networks.dt),
                   num_pieces=number, num_devices=num_devices, place=place)
 
@@ -326,8 +315,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     idm_key, dt_key = jax.random.split(step_key)
     # Beside the keys of the dropout, which stay what they are without augmentation.
     augment_key = functools.partial(jax.random.fold_in, jax.random.fold_in(step_key, 2))
-    idm, dt, metrics = state.idm, state.dt, {}
-    limited = batches.limited
+    idm, dt, limited, metrics = state.idm, state.dt, batches.limited, {}
     if limited is not None and is_labelling and not is_hard:
       limited, metrics = _taught(
           networks.idm, state.idm.params, limited, legal, labelling,
@@ -344,12 +332,29 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
   return update
 
 
+def _changed(batch, augment, key):
+  """The batch with augmented observations, if there is an augmentation."""
+  if augment is None:
+    return batch
+  return batch._replace(observations=augment(key, batch.observations, batch.row))
+
+
+def _dt_objective_of_parts(params, parts, key, *, networks, idm_params, legal, changed, **settings):
+  """`dt_objective` of `Batches.dt` and `Batches.limited`, which the IDM labels if it is given."""
+  _, limited = parts
+  idm_labels = None
+  if limited is not None and idm_params is not None:
+    idm_labels = predict(
+        networks.idm, idm_params, limited.observations, legal[limited.environment])
+  return dt_objective(params, networks.dt, changed(_dt_batch(*parts, idm_labels)), key, **settings)
+
+
 def _taught(idm, params, limited, legal, labelling, key, num_pieces, num_devices):
   """The windows with labels of another mode than hard; metrics of these labels."""
   logits = microbatches.map_rows(
       lambda arrays: _legal_logits(idm, params, arrays[0], legal[arrays[1]]),
       (limited.observations, limited.environment), num_pieces, num_devices)
-  labels, confidence = pseudo_labels.make(logits, labelling, key)
+  labels, confidence = _head(idm).pseudo_labels(logits, labelling, key)
   is_label = limited.is_valid & ~limited.is_labelled
   metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}
   if labels.is_kept is not None:

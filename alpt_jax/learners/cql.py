@@ -233,7 +233,10 @@ class Player:
   modes = ('argmax', 'sampled')
 
   def __init__(self, network, legal, epsilon):
-    """Compiles nothing; `epsilon` is of mode 'sampled', see `act`."""
+    """Compiles nothing; `epsilon` is of mode 'sampled', see `act`. ValueError if it is none."""
+    if not 0. <= epsilon <= 1.:
+      raise ValueError(f'epsilon is {epsilon}; expected a probability.')
+    self.spec = network.spec
     self._network, self._legal, self._epsilon = network, jnp.asarray(legal), epsilon
     self.about = {'acting_rule': EPSILON_GREEDY, 'epsilon': epsilon}
 
@@ -252,6 +255,6 @@ class Player:
     del rewards, before, temperature
     seen = jnp.concatenate([history.frames[..., 1:], frames[..., None]], axis=-1)
     actions = act(self._network, params, seen, self._legal,
-                      jax.random.fold_in(key, history.num_steps),
-                      epsilon=jnp.where(is_greedy, 0., self._epsilon))
+                  jax.random.fold_in(key, history.num_steps),
+                  epsilon=jnp.where(is_greedy, 0., self._epsilon))
     return actions, _Frames(seen, history.num_steps + 1)

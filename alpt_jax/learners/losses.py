@@ -23,25 +23,16 @@ def cross_entropy(logits, targets, mask, count=None):
   """Mean negative log likelihood in nats over the entries that count.
 
   Args:
-    logits: [B, T, A] float.
-    targets: [B, T] int32 in [0, A), any legal value where `mask` is False; or [B, T, A] float,
-      distributions.
+    logits: [B, T, N] float.
+    targets: [B, T] int32 in [0, N), any legal value where `mask` is False.
     mask: [B, T] bool, or float; see `masked_mean`.
     count: see `masked_mean`.
 
   Returns:
     [] float32.
   """
-  logits = logits.astype(jnp.float32)
-  if targets.ndim == logits.ndim:
-    return masked_mean(optax.softmax_cross_entropy(logits, targets), mask, count)
-  nll_BT = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+  nll_BT = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
   return masked_mean(nll_BT, mask, count)
-
-
-def accuracy(logits, targets, mask, count=None):
-  """Share of the entries that count whose arg max is the target; shapes as `cross_entropy`."""
-  return masked_mean((jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32), mask, count)
 
 
 class Counts(NamedTuple):
@@ -56,11 +47,12 @@ class Counts(NamedTuple):
   actions: Any
 
 
-def idm_loss(logits, actions, is_labelled, is_valid, counts=None):
+def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
   """Eq. 4, averaged over the labelled transitions of a batch.
 
   Args:
-    logits: [B, T, A] of the IDM.
+    head: of `action_heads`.
+    logits: [B, T, A] of the IDM; what the head says of an action.
     actions: [B, T] int32.
     is_labelled: [B, T] bool.
     is_valid: [B, T] bool.
@@ -72,8 +64,9 @@ def idm_loss(logits, actions, is_labelled, is_valid, counts=None):
   """
   mask = is_labelled & is_valid
   count = None if counts is None else counts.actions
-  loss = cross_entropy(logits, actions, mask, count)
-  return loss, {'loss': loss, 'accuracy': accuracy(logits, actions, mask, count)}
+  loss = masked_mean(head.nll(logits, actions), mask, count)
+  return loss, {'loss': loss,
+                'accuracy': masked_mean(head.is_right(logits, actions), mask, count)}
 
 
 def action_mask(has_action, is_valid, action_weights=None):
@@ -82,12 +75,13 @@ def action_mask(has_action, is_valid, action_weights=None):
   return mask if action_weights is None else jnp.where(mask, action_weights, 0.)
 
 
-def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_weight,
+def dt_loss(head, logits, *, returns, actions, rewards, has_action, is_valid, reward_weight,
             return_weight=1., action_weight=1., counts=None, action_weights=None,
             action_probabilities=None):
   """Eq. 3: returns and actions, plus (multi-game DT, not in eq. 3) rewards, each with a weight.
 
   Args:
+    head: of `action_heads`.
     logits: `decision_transformer.DTLogits`.
     returns: [B, T] int32 return bins.
     actions: [B, T] int32.
@@ -111,9 +105,10 @@ def dt_loss(logits, *, returns, actions, rewards, has_action, is_valid, reward_w
   counts = counts or Counts(None, None)
   return_loss = cross_entropy(logits.returns, returns, is_valid, counts.valid)
   targets = actions if action_probabilities is None else action_probabilities
-  action_loss = cross_entropy(logits.actions, targets, mask, counts.actions)
+  action_loss = masked_mean(head.nll(logits.actions, targets), mask, counts.actions)
   metrics = {'return_loss': return_loss, 'action_loss': action_loss,
-             'action_accuracy': accuracy(logits.actions, actions, mask, counts.actions)}
+             'action_accuracy': masked_mean(
+                 head.is_right(logits.actions, actions), mask, counts.actions)}
   loss = return_weight * return_loss + action_weight * action_loss
   if logits.rewards is not None:
     # Rewards are predicted from the step's action token, which says nothing where it is not known.

@@ -31,14 +31,15 @@ def windows(networks, window):
     Windows of a microbatch, at least 1. It depends on the sizes of the networks only.
   """
   spec = networks.dt.spec
-  dtype = jnp.float32 if spec.observation_kind == 'vector' else jnp.uint8
-  observations = jax.ShapeDtypeStruct((1, window + 1, *spec.observation_shape), dtype)
-  inputs = jax.ShapeDtypeStruct((1, window, *spec.observation_shape), dtype)
+  observations, inputs = (
+      jax.ShapeDtypeStruct((1, n, *spec.observation_shape), spec.observation_dtype)
+      for n in (window + 1, window))
   ids = jax.ShapeDtypeStruct((1, window), jnp.int32)
+  actions = jax.ShapeDtypeStruct((1, window, *spec.actions.shape), jnp.int32)
   largest = max(
       4 * math.prod(observations.shape),  # The tokenizers make them float32.
       _largest_output(networks.idm, observations),
-      _largest_output(networks.dt, inputs, ids, ids, ids))
+      _largest_output(networks.dt, inputs, ids, actions, ids))
   return max(CACHE_BYTES // largest, 1)
 
 

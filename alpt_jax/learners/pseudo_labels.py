@@ -70,34 +70,6 @@ def check(settings):
     raise ValueError(f'pseudo_labels.threshold is {settings.threshold}; expected it in [0, 1].')
 
 
-def make(logits, settings, key):
-  """Makes labels of what the IDM says.
-
-  Args:
-    logits: [B, T, A] of the IDM, -inf for actions that the environment does not know.
-    settings: `Settings`, of another mode than hard, which needs no probabilities: see
-      `alpt.predict`.
-    key: PRNG key, of `sampled`.
-
-  Returns:
-    `Labels`; [B, T] float32, the probabilities of the most probable actions.
-  """
-  logits = jax.lax.stop_gradient(logits.astype(jnp.float32))
-  best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-  # Not the quotient alone: of a small temperature it would be infinite.
-  logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / settings.temperature
-  probabilities = jax.nn.softmax(logits, axis=-1)
-  confidence = jnp.max(probabilities, axis=-1)
-  if settings.mode == 'soft':
-    return Labels(best, probabilities=probabilities), confidence
-  if settings.mode == 'sampled':
-    return Labels(jax.random.categorical(key, logits).astype(jnp.int32)), confidence
-  if settings.mode == 'weighted':
-    return Labels(best, weights=confidence), confidence
-  assert settings.mode == 'thresholded', settings.mode
-  return Labels(best, is_kept=confidence >= settings.threshold), confidence
-
-
 def teach(batch, labels):
   """Puts labels where a batch has none; what it knows stays, and counts whole.
 
@@ -110,7 +82,7 @@ def teach(batch, labels):
   """
   known = batch.is_labelled
   taught = batch._replace(
-      actions=jnp.where(known, batch.actions, labels.ids),
+      actions=jnp.where(_for_each_part(known, batch.actions), batch.actions, labels.ids),
       is_labelled=jnp.ones_like(known) if labels.is_kept is None else known | labels.is_kept)
   if labels.weights is not None:
     taught = taught._replace(action_weights=jnp.where(known, 1., labels.weights))
@@ -124,11 +96,16 @@ def teach(batch, labels):
 def like(batch, taught):
   """Gives a batch that has its actions from the data the fields that `teach` added to another."""
   if taught.action_weights is not None:
-    batch = batch._replace(action_weights=jnp.ones(batch.actions.shape, jnp.float32))
+    batch = batch._replace(action_weights=jnp.ones(batch.is_labelled.shape, jnp.float32))
   if taught.action_probabilities is not None:
     batch = batch._replace(
         action_probabilities=_one_hot(batch.actions, taught.action_probabilities))
   return batch
+
+
+def _for_each_part(mask, actions):
+  """[B, T] -> [B, T, 1, ..], as many dimensions as actions have."""
+  return mask.reshape(*mask.shape, *(1,) * (actions.ndim - mask.ndim))
 
 
 def _one_hot(actions, probabilities):

@@ -1,29 +1,10 @@
 """Measures how often an IDM's labels are right, on transitions whose true actions are known."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from alpt_jax.measures import intervals, predictions
+from alpt_jax.measures import confusions, intervals
 
 PROBABILITY_FLOOR = 1e-12  # `negative_log_likelihood` takes none as lower: 27.6 nats at most.
-
-
-class Baselines(NamedTuple):
-  """What labels score that look at nothing.
-
-  Attributes:
-    majority: the most frequent true action, the first of equals.
-    majority_accuracy: of saying that always. It knows the truth that it is scored on, so it is a
-      little too good.
-    no_op_accuracy: of always saying that nothing was done; None if the environment has no such
-      action.
-    chance_accuracy: of guessing all actions alike, 1 / A.
-  """
-  majority: int
-  majority_accuracy: float
-  no_op_accuracy: float | None
-  chance_accuracy: float
 
 
 def accuracy(known, *, level=.95, num_resamples=10_000, seed=0):
@@ -97,33 +78,7 @@ def balanced_accuracy(known):
   Returns:
     A float in [0, 1].
   """
-  counts = confusion(known)
-  occurring = counts.sum(axis=1)
-  return float(np.mean(np.diagonal(counts)[occurring > 0] / occurring[occurring > 0]))
-
-
-def baselines(actions, num_actions, *, no_op=None):
-  """Scores labels that look at nothing: whoever does no better has learned nothing.
-
-  Args:
-    actions: [M] int in [0, num_actions); the truth.
-    num_actions: A.
-    no_op: the action that does nothing, 0 in the ALE; None if there is none.
-
-  Returns:
-    `Baselines`.
-
-  Raises:
-    ValueError: naming the argument that is not as said above, or if there is no transition.
-  """
-  actions = predictions.check_actions(actions, np.size(actions), num_actions)
-  if not actions.size:
-    raise ValueError('actions have no transition; expected at least one.')
-  if no_op is not None and not 0 <= no_op < num_actions:
-    raise ValueError(f'no_op is {no_op}; expected an id in [0, {num_actions}) or None.')
-  shares = np.bincount(actions, minlength=num_actions) / len(actions)
-  return Baselines(int(shares.argmax()), float(shares.max()),
-                   None if no_op is None else float(shares[no_op]), 1 / num_actions)
+  return confusions.numbers(confusion(known)).balanced_accuracy
 
 
 def top_k_accuracy(known, k):

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from alpt_jax.measures import intervals
+
 
 class Estimate(NamedTuple):
   """An aggregate of the scores of one method.
@@ -75,8 +77,8 @@ class Improvement(NamedTuple):
   high: float | None = None
 
 
-def _by_task(scores):
-  """Puts checked scores in the one form used inside: {task: [..., N] float64}."""
+def _by_task(scores, num_axes=None):
+  """Checks scores; returns {task: [..., N] float64}, of `num_axes` axes if they are given."""
   if not isinstance(scores, dict):
     array = np.asarray(scores, np.float64)
     if array.ndim != 2:
@@ -87,21 +89,13 @@ def _by_task(scores):
     raise ValueError('scores have no task; expected at least one.')
   by_task = {task: np.asarray(x, np.float64) for task, x in scores.items()}
   for task, x in by_task.items():
-    if not x.ndim:
-      raise ValueError(f'The scores of task {task!r} are one number, {x}; expected one per seed.')
+    if not x.ndim or num_axes not in (None, x.ndim):
+      raise ValueError(f'The scores of task {task!r} have shape {x.shape}; expected [num_seeds].')
     if not x.size:
       raise ValueError(f'Task {task!r} has no score; expected at least one seed.')
     if not np.all(np.isfinite(x)):
       raise ValueError(f'The scores of task {task!r} are {x.tolist()}; expected finite numbers: '
                        'decide first what a missing one means.')
-  return by_task
-
-
-def _one_per_seed(scores):
-  by_task = _by_task(scores)
-  for task, x in by_task.items():
-    if x.ndim != 1:
-      raise ValueError(f'The scores of task {task!r} have shape {x.shape}; expected [num_seeds].')
   return by_task
 
 
@@ -214,10 +208,6 @@ def _ends(statistic, *by_tasks, level, num_resamples, seed):
   Returns:
     Two arrays [...], or two floats.
   """
-  if not 0 < level < 1:
-    raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
-  if num_resamples < 1:
-    raise ValueError(f'num_resamples is {num_resamples}; expected at least 1.')
   places = [(i, task) for i, by_task in enumerate(by_tasks) for task in by_task]
   for i, task in places:
     if len(by_tasks[i][task]) < 2:
@@ -231,10 +221,9 @@ def _ends(statistic, *by_tasks, level, num_resamples, seed):
       drawn[i][task] = sample
     return statistic(*drawn)
 
-  found = stats.bootstrap(
-      [by_tasks[i][task] for i, task in places], of_samples, vectorized=True, method='percentile',
-      confidence_level=level, n_resamples=num_resamples, rng=np.random.default_rng(seed))
-  return found.confidence_interval
+  return intervals.bootstrap_ends(
+      [by_tasks[i][task] for i, task in places], of_samples, level=level,
+      num_resamples=num_resamples, seed=seed)
 
 
 def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
@@ -258,7 +247,7 @@ def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
     ValueError: naming the task, if it has no score, only one, or one that is not finite; or if
       `level` or `num_resamples` is out of range.
   """
-  by_task = _one_per_seed(scores)
+  by_task = _by_task(scores, num_axes=1)
   low, high = _ends(lambda drawn: statistic(drawn).value, by_task, level=level,
                     num_resamples=num_resamples, seed=seed)
   return statistic(by_task)._replace(low=float(low), high=float(high))
@@ -280,7 +269,7 @@ def performance_profile(scores, thresholds, *, level=None, num_resamples=2000, s
   Raises:
     ValueError: as in `interval`; only a band needs two seeds per task.
   """
-  by_task = _one_per_seed(scores)
+  by_task = _by_task(scores, num_axes=1)
   thresholds = np.asarray(thresholds, np.float64)
   if thresholds.ndim != 1 or not np.all(np.isfinite(thresholds)):
     raise ValueError(f'thresholds are {thresholds.tolist()}; expected a list of finite numbers.')
@@ -321,7 +310,7 @@ def probability_of_improvement(x, y, *, level=.95, num_resamples=2000, seed=0):
     ValueError: as in `interval`, or if X and Y have different tasks; only an interval needs two
       seeds per task.
   """
-  x, y = _one_per_seed(x), _one_per_seed(y)
+  x, y = _by_task(x, num_axes=1), _by_task(y, num_axes=1)
   if x.keys() != y.keys():
     unmatched = sorted(map(str, x.keys() ^ y.keys()))
     raise ValueError(f'Only one method has the tasks {unmatched}; expected the same tasks of both.')

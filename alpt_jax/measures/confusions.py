@@ -1,13 +1,17 @@
-"""Confusion counts by episode, and the short form in which a run file keeps them.
+"""Confusion counts: by episode, in the short form of a run file, and the numbers of a matrix.
 
 With them every interval over episodes can be computed again: accuracy, gain over the majority,
 recall of one action.
 """
 
 import base64
+import math
 import zlib
+from typing import NamedTuple
 
 import numpy as np
+
+from alpt_jax.measures import intervals
 
 _MOST_VALUES = 2 ** 24  # Of a packed array, so that a damaged file asks for no more memory.
 
@@ -66,3 +70,77 @@ def unpack(packed):
     raise ValueError(f'packed counts are damaged ({error}); expected what `pack` '
                      'writes.') from error
   return np.ascontiguousarray(planes.T).view('<u4').reshape(shape).astype(np.int64)
+
+
+class Numbers(NamedTuple):
+  """How well actions were labelled; NaN (None for `majority`) where there is nothing to count.
+
+  Attributes:
+    accuracy: share that is right.
+    interval: 95 % Wilson `intervals.Interval` of the accuracy.
+    balanced_accuracy: mean recall of the actions that occur.
+    majority: index of the most frequent true action, the first of equals.
+    majority_accuracy: share that is right if that is always said.
+    recall: [A] share of each true action that is right.
+    precision: [A] share of each predicted action that is right.
+  """
+  accuracy: float
+  interval: intervals.Interval
+  balanced_accuracy: float
+  majority: int | None
+  majority_accuracy: float
+  recall: np.ndarray
+  precision: np.ndarray
+
+
+def _shares(parts, wholes):
+  return np.divide(parts, wholes, out=np.full(len(parts), math.nan), where=wholes > 0)
+
+
+def numbers(confusion):
+  """Computes the `Numbers` of a confusion matrix, [A, A] counts with true actions as rows."""
+  counts = np.asarray(confusion)
+  right, n = np.diagonal(counts), int(counts.sum())
+  occurring = counts.sum(1)
+  recall = _shares(right, occurring)
+  return Numbers(
+      accuracy=int(right.sum()) / n if n else math.nan,
+      interval=intervals.wilson(int(right.sum()), n),
+      balanced_accuracy=float(recall[occurring > 0].mean()) if n else math.nan,
+      majority=int(occurring.argmax()) if n else None,
+      majority_accuracy=int(occurring.max()) / n if n else math.nan,
+      recall=recall, precision=_shares(right, counts.sum(0)))
+
+
+class Baselines(NamedTuple):
+  """What labels score that look at nothing.
+
+  Attributes:
+    majority: the most frequent true action, the first of equals; None if none is known.
+    majority_accuracy: of saying that always; None if none is known. It knows the truth that it is
+      scored on, so it is a little too good.
+    no_op_accuracy: of always saying that nothing was done; None if the environment has no such
+      action.
+    chance_accuracy: of guessing all actions alike, 1 / A.
+  """
+  majority: int | None
+  majority_accuracy: float | None
+  no_op_accuracy: float | None
+  chance_accuracy: float
+
+
+def baselines(confusion, no_op=None):
+  """Scores labels that look at nothing: whoever does no better has learned nothing.
+
+  Args:
+    confusion: [A, A] counts with true actions as rows.
+    no_op: the action that does nothing, 0 in the ALE; None if there is none.
+
+  Returns:
+    `Baselines`.
+  """
+  occurring = np.sum(confusion, axis=1)
+  n, found = int(occurring.sum()), numbers(confusion)
+  return Baselines(found.majority, found.majority_accuracy if n else None,
+                   None if no_op is None or not n else float(occurring[no_op] / n),
+                   1 / len(occurring))

@@ -30,14 +30,6 @@ class Curve(NamedTuple):
   n: np.ndarray
 
 
-class Interval(NamedTuple):
-  """A confidence interval, or why there is none (`low` and `high` are None then)."""
-  low: float | None
-  high: float | None
-  n: int
-  reason: str = ''
-
-
 class PairedRatio(NamedTuple):
   """Steps to a threshold, method over baseline, paired by (target, seed).
 
@@ -54,7 +46,7 @@ class PairedRatio(NamedTuple):
     num_unpaired: runs of either method whose partner is missing; not counted.
   """
   ratio: float | None
-  interval: Interval
+  interval: intervals.Interval
   num_pairs: int
   num_both: int
   num_only_method: int
@@ -82,7 +74,7 @@ class PairedDifference(NamedTuple):
   num_pairs: int
   num_higher: int
   num_lower: int
-  interval: Interval
+  interval: intervals.Interval
 
   @property
   def difference(self):
@@ -160,30 +152,6 @@ def steps_to_threshold(steps, values, threshold):
   return float(steps[i - 1] + fraction * (steps[i] - steps[i - 1]))
 
 
-def _interval(found):
-  """An `intervals.Interval` as an `Interval`."""
-  return Interval(found.low, found.high, found.n, found.reason)
-
-
-def wilson_interval(num_right, n):
-  """95 % interval of a share by Wilson (1927); it holds for few and extreme ones, too.
-
-  Args:
-    num_right: how many of them are right.
-    n: how many independent trials there are.
-
-  Returns:
-    An `Interval`; without numbers and with the reason if n is 0.
-  """
-  if not n:
-    return Interval(None, None, n, f'no interval (n = {n})')
-  z = 1.959964  # 97.5 % of a normal distribution are below it.
-  share, shrink = num_right / n, 1 + z**2 / n
-  centre = (share + z**2 / (2 * n)) / shrink
-  half = z / shrink * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-  return Interval(max(0., centre - half), min(1., centre + half), n)
-
-
 def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
   """How many of the baseline's steps a method needs to a level, over paired runs.
 
@@ -216,7 +184,7 @@ def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
   interval = intervals.ratio(ours, theirs, level=level).interval
   return PairedRatio(
       ratio=interval.value,
-      interval=_interval(interval),
+      interval=interval,
       num_pairs=len(pairs),
       num_both=counts[True, True],
       num_only_method=counts[True, False],
@@ -251,5 +219,5 @@ def paired_difference(values, baseline_values):
       baseline_mean=float(theirs.mean()) if n else math.nan,
       spread=float(max(ours.std(), theirs.std())) if n > 1 else math.nan,
       num_pairs=n, num_higher=int((ours > theirs).sum()), num_lower=int((ours < theirs).sum()),
-      interval=_interval(intervals.difference(
-          dict(enumerate(ours.tolist())), dict(enumerate(theirs.tolist()))).interval))
+      interval=intervals.difference(
+          dict(enumerate(ours.tolist())), dict(enumerate(theirs.tolist()))).interval)

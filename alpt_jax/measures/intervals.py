@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-SEEDS, EPISODES = 'training seeds', 'episodes'
+SEEDS, EPISODES, TRANSITIONS = 'training seeds', 'episodes', 'transitions'
 LEVEL = .95
 _DRAWS_AT_ONCE = 2**20  # Of a bootstrap; 8 MB.
 
@@ -35,8 +35,8 @@ class Interval:
     value: the estimate; None without data, or if censoring leaves it unbounded.
     low: lower end; None if there is no interval, -inf (0 of a ratio) if it is unbounded.
     high: upper end; None if there is no interval, inf if it is unbounded.
-    n: how many seeds, pairs of seeds, or episodes.
-    over: SEEDS or EPISODES; n counts these.
+    n: how many seeds, pairs of seeds, episodes or transitions.
+    over: SEEDS, EPISODES or TRANSITIONS; n counts these.
     level: coverage; of each end on its own if `relation` is not 'about'.
     reason: why there is no interval; '' if there is one.
     relation: 'about'; of censored data 'at most' or 'at least', if all bounds are on that side, and
@@ -171,6 +171,24 @@ def from_moments(value, std, n, *, over=EPISODES, level=LEVEL):
     return Interval(float(value), None, None, n, over, level, f'no interval: n = {n}')
   return Interval(float(value), *_t_ends(value, std * math.sqrt(n / (n - 1)), n, level), n, over,
                   level)
+
+
+def wilson(num_right, n):
+  """Shares of independent transitions with Wilson's interval (1927), also of few and extreme ones.
+
+  Transitions of one episode are not independent: with episodes, `bootstrap_mean` is wider.
+
+  Args:
+    num_right: how many of them are right.
+    n: how many there are.
+
+  Returns:
+    An `Interval` over TRANSITIONS; without a value and ends if n is 0.
+  """
+  if not n:
+    return Interval(None, None, None, n, TRANSITIONS, reason=f'no interval: n = {n}')
+  found = stats.binomtest(num_right, n).proportion_ci(LEVEL, method='wilson')
+  return Interval(num_right / n, float(found.low), float(found.high), n, TRANSITIONS)
 
 
 def _paired(values, baseline_values):
@@ -343,12 +361,35 @@ def bootstrap_ratio(sums, sizes, *, level=LEVEL, num_resamples=10_000, seed=0):
   centre = float(sums.sum() / sizes.sum()) if n else None
   if n < 2:
     return Interval(centre, None, None, n, EPISODES, level, f'no interval: n = {n}')
+  low, high = bootstrap_ends(
+      (sums, sizes), lambda x, y, axis: x.sum(axis=axis) / y.sum(axis=axis), is_paired=True,
+      level=level, num_resamples=num_resamples, seed=seed)
+  return Interval(centre, float(low), float(high), n, EPISODES, level)
+
+
+def bootstrap_ends(samples, statistic, *, level, num_resamples, seed, is_paired=False):
+  """Returns the ends of a percentile bootstrap of some samples.
+
+  Args:
+    samples: list of [N] numbers, two or more; of any length each unless `is_paired`.
+    statistic: statistic(*samples, axis) -> [..., R] of samples [R, N] with `axis` -1.
+    level: coverage, in (0, 1).
+    num_resamples: R, how many draws.
+    seed: of the draws.
+    is_paired: whether one draw is for all samples; else each is drawn by itself.
+
+  Returns:
+    Two arrays [...].
+
+  Raises:
+    ValueError: if `level` or `num_resamples` is out of range.
+  """
+  _check_level(level, num_resamples)
   found = stats.bootstrap(
-      (sums, sizes), lambda x, y, axis: x.sum(axis=axis) / y.sum(axis=axis), paired=True,
-      vectorized=True, confidence_level=level, method='percentile', n_resamples=num_resamples,
-      rng=np.random.default_rng(seed), batch=max(1, _DRAWS_AT_ONCE // n))
-  return Interval(centre, float(found.confidence_interval.low),
-                  float(found.confidence_interval.high), n, EPISODES, level)
+      samples, statistic, paired=is_paired, vectorized=True, confidence_level=level,
+      method='percentile', n_resamples=num_resamples, rng=np.random.default_rng(seed),
+      batch=max(1, _DRAWS_AT_ONCE // len(samples[0])) if is_paired else None)
+  return found.confidence_interval
 
 
 def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, seed=0):
@@ -377,8 +418,7 @@ def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, s
   centre = float(values.mean() - others.mean())
   if n < 2:
     return Interval(centre, None, None, n, EPISODES, level, f'no interval: n = {n}')
-  rng = np.random.default_rng(seed)
-  resampled = [x[rng.integers(len(x), size=(num_resamples, len(x)))].mean(axis=1)
-               for x in (values, others)]
-  low, high = np.quantile(resampled[0] - resampled[1], [(1 - level) / 2, (1 + level) / 2])
+  low, high = bootstrap_ends(
+      (values, others), lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis), level=level,
+      num_resamples=num_resamples, seed=seed)
   return Interval(centre, float(low), float(high), n, EPISODES, level)

@@ -34,7 +34,7 @@ def fit(episodes, spec, episode, timestep):
   """Fits floors to labelled transitions.
 
   Args:
-    episodes: `episodes.Episodes` or `episode_files.EpisodeFiles`, with these actions.
+    episodes: `episodes.Episodes`, with these actions.
     spec: the `types.EnvironmentSpec` of them.
     episode: [N] int; of each labelled transition.
     timestep: [N] int; its place in the episode.

@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from alpt_jax import types
-from alpt_jax.networks import discretize, masks, tokens, transformer
+from alpt_jax.networks import action_layers, discretize, masks, tokens, transformer
 
 
 class DTLogits(NamedTuple):
@@ -71,7 +71,7 @@ class DecisionTransformer(nn.Module):
     self.tokenizer = tokens.tokenizer_of(self)
     embed = lambda n: nn.Embed(n, d, embedding_init=tokens.EMBEDDING_INIT)  # noqa: E731
     self.return_embedding = embed(self.num_returns)
-    self.action_embedding = embed(spec.num_actions + 1)  # The last row: action not known.
+    self.action_embedding = action_layers.embedding(spec.actions, d)
     self.reward_embedding = embed(discretize.NUM_REWARD_TOKENS)
     p = tokens.num_observation_tokens(
         spec, patch_size=self.patch_size, kind=self.tokenizer_kind)
@@ -82,7 +82,7 @@ class DecisionTransformer(nn.Module):
     self.transformer = transformer.Transformer(
         self.num_layers, self.num_heads, self.dropout, self.dtype)
     self.return_head = nn.Dense(self.num_returns)
-    self.action_head = nn.Dense(spec.num_actions)
+    self.action_head = action_layers.output(spec.actions)
     if self.predict_rewards:
       self.reward_head = nn.Dense(discretize.NUM_REWARD_TOKENS)
 

@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from alpt_jax import types
-from alpt_jax.networks import masks, tokens, transformer
+from alpt_jax.networks import action_layers, masks, tokens, transformer
 
 
 class InverseDynamicsModel(nn.Module):
@@ -87,4 +87,4 @@ class InverseDynamicsModel(nn.Module):
     out_BTD, _ = transformer.Transformer(
         self.num_layers, self.num_heads, self.dropout, self.dtype, name='transformer')(
             x_BSD, mask_SS, deterministic=deterministic, rows=rows, read=read)
-    return nn.Dense(self.spec.num_actions, name='action_head')(out_BTD)
+    return action_layers.output(self.spec.actions, name='action_head')(out_BTD)

@@ -10,6 +10,7 @@ import types
 
 import numpy as np
 
+from alpt_jax import schema
 from alpt_jax.measures import intervals
 from alpt_jax.reports import figures, findings, label_section, page
 from alpt_jax.reports.page import html, join, muted
@@ -24,7 +25,7 @@ _BANDS = (
 
 
 _ACCURACY = types.SimpleNamespace(  # As the `metrics` of a domain are.
-    title='labels right', unit='share of hidden actions', digits=3, lowest=0., highest=1.)
+    title='labels right', unit='share of hidden actions', digits=3, kind=schema.SHARE)
 
 
 class Report:
@@ -38,7 +39,7 @@ class Report:
     fields: that runs of a setting have in common, the last one 'num_labels'; what else differs,
       e.g. seeds, is averaged over.
     metrics: {name: about} of agents, the main one first; about has a title and a unit for readers,
-      digits below 1,000, lowest and highest. Those that have both ends are drawn, too.
+      digits below 1,000, and the kind of the values. Shares are drawn, too.
     baseline: key of the method that the scores of others are compared with; '' for none.
     contents: of results.json, for readers.
   """
@@ -78,6 +79,10 @@ class Report:
         'mistakes': ('What the IDM mixes up', self.mistakes),
         'problems': ('Failed and missing runs', self.list_problems),
         'data': ('Data', self.downloads)}
+
+  def floor_tables(self):
+    """Tables of floors and ceilings that were measured of runs."""
+    return []
 
   def more_lines(self):
     """Lines of the summary between final metrics and claims."""
@@ -154,16 +159,19 @@ class Report:
       columns[setting.part, setting.num_labels] = None
     return [[row.get(column) for column in columns] for row in rows.values()]
 
-  def _drawn(self):
-    """Names of the metrics of agents with curves."""
-    return [name for name, metric in self.metrics.items() if name == self.main
-            or math.isfinite(metric.highest - metric.lowest)]
+  def _names(self, part):
+    """Names of the metrics of a part with curves; with no IDM alone, of labels for agents, too."""
+    names = [name for name, metric in self.metrics.items() if part == SCORE and (
+        name == self.main or metric.kind is schema.SHARE)]
+    has_labels = part == LABELS or not self.settings(LABELS) and any(
+        row.get(findings.ACCURACY) is not None for row in self.results['rows'])
+    return names + [findings.ACCURACY] * has_labels
 
   def curves(self, part):
     """Learning curves of all settings of a part, HTML."""
     found = self.settings(part)
     present = {m for s in found for m in (*s.methods, *s.bounds)}
-    names = self._drawn() if part == SCORE else [findings.ACCURACY]
+    names = self._names(part)
     pictures = [(figures.curves_svg(self.panel(setting, name), f'{setting.name}-{name}'),
                  self._caption(setting)) for setting in found for name in names]
     return join([page.legend(style for m, style in self.styles.items() if m in present),
@@ -374,7 +382,7 @@ class Report:
 
   def _line(self, setting):
     """E.g. 'Breakout, 500 labels: score: DT1 2.0, ALPT 9.0, (random 1.7)'."""
-    names = [findings.ACCURACY] if setting.part == LABELS else self._drawn()
+    names = self._names(setting.part)
     columns, words = self._columns(setting), []
     for method in (*setting.methods, *setting.bounds):
       entry = findings.final(self.results, setting, method, columns)
@@ -398,7 +406,7 @@ def limits(curves, anchors, metric=_ACCURACY):
   Args:
     curves: with their spread.
     anchors: {name: level}.
-    metric: as of a domain; the range stays within its ends, up to a margin.
+    metric: as of a domain; the range of shares stays in [0, 1], up to a margin.
 
   Returns:
     (low, high).
@@ -408,7 +416,8 @@ def limits(curves, anchors, metric=_ACCURACY):
   levels = [x for x in anchors.values() if math.isfinite(x)]
   low, high = (min([*ends, *levels]), max(ends or levels)) if ends or levels else (0., 1.)
   high = max([high, *(x for x in levels if x <= high + (high - low))])
-  low, high = max(low, metric.lowest), min(high, metric.highest)
+  if metric.kind is schema.SHARE:
+    low, high = max(low, 0.), min(high, 1.)
   margin = .06 * (high - low) or .5
   return low - margin, high + margin
 

@@ -21,11 +21,10 @@ it without what belongs to other runs:
             older ones have none
 
 A mean is {value, low, high, num_transitions, num_episodes}; what is unknown is {unknown: why}.
+OF_RUN is the form, for `schema.check`.
 """
 
-import numbers
-
-from alpt_jax.reports import fields
+from alpt_jax import schema
 
 FLOORS = ('majority', 'table', 'linear')
 CEILINGS = ('expected', 'realised')
@@ -34,98 +33,6 @@ CEILINGS = ('expected', 'realised')
 def is_known(entry):
   """Whether there is an entry, and it is not unknown."""
   return bool(entry) and 'unknown' not in entry
-
-
-def check(floors, where):
-  """Refuses floors of a run that lack a field or hold something else.
-
-  Args:
-    floors: of a run; may be None.
-    where: what messages call them.
-
-  Raises:
-    ValueError: naming the first bad field.
-  """
-  if floors is None:
-    return
-  fields.check(floors, {}, where)
-  for name, check_one in (('labels', _check_labels), ('agent', _check_agent),
-                          ('as_labeller', _check_labeller), ('scores', _check_scores)):
-    entry, place = floors.get(name), f'{where}.{name}'
-    if entry is None:
-      continue
-    fields.check(entry, {}, place)
-    if 'unknown' in entry:
-      fields.check(entry, {'unknown': str}, place)
-    else:
-      check_one(entry, place)
-  checkpoints = floors.get('checkpoints', [])
-  if not isinstance(checkpoints, list):
-    fields.fail(f'{where}.checkpoints', fields.shown(checkpoints), 'a list')
-  for i, checkpoint in enumerate(checkpoints):
-    fields.check(checkpoint, {'mean_score': numbers.Real}, f'{where}.checkpoints[{i}]')
-    fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
-
-
-def _check_labels(labels, where):
-  _check_share(labels, where)
-  if labels['is_constant']:
-    return
-  fields.check(labels, {'accuracy': dict, 'floors': dict, 'random_draws': dict, 'ceiling': dict},
-               where)
-  _check_mean(labels['accuracy'], f'{where}.accuracy')
-  for name in (*FLOORS, 'margin'):
-    if labels['floors'].get(name) is not None:
-      _check_mean(labels['floors'][name], f'{where}.floors.{name}')
-  if labels.get('voted') is not None:
-    _check_voted(labels['voted'], f'{where}.voted')
-  if is_known(labels['random_draws']):
-    _check_mean(labels['random_draws'], f'{where}.random_draws')
-  if is_known(labels['ceiling']):
-    for name in CEILINGS:
-      _check_mean(labels['ceiling'].get(name), f'{where}.ceiling.{name}')
-
-
-def _check_share(labels, where):
-  fields.check(labels, {'step': numbers.Real, 'most_frequent': dict, 'is_constant': bool}, where)
-  fields.check(labels['most_frequent'], {'action': str, 'share': numbers.Real},
-               f'{where}.most_frequent')
-
-
-def _check_labeller(labels, where):
-  _check_share(labels, where)
-  _check_voted(labels, where)
-
-
-def _check_voted(voted, where):
-  fields.check(voted, {'accuracy': dict, 'floors': dict}, where)
-  _check_mean(voted['accuracy'], f'{where}.accuracy')
-  for name in FLOORS:
-    if voted['floors'].get(name) is not None:
-      _check_mean(voted['floors'][name], f'{where}.floors.{name}')
-
-
-def _check_agent(agent, where):
-  fields.check(agent, dict.fromkeys(('loss', 'exchanged_loss', 'num_windows'), numbers.Real), where)
-  fields.check(agent, {'rise': dict}, where)
-  _check_mean(agent['rise'], f'{where}.rise')
-  if 'is_blind' not in agent:
-    fields.fail(f'{where}.is_blind', 'is missing', 'true, false or null')
-  for name in ('is_blind', 'by_loss'):
-    _check_verdict(agent, name, where)
-  by_score, place = agent.get('by_score', {}), f'{where}.by_score'
-  fields.check(by_score, {}, place)
-  if is_known(by_score):
-    fields.check(by_score, dict.fromkeys(
-        ('score', 'exchanged_score', 'num_games', 'delay'), numbers.Real), place)
-    fields.check_numbers({key: by_score.get(key) for key in (
-        'low', 'high', 'drop_low', 'drop_high')}, place)
-    _check_verdict(by_score, 'is_blind', place)
-
-
-def _check_verdict(record, name, where):
-  if not isinstance(record.get(name), bool | None):
-    fields.fail(f'{where}.{name}', fields.shown(record[name]), 'true, false or null')
 
 
 def verdicts(agent):
@@ -140,17 +47,29 @@ def verdicts(agent):
   return (agent.get('by_loss', agent['is_blind']), agent.get('by_score', {}).get('is_blind'))
 
 
-def _check_scores(scores, where):
-  fields.check(scores, {'protocol': dict, 'agents': dict}, where)
-  if not scores['agents']:
-    fields.fail(f'{where}.agents', 'is empty', 'at least one agent')
-  for name, about in scores['agents'].items():
-    place = f'{where}.agents.{name}'
-    fields.check(about, {'score': numbers.Real, 'num_episodes': numbers.Real}, place)
-    fields.check_numbers({'standard_error': about.get('standard_error')}, place)
+def _check_labels(labels, where):
+  if not labels['is_constant']:
+    schema.check(labels, _COMPARED, where)
 
 
-def _check_mean(mean, where):
-  fields.check(mean, {'value': numbers.Real}, where)
-  fields.check_numbers({key: mean.get(key) for key in (
-      'low', 'high', 'num_transitions', 'num_episodes')}, where)
+_UNKNOWN = {'unknown': str}
+_MEAN = {'value': float} | schema.optional(
+    schema.NUMBER, 'low', 'high', 'num_transitions', 'num_episodes')
+_VOTED = {'accuracy': _MEAN, 'floors': schema.optional((_MEAN, None), *FLOORS, 'margin')}
+_COMPARED = _VOTED | {
+    'random_draws': (_UNKNOWN, _MEAN), 'ceiling': (_UNKNOWN, dict.fromkeys(CEILINGS, _MEAN)),
+    'voted?': (_VOTED, None)}
+_LABELS = {'step': float, 'most_frequent': {'action': str, 'share': float}, 'is_constant': bool}
+_VERDICT = (bool, None)
+_BY_SCORE = dict.fromkeys(('score', 'exchanged_score', 'num_games', 'delay'), float) | {
+    'is_blind?': _VERDICT} | schema.optional(schema.NUMBER, 'low', 'high', 'drop_low', 'drop_high')
+_AGENT = dict.fromkeys(('loss', 'exchanged_loss', 'num_windows'), float) | {
+    'rise': _MEAN, 'is_blind': _VERDICT, 'by_loss?': _VERDICT, 'by_score?': (_UNKNOWN, _BY_SCORE)}
+_SCORES = {'protocol': dict, 'agents': schema.filled({str: {
+    'score': float, 'num_episodes': float, 'standard_error?': schema.NUMBER}})}
+_CHECKPOINT = {'mean_score': float} | schema.optional(
+    schema.NUMBER, 'std_score', 'num_episodes', 'sticky', 'max_steps')
+OF_RUN = {
+    'labels?': (_UNKNOWN, schema.Also(_LABELS, _check_labels), None),
+    'agent?': (_UNKNOWN, _AGENT, None), 'as_labeller?': (_UNKNOWN, _LABELS | _VOTED, None),
+    'scores?': (_UNKNOWN, _SCORES, None), 'checkpoints?': [_CHECKPOINT]}

@@ -1,6 +1,6 @@
 """The part of a report that shows how an IDM labels: what it mixes up, and where, in pictures.
 
-Labellings and their numbers are those of `labellings`; here they become tables and strips of
+The numbers of labellings are those of `confusions`; here they become tables and strips of
 frames. All examples are in the page, the most wrong first; a few lines of script order and hide
 them.
 """
@@ -12,7 +12,7 @@ import re
 import numpy as np
 from markupsafe import Markup, escape
 
-from alpt_jax.measures import curves
+from alpt_jax.measures import confusions, curves
 from alpt_jax.reports import figures, labellings, page
 from alpt_jax.reports.page import html, join, muted
 
@@ -97,7 +97,7 @@ def matrix(actions, confusion, what='Hidden actions'):
   Returns:
     HTML.
   """
-  numbers = labellings.compute(confusion)
+  numbers = confusions.numbers(confusion)
   heads = join((html('<th scope="col">{}</th>', _action(name)) for name in actions), '')
   return html(
       '<figure><div class="scroll"><table class="confusion"><thead>\n'
@@ -190,7 +190,7 @@ def clips(labelling):
   """Shows the clips of a labelling that are worth labelling, the first one first.
 
   Args:
-    labelling: one that `labellings.check` accepts, with `clips`.
+    labelling: as in results.json, with `clips`.
 
   Returns:
     HTML.
@@ -240,7 +240,7 @@ def viewer(examples, actions, what='hidden actions'):
 
 
 def _labelling(labelling, is_open):
-  numbers = labellings.compute(labelling['confusion'])
+  numbers = confusions.numbers(labelling['confusion'])
   num_labels = f'{labelling["num_labels"]:,} labels, ' if 'num_labels' in labelling else ''
   title = (f'{labelling["label"]}, {labelling["target"]}, {num_labels}seed {labelling["seed"]}, '
            f'step {labelling["step"]:,}')
@@ -254,7 +254,7 @@ def section(labelled):
   """Shows labellings, the first one unfolded.
 
   Args:
-    labelled: list of labellings that `labellings.check` accepts.
+    labelled: list of labellings, as in results.json.
 
   Returns:
     HTML for one section of a page, with its script, which may be on a page more than once.

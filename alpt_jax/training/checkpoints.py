@@ -3,8 +3,7 @@
 Orbax makes a save atomic, but restores flipped bytes as wrong numbers and takes a half-copied
 directory for a checkpoint. So a step here is a directory whose MANIFEST.json lists the size and
 CRC-32 of each of its files; libdeflate computes it at the speed of memory, so that reading a state
-costs hardly more for being verified. (Steps saved by earlier versions have SHA-256.) Small arrays
-are saved together, see `packing`. (Earlier versions saved the state as it is.)
+costs hardly more for being verified. Small arrays are saved together, see `packing`.
 
   checkpoints/1000/MANIFEST.json, checkpoints/1000/state/...   a step
   checkpoints/2000.saving...                                   a save in progress, or a killed one
@@ -16,7 +15,6 @@ not count when old steps are deleted.
 
 import concurrent.futures
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -283,15 +281,10 @@ def _latest_step(directory):
   return _NO_GOOD_STEP if steps else _NO_STEP
 
 
-def _checksums(path, names):
-  """Size and checksum of a file, as the manifest has them; `names` says which."""
-  found = {}
+def _checksums(path):
+  """Size and checksum of a file, as the manifest has them."""
   with path.open('rb') as f:
-    found['size'], found['crc32'] = atomic_files.crc32(f)
-    if 'sha256' in names:
-      f.seek(0)
-      found['sha256'] = hashlib.sha256(f.read()).hexdigest()
-  return {name: found[name] for name in names}
+    return dict(zip(('size', 'crc32'), atomic_files.crc32(f), strict=True))
 
 
 def _files(path):
@@ -310,7 +303,7 @@ def _manifest_crc32(manifest):
 def _write_manifest(path, step):
   names = _files(path)
   manifest = {'step': step,
-              'files': {name: _checksums(path / name, ('size', 'crc32')) for name in names}}
+              'files': {name: _checksums(path / name) for name in names}}
   manifest['crc32'] = _manifest_crc32(manifest)
   (path / MANIFEST).write_text(json.dumps(manifest, indent=1))
   for name in (*names, MANIFEST, *{os.path.dirname(name) or '.' for name in (*names, MANIFEST)}):
@@ -334,11 +327,11 @@ def _damage(path):
   try:
     manifest = json.loads(manifest_path.read_bytes())
     step, files = manifest['step'], dict(manifest['files'])
-    if manifest.get('crc32', '') != _manifest_crc32(manifest) and not _is_of_sha256(files):
+    if manifest.get('crc32', '') != _manifest_crc32(manifest):
       return f'{manifest_path} is damaged (its CRC-32 is another)'
     for name, expected in files.items():
       try:
-        found = _checksums(path / name, expected)
+        found = _checksums(path / name)
       except OSError as error:
         return f'{path / name} is unreadable ({error.strerror or error})'
       if found != expected:
@@ -348,12 +341,6 @@ def _damage(path):
   if str(step) != path.name:
     return f'{manifest_path} is of step {step}'
   return None
-
-
-def _is_of_sha256(files):
-  """Whether a manifest is of an earlier version, which had no checksum of its own."""
-  return bool(files) and all(
-      set(expected) == {'size', 'sha256'} for expected in files.values())
 
 
 def _remove_step(path):
@@ -424,13 +411,13 @@ def _saving_context():
 def _load(path, abstract, *, partial=False):
   """Loads a step, or the part of it that `abstract` names, after comparing all shapes."""
   metadata = ocp.metadata(path)
-  index = (metadata.custom_metadata or {}).get('index')
+  index = metadata.custom_metadata['index']
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   abstract = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype,
                                      sharding=getattr(x, 'sharding', None) or device), abstract)
   wanted = _flatten(abstract)
-  saved = packing.abstract(index) if index else _flatten(metadata.metadata)
+  saved = packing.abstract(index)
   if partial:
     saved = {name: leaf for name, leaf in saved.items()
              if any(name.startswith(f'{model}/params/') for model in abstract)}
@@ -438,8 +425,6 @@ def _load(path, abstract, *, partial=False):
   context = ocp.Context()
   context.pytree.loading.partial_load = partial
   with context:
-    if not index:  # Of an earlier version.
-      return ocp.load(path, abstract)
     packed = ocp.load(path, packing.select(wanted, index, metadata.metadata))
   leaves = packing.unpack(wanted, index, packed)
   return jax.tree.unflatten(jax.tree.structure(abstract), leaves.values())

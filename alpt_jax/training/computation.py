@@ -2,7 +2,7 @@
 
 A run writes it into config.json. A change beyond rounding that no key of the config tells gets a
 new `VERSION`: the second half of an unfinished run would not be what the first half was. Finished
-runs are read whatever their version.
+runs are read from `OLDEST` on.
 """
 
 import os
@@ -12,6 +12,7 @@ from alpt_jax.training import checkpoints
 # 2: LAMB exempts vectors from its trust ratio, and dropout and shifts are drawn per window. Runs
 # without a version are older.
 VERSION = 2
+OLDEST = 2  # Of the runs that are read: older ones lack keys of the config, or have others.
 CURRENT = {'computation': VERSION}
 
 
@@ -29,7 +30,7 @@ def check(before, config, workdir):
   Raises:
     ValueError: if the run has begun and is not finished.
   """
-  found = before.get('computation', 1)
+  found = before['computation']
   step = checkpoints.latest_step(os.path.join(workdir, 'checkpoints')) if found != VERSION else None
   if step is None:  # Of no checkpoint: begun anew.
     return CURRENT

@@ -20,14 +20,14 @@ class Evaluation:
   With several processes, each does all of it for itself, on its own devices, and the first writes.
   """
 
-  def __init__(self, config, phase, networks, specs, data, workdir):
-    self._agent = (domains.of(config).make_evaluation(config, networks)
+  def __init__(self, config, learner, specs, data, workdir):
+    self._agent = (domains.of(config).make_evaluation(learner)
                    if config.phase != 'pretrain' and config.train_dt else None)
-    self._acts = phase.agent
+    self._acts = learner.agent
     self._mesh = sharding.make_mesh(
         devices=jax.local_devices()[:config.sharding.num_devices or None])
-    self._label = phase.idm and label_windows.make_label_fn(
-        networks.idm, specs[0], self._mesh,
+    self._label = learner.phase.idm and label_windows.make_label_fn(
+        learner.networks.idm, specs[0], self._mesh,
         microbatch=program.microbatch(config, specs[0], self._mesh))
     self._episodes = data.episodes[config.target]
     self._window, self._workdir = config.window, workdir

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from alpt_jax import domains, methods
 from alpt_jax.data import episodes, labels, pipeline, sampling, source_actions, transitions
+from alpt_jax.learners import learner
 from alpt_jax.training import shares
 
 
@@ -20,7 +21,7 @@ class Data(NamedTuple):
 
 def environments(config, phase):
   """Names of the environments whose data a phase reads: targets first, then sources, if any."""
-  sources = config.sources if methods.SOURCES in phase.idm + phase.dt else ()
+  sources = config.sources if methods.SOURCES in phase.idm + phase.agent else ()
   return (*domains.targets(config), *sources)
 
 
@@ -37,14 +38,14 @@ def read_data(config, phase):
   Raises:
     ValueError, FileNotFoundError: for data that is missing, or does not fit the config.
   """
-  if methods.SOURCES in phase.idm + phase.dt and not config.sources:
+  if methods.SOURCES in phase.idm + phase.agent and not config.sources:
     raise ValueError(f'sources is empty, but method {config.method!r} learns from sources; give at '
                      'least one with --config.sources.')
   domain = domains.of(config)
   with_idm_labels = phase.unlabelled == methods.KNOWN_ACTIONS
   is_limited = methods.METHODS[config.method].is_action_limited
   targets = domains.targets(config)
-  read = {name: domain.read(config, name, with_idm_labels=with_idm_labels)
+  read = {name: domain.read(name, with_idm_labels=with_idm_labels)
           for name in environments(config, phase)}
   domain.check_data(read, targets)
   data = Data(source_actions.change(
@@ -53,7 +54,7 @@ def read_data(config, phase):
     if phase.unlabelled == methods.TRUE_ACTIONS:
       labels.check_all_known(config.method, name, data.episodes[name])
     try:
-      windows = domain.choose_labels(config, data.episodes[name])
+      windows = domain.choose_labels(data.episodes[name])
     except ValueError as error:
       raise ValueError(f'num_labels of {name}: {error}') from error
     data.choices[name] = labels.Choice(
@@ -78,14 +79,14 @@ def make_streams(config, phase, specs, data):
   Raises:
     ValueError: for a batch size that cannot be shared.
   """
-  streams = []
+  streams, stack = [], learner.make(config, phase, specs).frame_stack
   for share in shares.of(config, phase, specs):
     name = specs[share.environment].name
     read = data.episodes[name]
     segments = sampling.whole_episodes(read.num_transitions)
-    if share.part == 'q':
+    if stack:
       read = transitions.LabelledTransitions(
-          read, data.choices[name].windows, config.window, stack=config.cql.stack)
+          read, data.choices[name].windows, config.window, stack=stack)
       segments = sampling.labelled_windows(read.places, 1)
     elif share.data == methods.LABELLED:
       windows = data.choices[name].windows

@@ -108,13 +108,13 @@ def _check_copy(config, path, before, source, episodes):
     A list of notes: one if it is not here.
   """
   domain = domains.of(config)
-  lost = [name for name in domain.directories(config, source) if not os.path.isdir(name)]
-  if lost or domain.digest(config, source) != before.get(f'data_digests.{source}'):
+  lost = [name for name in domain.directories(source) if not os.path.isdir(name)]
+  if lost or domain.digest(source) != before.get(f'data_digests.{source}'):
     reason = f'there is no {lost[0]}' if lost else 'its data has changed since'
     return [f'{path}: whether the source {source} holds copies of episodes of {config.target} was '
             f'not checked again: {reason}.']
   try:
-    domain.check_data({config.target: episodes, source: domain.read(config, source)},
+    domain.check_data({config.target: episodes, source: domain.read(source)},
                       [config.target])
   except ValueError as error:
     raise ValueError(f'{path}: sources has {source}: {error} Pretrain again.') from error
@@ -143,17 +143,13 @@ def _read(directory):
   if not os.path.exists(path):
     raise FileNotFoundError(f'{path}: no such file. Give the run directory of a pretraining as '
                             '--config.init_from.')
-  try:
-    with open(path) as f:
-      content = json.load(f)
-    run_config.upgrade(content)
-    before = configs.flatten(content)
-    for key in ('target', 'method', 'phase', 'num_steps', 'model.d_model'):
-      if key not in before:
-        raise KeyError(key)
-  except (ValueError, AttributeError, KeyError, TypeError) as error:
-    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. Pretrain '
-                     'again, or choose another --config.init_from.') from error
+  remedy = 'Pretrain again, or choose another --config.init_from.'
+  before = configs.flatten(run_config.load(path, remedy=remedy))
+  missing = [key for key in ('target', 'method', 'phase', 'num_steps', 'model.d_model')
+             if key not in before]
+  if missing:
+    raise ValueError(f'{path}: not the config of a run, it has no {missing[0]}; the file is '
+                     f'damaged. {remedy}')
   return path, before
 
 

@@ -1,4 +1,4 @@
-"""What a run computes on its devices: the networks of a config, and the compiled update.
+"""Builds the jitted update of a run's learner: state and update, with their shardings.
 
 The same for one core and for a pod: where arrays lie is decided by a mesh, see `sharding`. Nothing
 here reads data, so a program can be compiled for devices that are not there (launch/preflight.py).
@@ -9,68 +9,38 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from alpt_jax import types
-from alpt_jax.learners import alpt, augmentation, cql, microbatches, optimizers, pseudo_labels
-from alpt_jax.networks import decision_transformer, inverse_dynamics, q_network
+from alpt_jax.learners import learner
 from alpt_jax.training import sharding, shares
-
-COMPUTE_DTYPES = ('float32', 'bfloat16')
 
 
 class Program(NamedTuple):
   """The compiled functions of a run.
 
   Attributes:
-    networks: `alpt.Networks`, or `cql.Networks`.
+    learner: the `learner.Learner`.
     state: a `types.TrainState`, or `types.QState`, of `jax.ShapeDtypeStruct`s with shardings, to
       restore into.
     init: init(key) -> state.
-    update: update(state, batches, key) -> (state, metrics), see `alpt.make_update` or
-      `cql.make_update`; the state is donated.
+    update: see `learner.Learner.make_update`; the state is donated.
   """
-  networks: alpt.Networks | cql.Networks
+  learner: learner.Learner
   state: types.TrainState | types.QState
   init: Any
   update: Any
+
+  @property
+  def networks(self):
+    """NamedTuple of the learner's modules."""
+    return self.learner.networks
 
 
 def network_params(state):
   """The parameters that a run is about: {'idm': .., 'dt': ..}, {'dt': ..} or {'q': ..}."""
   parts = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
   return {name: part.params for name, part in parts.items() if isinstance(part, types.ModelState)}
-
-
-def make_networks(config, spec):
-  """Makes the modules of a run of IDM and DT.
-
-  Args:
-    config: with `model` and `window`.
-    spec: a `types.EnvironmentSpec` of the run.
-
-  Returns:
-    `alpt.Networks`.
-  """
-  model = config.model
-  if model.d_model % model.num_heads:
-    raise ValueError(f'model.d_model is {model.d_model}; expected a multiple of model.num_heads '
-                     f'{model.num_heads}.')
-  if model.compute_dtype not in COMPUTE_DTYPES:
-    raise ValueError(f'model.compute_dtype is {model.compute_dtype!r}; expected one of '
-                     f'{COMPUTE_DTYPES}.')
-  shared = dict(spec=spec, num_layers=model.num_layers, num_heads=model.num_heads,
-                d_model=model.d_model, patch_size=model.patch_size,
-                vector_bins=model.vector_bins, change_tokens=model.change_tokens,
-                dtype=jnp.dtype(model.compute_dtype))
-  return alpt.Networks(
-      idm=inverse_dynamics.InverseDynamicsModel(
-          dropout=model.idm_dropout, tokenizer_kind=model.idm_tokenizer,
-          is_causal=model.idm_is_causal, places=model.idm_places, **shared),
-      dt=decision_transformer.DecisionTransformer(
-          num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0, **shared))
 
 
 def microbatch(config, spec, mesh):
@@ -82,17 +52,14 @@ def microbatch(config, spec, mesh):
     mesh: from `sharding.make_mesh`.
 
   Returns:
-    On CPUs `sharding.microbatch`, or what `microbatches.windows` says if that is 0. On accelerators
+    On CPUs `sharding.microbatch`, or the `Learner.microbatch` if that is 0. On accelerators
     0: no limit, unless `sharding.accumulate` sets one.
   """
-  if mesh.devices.flat[0].platform != 'cpu':
-    return 0
-  return config.sharding.microbatch or fitting_microbatch(config, spec)
+  return learner.Alpt(config, None, [spec]).microbatch if _is_cpu(mesh) else 0
 
 
-def fitting_microbatch(config, spec):
-  """Windows of a microbatch that fit the cache, on any machine; see `microbatches.windows`."""
-  return microbatches.windows(make_networks(config, spec), config.window)
+def _is_cpu(mesh):
+  return mesh.devices.flat[0].platform == 'cpu'
 
 
 def make_program(config, phase, specs, mesh):
@@ -115,59 +82,19 @@ def make_program(config, phase, specs, mesh):
     return jax.lax.with_sharding_constraint(
         gradients, sharding.of_params(mesh, gradients, shard_optimizer=is_cut))
 
-  make = _cql if phase.q else _alpt
-  networks, init, update = make(config, phase, specs, mesh, place)
-  state = jax.eval_shape(init, jax.random.key(0))
+  made = learner.make(config, phase, specs)
+  update = made.make_update(place=place, num_devices=mesh.size,
+                            microbatch=made.microbatch if _is_cpu(mesh) else 0)
+  state = jax.eval_shape(made.init, jax.random.key(0))
   shardings = sharding.of_state(mesh, state, shard_optimizer=is_cut)
   everywhere = sharding.replicated(mesh)
   return Program(
-      networks=networks,
+      learner=made,
       state=sharding.with_shardings(state, shardings),
-      init=jax.jit(init, out_shardings=shardings),
+      init=jax.jit(made.init, out_shardings=shardings),
       update=jax.jit(
           update, donate_argnums=0, in_shardings=(shardings, sharding.rows(mesh), everywhere),
           out_shardings=(shardings, everywhere), compiler_options=_compiler_options(mesh)))
-
-
-def _alpt(config, phase, specs, mesh, place):
-  """Returns networks, init and update of a run that trains IDM and DT."""
-  networks = make_networks(config, specs[0])
-  settings = config.optimizer
-  both_optimizers = tuple(
-      optimizers.make_optimizer(
-          learning_rate=learning_rate, warmup_steps=settings.warmup_steps,
-          weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm,
-          name=settings.name, schedule=settings.schedule, num_steps=config.num_steps,
-          final_fraction=settings.final_fraction, tokenizer_scale=settings.tokenizer_scale)
-      for learning_rate in (settings.idm_learning_rate, settings.dt_learning_rate))
-
-  def init(key):
-    return alpt.init(key, networks, both_optimizers, window=config.window,
-                     with_idm=bool(phase.idm))
-
-  return networks, init, alpt.make_update(
-      networks, both_optimizers, specs, unlabelled=phase.unlabelled,
-      labelling=pseudo_labels.Settings(**config.pseudo_labels),
-      reward_weight=config.reward_weight, return_weight=config.return_weight,
-      action_weight=config.action_weight, augment=augmentation.make(config.augmentation),
-      accumulate=config.sharding.accumulate, microbatch=microbatch(config, specs[0], mesh),
-      num_devices=mesh.size, place=place)
-
-
-def _cql(config, phase, specs, mesh, place):
-  """Returns networks, init and update of a run that trains a Q-network."""
-  del phase, mesh
-  settings = config.cql
-  network = q_network.QNetwork(
-      specs[0], num_quantiles=settings.num_quantiles, stack=settings.stack, hidden=settings.hidden)
-  optimizer = cql.make_optimizer(
-      learning_rate=settings.learning_rate, epsilon=settings.adam_epsilon)
-  init = functools.partial(cql.init, network=network, optimizer=optimizer,
-                           observation_shape=_observation_shape(config, specs[0], 'q'))
-  return cql.Networks(network), init, cql.make_update(
-      network, optimizer, specs, cql.Settings(
-          discount=settings.discount, kappa=settings.kappa, min_q_weight=settings.min_q_weight,
-          target_update_steps=settings.target_update_steps), place=place)
 
 
 def _compiler_options(mesh):
@@ -189,26 +116,21 @@ def _compiler_options(mesh):
   return {}
 
 
-def _observation_shape(config, spec, part):
-  """Shape of an observation in a part of the batches; Q-learning's are stacks of frames."""
-  *size, channels = spec.observation_shape
-  return (*size, channels * config.cql.stack) if part == 'q' else spec.observation_shape
-
-
 def abstract_batches(config, phase, specs, mesh):
   """Shapes and shardings of the `types.Batches` of an update, without data."""
-  window, spec = shares.window_of(config, phase), specs[0]
-  dtype = np.float32 if spec.observation_kind == 'vector' else np.uint8
+  spec, made = specs[0], learner.make(config, phase, specs)
+  window = made.window
   shard = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.rows(mesh))
 
-  def batch(part, b):
+  def batch(b):
     return types.Batch(
-        observations=shard((b, window + 1, *_observation_shape(config, spec, part)), dtype),
-        actions=shard((b, window), np.int32), is_labelled=shard((b, window), bool),
+        observations=shard((b, window + 1, *made.observation_shape), spec.observation_dtype),
+        actions=shard((b, window, *spec.actions.shape), np.int32),
+        is_labelled=shard((b, window), bool),
         is_valid=shard((b, window), bool), rewards=shard((b, window), np.float32),
         returns_to_go=shard((b, window), np.float32), environment=shard((b,), np.int32),
-        is_terminal=shard((b, window), bool) if part == 'q' else None)
+        is_terminal=shard((b, window), bool) if made.frame_stack else None)
 
   rows = shares.part_rows(config, phase, specs)
-  return types.Batches(*(batch(part, rows[part]) if part in rows else None
+  return types.Batches(*(batch(rows[part]) if part in rows else None
                          for part in types.Batches._fields))

@@ -1,32 +1,15 @@
-"""The config of a run: what no data could make right, and what older runs did not say.
-
-What the data has to be like, whoever reads it says.
-"""
+"""Validates the config of a run before any data is read, and reads that of an earlier one."""
 
 import dataclasses
+import json
 import math
 import operator
 
-from alpt_jax import domains, methods
+from alpt_jax import configs, domains, methods
 from alpt_jax.data import source_actions
-from alpt_jax.learners import optimizers, pseudo_labels
-from alpt_jax.networks import tokens
+from alpt_jax.learners import learner, optimizers, pseudo_labels
+from alpt_jax.training import computation
 
-# What runs did before there were these.
-NEW_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
-            'model.compute_dtype': 'float32', 'model.idm_is_causal': False,
-            'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
-            'pseudo_labels.threshold': .5, 'model.change_tokens': False,
-            'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
-            'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
-            'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
-            'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
-            'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
-            'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
-            'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
-            'source_actions': 'true'}
-_NEW_GROUPS = ('pseudo_labels',)  # Older runs have none; without another, a config is damaged.
-_RENAMED_KEYS = {'model.frame_changes': 'model.change_tokens'}
 _AT_LEAST_1 = ('window', 'num_steps', 'eval_every_steps', 'checkpoint_every_steps',
                'log_every_steps', 'model.num_layers', 'model.num_heads', 'model.d_model',
                'sampling.num_shards', 'sampling.pool_size', 'sampling.num_threads',
@@ -38,7 +21,11 @@ _AT_LEAST_0 = ('seed', 'label_seed', 'num_label_windows', 'model.vector_bins', '
 _NUMBERS = ('optimizer.idm_learning_rate', 'optimizer.dt_learning_rate', 'optimizer.warmup_steps',
             'optimizer.weight_decay', 'optimizer.max_grad_norm', 'optimizer.tokenizer_scale',
             'reward_weight', 'return_weight', 'action_weight')  # Finite, at least 0.
-_CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
+
+
+def frames_per_step(config):
+  """Returns the frames of the environment in one transition of a run's data."""
+  return domains.of(config).frames_per_step
 
 
 def check_run(config):
@@ -87,13 +74,11 @@ def check_run(config):
   if config.model.idm_is_causal and not phase.idm:
     raise ValueError(f'model.idm_is_causal is True, and method {config.method!r} trains no IDM in '
                      f"phase {config.phase!r}; expected False, or a method like 'dt1_idm'.")
-  if phase.q:
-    _check_cql(config)
   if not config.train_dt:
     if not phase.idm:
       raise ValueError(f'train_dt is False, and method {config.method!r} trains no IDM in phase '
                        f'{config.phase!r}: nothing is left to train.')
-    phase = dataclasses.replace(phase, dt=())
+    phase = dataclasses.replace(phase, agent=())
   names = (*domains.targets(config), *config.sources)
   for target in domains.targets(config):
     if target in config.sources:
@@ -110,51 +95,42 @@ def check_run(config):
                      'pretrained. Give --config.init_from=<run directory of the pretraining>.')
   specs = source_actions.of_specs(
       config.source_actions, domains.specs(config), len(domains.targets(config)))
-  if not phase.q:
-    _check_tokenizers(config.model, specs[0])  # The others look the same.
+  learner.make(config, phase, specs).check()
   return phase, specs
 
 
-def upgrade(content):
-  """Gives the config of an older run the keys of today.
+def load(path, *, remedy):
+  """Reads the config.json of a run.
 
   Args:
-    content: nested dicts, as in config.json; changed.
+    path: of the file.
+    remedy: what to do about one that is damaged; a sentence.
 
   Returns:
-    The new names of keys that had other ones.
+    Nested dicts.
+
+  Raises:
+    ValueError: if it is damaged, or of a version that is not read any more.
   """
-  renamed = []
-  for old, new in _RENAMED_KEYS.items():
-    group, name = old.rsplit('.', 1)
-    if name in content.get(group, {}):
-      content[group].setdefault(new.rsplit('.', 1)[1], content[group].pop(name))
-      renamed.append(new)
-  for key, value in NEW_KEYS.items():
-    *groups, name = key.split('.')
-    tree = content
-    for group in groups:
-      if group not in {*tree, *_NEW_GROUPS}:  # Mazes have no evaluation.
-        break
-      tree = tree.setdefault(group, {})
-    else:
-      tree.setdefault(name, value)
-  return renamed
-
-
-def _check_tokenizers(model, spec):
-  """Refuses tokenizers that cannot read the observations."""
-  names = 'idm_tokenizer', 'dt_tokenizer'
-  for name in names:
-    tokens.check_kind(model[name], spec, field=f'model.{name}')
-  if any(model[name] == 'patch' for name in names):
-    _check_patches(model.patch_size, spec)
+  try:
+    with open(path, 'rb') as f:
+      content = json.load(f)
+    configs.flatten(content)
+    version = int(content.get('computation', 1))
+  except (ValueError, AttributeError, TypeError) as error:
+    raise ValueError(f'{path}: not the config of a run ({error!r}); the file is damaged. '
+                     f'{remedy}') from error
+  if version < computation.OLDEST:
+    raise ValueError(f'{path}: the run is of an earlier version of this code (computation '
+                     f'{version}; {computation.OLDEST} and later ones are read). Read it with the '
+                     'code that trained it, or train it again.')
+  return content
 
 
 def _check_num_labels(config):
   """Refuses a number of labels that whole windows do not make."""
   num_labels, window = config.num_labels, config.window
-  is_all = num_labels == 0 and config.experiment == 'own'  # All that the data has.
+  is_all = num_labels == 0 and domains.of(config).zero_labels_are_all
   if not is_all and (num_labels < window or num_labels % window):
     raise ValueError(f'num_labels is {num_labels}; expected a multiple of the window of {window} '
                      'transitions, at least one window. Try '
@@ -183,42 +159,3 @@ def _check_schedule(config):
   if settings.schedule == 'cosine' and config.num_steps <= settings.warmup_steps:
     raise ValueError(f'num_steps is {config.num_steps}; expected more than optimizer.warmup_steps '
                      f"{settings.warmup_steps} for schedule 'cosine'.")
-
-
-def _check_patches(size, spec):
-  """Refuses patches that do not fill the pictures."""
-  if spec.observation_kind == 'vector' or spec.observation_kind == 'grid' and not size:
-    return
-  height, width = spec.observation_shape[:2]
-  divisors = [n for n in range(1, min(height, width) + 1) if not height % n and not width % n]
-  if size not in divisors:
-    raise ValueError(f'model.patch_size is {size}; expected one of {divisors}, which divide the '
-                     f'{height} x {width} of observations of {spec.name}. Change it, or the shape '
-                     'of the observations.')
-
-
-def _check_cql(config):
-  """Refuses what `check_run` is to refuse of a run that trains a Q-network."""
-  settings = config.get('cql')
-  if settings is None:
-    raise ValueError(f'method is {config.method!r}, which experiment {config.experiment!r} does '
-                     'not have; expected another, or experiments/configs/atari.py.')
-  for key in _CQL_AT_LEAST_1:
-    if settings[key] < 1:
-      raise ValueError(f'cql.{key} is {settings[key]}; expected at least 1.')
-  for key in ('kappa', 'min_q_weight', 'learning_rate', 'adam_epsilon'):
-    if not (settings[key] >= 0 and math.isfinite(settings[key])):
-      raise ValueError(f'cql.{key} is {settings[key]}; expected a number of at least 0.')
-  for key in ('discount', 'epsilon'):
-    if not 0 <= settings[key] <= 1:
-      raise ValueError(f'cql.{key} is {settings[key]}; expected it in [0, 1].')
-  if config.evaluation.sharpened_temperature:
-    raise ValueError(f'evaluation.sharpened_temperature is '
-                     f'{config.evaluation.sharpened_temperature}; method {config.method!r} takes '
-                     'the best action, and has no probabilities to sharpen. Use 0.')
-  if config.augmentation != 'none':
-    raise ValueError(f'augmentation is {config.augmentation!r}; method {config.method!r} has none.')
-  for key, value in (('accumulate', 1), ('microbatch', 0)):
-    if config.sharding[key] != value:
-      raise ValueError(f'sharding.{key} is {config.sharding[key]}; method {config.method!r} '
-                       f'computes its batch in one piece. Use {value}.')

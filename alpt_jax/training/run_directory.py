@@ -1,12 +1,32 @@
-"""Guards a run directory: one process trains in it, and what it holds goes with the config."""
+"""The run directory: all that a run keeps on disk, for one process that trains in it.
+
+It holds config.json, labels.json (which target transitions keep their action), sessions.jsonl
+(which versions trained from which step on), metrics.jsonl, events/ (the same for TensorBoard),
+checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (the IDM's labels of the
+target, to be compared with the truth elsewhere: hidden actions are not in this process).
+unevaluated.json says that an evaluation is due.
+"""
 
 import contextlib
 import fcntl
 import json
 import os
 
-from alpt_jax import configs, methods
-from alpt_jax.training import computation, distributed, run_config
+from alpt_jax import atomic_files, configs, progress, versions
+from alpt_jax.data import labels
+from alpt_jax.training import (
+    checkpoints,
+    computation,
+    distributed,
+    events,
+    metrics,
+    pretraining,
+    run_config,
+    stopping,
+    wandb_run,
+)
+
+_SHOWN = ('idm/accuracy', 'dt/action_loss', 'q/loss')  # On the line of progress.
 
 # Changing these, or all of a group, does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
@@ -82,22 +102,14 @@ def check_config(config, workdir, digests, *, ignored=()):
   path = os.path.join(workdir, 'config.json')
   content = json.loads(config.to_json()) | {'data_digests': digests} | computation.CURRENT
   if os.path.exists(path):
-    try:
-      with open(path) as f:
-        before = json.load(f)
-      run_config.upgrade(before)
-      before = configs.flatten(before)
-    except (ValueError, AttributeError, TypeError) as error:
-      raise ValueError(f'{path}: not a config ({error}); the file is damaged. Restore it from a '
-                       'copy, or choose another --config.workdir.') from error
+    before = configs.flatten(run_config.load(
+        path, remedy='Restore it from a copy, or choose another --config.workdir.'))
     content['sharding']['microbatch'] = config.sharding.microbatch or before['sharding.microbatch']
     content |= {} if 'computation' in ignored else computation.check(before, config, workdir)
     now = configs.flatten(content)
     free = {*_FREE_KEYS, *ignored, 'computation'}
-    if not methods.phase_of(config.method, config.phase).q:  # Once there was no such group.
-      free.add('cql')
-      if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
-        free.discard('num_steps')
+    if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
+      free.discard('num_steps')
     keys = sorted(k for k in before.keys() | now.keys()
                   if not {k, k.split('.')[0]} & free
                   and before.get(k) != now.get(k)
@@ -111,3 +123,128 @@ def check_config(config, workdir, digests, *, ignored=()):
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
                        f'--config.workdir. {remedy}')
   return content
+
+
+class RunDirectory:
+  """What a run has written and writes, as a context manager; leaving it waits for the last save.
+
+  Every process of a run makes the same calls, and the first writes. It is left in this order:
+  progress and metrics, the last save, W&B, which may wait for a network, and the lock.
+
+  Attributes:
+    start_step: updates made before this process; known once the state is restored.
+    owes_evaluation: whether the state of this step is yet to be evaluated; likewise.
+  """
+
+  def __init__(self, config, workdir):
+    """Touches nothing yet.
+
+    Args:
+      config: the run's.
+      workdir: the directory, of the file system; may be new.
+    """
+    self._config, self._workdir = config, workdir
+    self._postponed = stopping.Postponed(workdir)
+    self._unevaluated = self._metrics = self._progress = None  # Those of the first process.
+
+  def __enter__(self):
+    """Takes the lock; raises ValueError if another process has it."""
+    with contextlib.ExitStack() as stack:
+      stack.enter_context(only_trainer(self._workdir))
+      self._after_saving = stack.enter_context(contextlib.ExitStack())
+      self._checkpoints = stack.enter_context(checkpoints.Checkpoints(
+          self._path('checkpoints'), save_every_steps=self._config.checkpoint_every_steps))
+      self._before_saving = stack.enter_context(contextlib.ExitStack())
+      self._stack = stack.pop_all()
+    return self
+
+  def __exit__(self, *error):
+    return self._stack.__exit__(*error)
+
+  def _path(self, *names):
+    return os.path.join(self._workdir, *names)
+
+  def restore(self, compiled, key):
+    """Returns the state to start from, and takes note of its step.
+
+    Args:
+      compiled: the run's `program.Program`.
+      key: PRNG key of an initial state.
+
+    Returns:
+      The run's own newest checkpoint, or else the parameters of a pretraining, or an initial state.
+
+    Raises:
+      ValueError: if a file is damaged.
+    """
+    state = self._checkpoints.restore_latest(compiled.state)
+    if state is None:
+      state = compiled.init(key)
+      if self._config.init_from:
+        state = pretraining.initialise(self._config.init_from, state)
+    self.start_step = int(state.step)
+    if distributed.is_main():
+      self._unevaluated = self._postponed.read(self.start_step)
+    self.owes_evaluation = distributed.agree(
+        self.start_step == 0 or self._unevaluated is not None)
+    return state
+
+  def begin(self, content, choices):
+    """Writes what a run consists of, and opens what it writes on.
+
+    Not earlier: a mistake in the config must not bind the directory to that config.
+
+    Args:
+      content: of config.json, from `check_config`.
+      choices: {target: `labels.Choice`}, the evaluated one first.
+    """
+    if not distributed.is_main():
+      return
+    for name in ('', 'eval', 'labels'):
+      atomic_files.remove_unfinished(self._path(name))
+    atomic_files.write_json(self._path('config.json'), content)
+    versions.record_session(self._workdir, self.start_step)
+    for i, (name, choice) in enumerate(choices.items()):
+      labels.write_choice(self._path(f'labels-{name}.json' if i else 'labels.json'), choice)
+    enter = self._before_saving.enter_context
+    self._metrics = enter(metrics.MetricsWriter(
+        self._path('metrics.jsonl'),
+        resume_step=self.start_step - (self._unevaluated is not None)))
+    self._metrics.add(enter(events.EventWriter(self._path('events'), self._metrics.lines)))
+    if self._config.wandb_project:
+      self._metrics.add(self._after_saving.enter_context(
+          wandb_run.WandbRun(self._config, self._workdir, self._metrics.lines)))
+    self._progress = enter(progress.Progress(
+        self._config.num_steps, label=f'{self._config.method} {self._config.target}',
+        start_step=self.start_step))
+
+  def evaluated(self, scalars):
+    """Writes the metrics that an evaluation was owed for, and forgets that it was."""
+    if not distributed.is_main():
+      return
+    if self._unevaluated is not None:
+      self._metrics.write(self.start_step, self._unevaluated | scalars)
+    self._postponed.remove()
+
+  def show(self, step, scalars):
+    """Shows progress."""
+    if self._progress:
+      self._progress.update(step, **{
+          name: f'{scalars[name]:.3f}' for name in _SHOWN if name in scalars})
+
+  def write(self, step, scalars):
+    """Appends a line of metrics."""
+    if self._metrics:
+      self._metrics.write(step, scalars)
+
+  def save(self, step, state):
+    """Starts to save a state, once its line of metrics is on the disk."""
+    if self._metrics:
+      self._metrics.sync()
+    self._checkpoints.save(step, state, force=True)
+
+  def postpone(self, step, state, scalars):
+    """Saves a state that is yet to be evaluated, and its metrics for who does so."""
+    if distributed.is_main():
+      self._postponed.write(step, scalars)
+    self._checkpoints.save(step, state, force=True)

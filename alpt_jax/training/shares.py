@@ -4,10 +4,8 @@ import operator
 from typing import NamedTuple
 
 from alpt_jax import methods
+from alpt_jax.learners import learner
 from alpt_jax.training import sharding
-
-_BATCH_SIZES = {'idm': 'idm_batch_size', 'dt': 'batch_size', 'limited': 'batch_size',
-                'q': 'cql.batch_size'}  # Part of `types.Batches`: the config field it is cut from.
 
 
 def split_rows(batch_size, num_environments, num_shards, *, name='batch_size', num_labelled=0,
@@ -82,20 +80,19 @@ def of(config, phase, specs):
   environments = {methods.SOURCES: range(num_targets, len(specs)),
                   methods.LABELLED: range(num_targets), methods.TARGET: range(num_targets)}
   result = []
-  for network, names in (('idm', phase.idm), ('dt', phase.dt), ('q', phase.q)):
-    wanted = [(name, environment) for name in names for environment in environments[name]]
+  for field, parts in learner.make(config, phase, specs).parts():
+    wanted = [(name, environment) for name in parts for environment in environments[name]]
     if not wanted:
       continue
-    field = _BATCH_SIZES[network]
     # Beside sources only: else the batch is the target's.
-    is_weighted = methods.SOURCES in names and methods.LABELLED in names
+    is_weighted = methods.SOURCES in parts and methods.LABELLED in parts
     if is_weighted and config.sampling.labelled_share:
       wanted.sort(key=lambda stream: stream[0] == methods.LABELLED)
     rows = split_rows(
         operator.attrgetter(field)(config), len(wanted), config.sampling.num_shards, name=field,
         num_labelled=num_targets if is_weighted else 0,
         labelled_share=config.sampling.labelled_share)
-    result += [Share('limited' if name == methods.TARGET else network, environment, name, num_rows)
+    result += [Share(parts[name], environment, name, num_rows)
                for (name, environment), num_rows in zip(wanted, rows, strict=True)]
   return result
 
@@ -118,12 +115,12 @@ def check_rows(config, phase, specs, mesh):
   if num_shards % num_hosts:
     raise ValueError(f'sampling.num_shards is {num_shards}; expected a multiple of the {num_hosts} '
                      f'hosts, e.g. {-(-num_shards // num_hosts) * num_hosts}.')
-  for field in dict.fromkeys(_BATCH_SIZES.values()):
-    parts = [part for part, name in _BATCH_SIZES.items() if name == field]
-    rows = part_rows(config, phase, specs)
-    if all(rows.get(part, 0) % (mesh.size * config.sharding.accumulate) == 0 for part in parts):
+  rows = part_rows(config, phase, specs)
+  for field, part_of in learner.make(config, phase, specs).parts():
+    parts = [part for part in dict.fromkeys(part_of.values()) if part in rows]
+    if all(rows[part] % (mesh.size * config.sharding.accumulate) == 0 for part in parts):
       continue
-    for_each = ', '.join(f'{part} {rows[part]}' for part in parts if part in rows)
+    for_each = ', '.join(f'{part} {rows[part]}' for part in parts)
     raise ValueError(
         f'{field} is {operator.attrgetter(field)(config)}, windows of {for_each}; expected '
         f'multiples of {mesh.size} devices times sharding.accumulate '
@@ -141,10 +138,5 @@ def _next_batch_size(config, phase, specs, mesh, field, parts):
     value += config.sampling.num_shards
     changed.update_from_flattened_dict({field: value})
     rows = part_rows(changed, phase, specs)
-    if all(rows.get(part, 0) % unit == 0 for part in parts):
+    if all(rows[part] % unit == 0 for part in parts):
       return value
-
-
-def window_of(config, phase):
-  """Transitions in the windows that the updates of a phase consume."""
-  return 1 if phase.q else config.window

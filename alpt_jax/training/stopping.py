@@ -52,6 +52,14 @@ class StopSignal:
     finally:
       self._is_raising = False
 
+  def unless_set(self, function, *args):
+    """Calls a function that takes long, see `raising`; returns its result, None if stopped."""
+    try:
+      with self.raising():
+        return function(*args)
+    except Stopped:
+      return None
+
 
 class Postponed:
   """The metrics of a step whose evaluation was stopped, for the process that goes on."""

@@ -119,10 +119,21 @@ def get_config(argument=''):
   # 16 games have a standard error of a fifth to a whole point in Breakout.
   config.evaluation = base.evaluation(num_episodes=64)
 
-  # The experiment of `reproduce`: for each part, every variant with every target and seed. A target
-  # is left out of its own sources. A variant may have other `budgets` and `more` seeds, see
-  # alpt_jax/domains/atari/study.py.
-  config.study = base.study(
+  config.study = _experiment(target)
+  _PRESETS[preset](config)
+  if config.method == 'cql':
+    _CQL_PRESETS[preset](config)
+  base.share_equally(config)
+  return config
+
+
+def _experiment(target):
+  """What `reproduce` runs: for each part, every variant with every target and seed.
+
+  A target is left out of its own sources. A variant may have other `budgets` and `more` seeds, see
+  alpt_jax/domains/atari/study.py.
+  """
+  return base.study(
       # The IDM alone: how well does it label the target's hidden actions? At a few hundred labels
       # sources may help; whoever has none makes as many updates in all, 600.
       labels=dict(
@@ -170,11 +181,6 @@ def get_config(argument=''):
           source='one core of an Intel Xeon, with a second run on the other',
           start=30., evaluation=25., joint=dict(both=.35, idm=.2, dt=.2, q=.1),
           pretrain=dict(both=.35, idm=.2, dt=.2), finetune=dict(both=.35, idm=.2, dt=.2, q=.1)))
-  _PRESETS[preset](config)
-  if config.method == 'cql':
-    _CQL_PRESETS[preset](config)
-  base.share_equally(config)
-  return config
 
 
 def _desk(config):

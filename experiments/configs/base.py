@@ -83,6 +83,12 @@ def get_config(experiment, preset):
   config.num_label_windows = 400  # Windows of the target labelled at each evaluation; 0 for all.
   config.allow_changed_config = False  # Resume a run directory of another config.
 
+  _set_devices(config)
+  return config
+
+
+def _set_devices(config):
+  """Sets how batches are drawn and laid out, and what runs of several processes wait for."""
   config.sampling = dict(  # Decides the batches; the number of hosts does not.
       num_shards=4, pool_size=1024,
       # Of the rows that a network trains on, what the target's labelled windows get beside
@@ -103,7 +109,6 @@ def get_config(experiment, preset):
   config.distributed = dict(  # Runs of several processes; see alpt_jax/training/distributed.py.
       init_timeout_seconds=300, heartbeat_timeout_seconds=100,
       hang_timeout_seconds=1800)  # Without a step; longer than an evaluation.
-  return config
 
 
 def evaluation(**fields):

@@ -6,18 +6,18 @@ of a README. The gap is how far the ceiling, the larger of the two, is above the
 frequent action; a game of which a study makes a claim has a gap of at least ENOUGH.
 """
 
-import numbers
 import pathlib
 
+from alpt_jax import schema
 from alpt_jax.data import measure_files
 from alpt_jax.domains.atari import action_sets
-from alpt_jax.reports import fields
 
 ENOUGH = .25
 HEADER = ('game', 'recording', 'steps tried', 'most frequent action', 'expected', 'realised', 'gap',
           f'at least {ENOUGH:g}')
-_MEAN = {name: numbers.Real for name in ('value', 'low', 'high', 'num_transitions', 'num_episodes')}
-_FORM = {'kind': str, 'digest': str, 'expected': dict, 'realised': dict, 'actions': list}
+_MEAN = dict.fromkeys(('value', 'low', 'high', 'num_transitions', 'num_episodes'), float)
+_FILE = {'kind': str, 'digest': str, 'expected': _MEAN, 'realised': _MEAN,
+         'actions': [{'name': str, 'prior': float}]}
 
 
 def read(directory):
@@ -36,13 +36,10 @@ def read(directory):
   for path in sorted(pathlib.Path(directory).glob('*.json')):
     content = measure_files.open_file(path)
     try:
-      fields.check(content, _FORM, 'it')
-      for name in ('expected', 'realised'):
-        fields.check(content[name], _MEAN, name)
+      schema.check(content, _FILE)
       _check_game(path.stem, content)
     except ValueError as error:
-      reason = str(error).removesuffix(fields.REMEDY).strip().rstrip('.')
-      raise ValueError(f'{path}: not the ceiling of a game: {reason}. Measure it again: python -m '
+      raise ValueError(f'{path}: not the ceiling of a game: {error}. Measure it again: python -m '
                        f'experiments.ceiling --output={path}') from error
     found[path.stem] = content
   return found
@@ -50,8 +47,6 @@ def read(directory):
 
 def _check_game(game, content):
   action_sets.check_game(game)
-  for i, row in enumerate(content['actions']):
-    fields.check(row, {'name': str, 'prior': numbers.Real}, f'actions[{i}]')
   names = [row['name'] for row in content['actions']]
   expected = [action_sets.ACTION_NAMES[a] for a in action_sets.MINIMAL_ACTIONS[game]]
   if content['kind'] != 'ceiling' or names != expected:

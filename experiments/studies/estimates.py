@@ -6,9 +6,11 @@ day, not for quoting: it knows nothing of what else the machine does.
 """
 
 import dataclasses
+import datetime
 import os
 
-from alpt_jax import domains, methods, progress
+from alpt_jax import domains, methods
+from alpt_jax.learners import learner
 from experiments.studies import floors, runs
 
 _DIGITS = 2
@@ -39,7 +41,8 @@ def kind(config, run):
   own = runs.run_config(config, run)
   phase = methods.phase_of(own.method, own.phase)
   networks = [name for name, has in (
-      ('idm', phase.idm), ('dt', phase.dt and own.train_dt), ('q', phase.q)) if has]
+      ('idm', phase.idm),
+      (learner.of_method(own.method).agent, phase.agent and own.train_dt)) if has]
   return networks[0] if len(networks) == 1 else 'both'
 
 
@@ -107,7 +110,7 @@ def missing_data(config, names):
   """Environments of `names` whose data is not there yet."""
   domain = domains.of(config)
   return [name for name in names
-          if not all(map(os.path.isdir, domain.directories(config, name)))]
+          if not all(map(os.path.isdir, domain.directories(name)))]
 
 
 def lines(config, planned, finished, missing):
@@ -126,7 +129,7 @@ def lines(config, planned, finished, missing):
   width = max(len(work.label) for work in works)
   for work in works:
     done = f', {work.num_finished} finished' if work.num_finished else ''
-    duration = progress.format_duration(work.seconds) if work.seconds else '-'
+    duration = datetime.timedelta(seconds=int(work.seconds)) if work.seconds else '-'
     result.append(f'  {work.label:{width}}  {work.phase:8}  {work.num_runs:3} x '
                   f'{work.num_steps:,} updates{done}: {duration}')
   if missing:
@@ -138,6 +141,6 @@ def lines(config, planned, finished, missing):
   if seconds:
     result.append(
         f'Estimate: {seconds / 3600:.{_DIGITS}g} hours '
-        f'({progress.format_duration(seconds)}) on {num_workers(config, len(planned))} '
+        f'({datetime.timedelta(seconds=int(seconds))}) on {num_workers(config, len(planned))} '
         f'worker(s); rates: {source}.')
   return result

@@ -10,9 +10,7 @@ import os
 import pathlib
 
 from alpt_jax import atomic_files, domains, methods, versions
-from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files, rlds
-from alpt_jax.domains.atari import recording_ceiling
 from alpt_jax.labelling import run_floors, run_labels
 from experiments.studies import runs
 
@@ -29,10 +27,11 @@ def check(config):
   for name in ('ceiling_steps', 'voted_transitions', 'labeller_transitions', 'exchanged_games'):
     if floors[name] < 0:
       raise ValueError(f'study.floors.{name} is {floors[name]}; expected at least 0.')
-  if floors.score_games:
-    from alpt_jax.domains.atari import score_floors  # The emulator.
-
-    score_floors.check_num_episodes(floors.score_games, 'study.floors.score_games')
+  found = domains.of(config).measures()
+  if found is None:
+    raise ValueError(f'study.floors is in the config, and nothing measures floors and ceilings of '
+                     f'experiment {config.experiment!r}; expected none.')
+  found.check(config)
 
 
 def missing(config, planned):
@@ -45,15 +44,10 @@ def missing(config, planned):
   Returns:
     {game: list of 'ceiling', 'score floors'}, without games of which nothing is.
   """
-  found = {game: [part for part in parts if not os.path.exists(_path_of(part, directory))]
+  path_of = domains.of(config).measures().path_of
+  found = {game: [part for part in parts if not os.path.exists(path_of(part, directory))]
            for game, directory, parts in _wanted(config, planned)}
   return {game: parts for game, parts in found.items() if parts}
-
-
-def _path_of(part, directory):
-  from alpt_jax.domains.atari import score_floors  # The emulator.
-
-  return {'ceiling': recording_ceiling, 'score floors': score_floors}[part].path_of(directory)
 
 
 def _wanted(config, planned):
@@ -69,7 +63,7 @@ def _wanted(config, planned):
     if floors.score_games and own.train_dt:
       parts.add('score floors')
   for game, parts in found.items():
-    directory, *others = domains.of(config).directories(config, game)
+    directory, *others = domains.of(config).directories(game)
     if not others:  # Of several recordings there is neither.
       yield game, directory, sorted(parts)
 
@@ -84,46 +78,11 @@ def measure(config, planned):
   Raises:
     ValueError: if a file beside the data is of other data or of another protocol.
   """
+  domain = domains.of(config)
   for game, directory, parts in _wanted(config, planned):
-    episodes = domains.of(config).read(config, game) if parts else None
+    episodes = domain.read(game) if parts else None
     for part in parts:
-      is_there = os.path.exists(_path_of(part, directory))
-      if is_there or part != 'ceiling' or _is_recorded(directory):
-        _MEASURES[part](config, game, directory, episodes, is_there)
-      else:
-        print(f'{game}: the ceiling of label accuracy is unknown: the data was not recorded here, '
-              'so it cannot be played again.', flush=True)
-
-
-def _is_recorded(directory):
-  metadata = (rlds.read_card(directory) or {}).get('metadata') or {}
-  return {'seed', 'sticky', 'max_episode_steps'} <= metadata.keys()
-
-
-def _measure_ceiling(config, game, directory, episodes, is_there):
-  if is_there:  # Of any number of steps.
-    recording_ceiling.known(directory, episodes)
-    return
-  num_transitions = int(episodes.num_transitions.sum())
-  with progress_.Progress(num_transitions, label=f'ceiling of {game}') as progress:
-    recording_ceiling.measure(directory, episodes, num_steps=config.study.floors.ceiling_steps,
-                              progress=progress.update)
-
-
-def _measure_scores(config, game, directory, episodes, is_there):
-  from alpt_jax.domains.atari import score_floors  # The emulator.
-
-  protocol = dict(max_steps=config.evaluation.max_steps, sticky=config.evaluation.sticky)
-  if is_there:  # Of any number of games.
-    score_floors.known(directory, episodes, game, **protocol)
-    return
-  with progress_.Progress(score_floors.num_agents(game), label=f'blind play of {game}',
-                          unit='agents') as progress:
-    score_floors.measure(directory, episodes, game, num_episodes=config.study.floors.score_games,
-                         progress=progress.update, **protocol)
-
-
-_MEASURES = {'ceiling': _measure_ceiling, 'score floors': _measure_scores}
+      domain.measures().measure(part, config, game, directory, episodes)
 
 
 def of_run(config, run):
@@ -158,7 +117,7 @@ def of_run(config, run):
         games=settings.exchanged_games) | {'key': key, 'versions': versions.current()}
     if own.train_dt and settings.held_out_dir and kept['agent']:
       elsewhere = _held_out(own, settings)
-      kept['agent']['data_digest'] = domains.of(elsewhere).digest(elsewhere, own.target)
+      kept['agent']['data_digest'] = domains.of(elsewhere).digest(own.target)
     atomic_files.write_json(path, kept)
   labels = kept['labels'] and {name: value for name, value in kept['labels'].items()
                                if name not in ('causal', 'above_floor')}
@@ -174,7 +133,7 @@ def of_run(config, run):
 
 def _best_checkpoint(own):
   """The checkpoint of the target's recording with the highest score, in a list; [] if unknown."""
-  directory, *_ = domains.of(own).directories(own, own.target)
+  directory, *_ = domains.of(own).directories(own.target)
   card = rlds.read_card(directory) or {}
   scored = [checkpoint for checkpoint in card.get('checkpoints', [])
             if checkpoint.get('mean_score') is not None]
@@ -197,13 +156,13 @@ def _held_out(own, settings):
 
 def _key(own, settings):
   """What the floors of a run depend on; they are measured again if it changes."""
-  directory, *_ = domains.of(own).directories(own, own.target)
+  directory, *_ = domains.of(own).directories(own.target)
   # Of the recording and of what was measured beside it.
   paths = [*sorted(pathlib.Path(directory).glob('*')), *run_labels.files(own.workdir),
            pathlib.Path(own.workdir, 'finished.json')]
   if own.train_dt and settings.held_out_dir:
     elsewhere = _held_out(own, settings)
-    directory, *_ = domains.of(elsewhere).directories(elsewhere, own.target)
+    directory, *_ = domains.of(elsewhere).directories(own.target)
     paths += [path for path in sorted(pathlib.Path(directory).glob('*'))
               if path.name != episode_files.INDEX]  # Written when it is first read.
   asked = [settings.held_out_dir, settings.voted_transitions, settings.exchanged_games]

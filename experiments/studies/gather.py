@@ -9,7 +9,7 @@ import sys
 
 from alpt_jax import versions
 from alpt_jax.domains import study as studies
-from alpt_jax.labelling import run_labels
+from alpt_jax.measures import confusions
 from experiments.studies import floors, run_files, runs
 
 
@@ -58,9 +58,9 @@ class _Gathering:
   def _add_kept(self, run, content):
     """Adds a run of which there is its run file."""
     self._result['rows'] += run_files.rows(content)
-    self._result['runs'].append(
-        run_files.shown(content) | self._floors_of_run(content.get('floors'))
-        | self._study.shown(run, {}))
+    shown = run_files.shown(content)
+    floors_of_run = self._floors_of_run(shown.pop('floors'))
+    self._result['runs'].append(shown | floors_of_run | self._study.shown(run, {}))
     if content.get('table_floor'):
       self._floors.setdefault(self._setting(content['table_floor']), content['table_floor'])
     self._add_baselines(run, content['confusion'])
@@ -126,7 +126,8 @@ class _Gathering:
     """Of the first run with labels; which actions are hidden hardly differs between runs."""
     about = self._result[self._study.ENVIRONMENTS][run.changes['target']]
     if labelling and about.get('chance_accuracy', 0) is None:
-      about |= run_labels.baselines(labelling['confusion'])
+      found = confusions.baselines(labelling['confusion'])
+      about |= {name: getattr(found, name) for name in ('majority_accuracy', 'chance_accuracy')}
 
 
 def _episode(own, about):

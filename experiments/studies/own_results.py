@@ -8,17 +8,16 @@ versions.
 """
 
 import json
-import numbers
 import pathlib
 
 import numpy as np
 
+from alpt_jax import schema
 from alpt_jax.measures import intervals
-from alpt_jax.reports import fields
 
 FORMAT = 1
-_FIELDS = {'format': numbers.Real, 'seed': numbers.Real, 'data': dict, 'labels': dict,
-           'returns': list, 'play': dict, 'versions': dict}
+_FILE = {'format': schema.one_of([FORMAT]), 'seed': float, 'data': dict, 'labels': dict,
+         'returns': list, 'play': dict, 'versions': dict}
 HEADER = ('film', 'transitions', 'labelled', 'labels right, held out', 'linear map of the change',
           'most frequent action', 'agent', 'its most frequent action', 'seeds')
 
@@ -31,9 +30,7 @@ def read(path):
   """
   try:
     content = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-    fields.check(content, _FIELDS, 'it')
-    if content['format'] != FORMAT:
-      raise ValueError(f'its format is {content["format"]}; expected {FORMAT}')
+    schema.check(content, _FILE)
   except ValueError as error:
     raise ValueError(f'{path}: {error}') from error
   return content

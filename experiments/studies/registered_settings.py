@@ -9,20 +9,17 @@
      "runs": {"grid-250-dt1_idm-seed0": {"seed": 0}}}}}  # The rest, by run.
 
 The three together are what `runs.settings` has of a run, which its run file holds, too: without
-places, devices and what a run writes down, and without keys of `run_config.NEW_KEYS` at their
+places, devices and what a run writes down, and without keys of `runs.LATER_KEYS` at their
 defaults, so that a key that comes later changes nothing. Pretrainings are runs like the others.
 """
 
 import json
 
-from alpt_jax import configs
-from alpt_jax.reports import fields
-from alpt_jax.training import run_config
+from alpt_jax import configs, schema
 from experiments.studies import runs
 
-_MAX_CHANGES = 5  # Of settings, that a message names.
 _PLACES = ('collect.from_dir',)
-_FORM = {'collect': dict, 'common': dict, 'variants': dict}
+_FORM = {'collect': dict, 'common': dict, 'variants': {str: {'common': dict, 'runs': {str: dict}}}}
 _ABSENT = object()
 
 
@@ -57,7 +54,7 @@ def _of_recordings(config):
   """How the data of an experiment is recorded: {flat key: value}."""
   flat = configs.flatten({'collect': json.loads(config.to_json())['collect']})
   return {key: value for key, value in flat.items()
-          if key not in _PLACES and run_config.NEW_KEYS.get(key, _ABSENT) != value}
+          if key not in _PLACES and runs.LATER_KEYS.get(key, _ABSENT) != value}
 
 
 def _shared(all_settings):
@@ -84,21 +81,7 @@ def check_form(packed, path):
     raise ValueError('run_settings is missing; expected the settings of all registered runs. '
                      f'Complete it with python -m experiments.register --registration={path} '
                      '--config=<that of the study>.')
-  fields.check(packed, _FORM, 'run_settings')
-  for name, variant in packed['variants'].items():
-    where = f'run_settings.variants.{name}'
-    fields.check(variant, {'common': dict, 'runs': dict}, where)
-    fields.check(variant['runs'], dict.fromkeys(variant['runs'], dict), f'{where}.runs')
-
-
-def _changes(before, now):
-  """Says what differs, e.g. 'num_steps: 6 -> 7'; '' for nothing."""
-  keys = [key for key in sorted(before.keys() | now.keys())
-          if before.get(key, _ABSENT) != now.get(key, _ABSENT)]
-  changes = [f'{key}: {before.get(key, "not there")} -> {now.get(key, "not there")}'
-             for key in keys[:_MAX_CHANGES]]
-  more = f', and {len(keys) - _MAX_CHANGES} more' if len(keys) > _MAX_CHANGES else ''
-  return ', '.join(changes) + more
+  schema.check(packed, _FORM, 'run_settings')
 
 
 def check(registration, config, planned, is_in_grids):
@@ -115,7 +98,7 @@ def check(registration, config, planned, is_in_grids):
   """
   packed = registration.content['run_settings']
   registered = unpack(packed)
-  changes = _changes(packed['collect'], _of_recordings(config))
+  changes = configs.changes(packed['collect'], _of_recordings(config))
   if changes:
     raise ValueError(f'{registration.path}: data is not recorded as registered ({changes}). Run it '
                      'as registered, or register another study.')
@@ -126,7 +109,7 @@ def check(registration, config, planned, is_in_grids):
                          'such run. Run the config that it was completed with, or register another '
                          'study.')
       continue
-    changes = _changes(registered[run.name], runs.settings(config, run))
+    changes = configs.changes(registered[run.name], runs.settings(config, run))
     if changes:
       raise ValueError(f'{registration.path}: {run.name} has other settings than registered '
                        f'({changes}). Run it as registered, or register another study.')
@@ -148,7 +131,7 @@ def check_files(registration, files):
     if name not in registered:
       raise ValueError(f'{registration.path}: run_settings has no run {name}, whose run file '
                        'carries this registration. Restore the run file.')
-    changes = _changes(registered[name], content['settings'])
+    changes = configs.changes(registered[name], content['settings'])
     if changes:
       raise ValueError(f'{registration.path}: the run file of {name} has other settings than '
                        f'registered ({changes}). Restore it, or train the run again.')

@@ -44,7 +44,6 @@ from typing import NamedTuple
 
 from alpt_jax import configs, versions
 from alpt_jax.measures import curves, intervals, verdicts
-from alpt_jax.reports import fields
 from experiments.studies import committed, registered_settings, registration_schema, runs
 
 DIRECTORY = runs.ROOT / 'experiments' / 'registrations'
@@ -104,7 +103,7 @@ def load(path, *, is_complete=True):
   try:
     registration_schema.check(content, path, is_complete=is_complete)
   except ValueError as error:
-    raise ValueError(f'{path}: {str(error).removesuffix(fields.REMEDY).strip()}') from error
+    raise ValueError(f'{path}: {error}') from error
   return Registration(path, runs.digest(content), content)
 
 
@@ -122,13 +121,11 @@ def check_settings(registration, config):
   if content['experiment'] != config.experiment:
     raise ValueError(f'{registration.path}: experiment is {content["experiment"]!r}, the config’s '
                      f'{config.experiment!r}.')
-  now = configs.flatten(json.loads(config.to_json()))
-  changes = [f'{key}: {value} -> {now.get(key)}'
-             for key, value in sorted(configs.flatten(content['settings']).items())
-             if key not in now or now[key] != value]
+  settings, now = (configs.flatten(x) for x in (content['settings'], json.loads(config.to_json())))
+  changes = configs.changes(settings, {key: now[key] for key in settings.keys() & now.keys()})
   if changes:
     raise ValueError(f'{registration.path}: settings: the config is not the registered one '
-                     f'({", ".join(changes)}). Use the registered config, or register another '
+                     f'({changes}). Use the registered config, or register another '
                      'study.')
 
 

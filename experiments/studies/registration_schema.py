@@ -3,18 +3,23 @@
 import collections
 import itertools
 import math
-import numbers
 
+from alpt_jax import schema
+from alpt_jax.domains import study as studies
 from alpt_jax.measures import verdicts
-from alpt_jax.reports import fields
 from experiments.studies import registered_settings
 
-_FIELDS = {'study': str, 'experiment': str, 'about': str, 'hypotheses': list, 'grids': list,
-           'settings': dict, 'tuning': dict}
-_HYPOTHESIS = {'name': str, 'claim': str, 'method': str, 'baseline': str, 'where': dict,
-               'metric': str, 'effect': str, 'sign': str, 'smallest_effect': numbers.Real}
 ARMS = ('method', 'baseline')
-_EFFECTS = ('difference', 'ratio')
+
+
+_HYPOTHESIS = {
+    'name': str, 'claim': str, 'method': str, 'baseline': str, 'where': dict, 'metric': str,
+    'effect': schema.one_of(('difference', 'ratio')), 'sign': schema.one_of(verdicts.SIGNS),
+    'smallest_effect': float, 'threshold?': float}
+_REGISTRATION = {
+    'study': str, 'experiment': str, 'about': str, 'hypotheses': schema.filled([_HYPOTHESIS]),
+    'grids': schema.filled([{str: schema.filled(list)}]), 'settings': schema.filled(dict),
+    'tuning': dict, 'run_settings?': (dict, None)}  # The last is `experiments.register`'s.
 
 
 def check(content, path, *, is_complete=True):
@@ -28,22 +33,17 @@ def check(content, path, *, is_complete=True):
   Raises:
     ValueError: in one line, naming the field, its value and what was expected.
   """
-  fields.check(content, _FIELDS, '')
-  known = {*_FIELDS, 'run_settings'}  # The last one is `experiments.register`'s.
-  unknown = sorted(content.keys() - known)
-  if unknown:
-    raise ValueError(f'it has the fields {unknown}; expected {sorted(known)} only.')
+  schema.check(content, _REGISTRATION)
+  schema.check_names(content, _REGISTRATION)
+  for i, hypothesis in enumerate(content['hypotheses']):
+    schema.check_names(hypothesis, _HYPOTHESIS, f'hypotheses[{i}]')
   if content['study'] != path.stem:
     raise ValueError(f'study is {content["study"]!r}; expected {path.stem!r}, as its file.')
-  if not content['grids']:
-    raise ValueError('grids is empty; expected at least one.')
   for i, grid in enumerate(content['grids']):
     _check_grid(grid, content, f'grids[{i}]')
-  if not content['settings']:
-    raise ValueError('settings is empty; expected the config values that matter.')
-  names = [h.get('name') for h in content['hypotheses'] if isinstance(h, dict)]
-  if not names or len(set(names)) < len(names):
-    raise ValueError(f'hypotheses have the names {names}; expected at least one, each its own.')
+  names = [hypothesis['name'] for hypothesis in content['hypotheses']]
+  if len(set(names)) < len(names):
+    raise ValueError(f'hypotheses have the names {names}; expected each its own.')
   for i, hypothesis in enumerate(content['hypotheses']):
     _check_hypothesis(hypothesis, content, f'hypotheses[{i}]')
     _check_cells(hypothesis, content, f'hypotheses[{i}]')
@@ -52,9 +52,8 @@ def check(content, path, *, is_complete=True):
 
 
 def _check_grid(grid, content, where):
-  fields.check(grid, {}, where)
   for name, values in grid.items():
-    if not isinstance(values, list) or not values or len({*map(str, values)}) < len(values):
+    if len({*map(str, values)}) < len(values):
       raise ValueError(f'{where}.{name} is {values}; expected a list of different values.')
   for name, what in (('method', 'variants'), ('target', 'targets'), ('seed', 'seeds')):
     if name not in grid:
@@ -79,7 +78,7 @@ def _check_not_tuned(name, values, tuned):
 
 def _is_tied(content):
   """Whether every seed has a target of its own."""
-  return content['experiment'] == 'maze'
+  return studies.named(content['experiment']).SEEDS_HAVE_TARGETS
 
 
 def _pairs_of(grid, content):
@@ -111,19 +110,12 @@ def pairs_of(hypothesis, content):
 
 
 def _check_hypothesis(hypothesis, content, where):
-  fields.check(hypothesis, _HYPOTHESIS, where)
-  unknown = sorted(hypothesis.keys() - _HYPOTHESIS.keys() - {'threshold'})
-  if unknown:
-    raise ValueError(f'{where} has the fields {unknown}; expected {sorted(_HYPOTHESIS)} and '
-                     'threshold.')
   for field, name, value in (*((arm, 'method', hypothesis[arm]) for arm in ARMS),
                              *((f'where.{name}', name, value)
                                for name, value in hypothesis['where'].items())):
     known = list(dict.fromkeys(x for grid in content['grids'] for x in grid.get(name, [])))
     if value not in known:
       raise ValueError(f'{where}.{field} is {value!r}; expected one of {known}, as in grids.')
-  if hypothesis['effect'] not in _EFFECTS:
-    raise ValueError(f'{where}.effect is {hypothesis["effect"]!r}; expected one of {_EFFECTS}.')
   if 'target' in hypothesis['where'] and _is_tied(content):
     raise ValueError(f'{where}.where.target is {hypothesis["where"]["target"]!r}; expected none, '
                      'as a maze goes with one seed.')
@@ -135,9 +127,6 @@ def _check_hypothesis(hypothesis, content, where):
       len(targets := {target for target, _ in pairs_of(hypothesis, content)}) > 1):
     raise ValueError(f'{where}.where.target is missing; expected one of {sorted(targets)}, as '
                      'steps to a threshold may be censored, and have no average over targets then.')
-  if hypothesis['sign'] not in verdicts.SIGNS:
-    raise ValueError(f'{where}.sign is {hypothesis["sign"]!r}; expected one of '
-                     f'{sorted(verdicts.SIGNS)}.')
   if not is_ratio < hypothesis['smallest_effect'] < math.inf:
     raise ValueError(f'{where}.smallest_effect is {hypothesis["smallest_effect"]}; expected a '
                      f'number above {int(is_ratio)}.')

@@ -1,26 +1,17 @@
 """The report of an experiment: a page, a table, a picture and a few lines of text.
 
-What a domain's page says beside what all have is in the domain's folder; studies of how many labels
-are enough have a page of their own.
+What its page says beside what all pages say, the domain brings; studies of how many labels are
+enough have one for all domains.
 """
 
-from alpt_jax import atomic_files
-from alpt_jax.domains.atari import report as report_atari
-from alpt_jax.domains.maze import report as report_maze
+from alpt_jax import atomic_files, domains
 from alpt_jax.reports import figures, page
-from experiments.studies import budget, results_file
-
-_REPORTS = {'maze': report_maze.Report, 'atari': report_atari.Report}
+from experiments.studies import budget
 
 
 def of(results):
-  """Makes the `experiment.Report` of results.
-
-  Raises:
-    ValueError: if the results lack a field, or are of an unknown experiment.
-  """
-  results_file.check(results)
-  found = _REPORTS[results['experiment']](results)
+  """Makes the `reports.experiment.Report` of results, as `results_file.read` returns them."""
+  found = domains.named(results['experiment']).report(results)
   return budget.Report(found) if 'budgets' in results else found
 
 
@@ -28,11 +19,8 @@ def write_report(results, path):
   """Writes the report: one HTML file that needs no network.
 
   Args:
-    results: the dict of results.json (see `results_file`).
+    results: the dict of results.json.
     path: of the page.
-
-  Raises:
-    ValueError: if the results lack a field.
   """
   atomic_files.write(path, of(results).page().encode())
 
@@ -43,11 +31,7 @@ def write_csv(results, path):
   Args:
     results: the dict of results.json.
     path: of the table.
-
-  Raises:
-    ValueError: if the results lack a field.
   """
-  results_file.check(results)
   atomic_files.write(path, page.csv_bytes(results['rows']))
 
 
@@ -59,7 +43,7 @@ def figure_png(results, path):
     path: of the picture.
 
   Raises:
-    ValueError: if the results lack a field or hold no runs.
+    ValueError: if the results hold no runs.
   """
   rows_of_panels = of(results).panels()
   if not rows_of_panels:
@@ -69,15 +53,5 @@ def figure_png(results, path):
 
 
 def summary_lines(results):
-  """The report in a few lines of plain text.
-
-  Args:
-    results: the dict of results.json.
-
-  Returns:
-    A list of str: how many runs are done, the final metrics of the methods, the claims.
-
-  Raises:
-    ValueError: if the results lack a field.
-  """
+  """The report in a few lines of plain text: runs done, final metrics, claims."""
   return of(results).summary_lines()

@@ -3,131 +3,52 @@
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
 missing (absent, null or NaN). A run of a game may have `floors` (see `reports/floors_schema.py`).
-There may be `labellings` (see `reports/labellings.py`) and, of games, `episodes` to watch; of
-mazes, `floors` of label accuracy. In a study of `budgets`, numbers of labels, runs differ by
-`num_labels`, too; those of mazes with a `part` differ by both. Files of mazes from before there
-were parts have agents only.
+There may be `labellings` (see `labelling_schema`) and, of games, `episodes` to watch; of mazes,
+`floors` of label accuracy. In a study of `budgets`, numbers of labels, runs differ by `num_labels`,
+too; those of mazes with a `part` differ by both. Files of mazes from before there were parts have
+agents only. What a domain adds is said by its `study`.
 """
 
 import base64
 import json
-import numbers
 import os
-from collections.abc import Callable
-from typing import NamedTuple
 
-from alpt_jax import methods
-from alpt_jax.reports import fields, findings, floors_schema, labellings
+from alpt_jax import schema
+from alpt_jax.domains import study as studies
+from alpt_jax.reports import findings, floors_schema
+from experiments.studies import labelling_schema
 
-_TOP = {'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
-        'config_digest': str, 'versions': dict, 'methods': dict, 'runs': list, 'rows': list}
-_MAZE = {'role': str, 'kind': str, 'size': numbers.Real, 'walls': list, 'goal': list,
-         'anchors': dict}
-_GAME_NUMBERS = ('num_transitions', 'num_episodes', 'random', 'human', 'majority_accuracy',
-                 'chance_accuracy')
-_IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real}
+REMEDY = 'Delete the file and write it again with experiments.reproduce.'
 STATUSES = ('done', 'failed', 'unfinished', 'running')  # The last of older files.
 
 
-def _is_cell(cell):
-  return (isinstance(cell, list | tuple) and len(cell) == 2
-          and all(isinstance(x, numbers.Real) for x in cell))
-
-
-def _check_maze(maze, where):
-  fields.check(maze, _MAZE, where)
-  rows = maze['walls']
-  if not rows or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-    fields.fail(f'{where}.walls', 'is not rectangular', 'rows of 0 and 1, equally long')
-  if not _is_cell(maze['goal']):
-    fields.fail(f'{where}.goal', f'is {str(maze["goal"])[:40]!r}', '[row, column]')
-  fields.check(maze['anchors'], {'policies': dict, 'idm': dict}, f'{where}.anchors')
-  for name, metrics in maze['anchors']['policies'].items():
-    fields.check(metrics, {}, f'{where}.anchors.policies.{name}')
-    fields.check_numbers(metrics, f'{where}.anchors.policies.{name}')
-  fields.check_numbers(maze['anchors']['idm'], f'{where}.anchors.idm')
-
-
-def _check_game(game, where):
-  fields.check(game, {'role': str, 'checkpoints': list}, where)
-  for name in ('behaviour', 'notice'):
-    if not isinstance(game.get(name, ''), str | None):
-      fields.fail(f'{where}.{name}', f'is {str(game[name])[:40]!r}', 'a string or null')
-  fields.check_numbers({name: game.get(name) for name in _GAME_NUMBERS}, where)
-  for i, checkpoint in enumerate(game['checkpoints']):
-    fields.check(checkpoint, {}, f'{where}.checkpoints[{i}]')
-    fields.check_numbers(checkpoint, f'{where}.checkpoints[{i}]')
-
-
-def _check_episode(episode, where):
-  fields.check(episode, {'run': str, 'method': str, 'target': str, 'gif': str}, where)
-  names = ('seed', 'score', 'num_steps', 'every')
-  fields.check(episode, dict.fromkeys(names, numbers.Real), where)
+def _check_gif(gif, where):
   try:
-    start = base64.b64decode(episode['gif'], validate=True)[:6]
+    start = base64.b64decode(gif, validate=True)[:6]
   except ValueError:
-    fields.fail(f'{where}.gif', fields.shown(episode['gif']), 'base64 of a GIF')
-  if start not in (b'GIF87a', b'GIF89a'):
-    fields.fail(f'{where}.gif', f'begins with {start!r}', 'base64 of a GIF')
+    start = None
+  schema.expect(where, gif, start in (b'GIF87a', b'GIF89a'), 'base64 of a GIF')
 
 
-def _check_floor(floor, where):
-  fields.check(floor, {'observation': str, 'target': str, 'seed': numbers.Real,
-                       'num_labels': numbers.Real, 'table': numbers.Real,
-                       'num_entries': numbers.Real}, where)
-  fields.check_numbers({key: floor.get(key) for key in ('table_low', 'table_high', 'majority',
-                                                        'num_hidden')}, where)
-
-
-def _check_rollout(rollout, mazes, where):
-  fields.check(rollout, {'target': str, 'acting': str, 'episodes': list}, where)
-  if rollout['target'] not in mazes:
-    fields.fail(f'{where}.target', f'is {rollout["target"]!r}', f'one of {sorted(mazes)}')
-  for i, episode in enumerate(rollout['episodes']):
-    fields.check(episode, {'start': list, 'path': list, 'reached': bool},
-                 f'{where}.episodes[{i}]')
-    if not all(map(_is_cell, [episode['start'], *episode['path']])):
-      fields.fail(f'{where}.episodes[{i}]', 'has a start or path of other things',
-                  '[row, column] cells')
-
-
-class _Experiment(NamedTuple):
-  """What the results of an experiment have besides what all have.
-
-  Attributes:
-    places: the field that holds the mazes or games.
-    top: other fields, with their types.
-    check_place: of a maze or game and what messages call it.
-    identity: fields that, with method, target and seed, make a run; with their types.
-    choices: what some of them can be.
-  """
-  places: str
-  top: dict
-  check_place: Callable
-  identity: dict
-  choices: dict
-
-
-_EXPERIMENTS = {
-    'maze': _Experiment('mazes', {'thresholds': list}, _check_maze, {'observation': str}, {}),
-    'atari': _Experiment(
-        'games', {}, _check_game, {'num_labels': numbers.Real, 'phase': str, 'part': str},
-        {'phase': methods.PHASES, 'part': findings.PARTS}),
-}
-
-
-def _check_budgets(budgets, where):
-  if not isinstance(budgets, list) or not budgets:
-    fields.fail(where, fields.shown(budgets), 'a list of numbers of labels')
-  for i, budget in enumerate(budgets):
-    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
-      fields.fail(f'{where}[{i}]', fields.shown(budget), 'a number of labels, at least 1')
-
-
-def _check_choices(record, choices, where):
-  for field, known in choices.items():
-    if record[field] not in known:
-      fields.fail(f'{where}.{field}', f'is {record[field]!r}', f'one of {sorted(known)}')
+_IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': [str], 'seed': float}
+_BUDGETS = {'num_labels': float}
+_PARTS = {'part': schema.one_of(findings.PARTS)} | _BUDGETS
+_METHOD = {'label': str} | schema.optional(bool, 'is_action_limited', 'is_floor', 'is_control')
+_EPISODE = (dict.fromkeys(('run', 'method', 'target'), str)
+            | dict.fromkeys(('seed', 'score', 'num_steps', 'every'), float)
+            | {'gif': schema.Also(str, _check_gif)})
+_TABLE_FLOOR = (dict.fromkeys(('observation', 'target'), str)
+                | dict.fromkeys(('seed', 'num_labels', 'table', 'num_entries'), float)
+                | schema.optional(schema.NUMBER, 'table_low', 'table_high', 'majority',
+                                  'num_hidden'))
+_RUN = {'status': schema.one_of(STATUSES), 'seconds?': schema.NUMBER, 'num_steps?': schema.NUMBER,
+        'versions?': ([str], None), 'floors?': (floors_schema.OF_RUN, None)}
+_RESULTS = {
+    'experiment': str, 'preset': str, 'command': str, 'created': str, 'config': dict,
+    'config_digest': str, 'versions': dict, 'methods': {str: _METHOD}, 'runs': [dict],
+    'rows': [dict], 'notes?': [str], 'budgets?': schema.filled([schema.POSITIVE]),
+    'labellings?': [labelling_schema.LABELLING], 'episodes?': [_EPISODE],
+    'floors?': [_TABLE_FLOOR]}
 
 
 def check(results, name='results'):
@@ -140,75 +61,47 @@ def check(results, name='results'):
   Raises:
     ValueError: naming the first bad field, what it holds and what was expected.
   """
-  fields.check(results, _TOP, name)
-  _check_choices(results, {'experiment': _EXPERIMENTS}, name)
-  experiment = _EXPERIMENTS[results['experiment']]
-  fields.check(results, experiment.top | {experiment.places: dict}, name)
-  places = results[experiment.places]
-  identity = _IDENTITY | experiment.identity
+  schema.check(results, _RESULTS, name)
+  study = studies.named(results['experiment'], f'{name}.experiment')
+  schema.check(results, study.RESULTS, name)
+  places = results[study.ENVIRONMENTS]
+  identity = _IDENTITY | study.IDENTITY
   if 'budgets' in results:
-    _check_budgets(results['budgets'], f'{name}.budgets')
-    identity |= {'num_labels': numbers.Real}
-  choices = {'method': results['methods'], 'target': places} | experiment.choices
+    identity |= _BUDGETS
+    schema.check(results['methods'], {str: {'is_action_limited': bool}}, f'{name}.methods')
   if any('part' in run for run in results['runs']):
-    identity |= {'part': str, 'num_labels': numbers.Real}
-    choices |= {'part': findings.PARTS}
+    identity |= _PARTS
+  of_run = identity | _RUN | {'method': schema.one_of(results['methods']),
+                              'target': schema.one_of(places), 'sources': [schema.one_of(places)]}
   one_of_a_kind = ('method', *(key for key in identity if key not in _IDENTITY), 'target', 'seed')
-  notes = results.get('notes', [])
-  if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-    fields.fail(f'{name}.notes', fields.shown(notes), 'a list of strings')
-  for i, threshold in enumerate(results.get('thresholds', [])):
-    if not isinstance(threshold, numbers.Real):
-      fields.fail(f'{name}.thresholds[{i}]', f'is {threshold!r}', 'a number')
-  for method, record in results['methods'].items():
-    fields.check(record, {'label': str} | (
-        {'is_action_limited': bool} if 'budgets' in results else {}), f'{name}.methods.{method}')
-    for key in {'is_floor', 'is_control'} & record.keys():
-      fields.check(record, {key: bool}, f'{name}.methods.{method}')
-  for place, record in places.items():
-    experiment.check_place(record, f'{name}.{experiment.places}.{place}')
-  for part, check_one in (('labellings', labellings.check), ('episodes', _check_episode),
-                          ('floors', _check_floor)):
-    shown = results.get(part, [])
-    if not isinstance(shown, list):
-      fields.fail(f'{name}.{part}', fields.shown(shown), 'a list')
-    for i, record in enumerate(shown):
-      check_one(record, f'{name}.{part}[{i}]')
   runs, settings = {}, set()
   for i, run in enumerate(results['runs']):
     where = f'{name}.runs[{i}]'
-    fields.check(run, identity | {'status': str}, where)
-    _check_choices(run, choices | {'status': STATUSES}, where)
-    for j, source in enumerate(run['sources']):
-      if source not in places:
-        fields.fail(f'{where}.sources[{j}]', f'is {source!r}', f'one of {sorted(places)}')
-    fields.check_numbers({key: run.get(key) for key in ('seconds', 'num_steps')}, where)
-    versions = run.get('versions') or []
-    if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
-      fields.fail(f'{where}.versions', fields.shown(versions), 'a list of strings')
-    floors_schema.check(run.get('floors'), f'{where}.floors')
-    if run.get('rollout') is not None:
-      _check_rollout(run['rollout'], places, f'{where}.rollout')
+    schema.check(run, of_run, where)
     setting = tuple(run[key] for key in one_of_a_kind)
     if run['run'] in runs or setting in settings:
       *most, last = one_of_a_kind
-      fields.fail(where, f'repeats {run["run"]!r}', f'one run per {", ".join(most)} and {last}')
+      schema.fail(where, f'repeats {run["run"]!r}', f'one run per {", ".join(most)} and {last}')
     runs[run['run']] = run
     settings.add(setting)
+  _check_rows(results['rows'], runs, identity, one_of_a_kind, f'{name}.rows')
+
+
+def _check_rows(rows, runs, identity, one_of_a_kind, name):
+  """Refuses rows of other runs than their names say, and steps that are there twice."""
   seen = set()
-  for i, row in enumerate(results['rows']):
-    where = f'{name}.rows[{i}]'
-    fields.check(row, identity | {'step': numbers.Real}, where)
-    fields.check_numbers(
-        {key: x for key, x in row.items() if '/' in key or key == 'label_accuracy'}, where)
+  for i, row in enumerate(rows):
+    where = f'{name}[{i}]'
+    schema.check(row, identity | {'step': float} | {
+        key: schema.NUMBER for key in row if '/' in key or key == 'label_accuracy'}, where)
     if row['run'] not in runs:
-      fields.fail(f'{where}.run', f'is {row["run"]!r}', 'the name of one of the runs')
+      schema.fail(f'{where}.run', f'is {row["run"]!r}', 'the name of one of the runs')
+    run = runs[row['run']]
     for key in one_of_a_kind:
-      if row[key] != runs[row['run']][key]:
-        fields.fail(f'{where}.{key}', f'is {row[key]!r}',
-                    f'{runs[row["run"]][key]!r}, as its run says')
+      schema.expect(f'{where}.{key}', row[key], row[key] == run[key],
+                    f'{run[key]!r}, as its run says')
     if (row['run'], row['step']) in seen:
-      fields.fail(where, f'repeats step {row["step"]} of {row["run"]!r}',
+      schema.fail(where, f'repeats step {row["step"]} of {row["run"]!r}',
                   'one row per run and step')
     seen.add((row['run'], row['step']))
 
@@ -234,6 +127,9 @@ def read(path):
       results = json.load(file)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
       raise ValueError(f'{path} is not whole JSON ({error}); was its writing cut off? '
-                       f'{fields.REMEDY}') from error
-  check(results, path)
+                       f'{REMEDY}') from error
+  try:
+    check(results, path)
+  except ValueError as error:
+    raise ValueError(f'{error}. {REMEDY}') from error
   return results

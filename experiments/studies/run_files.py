@@ -11,25 +11,47 @@ There is one rule for numbers: curves are rounded to 6 digits, counts are intege
 
 import json
 import math
-import numbers
 import pathlib
 import re
 import time
 
-from alpt_jax import atomic_files, domains, methods, versions
+from alpt_jax import atomic_files, configs, domains, methods, schema, versions
 from alpt_jax.measures import confusions
-from alpt_jax.reports import fields, floors_schema
+from alpt_jax.reports import floors_schema
 from alpt_jax.training import inputs
 from experiments.studies import floors, runs
 
 FORMAT = 1
 _DIGITS = 6  # Significant ones of a curve.
-_MAX_CHANGES = 5  # Of settings, that a message names.
-_FIELDS = {'format': numbers.Real, 'run': str, 'status': str, 'config_digest': str,
-           'settings': dict, 'identity': dict, 'failures': list}
-_IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': numbers.Real,
-             'num_labels': numbers.Real}
-_DONE_FIELDS = {'data_digests': dict, 'versions': list, 'curves': dict, 'num_steps': numbers.Real}
+_IDENTITY = {'run': str, 'method': str, 'target': str, 'sources': list, 'seed': float,
+             'num_labels': float}
+_FILE = {'format': schema.one_of([FORMAT]), 'run': str, 'status': schema.one_of(('done', 'failed')),
+         'config_digest': str, 'settings': dict, 'identity': _IDENTITY, 'failures': list,
+         'seconds?': schema.NUMBER}
+
+
+def _check_curves(curves, where):
+  """Refuses curves that lack steps or differ in length."""
+  schema.check(curves, {'step': [schema.FINITE]}, where)
+  num_steps = len(curves['step'])
+  for name, values in curves.items():
+    if values is not None and len(values) != num_steps:
+      schema.fail(f'{where}.{name}', f'has {len(values)} values', f'{num_steps}, one a step')
+
+
+def _check_sums(confusion, where):
+  counts = confusions.unpack(confusion['by_episode']['counts'])
+  if counts.sum(axis=0).tolist() != confusion['confusion']:
+    schema.fail(where, 'is another sum', 'that of its counts by episode')
+
+
+_DONE = {
+    'data_digests': dict, 'versions': list, 'num_steps': float,
+    'curves': schema.Also({str: ([(schema.FINITE, None)], None)}, _check_curves),
+    'confusion?': (schema.Also({'confusion': list, 'by_episode': {'counts': dict}}, _check_sums),
+                   None),
+    'games?': ({str: {'returns': [schema.NUMBER]}}, None),
+    'floors?': (floors_schema.OF_RUN, None)}
 
 
 def directory(config):
@@ -52,59 +74,18 @@ def read(path):
   path = pathlib.Path(path)
   try:
     content = json.loads(path.read_text(encoding='utf-8'))
-    fields.check(content, _FIELDS, 'it')
-    if content['format'] != FORMAT:
-      raise ValueError(f'its format is {content["format"]}; expected {FORMAT}')
-    if content['status'] not in ('done', 'failed'):
-      raise ValueError(f'its status is {content["status"]!r}; expected done or failed')
+    schema.check(content, _FILE)
     if content['run'] != path.stem:
       raise ValueError(f'it is of run {content["run"]!r}; expected that of the file’s name')
     if runs.digest(content['settings']) != content['config_digest']:
       raise ValueError(f'its config_digest is {content["config_digest"]}, that of its settings '
                        f'{runs.digest(content["settings"])}')
-    fields.check(content['identity'], _IDENTITY, 'its identity')
-    fields.check_numbers({'seconds': content.get('seconds')}, 'it')
     if content['status'] == 'done':
-      fields.check(content, _DONE_FIELDS, 'it')
-      _check_curves(content['curves'])
-      if content.get('confusion'):
-        _check_confusion(content['confusion'])
-      _check_games(content.get('games') or {})
-      floors_schema.check(content.get('floors'), 'its floors')
+      schema.check(content, _DONE)
   except ValueError as error:  # Of JSON and UTF-8, too.
-    reason = str(error).removesuffix(fields.REMEDY).strip().rstrip('.')
-    raise ValueError(f'{path}: not a run file: {reason}. Restore it from git, or delete it and '
+    raise ValueError(f'{path}: not a run file: {error}. Restore it from git, or delete it and '
                      'train the run again.') from error
   return content
-
-
-def _check_curves(curves):
-  if 'step' not in curves:
-    raise ValueError('its curves have no step')
-  for name, values in curves.items():
-    if values is None and name != 'step':
-      continue
-    if not isinstance(values, list) or len(values) != len(curves['step']):
-      raise ValueError(f'its curve {name} has not one value for each of the steps')
-    for value in values:
-      is_number = isinstance(value, numbers.Real) and math.isfinite(value)
-      if not is_number and (value is not None or name == 'step'):
-        raise ValueError(f'its curve {name} holds {str(value)[:40]!r}; expected numbers')
-
-
-def _check_confusion(confusion):
-  fields.check(confusion, {'confusion': list, 'by_episode': dict}, 'its confusion')
-  fields.check(confusion['by_episode'], {'counts': dict}, 'its confusion.by_episode')
-  counts = confusions.unpack(confusion['by_episode']['counts'])
-  if counts.sum(axis=0).tolist() != confusion['confusion']:
-    raise ValueError('its confusion is not the sum of those by episode')
-
-
-def _check_games(games):
-  fields.check(games, dict.fromkeys(games, dict), 'its games')
-  for mode, played in games.items():
-    fields.check(played, {'returns': list}, f'its games.{mode}')
-    fields.check_numbers(dict(enumerate(played['returns'])), f'its games.{mode}.returns')
 
 
 def check(content, config, run, digest):
@@ -121,12 +102,9 @@ def check(content, config, run, digest):
   """
   path, now = path_of(config, run), runs.settings(config, run)
   if content['config_digest'] != runs.digest(now):
-    before = content['settings']
-    changes = [f'{key}: {before.get(key)} -> {now.get(key)}'
-               for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    more = f', and {len(changes) - _MAX_CHANGES} more' if len(changes) > _MAX_CHANGES else ''
-    raise ValueError(f'{path}: the run has another config ({", ".join(changes[:_MAX_CHANGES])}'
-                     f'{more}). Choose another --config.study.results_dir.')
+    changes = configs.changes(content['settings'], now)
+    raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
+                     '--config.study.results_dir.')
   if content['status'] == 'done' and content.get('registration') != digest:
     raise ValueError(f'{path}: the run is of registration {content.get("registration")}, the study '
                      f'of {digest}. Choose another --config.study.results_dir.')
@@ -309,4 +287,4 @@ def shown(content):
   """The entry of a run in the `runs` of results.json."""
   return content['identity'] | {
       'status': 'done', 'seconds': content.get('seconds'), 'num_steps': content['num_steps'],
-      'damaged': [], 'versions': content['versions']}
+      'damaged': [], 'versions': content['versions'], 'floors': content.get('floors')}

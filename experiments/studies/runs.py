@@ -11,7 +11,6 @@ from alpt_jax.data import labels
 from alpt_jax.domains import study as studies
 from alpt_jax.labelling import run_labels
 from alpt_jax.training import inputs, run_directory
-from alpt_jax.training import run_config as run_config_
 from experiments.studies import evaluations as evaluations_
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -23,6 +22,20 @@ _FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distribute
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps',
               'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
               'sharding.microbatch')
+# What keys that came after the first committed results stand for where they are missing: at these
+# values they leave digests and registered settings as they were.
+LATER_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
+              'model.compute_dtype': 'float32', 'model.idm_is_causal': False,
+              'pseudo_labels.mode': 'hard', 'pseudo_labels.temperature': 1.,
+              'pseudo_labels.threshold': .5, 'model.change_tokens': False,
+              'model.idm_tokenizer': 'patch', 'model.dt_tokenizer': 'patch',
+              'sampling.labelled_share': 0., 'optimizer.name': 'lamb',
+              'optimizer.schedule': 'constant', 'optimizer.final_fraction': .05,
+              'optimizer.tokenizer_scale': 1., 'return_weight': 1., 'action_weight': 1.,
+              'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
+              'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
+              'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
+              'source_actions': 'true'}
 _SCORES_FORMAT = 3  # Of label_scores.json.
 
 
@@ -66,7 +79,8 @@ def num_cores():
 
 def command(config, run):
   """Returns the command line that trains one run, as a list."""
-  path = f'{ROOT}/experiments/configs/{config.experiment}.py:{config.preset}'
+  file = domains.of(config).config_file or f'{ROOT}/experiments/configs/{config.experiment}.py'
+  path = f'{file}:{config.preset}'
   default = configs.flatten(configs.load(path))
   # The study describes all runs, and one run reads nothing of it.
   changes = {key: value for key, value in configs.flatten(run_config(config, run)).items()
@@ -114,24 +128,25 @@ def digest(content):
 def config_digest(config):
   """Names the content of an experiment's config, without places: 12 hex digits.
 
-  Keys of `run_config.NEW_KEYS` at their defaults do not count, so that a new key changes nothing.
+  Keys of `LATER_KEYS` at their defaults do not count, so that a new key changes nothing.
   """
   return digest(_without_defaults(configs.flatten(_without_places(json.loads(config.to_json())))))
 
 
 def _without_defaults(flat):
   return {key: value for key, value in flat.items()
-          if key not in run_config_.NEW_KEYS or run_config_.NEW_KEYS[key] != value}
+          if key not in LATER_KEYS or LATER_KEYS[key] != value}
 
 
 def settings(config, run):
   """Returns what decides the numbers of a run, beside its data, as {flat key: value}.
 
-  Keys of `run_config.NEW_KEYS` at their defaults are left out, as in `config_digest`. A run that
+  Keys of `LATER_KEYS` at their defaults are left out, as in `config_digest`. A run that
   starts from another one has the digest of that one's settings as `init_from`.
   """
   own = run_config(config, run)
-  free = _FREE_KEYS if methods.phase_of(own.method, own.phase).q else (*_FREE_KEYS, 'cql')
+  is_q = methods.METHODS[own.method].learner == 'cql'
+  free = _FREE_KEYS if is_q else (*_FREE_KEYS, 'cql')
   flat = {key: value for key, value in configs.flatten(json.loads(own.to_json())).items()
           if not {key, key.split('.')[0]} & set(free)}
   if run.after is not None:
@@ -155,13 +170,10 @@ def config_changes(before, config):
     config: of the experiment.
 
   Returns:
-    A list, e.g. of 'num_labels: 250 -> 25'.
+    As `configs.changes`.
   """
-  before, now = (_without_defaults(configs.flatten(_without_places(content)))
-                 for content in (before, json.loads(config.to_json())))
-  keys = sorted(before.keys() | now.keys())
-  return [f'{key}: {before.get(key)} -> {now.get(key)}' for key in keys
-          if before.get(key) != now.get(key)]
+  return configs.changes(*(_without_defaults(configs.flatten(_without_places(content)))
+                           for content in (before, json.loads(config.to_json()))))
 
 
 def seconds(config, run):
@@ -242,13 +254,13 @@ class Truths:
 
   def __getitem__(self, target):
     if target not in self._read:
-      self._read[target] = domains.of(self._config).read(self._config, target)
+      self._read[target] = domains.of(self._config).read(target)
     return self._read[target]
 
   def digest(self, target):
     """Names the content of a target's data."""
     if target not in self._digests:
-      self._digests[target] = domains.of(self._config).digest(self._config, target)
+      self._digests[target] = domains.of(self._config).digest(target)
     return self._digests[target]
 
 
@@ -291,8 +303,8 @@ def label_scores(config, run, truths):
     good = [f for f in files if f not in refused]
     labelling = by_episode = None
     if files[-1] in good:
-      spec = domain.spec(own, own.target)
-      labelling = run_labels.describe(files[-1], truth, spec, domain.action_names(own))
+      spec = domain.spec(own.target)
+      labelling = run_labels.describe(files[-1], truth, spec, domain.action_names())
       by_episode = labelling.pop('by_episode')
       if num_clips:
         labelling['clips'] = run_labels.worth_labelling(files[-1], truth, spec, num_clips)
@@ -340,7 +352,7 @@ def table_floor(config, run, truths):
   own, names = run_config(config, run), studies.of(config).FLOOR_OF
   if own.train_dt or not names:
     return None
-  spec = domains.of(own).spec(own, own.target)
+  spec = domains.of(own).spec(own.target)
   choice = labels.read_choice(os.path.join(own.workdir, 'labels.json'))
   path = run_labels.files(own.workdir, last_step=own.num_steps)[-1]
   return {name: own[name] for name in names} | run_labels.table_floor(

@@ -17,7 +17,7 @@ def make_episodes(lengths, seed=0, width=3):
   """Random observations [N, width] float32; episodes of `lengths` transitions."""
   steps = np.array(lengths) + 1
   rng, total = np.random.default_rng(seed), int(steps.sum())
-  return episodes.Episodes(
+  return episodes.InMemory(
       rng.normal(size=(total, width)).astype(np.float32), rng.integers(0, 4, total),
       np.zeros(total, np.float32), np.ones(total, bool), np.cumsum(steps) - steps,
       np.array(lengths))
@@ -67,7 +67,7 @@ class CheckTest(parameterized.TestCase):
     part = slice(first, first + int(self.target.num_transitions[number]) + 1)
     joined = {name: np.concatenate([getattr(self.other, name), getattr(self.target, name)[part]])
               for name in ('observations', 'actions', 'rewards', 'is_labelled')}
-    return episodes.Episodes(
+    return episodes.InMemory(
         **joined, first_step=np.append(self.other.first_step, len(self.other.actions)),
         num_transitions=np.append(self.other.num_transitions, self.target.num_transitions[number]))
 

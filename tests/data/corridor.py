@@ -4,7 +4,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 
 
 class Corridor(dm_env.Environment):
@@ -53,5 +53,5 @@ def spec(kind='vector', length=8):
   return types.EnvironmentSpec(
       name=f'corridor-{length}', observation_key='xy' if is_vector else 'grid',
       observation_kind=kind, observation_shape=(2,) if is_vector else (1, length, 3),
-      num_actions=2, legal_actions=(0, 1), return_low=0, return_high=1, observation_low=0.,
+      actions=action_space.numbered(2), return_low=0, return_high=1, observation_low=0.,
       observation_high=length - 1.)

@@ -96,7 +96,7 @@ class EnvironmentFileTest(parameterized.TestCase):
       ('actions.legal', ['NOOP', 'JUMP'], r"names of actions.space.*\['JUMP'\] is not there"),
       ('actions.stored', ['NOOP', 'UP'], r"names of actions.legal.*\['UP'\] is not there"),
       ('actions.stored', [0, 1], r'actions.stored is \[0, 1\]; expected a list of names'),
-      ('reward', 3, 'reward is 3; expected an object, or null'),
+      ('reward', 3, 'reward is 3; expected an object or null'),
       ('reward', _MISSING, 'reward is missing'),
       ('reward.clip', 0, 'reward.clip is 0; expected a number above 0'),
       ('reward.clip', True, 'reward.clip is True; expected'),

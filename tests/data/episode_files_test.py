@@ -13,7 +13,7 @@ from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import episode_files, labels, pipeline, png, rlds, sampling, transitions
+from alpt_jax.data import episode_files, labels, pipeline, png, sampling, transitions
 from alpt_jax.domains.atari import action_sets
 from tests.data import atari_data
 
@@ -311,7 +311,7 @@ class DamageTest(parameterized.TestCase):
     self.assertEqual(cut.returns_to_go[0].tolist(), [-2.] * 5)  # Each clipped to [-1, 1].
 
   @parameterized.parameters(
-      (dict(action=np.array([0, 1, 4, 3, 1, 0])), r'action is 4 at step 2 of episode 0'),
+      (dict(action=np.array([0, 1, 4, 3, 1, 0])), 'record 0: action is 4 at step 2'),
       (dict(reward=np.array([0, np.nan, 0, 0, 0, 0], np.float32)), 'reward is nan at step 1'),
       (dict(reward=np.array([0, 0, 0, 0, 0, np.nan], np.float32)), 'reward is nan at step 5'),
       (dict(is_last=np.arange(6) == 3), 'is_last is True at step 3 of 6'),
@@ -321,14 +321,6 @@ class DamageTest(parameterized.TestCase):
   def test_damage_is_named(self, changes, message):
     with self.assertRaisesRegex(ValueError, message):
       opened(self._write(**changes))
-
-
-class DeclaredTest(absltest.TestCase):
-
-  def test_rewards_are_clipped_and_actions_translated(self):
-    actions, rewards = rlds.to_declared(np.array([0, 3]), np.array([-7., .5]), SPEC)
-    self.assertEqual(actions.tolist(), [0, 4])
-    self.assertEqual(rewards.tolist(), [-1., .5])
 
 
 if __name__ == '__main__':

@@ -6,7 +6,6 @@ import tempfile
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.data import labels, recorder, rlds
 from tests.data import corridor
 
@@ -89,7 +88,7 @@ class HideActionsTest(absltest.TestCase):
         actions=np.where(hidden.is_labelled, self._episodes.actions, garbage).astype(np.int32))
     self.assertFalse(np.array_equal(spoiled.actions, self._episodes.actions))
     hidden_again = labels.hide_actions(spoiled, windows, 5)
-    for field in dataclasses.fields(episodes_lib.Episodes):
+    for field in dataclasses.fields(self._episodes):
       np.testing.assert_array_equal(getattr(hidden_again, field.name), getattr(hidden, field.name))
 
   def test_everything_is_hidden_without_windows(self):

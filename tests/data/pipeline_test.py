@@ -16,7 +16,7 @@ def _episodes(lengths, offset=0):
   is_transition = np.ones(num_steps, bool)
   is_transition[first_step + lengths] = False
   index = np.arange(num_steps)
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       observations=np.stack([index + offset, -index], axis=1).astype(np.float32),
       actions=np.where(is_transition, index % 4, 0).astype(np.int32),
       rewards=np.where(is_transition, index, 0).astype(np.float32),

@@ -25,7 +25,7 @@ def make_episodes(actions, is_labelled=None):
   first = np.cumsum([0, *(_LENGTHS[:-1] + 1)])
   known = np.ones(num_steps, bool) if is_labelled is None else is_labelled.copy()
   known[first + _LENGTHS] = False
-  return episodes.Episodes(
+  return episodes.InMemory(
       observations=np.arange(num_steps, dtype=np.float32)[:, None],
       actions=np.where(known, actions, 0).astype(np.int32),
       rewards=np.arange(num_steps, dtype=np.float32), is_labelled=known,
@@ -90,7 +90,7 @@ class PermutedTest(absltest.TestCase):
     num_steps = int((lengths + 1).sum())
     is_known = np.ones(num_steps, bool)
     is_known[first + lengths] = False
-    in_memory = change('permuted', {atari_data.GAME: episodes.Episodes(
+    in_memory = change('permuted', {atari_data.GAME: episodes.InMemory(
         observations=np.zeros((num_steps, 1), np.float32), rewards=np.zeros(num_steps, np.float32),
         actions=np.concatenate([np.append(some, 0) for some in actions]).astype(np.int32),
         is_labelled=is_known, first_step=first, num_transitions=lengths)}, games=games)
@@ -163,11 +163,6 @@ class ConfigTest(parameterized.TestCase):
     self.assertNotEqual(runs.config_digest(config), digests[0])
     self.assertNotEqual(runs.digest(runs.settings(config, run)), digests[1])
 
-  def test_runs_of_before_read_sources_as_recorded(self):
-    content = {}
-    run_config.upgrade(content)
-    self.assertEqual(content['source_actions'], 'true')
-
 
 class RunTest(parameterized.TestCase):
 
@@ -213,7 +208,7 @@ class RunTest(parameterized.TestCase):
     self.assertIn(methods.SOURCES, methods.METHODS['alpt'].joint.idm)
     config = maze_data.config('', source_actions='permuted')
     source, = config.sources
-    recorded = domains.of(config).read(config, source)
+    recorded = domains.of(config).read(source)
     found, again, other = (
         self.batches(maze_data.config('', source_actions='permuted', seed=seed)).data.episodes[
             source] for seed in (0, 0, 1))

@@ -216,15 +216,17 @@ class LabelledTest(parameterized.TestCase):
 
   def test_actions_that_stand_for_others(self):
     self._write([1, 50, 0, 0], [True, False, True, False])
-    spec = dataclasses.replace(environment().spec(), stored_actions=(3, 1))
+    spec = environment().spec()
+    spec = dataclasses.replace(spec, actions=dataclasses.replace(spec.actions, stored=(3, 1)))
     cut = episode_files.EpisodeFiles([self._directory], spec).cut(np.array([0]), np.array([0]), 3)
     self.assertEqual(cut.actions.tolist(), [[1, 0, 3]])
+    self.assertEqual(rlds.read_episodes(self._directory, spec).actions.tolist(), [1, 0, 3, 0])
 
   def test_illegal_actions_of_labelled_steps_are_errors(self):
     self._write([1, 50, 2, 0], [True, False, True, False])
     for read in (lambda spec: rlds.read_episodes(self._directory, spec),
                  lambda spec: episode_files.EpisodeFiles([self._directory], spec)):
-      with self.assertRaisesRegex(ValueError, r'action is 2 at step 2 of episode 0 \(1 steps'):
+      with self.assertRaisesRegex(ValueError, r'(episode|record) 0.*: action is 2 at step 2 \(1'):
         read(environment().spec())
 
   def test_rewards_are_clipped_as_the_spec_says(self):

@@ -32,7 +32,8 @@ RIGHT, STAY = (measures.always(action, 2).astype(np.float32) for action in (1, 0
 
 
 def make_evaluator(num_episodes=6, max_steps=9, is_chance=True):
-  return play.Evaluator(play.BlindPlayer([True, True]), Cells, num_episodes=num_episodes,
+  spec = types.SimpleNamespace(num_actions=2, legal_actions=(0, 1))
+  return play.Evaluator(play.BlindPlayer(spec), Cells, num_episodes=num_episodes,
                         max_steps=max_steps, is_chance=is_chance)
 
 

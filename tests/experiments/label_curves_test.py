@@ -10,7 +10,7 @@ from absl import flags
 from absl.testing import absltest, flagsaver
 
 from experiments import label_curves, summarise
-from experiments.studies import runs
+from experiments.studies import label_points, runs
 
 
 def content(method, seed, value, **more):
@@ -23,7 +23,7 @@ def content(method, seed, value, **more):
 class PointsTest(absltest.TestCase):
 
   def test_means_and_intervals_over_seeds(self):
-    found = label_curves.points([content('none', 0, .5), content('none', 1, .7),
+    found = label_points.points([content('none', 0, .5), content('none', 1, .7),
                                  content('four', 0, .8)])
     one, two = found
     self.assertEqual(one[:3] + one[6:], ('Pong', 'none', 300, 2))
@@ -35,13 +35,13 @@ class PointsTest(absltest.TestCase):
   def test_only_finished_runs_of_idms(self):
     score = content('dt1', 0, .5)
     score['identity']['part'] = 'score'
-    self.assertEqual(label_curves.points([score, content('none', 0, .5, status='failed')]), [])
+    self.assertEqual(label_points.points([score, content('none', 0, .5, status='failed')]), [])
 
   def test_floors_once_a_seed_and_the_higher_ceiling(self):
     floors = {'labels': {'floors': {'linear': {'value': .75}, 'majority': {'value': .3},
                                     'table': None},
                          'ceiling': {'expected': {'value': .9}, 'realised': {'value': .95}}}}
-    found = label_curves.points([content(method, seed, .5, floors=floors)
+    found = label_points.points([content(method, seed, .5, floors=floors)
                                  for method in ('none', 'four') for seed in (0, 1)])
     by_method = {point.method: point for point in found}
     self.assertEqual({name: (point.mean, point.seeds) for name, point in by_method.items()}, {
@@ -50,7 +50,7 @@ class PointsTest(absltest.TestCase):
 
   def test_two_runs_of_one_seed(self):
     with self.assertRaisesRegex(ValueError, 'again: a second run of none with Pong, 300 labels'):
-      label_curves.points([content('none', 0, .5), content('none', 0, .6, run='again')])
+      label_points.points([content('none', 0, .5), content('none', 0, .6, run='again')])
 
 
 class ProgramTest(absltest.TestCase):
@@ -59,7 +59,7 @@ class ProgramTest(absltest.TestCase):
     committed = sorted((runs.ROOT / 'experiments' / 'results').glob('*/labels.csv'))
     self.assertNotEmpty(committed)
     for path in committed:
-      found = label_curves.points(summarise.read(path.parent / 'runs'))
+      found = label_points.points(summarise.read(path.parent / 'runs'))
       self.assertEqual(path.read_text(), label_curves.as_csv(found),
                        msg=f'{path}: run python -m experiments.label_curves')
       self.assertTrue((path.parent / 'labels.png').exists())
@@ -67,7 +67,7 @@ class ProgramTest(absltest.TestCase):
   def test_a_panel_for_each_observation(self):
     widths = {}
     for panels in (1, 2):
-      found = [label_curves.Point(f'view{i}', 'none', n, .5, .4, .6, 5)
+      found = [label_points.Point(f'view{i}', 'none', n, .5, .4, .6, 5)
                for i in range(panels) for n in (100, 1000)]
       widths[panels] = struct.unpack('>I', label_curves.picture(found)[16:20])[0]
     self.assertEqual(widths[2], 2 * widths[1])

@@ -12,7 +12,6 @@ from unittest import mock
 from absl import flags
 from absl.testing import absltest, flagsaver
 
-from alpt_jax.training import run_config
 from experiments import register, reproduce
 from experiments.configs import atari, maze
 from experiments.studies import registered_settings, registration, runs
@@ -82,7 +81,7 @@ class StartTest(absltest.TestCase):
 
   def start(self):
     return registration.start(self.config, reproduce.plan(self.config),
-                              lambda run: reproduce.identity(self.config, run))
+                              lambda run: runs.identity(self.config, run))
 
   def refused(self, message):
     with self.assertRaisesRegex(ValueError, message) as caught:
@@ -198,7 +197,7 @@ class StartTest(absltest.TestCase):
 
   def test_a_new_key_at_its_default_changes_nothing(self):
     self.commit()
-    with mock.patch.dict(run_config.NEW_KEYS, dict.fromkeys(
+    with mock.patch.dict(runs.LATER_KEYS, dict.fromkeys(
         ('model.some_new_key', 'collect.some_new_key'), 7)):
       with self.config.unlocked():
         self.config.model.some_new_key = self.config.collect.some_new_key = 7
@@ -305,7 +304,7 @@ class RegisterTest(absltest.TestCase):
     path.write_text(json.dumps(content))
     refused('hypotheses is missing; expected a list')
     path.write_text('[]')
-    refused("the content is '.*'; expected an object")
+    refused(r'the content is \[\]; expected an object')
     path.write_text(json.dumps(make_planned_content(experiment='atari', tuning={})))
     refused("experiment is 'atari', the config’s 'maze'")
 

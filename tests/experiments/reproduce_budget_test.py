@@ -9,13 +9,12 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import methods
-from alpt_jax.reports import labellings
+from alpt_jax import methods, schema
 from alpt_jax.training import label_windows
 from experiments import reproduce
 from experiments.configs import atari, maze
 from experiments.studies import budget as findings_budget
-from experiments.studies import evaluations, gather, report, runs
+from experiments.studies import evaluations, gather, labelling_schema, report, runs
 from tests import maze_data
 
 
@@ -145,7 +144,7 @@ class GatherTest(absltest.TestCase):
   def test_every_labelling_has_clips_that_do_not_overlap(self):
     self.assertLen(self.results['labellings'], 4)  # Two methods with two budgets.
     for labelling in self.results['labellings']:
-      labellings.check(labelling, 'labelling')
+      schema.check(labelling, labelling_schema.LABELLING, 'labelling')
       self.assertLen({(clip['episode'], clip['start'] + t) for clip in labelling['clips']
                       for t in range(5)}, 4 * 5)
     self.assertLen(findings_budget.clips(self.results), 16)

@@ -16,9 +16,12 @@ from alpt_jax.training import run_config, shares
 from experiments import reproduce
 from experiments.configs import atari, paper
 from experiments.studies import estimates, figures, runs
-from tests import maze_data
+from tests import exhaustive, maze_data
 
 _ROOT = pathlib.Path(__file__).parents[2]
+# Two of games that have a run in common, one of Q-learning; without mazes, which reproduce_test
+# makes, and without the largest.
+_FEW_FIGURES = ('4', '6', 'table4')
 
 
 def plan(figure, preset):
@@ -91,7 +94,7 @@ class PlanTest(parameterized.TestCase):
       phase, specs = run_config.check_run(own)
       for rows in shares.part_rows(own, phase, specs).values():
         self.assertEqual(rows % own.sampling.num_shards, 0, msg=run.name)
-        if phase.q:  # 32 transitions of CQL are for one chip, or 8, or 32.
+        if own.method == 'cql':  # 32 transitions of CQL are for one chip, or 8, or 32.
           self.assertEqual(rows % 8, 0, msg=run.name)
         else:
           self.assertEqual(rows % chips, 0, msg=run.name)
@@ -168,9 +171,10 @@ class SuiteTest(absltest.TestCase):
     super().setUpClass()
     cls.workdir = pathlib.Path(tempfile.mkdtemp())
     cls.addClassCleanup(shutil.rmtree, cls.workdir, ignore_errors=True)
+    cls.figures = paper.FIGURES if exhaustive.is_on() else _FEW_FIGURES
     cls.plan = cls.run_binary('2', '--dry_run')
     cls.are_there_after_the_plan = sorted(os.listdir(cls.workdir))
-    cls.first = {figure: cls.run_binary(figure) for figure in paper.FIGURES}
+    cls.first = {figure: cls.run_binary(figure) for figure in cls.figures}
     for figure, process in cls.first.items():
       assert process.returncode == 0, f'{figure}: {process.stdout}{process.stderr}'
 
@@ -193,8 +197,12 @@ class SuiteTest(absltest.TestCase):
 
   def test_every_figure_is_made_and_in_one_report(self):
     summary = json.loads((self.workdir / figures.NUMBERS).read_text())
+    made = {f.title for f in figures.FIGURES if f.name in self.figures}
     for title, figure in summary['figures'].items():
-      self.assertEqual((figure['status'], figure['runs_done']), ('made', figure['runs']), title)
+      if title in made:
+        self.assertEqual((figure['status'], figure['runs_done']), ('made', figure['runs']), title)
+      else:
+        self.assertEqual(figure['status'], 'not made', title)
     self.assertEmpty(summary['problems'])
     self.assertLen({claim['figure'] for claim in summary['claims']}, 6)
     page = (self.workdir / figures.PAGE).read_text()
@@ -205,15 +213,17 @@ class SuiteTest(absltest.TestCase):
     self.assertRegex(self.first['6'].stdout, 'Figure 6 of the paper, preset tiny: 3 runs, 1 fin')
 
   def test_results_show_labels_and_episodes(self):
-    results = json.loads((self.workdir / 'figure2' / 'results.json').read_text())
+    results = json.loads((self.workdir / 'figure4' / 'results.json').read_text())
     self.assertEqual({labelling['method'] for labelling in results['labellings']},
-                     {'alpt', 'dt1_idm'})
+                     {'alpt_freeway', 'dt1_idm'})
     self.assertEqual([episode['target'] for episode in results['episodes']], ['Breakout'])
     self.assertLen({tuple(run['versions']) for run in results['runs']}, 1)
 
   def test_results_list_the_methods_of_their_figure_only(self):
     for figure, names in (('2', {'dt1', 'dt1_idm', 'dt5', 'dt5_ret', 'alpt'}),
-                            ('4', {'dt1_idm', 'alpt_freeway'}), ('table4', {'cql'})):
+                          ('4', {'dt1_idm', 'alpt_freeway'}), ('table4', {'cql'})):
+      if figure not in self.figures:
+        continue
       directory = {f.name: f for f in figures.FIGURES}[figure].directory
       results = json.loads((self.workdir / directory / 'results.json').read_text())
       self.assertEqual(set(results['methods']), names)
@@ -229,9 +239,9 @@ class SuiteTest(absltest.TestCase):
 
   def test_again_nothing_is_trained(self):
     logs = {p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}
-    again = self.run_binary('2')
+    again = self.run_binary('4')
     self.assertEqual(again.returncode, 0, again.stderr)
-    self.assertIn('8 runs, 8 finished before', again.stdout)
+    self.assertIn('3 runs, 3 finished before', again.stdout)
     self.assertEqual({p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}, logs)
 
 

@@ -84,12 +84,12 @@ class UpdateTest(parameterized.TestCase):
        'differ in rate; expected'),
       ('settings of another digest', lambda c: c.update(settings={'rate': 9.}),
        'seed1.json: not a run file: its config_digest is'),
-      ('no seed', lambda c: c['identity'].pop('seed'), 'its identity.seed is missing'),
-      ('seconds', lambda c: c.update(seconds='60'), 'it.seconds is .60.; expected a number'),
-      ('confusion', lambda c: c.update(confusion='?'), 'its confusion is .\\?.; expected an obj'),
+      ('no seed', lambda c: c['identity'].pop('seed'), 'identity.seed is missing'),
+      ('seconds', lambda c: c.update(seconds='60'), 'seconds is .60.; expected a number'),
+      ('confusion', lambda c: c.update(confusion='?'), 'confusion is .\\?.; expected an obj'),
       ('counts', lambda c: c.update(confusion={'confusion': []}), 'by_episode is missing'),
       ('returns', lambda c: c.update(games={'sampled': {'returns': ['a']}}),
-       'its games.sampled.returns.0 is .a.; expected a number'))
+       'games.sampled.returns.0. is .a.; expected a number'))
   def test_run_files_that_do_not_fit_are_refused(self, damage, message):
     bad = make_file(seed=1)
     damage(bad)
@@ -150,7 +150,7 @@ class UpdateTest(parameterized.TestCase):
                  '| oracle | 11.0 (s.e. 1) | 64 | 2.0 (Markov chain) | 101.0 | 0.10 |'):
       self.assertIn(line, text)
     del files[0]['floors']['labels']['accuracy']
-    with self.assertRaisesRegex(ValueError, 'not a run file: its floors.labels.accuracy is miss'):
+    with self.assertRaisesRegex(ValueError, 'not a run file: floors.labels.accuracy is miss'):
       self.update(files)
 
   def test_tables_say_what_intervals_are_over(self):

@@ -1,6 +1,8 @@
 """Comparing IDMs with and without a source: what is paired, what is refused, what is concluded."""
 
 import collections
+import dataclasses
+import functools
 import json
 import pathlib
 import shutil
@@ -14,10 +16,11 @@ from absl.testing import absltest, parameterized
 from alpt_jax import domains, methods
 from alpt_jax.data import labels
 from alpt_jax.domains.maze import env
-from alpt_jax.labelling import audit_compare, compare_findings, paired_runs, trained_idm
+from alpt_jax.labelling import audit_compare, compare_findings, paired_runs, trained_run
 from alpt_jax.measures import floors
 from alpt_jax.training import train
 from tests import atari_runs, maze_data, own_runs
+from tests.labelling.saying import saying
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 Said = collections.namedtuple('Said', 'episode probabilities')  # As `votes.Votes`.
@@ -41,6 +44,14 @@ def says(wrong_fn):
   return make_predict_fn
 
 
+def all_saying(pairs, make_predict_fn):
+  """The same pairs, whose IDMs say what make_predict_fn(trained, spec, stride) does."""
+  return [paired_runs.Pair(*(
+      member._replace(trained=saying(
+          member.trained, functools.partial(make_predict_fn, member.trained))) for member in pair))
+          for pair in pairs]
+
+
 def is_with(trained):
   return bool(methods.SOURCES in methods.phase_of(trained.config.method, trained.config.phase).idm)
 
@@ -62,7 +73,7 @@ class CompareTest(parameterized.TestCase):
       config = maze_data.config(cls.root / name, train_dt=False, **changes)
       assert train.train(config, config.workdir) == 0
     cls.config = config
-    cls.truth = domains.Maze.read(config, config.target)
+    cls.truth = domains.of(config).read(config.target)
     choice = labels.read_choice(cls.root / 'with' / 'labels.json')
     cls.held_out = sorted(set(range(40)) - set(choice.windows[:, 0].tolist()))
 
@@ -88,7 +99,7 @@ class CompareTest(parameterized.TestCase):
   def compare(self, wrong_fn=first_or_every_second, pairs=None, **settings):
     pairs = pairs or self.pairs([self.root / 'with'], [self.root / 'without'])
     return audit_compare.compare(
-        pairs, says(wrong_fn), **dict(num_episodes=0, progress=False) | settings)
+        all_saying(pairs, says(wrong_fn)), **dict(num_episodes=0, progress=False) | settings)
 
   def test_a_pair_is_judged_on_the_same_held_out_transitions(self):
     found = self.compare()
@@ -182,7 +193,7 @@ class CompareTest(parameterized.TestCase):
                      (('maze-8-blocks:3-seed100',), 4 + 6, 10 * 12))
     with self.assertRaisesRegex(ValueError, 'updates of the IDM, .*, is 10, there 6'):
       paired_runs.pair([member], [baseline])
-    member = member._replace(trained=member.trained._replace(step=2))
+    member = member._replace(trained=dataclasses.replace(member.trained, step=2))
     pair, = paired_runs.pair([member], [baseline])
     self.assertEqual(pair.run.num_updates, 6)
 
@@ -191,7 +202,7 @@ class CompareTest(parameterized.TestCase):
                            optimizer__idm_learning_rate=.5, seed=9, train_dt=True)
     run = self.copy('with', phase='finetune', init_from=str(pretrained), sources=[])
     member, baseline = map(paired_runs.restore, (run, self.root / 'without'))
-    member = member._replace(trained=member.trained._replace(step=2))
+    member = member._replace(trained=dataclasses.replace(member.trained, step=2))
     pair, = paired_runs.pair([member], [baseline])
     rate = self.config.optimizer.idm_learning_rate
     expected = ['augmentation is shift, then none',
@@ -246,7 +257,8 @@ class CompareTest(parameterized.TestCase):
           for n in numbers)
 
     pairs = self.pairs([self.root / 'with'], [self.root / 'without'])
-    text = '\n'.join(audit_compare.compare(pairs, make_predict_fn, progress=False)['sentences'])
+    text = '\n'.join(audit_compare.compare(
+        all_saying(pairs, make_predict_fn), progress=False)['sentences'])
     self.assertRegex(text, 'labels of .*without are constant: UP in 100 %')
     self.assertRegex(text, 'labels of .*without are no better than the floor table')
     self.assertNotRegex(text, 'labels of [^ ]*/with are')
@@ -300,12 +312,12 @@ class AtariTest(absltest.TestCase):
       self.assertEqual(train.train(config, config.workdir), 0)
     pairs = paired_runs.pair([paired_runs.restore(root / 'with')],
                              [paired_runs.restore(root / 'without')])
-    found = audit_compare.compare(pairs, says(first_or_every_second), is_hidden=True,
+    found = audit_compare.compare(all_saying(pairs, says(first_or_every_second)), is_hidden=True,
                                   num_episodes=0, progress=False)
     one, = found['pairs']
-    truth = domains.Atari.read(config, config.target)
+    truth = domains.of(config).read(config.target)
     known = labels.read_choice(root / 'with' / 'labels.json')
-    is_known = trained_idm.is_known(known, truth.num_transitions, '')
+    is_known = trained_run.is_known(known, truth.num_transitions, '')
     self.assertEqual((one['kind'], one['run']['sources']), ('hidden', ['Freeway']))
     self.assertEqual(one['num_transitions'], sum((~x).sum() for x in is_known.values()))
     self.assertIsNotNone(one['floors']['linear'])

@@ -18,14 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, progress
+from alpt_jax import domains, progress, schema
 from alpt_jax.data import environment_file, labels
 from alpt_jax.domains.maze import env
-from alpt_jax.labelling import audit_report, audit_run, trained_idm
+from alpt_jax.labelling import audit_report, audit_run, trained_idm, trained_run
 from alpt_jax.learners import alpt
-from alpt_jax.reports import labellings
 from alpt_jax.training import label_windows, sharding, train
+from experiments.studies import labelling_schema
 from tests import maze_data, own_runs
+from tests.labelling.saying import saying
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 Said = collections.namedtuple('Said', 'episode probabilities')  # As `votes.Votes`.
@@ -81,16 +82,17 @@ def always_up(spec, stride):
 @contextlib.contextmanager
 def shifted_data(shift):
   """All data is read with its actions `shift` transitions too late."""
-  read = domains.Maze.read
+  maze = domains.named('maze')
+  read = maze.read
 
-  def read_shifted(config, name):
-    episodes = read(config, name)
+  def read_shifted(domain, name):
+    episodes = read(domain, name)
     actions = episodes.actions.copy()
     for first, length in zip(episodes.first_step, episodes.num_transitions, strict=True):
       actions[first:first + length] = np.roll(actions[first:first + length], shift)
     return dataclasses.replace(episodes, actions=actions)
 
-  with mock.patch.object(domains.Maze, 'read', read_shifted):
+  with mock.patch.object(maze, 'read', read_shifted):
     yield
 
 
@@ -108,7 +110,7 @@ class AuditRunTest(parameterized.TestCase):
 
   def audit(self, make_predict_fn=always_up, trained=None, **settings):
     return audit_run.audit_run(
-        trained or self.trained, make_predict_fn, **(dict(progress=False) | settings))
+        saying(trained or self.trained, make_predict_fn), **(dict(progress=False) | settings))
 
   def copy(self):
     """A copy of the run that may be damaged."""
@@ -124,7 +126,7 @@ class AuditRunTest(parameterized.TestCase):
     return directory
 
   def test_config_comes_back_as_it_was(self):
-    config, digests = trained_idm.read_config(self.config.workdir)
+    config, digests = trained_run.read_config(self.config.workdir)
     self.assertGreater(config.sharding.microbatch, 0)  # Decided when it was trained.
     expected = self.config.copy_and_resolve_references()
     expected.sharding.microbatch = config.sharding.microbatch
@@ -136,7 +138,7 @@ class AuditRunTest(parameterized.TestCase):
     found = self.audit(lambda *args: predictions_of_idm(self.trained, *args), num_episodes=0,
                        stride=5)
     environment, = found['environments']
-    episodes = domains.of(self.config).read(self.config, self.config.target)
+    episodes = domains.of(self.config).read(self.config.target)
     held_out = set(range(40)) - set(self.choice.windows[:, 0].tolist())
     # An independent count, by the labels that training writes.
     mesh = sharding.make_mesh(num_devices=1)
@@ -158,7 +160,7 @@ class AuditRunTest(parameterized.TestCase):
   def test_temperatures_are_of_all_votes_and_of_single_windows(self):
     temperatures = {1: 3., 5: 2.}  # By stride; labels sharpened by them are calibrated by them.
     rng = np.random.default_rng(0)
-    episodes = domains.of(self.config).read(self.config, self.config.target)
+    episodes = domains.of(self.config).read(self.config.target)
     said = {}
     for number, length in enumerate(episodes.num_transitions):
       logits = rng.normal(size=(length, self.trained.spec.num_actions))
@@ -193,7 +195,7 @@ class AuditRunTest(parameterized.TestCase):
     environment, = found['environments']
     examples = environment['examples']
     self.assertLen(examples, 12)
-    episodes = domains.of(self.config).read(self.config, self.config.target)
+    episodes = domains.of(self.config).read(self.config.target)
     held_out = set(range(40)) - set(self.choice.windows[:, 0].tolist())
     for example in examples:
       self.assertIn(example['episode'], held_out)
@@ -203,10 +205,11 @@ class AuditRunTest(parameterized.TestCase):
       self.assertEqual(names, [env.ACTION_NAMES[a] for a in cut.actions[0]])
       self.assertEqual({environment['actions'][i] for i in example['predicted']}, {'UP'})
       np.testing.assert_allclose(example['confidence'], .7, atol=1e-4)
-    labellings.check(
+    schema.check(
         dict(run='r', method='alpt', label='ALPT', target='t', seed=0, step=6,
              num_hidden=environment['num_transitions'], actions=environment['actions'],
-             confusion=environment['confusion'], examples=examples), 'audit')
+             confusion=environment['confusion'], examples=examples),
+        labelling_schema.LABELLING, 'audit')
 
   def numbers(self, **settings):
     """The episodes that are predicted."""
@@ -237,31 +240,31 @@ class AuditRunTest(parameterized.TestCase):
   def test_sources_that_the_idm_did_not_use_were_not_trained_on(self):
     directory = self.copy_of_config(method='dt1_idm')
     source, = self.config.sources
-    self.assertFalse(trained_idm.known(directory, source).is_all)
-    self.assertTrue(trained_idm.known(self.config.workdir, source).is_all)
+    self.assertFalse(trained_run.known(directory, source).is_all)
+    self.assertTrue(trained_run.known(self.config.workdir, source).is_all)
 
   def test_what_a_pretraining_knew_is_known(self):
     source, = self.config.sources
     directory = self.copy_of_config(phase='finetune', sources=[], init_from=self.config.workdir)
-    self.assertTrue(trained_idm.known(directory, source).is_all)
+    self.assertTrue(trained_run.known(directory, source).is_all)
     shutil.copy(self.root / 'run' / 'labels.json', directory)
-    known = trained_idm.known(directory, self.config.target)
+    known = trained_run.known(directory, self.config.target)
     self.assertEqual((known.is_all, known.path), (False, str(directory / 'labels.json')))
     gone = self.copy_of_config(phase='finetune', sources=[], init_from='/nowhere')
     with self.assertRaisesRegex(FileNotFoundError, '/nowhere/config.json: no such file'):
-      trained_idm.known(gone, source)
+      trained_run.known(gone, source)
 
   def test_labels_of_a_second_target_are_in_a_file_of_their_own(self):
     directory = self.copy_of_config(phase='pretrain', other_targets=['maze-8-tunnel-seed100'])
     labels.write_choice(directory / 'labels-maze-8-tunnel-seed100.json', self.choice)
-    known = trained_idm.known(directory, 'maze-8-tunnel-seed100')
+    known = trained_run.known(directory, 'maze-8-tunnel-seed100')
     self.assertEqual(known.choice.windows.tolist(), self.choice.windows.tolist())
 
   def test_hidden_transitions_of_known_episodes(self):
     found = self.audit(is_hidden=True, num_episodes=0)
     environment, = found['environments']
     self.assertEqual(environment['kind'], 'hidden')
-    lengths = domains.of(self.config).read(self.config, self.config.target).num_transitions
+    lengths = domains.of(self.config).read(self.config.target).num_transitions
     episodes = np.unique(self.choice.windows[:, 0])
     self.assertEqual(environment['num_transitions'], lengths[episodes].sum() - 50)
 
@@ -307,8 +310,9 @@ class AuditRunTest(parameterized.TestCase):
     path = root / 'Other' / 'environment.json'
     path.write_text(path.read_text().replace('"image"', f'"{kind}"'))
     config = own_runs.config(root, root / 'run')
-    trained = self.trained._replace(
-        directory=config.workdir, config=config, spec=domains.of(config).spec(config, 'Play'))
+    trained = dataclasses.replace(
+        self.trained, directory=config.workdir, config=config,
+        spec=domains.of(config).spec('Play'))
     with self.assertRaisesRegex(ValueError, f'environments: {message}'):
       self.audit(trained=trained, environments=('Other',))
 
@@ -317,7 +321,7 @@ class AuditRunTest(parameterized.TestCase):
       self.audit(environments=('maze-8-tunnel-seed7',))
 
   def test_other_data_is_refused(self):
-    trained = self.trained._replace(digests={self.config.target: 'another'})
+    trained = dataclasses.replace(self.trained, digests={self.config.target: 'another'})
     with self.assertRaisesRegex(ValueError, 'other data than .*run was trained on'):
       self.audit(trained=trained)
 
@@ -332,7 +336,7 @@ class AuditRunTest(parameterized.TestCase):
 
   def test_damaged_labels_are_named(self):
     directory = self.copy()
-    trained = self.trained._replace(directory=directory)
+    trained = dataclasses.replace(self.trained, directory=directory)
     path = directory / 'labels.json'
     for content, message in (
         ('{', 'labels.json: not JSON'),
@@ -349,10 +353,10 @@ class AuditRunTest(parameterized.TestCase):
 
   def test_episodes_that_are_all_known_are_not_taken_for_held_out(self):
     directory = self.copy()
-    lengths = domains.of(self.config).read(self.config, self.config.target).num_transitions
+    lengths = domains.of(self.config).read(self.config.target).num_transitions
     windows = [[e, s] for e, n in enumerate(lengths.tolist()) for s in range(n)]
     labels.write_choice(directory / 'labels.json', labels.Choice(windows, len(windows), 1, 0))
-    trained = self.trained._replace(directory=directory)
+    trained = dataclasses.replace(self.trained, directory=directory)
     with self.assertRaisesRegex(ValueError, 'knew actions in each of the 40 episodes .*--hidden'):
       self.audit(trained=trained)
     with self.assertRaisesRegex(ValueError, 'none is hidden in them. Hold some of them out'):
@@ -366,7 +370,8 @@ class AuditRunTest(parameterized.TestCase):
     with self.assertRaisesRegex(FileNotFoundError, 'config.json: no such file; expected a run'):
       trained_idm.restore(self.root)
 
-  @parameterized.parameters('', '[]', '{"experiment": "maze"}', '{"data_digests": {}}')
+  @parameterized.parameters('', '[]', '{"experiment": "maze", "computation": 2}',
+                            '{"data_digests": {}, "computation": 2}')
   def test_a_damaged_config_is_named(self, content):
     directory = self.copy_of_config()
     (directory / 'config.json').write_text(content)
@@ -384,34 +389,14 @@ class AuditRunTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, f'config.json: not the config of a run .*{missing}'):
       trained_idm.restore(directory)
 
-  def test_runs_from_before_there_were_some_keys_are_read(self):
-    content = json.loads((self.root / 'run' / 'config.json').read_text())
-    del content['sharding']['accumulate'], content['model']['compute_dtype']
-    del content['sharding']['microbatch']
-    config, _ = trained_idm.read_config(
-        self.copy_of_config(sharding=content['sharding'], model=content['model']))
-    self.assertEqual((config.sharding.accumulate, config.model.compute_dtype), (1, 'float32'))
-    self.assertEqual(config.sharding.microbatch, 0)
-
-  @parameterized.parameters((False, 0, False), (True, 0, False), (True, 4, True))
-  def test_what_was_once_called_frame_changes_was_of_patches(self, value, patch_size, expected):
-    content = json.loads((self.root / 'run' / 'config.json').read_text())['model']
-    for key in ('change_tokens', 'idm_tokenizer', 'dt_tokenizer', 'idm_places'):
-      del content[key]
-    content |= {'frame_changes': value, 'patch_size': patch_size}  # Of 8 x 8 grids.
-    config, _ = trained_idm.read_config(self.copy_of_config(model=content))
-    self.assertNotIn('frame_changes', config.model)
-    self.assertEqual((config.model.change_tokens, config.model.idm_tokenizer,
-                      config.model.dt_tokenizer), (expected, 'patch', 'patch'))
-    self.assertTrue(config.model.idm_places)
-
   def test_data_that_has_moved_is_found(self):
     moved = self.enterContext(tempfile.TemporaryDirectory())
     shutil.copytree(self.config.data_dir, os.path.join(moved, 'data'))
     trained = trained_idm.restore(self.config.workdir, data_dir=os.path.join(moved, 'data'))
-    with mock.patch.object(domains.Maze, 'read', wraps=domains.Maze.read) as read:
+    maze = domains.named('maze')
+    with mock.patch.object(maze, 'read', autospec=True, side_effect=maze.read) as read:
       self.audit(trained=trained)
-    self.assertTrue(read.call_args[0][0].data_dir.startswith(moved))
+    self.assertTrue(read.call_args[0][0].config.data_dir.startswith(moved))
 
   def test_progress_counts_episodes(self):
     shown = []
@@ -431,7 +416,7 @@ class FilesTest(absltest.TestCase):
     trained = trained_idm.restore(config.workdir)
 
     def examples():
-      environment, = audit_run.audit_run(trained, always_up, progress=False)['environments']
+      environment, = audit_run.audit_run(saying(trained, always_up), progress=False)['environments']
       return environment['examples']
 
     before = examples()
@@ -457,7 +442,7 @@ class OwnVideosTest(absltest.TestCase):
 
     def page(**metadata):
       path.write_text(json.dumps(content | {'metadata': metadata}))
-      found = audit_run.audit_run(trained, always_up, progress=False)
+      found = audit_run.audit_run(saying(trained, always_up), progress=False)
       return html.unescape(audit_report.page(found))
 
     found = page(kind='videos')

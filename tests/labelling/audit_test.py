@@ -363,7 +363,7 @@ def make_episodes(lengths=(3, 5, 4)):
   actions = np.concatenate([[*(np.arange(n) % 3), 0] for n in lengths]).astype(np.int32)
   is_labelled = np.ones(len(actions), bool)
   is_labelled[first + lengths] = False
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       np.zeros((len(actions), 1), np.float32), actions, np.zeros(len(actions), np.float32),
       is_labelled, first, np.array(lengths))
 

@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest
 
+from alpt_jax import action_space
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.labelling import blindness
 
 NUM_ACTIONS, WINDOW = 4, 5
 Logits = collections.namedtuple('Logits', 'actions')
-SPEC = types.SimpleNamespace(return_low=0, return_high=1, num_actions=NUM_ACTIONS)
+SPEC = types.SimpleNamespace(
+    return_low=0, return_high=1, actions=action_space.numbered(NUM_ACTIONS))
 
 
 def make_episodes(num_episodes, length, known=None):
@@ -27,7 +29,7 @@ def make_episodes(num_episodes, length, known=None):
     is_labelled[:, known:] = False
   first = np.arange(num_episodes) * (length + 1)
   flat = actions.ravel()
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       flat[:, None].astype(np.float32), flat * is_labelled.ravel(),
       np.zeros(len(flat), np.float32), is_labelled.ravel(), first, np.full(num_episodes, length))
 

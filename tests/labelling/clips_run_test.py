@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import pathlib
@@ -23,6 +24,7 @@ from alpt_jax.training import train
 from tests import own_runs
 from tests.data import own_data
 from tests.data.importers import images_test, videos_test
+from tests.labelling.saying import saying
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LENGTHS, KNOWN = (20, 33, 25, 9, 40, 52), (1., 0., .4, 0., .5, 0.)
@@ -34,8 +36,10 @@ def confidence_of(frame):
   return .25 + .7 * (int(frame.argmax()) % own_runs.SIZE) / own_runs.SIZE
 
 
-def say_by_frame(spec):
+def say_by_frame(spec, stride):
   """As sure of an action as `confidence_of` the frame that it is chosen in."""
+  del stride
+
   def predict(episodes, numbers):
     for n in numbers:
       length = int(episodes.num_transitions[n])
@@ -57,18 +61,18 @@ class ClipsRunTest(parameterized.TestCase):
     config = own_runs.config(cls.root, cls.root / 'run', train_dt=False)
     train.train(config, config.workdir)
     cls.trained = trained_idm.restore(config.workdir)
-    cls.read = domains.of(config).read(config, 'Play')
+    cls.read = domains.of(config).read('Play')
 
   def test_an_unfinished_run_is_warned_of(self):
     for step, expected in ((self.trained.config.num_steps, ''), (1, 'stopped at update 1 of ')):
       with contextlib.redirect_stderr(io.StringIO()) as error:
-        trained_idm.warn_if_unfinished(self.trained._replace(step=step))
+        trained_idm.warn_if_unfinished(dataclasses.replace(self.trained, step=step))
       self.assertIn(expected, error.getvalue())
       self.assertEqual(bool(error.getvalue()), bool(expected))
 
   def find(self, make_predict_fn=say_by_frame, **settings):
     return clips_run.clips_run(
-        self.trained, make_predict_fn, **dict(num_clips=7, progress=False) | settings)
+        saying(self.trained, make_predict_fn), **dict(num_clips=7, progress=False) | settings)
 
   def write_files(self, directory, files=FILES):
     path = directory / 'dataset_card.json'
@@ -215,14 +219,16 @@ class ClipsRunTest(parameterized.TestCase):
                      is_labelled=np.zeros(length, bool)) for length in (3, 12, 4)))
     config = own_runs.config(root, root / 'run')
     config.model.patch_size = 0
-    trained = self.trained._replace(config=config, spec=domains.of(config).spec(config, 'Play'))
+    trained = dataclasses.replace(
+        self.trained, config=config, spec=domains.of(config).spec('Play'))
 
-    def always_unsure(spec):
+    def always_unsure(spec, stride):
+      del stride
       return lambda episodes, numbers: (
           votes.Votes(n, np.full((episodes.num_transitions[n], spec.num_actions), .25), None)
           for n in numbers)
 
-    found = clips_run.clips_run(trained, always_unsure, progress=False)
+    found = clips_run.clips_run(saying(trained, always_unsure), progress=False)
     self.assertCountEqual([(clip['episode'], clip['first_step']) for clip in found['clips']],
                           [(1, 0), (1, 5)])
     self.assertEqual(found['clips'][0]['uncertainty'], .75)

@@ -9,17 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest
 
+from alpt_jax import action_space
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.data import labels
-from alpt_jax.labelling import blindness, dt_labels, trained_idm
+from alpt_jax.labelling import blindness, dt_labels, trained_run
 from alpt_jax.networks import decision_transformer, discretize
 from alpt_jax.types import EnvironmentSpec
 
 WINDOW = 5
 SPEC = EnvironmentSpec(
     name='Play', observation_key='', observation_kind='vector', observation_shape=(3,),
-    num_actions=5, legal_actions=(0, 1, 3, 4), return_low=0, return_high=9, observation_low=-4.,
-    observation_high=4.)
+    actions=action_space.numbered(5, legal=(0, 1, 3, 4)), return_low=0, return_high=9,
+    observation_low=-4., observation_high=4.)
 Logits = collections.namedtuple('Logits', 'actions')
 
 
@@ -31,7 +32,7 @@ def make_episodes(lengths, seed=0):
   is_labelled = np.ones(num, bool)
   is_labelled[first + lengths] = False
   actions = rng.choice(SPEC.legal_actions, num).astype(np.int32) * is_labelled
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       rng.normal(size=(num, 3)).astype(np.float32), actions,
       rng.integers(-1, 2, num).astype(np.float32) * is_labelled, is_labelled, first,
       np.array(lengths))
@@ -60,8 +61,8 @@ class DtLabelsTest(absltest.TestCase):
     """Labels from a run of the windows: {(episode, timestep): (label, truth)}."""
     config = types.SimpleNamespace(window=WINDOW, target='Play', data_dir='')
     trained = blindness.TrainedDt(config, dt, params or {}, 7)
-    known = trained_idm.Known(False, labels.Choice(self.windows, 10, WINDOW, 0), 'labels.json')
-    with mock.patch.object(trained_idm, 'known', return_value=known):
+    known = trained_run.Known(False, labels.Choice(self.windows, 10, WINDOW, 0), 'labels.json')
+    with mock.patch.object(trained_run, 'known', return_value=known):
       found = dt_labels.label(
           trained, truth or self.truth, 'run', num_transitions=num_transitions)
     return {(e, t): (said, true) for e, t, said, true in zip(*map(np.ndarray.tolist, found),
@@ -137,7 +138,7 @@ class DtLabelsTest(absltest.TestCase):
       actions[self.truth.first_step[e] + t] = 4
     late = self.truth.first_step[0] + 8
     observations[late:self.truth.first_step[1]] = 3.
-    other = episodes_lib.Episodes(observations, actions, self.truth.rewards,
+    other = episodes_lib.InMemory(observations, actions, self.truth.rewards,
                                   self.truth.is_labelled, self.truth.first_step,
                                   self.truth.num_transitions)
     after = self.label(dt, params, other)

@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import types
+from alpt_jax import action_space, schema, types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.labelling import audit
 from alpt_jax.labelling import examples as audit_examples
-from alpt_jax.reports import labellings
+from experiments.studies import labelling_schema
 from tests.reports import labelling_data
 
 NAMES = ('A', 'B', 'C', 'D', 'E')
 SPEC = types.EnvironmentSpec(
     name='toy', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
-    num_actions=5, legal_actions=(4, 0, 2), return_low=0, return_high=10)
+    actions=action_space.numbered(5, legal=(4, 0, 2)), return_low=0, return_high=10)
 
 
 def make_episodes(*lengths):
@@ -26,7 +26,7 @@ def make_episodes(*lengths):
   is_labelled = np.ones(len(brightness), bool)
   is_labelled[first + lengths] = False
   frames = np.broadcast_to(brightness[:, None, None, None], (len(brightness), 8, 8, 1))
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       frames.astype(np.uint8), np.zeros(len(brightness), np.int32),
       is_labelled.astype(np.float32), is_labelled, first, np.array(lengths))
 
@@ -76,7 +76,7 @@ class ExamplesTest(absltest.TestCase):
     np.testing.assert_array_equal(strip[0, ::88], [30, 40, 50, 60])
     np.testing.assert_array_equal(decode(examples[1])[0, ::88], [100, 110, 120, 130])
     labelling = labelling_data.make_labelling(actions=('A', 'C', 'E'))
-    labellings.check(labelling | {'examples': examples}, 'examples')
+    schema.check(labelling | {'examples': examples}, labelling_schema.LABELLING, 'examples')
 
   def test_no_window_crosses_the_end_of_an_episode_or_a_gap(self):
     # Episode 0 ends after 4. In episode 1 transitions 0 to 3, and 6, were not audited.
@@ -113,7 +113,7 @@ class ExamplesTest(absltest.TestCase):
   def test_vectors_are_no_pictures(self):
     spec = types.EnvironmentSpec(
         name='toy', observation_key='', observation_kind='vector', observation_shape=(4,),
-        num_actions=5, legal_actions=(0, 2, 4), return_low=0, return_high=10)
+        actions=action_space.numbered(5, legal=(0, 2, 4)), return_low=0, return_high=10)
     places = [(0, t) for t in range(9)]
     self.assertEqual(
         choose(make_predictions(places, [0] * 9, [2] * 9, [.5] * 9), make_episodes(9), spec), [])

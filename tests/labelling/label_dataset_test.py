@@ -1,6 +1,7 @@
 """Labelling datasets with trained IDMs: what comes out, and who may label what."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -46,11 +47,11 @@ class LabelRunTest(parameterized.TestCase):
                                    **dict(known='run', progress=False) | kwargs)
 
   def read(self, directory):
-    return rlds.read_episodes(directory, domains.Maze.spec(self.config, self.target),
+    return rlds.read_episodes(directory, domains.of(self.config).spec(self.target),
                               with_idm_labels=True)
 
   def test_labels_are_those_of_training_and_known_actions_are_true(self):
-    truth = domains.of(self.config).read(self.config, self.target)
+    truth = domains.of(self.config).read(self.target)
     choice = labels.read_choice(self.root / 'run' / 'labels.json')
     hidden = labels.hide_actions(truth, choice.windows, 5)
     label_fn = label_windows.make_label_fn(
@@ -180,7 +181,7 @@ class OwnDataTest(parameterized.TestCase):
     self.assertEqual([read.actions_of(e)[1].sum() for e in range(4)], [20, 30, 25, 9])
 
   def test_an_unfinished_run_is_warned_of_once_nothing_is_refused(self):
-    trained = self.trained._replace(step=1)
+    trained = dataclasses.replace(self.trained, step=1)
     with contextlib.redirect_stderr(io.StringIO()) as error:
       with self.assertRaisesRegex(ValueError, 'top_k is 5'):
         label_dataset.label_run(trained, self.root / 'Labelled', top_k=5)

@@ -12,9 +12,10 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import domains
+from alpt_jax import domains, schema
 from alpt_jax.data import labels, records
-from alpt_jax.domains.atari import evaluate, recording_ceiling
+from alpt_jax.domains import play
+from alpt_jax.domains.atari import action_sets, evaluate, recording_ceiling
 from alpt_jax.labelling import (
     blindness,
     dt_labels,
@@ -23,7 +24,7 @@ from alpt_jax.labelling import (
     trained_idm,
     voted_labels,
 )
-from alpt_jax.learners import alpt
+from alpt_jax.learners import acting, alpt
 from alpt_jax.reports import floors_schema
 from alpt_jax.training import train
 from experiments import collect
@@ -43,7 +44,7 @@ class MazeFloorsTest(absltest.TestCase):
     causal = maze_data.config(cls.root / 'causal', method='dt1_idm', sources=(), train_dt=False)
     causal.model.idm_is_causal = True
     train.train(causal, causal.workdir)
-    cls.truth = domains.Maze.read(cls.config, cls.config.target)
+    cls.truth = domains.of(cls.config).read(cls.config.target)
 
   def test_table_is_that_of_the_labels_and_judged_on_hidden_actions(self):
     found = run_floors.measure(self.root / 'run', causal=self.root / 'causal')['labels']
@@ -123,10 +124,10 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertEqual(about['most_frequent']['share'], np.bincount(said).max() / len(said))
     self.assertIn(f'As a labeller of hidden transitions the agent is right in '
                   f'{np.mean(said == true):.3f} ', '\n'.join(run_floors.sentences(found)))
-    floors_schema.check({'as_labeller': about}, 'it')
+    schema.check({'as_labeller': about}, floors_schema.OF_RUN, 'it')
     with self.assertRaisesRegex(ValueError, 'it.as_labeller.accuracy is missing'):
-      floors_schema.check({'as_labeller': {
-          key: x for key, x in about.items() if key != 'accuracy'}}, 'it')
+      del about['accuracy']
+      schema.check({'as_labeller': about}, floors_schema.OF_RUN, 'it')
 
   def test_agents_with_an_idm_or_all_actions_are_no_labellers(self):
     self.assertIsNone(run_floors.measure(self.root / 'run', labeller_transitions=9)['as_labeller'])
@@ -143,7 +144,7 @@ class MazeFloorsTest(absltest.TestCase):
 
   def test_random_draws_are_those_of_the_recording(self):
     found = run_floors.measure(self.root / 'run')['labels']['random_draws']
-    directory, = domains.Maze.directories(self.config, self.config.target)
+    directory, = domains.of(self.config).directories(self.config.target)
     path = run_labels.files(self.root / 'run')[-1]
     episode, timestep, said, true = run_labels.hidden_labels(path, self.truth)
     marks = np.concatenate([[*marks, False] for marks in records.random_draws(directory)])
@@ -197,7 +198,7 @@ class MazeFloorsTest(absltest.TestCase):
     self.assertGreater(found['num_windows'], 0)
     self.assertAlmostEqual(found['rise']['value'], found['exchanged_loss'] - found['loss'])
     self.assertEqual(found['by_score'], {
-        'unknown': 'only agents of Atari games play with exchanged images'})
+        'unknown': 'agents of its domain do not play with exchanged images'})
     self.assertIs(found['is_blind'], found['by_loss'] or None)  # One criterion does not clear it.
 
   def test_no_episode_is_held_out_of_an_oracle(self):
@@ -244,8 +245,8 @@ class AtariFloorsTest(absltest.TestCase):
     self.assertIn('experiments.ceiling', found['labels']['ceiling']['unknown'])
     self.assertIsNone(found['labels']['floors']['table'])
     self.assertBetween(found['labels']['floors']['linear']['value'], 0., 1.)
-    directory, = domains.Atari.directories(config, config.target)
-    episodes = domains.Atari.read(config, config.target)
+    directory, = domains.of(config).directories(config.target)
+    episodes = domains.of(config).read(config.target)
     recording_ceiling.measure(directory, episodes, num_steps=20)
     found = run_floors.measure(run)['labels']
     self.assertEqual(found['ceiling']['expected']['num_transitions'], 20)
@@ -289,8 +290,10 @@ class AtariAgentTest(absltest.TestCase):
     self.assertEqual((found['delay'], found['num_games']), (41, 6))
     self.assertAlmostEqual(found['score'], self.own['score'])
     self.assertBetween(self.own['score'], found['low'], found['high'])
+    legal = play.legal_of(action_sets.spec('Breakout'))
     again = evaluate.AtariEvaluator(
-        blindness.restore(self.run_dir).dt, 'Breakout', num_episodes=6, max_steps=80)
+        acting.Player(blindness.restore(self.run_dir).dt, legal, 'paper'), 'Breakout',
+        num_episodes=6, max_steps=80)
     late, _ = again.run(blindness.restore(self.run_dir).params, seed=self.config.seed, delay=41)
     self.assertAlmostEqual(found['exchanged_score'], late['score'])
 

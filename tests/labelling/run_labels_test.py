@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.data import labels
 from alpt_jax.labelling import run_labels
@@ -17,7 +17,7 @@ from alpt_jax.labelling import run_labels
 WINDOW = 3
 SPEC = types.EnvironmentSpec(
     name='toy', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
-    num_actions=5, legal_actions=(0, 2, 4), return_low=0, return_high=10)
+    actions=action_space.numbered(5, legal=(0, 2, 4)), return_low=0, return_high=10)
 NAMES = ('A', 'B', 'C', 'D', 'E')
 TRUE = np.array([[0, 2, 4], [2, 2, 2], [4, 4, 0], [0, 0, 0]])
 
@@ -26,7 +26,7 @@ def make_truth():
   """An episode of 12 transitions; frame t is of brightness 10 t."""
   frames = np.broadcast_to(10 * np.arange(13)[:, None, None, None], (13, 8, 8, 1))
   is_labelled = np.arange(13) < 12
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       frames.astype(np.uint8), np.append(TRUE.ravel(), 0).astype(np.int32),
       is_labelled.astype(np.float32), is_labelled, np.array([0]), np.array([12]))
 
@@ -64,12 +64,6 @@ class LabelQualityTest(absltest.TestCase):
     self.assertEqual(found['actions'], ['A', 'C', 'E'])
     # The first transition was known, so that calling it E counts for nothing.
     self.assertEqual(found['confusion'], [[4, 0, 0], [1, 3, 0], [0, 1, 2]])
-    self.assertEqual(run_labels.baselines(found['confusion']),
-                     {'majority_accuracy': 4 / 11, 'chance_accuracy': 1 / 3})
-
-  def test_baselines_of_labels_whose_truth_nobody_knows(self):
-    self.assertEqual(run_labels.baselines([[0, 0], [0, 0]]),
-                     {'majority_accuracy': None, 'chance_accuracy': .5})
 
   def test_table_of_the_change_is_fitted_to_the_labels_and_judged_on_the_rest(self):
     was_labelled = np.zeros((4, 3), bool)

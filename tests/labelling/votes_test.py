@@ -8,18 +8,19 @@ import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.labelling import votes
 from alpt_jax.learners import alpt
 from alpt_jax.networks import inverse_dynamics
 from alpt_jax.training import sharding
+from tests import exhaustive
 from tests.training import label_windows_test
 
 T = 5
 SPEC = types.EnvironmentSpec(
     name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
-    num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
+    actions=action_space.numbered(4, legal=(0, 1, 3)), return_low=0, return_high=4)
 
 
 class Differences:
@@ -62,7 +63,7 @@ def images(lengths, seed=0):
   rng = np.random.default_rng(seed)
   first_step = np.cumsum([0, *(n + 1 for n in lengths[:-1])])
   n = sum(lengths) + len(lengths)
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       rng.integers(0, 256, (n, *SPEC.observation_shape), np.uint8), np.zeros(n, np.int32),
       np.zeros(n, np.float32), np.zeros(n, bool), first_step, np.array(lengths))
 
@@ -120,7 +121,7 @@ class PredictTest(parameterized.TestCase):
 
   def test_right_frames_in_random_datasets_whatever_is_read_first(self):
     rng = np.random.default_rng(0)
-    for trial in range(1000):
+    for trial in range(exhaustive.num_of(1000)):
       lengths = rng.integers(1, 30, rng.integers(1, 12)).tolist()
       stride, rows = int(rng.integers(1, T + 1)), int(rng.integers(1, 12))
       data, numbers = label_windows_test.walk(lengths), rng.permutation(len(lengths))

@@ -92,7 +92,7 @@ class HostScriptsTest(parameterized.TestCase):
         ['bash', str(self.repository.path / 'launch' / 'host_setup.sh')],
         env=self.repository.environment(
             ALPT_HOME=str(self.directory / 'home'), ALPT_LOCKFILE=str(self.lock_file),
-            ALPT_PYTHON='fake-python', **env), capture_output=True, text=True)
+            **{'ALPT_PYTHON': 'fake-python', **env}), capture_output=True, text=True)
     self.assertEqual(done.returncode, 0, done.stderr)
     return done
 
@@ -115,6 +115,22 @@ class HostScriptsTest(parameterized.TestCase):
     self.assertTrue(os.access(python, os.X_OK))
     self.assertEqual(self.setup_host().stdout.strip(), python)
     self.assertEqual(self.installs(), first)
+
+  @parameterized.parameters(
+      ({'python3': 0, 'python3.11': 0}, 'python3 -m venv'),
+      ({'python3.11': 0, 'python3.13': 0}, 'python3.11 -m venv'),
+      ({'python3.13': 0}, 'python3.13 -m venv'), ({}, 'python3 -m uv venv'))
+  def test_host_setup_takes_the_first_python_that_is_right(self, codes, expected):
+    directory = self.directory / 'pythons'
+    directory.mkdir()
+    for name in ('python3', 'python3.11', 'python3.12', 'python3.13'):
+      (directory / name).write_text(
+          f'#!/bin/sh\n[ "$1" = -c ] && exit {codes.get(name, 1)}\n'
+          f'echo "{name} $*" >> {directory}/calls\n'
+          '[ "$2" = uv ] && exec fake-python -m venv "$8"\nexec fake-python "$@"\n')
+      (directory / name).chmod(0o755)
+    self.setup_host(ALPT_PYTHON='', PATH=f'{directory}:{self.repository.environment()["PATH"]}')
+    self.assertTrue((directory / 'calls').read_text().splitlines()[-1].startswith(expected))
 
   def test_host_setup_makes_half_an_environment_anew(self):
     python = pathlib.Path(self.setup_host().stdout.strip())

@@ -33,9 +33,7 @@ class TrainTest(absltest.TestCase):
          f'--config.num_steps={_NUM_STEPS}', f'--config.checkpoint_every_steps={_SAVE_EVERY}',
          '--config.log_every_steps=10', '--config.eval_every_steps=1000',
          f'--config.compilation_cache_dir={cache}'],
-        cwd=repositories.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=os.environ | {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
-                          'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'})
+        cwd=repositories.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     self.addCleanup(lambda: launcher.poll() is None and launcher.terminate())
     repositories.wait_for(lambda: self.last_step() > 2 * _SAVE_EVERY, launcher, timeout=400)
     os.kill(self.pids()[1], signal.SIGKILL)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from alpt_jax import types
-from alpt_jax.learners import acting
+from alpt_jax import action_space, types
+from alpt_jax.learners import acting, action_heads
 from alpt_jax.networks import decision_transformer, masks
 
 N = 20_000  # Draws.
@@ -70,8 +70,9 @@ class ChooseReturnTest(parameterized.TestCase):
 class ChooseActionTest(parameterized.TestCase):
 
   def choose(self, logits, legal, rule, is_greedy=False, **options):
-    return acting.choose_action(many(logits), jnp.array(legal), jax.random.key(0), rule=rule,
-                                is_greedy=is_greedy, **options)
+    head = action_heads.of(action_space.numbered(len(logits)))
+    return head.choose(many(logits), jnp.array(legal), jax.random.key(0), is_greedy=is_greedy,
+                       better_half=rule == acting.BETTER_HALF, **options)
 
   def test_paper_samples_the_legal_actions(self):
     draws = self.choose([1., 50., 0., 2.], [True, False, True, True], 'paper')
@@ -127,16 +128,12 @@ class ChooseActionTest(parameterized.TestCase):
                         temperature=temperature)
     self.assertEqual(set(np.unique(draws)) - {2, 3}, set())
 
-  def test_unknown_rule(self):
-    with self.assertRaisesRegex(ValueError, "rule is 'best'"):
-      self.choose([0., 0.], [True, True], 'best')
-
 
 class ActTest(parameterized.TestCase):
   B, T = 2, 3
   SPEC = types.EnvironmentSpec(
       name='test', observation_key='', observation_kind='vector', observation_shape=(3,),
-      num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
+      actions=action_space.numbered(4, legal=(0, 1, 3)), return_low=0, return_high=4)
   LEGAL = np.array([True, True, False, True])
 
   def make(self, return_tokens):
@@ -206,7 +203,7 @@ class ActTest(parameterized.TestCase):
   def test_embedding_frames_once_changes_nothing(self, return_tokens, change_tokens, kind='patch'):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
-        num_actions=4, legal_actions=(0, 1, 3), return_low=0, return_high=4)
+        actions=action_space.numbered(4, legal=(0, 1, 3)), return_low=0, return_high=4)
     dt = decision_transformer.DecisionTransformer(
         spec, self.T, num_layers=2, num_heads=2, d_model=8, patch_size=4,
         return_tokens=return_tokens, change_tokens=change_tokens, tokenizer_kind=kind)

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from absl.testing import absltest, parameterized
 
-from alpt_jax import methods, types
+from alpt_jax import action_space, methods, types
 from alpt_jax.domains.maze import anchors, env, policies
 from alpt_jax.learners import alpt, optimizers
 from alpt_jax.networks import decision_transformer, inverse_dynamics
@@ -16,7 +16,7 @@ from alpt_jax.networks import decision_transformer, inverse_dynamics
 B, T, A = 4, 3, 4
 SPECS = [types.EnvironmentSpec(
     name=f'environment {i}', observation_key='', observation_kind='vector', observation_shape=(3,),
-    num_actions=A, legal_actions=legal, return_low=0, return_high=3)
+    actions=action_space.numbered(A, legal=legal), return_low=0, return_high=3)
          for i, legal in enumerate([(0, 1, 2, 3), (0, 2)])]
 SIZES = dict(num_layers=1, num_heads=2, d_model=8, dropout=.5)
 NETWORKS = alpt.Networks(
@@ -153,7 +153,7 @@ class LabelTest(absltest.TestCase):
   def test_environments_must_share_an_action_space(self):
     other = types.EnvironmentSpec(
         name='other', observation_key='', observation_kind='vector', observation_shape=(3,),
-        num_actions=6, legal_actions=(5,), return_low=0, return_high=3)
+        actions=action_space.numbered(6, legal=(5,)), return_low=0, return_high=3)
     with self.assertRaisesRegex(ValueError, 'environment 0 declares 4 actions and other 6'):
       alpt.legal_actions([SPECS[0], other])
 
@@ -275,7 +275,7 @@ class UpdateTest(parameterized.TestCase):
     self.assertTrue(np.any(embedding[A]))  # "Not known" is an input, and learned.
 
   @parameterized.parameters(
-      *(name for name, method in methods.METHODS.items() if method.joint.agent == 'dt'))
+      *(name for name, method in methods.METHODS.items() if method.learner == 'alpt'))
   def test_every_method_goes_through_its_phases(self, name):
     method = methods.METHODS[name]
     state = jax.eval_shape(
@@ -286,14 +286,14 @@ class UpdateTest(parameterized.TestCase):
         continue
       batches = types.Batches(
           idm=make_batch(0) if phase.idm else None,
-          dt=make_batch(1) if {methods.SOURCES, methods.LABELLED} & {*phase.dt} else None,
+          dt=make_batch(1) if {methods.SOURCES, methods.LABELLED} & {*phase.agent} else None,
           limited=make_batch(2, phase.unlabelled == methods.TRUE_ACTIONS)
-          if methods.TARGET in phase.dt else None)
+          if methods.TARGET in phase.agent else None)
       update = alpt.make_update(NETWORKS, OPTIMIZERS, SPECS, unlabelled=phase.unlabelled)
       new_state, metrics = jax.eval_shape(update, state, batches, KEY)
       self.assertEqual(new_state, state)  # The same structure, shapes and types: it can go on.
       self.assertEqual('idm/loss' in metrics, bool(phase.idm))
-      self.assertEqual('dt/loss' in metrics, bool(phase.dt))
+      self.assertEqual('dt/loss' in metrics, bool(phase.agent))
 
 
 def record(layout, num_windows, seed):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.learners import cql
 from alpt_jax.networks import q_network
 
@@ -18,7 +18,7 @@ KEY = jax.random.key(0)
 def make_spec(num_actions, legal_actions, shape):
   return types.EnvironmentSpec(
       name='states', observation_key='', observation_kind='image', observation_shape=shape,
-      num_actions=num_actions, legal_actions=legal_actions, return_low=0, return_high=1)
+      actions=action_space.numbered(num_actions, legal=legal_actions), return_low=0, return_high=1)
 
 
 class Table(nn.Module):

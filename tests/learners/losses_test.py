@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.learners import losses
+from alpt_jax import action_space
+from alpt_jax.learners import action_heads, losses
 from alpt_jax.networks import decision_transformer
 
 YES, NO = True, False
+HEAD = action_heads.of(action_space.numbered(3))
 
 
 def logits_of(probs):
@@ -41,14 +43,14 @@ class IdmLossTest(parameterized.TestCase):
   def test_is_the_mean_negative_log_likelihood(self):
     logits = logits_of([[[.5, .25, .25], [.125, .125, .75]]])
     yes = jnp.ones((1, 2), bool)
-    loss, metrics = losses.idm_loss(logits, jnp.array([[0, 1]]), yes, yes)
+    loss, metrics = losses.idm_loss(HEAD, logits, jnp.array([[0, 1]]), yes, yes)
     self.assertAlmostEqual(float(loss), (math.log(2.) + math.log(8.)) / 2, places=6)
     self.assertEqual(metrics['loss'], loss)
     self.assertEqual(metrics['accuracy'], .5)
 
   def test_is_invariant_to_a_shift_of_the_logits(self):
     yes = jnp.ones((1, 1), bool)
-    loss, _ = losses.idm_loss(logits_of([[[.5, .5]]]) + 1e3, jnp.array([[1]]), yes, yes)
+    loss, _ = losses.idm_loss(HEAD, logits_of([[[.5, .5]]]) + 1e3, jnp.array([[1]]), yes, yes)
     self.assertAlmostEqual(float(loss), math.log(2.), places=4)
 
   @parameterized.named_parameters(
@@ -57,7 +59,7 @@ class IdmLossTest(parameterized.TestCase):
     is_labelled, is_valid = jnp.array(is_labelled), jnp.array(is_valid)
 
     def loss_of(logits, action):
-      return losses.idm_loss(logits, jnp.array([[0, action]]), is_labelled, is_valid)[0]
+      return losses.idm_loss(HEAD, logits, jnp.array([[0, action]]), is_labelled, is_valid)[0]
 
     logits = logits_of([[[.25, .75], [.5, .5]]])
     value, gradient = jax.value_and_grad(loss_of)(logits, 0)
@@ -68,7 +70,7 @@ class IdmLossTest(parameterized.TestCase):
 
   def test_low_precision_logits_are_summed_in_float32(self):
     yes = jnp.ones((1, 1), bool)
-    loss, _ = losses.idm_loss(jnp.zeros((1, 1, 3), jnp.bfloat16), jnp.array([[1]]), yes, yes)
+    loss, _ = losses.idm_loss(HEAD, jnp.zeros((1, 1, 3), jnp.bfloat16), jnp.array([[1]]), yes, yes)
     self.assertEqual(loss.dtype, jnp.float32)
     self.assertAlmostEqual(float(loss), math.log(3.), places=6)
 
@@ -88,7 +90,7 @@ class DtLossTest(parameterized.TestCase):
   def loss(self, logits=None, *, has_action=(YES, YES), is_valid=(YES, YES), reward_weight=0.,
            **weights):
     return losses.dt_loss(
-        logits or self.logits, **self.targets, has_action=jnp.array([has_action]),
+        HEAD, logits or self.logits, **self.targets, has_action=jnp.array([has_action]),
         is_valid=jnp.array([is_valid]), reward_weight=reward_weight, **weights)
 
   @parameterized.parameters(0., 1., 2.5)

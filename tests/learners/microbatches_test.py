@@ -10,8 +10,8 @@ import numpy as np
 import optax
 from absl.testing import absltest, parameterized
 
-from alpt_jax import types
-from alpt_jax.learners import alpt, augmentation, microbatches
+from alpt_jax import action_space, types
+from alpt_jax.learners import alpt, augmentation, learner, microbatches
 from alpt_jax.networks import decision_transformer, inverse_dynamics
 from alpt_jax.training import label_windows, program, run_config, sharding
 from experiments.configs import maze
@@ -19,7 +19,7 @@ from experiments.configs import maze
 WINDOW = 3
 SPEC = types.EnvironmentSpec(
     name='images', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
-    num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=3)
+    actions=action_space.numbered(4), return_low=0, return_high=3)
 SIZES = dict(spec=SPEC, num_layers=2, num_heads=2, d_model=8, patch_size=4, dropout=.3)
 NETWORKS = alpt.Networks(inverse_dynamics.InverseDynamicsModel(**SIZES),
                          decision_transformer.DecisionTransformer(num_steps=WINDOW, **SIZES))
@@ -119,7 +119,7 @@ class CountTest(parameterized.TestCase):
       device = mock.Mock(platform=platform)
       return program.microbatch(config, spec, mock.Mock(devices=np.array([[device]])))
 
-    decided = program.fitting_microbatch(config, spec)
+    decided = microbatches.windows(learner.make_networks(config, spec), config.window)
     self.assertGreater(decided, 1)
     self.assertEqual([of_platform(name) for name in ('cpu', 'tpu', 'gpu')], [decided, 0, 0])
     config.sharding.microbatch = 7

@@ -9,7 +9,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import types
-from alpt_jax.learners import alpt, losses, pseudo_labels
+from alpt_jax.learners import action_heads, alpt, losses, pseudo_labels
 from alpt_jax.networks import decision_transformer, inverse_dynamics
 from tests.learners import alpt_test
 
@@ -19,6 +19,7 @@ NETWORKS = alpt.Networks(
     inverse_dynamics.InverseDynamicsModel(alpt_test.SPECS[0], **SIZES),
     decision_transformer.DecisionTransformer(alpt_test.SPECS[0], T, **SIZES, predict_rewards=True))
 TEMPERATURE, THRESHOLD = .2, .7
+HEAD = action_heads.of(alpt_test.SPECS[0].actions)
 NOT_HARD = tuple(mode for mode in pseudo_labels.MODES if mode != 'hard')
 
 
@@ -174,7 +175,7 @@ class UpdateTest(parameterized.TestCase):
     def label_sum(params):
       logits = alpt._legal_logits(
           idm, params, batches().limited.observations, jnp.ones((1, A), bool))
-      labels, _ = pseudo_labels.make(
+      labels, _ = HEAD.pseudo_labels(
           logits, pseudo_labels.Settings(mode, TEMPERATURE), alpt_test.KEY)
       return sum(jnp.sum(x) for x in (labels.weights, labels.probabilities) if x is not None)
 
@@ -186,7 +187,7 @@ class UpdateTest(parameterized.TestCase):
 class LabelsTest(parameterized.TestCase):
 
   def make(self, logits, mode, temperature=1., threshold=.5, seed=0):
-    return pseudo_labels.make(
+    return HEAD.pseudo_labels(
         jnp.asarray(logits, jnp.float32), pseudo_labels.Settings(mode, temperature, threshold),
         jax.random.key(seed))
 
@@ -204,7 +205,7 @@ class LabelsTest(parameterized.TestCase):
       self.assertEqual(labels.ids[0, 0], 0)
 
   def test_low_precision_logits_become_float32_probabilities(self):
-    labels, confidence = pseudo_labels.make(
+    labels, confidence = HEAD.pseudo_labels(
         jnp.zeros((1, 1, 3), jnp.bfloat16), pseudo_labels.Settings('soft'), jax.random.key(0))
     self.assertEqual((labels.probabilities.dtype, confidence.dtype), (jnp.float32, jnp.float32))
     np.testing.assert_allclose(labels.probabilities[0, 0], [1 / 3] * 3, rtol=1e-6)
@@ -257,7 +258,7 @@ class LabelsTest(parameterized.TestCase):
 
     def gradient(actions, probabilities=None):
       return jax.grad(lambda x: losses.dt_loss(
-          x, returns=zeros, actions=jnp.asarray([actions], jnp.int32), rewards=zeros,
+          HEAD, x, returns=zeros, actions=jnp.asarray([actions], jnp.int32), rewards=zeros,
           has_action=yes, is_valid=yes, reward_weight=1., action_probabilities=probabilities)[0])(
               logits).actions
 
@@ -273,8 +274,8 @@ class LabelsTest(parameterized.TestCase):
     has_action = jnp.array([[True, True, False]])
     for scale in (1., .01):  # Below 1 in all, too.
       _, metrics = losses.dt_loss(
-          logits, returns=zeros, actions=zeros, rewards=zeros, has_action=has_action, is_valid=yes,
-          reward_weight=0., action_weights=scale * jnp.array([[1., .25, .5]]))
+          HEAD, logits, returns=zeros, actions=zeros, rewards=zeros, has_action=has_action,
+          is_valid=yes, reward_weight=0., action_weights=scale * jnp.array([[1., .25, .5]]))
       expected = (np.log(2.) + .25 * np.log(4.)) / 1.25
       np.testing.assert_allclose(metrics['action_loss'], expected, rtol=1e-6)
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.measures import accuracy, curves, intervals
+from alpt_jax.measures import accuracy, intervals
 from alpt_jax.measures.predictions import Predictions
 from tests.measures import predictions_data as data
 
@@ -78,7 +78,7 @@ class AccuracyTest(parameterized.TestCase):
     actions = np.where(is_right, 0, 1)
     probabilities = np.tile([.8, .2], (1000, 1))
     of_episodes = _accuracy(probabilities, actions, episodes)
-    of_steps = curves.wilson_interval(int(is_right.sum()), 1000)
+    of_steps = intervals.wilson(int(is_right.sum()), 1000)
     self.assertGreater(of_episodes.high - of_episodes.low, 3 * (of_steps.high - of_steps.low))
 
   def test_interval_is_that_over_steps_if_steps_are_independent(self):
@@ -86,7 +86,7 @@ class AccuracyTest(parameterized.TestCase):
     actions = np.where(rng.random(4000) < .7, 0, 1)
     probabilities = np.tile([.8, .2], (4000, 1))
     of_episodes = _accuracy(probabilities, actions, np.arange(4000) // 10)
-    of_steps = curves.wilson_interval(int((actions == 0).sum()), 4000)
+    of_steps = intervals.wilson(int((actions == 0).sum()), 4000)
     self.assertAlmostEqual(of_episodes.low, of_steps.low, delta=.003)
     self.assertAlmostEqual(of_episodes.high, of_steps.high, delta=.003)
 
@@ -138,7 +138,7 @@ class GainTest(parameterized.TestCase):
     gain = _gain(probabilities, actions, np.arange(300) // 10)
     self.assertAlmostEqual(
         gain.value, _accuracy(probabilities, actions, np.arange(300) // 10).value
-        - accuracy.baselines(actions, 4).majority_accuracy)
+        - np.bincount(actions).max() / 300)
     self.assertBetween(gain.value, gain.low, gain.high)
 
   def test_one_episode_has_no_interval(self):
@@ -172,20 +172,6 @@ class CountsTest(parameterized.TestCase):
                         sum(a == action for a in actions)) for action in set(actions.tolist())]
     self.assertAlmostEqual(_balanced(probabilities, actions),
                            float(sum(recalls) / len(recalls)))
-
-  def test_baselines_by_hand(self):
-    self.assertEqual(accuracy.baselines(data.ACTIONS, 4, no_op=0), (1, .6, .2, .25))
-    self.assertEqual(accuracy.baselines([2, 2, 0, 0], 3), (0, .5, None, 1 / 3))
-
-  @parameterized.parameters(
-      (data.ACTIONS, dict(num_actions=2), r'actions\[3\] is 2; expected an id in \[0, 2\)'),
-      (np.zeros(0, int), dict(num_actions=2), 'actions have no transition'),
-      (data.ACTIONS[None], dict(num_actions=3), r'actions have shape \(1, 5\); expected \(5,\)'),
-      (data.ACTIONS, dict(num_actions=3, no_op=3),
-       r'no_op is 3; expected an id in \[0, 3\) or None'))
-  def test_baselines_refuse_bad_input(self, actions, settings, message):
-    with self.assertRaisesRegex(ValueError, message):
-      accuracy.baselines(actions, **settings)
 
 
 class TopKTest(parameterized.TestCase):

@@ -292,7 +292,7 @@ class RefusalTest(parameterized.TestCase):
       ('no_seed_in_an_array', np.zeros((0, 2)), 'Task 0 has no score'),
       ('no_task', {}, 'no task'),
       ('no_task_in_an_array', np.zeros((2, 0)), 'no task'),
-      ('a_number', {'Pong': 1.}, "'Pong' are one number"),
+      ('a_number', {'Pong': 1.}, r"'Pong' have shape \(\)"),
       ('a_list', [1., 2.], r'shape \(2,\)'))
   def test_scores(self, scores, message):
     for make in (*STATISTICS.values(),

@@ -1,11 +1,13 @@
-"""Confusions by episode: counted by hand, packed and unpacked."""
+"""Confusions: counted by hand, packed and unpacked, and their numbers worked out by hand."""
 
 import json
+import math
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax.measures import confusions
+from tests.reports import labelling_data
 
 
 class ConfusionsTest(parameterized.TestCase):
@@ -40,6 +42,47 @@ class ConfusionsTest(parameterized.TestCase):
   def test_negative_counts_are_refused(self):
     with self.assertRaisesRegex(ValueError, r'counts are in \[-1, 3\]; expected'):
       confusions.pack([-1, 3])
+
+
+class NumbersTest(absltest.TestCase):
+
+  def test_numbers_of_ten_actions(self):
+    # NOOP: 5 of 6 right, FIRE 3 of 3, RIGHT 0 of 1; said 6, 3 and 1 times. LEFT does not occur.
+    numbers = confusions.numbers(labelling_data.make_labelling()['confusion'])
+    self.assertEqual(numbers.accuracy, .8)
+    self.assertAlmostEqual(numbers.interval.low, .4902, places=4)
+    self.assertAlmostEqual(numbers.interval.high, .9433, places=4)
+    self.assertAlmostEqual(numbers.balanced_accuracy, (5 / 6 + 1 + 0) / 3)
+    self.assertEqual((numbers.majority, numbers.majority_accuracy), (0, .6))
+    np.testing.assert_allclose(numbers.recall, [5 / 6, 1, 0, math.nan])
+    np.testing.assert_allclose(numbers.precision, [5 / 6, 1, 0, math.nan])
+
+  def test_rows_are_true_actions(self):
+    numbers = confusions.numbers([[1, 3], [0, 2]])
+    np.testing.assert_allclose(numbers.recall, [.25, 1.])
+    np.testing.assert_allclose(numbers.precision, [1., .4])
+    self.assertEqual((numbers.majority, numbers.majority_accuracy), (0, 4 / 6))
+
+  def test_nothing_counted_has_no_numbers(self):
+    numbers = confusions.numbers([[0, 0], [0, 0]])
+    self.assertTrue(math.isnan(numbers.accuracy))
+    self.assertTrue(math.isnan(numbers.balanced_accuracy))
+    self.assertTrue(math.isnan(numbers.majority_accuracy))
+    self.assertIsNone(numbers.majority)
+    self.assertIsNone(numbers.interval.low)
+
+
+class BaselinesTest(absltest.TestCase):
+
+  def test_by_hand(self):
+    # Of five true actions 1 is there three times, 0 and 2 once each.
+    counts = [[1, 0, 0, 0], [2, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    self.assertEqual(confusions.baselines(counts, 0), (1, .6, .2, .25))
+    self.assertEqual(confusions.baselines([[1, 1, 0], [0, 0, 0], [0, 0, 2]]),
+                     (0, .5, None, 1 / 3))
+
+  def test_nothing_is_known_of_labels_whose_truth_nobody_knows(self):
+    self.assertEqual(confusions.baselines([[0, 0], [0, 0]], 1), (None, None, None, .5))
 
 
 if __name__ == '__main__':

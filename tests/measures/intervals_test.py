@@ -211,5 +211,26 @@ class CaptionTest(absltest.TestCase):
     self.assertIn('between methods, over training seeds', intervals.caption('training seeds'))
 
 
+class WilsonIntervalTest(parameterized.TestCase):
+
+  @parameterized.named_parameters(
+      # (0.8 + 3.8415 / 20 ± 1.96 sqrt(0.16 / 10 + 3.8415 / 400)) / (1 + 3.8415 / 10).
+      ('most', 8, 10, .4902, .9433),
+      ('none', 0, 10, 0., .2775),  # 3.8415 / (10 + 3.8415).
+      ('all', 10, 10, .7225, 1.),
+      ('one', 1, 1, .2065, 1.))  # 1 / (1 + 3.8415).
+  def test_interval_of_a_share(self, num_right, n, low, high):
+    interval = intervals.wilson(num_right, n)
+    self.assertAlmostEqual(interval.low, low, places=4)
+    self.assertAlmostEqual(interval.high, high, places=4)
+    self.assertLessEqual(interval.high, 1.)
+    self.assertEqual(interval.n, n)
+
+  def test_nothing_has_no_interval(self):
+    found = intervals.wilson(0, 0)
+    self.assertEqual((found.value, found.low, found.high, found.reason),
+                     (None, None, None, 'no interval: n = 0'))
+
+
 if __name__ == '__main__':
   absltest.main()

@@ -5,13 +5,13 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.data import episodes as episodes_lib
 from alpt_jax.measures import label_floors
 
 SPEC = types.EnvironmentSpec(
     name='pixels', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
-    num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=1)
+    actions=action_space.numbered(4), return_low=0, return_high=1)
 
 
 def make_episodes(num_episodes, length):
@@ -22,7 +22,7 @@ def make_episodes(num_episodes, length):
   np.put_along_axis(images[:, 1:], actions[:, :-1, None], 200, axis=2)
   is_labelled = np.ones(actions.shape, bool)
   is_labelled[:, -1] = False
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       images.reshape(-1, 4, 4, 1), actions.ravel(), np.zeros(actions.size, np.float32),
       is_labelled.ravel(), np.arange(num_episodes) * (length + 1),
       np.full(num_episodes, length)), actions[:, :-1]

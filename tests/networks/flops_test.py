@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from absl.testing import absltest, parameterized
 
-from alpt_jax import types
-from alpt_jax.learners import alpt, learner
+from alpt_jax import action_space, types
+from alpt_jax.learners import alpt
 from alpt_jax.networks import decision_transformer, flops, inverse_dynamics, q_network
 
 SPEC = types.EnvironmentSpec(
     name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
-    num_actions=3, legal_actions=(0, 1, 2), return_low=0, return_high=1)
+    actions=action_space.numbered(3), return_low=0, return_high=1)
 
 
 def networks(spec=SPEC, window=1, **sizes):
@@ -78,18 +78,6 @@ class FlopsTest(parameterized.TestCase):
     # XLA leaves out what lies beyond the edges: up to a fifth of a layer.
     self.assertBetween(cost['flops'] / 8 / flops.q(network).forward, .9, 1.03)
 
-  def test_update_counts_every_row_once(self):
-    rows = lambda n: types.Batch(*[jnp.zeros((n, 1))] * 7)  # noqa: E731
-    batches = types.Batches(idm=rows(5), dt=rows(3), limited=rows(2))
-    idm, dt = flops.idm(self.tiny.idm, 1), flops.dt(self.tiny.dt)
-    self.assertEqual(
-        learner.update_flops(self.tiny, batches, window=1, is_labelling=True),
-        {'idm': 5 * idm.training, 'labelling': 2 * idm.forward, 'dt': 5 * dt.training})
-    self.assertEqual(
-        learner.update_flops(
-            self.tiny, batches._replace(idm=None, dt=None), window=1, is_labelling=False),
-        {'idm': 0, 'labelling': 0, 'dt': 2 * dt.training})
-
   @parameterized.named_parameters(
       ('image', 'image', (16, 16, 3), dict(patch_size=8)),
       ('changes', 'image', (16, 16, 3), dict(patch_size=8, change_tokens=True)),
@@ -103,7 +91,7 @@ class FlopsTest(parameterized.TestCase):
   def test_xla_counts_the_same(self, kind, shape, tokenizer):
     spec = types.EnvironmentSpec(
         name='test', observation_key='', observation_kind=kind, observation_shape=shape,
-        num_actions=4, legal_actions=(0, 1, 2, 3), return_low=0, return_high=1)
+        actions=action_space.numbered(4), return_low=0, return_high=1)
     idm, dt = networks(spec, window=5, num_layers=2, num_heads=2, d_model=256, **tokenizer)
     frames = jnp.zeros((8, 6, *shape), jnp.uint8)
     ids = jnp.zeros((8, 5), jnp.int32)

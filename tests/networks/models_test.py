@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.networks import decision_transformer, inverse_dynamics, masks
 
 T = 3
 SPEC = types.EnvironmentSpec(
     name='test', observation_key='', observation_kind='image', observation_shape=(4, 4, 1),
-    num_actions=3, legal_actions=(0, 1, 2), return_low=0, return_high=4)
+    actions=action_space.numbered(3), return_low=0, return_high=4)
 SIZES = dict(num_layers=3, num_heads=2, d_model=8, patch_size=2)  # P = 4.
 INPUTS = ('observations', 'returns', 'actions', 'rewards')
 
@@ -184,7 +184,7 @@ class DecisionTransformerTest(parameterized.TestCase):
     # Table 3 on Atari, DT with 5 steps of 36 + 3 tokens; counted by hand.
     spec = types.EnvironmentSpec(
         name='pong', observation_key='', observation_kind='image', observation_shape=(84, 84, 1),
-        num_actions=18, legal_actions=(0,), return_low=-20, return_high=100)
+        actions=action_space.numbered(18, legal=(0,)), return_low=-20, return_high=100)
     d = 512
     body = 6 * (12 * d ** 2 + 13 * d) + 2 * d
     patches = 14 * 14 * d + d + 36 * d

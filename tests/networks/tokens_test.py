@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 from alpt_jax.networks import tokens
 
 
 def spec(kind, shape, **kwargs):
   return types.EnvironmentSpec(
       name='test', observation_key='', observation_kind=kind, observation_shape=shape,
-      num_actions=2, legal_actions=(0, 1), return_low=0, return_high=1, **kwargs)
+      actions=action_space.numbered(2), return_low=0, return_high=1, **kwargs)
 
 
 def set_kernels(params, rng):

@@ -4,13 +4,15 @@ import re
 
 from absl.testing import absltest
 
-from alpt_jax.reports import label_section, labellings
+from alpt_jax import schema
+from alpt_jax.reports import label_section
+from experiments.studies import labelling_schema
 from tests.reports import html_page, labelling_data
 
 
 def _page(*labelled):
   for labelling in labelled:
-    labellings.check(labelling, 'labelling')
+    schema.check(labelling, labelling_schema.LABELLING, 'labelling')
   source = label_section.section(labelled)
   return source, html_page.Page(source)
 

@@ -7,7 +7,8 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import configs, domains
-from alpt_jax.training import program, run_config
+from alpt_jax.learners import learner
+from alpt_jax.training import run_config
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'experiments' / 'configs'
 
@@ -27,7 +28,7 @@ class CausalIdmTest(parameterized.TestCase):
     changed[:, 1:] = 1
     for is_causal in (False, True):
       config.model.idm_is_causal = is_causal
-      idm = program.make_networks(config, spec).idm
+      idm = learner.make_networks(config, spec).idm
       params = idm.init(jax.random.key(0), observations)
       before, after = (idm.apply(params, x) for x in (observations, changed))
       self.assertEqual(bool(np.allclose(before[:, 0], after[:, 0], atol=1e-6)), is_causal)

@@ -1,6 +1,5 @@
 """Tests of the checkpoints: what is saved comes back, and damage is seen."""
 
-import hashlib
 import json
 import pathlib
 import resource
@@ -17,6 +16,7 @@ from etils import epath
 
 from alpt_jax import types
 from alpt_jax.training import checkpoints
+from tests import exhaustive
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.), optax.lamb(1e-3))
 
@@ -144,7 +144,8 @@ class CheckpointsTest(parameterized.TestCase):
     path = self.directory / '2' / checkpoints.MANIFEST
     content = path.read_bytes()
     num_named = 0
-    for position in range(len(content)):
+    positions = exhaustive.some_of(range(len(content)), at_least=300)
+    for position in positions:
       damaged = bytearray(content)
       damaged[position] ^= 1 << position % 8
       path.write_bytes(damaged)
@@ -154,7 +155,7 @@ class CheckpointsTest(parameterized.TestCase):
         self.assertIn(f'{path} is damaged', logs.output[0])
         num_named += 1
     # The rest is blanks between the items that became other blanks.
-    self.assertGreater(num_named, .8 * len(content))
+    self.assertGreater(num_named, .8 * len(positions))
 
   def test_half_copied_step_is_passed_over(self):
     self.save(1, 2)
@@ -175,35 +176,6 @@ class CheckpointsTest(parameterized.TestCase):
     for name, expected in manifest['files'].items():
       content = (self.directory / '1' / name).read_bytes()
       self.assertEqual(expected, {'size': len(content), 'crc32': f'{zlib.crc32(content):08x}'})
-
-  def test_steps_with_sha256_are_verified_as_before(self):
-    self.save(1, 2)
-    for step in ('1', '2'):
-      path = self.directory / step / checkpoints.MANIFEST
-      files = {}
-      for name in json.loads(path.read_text())['files']:
-        content = (self.directory / step / name).read_bytes()
-        files[name] = {'size': len(content), 'sha256': hashlib.sha256(content).hexdigest()}
-      path.write_text(json.dumps({'step': int(step), 'files': files}))
-    self.assertEqual(checkpoints.latest_step(self.directory), 2)
-    damaged = self.largest_file(2)
-    self.flip_byte(damaged)
-    with self.assertLogs(level='WARNING') as logs:
-      self.assert_state(self.restore(), 1)
-    self.assertIn(str(damaged), logs.output[0])
-
-  def test_state_that_an_earlier_version_saved_as_it_is_comes_back(self):
-    path = epath.Path(self.directory) / '1'
-    checkpoints.ocp.save(path, train_state(1))
-    checkpoints._write_manifest(path, 1)
-    self.assert_state(self.restore(), 1)
-    params = {'dt': abstract_state().dt.params}
-    restored = checkpoints.restore_params(self.directory, params)
-    expected = train_state(1).dt.params
-    self.assertEqual(list(restored), ['dt'])
-    jax.tree.map(np.testing.assert_array_equal, restored['dt'], expected)
-    with self.assertRaisesRegex(ValueError, r'embed/kernel is float32\[3, 8\] in the checkpoint'):
-      self.restore(width=5)
 
   def test_all_damaged_is_an_error_not_a_fresh_start(self):
     self.save(1, 2)

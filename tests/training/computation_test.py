@@ -7,11 +7,12 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.labelling import trained_idm
+from alpt_jax.labelling import trained_idm, trained_run
 from alpt_jax.training import computation, run_directory, stopping, train
 from tests import maze_data
 
-OTHERS = (None, 1, computation.VERSION + 1)  # None: of code without versions.
+OTHERS = ((computation.VERSION + 1,),)
+TOO_OLD = (None, computation.OLDEST - 1)  # None: of code without versions.
 
 
 class ComputationTest(parameterized.TestCase):
@@ -38,7 +39,7 @@ class ComputationTest(parameterized.TestCase):
   def test_an_unfinished_run_is_not_resumed(self, version):
     path, config = self.copy(version, 3)
     before = path.read_bytes()
-    with self.assertRaisesRegex(ValueError, f'^{path}: computation is {version or 1}, that of this '
+    with self.assertRaisesRegex(ValueError, f'^{path}: computation is {version}, that of this '
                                             f'code {computation.VERSION}, and the run is at step 2 '
                                             'of 3: the rest would') as caught:
       train.train(config, config.workdir)
@@ -49,7 +50,7 @@ class ComputationTest(parameterized.TestCase):
   def test_a_finished_run_stays_what_it_is(self, version):
     path, config = self.copy(version, 2)
     self.assertEqual(train.train(config, config.workdir), stopping.DONE)
-    self.assertEqual(json.loads(path.read_text())['computation'], version or 1)
+    self.assertEqual(json.loads(path.read_text())['computation'], version)
 
   @parameterized.parameters(*OTHERS)
   def test_who_only_reads_asks_for_no_version(self, version):
@@ -57,10 +58,25 @@ class ComputationTest(parameterized.TestCase):
     digests = json.loads(path.read_text())['data_digests']
     run_directory.check_config(config, config.workdir, digests, ignored=('computation',))
     self.assertEqual(trained_idm.restore(config.workdir).step, 2)
-    self.assertNotIn('computation', trained_idm.read_config(config.workdir)[0])
+    self.assertNotIn('computation', trained_run.read_config(config.workdir)[0])
+
+  @parameterized.parameters(*TOO_OLD)
+  def test_runs_of_before_are_neither_resumed_nor_read_nor_started_from(self, version):
+    path, config = self.copy(version, 2)
+    before = path.read_bytes()
+    finetuning = maze_data.config(
+        self.root / 'finetuning', phase='finetune', init_from=config.workdir)
+    for read in (lambda: train.train(config, config.workdir),
+                 lambda: trained_idm.restore(config.workdir),
+                 lambda: train.train(finetuning, finetuning.workdir)):
+      with self.assertRaisesRegex(
+          ValueError, rf'^{path}: the run is of an earlier version of this code \(computation 1; '
+                      r'2 and later ones are read\)\. Read it with the code that trained it'):
+        read()
+    self.assertEqual(path.read_bytes(), before)
 
   def test_a_run_without_checkpoint_begins_anew(self):
-    path, config = self.copy(1, 1)
+    path, config = self.copy(computation.VERSION + 1, 1)
     shutil.rmtree(path.parent / 'checkpoints')
     (path.parent / 'checkpoints-began').unlink()
     self.assertEqual(train.train(config, config.workdir), stopping.DONE)

@@ -19,7 +19,7 @@ def walk(lengths):
       for first, n in zip(first_step, lengths, strict=True)])
   is_labelled = np.ones(len(actions), bool)
   is_labelled[first_step + lengths] = False
-  return episodes_lib.Episodes(
+  return episodes_lib.InMemory(
       observations[:, None].astype(np.float32), actions, np.zeros(len(actions), np.float32),
       is_labelled, first_step, np.array(lengths))
 

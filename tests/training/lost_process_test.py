@@ -19,7 +19,7 @@ class LostProcessTest(absltest.TestCase):
     config = distributed_test.make_config(
         root / 'run', num_steps=100_000, eval_every_steps=100_000, checkpoint_every_steps=4)
     arguments = distributed_test.arguments(
-        config, '--config.distributed.heartbeat_timeout_seconds=30')
+        config, '--config.distributed.heartbeat_timeout_seconds=10')
     both = processes.start(arguments)
     while (checkpoints.latest_step(root / 'run/checkpoints') or 0) < 4:
       self.assertIsNone(both[0].poll(), msg='ended before the other was killed')

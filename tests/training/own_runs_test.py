@@ -41,7 +41,7 @@ class OwnDataTest(parameterized.TestCase):
 
   def choose(self, **changes):
     config = self.config(**changes)
-    data = domains.of(config).read(config, 'Play')
+    data = domains.of(config).read('Play')
     return labels.choose_known_windows(data, budget=config.num_labels, window=5,
                                        seed=config.label_seed, held_out=config.held_out)
 
@@ -176,7 +176,7 @@ class OwnDataTest(parameterized.TestCase):
     described = environment_file.read(self.root / 'Play' / environment_file.FILE)
     labelled_dataset.write(
         records.Dataset(self.root / 'Play', described.spec()), self.root / name,
-        say_up, labelled_dataset.Settings(num_actions=4), provenance={})
+        say_up, labelled_dataset.Settings(), provenance={})
 
   def read(self, argument):
     config = self.config(argument=argument)
@@ -197,7 +197,7 @@ class OwnDataTest(parameterized.TestCase):
     self.write()
     self.label()
     self.label('Source')
-    truth = domains.of(self.config()).read(self.config(), 'Labelled')
+    truth = domains.of(self.config()).read('Labelled')
     self.write('Other', seed=1)
     source = self.read('tiny,target=Other,sources=Source').episodes['Source']
     for read in (truth, source):

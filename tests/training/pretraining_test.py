@@ -100,15 +100,6 @@ class PretrainingTest(parameterized.TestCase):
   def test_what_knew_more_than_the_finetuning_may(self, changes, message):
     self.assert_refused(message, self.copy(**changes))
 
-  def test_a_control_does_not_start_from_true_actions_and_an_older_pretraining_has_them(self):
-    content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
-    directory = self.copy()
-    del content['source_actions']  # From before there was such a key.
-    (directory / 'config.json').write_text(json.dumps(content))
-    self.assert_refused('source_actions is true, this run has permuted', directory,
-                        source_actions='permuted')
-    pretraining.check(self.finetuning(directory), str(self.root / 'finetuning'))
-
   def test_a_source_that_is_a_copy_of_the_target(self):
     content = json.loads(pathlib.Path(self.good.workdir, 'config.json').read_text())
     digest = content['data_digests'][TARGET]
@@ -117,15 +108,15 @@ class PretrainingTest(parameterized.TestCase):
         self.copy(data_digests={TARGET: digest, SOURCE: digest}))
 
   def test_a_source_that_shows_the_target_with_other_actions(self):
-    read = domains.Maze.read
+    read = domains.named('maze').read
 
-    def read_copy(config, name, **settings):
-      data = read(config, TARGET if name == SOURCE else name, **settings)
+    def read_copy(domain, name, **settings):
+      data = read(domain, TARGET if name == SOURCE else name, **settings)
       return dataclasses.replace(data, actions=3 - data.actions) if name == SOURCE else data
 
     message = (f'config.json: sources has {SOURCE}: {SOURCE} holds 40 of the 40 episodes of the '
                f'target {TARGET}, .* Pretrain again.$')
-    with mock.patch.object(domains.Maze, 'read', read_copy):
+    with mock.patch.object(domains.named('maze'), 'read', read_copy):
       self.assert_refused(message, self.copy())
       with self.assertRaisesRegex(ValueError, f'^{SOURCE} holds 40 of the 40 episodes'):
         train.train(self.good, str(self.root / 'another'))
@@ -143,19 +134,19 @@ class PretrainingTest(parameterized.TestCase):
     phase, _ = run_config.check_run(config)
     data = inputs.read_data(config, phase)
     digests = domains.digests(config, inputs.environments(config, phase))
-    directories = domains.Maze.directories
+    directories = domains.named('maze').directories
     printed = self.enterContext(contextlib.redirect_stdout(io.StringIO()))
     pretraining.check_data(config, digests, data)
     self.assertNotIn('not checked', printed.getvalue())
-    with mock.patch.object(domains.Maze, 'directories', lambda config, name: (
-        ['/gone'] if name == SOURCE else directories(config, name))):
+    with mock.patch.object(domains.named('maze'), 'directories', lambda self, name: (
+        ['/gone'] if name == SOURCE else directories(self, name))):
       pretraining.check_data(config, digests, data)
     self.assertIn('was not checked again: there is no /gone.\n', printed.getvalue())
     printed.truncate(0)
     choice = data.choices[config.target]
     data.choices[config.target] = choice._replace(windows=choice.windows[1:])
-    with mock.patch.object(domains.Maze, 'directories', lambda config, name: (
-        ['/gone'] if name == SOURCE else directories(config, name))), \
+    with mock.patch.object(domains.named('maze'), 'directories', lambda self, name: (
+        ['/gone'] if name == SOURCE else directories(self, name))), \
         self.assertRaisesRegex(ValueError, 'pretrain again'):
       pretraining.check_data(config, digests, data)
     self.assertNotIn('not checked', printed.getvalue())  # The error is what matters.

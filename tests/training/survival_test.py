@@ -17,7 +17,7 @@ import numpy as np
 from absl.testing import absltest
 
 from alpt_jax.training import checkpoints, stopping
-from tests import atari_runs, maze_data
+from tests import atari_runs, exhaustive, maze_data
 from tests.training import train_processes, train_test
 
 
@@ -39,7 +39,8 @@ class SurvivalTest(absltest.TestCase):
     # Most of the time processes start, on one core: the tests' runs go on side by side.
     pool = concurrent.futures.ThreadPoolExecutor(2)
     cls.addClassCleanup(pool.shutdown)
-    cls.killed = [pool.submit(cls.kill_in_every_phase, seed) for seed in range(4)]
+    cls.killed = [pool.submit(cls.kill_in_every_phase, seed)
+                  for seed in range(exhaustive.num_of(4))]  # 20 kills, or five.
     cls.told = pool.submit(cls.tell_to_stop)
 
   @classmethod
@@ -98,7 +99,7 @@ class SurvivalTest(absltest.TestCase):
                     strict=True):
       np.testing.assert_array_equal(a, b)
 
-  def test_killed_twenty_times_runs_go_on_bit_for_bit(self):
+  def test_killed_in_every_phase_runs_go_on_bit_for_bit(self):
     self.assertEqual(self.first_code, -signal.SIGKILL)
     for future in self.killed:
       config, codes = future.result()

@@ -14,6 +14,7 @@ from absl.testing import absltest, parameterized
 from alpt_jax import domains, methods, types
 from alpt_jax.data import episode_files, labels, pipeline
 from alpt_jax.labelling import run_labels
+from alpt_jax.measures import confusions
 from alpt_jax.training import (
     checkpoints,
     inputs,
@@ -211,7 +212,7 @@ class TrainAtariTest(parameterized.TestCase):
   def test_hidden_actions_do_not_matter_to_a_single_bit(self):
     read = episode_files._read_record
     choice = labels.read_choice(pathlib.Path(self.pretraining.workdir, 'labels.json'))
-    data = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
+    data = domains.of(self.pretraining).read('Breakout')
     places = {(str(data._splits[s].filepaths[0]), p): e for e, (s, p) in enumerate(
         zip(data._index.split.tolist(), data._index.place.tolist(), strict=True))}
     num_changed = []
@@ -277,26 +278,25 @@ class TrainAtariTest(parameterized.TestCase):
       self.assertEqual(choice.budget, 50, msg=name)
 
   def test_labels_are_scored_against_the_truth(self):
-    truth = domains.of(self.pretraining).read(self.pretraining, 'Breakout')
+    truth = domains.of(self.pretraining).read('Breakout')
     accuracy = run_labels.score_labels(
         run_labels.files(self.pretraining.workdir), truth)
     self.assertEqual(sorted(accuracy), [0, 2, 4])
     described = run_labels.describe(
-        run_labels.files(self.pretraining.workdir)[-1], truth, domains.of(self.pretraining).spec(
-            self.pretraining, 'Breakout'),
-            domains.of(self.pretraining).action_names(self.pretraining))
+        run_labels.files(self.pretraining.workdir)[-1], truth,
+        domains.of(self.pretraining).spec('Breakout'), domains.of(self.pretraining).action_names())
     self.assertEqual(described['actions'], ['NOOP', 'FIRE', 'RIGHT', 'LEFT'])
     confusion = np.array(described['confusion'])
     self.assertAlmostEqual(np.trace(confusion) / described['num_hidden'], accuracy[4])
-    baselines = run_labels.baselines(confusion)
-    self.assertEqual(baselines['chance_accuracy'], .25)
+    baselines = confusions.baselines(confusion)
+    self.assertEqual(baselines.chance_accuracy, .25)
     with np.load(pathlib.Path(self.pretraining.workdir, 'labels', 'step_0000004.npz')) as saved:
       counts = np.zeros(18)
       for e, s, counted, known in zip(saved['episode'], saved['start'], saved['is_counted'],
                                       saved['was_labelled'], strict=True):
         for t in np.flatnonzero(counted & ~known):
           counts[truth.cut(np.array([e]), np.array([s + t]), 1).actions[0, 0]] += 1
-    self.assertAlmostEqual(baselines['majority_accuracy'], counts.max() / counts.sum())
+    self.assertAlmostEqual(baselines.majority_accuracy, counts.max() / counts.sum())
 
   def test_environments_have_equal_weight(self):
     config = self.config('weights')

@@ -94,8 +94,9 @@ class TrainCqlTest(parameterized.TestCase):
     data = inputs.read_data(self.unbroken, phase)
     streams = inputs.make_streams(self.unbroken, phase, specs, data)
     self.assertEqual([(s.part, s.rows) for s in streams], [('q', 4)])
-    batches = pipeline.Pipeline(streams, window=shares.window_of(self.unbroken, phase), seed=0,
-                                num_shards=1, pool_size=64, start_step=0)
+    batches = pipeline.Pipeline(
+        streams, window=learner.make(self.unbroken, phase, specs).window, seed=0, num_shards=1,
+        pool_size=64, start_step=0)
     self.addCleanup(batches.close)
     seen = {(row['episode'], row['start']) for step in range(13)
             for row in batches.describe(step)['q']}  # 52 of 50.
@@ -129,7 +130,7 @@ class TrainCqlTest(parameterized.TestCase):
   def test_hidden_actions_do_not_matter_to_a_single_bit(self):
     read = episode_files._read_record
     choice = labels.read_choice(pathlib.Path(self.unbroken.workdir, 'labels.json'))
-    data = domains.of(self.unbroken).read(self.unbroken, 'Breakout')
+    data = domains.of(self.unbroken).read('Breakout')
     episode_at = {(str(data._splits[s].filepaths[0]), p): e for e, (s, p) in enumerate(
         zip(data._index.split.tolist(), data._index.place.tolist(), strict=True))}
     num_changed = []
@@ -204,11 +205,9 @@ class TrainCqlTest(parameterized.TestCase):
   def test_work_of_an_update(self):
     config = self.config('flops')
     phase, specs = run_config.check_run(config)
-    mesh = sharding.make_mesh(num_devices=1)
-    networks = program.make_program(config, phase, specs, mesh).networks
-    batches = program.abstract_batches(config, phase, specs, mesh)
-    work = learner.update_flops(networks, batches, window=1, is_labelling=False)
-    one = flops.q(networks.q)
+    made = learner.make(config, phase, specs)
+    work = made.flops(shares.part_rows(config, phase, specs))
+    one = flops.q(made.networks.q)
     self.assertEqual(work, {'q': config.cql.batch_size * one.training,
                             'target': config.cql.batch_size * one.forward})
 

@@ -47,10 +47,7 @@ class Trainer:
     self._process = subprocess.Popen(
         [*prefix, sys.executable, *runs.command(config, run)], cwd=runs.ROOT,
         stdout=self._output, stderr=subprocess.STDOUT,
-        # Every program is compiled once; few optimizations are enough here.
-        env=os.environ | {'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-                          'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
-                          'JAX_NUM_CPU_DEVICES': '1'} | dict(environment))
+        env=os.environ | {'JAX_NUM_CPU_DEVICES': '1'} | dict(environment))
 
   def wait(self):
     """Waits for the end; returns the exit code, negative for a signal, and what was printed."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alpt_jax.data import png, source_files, writer
+from alpt_jax.data import png, source_files, values, writer
 
 DAMAGED, SHORT, BLANK, DUPLICATE = 'damaged', 'too short', 'blank', 'duplicate'
 _ON_PROBLEM = ('error', 'skip')
@@ -115,9 +115,9 @@ def write_dataset(found, directory, environment, settings, *, metadata):
         scaled.setdefault(recording.scaled_from, []).append(len(recording.observations))
       # Known to be in range by now.
       dtype = {'grid': np.uint8, 'vector': np.float32}.get(environment.observation.kind)
-      values = recording.observations
+      observed = recording.observations
       yield writer.steps(
-          values if dtype is None else np.asarray(values).astype(dtype), recording.actions,
+          observed if dtype is None else np.asarray(observed).astype(dtype), recording.actions,
           rewards=recording.rewards, is_labelled=recording.is_labelled,
           is_terminal=recording.is_terminal)
     if is_empty:
@@ -182,29 +182,29 @@ def describe(left_out):
   return f'{len(left_out)} left out ({words})' if left_out else 'none left out'
 
 
-def observations(values, wanted):
+def observations(observed, wanted):
   """Checks the observations of an episode, and encodes images.
 
   Args:
-    values: [T + 1, ...]; grey images with or without a dimension for it.
+    observed: [T + 1, ...]; grey images with or without a dimension for it.
     wanted: `environment_file.Observation`.
 
   Returns:
-    `values`, or T + 1 times the bytes of a PNG.
+    `observed`, or T + 1 times the bytes of a PNG.
 
   Raises:
     ValueError: if they are of another shape or type; without the file's name.
   """
-  expected, is_right = {'image': ('uint8', values.dtype == np.uint8),
-                        'grid': ('integers', values.dtype.kind in 'biu'),
-                        'vector': ('numbers', values.dtype.kind in 'fiu')}[wanted.kind]
+  expected, is_right = {'image': ('uint8', observed.dtype == np.uint8),
+                        'grid': ('integers', observed.dtype.kind in 'biu'),
+                        'vector': ('numbers', observed.dtype.kind in 'fiu')}[wanted.kind]
   is_grey = wanted.kind == 'image' and wanted.shape[2] == 1
-  if not is_right or values.shape[1:] not in (wanted.shape, wanted.shape[:2] if is_grey else ()):
-    raise ValueError(f'observations are {values.dtype} {list(values.shape[1:])}; expected '
+  if not is_right or observed.shape[1:] not in (wanted.shape, wanted.shape[:2] if is_grey else ()):
+    raise ValueError(f'observations are {observed.dtype} {list(observed.shape[1:])}; expected '
                      f'{expected} {list(wanted.shape)} by the environment file. Correct it.')
   if wanted.kind != 'image':
-    return values
-  return [png.encode(value.reshape(wanted.shape)) for value in values]
+    return observed
+  return [png.encode(value.reshape(wanted.shape)) for value in observed]
 
 
 def action_ids(stored, environment, *, is_labelled=True):
@@ -216,25 +216,17 @@ def action_ids(stored, environment, *, is_labelled=True):
     is_labelled: [T] bool; others are not looked at.
 
   Returns:
-    [T] int64; ids in the action space, of the labelled.
+    [T] int32; ids in the action space, of the labelled.
 
   Raises:
     ValueError: naming the first that the environment does not have; without the file's name.
   """
-  spec = environment.spec()
-  known = np.arange(len(spec.stored_actions)) if spec.stored_actions else spec.legal_actions
-  stored = np.asarray(stored)
-  if not np.issubdtype(stored.dtype, np.integer) or stored.ndim != 1:
-    raise ValueError(f'actions are {stored.dtype} of shape {list(stored.shape)}; expected one '
-                     'integer a step: the index of a discrete action. Other actions are not '
-                     'supported.')
-  wrong = np.flatnonzero(is_labelled & ~np.isin(stored, known))
-  if wrong.size:
-    raise ValueError(f'action is {stored[wrong[0]]} at step {wrong[0]} ({wrong.size} in all); '
-                     f'{environment.name} has {list(map(int, known))}. Correct actions.stored or '
-                     'actions.legal of the environment file, or the data.')
-  stored = np.where(is_labelled, stored, 0).astype(np.int64)
-  return np.array(spec.stored_actions)[stored] if spec.stored_actions else stored
+  space = environment.spec().actions
+  problem = space.check(stored, is_labelled, name=environment.name)
+  if problem:
+    raise ValueError(f'{problem}. Correct actions.stored or actions.legal of the environment file, '
+                     'or the data.')
+  return space.to_ids(stored, is_labelled)
 
 
 def _problem(item, environment):
@@ -248,22 +240,13 @@ def _problem(item, environment):
     return (f'action is {name!r} at step {wrong[0]} ({wrong.size} in all); expected one of '
             f'actions.legal, {list(environment.actions.legal)}. Correct the environment file or '
             'the data.')
-  if item.rewards is not None and not np.isfinite(item.rewards).all():
-    wrong = np.flatnonzero(~np.isfinite(item.rewards))
-    return (f'reward is {item.rewards[wrong[0]]} at step {wrong[0]} ({wrong.size} in all); '
-            'expected a finite number. Correct the data.')
+  problem = '' if item.rewards is None else values.reward_problem(item.rewards)
+  if problem:
+    return f'{problem}. Correct the data.'
   if spec.observation_kind == 'image':
     return ''  # They were made, or are decoded below.
-  values = np.asarray(item.observations)
-  low, high = (0, 1) if spec.observation_kind == 'grid' else (spec.observation_low,
-                                                             spec.observation_high)
-  # Written so that nan is outside, too.
-  is_outside = ~((values >= low) & (values <= high))
-  if not is_outside.any():
-    return ''
-  t = int(np.argmax(is_outside.reshape(len(values), -1).any(axis=1)))
-  return (f'observation has {values[t][is_outside[t]][0]} at step {t}; expected numbers in '
-          f'[{low}, {high}]. Correct the range in the environment file, or the data.')
+  problem = values.observation_problem(np.asarray(item.observations), spec)
+  return problem and f'{problem}. Correct the range in the environment file, or the data.'
 
 
 def _useless(item, environment, settings):

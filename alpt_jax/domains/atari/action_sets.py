@@ -8,7 +8,7 @@ The table stands here so that data can be read without an emulator; a test compa
 
 import difflib
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 
 ACTION_NAMES = (
     'NOOP', 'FIRE', 'UP', 'RIGHT', 'LEFT', 'DOWN', 'UPRIGHT', 'UPLEFT', 'DOWNRIGHT', 'DOWNLEFT',
@@ -113,5 +113,6 @@ def spec(game):
   check_game(game)
   return types.EnvironmentSpec(
       name=game, observation_key='', observation_kind='image', observation_shape=(84, 84, 1),
-      num_actions=NUM_ACTIONS, legal_actions=MINIMAL_ACTIONS[game], return_low=-20,
-      return_high=100, stored_actions=MINIMAL_ACTIONS[game], reward_clip=1.)
+      actions=action_space.Discrete(
+          ACTION_NAMES, legal=MINIMAL_ACTIONS[game], stored=MINIMAL_ACTIONS[game]),
+      return_low=-20, return_high=100, reward_clip=1.)

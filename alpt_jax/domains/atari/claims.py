@@ -210,10 +210,11 @@ def largest_gain(results):
       pairs = curves.paired_difference(*(_final_by_seed(results, setting, m, metric)
                                          for m in (method, baseline)))
       if pairs.num_pairs and pairs.baseline_mean > 0:
-        low, high, n, reason = pairs.interval
+        interval = pairs.interval
         gains[setting.target] = (
             f'{100 * pairs.difference / pairs.baseline_mean:+.0f} %, difference '
-            f'{pairs.difference:.1f} ' + (reason or f'[{low:.1f}, {high:.1f}], n = {n}'))
+            f'{pairs.difference:.1f} ' + (interval.reason or (
+                f'[{interval.low:.1f}, {interval.high:.1f}], n = {interval.n}')))
   if not gains:
     return None
   return findings.ClaimRow(

@@ -1,92 +1,74 @@
 """Atari games as a domain: specs, data and scores."""
 
+import functools
 import os
 
 from alpt_jax import video
 from alpt_jax.data import copies, episode_files
-from alpt_jax.domains import base
-from alpt_jax.domains.atari import action_sets, rlu
-from alpt_jax.learners import cql
+from alpt_jax.domains import base, play
+from alpt_jax.domains.atari import action_sets, metrics, rlu
+from alpt_jax.learners import acting
 
 _MAX_SHOWN_FRAMES = 300  # Of the episode that is kept for the report.
 
 
-class Atari:
+class Domain(base.Domain):
   """Atari games (paper sections 5.1 to 5.5): RL Unplugged data, the Arcade Learning Environment."""
+  metrics = metrics.METRICS
+  frames_per_step = 4  # In one of which the agent acts.
 
-  @staticmethod
-  def action_names(config, name=''):
+  def action_names(self, name=''):
     """Names of the actions of an environment, by id; '' for the target's."""
-    del config, name
+    del name
     return action_sets.ACTION_NAMES
 
-  @staticmethod
-  def spec(config, name):
+  def spec(self, name):
     """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
-    del config  # All games look the same to the networks.
     return action_sets.spec(name)
 
-  @staticmethod
-  def check(config):
+  def check(self):
     """Refuses a config that fits no data."""
+    config = self.config
     if not config.runs or len(set(config.runs)) < len(config.runs):
       raise ValueError(f'runs is {config.runs}; expected the numbers of the data, each once, e.g. '
                        '(1,).')
     base.check_acting(config.evaluation)
 
-  @staticmethod
-  def directories(config, name):
+  def directories(self, name):
     """Where the data of an environment lies."""
-    return [rlu.dataset_directory(config.data_dir, config.dataset, name, run)
-            for run in config.runs]
+    return [rlu.dataset_directory(self.config.data_dir, self.config.dataset, name, run)
+            for run in self.config.runs]
 
-  @staticmethod
-  def read(config, name, *, with_idm_labels=False):
+  def read(self, name, *, with_idm_labels=False):
     """Returns the episodes of an environment, with all their actions; see `rlds.labelled`."""
-    data = Atari._open(config, name, with_idm_labels=with_idm_labels)
-    base.reserve(config, data)
+    data = self._open(name, with_idm_labels=with_idm_labels)
+    base.reserve(self.config, data)
     return data
 
-  @staticmethod
-  def notes(config, name):
-    """What whoever trains on an environment should know, a list of lines: nothing."""
-    del config, name
-    return []
-
-  @staticmethod
-  def digest(config, name):
+  def digest(self, name):
     """Returns the digest of an environment's data."""
-    return Atari._open(config, name).digest
+    return self._open(name).digest
 
-  @staticmethod
-  def _open(config, name, *, with_idm_labels=False):
-    directories = Atari.directories(config, name)
-    for run, directory in zip(config.runs, directories, strict=True):
-      rlu.check_dataset(directory, name, run, allow_damaged=config.allow_damaged)
+  def _open(self, name, *, with_idm_labels=False):
+    directories = self.directories(name)
+    for run, directory in zip(self.config.runs, directories, strict=True):
+      rlu.check_dataset(directory, name, run, allow_damaged=self.config.allow_damaged)
     return episode_files.EpisodeFiles(
-        directories, Atari.spec(config, name), expected_name=name,
+        directories, self.spec(name), expected_name=name,
         with_idm_labels=with_idm_labels,
         check_actions=lambda actions, path, episode: rlu.check_actions(
             actions, name, path, episode))
 
-  @staticmethod
-  def check_data(episodes, hidden):
+  def check_data(self, episodes, hidden):
     """Refuses {environment: episodes} with an episode twice, or as `copies` of `hidden` ones."""
     episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
-  @staticmethod
-  def choose_labels(config, data):
-    """Which windows of a target keep their actions, see `labels.choose_windows`."""
-    return base.choose_labels(config, data)
-
-  @staticmethod
-  def make_evaluation(config, networks):
+  def make_evaluation(self, learner):
     """Makes the evaluation of the agent.
 
     Args:
-      config: the run's.
-      networks: `alpt.Networks` or `cql.Networks`.
+      learner: the run's `learner.Learner`.
 
     Returns:
       evaluate(params, is_last, video_path='', short_path='') -> {'sampled': scores}; `video_path`
@@ -95,16 +77,9 @@ class Atari:
       has a `sharpened_temperature`, the last one plays as many games again, from the same seeds,
       with this temperature of the actions: 'sharpened', which takes as long as 'sampled'.
     """
-    from alpt_jax.domains.atari import evaluate  # The emulator, which only evaluation needs.
-    settings = config.evaluation
-    protocol = dict(num_episodes=settings.num_episodes, max_steps=settings.max_steps,
-                    sticky=settings.sticky)
-    if isinstance(networks, cql.Networks):
-      agent = evaluate.AtariEvaluator(
-          networks.q, config.target, rule='epsilon-greedy', epsilon=config.cql.epsilon, **protocol)
-    else:
-      agent = evaluate.AtariEvaluator(
-          networks.dt, config.target, rule=settings.rule, **protocol)
+    config, settings = self.config, self.config.evaluation
+    legal = play.legal_of(action_sets.spec(config.target))
+    agent = self._evaluator(learner.player(legal, rule=settings.rule), settings.num_episodes)
 
     def run(params, is_last, video_path='', short_path=''):
       is_kept = bool(is_last and short_path)
@@ -126,3 +101,82 @@ class Atari:
       return result
 
     return run
+
+  def make_delayed_play(self, dt, num_episodes):
+    """Makes play in which an agent is shown images late."""
+    config, settings = self.config, self.config.evaluation
+    legal = play.legal_of(action_sets.spec(config.target))
+    agent = functools.cache(lambda: self._evaluator(  # When it is first asked for.
+        acting.Player(dt, legal, settings.rule), num_episodes))
+    return lambda params, delay: agent().run(
+        params, acting_mode=settings.acting_mode, seed=config.seed, delay=delay)[0]
+
+  def _evaluator(self, player, num_episodes):
+    from alpt_jax.domains.atari import evaluate  # The emulator, which only play needs.
+    settings = self.config.evaluation
+    return evaluate.AtariEvaluator(
+        player, self.config.target, num_episodes=num_episodes, max_steps=settings.max_steps,
+        sticky=settings.sticky)
+
+  def acting_modes(self, is_last):
+    """Returns the acting modes that an evaluation has scores of, the main one first."""
+    settings = self.config.evaluation
+    is_sharpened = is_last and settings.sharpened_temperature
+    return (settings.acting_mode, *(('sharpened',) if is_sharpened else ()))
+
+  def protocol(self):
+    """Returns whose scores they are."""
+    return {'game': self.config.target, 'seed': self.config.seed}
+
+  def collect(self, names):
+    """Records or converts what is missing of some games."""
+    from alpt_jax.domains.atari import collect  # The emulator.
+    collect.main(self.config, names)
+
+  def ceiling(self, name):
+    """Returns the ceiling of a game's recording; unknown if it was not measured."""
+    from alpt_jax.domains.atari import recording_ceiling
+    directory, *others = self.directories(name)
+    if others:
+      return {'unknown': f'the data of {name} is of {1 + len(others)} recordings'}
+    found = recording_ceiling.known(directory, self.read(name))
+    if found is None:
+      return {'unknown': f'not measured: python -m experiments.ceiling, target {name}'}
+    return {key: found[key] for key in ('expected', 'realised')}
+
+  def score_floors(self, name):
+    """Returns the scores of agents that look at nothing; unknown if they were not measured."""
+    from alpt_jax.domains.atari import score_floors  # The emulator.
+    directory, *others = self.directories(name)
+    if others:
+      return {'unknown': f'the data of {name} is of {1 + len(others)} recordings'}
+    settings = self.config.evaluation
+    found = score_floors.known(directory, self.read(name), name, max_steps=settings.max_steps,
+                               sticky=settings.sticky)
+    if found is None:
+      return {'unknown': f'not measured: python -m experiments.score_floors, target {name}'}
+    return score_floors.in_short(found)
+
+  @staticmethod
+  def measures():
+    """Returns the module that measures ceilings and the scores of blind agents."""
+    from alpt_jax.domains.atari import measures
+    return measures
+
+  @staticmethod
+  def study():
+    """Returns the module that plans studies."""
+    from alpt_jax.domains.atari import study
+    return study
+
+  @staticmethod
+  def benchmark():
+    """Returns the module that makes the evaluations to time."""
+    from alpt_jax.domains.atari import benchmark
+    return benchmark
+
+  @classmethod
+  def report(cls, results):
+    """Makes the report of results."""
+    from alpt_jax.domains.atari import report
+    return report.Report(results)

@@ -6,10 +6,8 @@ life, and the score is the sum of unclipped rewards. Their release drops the rew
 ends a game; here it counts.
 """
 
-import dataclasses
 import functools
 import pathlib
-from typing import Any
 
 import numpy as np
 
@@ -22,18 +20,6 @@ except ImportError as error:
 from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, env
 from alpt_jax.domains.atari import scores as atari_scores
-from alpt_jax.learners import acting, cql
-from alpt_jax.networks import q_network
-
-
-@dataclasses.dataclass(frozen=True)
-class Blind:
-  """An agent that looks at nothing; see `play.BlindPlayer`.
-
-  Attributes:
-    spec: the `types.EnvironmentSpec` of what is played.
-  """
-  spec: Any
 
 
 class AtariEvaluator(play.Evaluator):
@@ -43,30 +29,24 @@ class AtariEvaluator(play.Evaluator):
   and if it samples nothing (arg max, but for the 'release' rule), one is played.
   """
 
-  def __init__(self, network, game, *, num_episodes=16, max_steps=2500, sticky=0., rule='paper',
-               epsilon=None):
+  def __init__(self, player, game, *, num_episodes=16, max_steps=2500, sticky=0.):
     """Starts the emulators; compiles nothing yet.
 
     Args:
-      network: a `DecisionTransformer`, `QNetwork` or `Blind`; of the full action set, for 84 x 84
-        grey images.
+      player: an `acting.Player`, or what has its members; of the full action set, for 84 x 84 grey
+        images.
       game: one of `action_sets.GAMES`.
       num_episodes: episodes in a run.
       max_steps: agent steps (four frames each) after which an episode is cut.
       sticky: probability that a frame repeats the last frame's action; .25 in the data.
-      rule: the acting rule, see `acting`; of a `QNetwork`, `cql.EPSILON_GREEDY`; of `Blind`,
-        `play.BLIND`.
-      epsilon: of that rule, in mode 'sampled'. (Mode 'argmax' explores nothing.)
 
     Raises:
-      ValueError: for a model that cannot play the game, an unknown game, or a value out of range.
+      ValueError: for a player that cannot play the game, an unknown game, or a value out of range.
       FileNotFoundError: if the game's ROM is missing.
     """
-    spec = action_sets.spec(game)
-    play.check_spec(network, spec)
+    play.check_spec(player, action_sets.spec(game))
     if not 0. <= sticky < 1.:
       raise ValueError(f'sticky is {sticky}; expected a probability in [0, 1).')
-    player = _make_player(network, play.legal_of(spec), rule, epsilon)
     super().__init__(player, functools.partial(_Emulator, game, max_steps, sticky),
                      num_episodes=num_episodes, max_steps=max_steps, is_chance=sticky > 0)
     self._game, self._sticky = game, sticky
@@ -75,7 +55,7 @@ class AtariEvaluator(play.Evaluator):
     """Plays all games.
 
     Args:
-      params: of the network.
+      params: of the player's network.
       **options: see `play.Evaluator.run`.
 
     Returns:
@@ -87,19 +67,6 @@ class AtariEvaluator(play.Evaluator):
         'human_normalised': atari_scores.human_normalised(self._game, result['score']),
         'human_normalised_by': atari_scores.PUBLISHED,
         'game': self._game, 'sticky': self._sticky}, episodes
-
-
-def _make_player(network, legal, rule, epsilon):
-  is_q, is_blind = isinstance(network, q_network.QNetwork), isinstance(network, Blind)
-  rules = (cql.EPSILON_GREEDY,) if is_q else (play.BLIND,) if is_blind else acting.RULES
-  if rule not in rules:
-    raise ValueError(f'rule is {rule!r}; expected one of {rules}.')
-  if (epsilon is not None) != is_q or is_q and not 0. <= epsilon <= 1.:
-    raise ValueError(f'epsilon is {epsilon} for rule {rule!r}; expected a probability for '
-                     f'{cql.EPSILON_GREEDY!r}, None for others.')
-  if is_blind:
-    return play.BlindPlayer(legal)
-  return cql.Player(network, legal, epsilon) if is_q else acting.Player(network, legal, rule)
 
 
 class _Emulator:

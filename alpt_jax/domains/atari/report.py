@@ -73,6 +73,10 @@ class Report(experiment.Report):
              'mistakes', 'episodes', 'problems', 'data')
     return {key: more[key] for key in order if key != 'table4' or claims_cql.rows(self.results)}
 
+  def floor_tables(self):
+    """Labels between floors and ceiling, and agents beside those that look at nothing."""
+    return report_floors.tables(self.results)
+
   def more_lines(self):
     """Floors and ceiling of labels, and what scores are worth."""
     return report_floors.sentences(self.results)

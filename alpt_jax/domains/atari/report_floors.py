@@ -244,9 +244,14 @@ def section(results):
   return join(parts) or html('<p>Not measured in this experiment.</p>')
 
 
+def tables(results):
+  """Labels between floors and ceiling, and agents beside blind ones: all tables."""
+  return [*label_tables(results), *agent_tables(results)]
+
+
 def sentences(results):
   """The same in lines of text: a list, empty if nothing was measured."""
   lines = []
-  for title, header, rows, _ in (*label_tables(results), *agent_tables(results)):
+  for title, header, rows, _ in tables(results):
     lines += [f'{title}:', *page.lines(header, rows)]
   return lines

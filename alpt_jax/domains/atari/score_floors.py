@@ -136,7 +136,7 @@ def random_score(floors):
 def _play(agents, game, num_episodes, max_steps, sticky, seed, progress):
   """{name: result} of the games of all agents."""
   evaluator = evaluate.AtariEvaluator(
-      evaluate.Blind(action_sets.spec(game)), game, rule=play.BLIND,
+      play.BlindPlayer(action_sets.spec(game)), game,
       num_episodes=min(num_episodes, _GAMES_AT_ONCE), max_steps=max_steps, sticky=sticky)
   results = {}
   for i, (name, chances) in enumerate(agents.items(), 1):

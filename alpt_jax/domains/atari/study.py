@@ -10,14 +10,24 @@ import os
 
 import numpy as np
 
-from alpt_jax import domains, methods
+from alpt_jax import domains, methods, schema
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import scores as atari_scores
+from alpt_jax.reports import findings
 
 ENVIRONMENTS = 'games'
+SEEDS_HAVE_TARGETS = False
 SHOWN_OF = ('part', 'method', 'target', 'num_labels')
+IDENTITY = {'num_labels': float, 'phase': schema.one_of(methods.PHASES),
+            'part': schema.one_of(findings.PARTS)}
 FLOOR_OF = ()  # Of images there is no table of the change; a run's `floors` stand for it.
+_GAME = {
+    'role': str, 'checkpoints': [{str: schema.NUMBER}], **schema.optional(
+        (str, None), 'behaviour', 'notice'), **schema.optional(
+            schema.NUMBER, 'num_transitions', 'num_episodes', 'random', 'human',
+            'majority_accuracy', 'chance_accuracy')}
+RESULTS = {'games': {str: _GAME}}  # What `describe` adds to results.json.
 
 
 def plan(config):
@@ -256,7 +266,7 @@ def shown(run, evaluations):
 
 
 def _describe_game(config, game, role):
-  directory = domains.of(config).directories(config, game)[0]
+  directory = domains.of(config).directories(game)[0]
   card = rlds.read_card(directory) or {}
   random, human = atari_scores.RANDOM_AND_HUMAN[game]
   return {'role': role, 'random': random, 'human': human, 'majority_accuracy': None,

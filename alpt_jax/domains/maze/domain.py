@@ -1,89 +1,45 @@
 """Mazes as a domain: specs, data and scores."""
 
-import os
-
-from alpt_jax.data import copies, rlds
+from alpt_jax.data import copies
 from alpt_jax.domains import base
-from alpt_jax.domains.maze import env
+from alpt_jax.domains.maze import env, metrics
 
 _NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the report.
 
 
-class Maze:
+class Domain(base.Domain):
   """20 x 20 mazes (paper section 5.6): every start once, by arg max."""
+  metrics = metrics.METRICS
 
-  @staticmethod
-  def action_names(config, name=''):
+  def action_names(self, name=''):
     """Names of the actions of an environment, by id; '' for the target's."""
-    del config, name
+    del name
     return env.ACTION_NAMES
 
-  @staticmethod
-  def spec(config, name):
+  def spec(self, name):
     """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
-    return env.spec(env.layout_of(name), config.observation)
+    return env.spec(env.layout_of(name), self.config.observation)
 
-  @staticmethod
-  def check(config):
+  def check(self):
     """Refuses a config that fits no data."""
-    target, *sources = (Maze.spec(config, name) for name in (config.target, *config.sources))
+    target, *sources = (self.spec(name) for name in (self.config.target, *self.config.sources))
     for source in sources:  # One pair of networks reads them all.
       if (source.observation_shape, source.observation_high) != (
           target.observation_shape, target.observation_high):
         raise ValueError(f'sources has {source.name}, target is {target.name}; expected mazes of '
                          'one size. Change one of them, or sources to ().')
 
-  @staticmethod
-  def directories(config, name):
-    """Where the data of an environment lies."""
-    return [os.path.join(config.data_dir, name)]
-
-  @staticmethod
-  def read(config, name, *, with_idm_labels=False):
-    """Returns the episodes of an environment, with all their actions; see `rlds.labelled`."""
-    directory, = Maze.directories(config, name)
-    return rlds.read_episodes(directory, Maze.spec(config, name), expected_name=name,
-                              with_idm_labels=with_idm_labels)
-
-  @staticmethod
-  def notes(config, name):
-    """What whoever trains on an environment should know, a list of lines: nothing."""
-    del config, name
-    return []
-
-  @staticmethod
-  def digest(config, name):
-    """Returns the digest of an environment's data."""
-    directory, = Maze.directories(config, name)
-    return rlds.dataset_digest(directory)
-
-  @staticmethod
-  def check_data(episodes, hidden):
+  def check_data(self, episodes, hidden):
     """Refuses {environment: episodes} that hold those of `hidden`, names among them, twice."""
     # Positions of the agent alone may be the same in another maze.
     copies.check(episodes, hidden,
                  by_episode=all(data.observations.ndim > 2 for data in episodes.values()))
 
-  @staticmethod
-  def choose_labels(config, data):
-    """Which windows of a target keep their actions, see `labels.choose_windows`."""
-    return base.choose_labels(config, data)
-
-  @staticmethod
-  def make_evaluation(config, networks):
-    """Makes the evaluation of the agent.
-
-    Args:
-      config: the run's.
-      networks: `alpt.Networks`.
-
-    Returns:
-      evaluate(params, is_last, video_path='', short_path='') -> {'argmax': scores, ...}; the last
-      one has 'paths' of a few episodes.
-    """
+  def make_evaluation(self, learner):
+    """Makes the evaluation of the agent; the last one has 'paths' of a few episodes."""
     from alpt_jax.domains.maze import evaluate  # Compiles acting, which only evaluation needs.
     agent = evaluate.MazeEvaluator(
-        networks.dt, env.layout_of(config.target), observation=config.observation)
+        learner.networks.dt, env.layout_of(self.config.target), observation=self.config.observation)
 
     def run(params, is_last, video_path='', short_path=''):
       del short_path
@@ -99,3 +55,40 @@ class Maze:
       return result
 
     return run
+
+  def ceiling(self, name):
+    """None is measured: it is exact, see `anchors`."""
+    del name
+    return {'unknown': 'a maze has no ceiling file: where nothing moved, a wall was in the way'}
+
+  def environments(self):
+    """Returns the names of all mazes that the config and its study mention, sorted."""
+    study = self.config.study
+    names = {*super().environments(), *study.targets}
+    for part in (study, study.get('labels') or {}):
+      for variant in part.get('variants', {}).values():
+        names |= set(variant.sources)
+    return sorted(names)
+
+  def collect(self, names):
+    """Records what is missing of some mazes."""
+    from alpt_jax.domains.maze import collect
+    collect.main(self.config, names)
+
+  @staticmethod
+  def study():
+    """Returns the module that plans studies."""
+    from alpt_jax.domains.maze import study
+    return study
+
+  @staticmethod
+  def benchmark():
+    """Returns the module that makes the evaluations to time."""
+    from alpt_jax.domains.maze import benchmark
+    return benchmark
+
+  @classmethod
+  def report(cls, results):
+    """Makes the report of results."""
+    from alpt_jax.domains.maze import report
+    return report.Report(results)

@@ -18,7 +18,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from alpt_jax import types
+from alpt_jax import action_space, types
 
 DOWN, RIGHT, UP, LEFT = range(4)  # The order of dice_rl; the paper lists names without ids.
 ACTION_NAMES = ('DOWN', 'RIGHT', 'UP', 'LEFT')  # By id.
@@ -231,8 +231,7 @@ def spec(layout, observation):
   return types.EnvironmentSpec(
       name=layout.name, observation_key=observation, observation_kind=kind,
       observation_shape=shape, observation_low=0., observation_high=layout.size - 1.,
-      num_actions=NUM_ACTIONS, legal_actions=tuple(range(NUM_ACTIONS)),
-      return_low=0, return_high=1)
+      actions=action_space.Discrete(ACTION_NAMES), return_low=0, return_high=1)
 
 
 class Maze(dm_env.Environment):

@@ -2,15 +2,38 @@
 
 import os
 
+from alpt_jax import schema
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.maze import anchors, env
 
 ENVIRONMENTS = 'mazes'
+SEEDS_HAVE_TARGETS = True
+IDENTITY = {'observation': str}
 # Not of the target: the first one that is done stands for the others.
 SHOWN_OF = ('observation', 'method', 'num_labels')
 FLOOR_OF = ('observation', 'target', 'seed', 'num_labels')
 _LABELS = 'labels'  # The part of the study that trains IDMs alone.
+_CELL = schema.Rule([int], lambda x: len(x) == 2, '[row, column]')
+_METRICS = {str: schema.NUMBER}
+_MAZE = {
+    'role': str, 'kind': str, 'size': float, 'goal': _CELL,
+    'walls': schema.Rule(
+        schema.filled([list]), lambda rows: len({len(row) for row in rows}) == 1,
+        'rows of 0 and 1, equally long'),
+    'anchors': {'policies': {str: _METRICS}, 'idm': _METRICS}}
+_ROLLOUT = {'acting': str,
+            'episodes': [{'start': _CELL, 'path': [_CELL], 'reached': bool}]}
+
+
+def _check_rollouts(results, where):
+  """Refuses paths of other mazes."""
+  rollout = _ROLLOUT | {'target': schema.one_of(results['mazes'])}
+  schema.check(results, {'runs': [{'rollout?': (rollout, None)}]}, where)
+
+
+# What `describe` adds to results.json, and `shown` to its runs.
+RESULTS = schema.Also({'thresholds': [float], 'mazes': {str: _MAZE}}, _check_rollouts)
 
 
 def plan(config):

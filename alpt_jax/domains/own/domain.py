@@ -5,42 +5,42 @@ import glob
 import os
 
 from alpt_jax.data import copies, environment_file, episode_files, labels, rlds
+from alpt_jax.data.importers import actions
 from alpt_jax.domains import base
 from alpt_jax.domains.atari import action_sets
 from alpt_jax.domains.atari import domain as atari
 
 
-class Own:
+class Domain(base.Domain):
   """Somebody's own data: what `experiments.collect import` has brought in.
 
   Environments are directories of `config.data_dir`. What each is stands in its environment.json.
   Nothing plays them, unless the config says that one is an Atari game.
   """
+  zero_labels_are_all = True
 
-  @staticmethod
-  def action_names(config, name=''):
+  def action_names(self, name=''):
     """Names of the actions of an environment, by id; '' for the target's."""
-    return Own._environment(config, name or config.target).actions.space
+    return self._environment(name or self.config.target).actions.space
 
-  @staticmethod
-  def spec(config, name):
+  def spec(self, name):
     """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
-    return dataclasses.replace(Own._environment(config, name).spec(), name=name)
+    return dataclasses.replace(self._environment(name).spec(), name=name)
 
-  @staticmethod
-  def check(config):
+  def check(self):
     """Refuses a config that fits no data."""
+    config = self.config
     if not 0 <= config.held_out < 1:
       raise ValueError(f'held_out is {config.held_out}; expected a share of the labelled episodes '
                        'in [0, 1).')
-    target = Own._environment(config, config.target)
+    target = self._environment(config.target)
     others = (*config.get('other_targets', ()), *config.sources)
     for name in (config.target, *others):
-      if config.reward_weight and Own._environment(config, name).reward is None:
+      if config.reward_weight and self._environment(name).reward is None:
         raise ValueError(f'reward_weight is {config.reward_weight}, and {name} has no rewards that '
                          'could be predicted; expected 0.')
     for name in others:
-      other = Own._environment(config, name)
+      other = self._environment(name)
       for field in ('kind', 'shape', 'low', 'high'):  # One pair of networks reads them all.
         values = [getattr(e.observation, field) for e in (target, other)]
         if values[0] != values[1]:
@@ -65,74 +65,81 @@ class Own:
                          'or leave evaluation.game empty.')
       base.check_acting(config.evaluation)
 
-  @staticmethod
-  def directories(config, name):
-    """Where the data of an environment lies."""
-    return [os.path.join(config.data_dir, name)]
-
-  @staticmethod
-  def read(config, name, *, with_idm_labels=False):
+  def read(self, name, *, with_idm_labels=False):
     """Returns the episodes of an environment, with all actions known, see `rlds.labelled`."""
-    spec = Own.spec(config, name)
-    settings = dict(expected_name=Own._environment(config, name).name,
+    spec = self.spec(name)
+    settings = dict(expected_name=self._environment(name).name,
                     with_idm_labels=with_idm_labels)
-    directory, = Own.directories(config, name)
+    directory, = self.directories(name)
     if spec.observation_kind != 'image':
       return rlds.read_episodes(directory, spec, **settings)
     data = episode_files.EpisodeFiles([directory], spec, **settings)
-    base.reserve(config, data)
+    base.reserve(self.config, data)
     return data
 
-  @staticmethod
-  def notes(config, name):
+  def notes(self, name):
     """What whoever trains on an environment should know, a list of lines."""
-    directory, = Own.directories(config, name)
-    lines = Own._environment(config, name).notes(name)
+    directory, = self.directories(name)
+    lines = self._environment(name).notes(name)
     card = rlds.read_card(directory) or {}
     num_all, num_known = (card.get(key, 0) for key in ('num_transitions', 'num_labelled'))
-    if config.method == 'dt' and num_known < num_all:
+    if self.config.method == 'dt' and num_known < num_all:
       lines.append(f'{name}: {num_known} of {num_all} transitions have an action; method dt learns '
                    'what to do from these only. experiments.label gives all of them one.')
     return lines
 
-  @staticmethod
-  def digest(config, name):
-    """Returns the digest of an environment's data."""
-    directory, = Own.directories(config, name)
-    return rlds.dataset_digest(directory)
-
-  @staticmethod
-  def check_data(episodes, hidden):
+  def check_data(self, episodes, hidden):
     """As `Atari.check_data`."""
-    if all(hasattr(data, 'episode_digests') for data in episodes.values()):
-      episode_files.check_no_duplicates(episodes)
+    episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
-  @staticmethod
-  def choose_labels(config, data):
+  def choose_labels(self, data):
     """Which windows of a target keep their actions, see `labels.choose_known_windows`."""
+    config = self.config
     return labels.choose_known_windows(
         data, budget=config.num_labels, window=config.window, seed=config.label_seed,
         held_out=config.held_out)
 
-  @staticmethod
-  def make_evaluation(config, networks):
+  def make_evaluation(self, learner):
     """As `Atari.make_evaluation`, of `config.evaluation.game`; None if there is no game."""
+    config = self.config
     if not config.evaluation.game:
       return None
     played = config.copy_and_resolve_references()
     with played.unlocked():
       played.target = config.evaluation.game
-      if Own._environment(config, config.target).reward is None:
+      if self._environment(config.target).reward is None:
         played.evaluation.rule = 'imitate'  # There is one return in the data: no other was learned.
-    return atari.Atari.make_evaluation(played, networks)
+    return atari.Domain(played).make_evaluation(learner)
 
-  @staticmethod
-  def _environment(config, name):
-    path = os.path.join(config.data_dir, name, environment_file.FILE)
+  def collect(self, names):
+    """Refuses: data of one's own is imported."""
+    raise ValueError('import_ is in the config, which is one of data of your own; expected the '
+                     'word import before the flags (python -m experiments.collect import ...).')
+
+  def import_data(self):
+    """Brings in data that somebody has made."""
+    from alpt_jax.domains.own import collect  # Readers that nobody else needs.
+    collect.main(self.config)
+
+  def ceiling(self, name):
+    """Returns how far two people agree, which bounds it, where both have labelled some steps."""
+    directory, = self.directories(name)
+    metadata = (rlds.read_card(directory) or {}).get('metadata') or {}
+    unknown = super().ceiling(name)
+    if 'agreement' in metadata:
+      return unknown | {'agreement': metadata['agreement']}
+    if metadata.get('kind') in ('videos', 'images'):
+      unknown['unknown'] += (f'; a second person’s list of some of the actions '
+                             f'({actions.SECOND_FILES[0]}), imported with the clips, would bound '
+                             'it')
+    return unknown
+
+  def _environment(self, name):
+    path = os.path.join(self.config.data_dir, name, environment_file.FILE)
     if not os.path.exists(path):
       found = sorted(os.path.basename(os.path.dirname(x)) for x in glob.glob(
-          os.path.join(glob.escape(config.data_dir), '*', environment_file.FILE)))
+          os.path.join(glob.escape(self.config.data_dir), '*', environment_file.FILE)))
       raise FileNotFoundError(f'{path}: no such file, so there is no environment {name!r}; '
                               f'data_dir has {found}. Correct the name, or import the data '
                               '(python -m experiments.collect import).')

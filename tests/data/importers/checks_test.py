@@ -97,7 +97,7 @@ class CheckTest(parameterized.TestCase):
     self.assertEqual(self._check(found, window=1)[0], ['a'])
 
   @parameterized.parameters(
-      ('grid', (3, 3, 2), 2, r'observation has 2 at step 3; expected numbers in \[0, 1\]'),
+      ('grid', (3, 3, 2), 2, r'observation has 2 at step 3; expected values in \[0, 1\]'),
       ('vector', (3, 3, 2), np.nan, r'observation has nan at step 3; expected .*\[-2.0, 2.0\]'),
       ('vector', (3, 3, 2), 2.5, 'observation has 2.5 at step 3'))
   def test_numbers_out_of_range(self, kind, shape, value, message):

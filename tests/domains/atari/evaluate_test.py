@@ -15,12 +15,12 @@ import numpy as np
 from absl.testing import parameterized
 from ale_py import vector_env
 
+from alpt_jax import action_space
 from alpt_jax.domains import play
-from alpt_jax.domains.atari import action_sets, env, evaluate
+from alpt_jax.domains.atari import action_sets, env, evaluate, plain
 from alpt_jax.learners import acting, cql
 from alpt_jax.measures import play as measures
 from alpt_jax.networks import decision_transformer, q_network
-from experiments.benchmarks import plain_atari
 
 SURE = 1e4  # A logit that leaves no doubt.
 NOOP, FIRE = 0, 1
@@ -92,10 +92,18 @@ def make_transformer(game, **options):
 UNIFORM = np.zeros(18, np.float32)
 
 
+def legal_in(game):
+  return play.legal_of(action_sets.spec(game))
+
+
+def make_evaluator(dt, game, *, rule='paper', **settings):
+  return evaluate.AtariEvaluator(acting.Player(dt, legal_in(game), rule), game, **settings)
+
+
 @functools.cache  # It compiles once for all tests.
 def breakout():
   """Four sticky games of an agent that does anything; some last longer than 220 steps."""
-  return evaluate.AtariEvaluator(
+  return make_evaluator(
       TableAgent('Breakout'), 'Breakout', num_episodes=4, max_steps=220, sticky=.25)
 
 
@@ -108,12 +116,12 @@ class AtariEvaluatorTest(parameterized.TestCase):
       (dict(return_tokens='current', change_tokens=True, tokenizer_kind='conv'), False))
   def test_does_what_the_plain_way_does(self, options, earns):
     dt, params = make_transformer('SpaceInvaders', **options)
-    scores, episodes = evaluate.AtariEvaluator(
+    scores, episodes = make_evaluator(
         dt, 'SpaceInvaders', num_episodes=2, max_steps=100, sticky=.25).run(
             params, acting_mode='argmax', record_episodes=2)
-    plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
+    slow = plain.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
     for episode in episodes:
-      score, actions = plain.run(
+      score, actions = slow.run(
           params, acting_mode='argmax', episode_seed=episode['seed'], max_steps=100)
       np.testing.assert_array_equal(episode['actions'], actions)
       self.assertEqual(scores['scores'][episode['episode']], score)
@@ -124,16 +132,16 @@ class AtariEvaluatorTest(parameterized.TestCase):
   def test_images_come_late_and_nothing_else_does(self, tokenizer_kind):
     dt, params = make_transformer(
         'SpaceInvaders', return_tokens='current', change_tokens=True, tokenizer_kind=tokenizer_kind)
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         dt, 'SpaceInvaders', num_episodes=2, max_steps=60, sticky=.25)
-    plain = plain_atari.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
+    slow = plain.PlainEvaluation(dt, 'SpaceInvaders', sticky=.25)
     taken = []
     for delay in (0, 1, 7):
       scores, episodes = evaluator.run(
           params, acting_mode='argmax', record_episodes=2, delay=delay)
       self.assertEqual(scores.get('delay', 0), delay)
       for episode in episodes:
-        score, actions = plain.run(params, acting_mode='argmax', episode_seed=episode['seed'],
+        score, actions = slow.run(params, acting_mode='argmax', episode_seed=episode['seed'],
                                    max_steps=60, delay=delay)
         np.testing.assert_array_equal(episode['actions'], actions)
         self.assertEqual(scores['scores'][episode['episode']], score)
@@ -146,7 +154,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
     self.assertEqual(plain, late)
 
   def test_until_images_come_the_first_one_is_shown(self):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=2, max_steps=30, sticky=.25)
     shown, step = [], evaluator._step
 
@@ -187,7 +195,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   def test_the_reward_that_ends_a_game_counts(self):
     # Who stands still loses Pong by 21 points, the last of them in the last step.
-    evaluator = evaluate.AtariEvaluator(TableAgent('Pong'), 'Pong', num_episodes=2)
+    evaluator = make_evaluator(TableAgent('Pong'), 'Pong', num_episodes=2)
     scores, _ = evaluator.run(SURE * np.eye(18)[NOOP], acting_mode='argmax')
     self.assertEqual((scores['scores'], scores['num_cut']), ([-21.], 0))
     environment = env.make('Pong', 0, sticky=0.)
@@ -198,7 +206,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   def test_equal_episodes_are_played_once(self):
     # No sticky actions, and an agent that leaves nothing to chance.
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         TableAgent('Breakout'), 'Breakout', num_episodes=3, max_steps=20)
     for acting_mode, num_episodes in (('argmax', 1), ('sampled', 3)):
       scores, _ = evaluator.run(SURE * np.eye(18)[FIRE], acting_mode=acting_mode)
@@ -212,7 +220,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
     self.assertNotEqual((first['scores'], first['lengths']), (other['scores'], other['lengths']))
 
   def test_a_failed_run_does_not_disturb_the_next(self):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=2, max_steps=30, sticky=.25)
     run = lambda: evaluator.run(None, acting_mode='argmax', record_episodes=2)[1]  # noqa: E731
     expected = run()
@@ -232,7 +240,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   @parameterized.parameters(0, 30)
   def test_shrinking_the_batch_changes_nothing(self, delay):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         WhimsicalAgent('Breakout'), 'Breakout', num_episodes=4, sticky=.25)
     results = []
     for min_batch in (1, 100):
@@ -244,7 +252,7 @@ class AtariEvaluatorTest(parameterized.TestCase):
 
   @parameterized.product(game=('Breakout', 'Freeway'), rule=acting.RULES)
   def test_illegal_actions_are_never_sent(self, game, rule):
-    evaluator = evaluate.AtariEvaluator(
+    evaluator = make_evaluator(
         TableAgent(game), game, num_episodes=2, max_steps=40, rule=rule)
     legal = np.array(action_sets.MINIMAL_ACTIONS[game])
     preferences = np.full(18, SURE)
@@ -318,16 +326,16 @@ class AtariEvaluatorTest(parameterized.TestCase):
       (dict(rule='best'), "rule is 'best'; expected one of"))
   def test_bad_arguments(self, arguments, message):
     with self.assertRaisesRegex(ValueError, message):
-      evaluate.AtariEvaluator(TableAgent('Breakout'), **{'game': 'Breakout', **arguments})
+      make_evaluator(TableAgent('Breakout'), **{'game': 'Breakout', **arguments})
 
   @parameterized.parameters(
-      (dict(num_actions=4, legal_actions=(0, 1)), 'num_actions of the model .* is 4; Breakout'),
+      (dict(actions=action_space.numbered(4)), 'num_actions of the model .* is 4; Breakout'),
       (dict(observation_shape=(42, 42, 1)), r'observation_shape of the model .* \(84, 84, 1\)'))
   def test_a_model_of_something_else(self, changes, message):
     agent = TableAgent('Breakout')
-    agent.spec = dataclasses.replace(agent.spec, stored_actions=(), **changes)
+    agent.spec = dataclasses.replace(agent.spec, **changes)
     with self.assertRaisesRegex(ValueError, message):
-      evaluate.AtariEvaluator(agent, 'Breakout')
+      make_evaluator(agent, 'Breakout')
 
   def test_bad_run(self):
     with self.assertRaisesRegex(ValueError, "acting_mode is 'greedy'"):
@@ -350,8 +358,7 @@ class BlindTest(parameterized.TestCase):
 
   def play(self, chances, acting_mode='sampled', **settings):
     agent = evaluate.AtariEvaluator(
-        evaluate.Blind(action_sets.spec('Breakout')), 'Breakout', max_steps=150,
-        rule=play.BLIND, **settings)
+        play.BlindPlayer(action_sets.spec('Breakout')), 'Breakout', max_steps=150, **settings)
     return agent.run(jnp.asarray(chances, jnp.float32), acting_mode=acting_mode,
                      record_episodes=settings['num_episodes'])
 
@@ -381,11 +388,6 @@ class BlindTest(parameterized.TestCase):
     self.assertEqual((scores['num_episodes'], scores['most_frequent_share']), (1, 1.))
     self.assertEqual(scores['longest_run'], len(played['actions']))
 
-  def test_refuses_another_rule(self):
-    with self.assertRaisesRegex(ValueError, "rule is 'paper'; expected one of .*'blind'"):
-      evaluate.AtariEvaluator(
-          evaluate.Blind(action_sets.spec('Breakout')), 'Breakout')
-
 
 class QNetworkTest(parameterized.TestCase):
 
@@ -400,8 +402,8 @@ class QNetworkTest(parameterized.TestCase):
 
   def play(self, epsilon=0., seed=0, acting_mode='sampled', num_episodes=3, max_steps=30):
     agent = evaluate.AtariEvaluator(
-        self.network, 'Breakout', num_episodes=num_episodes, max_steps=max_steps,
-        rule=cql.EPSILON_GREEDY, epsilon=epsilon)
+        cql.Player(self.network, legal_in('Breakout'), epsilon), 'Breakout',
+        num_episodes=num_episodes, max_steps=max_steps)
     return agent.run(self.params, acting_mode=acting_mode, seed=seed, record_episodes=num_episodes)
 
   def test_takes_the_best_legal_action_of_the_last_four_frames(self):
@@ -440,10 +442,6 @@ class QNetworkTest(parameterized.TestCase):
     self.assertEqual(scores['num_episodes'], 1)
     np.testing.assert_array_equal(episode['actions'], greedy['actions'])
 
-  @parameterized.parameters(
-      (dict(rule='paper', epsilon=.1), "rule is 'paper'; expected one of"),
-      (dict(rule='epsilon-greedy'), 'epsilon is None'),
-      (dict(rule='epsilon-greedy', epsilon=2.), 'epsilon is 2.0'))
-  def test_mistakes(self, settings, message):
-    with self.assertRaisesRegex(ValueError, message):
-      evaluate.AtariEvaluator(self.network, 'Breakout', **settings)
+  def test_epsilon_is_a_probability(self):
+    with self.assertRaisesRegex(ValueError, 'epsilon is 2.0; expected a probability'):
+      self.play(epsilon=2.)

@@ -366,14 +366,14 @@ class PageTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (('labels', 'is_constant'), 'no', r"labels\.is_constant is 'no'; expected true"),
-      (('labels', 'accuracy'), .5, r"labels\.accuracy is '0.5'; expected an object"),
+      (('labels', 'accuracy'), .5, r"labels\.accuracy is 0.5; expected an object"),
       (('labels', 'floors', 'linear', 'value'), 'x', r"labels\.floors\.linear\.value is 'x'"),
-      (('labels', 'ceiling', 'realised'), None, r"labels\.ceiling\.realised is 'None'; expected"),
-      (('agent', 'by_loss'), 'no', r"agent\.by_loss is 'no'; expected true, false or null"),
-      (('agent', 'by_score'), 1.3, r"agent\.by_score is '1.3'; expected an object"),
+      (('labels', 'ceiling', 'realised'), None, r"labels\.ceiling\.realised is None; expected"),
+      (('agent', 'by_loss'), 'no', r"agent\.by_loss is 'no'; expected true or false or null"),
+      (('agent', 'by_score'), 1.3, r"agent\.by_score is 1.3; expected an object"),
       (('agent', 'by_score', 'low'), 'x', r"agent\.by_score\.low is 'x'; expected a number"),
-      (('agent', 'by_score', 'score'), None, r"agent\.by_score\.score is 'None'; expected"),
-      (('agent', 'by_score', 'is_blind'), 1, r"agent\.by_score\.is_blind is '1'; expected true"))
+      (('agent', 'by_score', 'score'), None, r"agent\.by_score\.score is None; expected"),
+      (('agent', 'by_score', 'is_blind'), 1, r"agent\.by_score\.is_blind is 1; expected true"))
   def test_a_bad_field_is_named(self, place, value, message):
     results = copy.deepcopy(make_results())
     number = 0 if place[0] == 'labels' else -1

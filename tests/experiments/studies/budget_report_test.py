@@ -132,9 +132,9 @@ class ReportBudgetTest(parameterized.TestCase):
 class ResultsFileTest(parameterized.TestCase):
 
   @parameterized.parameters(
-      ([], r'results.budgets is .\[\].; expected a list of numbers of labels'),
-      ([50, 0], r'results.budgets\[1\] is .0.; expected a number of labels, at least 1'),
-      ([True], r'results.budgets\[0\] is .True.'))
+      ([], r'results.budgets is \[\]; expected a list, not empty'),
+      ([50, 0], r'results.budgets\[1\] is 0; expected a whole number, 1 or more'),
+      ([True], r'results.budgets\[0\] is True'))
   def test_bad_budgets_are_refused(self, budgets, message):
     with self.assertRaisesRegex(ValueError, message):
       results_file.check(make_maze_results() | {'budgets': budgets})

@@ -24,7 +24,7 @@ class StudyFloorsTest(absltest.TestCase):
     self.config = atari_runs.config(self.root / 'study', 'tiny')
     shutil.copytree(self.config.data_dir, self.root / 'data')
     self.config.data_dir = str(self.root / 'data')
-    self.directory, = domains.Atari.directories(self.config, 'Breakout')
+    self.directory, = domains.of(self.config).directories('Breakout')
     self.planned = study.plan(self.config)
 
   def test_only_targets_are_measured_and_only_as_their_runs_need(self):
@@ -126,7 +126,7 @@ class StudyFloorsTest(absltest.TestCase):
         measure.assert_called_once()
         self.assertEqual(measure.call_args.kwargs['held_out_dir'], str(held_out), msg=number)
         self.assertEqual(agent['data_digest'],
-                         domains.Atari.digest(self.config, 'Breakout'))  # A copy of it.
+                         domains.of(self.config).digest('Breakout'))  # A copy of it.
       (directory / 'dataset_card.json').write_bytes(
           (directory / 'dataset_card.json').read_bytes() + b' ')
 

@@ -75,14 +75,14 @@ class LoadTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ({'study': 'other'}, "study is 'other'; expected 'tiny', as its file"),
-      ({'grids': []}, 'grids is empty; expected at least one'),
+      ({'grids': []}, r'grids is \[\]; expected a list, not empty'),
       ({'grids': [GRID | {'target': GRID['target'][:3], 'seed': [0, 1, 2]}]},
        r'hypotheses\[0\]: alpt_blocked and dt1_idm have the seeds \[0, 1, 2\] in common; expected '
        'at least 5'),
       ({'grids': [GRID | {'seed': [0, 0, 1, 2, 3, 4]}]}, r'grids\[0\].seed is .* different values'),
-      ({'hypotheses': []}, 'expected at least one, each its own'),
+      ({'hypotheses': []}, r'hypotheses is \[\]; expected a list, not empty'),
       ({'hypotheses': [HYPOTHESIS] * 2}, r"names \['better', 'better'\]"),
-      ({'settings': {}}, 'settings is empty'),
+      ({'settings': {}}, 'settings is {}; expected an object, not empty'),
       *(({'grids': [GRID, {k: v for k, v in GRID.items() if k != name}]},
          rf'grids\[1\].{name} is missing') for name in ('method', 'target', 'seed')),
       ({'grids': [GRID | {'seed': [0, 1, 2, 3, 4, 5]}]},
@@ -91,12 +91,12 @@ class LoadTest(parameterized.TestCase):
        r"hypotheses\[0\].where.num_labels is missing; expected one of \['100', '50'\]"),
       ({'run_settings': {'common': {}}}, 'run_settings.collect is missing; expected an object'),
       ({'run_settings': make_run_settings() | {'variants': {'dt1_idm': {'common': {}, 'runs': {
-          'a': 1}}}}}, "run_settings.variants.dt1_idm.runs.a is '1'; expected an object"),
+          'a': 1}}}}}, "run_settings.variants.dt1_idm.runs.a is 1; expected an object"),
       ({'hypotheses': [HYPOTHESIS | {'where': {'target': 'maze-1'}}]},
        r'hypotheses\[0\].where.target is .maze-1.; expected none, as a maze goes with one seed'),
       ({'experiment': 'atari', 'hypotheses': [FASTER]},
        r'hypotheses\[0\].where.target is missing; expected one of .*maze-0'),
-      ({'more': 1}, r"the fields \['more'\]"),
+      ({'more': 1}, 'more is an unknown key; expected study, '),
       ({'tuning': {'targets': ['maze-2', 'maze-4']}},
        r"grids\[0\].target has 'maze-2', 'maze-4', which tuning.targets has, too; expected data"),
       ({'tuning': {'seeds': [1, 7]}}, r'grids\[0\].seed has 1, which tuning.seeds has, too'),

@@ -1,8 +1,8 @@
 """The plain way to evaluate a decision transformer on Atari, to compare speed and answers with.
 
 One environment at a time, and two passes of the whole model over the whole window at every step:
-one for the return, one for the action given it. It stands here and not in alpt_jax because nothing
-but the benchmark and a test needs it: it knows the emulator, the model's `__call__` and the acting
+one for the return, one for the action given it. Nothing but the benchmark and a test needs it: it
+knows the emulator, the model's `__call__` and the acting
 rules, and shares nothing else with `atari.evaluate`.
 """
 
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from alpt_jax.domains.atari import action_sets, env
-from alpt_jax.learners import acting
+from alpt_jax.learners import acting, action_heads
 from alpt_jax.networks import discretize
 
 
@@ -37,6 +37,7 @@ class PlainEvaluation:
     legal_actions = action_sets.MINIMAL_ACTIONS[game]
     self._index = {action: i for i, action in enumerate(legal_actions)}
     legal = np.isin(np.arange(action_sets.NUM_ACTIONS), legal_actions)
+    head = action_heads.of(dt.spec.actions)
 
     @jax.jit
     def choose_return(params, window, step, key, is_greedy):
@@ -46,7 +47,8 @@ class PlainEvaluation:
     @jax.jit
     def choose_action(params, window, step, key, is_greedy):
       logits = dt.apply({'params': params}, *window).actions[:, step]
-      return acting.choose_action(logits, jnp.asarray(legal), key, rule=rule, is_greedy=is_greedy)
+      return head.choose(logits, jnp.asarray(legal), key, is_greedy=is_greedy,
+                         better_half=rule == acting.BETTER_HALF)
 
     self._choose_return, self._choose_action = choose_return, choose_action
     self.seconds = 0.

@@ -1,0 +1,44 @@
+"""Layers by which actions enter and leave the networks, for each kind of `action_space`.
+
+What their inputs and outputs mean, an action head says; see `learners.action_heads`. Another kind
+registers layers of its own with both functions.
+"""
+
+import functools
+
+from flax import linen as nn
+
+from alpt_jax import action_space
+from alpt_jax.networks import tokens
+
+
+@functools.singledispatch
+def embedding(space, d_model):
+  """Makes the embedding of action tokens: a module of [B, T, ...] tokens -> [B, T, D].
+
+  Args:
+    space: an action space.
+    d_model: D.
+  """
+  raise NotImplementedError(space)
+
+
+@functools.singledispatch
+def output(space, **options):
+  """Makes the layer that predicts actions: a module of [..., D] -> [..., A] float32.
+
+  Args:
+    space: an action space.
+    **options: of the module, e.g. its name.
+  """
+  raise NotImplementedError(space)
+
+
+@embedding.register
+def _(space: action_space.Discrete, d_model):  # Tokens: ids, and `num` for what is not known.
+  return nn.Embed(space.num + 1, d_model, embedding_init=tokens.EMBEDDING_INIT)
+
+
+@output.register
+def _(space: action_space.Discrete, **options):  # Logits.
+  return nn.Dense(space.num, **options)
