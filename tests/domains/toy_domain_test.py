@@ -241,7 +241,7 @@ class NamesTest(parameterized.TestCase):
                 "expected one of .'atari', 'maze', 'own'., or the name of an importable module"),
       ('', "experiment is ''; expected one of"), ('.maze', "experiment is '.maze'; expected"),
       (3, 'experiment is 3; expected one of'),
-      ('json', "experiment is 'json', expected one of"))
+      ('json', "experiment is 'json'; expected one of"))
   def test_what_is_no_domain_is_refused_in_one_line(self, experiment, message):
     with self.assertRaisesRegex(ValueError, f'^{message}[^\n]*$'):
       domains.named(experiment)
