@@ -11,6 +11,7 @@ import json
 import jax
 import ml_collections
 
+from alpt_jax.domains import base
 from alpt_jax.domains.atari import domain as atari
 from alpt_jax.domains.maze import domain as maze
 from alpt_jax.learners import microbatches
@@ -36,8 +37,8 @@ def install():
   program.make_program = _shared(program.make_program)
   microbatches.windows = _shared(microbatches.windows)
   label_windows.make_label_fn = _shared(label_windows.make_label_fn)
-  for domain in (maze.Maze, atari.Atari):
-    domain.make_evaluation = staticmethod(_shared(domain.make_evaluation))
+  for domain in (maze.Domain, atari.Domain):
+    domain.make_evaluation = _shared(domain.make_evaluation)
 
 
 def _shared(make):
@@ -57,4 +58,6 @@ def _shared(make):
 def _hashable(argument):
   if isinstance(argument, jax.sharding.Mesh):  # Its `repr` does not name the devices.
     return argument
+  if isinstance(argument, base.Domain):
+    return type(argument), key_of(argument.config)
   return key_of(argument) if isinstance(argument, ml_collections.ConfigDict) else repr(argument)

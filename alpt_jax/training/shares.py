@@ -117,7 +117,7 @@ def check_rows(config, phase, specs, mesh):
                      f'hosts, e.g. {-(-num_shards // num_hosts) * num_hosts}.')
   rows = part_rows(config, phase, specs)
   for field, part_of in learner.make(config, phase, specs).parts():
-    parts = list(dict.fromkeys(part_of.values()))
+    parts = [part for part in dict.fromkeys(part_of.values()) if part in rows]
     if all(rows[part] % (mesh.size * config.sharding.accumulate) == 0 for part in parts):
       continue
     for_each = ', '.join(f'{part} {rows[part]}' for part in parts)
