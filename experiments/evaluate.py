@@ -19,9 +19,10 @@ import sys
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli, domains, video
+from alpt_jax import atomic_files, cli, domains
 from alpt_jax.labelling import run_labels, trained_run
 from alpt_jax.learners import acting
+from alpt_jax.reports import video
 from alpt_jax.training import compilation_cache, inputs, run_config, run_directory
 
 _RUN = flags.DEFINE_string('run', '', 'The run directory; its config needs not be given.')

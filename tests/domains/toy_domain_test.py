@@ -1,5 +1,7 @@
 """A domain of one's own: a folder and a config, written elsewhere, and all programs run on it."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -11,7 +13,8 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import atomic_files, configs, domains
 from alpt_jax.data import rlds
-from experiments import collect, evaluate, reproduce, train
+from alpt_jax.training import stopping, train
+from experiments import collect, evaluate, reproduce
 from experiments.studies import gather, runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -178,7 +181,7 @@ class ToyDomainTest(parameterized.TestCase):
     collect.main(cls.config)
     cls.planned = reproduce.plan(cls.config)
     cls.own = runs.run_config(cls.config, cls.planned[0])
-    cls.code = train.main(cls.own)
+    cls.code = train.train(cls.own, cls.own.workdir)
 
   def run_program(self, name, *arguments):
     """Runs a program of experiments/ as a user does; returns what it prints."""
@@ -194,8 +197,9 @@ class ToyDomainTest(parameterized.TestCase):
       self.assertEqual(rlds.read_card(self.root / 'data' / name)['num_episodes'], 30)
 
   def test_trains_and_scores_an_agent(self):
-    self.assertEqual(self.code, 0)
-    evaluate.main(self.own)
+    self.assertEqual(self.code, stopping.DONE)
+    with contextlib.redirect_stdout(io.StringIO()):
+      evaluate.main(self.own)
     found = json.loads(pathlib.Path(self.own.workdir, 'eval', 'final.json').read_text())
     self.assertEqual(found['argmax']['num_episodes'], 7)
     self.assertBetween(found['argmax']['score'], 0., 1.)
@@ -205,8 +209,9 @@ class ToyDomainTest(parameterized.TestCase):
   def test_its_idm_is_audited(self):
     self.run_program('audit', f'--run={self.own.workdir}')
     found = json.loads(pathlib.Path(self.own.workdir, 'audit', 'audit.json').read_text())
-    case, *_ = found['cases']
-    self.assertEqual((case['environment'], case['action_names']), ('corridor-8', ['STAY', 'RIGHT']))
+    case, = found['environments']
+    self.assertEqual(case['name'], 'corridor-8')
+    self.assertIn(case['baselines']['majority'], ('STAY', 'RIGHT'))
     self.assertGreater(case['accuracy']['value'], .95)
 
   def test_its_idm_labels_data(self):
@@ -242,7 +247,7 @@ class NamesTest(parameterized.TestCase):
                 "expected one of .'atari', 'maze', 'own'., or the name of an importable module"),
       ('', "experiment is ''; expected one of"), ('.maze', "experiment is '.maze'; expected"),
       (3, 'experiment is 3; expected one of'),
-      ('json', "experiment is 'json', expected one of"))
+      ('json', "experiment is 'json'; expected one of"))
   def test_what_is_no_domain_is_refused_in_one_line(self, experiment, message):
     with self.assertRaisesRegex(ValueError, f'^{message}[^\n]*$'):
       domains.named(experiment)

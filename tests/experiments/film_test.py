@@ -9,7 +9,7 @@ import tempfile
 
 from absl.testing import absltest
 
-from alpt_jax import video
+from alpt_jax.reports import video
 from experiments import film
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -14,9 +14,8 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import video
 from alpt_jax.labelling import audit_report
-from alpt_jax.reports import label_section, page
+from alpt_jax.reports import label_section, page, video
 from experiments.studies import figures as suite
 from experiments.studies import figures_report, report
 from tests.domains.atari import report_test as report_atari_test

@@ -3,11 +3,11 @@
 import functools
 import os
 
-from alpt_jax import video
 from alpt_jax.data import copies, episode_files
 from alpt_jax.domains import base, play
 from alpt_jax.domains.atari import action_sets, metrics, rlu
 from alpt_jax.learners import acting
+from alpt_jax.reports import video
 
 _MAX_SHOWN_FRAMES = 300  # Of the episode that is kept for the report.
 

@@ -10,9 +10,9 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
-from alpt_jax import video
 from alpt_jax.data import source_files
 from alpt_jax.data.importers import videos
+from alpt_jax.reports import video
 from tests.data import own_data
 from tests.data.importers import images_test
 

@@ -336,7 +336,7 @@ class ResultsFileTest(parameterized.TestCase):
   @parameterized.named_parameters(
       ('no_games', lambda r: r.pop('games'), r'results\.games is missing; expected an object'),
       ('experiment', lambda r: r.update(experiment='go'),
-       r"results\.experiment is 'go'; expected one of \['atari', 'maze'\]"),
+       r"results\.experiment is 'go', which cannot be imported .*; expected one of \['atari', 'ma"),
       ('no_role', lambda r: r['games']['Freeway'].pop('role'), r'games\.Freeway\.role is missing'),
       ('human', lambda r: r['games']['Freeway'].update(human='good'),
        r"games\.Freeway\.human is 'good'; expected a number or null"),

@@ -9,7 +9,7 @@ import numpy as np
 from absl.testing import parameterized
 from PIL import Image
 
-from alpt_jax import video
+from alpt_jax.reports import video
 
 
 def moving_square(num_frames, height=84, width=84):
