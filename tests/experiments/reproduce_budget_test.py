@@ -134,12 +134,12 @@ class GatherTest(absltest.TestCase):
         self.assertAlmostEqual(row['label_accuracy'], row['argmax/success_500'], delta=.1)
 
   def test_lines_and_bounds_are_told_apart(self):
-    group, = findings_budget.groups(self.results)
-    found = findings_budget.lines(self.results, group, 'argmax/success_500')
+    study = report.of(self.results)
+    group, = study.groups()
+    found = study.lines(group, 'success_500')
     self.assertEqual(set(found), {'dt1', 'dt1_idm', 'alpt_blocked'})
     np.testing.assert_array_equal(found['dt1'].budgets, [10, 50])
-    self.assertEqual(findings_budget.baselines(
-        self.results, group, 'argmax/success_500')['Oracle labels'], .8)
+    self.assertEqual(study.baselines(group, 'success_500')['Oracle labels'], .8)
 
   def test_every_labelling_has_clips_that_do_not_overlap(self):
     self.assertLen(self.results['labellings'], 4)  # Two methods with two budgets.
@@ -160,7 +160,7 @@ class GatherTest(absltest.TestCase):
     self.assertEqual(runs.label_scores(other, run, truths)['labelling']['clips'], again[:2])
 
   def test_results_make_a_report_that_names_what_is_missing(self):
-    problems = report.of(self.results).problems(self.results)
+    problems = report.of(self.results).problems()
     self.assertLen(problems, 2)
     for problem, budget in zip(problems, (10, 50), strict=True):
       self.assertEqual(problem, f'grid-{budget}-alpt_blocked_tunnel-seed0: unfinished, without an '

@@ -80,7 +80,8 @@ class ReproduceTest(absltest.TestCase):
     lines = self.first.stdout.strip().splitlines()
     self.assertIn(f'{self.workdir}/report.html', lines[-1])
     self.assertIn(f'{self.workdir}/results.json', lines[-1])
-    self.assertTrue(any(line.startswith('ALPT-Blocked ') for line in lines))
+    self.assertTrue(any(line.startswith('Observation “grid”') and ', ALPT-Blocked ' in line
+                        for line in lines))
 
   def test_report_is_one_page_with_every_variant(self):
     page = (self.workdir / 'report.html').read_text()
