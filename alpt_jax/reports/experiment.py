@@ -175,7 +175,7 @@ class Report:
     """How many runs are behind a panel, which ones are left out, what the bands are."""
     counts, failed, over_episodes = [], [], []
     for method in (*setting.methods, *setting.bounds):
-      runs, name = findings.runs_of(self.results, setting, method), self.label(method)
+      runs, name = setting.runs[method], self.label(method)
       if method in setting.bounds:
         name += f' (with {setting.bounds[method]:,} labels)'
       counts.append(f'{name} {_states(runs)}')

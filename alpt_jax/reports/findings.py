@@ -118,12 +118,14 @@ class Setting(NamedTuple):
     bounds: {method: num_labels} of methods that were run on the same with a number of labels of
       their own; they are shown beside the others and compared with none.
     metric: the column that the part is about.
+    runs: {method or bound: its runs, of its last phase: of ALPT's two, the finetuning}.
   """
   part: str
   about: dict
   methods: tuple[str, ...]
   bounds: dict[str, int]
   metric: str
+  runs: dict[str, list]
 
   @property
   def target(self):
@@ -178,10 +180,11 @@ def settings(results, part, fields, main):
   Returns:
     A list of `Setting`, in the order of the runs.
   """
-  ran = collections.defaultdict(set)  # Values of the fields: methods.
+  ran = {}  # Values of the fields: {method: runs}.
   for run in results['runs']:
     if part_of(run) == part:
-      ran[tuple(run.get(field) for field in fields)].add(run['method'])
+      here = ran.setdefault(tuple(run.get(field) for field in fields), {})
+      here.setdefault(run['method'], []).append(run)
   metric, found = ACCURACY if part == LABELS else column(results, main), []
   for key, here in ran.items():
     elsewhere = {k: there for k, there in ran.items() if k[:-1] == key[:-1] and k != key}
@@ -189,23 +192,21 @@ def settings(results, part, fields, main):
       continue
     bounds = {min(there): k[-1] for k, there in elsewhere.items()
               if _is_bound(there, [here, *(x for other, x in elsewhere.items() if other != k)])}
-    found.append(Setting(part, dict(zip(fields, key, strict=True)),
-                         tuple(m for m in results['methods'] if m in here), bounds, metric))
+    methods = tuple(m for m in results['methods'] if m in here)
+    runs = {m: here[m] for m in methods} | {
+        m: ran[*key[:-1], num_labels][m] for m, num_labels in bounds.items()}
+    found.append(Setting(part, dict(zip(fields, key, strict=True)), methods, bounds, metric,
+                         {m: _last_phase(of_method) for m, of_method in runs.items()}))
   return found
 
 
 def _is_bound(here, elsewhere):
   """Whether methods with this number of labels are one alone, where others can be compared."""
   return (len(here) == 1 and any(len(there) > 1 for there in elsewhere)
-          and not any(here & there for there in elsewhere))
+          and not any(here.keys() & there for there in elsewhere))
 
 
-def runs_of(results, setting, method):
-  """Runs of a method in a setting, of its last phase: of ALPT's two, the finetuning."""
-  about = setting.about | {
-      'num_labels': setting.bounds.get(method, setting.num_labels), 'method': method}
-  runs = [run for run in results['runs'] if part_of(run) == setting.part
-          and all(run.get(field) == x for field, x in about.items())]
+def _last_phase(runs):
   phases = [_PHASES.index(run.get('phase', _PHASES[-1])) for run in runs]
   return [run for run, phase in zip(runs, phases, strict=True) if phase == max(phases)]
 
@@ -215,11 +216,10 @@ def rows_of(results, setting, method):
 
   Not every evaluation is a scored one. Where no run of the setting has a number, none was to be.
   """
-  shown = {run['run'] for m in (*setting.methods, *setting.bounds)
-           for run in runs_of(results, setting, m)}
+  shown = {run['run'] for runs in setting.runs.values() for run in runs}
   steps = {row['step'] for row in results['rows']
            if row['run'] in shown and row.get(setting.metric) is not None}
-  runs = {run['run'] for run in runs_of(results, setting, method) if run['status'] != 'failed'}
+  runs = {run['run'] for run in setting.runs[method] if run['status'] != 'failed'}
   return [row for row in results['rows'] if row['run'] in runs and row['step'] in steps]
 
 
@@ -239,9 +239,9 @@ def curve(results, setting, method, metric=None):
   return result, False
 
 
-def sources_of(results, setting, method):
+def sources_of(setting, method):
   """Names of a method's sources in a setting; of as many DRAWN if its seeds have others."""
-  names = [tuple(run['sources']) for run in runs_of(results, setting, method)] or [()]
+  names = [tuple(run['sources']) for run in setting.runs[method]] or [()]
   return names[0] if len(set(names)) == 1 else (DRAWN,) * len(names[0])
 
 
@@ -268,11 +268,11 @@ def final(results, setting, method, columns):
     runs), and per name what `spread` says. For one run, `<name>/episodes_std` and `<name>/episodes`
     are over its episodes, where the rows have `<column>_std`.
   """
-  runs = runs_of(results, setting, method)
+  runs = setting.runs[method]
   last = final_rows(results, rows_of(results, setting, method)).values()
   entry = {'part': setting.part} | setting.about | dict(
       num_labels=setting.bounds.get(method, setting.num_labels), method=method,
-      sources=sources_of(results, setting, method),
+      sources=sources_of(setting, method),
       step=max((row['step'] for row in last), default=None), planned=len(runs),
       done=len(last), failed=sum(run['status'] == 'failed' for run in runs))
   for name, key in columns.items():
@@ -303,7 +303,7 @@ def run_problems(results, found, name):
     if run.get('phase') != 'pretrain' or run['status'] != 'done' or run.get('damaged'):
       problems += unfinished(run, rows[run['run']])
   for setting in found:
-    runs = {m: runs_of(results, setting, m) for m in setting.methods}
+    runs = {m: setting.runs[m] for m in setting.methods}
     places = dict.fromkeys(sorted((run['target'], run['seed'])
                                   for run in itertools.chain(*runs.values())))
     for method, of_method in runs.items():

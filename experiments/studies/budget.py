@@ -159,7 +159,7 @@ class Report(experiment.Report):
     kind = {findings.LABELS: 'IDM alone', findings.SCORE: 'agents'}[part]
     has_parts = 'part' in runs[0]
     return Group(
-        findings.Setting(part, about, methods, {}, column),
+        findings.Setting(part, about, methods, {}, column, dict.fromkeys(methods, ())),
         ', '.join([findings.title_of(about), *[kind] * has_parts]),
         '-'.join([*[part] * has_parts, *map(str, about.values())]),
         frozenset(run['run'] for run in runs),

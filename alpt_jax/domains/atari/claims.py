@@ -66,7 +66,7 @@ class Finding:
 
 def _learners(results, setting):
   """{method: sources} of the methods that a claim about sources can be about."""
-  return {m: findings.sources_of(results, setting, m) for m in setting.methods
+  return {m: findings.sources_of(setting, m) for m in setting.methods
           # Sees the past only; learns from sources that were changed.
           if not {'is_floor', 'is_control'} & {k for k, v in results['methods'][m].items() if v}
           and (setting.part == LABELS or m == 'dt1_idm'

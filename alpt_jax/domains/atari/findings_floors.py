@@ -118,7 +118,7 @@ def is_floor(results, method):
 def _done(results, setting, method, entry):
   """Runs of a method that are done and whose floors have an entry, as (run, entry)."""
   found = [(run, (run.get('floors') or {}).get(entry))
-           for run in findings.runs_of(results, setting, method) if run['status'] == 'done']
+           for run in setting.runs[method] if run['status'] == 'done']
   return [(run, about) for run, about in found if floors_schema.is_known(about)]
 
 
@@ -252,7 +252,7 @@ def agent_rows(results, setting):
   rows = []
   for method in (*setting.methods, *setting.bounds):
     last = findings.final_rows(results, findings.rows_of(results, setting, method))
-    runs = [run for run in findings.runs_of(results, setting, method)
+    runs = [run for run in setting.runs[method]
             if run.get('floors') and math.isfinite(_number(last, run, 'score', results))]
     if runs:
       rows.append(_agent_row(results, setting, method, runs, last))
@@ -350,7 +350,7 @@ def levels(results, setting):
     return {names[row.name]: row.accuracy.value for row in label_rows(results, setting)
             if row.name in names and row.accuracy}
   blind = blind_scores([run for method in setting.methods
-                        for run in findings.runs_of(results, setting, method)])
+                        for run in setting.runs[method]])
   if not blind:
     return {}
   return {'random': blind['random'], 'best blind': max(blind.values())}

@@ -230,10 +230,8 @@ def _maze_figure(name, maze):
 
 def _flat(entry):
   """An entry of `findings_maze.steps_to_levels` without nesting, for CSV."""
-  flat, ratio = dict(entry), entry['ratio']
-  del flat['ratio']
-  if ratio is not None:
-    flat |= ratio._asdict() | {'interval_low': ratio.interval.low,
-                               'interval_high': ratio.interval.high}
-    del flat['interval']
-  return flat
+  ratio = entry['ratio']
+  found = entry if ratio is None else entry | ratio._asdict() | {
+      'interval_low': ratio.interval.low, 'interval_high': ratio.interval.high}
+  left_out = {'interval', 'ratio' if ratio is None else ''}
+  return {key: x for key, x in found.items() if key not in left_out}

@@ -211,7 +211,7 @@ class ReportTest(parameterized.TestCase):
                      {(500, 'idm_freeway'), (2000, 'idm_freeway')})
     self.assertEqual(pairs(results, disjoint), {(500, 'idm_freeway'), (2000, 'idm_freeway')})
     setting = findings_atari.settings(results, 'labels')[0]
-    for run in findings.runs_of(results, setting, 'idm_freeway'):
+    for run in setting.runs['idm_freeway']:
       run['sources'] = [('Freeway', 'Pong')[run['seed']]]
     self.assertEqual(pairs(results, disjoint), {(2000, 'idm_freeway')})
     entry = next(entry for entry in report.of(results).final_metrics()
