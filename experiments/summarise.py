@@ -273,8 +273,7 @@ def _floors(done):
       'runs': [run_files.shown(content) | {'floors': content.get('floors')} for content in done],
       'rows': [row for content in done for row in run_files.rows(content)]}
   lines = []
-  report = domains.named(done[0]['settings']['experiment']).report()
-  for table in report.floor_tables(results):
+  for table in domains.named(done[0]['settings']['experiment']).report(results).floor_tables():
     lines += ['', f'{table.title}. {table.caption}', '', *_table(table.header, table.rows)]
   return lines
 

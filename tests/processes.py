@@ -26,7 +26,8 @@ def free_port():
 def environment(process, num_processes, port, *, num_devices=4):
   """The environment of one of several processes."""
   variables = {
-      'PYTHONPATH': str(ROOT), 'JAX_NUM_CPU_DEVICES': str(num_devices),
+      'PYTHONPATH': os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])),
+      'JAX_NUM_CPU_DEVICES': str(num_devices),
       'ALPT_COORDINATOR': f'localhost:{port}', 'ALPT_NUM_PROCESSES': str(num_processes),
       'ALPT_PROCESS_ID': str(process)}
   return os.environ | variables

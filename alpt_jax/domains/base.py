@@ -162,10 +162,10 @@ class Domain:
     """Returns the module that makes the evaluations to time, see `maze.benchmark`; or None."""
 
   @classmethod
-  def report(cls):
-    """Returns what makes the report of results, see `reports.experiment.Report`."""
+  def report(cls, results):
+    """Makes the `reports.experiment.Report` of results."""
     from alpt_jax.reports import experiment  # Matplotlib.
-    return experiment.Report(cls.metrics)
+    return experiment.Report(results, cls.metrics)
 
 
 def reserve(config, data):

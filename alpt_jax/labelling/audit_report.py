@@ -16,14 +16,14 @@ import numpy as np
 from alpt_jax.labelling import audit_findings, compare_findings
 from alpt_jax.reports import figures, label_section
 from alpt_jax.reports import page as report_page
+from alpt_jax.reports.page import html, join, muted
 
-_e = report_page.escape
 _LINE = figures.COLOURS[2]
 _AFTER = figures.COLOURS[3]
 _SHARES = (1., .9, .75, .5, .25)  # Of labels that are kept.
 _BADGES = {'episodes': 'partly', 'known': 'partly'}  # The others say that labels are bad.
 _KINDS = {'held out': 'no', 'hidden': 'other steps', 'never seen': 'nothing of it',
-          'trained on': '<b>trained on: not held out</b>'}
+          'trained on': html('<b>trained on: not held out</b>')}
 
 
 def page(audit, comparison=None):
@@ -37,55 +37,55 @@ def page(audit, comparison=None):
     HTML.
   """
   about = audit['about']
-  sections = {'verdict': ('What it says', _verdict), 'environments': ('Numbers', _environments)}
+  sections = {'verdict': ('What it says', _verdict(audit)),
+              'environments': ('Numbers', _environments(audit))}
   if comparison is not None:
-    sections['comparison'] = 'Is a source worth using?', lambda _: _comparison(comparison)
-  sections |= {'details': ('Mistakes, confidence and lag', _details),
-               'examples': ('Labels beside the frames', _examples),
-               'temperature': ('Temperatures', _temperatures),
-               'about': ('What was audited', _about)}
+    sections['comparison'] = 'Is a source worth using?', _comparison(comparison)
+  sections |= {'details': ('Mistakes, confidence and lag', _details(audit)),
+               'examples': ('Labels beside the frames', _examples(audit)),
+               'temperature': ('Temperatures', _temperatures(audit)),
+               'about': ('What was audited', _about(audit))}
   return report_page.page(
       about, 'Can these labels be trusted?',
-      f'What the inverse dynamics model of <b>{_e(about["run"])}</b> ({_e(about["method"])}, step '
-      f'{about["step"]:,}) says of transitions whose actions are known.', 0,
-      {key: (title, lambda _, content=content: content(audit))
-       for key, (title, content) in sections.items()})
+      html('What the inverse dynamics model of <b>{}</b> ({}, step {:,}) says of transitions whose '
+           'actions are known.', about['run'], about['method'], about['step']), 0, sections)
 
 
 def _verdict(audit):
-  lines = [f'<p><b>{_e(line)}</b></p>' for line in audit['headlines']]
-  if audit['warnings']:
-    lines.append(report_page.bullets(
-        f'<span class="badge {_BADGES.get(warning["kind"], "not-shown")}">{_e(warning["kind"])}'
-        f'</span> {_e(warning["text"])}' for warning in audit['warnings']))
-  else:
-    lines.append('<p><span class="badge reproduced">no warning</span> The labels are better than '
-                 'the most frequent action, sit at their transitions, and their confidence can be '
-                 'relied on.</p>')
-  return '\n'.join([*lines, (
-      '<p class="muted small">In parentheses: 95 % interval, by drawing whole episodes again; it '
-      'is about other episodes of the same environment and data.</p>')])
+  warnings = [join([report_page.badge(warning['kind'],
+                                      _BADGES.get(warning['kind'], 'not-shown')),
+                    warning['text']], ' ') for warning in audit['warnings']]
+  return join([
+      *(html('<p><b>{}</b></p>', line) for line in audit['headlines']),
+      report_page.bullets(warnings) if warnings else html(
+          '<p>{} The labels are better than the most frequent action, sit at their transitions, '
+          'and their confidence can be relied on.</p>', report_page.badge('no warning')),
+      _note('In parentheses: 95 % interval, by drawing whole episodes again; it is about other '
+            'episodes of the same environment and data.')])
+
+
+def _note(text):
+  return html('<p class="muted small">{}</p>', text)
 
 
 def _environments(audit):
-  return '\n'.join([
+  return join([
       report_page.table(
           ['', 'known to training', 'episodes', 'transitions', 'right', 'more than most frequent',
            'balanced', 'most frequent', 'no-op', 'chance'],
           [_accuracy_row(environment) for environment in audit['environments']]),
-      '<p class="muted small">Shares of transitions, 95 % intervals below. Balanced: mean over the '
-      'actions that occur. Most frequent, no-op, chance: what always saying that, or guessing, '
-      'scores.</p>',
+      _note('Shares of transitions, 95 % intervals below. Balanced: mean over the actions that '
+            'occur. Most frequent, no-op, chance: what always saying that, or guessing, scores.'),
       _floors(audit),
       report_page.table(
           ['', 'among 2 likeliest', 'among 3 likeliest', 'NLL, nats', 'if nothing were known',
            'mean confidence', 'calibration error', 'by chance at most', 'lag'],
           [_confidence_row(environment) for environment in audit['environments']]),
-      '<p class="muted small">Among 2 likeliest: share of transitions whose true action is one of '
-      'the two most probable. NLL: mean negative log-likelihood of the true action. Calibration '
-      'error: mean difference of confidence and accuracy in 15 bins of equally many transitions, '
-      'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is clearly '
-      'better than none.</p>'])
+      _note('Among 2 likeliest: share of transitions whose true action is one of the two most '
+            'probable. NLL: mean negative log-likelihood of the true action. Calibration error: '
+            'mean difference of confidence and accuracy in 15 bins of equally many transitions, '
+            'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is '
+            'clearly better than none.')])
 
 
 def _floors(audit):
@@ -98,7 +98,7 @@ def _floors(audit):
       continue
     cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling']}
     rows.append([
-        _e(environment['name']), f'{_share(labels["share"])}<br>{_e(labels["most_frequent"])}',
+        environment['name'], join([_share(labels['share']), labels['most_frequent']], '<br>'),
         _interval(environment['accuracy']),
         *(_interval(cells[key]) if cells.get(key) and 'value' in cells[key] else '–'
           for key in titles)])
@@ -111,39 +111,38 @@ def _floors(audit):
                      f'{both["num_transitions"]:,} actions; labels can be judged no better.')
   if not rows:
     return ''
-  return '\n'.join([
+  return join([
       report_page.table(
           ['', 'most frequent label', 'right', 'most frequent action', 'table of the change',
            'linear map of the change', 'on random draws', 'ceiling, expected',
            'ceiling, realised'], rows, 'What labels score that need no IDM, and what any could.'),
-      '<p class="muted small">Most frequent action, table and linear map know the labels that the '
-      'IDM knew, and nothing else. A label more frequent than 0.95 is called constant. On random '
-      'draws: right of the steps whose action no policy chose. Ceiling: what the best guesser '
-      'counts on, and what it got right, when all actions are tried in the emulator. Intervals: '
-      '95 %, over episodes.</p>', report_page.bullets(map(_e, reasons)) if reasons else ''])
+      _note('Most frequent action, table and linear map know the labels that the IDM knew, and '
+            'nothing else. A label more frequent than 0.95 is called constant. On random draws: '
+            'right of the steps whose action no policy chose. Ceiling: what the best guesser '
+            'counts on, and what it got right, when all actions are tried in the emulator. '
+            'Intervals: 95 %, over episodes.'), reasons and report_page.bullets(reasons)])
 
 
 def _comparison(comparison):
   """Pairs of runs with and without a source, and what they say of it."""
   titles = [title for title, _ in compare_findings.references(comparison['pairs'][0])]
-  rows = [[f'{_e(one["environment"])}, seed {one["seed"]}',
-           *(f'{_interval(one[key]["accuracy"])}<br>{_e(compare_findings.sources_of(one[key]))}'
+  rows = [[f'{one["environment"]}, seed {one["seed"]}',
+           *(join([_interval(one[key]['accuracy']), compare_findings.sources_of(one[key])], '<br>')
              for key in ('run', 'baseline')),
            compare_findings.signed(one['difference']),
            *(_interval(mean) if mean else '–' for _, mean in compare_findings.references(one)),
            f'{one["num_transitions"]:,} of {one["num_episodes"]:,}']
           for one in comparison['pairs']]
   content = json.dumps(comparison, allow_nan=False, indent=1).encode()
-  return '\n'.join([
-      *(f'<p><b>{_e(result["environment"])}: {_e(compare_findings.verdict_of(result))}</b></p>'
+  return join([
+      *(html('<p><b>{}: {}</b></p>', result['environment'], compare_findings.verdict_of(result))
         for result in comparison['results']),
       report_page.table(
           ['', 'right', 'right, compared with', 'difference', *titles, 'transitions of episodes'],
           rows, 'The same transitions, of which neither run of a pair knew the action.'),
-      '<p class="muted small">Intervals: 95 %, over episodes, of these IDMs. A verdict is over '
-      'training seeds (Student’s t). A difference below '
-      f'{comparison["smallest_effect"]:g} counts as none.</p>',
-      report_page.bullets(map(_e, comparison['sentences'])),
+      _note('Intervals: 95 %, over episodes, of these IDMs. A verdict is over training seeds '
+            f'(Student’s t). A difference below {comparison["smallest_effect"]:g} counts as none.'),
+      report_page.bullets(comparison['sentences']),
       report_page.links([('compare.json', 'application/json', content,
                           'all numbers; alpt_jax/labelling/audit_compare.py says what each is')])])
 
@@ -151,10 +150,10 @@ def _comparison(comparison):
 def _accuracy_row(environment):
   baselines = environment['baselines']
   return [
-      _e(environment['name']), _KINDS[environment['kind']], f'{environment["num_episodes"]:,}',
+      environment['name'], _KINDS[environment['kind']], f'{environment["num_episodes"]:,}',
       f'{environment["num_transitions"]:,}', _interval(environment['accuracy']),
       _interval(environment['gain']), _share(environment['balanced_accuracy']),
-      f'{_share(baselines["majority_accuracy"])}<br>{_e(baselines["majority"])}',
+      join([_share(baselines['majority_accuracy']), baselines['majority']], '<br>'),
       '–' if baselines['no_op'] is None else _share(baselines['no_op_accuracy']),
       _share(baselines['chance_accuracy'])]
 
@@ -162,7 +161,7 @@ def _accuracy_row(environment):
 def _confidence_row(environment):
   top, calibration, lag = (environment[key] for key in ('top_k', 'calibration', 'lag'))
   return [
-      _e(environment['name']),
+      environment['name'],
       *(_share(top[k - 1]) if len(top) >= k else '–' for k in (2, 3)),
       _share(environment['nll']), _share(environment['nll_uniform']),
       *(_share(calibration[key]) for key in ('mean_confidence', 'error', 'error_by_chance')),
@@ -174,35 +173,33 @@ def _share(x):
 
 
 def _interval(estimate):
-  if estimate['low'] is None:
-    return f'{_share(estimate["value"])}<br><span class="muted">no interval</span>'
-  return (f'{_share(estimate["value"])}<br><span class="muted">{_share(estimate["low"])} to '
-          f'{_share(estimate["high"])}</span>')
+  ends = ('no interval' if estimate['low'] is None else
+          f'{_share(estimate["low"])} to {_share(estimate["high"])}')
+  return join([_share(estimate['value']), muted(ends)], '<br>')
 
 
 def _details(audit):
-  return '\n'.join(
-      f'<details{" open" if i == 0 else ""}><summary><b>{_e(environment["name"])}</b>: '
-      f'{_share(environment["accuracy"]["value"])} right</summary>'
-      f'{_pictures(environment, i)}{_kept(environment)}'
-      f'{label_section.matrix(environment["actions"], environment["confusion"], "Actions")}'
-      '</details>' for i, environment in enumerate(audit['environments']))
+  return join(report_page.fold(
+      html('<b>{}</b>: {} right', environment['name'], _share(environment['accuracy']['value'])),
+      _pictures(environment, i), _kept(environment),
+      label_section.matrix(environment['actions'], environment['confusion'], 'Actions'),
+      is_open=i == 0) for i, environment in enumerate(audit['environments']))
 
 
 def _examples(audit):
   shown = [environment for environment in audit['environments'] if environment['examples']]
   if not shown:
-    return ('<p>None: observations are no pictures, or no window of '
-            f'{audit["about"]["window"]} transitions was audited as a whole.</p>')
-  return '\n'.join([
-      '<p>Windows of audited episodes: up to 6 with the most mistakes, 3 of which the IDM was '
-      'least sure and 3 drawn at random, fewer if their pictures are large; so they are worse than '
-      'the average. The most wrong ones come first. Least sure is the lowest mean confidence. '
-      f'{label_section.HOW_TO_READ}</p>',
-      *(f'<details{" open" if i == 0 else ""}><summary><b>{_e(environment["name"])}</b>: '
-        f'{len(environment["examples"])} windows</summary>'
-        f'{label_section.viewer(environment["examples"], environment["actions"], "actions")}'
-        '</details>' for i, environment in enumerate(shown)), label_section.SCRIPT])
+    return html('<p>None: observations are no pictures, or no window of {} transitions was audited '
+                'as a whole.</p>', audit['about']['window'])
+  return join([
+      html('<p>Windows of audited episodes: up to 6 with the most mistakes, 3 of which the IDM was '
+           'least sure and 3 drawn at random, fewer if their pictures are large; so they are worse '
+           'than the average. The most wrong ones come first. Least sure is the lowest mean '
+           'confidence. {}</p>', label_section.HOW_TO_READ),
+      *(report_page.fold(
+          html('<b>{}</b>: {} windows', environment['name'], len(environment['examples'])),
+          label_section.viewer(environment['examples'], environment['actions'], 'actions'),
+          is_open=i == 0) for i, environment in enumerate(shown)), label_section.SCRIPT])
 
 
 def _pictures(environment, i):
@@ -236,8 +233,7 @@ def _pictures(environment, i):
        'Labels compared with what was done so many transitions later. The highest bar must be at '
        '0; at +1, labels come one transition too early. Several high bars mean that actions seldom '
        'change, or a lag that changes, e.g. another frame skip.')]
-  return '<div class="grid">' + ''.join(
-      f'<figure>{svg}<figcaption>{text}</figcaption></figure>' for svg, text in pictures) + '</div>'
+  return report_page.grid(pictures)
 
 
 def _draw_reliability(ax, curves):
@@ -265,24 +261,22 @@ def _kept(environment):
 
 def _temperatures(audit):
   if audit['temperature_fit'] is None:
-    return ('<p>Not fitted: that takes two episodes of a target that training did not know, one to '
-            'fit it and one to judge it.</p>')
+    return html('<p>Not fitted: that takes two episodes of a target that training did not know, '
+                'one to fit it and one to judge it.</p>')
   stride, window = audit['stride'], audit['about']['window']
   label, training = (f'{audit[key]:.4g}' for key in ('temperature', 'training_temperature'))
-  return '\n'.join([
-      '<p>A temperature T changes the confidence in labels only: above 1 it falls. The two were '
-      'fitted to different things, and one is not to be used for the other.</p>',
-      '<h3>For datasets</h3>',
-      '<p>For experiments.label with '
-      f'--stride={stride}: windows {stride} apart vote, and the average of a transition is raised '
-      'to the power 1 / T.</p>', _temperature(audit, 'temperature'),
-      f'<pre>python -m experiments.label --stride={stride} --temperature={label}</pre>',
-      '<h3>For training</h3>',
-      '<p>For agents that train together with their IDM: logits of single windows, here '
-      f'{window} apart, are divided by T. Mode hard does not need it.</p>',
-      _temperature(audit, 'training_temperature'),
-      '<pre>--config.pseudo_labels.mode=soft '
-      f'--config.pseudo_labels.temperature={training}</pre>'])
+  return join([
+      html('<p>A temperature T changes the confidence in labels only: above 1 it falls. The two '
+           'were fitted to different things, and one is not to be used for the other.</p>'
+           '<h3>For datasets</h3><p>For experiments.label with --stride={0}: windows {0} apart '
+           'vote, and the average of a transition is raised to the power 1 / T.</p>', stride),
+      _temperature(audit, 'temperature'),
+      html('<pre>python -m experiments.label --stride={} --temperature={}</pre>'
+           '<h3>For training</h3><p>For agents that train together with their IDM: logits of '
+           'single windows, here {} apart, are divided by T. Mode hard does not need it.</p>',
+           stride, label, window), _temperature(audit, 'training_temperature'),
+      html('<pre>--config.pseudo_labels.mode=soft --config.pseudo_labels.temperature={}</pre>',
+           training)])
 
 
 def _temperature(audit, key):
@@ -296,13 +290,11 @@ def _temperature(audit, key):
       'Reliability of the other half', 'confidence', 'share right', key.replace('_', '-'))
   legend = report_page.legend([figures.Style('as they are', _LINE, 'o'),
                                figures.Style('at the fitted temperature', _AFTER, 's')])
-  return '\n'.join([
-      f'<p><b>{_e(_advice(fit, audit[key]))}</b> Episodes that it was fitted on: '
-      f'{fit["num_episodes_fitted"]}; others that it was judged on: {fit["num_episodes_judged"]}.'
-      '</p>',
+  return join([
+      html('<p><b>{}</b> Episodes that it was fitted on: {}; others that it was judged on: {}.</p>',
+           _advice(fit, audit[key]), fit['num_episodes_fitted'], fit['num_episodes_judged']),
       report_page.table(['other half', 'temperature', 'NLL, nats', 'calibration error',
-                         'mean confidence'], rows),
-      f'<div class="grid"><figure>{legend}{svg}</figure></div>'])
+                         'mean confidence'], rows), report_page.grid([join([legend, svg], '')])])
 
 
 def _advice(fit, temperature):
@@ -318,8 +310,8 @@ def _advice(fit, temperature):
 def _about(audit):
   about = audit['about']
   content = json.dumps(_without_pictures(audit), allow_nan=False, indent=1).encode()
-  return '\n'.join([
-      f'<pre>{_e(about["command"])}</pre>',
+  return join([
+      html('<pre>{}</pre>', about['command']),
       report_page.definitions([
           ('Run', f'{about["run"]}, step {about["step"]:,}'), ('Method', about['method']),
           ('Windows', f'of {about["window"]} transitions, {audit["stride"]} apart'),

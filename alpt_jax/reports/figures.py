@@ -5,13 +5,13 @@ inks become CSS, so that one picture serves light and dark pages. Mazes are a fe
 """
 
 import dataclasses
-import html
 import io
 import math
 import re
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup, escape
 from matplotlib import figure, lines, ticker
 
 from alpt_jax.measures import curves as statistics
@@ -232,8 +232,8 @@ def plot_svg(draw, title, x_label, y_label, name):
     draw(ax)
     fig.savefig(buffer, format='svg', transparent=True,
                 metadata=dict(Date=None, Creator=None, Format=None, Type=None))
-  return _inline(buffer.getvalue(), name).replace(
-      '<svg', f'<svg class="plot" role="img" aria-label="{html.escape(title)}"', 1)
+  return Markup(_inline(buffer.getvalue(), name).replace(
+      '<svg', f'<svg class="plot" role="img" aria-label="{escape(title)}"', 1))
 
 
 def curves_png(rows_of_panels):
@@ -271,9 +271,9 @@ def curves_png(rows_of_panels):
 
 def swatch(style):
   """The line and marker of a method for a legend in the page, as an `<svg>` element."""
-  return (f'<svg class="swatch" viewBox="-14 -5 28 10" aria-hidden="true">'
-          f'<path d="M-14 0H14" stroke="{style.colour}" stroke-width="2"/>'
-          f'<path d="{_MARKER_PATHS[style.marker]}" fill="{style.colour}"/></svg>')
+  return Markup(f'<svg class="swatch" viewBox="-14 -5 28 10" aria-hidden="true">'
+                f'<path d="M-14 0H14" stroke="{style.colour}" stroke-width="2"/>'
+                f'<path d="{_MARKER_PATHS[style.marker]}" fill="{style.colour}"/></svg>')
 
 
 def _episode(episode, colour, shift):
@@ -308,9 +308,9 @@ def maze_svg(walls, goal, title, episodes=(), colour='currentColor'):
   cells = ''.join(f'M{column} {row}h1v1h-1z' for row, column in np.argwhere(walls))
   # Episodes are set off against each other, so that common stretches show as parallel lines.
   shifts = .2 * (np.arange(len(episodes)) - (len(episodes) - 1) / 2) / max(1, len(episodes) / 3)
-  return (f'<svg class="maze" role="img" aria-label="{html.escape(title)}" '
-          f'viewBox="0 0 {walls.shape[1]} {walls.shape[0]}">'
-          f'<path class="wall" d="{cells}"/>'
-          f'<rect class="goal" x="{goal[1]}" y="{goal[0]}" width="1" height="1"/>'
-          + ''.join(_episode(e, colour, shift)
-                    for e, shift in zip(episodes, shifts, strict=True)) + '</svg>')
+  return Markup(f'<svg class="maze" role="img" aria-label="{escape(title)}" '
+                f'viewBox="0 0 {walls.shape[1]} {walls.shape[0]}">'
+                f'<path class="wall" d="{cells}"/>'
+                f'<rect class="goal" x="{goal[1]}" y="{goal[0]}" width="1" height="1"/>'
+                + ''.join(_episode(e, colour, shift)
+                          for e, shift in zip(episodes, shifts, strict=True)) + '</svg>')

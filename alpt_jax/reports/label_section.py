@@ -10,11 +10,11 @@ import math
 import re
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from alpt_jax.measures import confusions, curves
 from alpt_jax.reports import figures, labellings, page
-
-_e = page.escape
+from alpt_jax.reports.page import html, join, muted
 
 _FRAME = 90  # Pixels of the page that a frame is about wide, so that an action's name fits.
 
@@ -28,7 +28,7 @@ _PATTERNS = ('', ' striped', ' dotted')
 
 # Once on a page with a `viewer`. Without script the buttons stay hidden. Ranks and counts are
 # computed here, not there.
-SCRIPT = """<script>
+SCRIPT = Markup("""<script>
 for (const viewer of document.querySelectorAll('.viewer')) {
   const examples = viewer.querySelector('.examples'), controls = viewer.querySelector('.controls');
   const orders = [...controls.querySelectorAll('[data-order]')];
@@ -50,12 +50,12 @@ for (const viewer of document.querySelectorAll('.viewer')) {
   controls.hidden = false;
   show();
 }
-</script>"""
+</script>""")
 
 
 def _action(name):
   """An action's name; long ones may break, e.g. UP|RIGHT|FIRE."""
-  return re.sub(r'(UP|DOWN|RIGHT|LEFT)(?=\w)', r'\1<wbr>', _e(name))
+  return Markup(re.sub(r'(UP|DOWN|RIGHT|LEFT)(?=\w)', r'\1<wbr>', escape(name)))
 
 
 def _share(x):
@@ -79,11 +79,11 @@ def _facts(labelling, numbers):
 
 def _matrix_row(name, counts, index, recall):
   total = sum(counts)
-  cells = [f'<td{" class=right" if j == index else ""}'
-           + (f' style="--share:{count / total:.3f}">{count:,}' if count else '>'
-              '<span class="muted">0</span>') + '</td>' for j, count in enumerate(counts)]
-  return (f'<tr><th scope="row">{_action(name)}</th>{"".join(cells)}'
-          f'<td>{_share(recall)}</td><td>{total:,}</td></tr>')
+  cells = [html('<td{}{}>{}</td>', Markup(' class=right' * (j == index)),
+                count and html(' style="--share:{:.3f}"', count / total) or '',
+                f'{count:,}' if count else muted('0')) for j, count in enumerate(counts)]
+  return html('<tr><th scope="row">{}</th>{}<td>{}</td><td>{:,}</td></tr>', _action(name),
+              join(cells, ''), _share(recall), total)
 
 
 def matrix(actions, confusion, what='Hidden actions'):
@@ -98,55 +98,52 @@ def matrix(actions, confusion, what='Hidden actions'):
     HTML.
   """
   numbers = confusions.numbers(confusion)
-  heads = ''.join(f'<th scope="col">{_action(name)}</th>' for name in actions)
-  return '\n'.join([
-      '<figure><div class="scroll"><table class="confusion"><thead>',
-      f'<tr><th></th><th scope="colgroup" colspan="{len(actions)}">predicted →</th>'
-      '<th></th><th></th></tr>',
-      f'<tr><th scope="col">true ↓</th>{heads}<th scope="col">recall</th>'
-      '<th scope="col">n</th></tr>',
-      '</thead><tbody>',
-      *(_matrix_row(name, counts, i, recall) for i, (name, counts, recall) in enumerate(
-          zip(actions, confusion, numbers.recall, strict=True))),
-      '<tr><th scope="row">precision</th>',
-      *(f'<td>{_share(x)}</td>' for x in numbers.precision), '<td></td><td></td></tr>',
-      f'</tbody></table></div><figcaption>{_e(what)}, true and as predicted. The stronger the '
-      'shade, the larger a count’s share of its row; right ones are framed. Recall: share of a '
-      'true action that is right; precision: of a predicted one; a dash where there is none.'
-      '</figcaption></figure>'])
+  heads = join((html('<th scope="col">{}</th>', _action(name)) for name in actions), '')
+  return html(
+      '<figure><div class="scroll"><table class="confusion"><thead>\n'
+      '<tr><th></th><th scope="colgroup" colspan="{}">predicted →</th><th></th><th></th></tr>\n'
+      '<tr><th scope="col">true ↓</th>{}<th scope="col">recall</th><th scope="col">n</th></tr>\n'
+      '</thead><tbody>\n{}\n<tr><th scope="row">precision</th>{}<td></td><td></td></tr>\n'
+      '</tbody></table></div><figcaption>{}, true and as predicted. The stronger the shade, the '
+      'larger a count’s share of its row; right ones are framed. Recall: share of a true action '
+      'that is right; precision: of a predicted one; a dash where there is none.</figcaption>'
+      '</figure>', len(actions), heads, join(
+          _matrix_row(name, counts, i, recall) for i, (name, counts, recall) in enumerate(
+              zip(actions, confusion, numbers.recall, strict=True))),
+      join((html('<td>{}</td>', _share(x)) for x in numbers.precision), ''), what)
 
 
 def _ribbon(action):
   """CSS of what has an action's colour, by its index: class and variable."""
   pattern = _PATTERNS[action // len(figures.COLOURS) % len(_PATTERNS)]
-  return (f'class="ribbon{pattern}" '
-          f'style="--action:{figures.COLOURS[action % len(figures.COLOURS)]}"')
+  return html('class="ribbon{}" style="--action:{}"', pattern,
+              figures.COLOURS[action % len(figures.COLOURS)])
 
 
 def _legend(examples, actions):
   """The colours of the actions that occur."""
   shown = sorted({i for example in examples for i in (*example['true'], *example['predicted'])})
-  return ('<ul class="legend">' + ''.join(
-      f'<li><span {_ribbon(i)}></span>{_action(actions[i])}</li>' for i in shown) + '</ul>')
+  return html('<ul class="legend">{}</ul>', join((
+      html('<li><span {}></span>{}</li>', _ribbon(i), _action(actions[i])) for i in shown), ''))
 
 
 def _steps_row(title, cells, actions=()):
   """A row of the table below a strip: a cell per step, at the gap between its two frames."""
-  starts = [f'<td {_ribbon(i)}>' for i in actions] or itertools.repeat('<td>')
-  return (f'<tr{" class=ribbons" if actions else ""}><th scope="row">{title}</th><td></td>'
-          + ''.join(f'{start}{cell}</td>' for start, cell in zip(starts, cells, strict=False))
-          + '<td></td></tr>')
+  starts = [html(' {}', _ribbon(i)) for i in actions] or itertools.repeat('')
+  return html('<tr{}><th scope="row">{}</th><td></td>{}<td></td></tr>',
+              Markup(' class=ribbons' * bool(actions)), title, join(
+                  (html('<td{}>{}</td>', *pair) for pair in zip(starts, cells, strict=False)), ''))
 
 
 def _true(name, was_labelled):
-  return _action(name) + ('<br><span class="muted">given</span>' if was_labelled else '')
+  return join([_action(name), was_labelled and muted('given')], '<br>')
 
 
 def _predicted(name, is_right, was_labelled):
   if is_right:
     return _action(name)
-  kind = 'muted' if was_labelled else 'wrong'
-  return f'<span class="{kind}">×&nbsp;{_action(name)}</span>'
+  return html('<span class="{}">×&nbsp;{}</span>', 'muted' if was_labelled else 'wrong',
+              _action(name))
 
 
 def _strip(example, actions):
@@ -161,32 +158,32 @@ def _strip(example, actions):
           _steps_row('IDM', map(_predicted, predicted, is_right, known), example['predicted'])]
   if example['confidence'] is not None:
     rows.append(_steps_row('confidence', (
-        f'<span class="bar" style="--share:{x:.3f}"></span>{x:.2f}'
+        html('<span class="bar" style="--share:{0:.3f}"></span>{0:.2f}', x)
         for x in example['confidence'])))
   if example['return_to_go'] is not None:
     rows.append(_steps_row('return to go', (f'{x:g}' for x in example['return_to_go'])))
-  times = ''.join(f'<th scope="col">{start + i}</th>' for i in range(t))
-  return '\n'.join([
-      f'<div class="scroll"><table class="strip" style="--frame:{frame}px;--frames:{t + 1}">',
-      f'<colgroup><col class="name"><col class="half"><col span="{t}"><col class="half">'
-      '</colgroup><thead>',
-      f'<tr><th scope="row">frames</th><td colspan="{t + 2}">'
-      f'<img alt="Frames {start} to {start + t} of episode {example["episode"]}" '
-      f'width="{frame * (t + 1)}" height="{scale * example["frame_height"]}" '
-      f'src="data:image/png;base64,{_e(example["strip"])}"></td></tr>',
-      f'<tr><th scope="row">step</th><td></td>{times}<td></td></tr></thead><tbody>',
-      *rows, '</tbody></table></div>'])
+  times = join((html('<th scope="col">{}</th>', start + i) for i in range(t)), '')
+  return html(
+      '<div class="scroll"><table class="strip" style="--frame:{frame}px;--frames:{n}">\n'
+      '<colgroup><col class="name"><col class="half"><col span="{t}"><col class="half"></colgroup>'
+      '<thead>\n<tr><th scope="row">frames</th><td colspan="{all}">'
+      '<img alt="Frames {start} to {end} of episode {episode}" width="{width}" height="{height}" '
+      'src="data:image/png;base64,{strip}"></td></tr>\n'
+      '<tr><th scope="row">step</th><td></td>{times}<td></td></tr></thead><tbody>\n{rows}\n'
+      '</tbody></table></div>', frame=frame, n=t + 1, t=t, all=t + 2, start=start, end=start + t,
+      episode=example['episode'], width=frame * (t + 1), height=scale * example['frame_height'],
+      strip=example['strip'], times=times, rows=join(rows))
 
 
 def _example(example, actions, ranks, what):
   num_wrong = int(labellings.is_wrong(example).sum())
-  num_hidden = example['was_labelled'].count(False)
-  file = f' ({_e(example["file"])})' if 'file' in example else ''
-  data = ''.join(f' data-{order.replace(" ", "-")}="{rank}"' for order, rank in ranks.items())
-  return (f'<figure class="example" data-wrong="{num_wrong}"{data}><figcaption>'
-          f'Episode {example["episode"]}{file}, from step {example["start"]}: '
-          f'<b>{num_wrong} of {num_hidden} {_e(what)} wrong</b></figcaption>\n'
-          f'{_strip(example, actions)}</figure>')
+  data = join((html(' data-{}="{}"', order.replace(' ', '-'), rank)
+               for order, rank in ranks.items()), '')
+  return html('<figure class="example" data-wrong="{}"{}><figcaption>Episode {}{}, from step {}: '
+              '<b>{} of {} {} wrong</b></figcaption>\n{}</figure>', num_wrong, data,
+              example['episode'], f' ({example["file"]})' if 'file' in example else '',
+              example['start'], num_wrong, example['was_labelled'].count(False), what,
+              _strip(example, actions))
 
 
 def clips(labelling):
@@ -199,25 +196,25 @@ def clips(labelling):
     HTML.
   """
   if not labelling['clips']:
-    return '<p>None: all windows have labels, or the run did not write how sure it was.</p>'
-  shown = (
-      f'<figure class="example"><figcaption>{i + 1}. Episode {clip["episode"]}, from step '
-      f'{clip["start"]}: <b>uncertainty {clip["uncertainty"]:.2f}</b></figcaption>\n'
-      f'{_strip(clip, labelling["actions"])}</figure>'
-      for i, clip in enumerate(labelling['clips']))
-  return '\n'.join([_legend(labelling['clips'], labelling['actions']), '<div class="examples">',
-                    *shown, '</div>'])
+    return html('<p>None: all windows have labels, or the run did not write how sure it was.</p>')
+  shown = (html('<figure class="example"><figcaption>{}. Episode {}, from step {}: <b>uncertainty '
+                '{:.2f}</b></figcaption>\n{}</figure>', i + 1, clip['episode'], clip['start'],
+                clip['uncertainty'], _strip(clip, labelling['actions']))
+           for i, clip in enumerate(labelling['clips']))
+  return html('{}\n<div class="examples">\n{}\n</div>',
+              _legend(labelling['clips'], labelling['actions']), join(shown))
 
 
 def _controls(examples):
   has_confidence = any(example['confidence'] is not None for example in examples)
   orders = [order for order in labellings.ORDERS if order != 'least sure' or has_confidence]
   names = {'in order': 'all in order'}
-  buttons = [f'<button type="button" data-order="{re.sub(" (.)", lambda m: m[1].upper(), order)}" '
-             f'aria-pressed="{"true" if order == orders[0] else "false"}">'
-             f'{names.get(order, order)}</button>' for order in orders]
-  return (f'<div class="controls" hidden>{"".join(buttons)}<button type="button" data-only '
-          'aria-pressed="false">only wrong</button><output class="muted"></output></div>')
+  buttons = [html('<button type="button" data-order="{}" aria-pressed="{}">{}</button>',
+                  re.sub(' (.)', lambda m: m[1].upper(), order),
+                  'true' if order == orders[0] else 'false', names.get(order, order))
+             for order in orders]
+  return html('<div class="controls" hidden>{}<button type="button" data-only aria-pressed="false">'
+              'only wrong</button><output class="muted"></output></div>', join(buttons, ''))
 
 
 def viewer(examples, actions, what='hidden actions'):
@@ -232,15 +229,14 @@ def viewer(examples, actions, what='hidden actions'):
     HTML.
   """
   if not examples:
-    return '<p>No examples were recorded.</p>'
+    return html('<p>No examples were recorded.</p>')
   orders = {order: labellings.ordered(examples, order) for order in labellings.ORDERS}
   ranks = [{order: indices.index(i) for order, indices in orders.items()}
            for i in range(len(examples))]
-  return '\n'.join([
-      '<div class="viewer">', _controls(examples), _legend(examples, actions),
-      '<div class="examples">',
-      *(_example(examples[i], actions, ranks[i], what) for i in orders['most wrong']),
-      '</div></div>'])
+  return html(
+      '<div class="viewer">\n{}\n{}\n<div class="examples">\n{}\n</div></div>',
+      _controls(examples), _legend(examples, actions),
+      join(_example(examples[i], actions, ranks[i], what) for i in orders['most wrong']))
 
 
 def _labelling(labelling, is_open):
@@ -248,11 +244,10 @@ def _labelling(labelling, is_open):
   num_labels = f'{labelling["num_labels"]:,} labels, ' if 'num_labels' in labelling else ''
   title = (f'{labelling["label"]}, {labelling["target"]}, {num_labels}seed {labelling["seed"]}, '
            f'step {labelling["step"]:,}')
-  return '\n'.join([
-      f'<details class="labelling"{" open" if is_open else ""}><summary><b>{_e(title)}</b>: '
-      f'{_share(numbers.accuracy)} right</summary>',
-      _facts(labelling, numbers), matrix(labelling['actions'], labelling['confusion']),
-      viewer(labelling['examples'], labelling['actions']), '</details>'])
+  return html('<details class="labelling"{}><summary><b>{}</b>: {} right</summary>{}</details>',
+              Markup(' open' * is_open), title, _share(numbers.accuracy), join([
+                  _facts(labelling, numbers), matrix(labelling['actions'], labelling['confusion']),
+                  viewer(labelling['examples'], labelling['actions'])]))
 
 
 def section(labelled):
@@ -265,15 +260,15 @@ def section(labelled):
     HTML for one section of a page, with its script, which may be on a page more than once.
   """
   if not labelled:
-    return '<p>Not part of this experiment.</p>'
-  return '\n'.join([
-      '<p>What the IDM says about the target’s hidden actions. The interval is Wilson’s; it takes '
-      'every action for a trial of its own, and is too narrow, as steps of one episode are alike. '
-      'The baseline always says the most frequent of these actions.</p>',
-      '<p>Examples are windows of the target: some with the most mistakes, some of which the IDM '
-      'was least sure, and some drawn at random; so they are worse than the average. The most '
-      'wrong ones come first. Least sure is the lowest mean confidence over the hidden actions. '
-      f'{HOW_TO_READ} What training was given counts nowhere.</p>',
+    return html('<p>Not part of this experiment.</p>')
+  return join([
+      html('<p>What the IDM says about the target’s hidden actions. The interval is Wilson’s; it '
+           'takes every action for a trial of its own, and is too narrow, as steps of one episode '
+           'are alike. The baseline always says the most frequent of these actions.</p>'
+           '<p>Examples are windows of the target: some with the most mistakes, some of which the '
+           'IDM was least sure, and some drawn at random; so they are worse than the average. The '
+           'most wrong ones come first. Least sure is the lowest mean confidence over the hidden '
+           'actions. {} What training was given counts nowhere.</p>', HOW_TO_READ),
       *(_labelling(labelling, i == 0) for i, labelling in enumerate(labelled)), SCRIPT])
 
 
@@ -283,7 +278,7 @@ def _accuracy_cell(entries):
   if not values:
     return '–'
   text = page.number(np.mean(values), 3, np.std(values) if len(values) > 1 else math.nan)
-  return f'{text} <span class="muted">n = {len(values)}</span>'
+  return join([text, muted(f'n = {len(values)}')], ' ')
 
 
 def accuracy_table(entries):
@@ -310,7 +305,7 @@ def accuracy_table(entries):
       cells) else ([], [])
   return page.table(
       ['', *methods],
-      [[_e(target), *(_accuracy_cell(cells.get((target, method), [])) for method in methods)]
+      [[target, *(_accuracy_cell(cells.get((target, method), [])) for method in methods)]
        for target in targets],
       'Share of the hidden actions that are labelled right: mean ± population standard deviation '
       'over n seeds.')

@@ -1,22 +1,48 @@
-"""What the pages of all experiments are made of: text, tables, downloads, and the page around them.
+"""Builds pages: text, tables, downloads, and the page around them.
 
-Pages need no network. A script may order and hide what is there; without it all of
-it can be read. Missing numbers are dashes, never zeros.
+Text escapes itself: what is no `Markup` becomes text, wherever it goes into a page. Pages need no
+network. A script may order and hide what is there; without it all of it can be read. Missing
+numbers are dashes, never zeros.
 """
 
 import base64
 import csv
 import gzip
-import html
 import io
 import itertools
 import json
 import math
 
+from markupsafe import Markup, escape
+
 from alpt_jax.reports import figures, findings
 from alpt_jax.reports import style as report_style
 
-escape = html.escape
+
+def html(template, *values, **named):
+  """Fills the places of an HTML template, as `str.format`; values that are no `Markup` as text."""
+  return Markup(template).format(*values, **named)
+
+
+def join(parts, separator='\n'):
+  """Joins HTML and text, which is escaped; empty parts are left out."""
+  return Markup(separator).join(part for part in parts if part)
+
+
+def muted(text):
+  """Text in a lighter ink."""
+  return html('<span class="muted">{}</span>', text)
+
+
+def badge(text, kind=''):
+  """Text in a frame; `kind` is a CSS class."""
+  return html('<span class="{}">{}</span>', f'badge {kind}'.rstrip(), text)
+
+
+def fold(title, *content, is_open=False):
+  """Content that opens below its title."""
+  return html('<details{}><summary>{}</summary>{}</details>', Markup(' open' * is_open), title,
+              join(content))
 
 
 def sentence(text):
@@ -31,9 +57,10 @@ def listed(items):
 
 
 def number(mean, digits, std=math.nan):
-  """E.g. '0.50 ± 0.10'; a dash if there is no mean."""
-  if not math.isfinite(mean):
+  """E.g. '0.50 ± 0.10'; a dash if there is no mean; from 1,000 on without digits."""
+  if mean is None or not math.isfinite(mean):
     return '–'
+  digits = digits if abs(mean) < 1000 else 0
   return f'{mean:,.{digits}f}' + (f' ± {std:,.{digits}f}' if math.isfinite(std) else '')
 
 
@@ -46,39 +73,52 @@ def table(header, body, caption=''):
   """A table that scrolls sideways on narrow screens.
 
   Args:
-    header: column titles, text.
-    body: rows of HTML cells; a row that is a string is the title of a group.
+    header: column titles.
+    body: rows of cells; a row that is no list is the title of a group.
     caption: text.
   """
-  lines = ['<div class="scroll"><table>',
-           f'<caption>{escape(caption)}</caption>' if caption else '',
-           '<thead><tr>', *(f'<th scope="col">{escape(title)}</th>' for title in header),
-           '</tr></thead><tbody>']
+  rows = []
   for row in body:
-    if isinstance(row, str):
-      lines.append(f'<tr class="group"><th colspan="{len(header)}">{row}</th></tr>')
+    if isinstance(row, list):
+      name = escape(row[0]).replace('+', Markup('+<wbr>'))
+      cells = join((html('<td>{}</td>', cell) for cell in row[1:]), '')
+      rows.append(html('<tr><th scope="row">{}</th>{}</tr>', name, cells))
     else:
-      name = row[0].replace('+', '+<wbr>')
-      lines.append(f'<tr><th scope="row">{name}</th>'
-                   + ''.join(f'<td>{cell}</td>' for cell in row[1:]) + '</tr>')
-  return '\n'.join(lines + ['</tbody></table></div>'])
+      rows.append(html('<tr class="group"><th colspan="{}">{}</th></tr>', len(header), row))
+  return html('<div class="scroll"><table>\n{}<thead><tr>{}</tr></thead><tbody>\n{}\n</tbody>'
+              '</table></div>', caption and html('<caption>{}</caption>\n', caption),
+              join((html('<th scope="col">{}</th>', title) for title in header), ''), join(rows))
+
+
+def lines(header, rows):
+  """A table as indented lines of text; cells that say nothing are left out."""
+  return [f'  {name}: ' + '; '.join(
+      f'{what} {cell}' for what, cell in zip(header[1:], cells, strict=True)
+      if cell not in ('', '–')) for name, *cells in rows]
 
 
 def bullets(items):
-  """A list of HTML items."""
-  return '<ul class="plain">' + ''.join(f'<li>{item}</li>' for item in items) + '</ul>'
+  """A list of items."""
+  return html('<ul class="plain">{}</ul>', join((html('<li>{}</li>', x) for x in items), ''))
 
 
 def definitions(pairs):
-  """A list of terms and what they are, both text."""
-  return ('<dl>' + ''.join(f'<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>' for k, v in pairs)
-          + '</dl>')
+  """A list of terms and what they are."""
+  return html('<dl>{}</dl>', join((html('<dt>{}</dt><dd>{}</dd>', *pair) for pair in pairs), ''))
 
 
 def legend(styles):
   """Names, lines and markers of `figures.Style`s."""
-  return '<ul class="legend">' + ''.join(
-      f'<li>{figures.swatch(style)}{escape(style.label)}</li>' for style in styles) + '</ul>'
+  return html('<ul class="legend">{}</ul>', join(
+      (html('<li>{}{}</li>', figures.swatch(style), style.label) for style in styles), ''))
+
+
+def grid(pictures):
+  """Figures side by side: pictures, or pairs of a picture and its caption."""
+  pairs = (pair if isinstance(pair, tuple) else (pair, '') for pair in pictures)
+  return html('<div class="grid">\n{}\n</div>', join(
+      html('<figure>{}{}</figure>', svg, text and html('<figcaption>{}</figcaption>', text))
+      for svg, text in pairs))
 
 
 def what_was_run(results, places):
@@ -100,11 +140,11 @@ def what_was_run(results, places):
       ('Time', f'{sum(seconds) / 3600:.1f} hours, all runs together' if seconds else '–'),
       ('Versions', ', '.join(f'{name} {version}' for name, version in results['versions'].items())),
   ]
-  config = escape(json.dumps(results['config'], indent=2, default=str))
-  return '\n'.join([
-      f'<pre>{escape(results["command"])}</pre>', definitions(facts), '<h3>Methods</h3>',
+  config = json.dumps(results['config'], indent=2, default=str)
+  return join([
+      html('<pre>{}</pre>', results['command']), definitions(facts), Markup('<h3>Methods</h3>'),
       definitions((m['label'], m.get('description', '')) for m in results['methods'].values()),
-      f'<details><summary>Config</summary><pre>{config}</pre></details>'])
+      fold('Config', html('<pre>{}</pre>', config))])
 
 
 def csv_bytes(rows):
@@ -170,13 +210,10 @@ def links(files):
 
   Args:
     files: (file name, MIME type, content as bytes, what it is) of each.
-
-  Returns:
-    HTML.
   """
   return bullets(
-      f'<a download="{name}" href="data:{kind};base64,{base64.b64encode(data).decode()}">{name}</a>'
-      f' <span class="muted">{what}, {len(data) / 1000:,.0f} kB</span>'
+      html('<a download="{}" href="data:{};base64,{}">{}</a> {}', name, kind,
+           base64.b64encode(data).decode(), name, muted(f'{what}, {len(data) / 1000:,.0f} kB'))
       for name, kind, data, what in files)
 
 
@@ -186,30 +223,28 @@ def page(results, title, introduction, num_missing, sections, *, num_remarks=0):
   Args:
     results: checked results.
     title: text.
-    introduction: HTML; what the paper is, and which part of it this is.
+    introduction: what the paper is, and which part of it this is.
     num_missing: how many runs are missing or lack numbers; section 'problems' says which.
-    sections: {id: (title, function from results to HTML)}.
+    sections: {id: (title, its content)}.
     num_remarks: how many sentences of it say something else, e.g. that versions differ.
 
   Returns:
     HTML.
   """
-  notes = [f'<p><b>{line}</b></p>' for line in findings.size_lines(results)]
+  notes = [html('<p><b>{}</b></p>', line) for line in findings.size_lines(results)]
   if num_missing:
-    notes.append(f'<p><b>{num_missing} of the planned runs or their numbers are missing</b>: '
-                 '<a href="#problems">which</a>.</p>')
+    notes.append(html('<p><b>{} of the planned runs or their numbers are missing</b>: '
+                      '<a href="#problems">which</a>.</p>', num_missing))
   if num_remarks:
-    notes.append(f'<p>{num_remarks} remark{"s" * (num_remarks > 1)} on what was run: '
-                 '<a href="#problems">read before comparing</a>.</p>')
-  return '\n'.join([
-      '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8">',
-      '<meta name="viewport" content="width=device-width,initial-scale=1">',
-      f'<title>{escape(title)}</title><style>{report_style.CSS}</style></head><body><main>',
-      f'<header><h1>{escape(title)}</h1>',
-      f'<p>{introduction} <span class="muted">Preset {escape(results["preset"])}, '
-      f'{escape(results["created"])}.</span></p>', *notes, '<nav aria-label="Sections">',
-      *(f'<a href="#{key}">{escape(name)}</a>' for key, (name, _) in sections.items()),
-      '</nav></header>',
-      *(f'<section><h2 id="{key}">{escape(name)}</h2>\n{content(results)}</section>'
-        for key, (name, content) in sections.items()),
-      '</main></body></html>', ''])
+    notes.append(html('<p>{} remark{} on what was run: <a href="#problems">read before comparing'
+                      '</a>.</p>', num_remarks, 's' * (num_remarks > 1)))
+  return html(
+      '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+      '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+      '<title>{0}</title><style>{1}</style></head><body><main>\n<header><h1>{0}</h1>\n'
+      '<p>{2} {3}</p>\n{4}<nav aria-label="Sections">\n{5}\n</nav></header>\n{6}\n'
+      '</main></body></html>\n', title, Markup(report_style.CSS), introduction,
+      muted(f'Preset {results["preset"]}, {results["created"]}.'), join(notes),
+      join(html('<a href="#{}">{}</a>', key, name) for key, (name, _) in sections.items()),
+      join(html('<section><h2 id="{}">{}</h2>\n{}</section>', key, name, content)
+           for key, (name, content) in sections.items()))

@@ -3,8 +3,7 @@
 A line is one method: a metric of its last evaluations against the number of labels. Two questions
 are asked of lines, by rules of ours: which number of labels is enough (`enough`),
 and how many labels without sources are as good as few with them (`label_savings`). Neither says
-anything of fewer than five training seeds. The rest finds the lines in the results of either
-experiment.
+anything of fewer than five training seeds. The report of such a study stands here, too.
 """
 
 import math
@@ -12,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax import domains
 from alpt_jax.measures import curves, label_savings, verdicts
-from alpt_jax.reports import findings
+from alpt_jax.reports import experiment, figures, findings, label_section, page
+from alpt_jax.reports.page import html, join, muted
 
-ACCURACY = 'label_accuracy'
+ACCURACY = findings.ACCURACY
 
 
 class Line(NamedTuple):
@@ -46,22 +45,39 @@ class Enough(NamedTuple):
 
 
 class Group(NamedTuple):
-  """Runs that are compared with each other.
+  """Runs that are compared with each other, with all numbers of labels.
 
   Attributes:
+    setting: a `findings.Setting` without a number of labels.
     title: what they have in common, for readers.
     key: the same as a word.
-    methods: in the order of the results.
     runs: names of their runs, pretrainings left out.
-    metrics: (label accuracy, return): the columns of the rows, or only the first.
-    places: names of the targets.
+    metrics: {name: column}, the label accuracy first.
   """
+  setting: findings.Setting
   title: str
   key: str
-  methods: tuple[str, ...]
   runs: frozenset[str]
-  metrics: tuple[str, ...]
-  places: tuple[str, ...]
+  metrics: dict[str, str]
+
+
+class Worth(NamedTuple):
+  """What the sources of a method save.
+
+  Attributes:
+    method: with sources.
+    baseline: without.
+    num_labels: of the method.
+    level: its mean label accuracy with them.
+    savings: `label_savings.Savings`; None if it was not compared.
+    reason: why it was not compared.
+  """
+  method: str
+  baseline: str
+  num_labels: int
+  level: float
+  savings: label_savings.Savings | None
+  reason: str = ''
 
 
 def line(values):
@@ -99,143 +115,6 @@ def enough(found, floor=-math.inf):
   return Enough(int(found.budgets[len(is_enough) - np.argmin([*is_enough[::-1], False])]))
 
 
-def _report(results):
-  return domains.named(results['experiment']).report()
-
-
-def groups(results):
-  """The `Group`s of checked results: observation modes of mazes; parts and games of Atari."""
-  return [_group(results, *group) for group in _report(results).groups(results)]
-
-
-def _group(results, key, title, metric, runs):
-  present = {run['method'] for run in runs}
-  return Group(title, key, tuple(m for m in results['methods'] if m in present),
-               frozenset(run['run'] for run in runs), (ACCURACY, *filter(None, [metric])),
-               tuple(dict.fromkeys(run['target'] for run in runs)))
-
-
-def is_limited(results, method):
-  """Whether it matters to a method how many labels there are; else it is a bound."""
-  return results['methods'][method]['is_action_limited']
-
-
-def has_sources(results, group, method):
-  """Whether the runs of a method in a group have sources."""
-  return any(run['sources'] for run in results['runs']
-             if run['run'] in group.runs and run['method'] == method)
-
-
-def _values(results, group, method, metric):
-  """{number of labels: {(target, seed): last value}} of the runs of a method that are done."""
-  rows = [row for row in results['rows']
-          if row['run'] in group.runs and row['method'] == method]
-  values = {}
-  for row in findings.final_rows(results, rows).values():
-    of_budget = values.setdefault(row['num_labels'], {})
-    of_budget[row['target'], row['seed']] = curves.value(row, metric)
-  return values
-
-
-def line_of(results, group, method, metric):
-  """The `Line` of a method in a group, over the last evaluations of the runs that are done."""
-  return line({budget: list(of_budget.values())
-               for budget, of_budget in _values(results, group, method, metric).items()})
-
-
-def lines(results, group, metric):
-  """{method: its `Line`} of the methods to which labels matter and that have the metric."""
-  found = {method: line_of(results, group, method, metric) for method in group.methods
-           if is_limited(results, method)}
-  return {method: one for method, one in found.items() if one.budgets.size}
-
-
-def majority(results, group):
-  """The label accuracy of always saying the most frequent action, mean over the targets."""
-  return _report(results).majority(results, group.places)
-
-
-def baselines(results, group, metric):
-  """{name: level} of what labels make no difference to; NaN where it is not known."""
-  levels = {'most frequent action': majority(results, group)} if metric == ACCURACY else {}
-  levels |= _report(results).levels(results, group.places, metric)
-  for method in group.methods:
-    if not is_limited(results, method):
-      bound = line_of(results, group, method, metric)
-      if bound.budgets.size:
-        levels[findings.label(results, method)] = float(bound.mean[0])
-  return levels
-
-
-class Worth(NamedTuple):
-  """What the sources of a method save.
-
-  Attributes:
-    method: with sources.
-    baseline: without.
-    num_labels: of the method.
-    level: its mean label accuracy with them.
-    savings: `label_savings.Savings`; None if it was not compared.
-    reason: why it was not compared.
-  """
-  method: str
-  baseline: str
-  num_labels: int
-  level: float
-  savings: label_savings.Savings | None
-  reason: str = ''
-
-
-def worths(results, group):
-  """Compares every method with sources to every one without, at all numbers of labels.
-
-  Args:
-    results: checked results.
-    group: one of `groups`.
-
-  Returns:
-    A list of `Worth`, by label accuracy.
-  """
-  found = lines(results, group, ACCURACY)
-  floor = floor_of(results, group)
-  return [_worth(results, group, method, baseline, int(budget), float(level), floor)
-          for method in found if has_sources(results, group, method)
-          for baseline in found if not has_sources(results, group, baseline)
-          for budget, level in zip(found[method].budgets, found[method].mean, strict=True)]
-
-
-def floor_of(results, group):
-  """What no labels at all achieve: `majority`, -inf if it is not known."""
-  floor = majority(results, group)
-  return floor if math.isfinite(floor) else -math.inf
-
-
-def _worth(results, group, method, baseline, budget, level, floor):
-  def refused(reason):
-    return Worth(method, baseline, budget, level, None, reason)
-
-  if not level > floor:
-    return refused('not above what needs no labels')
-  finite = {name: {n: {seed: x for seed, x in of_budget.items() if math.isfinite(x)}
-                   for n, of_budget in _values(results, group, name, ACCURACY).items()}
-            for name in (method, baseline)}
-  if len(finite[baseline]) < 2:
-    return refused(f'{findings.label(results, baseline)} was run with one number of labels only')
-  savings = label_savings.label_savings(finite[method][budget], budget, finite[baseline])
-  if savings.equivalent is None:
-    return refused('no seed has all runs')
-  return Worth(method, baseline, budget, level, savings)
-
-
-def table(results):
-  """Every point of every line as a dict, for tables and CSV."""
-  return [dict(group=group.key, metric=metric, method=method, num_labels=int(budget),
-               mean=float(mean), std=float(std), n=int(n))
-          for group in groups(results) for metric in group.metrics
-          for method in group.methods
-          for budget, mean, std, n in zip(*line_of(results, group, method, metric), strict=True)]
-
-
 def clips(results):
   """The clips worth labelling, as dicts that JSON can hold, without pictures."""
   return [{key: labelling[key] for key in ('run', 'target', 'num_labels')}
@@ -245,19 +124,280 @@ def clips(results):
           for i, clip in enumerate(labelling.get('clips', []))]
 
 
-def run_problems(results):
-  """Runs that failed, are not finished or lack numbers: a list of sentences."""
-  problems, rows = findings.remarks(results), findings.rows_by_run(results['rows'])
-  for run in results['runs']:
-    if run.get('phase') != 'pretrain' or run['status'] != 'done' or run.get('damaged'):
-      problems += findings.unfinished(run, rows[run['run']])
-  for group in groups(results):
-    for metric in group.metrics:
-      for method in group.methods:
-        last = findings.final_rows(results, [
-            row for row in results['rows']
-            if row['run'] in group.runs and row['method'] == method])
-        missing = [name for name, row in last.items() if math.isnan(curves.value(row, metric))]
-        if missing and len(missing) < len(last):  # All: it is none of the method's numbers.
-          problems += [f'{name}: no {metric} in the end.' for name in missing]
-  return problems
+class Report(experiment.Report):
+  """The report of a study of budgets; `domain` is the `experiment.Report` of the same results."""
+  title = 'How many labels are enough?'
+  introduction = (
+      'Action-limited pretraining (ALPT; Venuto et al., 2023) with ever more labelled transitions '
+      'of the target. The paper has one number of labels for mazes and one for Atari.')
+  contents = 'config, runs and rows'
+
+  def __init__(self, domain):
+    super().__init__(domain.results, domain.metrics)
+    self.domain, self.places, self.fields = domain, domain.places, domain.fields
+    self.styles = figures.styles({m: self.label(m) for m in self.results['methods']
+                                  if self.is_limited(m)})
+
+  def is_limited(self, method):
+    """Whether it matters to a method how many labels there are; else it is a bound."""
+    return self.results['methods'][method]['is_action_limited']
+
+  def groups(self):
+    """The `Group`s: runs of a part that differ in methods, numbers of labels and seeds only."""
+    found = {}
+    for run in self.results['runs']:
+      if run.get('phase') != 'pretrain':
+        found.setdefault((findings.part_of(run), *(run[f] for f in self.fields[:-1])),
+                         []).append(run)
+    return [self._group(part, dict(zip(self.fields, values, strict=False)), runs)
+            for (part, *values), runs in found.items()]
+
+  def _group(self, part, about, runs):
+    present = {run['method'] for run in runs}
+    methods = tuple(m for m in self.results['methods'] if m in present)
+    column = findings.column(self.results, self.main)
+    kind = {findings.LABELS: 'IDM alone', findings.SCORE: 'agents'}[part]
+    has_parts = 'part' in runs[0]
+    return Group(
+        findings.Setting(part, about, methods, {}, column),
+        ', '.join([findings.title_of(about), *[kind] * has_parts]),
+        '-'.join([*[part] * has_parts, *map(str, about.values())]),
+        frozenset(run['run'] for run in runs),
+        {ACCURACY: ACCURACY} | ({self.main: column} if part == findings.SCORE else {}))
+
+  def _values(self, group, method, name):
+    """{number of labels: {(target, seed): last value}} of the runs of a method that are done."""
+    rows = [row for row in self.results['rows']
+            if row['run'] in group.runs and row['method'] == method]
+    values = {}
+    for row in findings.final_rows(self.results, rows).values():
+      values.setdefault(row['num_labels'], {})[row['target'], row['seed']] = curves.value(
+          row, group.metrics[name])
+    return values
+
+  def line(self, group, method, name):
+    """The `Line` of a method in a group, over the last evaluations of the runs that are done."""
+    return line({budget: list(of_budget.values())
+                 for budget, of_budget in self._values(group, method, name).items()})
+
+  def lines(self, group, name):
+    """{method: its `Line`} of the methods to which labels matter and that have the metric."""
+    found = {method: self.line(group, method, name) for method in group.setting.methods
+             if self.is_limited(method)}
+    return {method: one for method, one in found.items() if one.budgets.size}
+
+  def anchors(self, setting, metric):
+    """What needs no learning, as in the domain's own report."""
+    return self.domain.anchors(setting, metric)
+
+  def floor(self, group):
+    """The label accuracy of always saying the most frequent action; -inf if it is not known."""
+    found = self.anchors(group.setting, ACCURACY).get('majority', math.nan)
+    return found if math.isfinite(found) else -math.inf
+
+  def baselines(self, group, name):
+    """{name: level} of what labels make no difference to; NaN where it is not known."""
+    levels = dict(self.anchors(group.setting, name))
+    for method in group.setting.methods:
+      bound = self.line(group, method, name)
+      if not self.is_limited(method) and bound.budgets.size:
+        levels[self.label(method)] = float(bound.mean[0])
+    return levels
+
+  def worths(self, group):
+    """Compares every method with sources to every one without, at all numbers of labels.
+
+    Args:
+      group: one of `groups`.
+
+    Returns:
+      A list of `Worth`, by label accuracy.
+    """
+    found = self.lines(group, ACCURACY)
+    with_sources = {run['method'] for run in self.results['runs']
+                    if run['run'] in group.runs and run['sources']}
+    return [self._worth(group, method, baseline, int(budget), float(level))
+            for method in found if method in with_sources
+            for baseline in found if baseline not in with_sources
+            for budget, level in zip(found[method].budgets, found[method].mean, strict=True)]
+
+  def _worth(self, group, method, baseline, budget, level):
+    def refused(reason):
+      return Worth(method, baseline, budget, level, None, reason)
+
+    if not level > self.floor(group):
+      return refused('not above what needs no labels')
+    finite = {name: {n: {seed: x for seed, x in of_budget.items() if math.isfinite(x)}
+                     for n, of_budget in self._values(group, name, ACCURACY).items()}
+              for name in (method, baseline)}
+    if len(finite[baseline]) < 2:
+      return refused(f'{self.label(baseline)} was run with one number of labels only')
+    savings = label_savings.label_savings(finite[method][budget], budget, finite[baseline])
+    if savings.equivalent is None:
+      return refused('no seed has all runs')
+    return Worth(method, baseline, budget, level, savings)
+
+  def table(self):
+    """Every point of every line as a dict, for tables and CSV."""
+    return [dict(group=group.key, metric=column, method=method, num_labels=int(budget),
+                 mean=float(mean), std=float(std), n=int(n))
+            for group in self.groups() for name, column in group.metrics.items()
+            for method in group.setting.methods
+            for budget, mean, std, n in zip(*self.line(group, method, name), strict=True)]
+
+  def problems(self):
+    """Runs that failed, are not finished or lack numbers: a list of sentences."""
+    problems = findings.run_problems(self.results, (), '')
+    for group in self.groups():
+      for name, column in group.metrics.items():
+        for method in group.setting.methods:
+          last = findings.final_rows(self.results, [
+              row for row in self.results['rows']
+              if row['run'] in group.runs and row['method'] == method])
+          missing = [run for run, row in last.items() if math.isnan(curves.value(row, column))]
+          if missing and len(missing) < len(last):  # All: it is none of the method's numbers.
+            problems += [f'{run}: no {self._title(name)} in the end.' for run in missing]
+    return problems
+
+  def _title(self, name):
+    return self.metric(None, name).title
+
+  def _number(self, name, mean, std=math.nan):
+    return page.number(mean, self.metric(None, name).digits, std)
+
+  def tables(self):
+    """Lines and clips."""
+    return {'budget.csv': (self.table(), 'the lines of the figure'),
+            'clips.csv': (clips(self.results), 'the clips worth labelling')}
+
+  def sections(self):
+    """What is enough, lines, clips."""
+    more = super().sections() | {
+        'found': ('What was found', self.found), 'budget': ('How many labels', self.budgets),
+        'clips': ('Clips worth labelling', self.clips)}
+    return {key: more[key] for key in ('found', 'budget', 'clips', 'run', 'mistakes', 'problems',
+                                       'data')}
+
+  def answers(self, group):
+    """Two tables of text, (header, rows): what is enough, and what sources are worth."""
+    enough_rows = [self._enough_row(group, method, name, found) for name in group.metrics
+                   for method, found in self.lines(group, name).items()]
+    worth_rows = [self._worth_row(worth) for worth in self.worths(group)]
+    return [(header, rows) for header, rows in (
+        (('', 'labels', 'in the end', 'n', 'enough'), enough_rows),
+        (('', 'right', 'as accurate as', '95 % interval', 'n', 'sources are worth'), worth_rows))
+            if rows]
+
+  def _enough_row(self, group, method, name, found):
+    largest = int(found.budgets[-1])
+    budget, reason = enough(found, self.floor(group) if name == ACCURACY else -math.inf)
+    return [f'{self.label(method)}, {self._title(name)}', f'{largest:,}',
+            self._number(name, found.mean[-1], found.std[-1]), str(found.n[-1]),
+            'one number only' if len(found.budgets) < 2 else reason if budget is None else
+            'more might still help' if budget == largest else f'from {budget:,} labels on']
+
+  def _worth_row(self, worth):
+    name = f'{self.label(worth.method)} with {worth.num_labels:,} labels'
+    right, savings = self._number(ACCURACY, worth.level), worth.savings
+    if savings is None:
+      return [name, right, '–', '–', '–', f'not compared: {worth.reason}']
+    low, equivalent = savings.low, savings.equivalent
+    ends = [] if low is None else dict.fromkeys((low.text(), savings.high.text()))
+    about = 'about ' if equivalent.relation == 'about' else ''
+    return [name, right, f'{self.label(worth.baseline)} with {about}{equivalent.text()} labels',
+            ' to '.join(ends) or '–', str(savings.n),
+            savings.reason or ('cannot be told' if not savings.is_saving else
+                               f'{low.number - worth.num_labels:,.0f} labels or more, a factor of '
+                               f'{low.number / worth.num_labels:.1f}')]
+
+  def found(self):
+    """What is enough and what sources are worth, in all groups."""
+    parts = [html(
+        '<p>Numbers are of the last evaluation of the runs that are done: mean ± population '
+        'standard deviation over n runs. A number of labels is <i>enough</i> if from there on '
+        'every mean is at least that of the largest number that was tried, minus the standard '
+        'deviation of that one, and that one is above the most frequent action by more than its '
+        'deviation. What sources are <i>worth</i>: the labels that the method without them needs '
+        'to be as accurate, interpolated in the logarithm of the number; never beyond the numbers '
+        'that were tried. Intervals: 95 %, between methods, by drawing training seeds again. Fewer '
+        'than five seeds say nothing. {}</p>', findings.why_exploratory(self.results))]
+    for group in self.groups():
+      parts += [html('<h3>{}</h3>', group.title),
+                *(page.table(header, rows) for header, rows in self.answers(group))]
+    return join([*parts, not any(map(self.answers, self.groups())) and 'No run is done.'])
+
+  def _names(self, group):
+    """The metrics of a group that any method has."""
+    return [name for name in group.metrics if self.lines(group, name)]
+
+  def _panel(self, group, name):
+    """A metric against the number of labels, as a `figures.Panel`."""
+    metric, levels = self.metric(None, name), self.baselines(group, name)
+    found = [(self.styles[m], curves.Curve(*one)) for m, one in self.lines(group, name).items()]
+    return figures.Panel(
+        f'{group.title}: {metric.title}', metric.unit, tuple(found), levels,
+        experiment.limits([curve for _, curve in found], levels, metric),
+        'labelled transitions of the target', True)
+
+  def panels(self):
+    """Label accuracy and score as `figures.Panel`s, a row per group."""
+    rows = [[self._panel(group, name) for name in self._names(group)] for group in self.groups()]
+    width = max(map(len, rows), default=0)
+    return [row + [None] * (width - len(row)) for row in rows if row]
+
+  def budgets(self):
+    """The lines, and their numbers."""
+    parts = [html('<p>Lines are means over runs, bands one population standard deviation; thin '
+                  'where fewer runs are done. Dashed: what labels make no difference to.</p>'),
+             page.legend(self.styles.values())]
+    for group in self.groups():
+      parts += [html('<h3>{}</h3>', group.title), page.grid(
+          figures.curves_svg(self._panel(group, name), f'budget-{group.key}-{name}')
+          for name in self._names(group)), self._table(group)]
+    return join(parts)
+
+  def _table(self, group):
+    """A row per method and number of labels."""
+    names, body = self._names(group), []
+    for method in group.setting.methods:
+      found = {name: self.line(group, method, name) for name in names}
+      budgets = sorted({int(budget) for one in found.values() for budget in one.budgets})
+      body += [self.label(method)] * bool(budgets)
+      for budget in budgets:
+        cells = {name: next(((mean, std, n) for at, mean, std, n in zip(*one, strict=True)
+                             if at == budget), None) for name, one in found.items()}
+        body.append([f'{budget:,}' if self.is_limited(method) else 'all', *(
+            '–' if cell is None else
+            join([self._number(name, *cell[:2]), muted(f'n = {cell[2]}')], ' ')
+            for name, cell in cells.items())])
+    for at, name in enumerate(names):
+      body += [[what, *[''] * at, self._number(name, level), *[''] * (len(names) - at - 1)]
+               for what, level in self.anchors(group.setting, name).items()
+               if math.isfinite(level)]
+    return page.table(['labels', *map(self._title, names)], body)
+
+  def clips(self):
+    """Windows that are worth labelling."""
+    shown = [labelling for labelling in self.results.get('labellings', []) if 'clips' in labelling]
+    if not shown:
+      return html('<p>None were picked.</p>')
+    return join([html(
+        '<p>Windows of the target that would help the IDM most if a person labelled them: it is '
+        'unsure of them, and they look different from what has labels and from each other. They '
+        'are picked one by one, each with the largest product of the uncertainty (one minus the '
+        'mean confidence) and the distance to the nearest window that has labels or was picked '
+        'before; windows look like their mean observation and its mean change. The true actions '
+        'are shown because here they are known; the choice does not see them. That these windows '
+        'help more than others was not tested.</p>'), *(page.fold(html(
+            '<b>{}, {}, {:,} labels, seed {}</b>', labelling['label'], labelling['target'],
+            labelling['num_labels'], labelling['seed']), label_section.clips(labelling))
+                                                        for labelling in shown)])
+
+  def summary_lines(self):
+    """What is enough and what sources are worth, after a line on the runs."""
+    lines = [self.runs_line()]
+    for group in self.groups():
+      lines.append(f'{group.title}:')
+      for header, rows in self.answers(group):
+        lines += page.lines(header, rows)
+    return lines

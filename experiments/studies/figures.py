@@ -130,7 +130,7 @@ def claims(parts):
   rows = []
   for part in parts:
     if part.results:
-      rows += [(part.figure, row) for row in report.of(part.results).claim_rows(part.results)]
+      rows += [(part.figure, row) for row in report.of(part.results).claim_rows()]
     else:
       why = 'its results cannot be read' if part.problem else command(
           part.figure, preset_of(parts))
@@ -158,7 +158,7 @@ def problems(parts):
     found += _differing_settings([part for part in made
                                   if part.results['experiment'] == experiment])
   for part in made:
-    in_part = report.of(part.results).problems(part.results)
+    in_part = report.of(part.results).problems()
     found += [f'{part.figure.title}: {sentence}' for sentence in in_part]
   return found
 

@@ -7,45 +7,32 @@ import json
 import os
 import re
 
+from markupsafe import Markup
+
 from alpt_jax import atomic_files
-from alpt_jax.reports import findings
+from alpt_jax.reports import experiment, findings
 from alpt_jax.reports import page as report_page
+from alpt_jax.reports.page import html, join
 from experiments.studies import figures, report
 
-_e = report_page.escape
 # Of an experiment's page, what this one repeats; the rest is in the figure's own report.
 _LEFT_OUT = ('data', 'problems', 'claims', 'found')
 
 
 def _prefixed(text, name):
   """Makes ids of a part of another page unique on this one."""
-  return re.sub(r'(\sid="|href="#|url\(#|aria-labelledby="|aria-controls="|for=")',
-                rf'\g<1>{name}-', text)
-
-
-def _badge(verdict, results):
-  return f'<span class="badge">{_e(findings.verdict_text(verdict, results or {}))}</span>'
+  return Markup(re.sub(r'(\sid="|href="#|url\(#|aria-labelledby="|aria-controls="|for=")',
+                       rf'\g<1>{name}-', text))
 
 
 def _claims(parts):
-  rows, last, results = [], None, {part.figure: part.results for part in parts}
+  rows, results = [], {part.figure: part.results for part in parts}
   for figure, row in figures.claims(parts):
-    if figure is not last:
-      last = figure
-      rows.append(f'{_e(figure.title)}, {_e(figure.section)}: {_e(figure.about)}')
-    measured = (f'<code>{_e(row.measured)}</code>' if row.measured.startswith('python ') else
-                '<br>'.join(map(_e, row.measured.split('; '))))
-    rows.append([f'<div class="wrap">{_e(row.paper)}<br><span class="muted">{_e(row.section)}'
-                 f'</span></div>', _badge(row.verdict, results[figure]),
-                 f'<div class="wrap">{measured}</div>'])
-  return ('<p>What the paper says, and what was measured. Verdicts are for registered hypotheses '
-          'only: all else is exploratory and has intervals over training seeds.</p>'
-          + report_page.table(['the paper', 'verdict', 'measured'], rows))
-
-
-def _problems(parts):
-  found = figures.problems(parts)
-  return report_page.bullets(map(_e, found)) if found else '<p>None.</p>'
+    title = f'{figure.title}, {figure.section}: {figure.about}'
+    rows += [title] * (title not in rows) + [(results[figure], row)]
+  return join([html('<p>What the paper says, and what was measured. Verdicts are for registered '
+                    'hypotheses only: all else is exploratory and has intervals over training '
+                    'seeds.</p>'), experiment.claims_table(rows)])
 
 
 def _made(parts):
@@ -54,24 +41,20 @@ def _made(parts):
   for part in parts:
     entry = about[part.figure.title]
     state = {'made': f'{entry.get("runs_done")} of {entry.get("runs")} runs',
-             'damaged': '<b>cannot be read</b>', 'not made': 'not made'}[entry['status']]
-    rows.append([_e(part.figure.title), state, _e(entry.get('preset', '')),
-                 _e(entry.get('created', '')), f'<code>{_e(entry["command"])}</code>'])
+             'damaged': html('<b>cannot be read</b>'), 'not made': 'not made'}[entry['status']]
+    rows.append([part.figure.title, state, entry.get('preset', ''), entry.get('created', ''),
+                 html('<code>{}</code>', entry['command'])])
   return report_page.table(['', 'state', 'preset', 'written', 'command'], rows)
 
 
 def _figure(part):
-  results = part.results
-  name = part.figure.directory
-  lines = []
-  for key, (title, content) in report.of(results).SECTIONS.items():
-    if key not in _LEFT_OUT:
-      lines.append(f'<details{" open" if key in _OPEN else ""}><summary>{_e(title)}</summary>'
-                   + _prefixed(content(results), name) + '</details>')
-  return '\n'.join(lines)
+  return join(
+      report_page.fold(title, _prefixed(content(), part.figure.directory), is_open=key in _OPEN)
+      for key, (title, content) in report.of(part.results).sections().items()
+      if key not in _LEFT_OUT)
 
 
-_OPEN = ('updates', 'agents', 'curves', 'scores', 'aggregates', 'final')
+_OPEN = ('updates', 'labels', 'scores', 'aggregates')
 
 
 def page(parts):
@@ -80,22 +63,22 @@ def page(parts):
   Args:
     parts: from `figures.read`.
   """
-  sections = {'claims': ('The paper’s claims', lambda _: _claims(parts)),
-              'made': ('What was made', lambda _: _made(parts)),
-              'problems': ('What to know before comparing', lambda _: _problems(parts))}
+  problems = figures.problems(parts)
+  sections = {'claims': ('The paper’s claims', _claims(parts)),
+              'made': ('What was made', _made(parts)),
+              'problems': ('What to know before comparing', report_page.bullets(problems)
+                           if problems else html('<p>None.</p>'))}
   for part in parts:
     if part.results:
-      sections[part.figure.directory] = (
-          f'{part.figure.title}: {part.figure.about}', lambda _, part=part: _figure(part))
+      sections[part.figure.directory] = f'{part.figure.title}: {part.figure.about}', _figure(part)
   made = [part.results for part in parts if part.results]
   newest = max(made, key=lambda r: r['created'], default={'preset': '–', 'created': '–'})
   num_missing = sum(bool(part.problem) for part in parts) + sum(
-      findings.num_missing(results, report.of(results).problems(results)) for results in made)
+      findings.num_missing(results, report.of(results).problems()) for results in made)
   return report_page.page(
       newest, 'Action-limited pretraining, run again',
       'The figures and tables of ALPT (Venuto et al., 2023): what the paper claims and what was '
-      'measured here.', num_missing, sections,
-      num_remarks=len(figures.problems(parts)) - num_missing)
+      'measured here.', num_missing, sections, num_remarks=len(problems) - num_missing)
 
 
 def write(workdir):

@@ -1,29 +1,28 @@
 """The report of an experiment: a page, a table, a picture and a few lines of text.
 
-What its page says, the domain brings; studies of how many labels are enough have one for all
-domains. All are made of `page` and `figures`, from numbers that `findings` and its likes compute.
+What its page says beside what all pages say, the domain brings; studies of how many labels are
+enough have one for all domains.
 """
 
 from alpt_jax import atomic_files, domains
 from alpt_jax.reports import figures, page
-from experiments.studies import budget_report
+from experiments.studies import budget
 
 
 def of(results):
-  """The module that knows the experiment: `page`, `panels` and `summary_lines` of its results."""
-  if 'budgets' in results:
-    return budget_report
-  return domains.named(results['experiment']).report()
+  """Makes the `reports.experiment.Report` of results, as `results_file.read` returns them."""
+  found = domains.named(results['experiment']).report(results)
+  return budget.Report(found) if 'budgets' in results else found
 
 
 def write_report(results, path):
   """Writes the report: one HTML file that needs no network.
 
   Args:
-    results: the dict of results.json, as `results_file.read` returns it.
+    results: the dict of results.json.
     path: of the page.
   """
-  atomic_files.write(path, of(results).page(results).encode())
+  atomic_files.write(path, of(results).page().encode())
 
 
 def write_csv(results, path):
@@ -46,7 +45,7 @@ def figure_png(results, path):
   Raises:
     ValueError: if the results hold no runs.
   """
-  rows_of_panels = of(results).panels(results)
+  rows_of_panels = of(results).panels()
   if not rows_of_panels:
     raise ValueError('results.runs is empty; expected at least one run to draw. Run '
                      'experiments.reproduce first.')
@@ -54,12 +53,5 @@ def figure_png(results, path):
 
 
 def summary_lines(results):
-  """The report in a few lines of plain text.
-
-  Args:
-    results: the dict of results.json.
-
-  Returns:
-    A list of str: how many runs are done, the final metrics of the methods, the claims.
-  """
-  return of(results).summary_lines(results)
+  """The report in a few lines of plain text: runs done, final metrics, claims."""
+  return of(results).summary_lines()

@@ -230,11 +230,12 @@ class ToyDomainTest(parameterized.TestCase):
     printed = self.run_program('report', f'--results={self.root}/results.json')
     self.assertIn('my_corridor.domain, preset tiny: 1 of 1 runs done.', printed)
     last, = (row for row in results['rows'] if row['step'] == 120)
-    self.assertIn(f'corridor-8, ALPT: label accuracy {last["label_accuracy"]:.3f}, '
-                  f'goals, argmax actions {last["argmax/score"]:.3f}', printed)
+    self.assertIn(f'corridor-8: goals / labels right: ALPT {last["argmax/score"]:.3f} / '
+                  f'{last["label_accuracy"]:.3f}', printed)
     page = (self.root / 'report.html').read_text()
-    for text in ('Learning curves', 'In the end', 'What the IDM mixes up', 'What was run', 'RIGHT',
-                 'goals, argmax actions', 'corridor-8: label accuracy', 'None: every run is done'):
+    for text in ('Scores', 'In the end', 'What the IDM mixes up', 'What was run', 'RIGHT',
+                 'arg max actions', 'corridor-8: goals', 'corridor-8: labels right',
+                 'None: every run is done'):
       self.assertIn(text, page)
 
   def test_a_study_starts_its_runs_from_the_config_of_the_domain(self):

@@ -207,7 +207,7 @@ class SuiteTest(absltest.TestCase):
     self.assertLen({claim['figure'] for claim in summary['claims']}, 6)
     page = (self.workdir / figures.PAGE).read_text()
     for figure in figures.FIGURES:
-      self.assertIn(f'id="{figure.directory}"', page)
+      self.assertEqual(f'id="{figure.directory}"' in page, figure.title in made, figure.title)
 
   def test_runs_of_two_figures_are_trained_once(self):
     self.assertRegex(self.first['6'].stdout, 'Figure 6 of the paper, preset tiny: 3 runs, 1 fin')

@@ -9,10 +9,10 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from alpt_jax.domains.atari import action_sets
+from alpt_jax.domains.atari import action_sets, claims_cql
 from alpt_jax.domains.atari import findings as findings_atari
 from alpt_jax.measures import curves
-from alpt_jax.reports import findings
+from alpt_jax.reports import findings, page
 
 LABELS, SCORE = findings.PARTS
 
@@ -26,7 +26,7 @@ class Comparison(NamedTuple):
     baseline: than this.
     pairs: a `curves.PairedDifference` of the last evaluations.
   """
-  setting: findings_atari.Setting
+  setting: findings.Setting
   method: str
   baseline: str
   pairs: curves.PairedDifference
@@ -66,7 +66,7 @@ class Finding:
 
 def _learners(results, setting):
   """{method: sources} of the methods that a claim about sources can be about."""
-  return {m: findings_atari.sources_of(results, setting, m) for m in setting.methods
+  return {m: findings.sources_of(results, setting, m) for m in setting.methods
           # Sees the past only; learns from sources that were changed.
           if not {'is_floor', 'is_control'} & {k for k, v in results['methods'][m].items() if v}
           and (setting.part == LABELS or m == 'dt1_idm'
@@ -158,7 +158,7 @@ def is_disjoint(target, source):
 
 
 def _final_by_seed(results, setting, method, metric):
-  rows = findings.final_rows(results, findings_atari.rows_of(results, setting, method)).values()
+  rows = findings.final_rows(results, findings.rows_of(results, setting, method)).values()
   return {row['seed']: curves.value(row, metric) for row in rows}
 
 
@@ -175,7 +175,8 @@ def claims(results):
   for claim in CLAIMS:
     if figure and claim.figure != figure:
       continue
-    comparisons, metric = [], findings_atari.metric_of(results, claim.part)
+    comparisons = []
+    metric = findings.ACCURACY if claim.part == LABELS else findings_atari.score_metric(results)
     # Agents have IDMs, too: where none was trained alone, those are compared.
     for setting in (findings_atari.settings(results, claim.part)
                     or findings_atari.settings(results, SCORE)):
@@ -220,3 +221,41 @@ def largest_gain(results):
       'Section 5.3', 'ALPT scores up to ≈500 % higher than training on the target alone, most '
       'in Breakout and Seaquest', 'gain of the mean score over DT1-IDM: ' + '; '.join(
           f'{game} {gain}' for game, gain in gains.items()), 'exploratory')
+
+
+def rows(results):
+  """The claims that the results are about, as a list of `findings.ClaimRow`."""
+  found = [findings.ClaimRow(
+      finding.claim.section, finding.claim.text,
+      '; '.join(_in_words(results, c, finding.claim.part) for c in finding.comparisons)
+      or 'no two methods were run that it compares', finding.verdict)
+           for finding in claims(results)]
+  extra = (largest_gain(results), claims_cql.claim_row(results))
+  return found + [row for row in extra if row]
+
+
+def _in_words(results, comparison, part):
+  """E.g. 'Breakout, 500 labels: ALPT 9.2, DT1-IDM 4.2, difference +5.0 [5.0, 5.0], n = 2'."""
+  def number(x):
+    return page.number(x, 3 if part == LABELS else 1)
+
+  pairs = comparison.pairs
+  difference = ('+' if pairs.difference > 0 else '') + number(pairs.difference).replace('-', '−')
+  between = pairs.interval.reason or (
+      f'[{number(pairs.interval.low)}, {number(pairs.interval.high)}], n = {pairs.num_pairs}')
+  return (f'{comparison.setting.title}: {findings.label(results, comparison.method)} '
+          f'{number(pairs.mean)}, {findings.label(results, comparison.baseline)} '
+          f'{number(pairs.baseline_mean)}, difference {difference} {between}')
+
+
+def flat(results):
+  """The comparisons behind the claims without nesting, for CSV."""
+  for finding in claims(results):
+    for comparison in finding.comparisons:
+      setting, pairs = comparison.setting, comparison.pairs
+      yield dict(
+          claim=finding.claim.text, verdict=finding.verdict, part=setting.part,
+          target=setting.target, num_labels=setting.num_labels, method=comparison.method,
+          baseline=comparison.baseline, difference=pairs.difference, low=pairs.interval.low,
+          high=pairs.interval.high,
+          **{key: x for key, x in pairs._asdict().items() if key != 'interval'})

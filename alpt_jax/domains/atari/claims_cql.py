@@ -44,8 +44,9 @@ def rows(results):
               entry['score/low'], entry['score/high'], entry['score/n'],
               results['games'][entry['target']]['random'],
               results['games'][entry['target']]['human'])
-          for entry in findings_atari.final_metrics(results)
-          if entry['method'] == _METHOD and entry['target'] in TABLE_4]
+          for setting in findings_atari.settings(results, findings.SCORE)
+          if _METHOD in (*setting.methods, *setting.bounds) and setting.target in TABLE_4
+          for entry in [findings.final(results, setting, _METHOD, {'score': setting.metric})]]
 
 
 def is_comparable(results):

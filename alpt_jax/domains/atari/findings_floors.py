@@ -118,7 +118,7 @@ def is_floor(results, method):
 def _done(results, setting, method, entry):
   """Runs of a method that are done and whose floors have an entry, as (run, entry)."""
   found = [(run, (run.get('floors') or {}).get(entry))
-           for run in findings_atari.runs_of(results, setting, method) if run['status'] == 'done']
+           for run in findings.runs_of(results, setting, method) if run['status'] == 'done']
   return [(run, about) for run, about in found if floors_schema.is_known(about)]
 
 
@@ -147,7 +147,7 @@ def label_rows(results, setting):
 
   Args:
     results: checked results.
-    setting: a `findings_atari.Setting`.
+    setting: a `findings.Setting`.
 
   Returns:
     A list of `LabelRow`, floors first; empty if no run of the setting has floors.
@@ -243,15 +243,15 @@ def agent_rows(results, setting):
 
   Args:
     results: checked results.
-    setting: a `findings_atari.Setting` of scores.
+    setting: a `findings.Setting` of scores.
 
   Returns:
     A list of `AgentRow`, of methods with runs that are done and have floors.
   """
   rows = []
   for method in (*setting.methods, *setting.bounds):
-    last = findings.final_rows(results, findings_atari.rows_of(results, setting, method))
-    runs = [run for run in findings_atari.runs_of(results, setting, method)
+    last = findings.final_rows(results, findings.rows_of(results, setting, method))
+    runs = [run for run in findings.runs_of(results, setting, method)
             if run.get('floors') and math.isfinite(_number(last, run, 'score', results))]
     if runs:
       rows.append(_agent_row(results, setting, method, runs, last))
@@ -337,19 +337,19 @@ def levels(results, setting):
 
   Args:
     results: checked results.
-    setting: a `findings_atari.Setting`.
+    setting: a `findings.Setting`.
 
   Returns:
     {name: level}: of labels, floors without a network and the ceiling; of scores, random play and
     the best agent that looks at nothing. Empty if they were not measured.
   """
-  if setting.part == findings_atari.LABELS:
-    names = {MAJORITY: 'majority action', CEILING_NAME: 'ceiling', LINEAR: 'linear map',
+  if setting.part == findings.LABELS:
+    names = {MAJORITY: 'majority', CEILING_NAME: 'ceiling', LINEAR: 'linear map',
              TABLE: 'table'}
     return {names[row.name]: row.accuracy.value for row in label_rows(results, setting)
             if row.name in names and row.accuracy}
   blind = blind_scores([run for method in setting.methods
-                        for run in findings_atari.runs_of(results, setting, method)])
+                        for run in findings.runs_of(results, setting, method)])
   if not blind:
     return {}
   return {'random': blind['random'], 'best blind': max(blind.values())}

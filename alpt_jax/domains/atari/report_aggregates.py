@@ -13,8 +13,7 @@ from alpt_jax.domains.atari import findings as findings_atari
 from alpt_jax.measures import aggregates
 from alpt_jax.measures import curves as statistics
 from alpt_jax.reports import figures, findings, page
-
-_e = page.escape
+from alpt_jax.reports.page import html, join, muted
 
 STATISTICS = {  # Title: function.
     'IQM': aggregates.iqm, 'median': aggregates.median, 'mean': aggregates.mean,
@@ -35,10 +34,10 @@ def scores(results):
   """
   found = {}
   column = findings_atari.score_metric(results).replace('score', 'human_normalised')
-  for setting in findings_atari.settings(results, findings_atari.SCORE):
+  for setting in findings_atari.settings(results, findings.SCORE):
     for method in setting.methods:
       rows = findings.final_rows(
-          results, findings_atari.rows_of(results, setting, method)).values()
+          results, findings.rows_of(results, setting, method)).values()
       values = np.array([statistics.value(row, column) for row in rows])
       values = values[np.isfinite(values)]
       if values.size:
@@ -59,15 +58,14 @@ def _cell(by_game, statistic):
   if min(map(len, by_game.values())) < 2:
     return f'{statistic(by_game).value:.3f}'
   estimate = aggregates.interval(by_game, statistic, num_resamples=_NUM_RESAMPLES)
-  return (f'{estimate.value:.3f}<br><span class="muted">[{estimate.low:.3f}, {estimate.high:.3f}]'
-          '</span>')
+  return html('{:.3f}<br>{}', estimate.value, muted(f'[{estimate.low:.3f}, {estimate.high:.3f}]'))
 
 
 def _table(results, by_method):
   body = []
   for method, by_game in by_method.items():
     counts = sorted({len(x) for x in by_game.values()})
-    body.append([_e(findings.label(results, method)),
+    body.append([findings.label(results, method),
                  *(_cell(by_game, statistic) for statistic in STATISTICS.values()),
                  str(len(by_game)), '–'.join(map(str, (counts if len(counts) < 3 else
                                                        (counts[0], counts[-1]))))])
@@ -80,8 +78,8 @@ def _improvement_row(results, method, baseline, by_method):
   found = aggregates.probability_of_improvement(
       x, y, level=.95 if has_interval else None, num_resamples=_NUM_RESAMPLES)
   interval = f'[{found.low:.2f}, {found.high:.2f}]' if has_interval else 'one seed'
-  return [f'{_e(findings.label(results, method))} over '
-          f'{_e(findings.label(results, baseline))}', f'{found.value:.2f}', interval,
+  return [f'{findings.label(results, method)} over {findings.label(results, baseline)}',
+          f'{found.value:.2f}', interval,
           f'{found.num_runs} and {found.num_baseline_runs} runs']
 
 
@@ -99,43 +97,40 @@ def _profile(results, by_method, name):
 
 def section(results):
   """The part of the page, HTML."""
-  parts = [
+  parts = [html(
       '<p>All games together, by human-normalised scores of the last evaluation: 0 is random, 1 '
       'human play. IQM is the mean of the middle half of all runs; the optimality gap is what is '
       'missing to 1, where less is better. Intervals: 95 %, from a bootstrap of the seeds within '
       'each game (rliable; Agarwal et al., 2021). They are over training seeds, not games, and too '
-      'narrow for a handful of seeds: no verdict rests on them. From one seed there is none.</p>']
+      'narrow for a handful of seeds: no verdict rests on them. From one seed there is none.</p>')]
   found = scores(results)
+  if not found:
+    return html('<p>No agent has been scored.</p>')
   for num_labels, by_method in found.items():
     games, shown = common(by_method)
     if not games:
-      parts.append(f'<p>{num_labels:,} labels: no game was finished by all methods.</p>')
+      parts.append(html('<p>{:,} labels: no game was finished by all methods.</p>', num_labels))
       continue
-    parts.append(f'<h3>{num_labels:,} labels: {_e(page.listed(games))}</h3>')
+    parts.append(html('<h3>{:,} labels: {}</h3>', num_labels, page.listed(games)))
     left_out = sorted({g for by_game in by_method.values() for g in by_game} - set(games))
-    if left_out:
-      parts.append(f'<p class="muted">Left out, as not every method finished there: '
-                   f'{_e(page.listed(left_out))}.</p>')
-    parts.append(_table(results, shown))
+    parts += [_named('Left out, as not every method finished there', left_out),
+              _table(results, shown)]
     baseline = 'dt1_idm' if 'dt1_idm' in shown else next(iter(shown))
     pairs = [m for m in shown if m != baseline]
     if pairs:
-      parts += ['<p>How likely a run of one method beats a run of another on the same game:</p>',
-                page.table(['', 'probability', '95 % interval', 'n'], [
-                    _improvement_row(results, m, baseline, shown) for m in pairs])]
-    svg = _profile(results, shown, f'profile-{num_labels}')
-    parts.append(f'<div class="grid"><figure>{svg}<figcaption>Share of the runs above a score, '
-                 'mean over games.</figcaption></figure></div>')
+      parts += [html('<p>How likely a run of one method beats a run of another on the same game:'
+                     '</p>'), page.table(['', 'probability', '95 % interval', 'n'], [
+                         _improvement_row(results, m, baseline, shown) for m in pairs])]
+    parts.append(page.grid([(_profile(results, shown, f'profile-{num_labels}'),
+                             'Share of the runs above a score, mean over games.')]))
   unfinished = [findings.label(results, m) for m in dict.fromkeys(
-      run['method'] for run in results['runs'] if run['part'] == findings_atari.SCORE)
+      run['method'] for run in results['runs'] if run['part'] == findings.SCORE)
                 if not any(m in by_method for by_method in found.values())]
-  if found and unfinished:
-    parts.append(f'<p>Without a finished run, and so not counted: '
-                 f'{_e(page.listed(unfinished))}.</p>')
-  unknown = sorted(game for game, about in results['games'].items()
-                   if about['role'] == 'target' and not math.isfinite(
-                       statistics.value(about, 'human')))
-  if unknown:
-    parts.append(f'<p>Without a human score, and so not counted: '
-                 f'{_e(page.listed(unknown))}.</p>')
-  return '\n'.join(parts) if found else '<p>No agent has been scored.</p>'
+  unknown = sorted(game for game, about in results['games'].items() if about['role'] == 'target'
+                   and not math.isfinite(statistics.value(about, 'human')))
+  return join([*parts, _named('Without a finished run, and so not counted', unfinished),
+               _named('Without a human score, and so not counted', unknown)])
+
+
+def _named(what, names):
+  return names and html('<p class="muted">{}: {}.</p>', what, page.listed(names))

@@ -8,23 +8,16 @@ from `findings_floors`.
 import math
 from typing import NamedTuple
 
-from alpt_jax.domains.atari import findings, findings_floors
+from alpt_jax.domains.atari import findings as findings_atari
+from alpt_jax.domains.atari import findings_floors
 from alpt_jax.measures import blindness, floors, intervals
-from alpt_jax.reports import page
+from alpt_jax.reports import findings, page
+from alpt_jax.reports.page import html, join
 
-_e = page.escape
 _NONE = '–'
 _BLIND_NAMES = {'markov chain': 'Markov chain', 'repeat': 'repeats the last action'}
 _KINDS = {findings_floors.FLOOR: 'floor', findings_floors.METHOD: '',
           findings_floors.CEILING: 'ceiling'}
-
-
-def _number(x, digits=3):
-  return _NONE if x is None or not math.isfinite(x) else f'{x:,.{digits}f}'
-
-
-def _points(score):
-  return _number(score, 1 if score is None or abs(score) < 1000 else 0)
 
 
 def _interval(interval, digits=3):
@@ -32,7 +25,7 @@ def _interval(interval, digits=3):
   if interval is None or interval.value is None:
     return _NONE
   if interval.low is None:
-    return _number(interval.value, digits)
+    return page.number(interval.value, digits)
   return (f'{interval.value:,.{digits}f} '
           f'[{interval.low:,.{digits}f}, {interval.high:,.{digits}f}]')
 
@@ -69,20 +62,20 @@ AGENT_HEADER = ('', 'score', 'games', 'best that looks at nothing', 'best checkp
 
 def agent_cells(row):
   """A `findings_floors.AgentRow` as a list of texts, under AGENT_HEADER."""
-  score = (_interval(row.score, 1) if row.score.low is not None else _points(row.score.value)
+  score = (_interval(row.score, 1) if row.score.low is not None else page.number(row.score.value, 1)
            + ('' if row.standard_error is None else f' (s.e. {row.standard_error:.2g})'))
   blind = (_NONE if row.blind_score is None else
-           f'{_points(row.blind_score)} ({_BLIND_NAMES.get(row.best_blind, row.best_blind)})')
+           f'{page.number(row.blind_score, 1)} '
+           f'({_BLIND_NAMES.get(row.best_blind, row.best_blind)})')
   return [row.name, score, f'{row.num_games:,}', blind, _checkpoint(row),
-          _number(row.of_best, 2), _number(row.share),
-          _NONE if row.longest_run is None else f'{row.longest_run:,}',
-          _NONE if row.num_cut is None else f'{row.num_cut:,}', looks(row)]
+          page.number(row.of_best, 2), page.number(row.share, 3),
+          page.count(row.longest_run), page.count(row.num_cut), looks(row)]
 
 
 def _checkpoint(row):
   """E.g. '29.0 [24.1, 33.9], 12 episodes'; the mean alone where no more is known."""
   if row.checkpoint is None:
-    return _points(row.best_checkpoint)
+    return page.number(row.best_checkpoint, 1)
   n, digits = row.checkpoint.n, 1 if abs(row.best_checkpoint) < 1000 else 0
   return f'{_interval(row.checkpoint, digits)}, {n:,} episode{"s" if n != 1 else ""}'
 
@@ -121,7 +114,8 @@ def looks(row):
   loss = ' '.join([f'{number} nats', *ends]) + (
       '' if row.is_held_out else ' on episodes it was trained on')
   score = ('not measured' if row.exchanged_score is None else
-           f'{_points(row.exchanged_score)} instead of {_points(row.own_score)} points')
+           f'{page.number(row.exchanged_score, 1)} instead of '
+           f'{page.number(row.own_score, 1)} points')
   word, *words = (_verdict(*counts, row.num_agents) for counts in (
       (row.num_blind, row.num_looking), row.by_loss, row.by_score))
   if words != [word, word]:
@@ -161,7 +155,7 @@ class Table(NamedTuple):
 def label_tables(results):
   """A `Table` for each setting of the IDMs alone whose runs have floors, in a list."""
   found = []
-  for setting in findings.settings(results, findings.LABELS):
+  for setting in findings_atari.settings(results, findings.LABELS):
     rows = findings_floors.label_rows(results, setting)
     if rows:
       title = f'{setting.target}: label accuracy at {setting.num_labels:,} labels'
@@ -175,7 +169,7 @@ def label_tables(results):
 def agent_tables(results):
   """A `Table` for each setting of agents whose runs have floors, in a list."""
   found = []
-  for setting in findings.settings(results, findings.SCORE):
+  for setting in findings_atari.settings(results, findings.SCORE):
     rows = findings_floors.agent_rows(results, setting)
     if rows:
       is_one = all(row.score.low is None for row in rows)
@@ -190,25 +184,24 @@ def agent_tables(results):
 _FLOORS = {findings_floors.MAJORITY: 'the most frequent action',
            findings_floors.TABLE: 'a table of the change between two observations',
            findings_floors.LINEAR: 'a linear map of the change between two observations'}
-_CEILING = (
-    '<i>The ceiling</i> is a reference by enumeration: all actions are tried in the emulator, and '
-    'the likeliest is named. It is what o[t + 1] and o[t + 2] tell to whoever knows only how often '
-    'each action is played; an IDM that sees its whole window may know more of the policy, and '
-    'pass it.')
 
 
 def _about_labels(rows):
-  """What label accuracy is between, by the floors and the ceiling that were measured, HTML."""
+  """What label accuracy is between, by the floors and the ceiling that were measured."""
   names = dict.fromkeys(_floor_name(row.name) for row in rows if row.kind == findings_floors.FLOOR)
-  return ' '.join([
-      '<p>The share of hidden actions that labels get right, at the last evaluation.',
-      *([f'<i>Floors</i> need no inverse dynamics: {page.listed(list(names))}, all from the '
-         'same labels.'] if names else []),
-      *([_CEILING, '<i>Of the way</i>: (accuracy − highest floor) / (ceiling − highest floor).']
-        if any(row.kind == findings_floors.CEILING for row in rows) else []),
+  return html('<p>{}</p>', join([
+      'The share of hidden actions that labels get right, at the last evaluation.',
+      names and html('<i>Floors</i> need no inverse dynamics: {}, all from the same labels.',
+                     page.listed(list(names))),
+      any(row.kind == findings_floors.CEILING for row in rows) and html(
+          '<i>The ceiling</i> is a reference by enumeration: all actions are tried in the '
+          'emulator, and the likeliest is named. It is what o[t + 1] and o[t + 2] tell to whoever '
+          'knows only how often each action is played; an IDM that sees its whole window may know '
+          'more of the policy, and pass it. <i>Of the way</i>: (accuracy − highest floor) / '
+          '(ceiling − highest floor).'),
       'On steps whose action was drawn at random, no habit of the player helps to guess it. Labels '
       f'of which more than {floors.CONSTANT_SHARE:g} are one action are constant, and nothing else '
-      'is computed from them.</p>'])
+      'is computed from them.'], ' '))
 
 
 def _floor_name(row_name):
@@ -225,71 +218,40 @@ def _about_agents(runs):
   """What scores stand beside, by the blind agents that were played, and what blind means, HTML."""
   played = findings_floors.blind_scores(runs)
   ways = dict.fromkeys(_BLIND.get(name, 'one action only') for name in played)
-  return ' '.join([
-      ('<p>Scores beside those of agents that look at nothing, played by the same evaluator: '
-       f'{_e(page.listed(list(ways)))}.' if ways else
-       '<p>Agents that look at nothing were not played.'),
-      'An agent is <i>blind by its loss</i> if exchanging the images of a window for those of '
-      'another one of the same episode raises its loss on actions by less than '
-      f'{blindness.SMALLEST_RISE:g} nats, with 95 % confidence over episodes: episodes of which '
-      'its training knew no action, but for agents that were given all actions (oracles), which '
-      'are judged on episodes that training knew, unless there is another recording; the table '
-      'says which. It is <i>blind by its score</i> if that stays inside its own 95 % interval over '
-      f'games when it is shown the images of {blindness.DELAY} steps before. It looks if neither '
-      'calls it blind.</p>'])
+  return html(
+      '<p>{} An agent is <i>blind by its loss</i> if exchanging the images of a window for those '
+      'of another one of the same episode raises its loss on actions by less than {:g} nats, with '
+      '95 % confidence over episodes: episodes of which its training knew no action, but for '
+      'agents that were given all actions (oracles), which are judged on episodes that training '
+      'knew, unless there is another recording; the table says which. It is <i>blind by its '
+      'score</i> if that stays inside its own 95 % interval over games when it is shown the images '
+      'of {} steps before. It looks if neither calls it blind.</p>',
+      'Scores beside those of agents that look at nothing, played by the same evaluator: '
+      f'{page.listed(list(ways))}.' if ways else 'Agents that look at nothing were not played.',
+      blindness.SMALLEST_RISE, blindness.DELAY)
 
 
 def section(results):
   """Both kinds of tables, HTML."""
   parts = []
-  rows = [row for setting in findings.settings(results, findings.LABELS)
+  rows = [row for setting in findings_atari.settings(results, findings.LABELS)
           for row in findings_floors.label_rows(results, setting)]
   for about, tables in ((_about_labels(rows), label_tables(results)),
                         (_about_agents(results['runs']), agent_tables(results))):
     parts += [about] if tables else []
-    for title, header, rows, caption in tables:
-      parts += [f'<h3>{_e(title)}</h3>', page.table(
-          header, [list(map(_e, row)) for row in rows], caption)]
-  return '\n'.join(parts or ['<p>Not measured in this experiment.</p>'])
+    for title, header, cells, caption in tables:
+      parts += [html('<h3>{}</h3>', title), page.table(header, cells, caption)]
+  return join(parts) or html('<p>Not measured in this experiment.</p>')
+
+
+def tables(results):
+  """Labels between floors and ceiling, and agents beside blind ones: all tables."""
+  return [*label_tables(results), *agent_tables(results)]
 
 
 def sentences(results):
   """The same in lines of text: a list, empty if nothing was measured."""
   lines = []
-  for setting in findings.settings(results, findings.LABELS):
-    rows = findings_floors.label_rows(results, setting)
-    if rows:
-      num_seeds = len({run['seed'] for m in setting.methods
-                       for run in findings.runs_of(results, setting, m)})
-      lines.append(f'{setting.target}, {setting.num_labels:,} labels, labels right '
-                   f'({num_seeds} seed{"s" if num_seeds != 1 else ""}):')
-      lines += [f'  {_label_sentence(row)}' for row in rows]
-  for setting in findings.settings(results, findings.SCORE):
-    rows = findings_floors.agent_rows(results, setting)
-    if rows:
-      lines.append(f'{setting.target}, {setting.num_labels:,} labels, agents:')
-      lines += [f'  {_agent_sentence(row)}' for row in rows]
+  for title, header, rows, _ in tables(results):
+    lines += [f'{title}:', *page.lines(header, rows)]
   return lines
-
-
-def _label_sentence(row):
-  name, accuracy, reached, share, draws, voted, _ = label_cells(row)
-  text = f'{name}: {accuracy}'
-  if reached != _NONE:
-    text += f', {reached} of the way from the highest floor to the ceiling'
-  if row.share is not None:
-    text += f'; most frequent label {share}'
-  text += f'; on random draws {draws}' if draws != _NONE else ''
-  return text + (f'; where all windows vote {voted}' if voted != _NONE else '')
-
-
-def _agent_sentence(row):
-  name, score, games, blind, best, _, share, longest, cut, _ = agent_cells(row)
-  return (f'{name}: {score} points, {games} games; best that looks at nothing {blind}, best '
-          f'checkpoint {best}; most frequent action {share}, longest run {longest}, {cut} cut; '
-          f'looks: {looks(row)}')
-
-
-def tables(results):
-  """Returns labels between floors and ceiling, and agents beside blind ones: all tables."""
-  return [*label_tables(results), *agent_tables(results)]

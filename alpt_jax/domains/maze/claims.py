@@ -1,6 +1,5 @@
 """Measures what section 5.6 of the paper claims of mazes."""
 
-import dataclasses
 from typing import NamedTuple
 
 from alpt_jax.domains.maze import findings as findings_maze
@@ -8,27 +7,11 @@ from alpt_jax.domains.maze import findings_labels
 from alpt_jax.measures import intervals
 from alpt_jax.reports import findings
 
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-  """What section 5.6 says of two methods.
-
-  Attributes:
-    method: key of the faster method.
-    baseline: key of the slower one.
-    text: the claim, with the methods' labels to be filled in.
-  """
-  method: str
-  baseline: str
-  text: str
-
-
-CLAIMS = (
-    Claim('alpt_blocked', 'dt1_idm',
-          '{method} solves the target “twice as fast” as training on the target only ({baseline})'),
-    Claim('alpt_blocked_tunnel', 'alpt_blocked',
-          'adding a tunneled source maze ({method}) leads to “even faster convergence” than '
-          '{baseline}'),
+CLAIMS = (  # The faster method, the slower one, what the paper says of them.
+    ('alpt_blocked', 'dt1_idm',
+     '{method} solves the target “twice as fast” as training on the target only ({baseline})'),
+    ('alpt_blocked_tunnel', 'alpt_blocked',
+     'adding a tunneled source maze ({method}) leads to “even faster convergence” than {baseline}'),
 )
 
 
@@ -36,23 +19,26 @@ class Finding(NamedTuple):
   """A claim measured in one observation mode.
 
   Attributes:
-    claim: the `Claim`.
     observation: the mode.
-    text: the claim with labels.
+    method: key of the faster method.
+    baseline: key of the slower one.
+    text: the claim, with their labels.
     comparison: `intervals.Comparison` of updates to the level; None if one was not run.
-    verdict: 'exploratory', or 'not measured' if one was not run.
   """
-  claim: Claim
   observation: str
+  method: str
+  baseline: str
   text: str
   comparison: intervals.Comparison | None
-  verdict: str
+
+  @property
+  def verdict(self):
+    """'exploratory', or 'not measured' if one was not run; others need registered hypotheses."""
+    return 'not measured' if self.comparison is None else 'exploratory'
 
 
 def claims(results):
   """Measures the paper's claims at the primary number of labels.
-
-  They have intervals and no verdicts: these are for registered hypotheses only.
 
   Args:
     results: checked results.
@@ -64,12 +50,21 @@ def claims(results):
   for observation in findings_maze.observations(results):
     rows = findings_labels.rows_by_method(
         results, observation, findings_labels.primary_budget(results))
-    for claim in CLAIMS:
-      text = claim.text.format(method=findings.label(results, claim.method),
-                               baseline=findings.label(results, claim.baseline))
-      if not (rows.get(claim.method) and rows.get(claim.baseline)):
-        found.append(Finding(claim, observation, text, None, 'not measured'))
-        continue
-      ratio = findings_labels.needed(results, rows[claim.method], rows[claim.baseline]).ratio
-      found.append(Finding(claim, observation, text, ratio, 'exploratory'))
+    for method, baseline, text in CLAIMS:
+      ratio = None
+      if rows.get(method) and rows.get(baseline):
+        ratio = findings_labels.needed(results, rows[method], rows[baseline]).ratio
+      found.append(Finding(observation, method, baseline, text.format(
+          method=findings.label(results, method), baseline=findings.label(results, baseline)),
+                           ratio))
   return found
+
+
+def rows(results):
+  """The paper's claims as a list of `findings.ClaimRow`."""
+  return [findings.ClaimRow(
+      'Section 5.6', found.text, f'observation “{found.observation}”: ' + (
+          'one of the two was not run' if found.comparison is None else
+          f'{findings_labels.ratio_text(found.comparison)} times the updates to label '
+          f'{findings_labels.wanted_text(results)} right, n = {found.comparison.interval.n}'),
+      found.verdict) for found in claims(results)]

@@ -88,7 +88,7 @@ class Domain(base.Domain):
     return benchmark
 
   @classmethod
-  def report(cls):
-    """Returns the module that makes the report of results."""
+  def report(cls, results):
+    """Makes the report of results."""
     from alpt_jax.domains.maze import report
-    return report
+    return report.Report(results)

@@ -1,4 +1,4 @@
-"""What maze agents achieved: final metrics, comparison with a baseline, steps to a level.
+"""Measures what maze agents achieved: final metrics, steps to a level, exact reference values.
 
 How well IDMs label is in `maze.findings_labels`. Nothing here is judged: intervals are shown, and
 steps to a level of success are exploratory.
@@ -10,12 +10,10 @@ import math
 import numpy as np
 
 from alpt_jax.domains.maze import metrics
-from alpt_jax.measures import curves, intervals
+from alpt_jax.measures import curves
 from alpt_jax.reports import findings
 
 RETURN = 'argmax/success_500'  # The reward is 1 at the goal and ends the episode: the return.
-ACTING = {'argmax': 'arg max actions', 'sampled': 'sampled actions'}
-METRICS = {name: (metric.title, metric.digits) for name, metric in metrics.METRICS.items()}
 
 
 def baseline(results):
@@ -28,14 +26,9 @@ def observations(results):
   return list(dict.fromkeys(run['observation'] for run in results['runs']))
 
 
-def is_agent(run):
-  """Whether a run, or a row of one, is of an agent, not of an IDM alone."""
-  return run.get('part', 'score') == 'score'
-
-
 def rows_of(results, method, observation):
   """Evaluations of the agents of one method in one observation mode."""
-  return [row for row in results['rows'] if is_agent(row)
+  return [row for row in results['rows'] if findings.part_of(row) == findings.SCORE
           and row['method'] == method and row['observation'] == observation]
 
 
@@ -46,9 +39,7 @@ def targets(results):
 
 def measured_methods(results, observation):
   """Methods with rows of agents in an observation mode, in the order of the results' methods."""
-  present = {row['method'] for row in results['rows']
-             if is_agent(row) and row['observation'] == observation}
-  return [method for method in results['methods'] if method in present]
+  return [method for method in results['methods'] if rows_of(results, method, observation)]
 
 
 def final_metrics(results):
@@ -62,42 +53,15 @@ def final_metrics(results):
     n < runs if numbers are missing.
   """
   table = []
-  for observation, acting in itertools.product(observations(results), ACTING):
+  for observation, acting in itertools.product(observations(results), findings.MODES):
     for method in measured_methods(results, observation):
       last = findings.final_rows(results, rows_of(results, method, observation))
       entry = dict(observation=observation, acting=acting, method=method, runs=len(last))
-      for metric, key in [(m, f'{acting}/{m}') for m in METRICS] + [('label_accuracy',) * 2]:
-        values = [curves.value(row, key) for row in last.values()]
-        values = np.array([v for v in values if math.isfinite(v)])
-        entry |= {f'{metric}/mean': values.mean() if values.size else math.nan,
-                  f'{metric}/std': values.std() if values.size > 1 else math.nan,
-                  f'{metric}/n': values.size}
+      for name, key in [(m, f'{acting}/{m}') for m in metrics.METRICS] + [('label_accuracy',) * 2]:
+        found = findings.spread(name, [curves.value(row, key) for row in last.values()])
+        entry |= {f'{name}/{part}': found[f'{name}/{part}'] for part in ('mean', 'std', 'n')}
       table.append(entry)
   return table
-
-
-def against(results, observation, metric, baseline='dt1'):
-  """Compares the last evaluations of agents with those of a baseline, paired by target and seed.
-
-  Args:
-    results: checked results.
-    observation: the mode.
-    metric: of METRICS, with arg max actions.
-    baseline: key of the method.
-
-  Returns:
-    {method: (`intervals.Interval` of its mean, `intervals.Comparison` with the baseline or None for
-    the baseline itself)}, of the runs that are done and have the number.
-  """
-  ends = {}
-  for method in measured_methods(results, observation):
-    last = findings.final_rows(results, rows_of(results, method, observation)).values()
-    values = {(row['target'], row['seed']): curves.value(row, f'argmax/{metric}')
-              for row in last}
-    ends[method] = {pair: x for pair, x in values.items() if math.isfinite(x)}
-  return {method: (intervals.mean(list(end.values())),
-                   intervals.difference(end, ends.get(baseline, {}))
-                   if method != baseline else None) for method, end in ends.items()}
 
 
 def steps_to_levels(results):
@@ -143,59 +107,3 @@ def anchor_names(results, group):
   """Names of the target mazes' anchors in `group` ('policies' or 'idm')."""
   names = (name for maze in targets(results).values() for name in maze['anchors'][group])
   return list(dict.fromkeys(names))
-
-
-def run_problems(results):
-  """Runs that failed, are not finished, are missing or lack numbers.
-
-  A run is missing if its method ran in its part, observation mode and with its number of labels,
-  and its target and seed ran, but not together.
-
-  Args:
-    results: checked results.
-
-  Returns:
-    A list of sentences.
-  """
-  runs, problems = results['runs'], findings.remarks(results)
-  rows = findings.rows_by_run(results['rows'])
-  for run in runs:
-    problems += findings.unfinished(run, rows[run['run']])
-    if is_agent(run):
-      problems += findings.gaps(run, rows[run['run']], RETURN, 'return')
-    else:
-      problems += findings.gaps(run, rows[run['run']], 'label_accuracy', 'label accuracy')
-
-  def mode(run):
-    part = '' if is_agent(run) else f'IDM alone, {run["num_labels"]} labels, '
-    return run['method'], run['observation'], part
-
-  present = {(mode(run), run['target'], run['seed']) for run in runs}
-  places = dict.fromkeys((run['target'], run['seed']) for run in runs)
-  for key, (target, seed) in itertools.product(dict.fromkeys(map(mode, runs)), places):
-    if (key, target, seed) not in present:
-      method, observation, part = key
-      problems.append(f'{findings.label(results, method)}, {observation}, {part}{target}, seed '
-                      f'{seed}: missing.')
-  return problems
-
-
-def groups(results):
-  """Returns (key, title, metric of agents, runs) of the runs that are compared: by observation."""
-  return [(mode, f'Observation “{mode}”', RETURN,
-           [run for run in results['runs'] if run['observation'] == mode])
-          for mode in observations(results)]
-
-
-def majority(results, places):
-  """Returns the label accuracy of always saying the most frequent action, mean over targets."""
-  del places
-  return anchor(results, 'idm', 'constant')
-
-
-def levels(results, places, metric):
-  """Returns {name: level} of a metric that needs no labels; NaN where it is not known."""
-  del places
-  if metric == 'label_accuracy':
-    return {'can be known': anchor(results, 'idm', 'bayes')}
-  return {'random': anchor(results, 'policies', 'random', 'success_500')}

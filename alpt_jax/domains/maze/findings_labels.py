@@ -22,6 +22,11 @@ FLOORS = {  # Exact, from the maze and its policy; see `maze.anchors.idm_ceiling
     'bayes': 'ceiling'}
 
 
+def ratio_text(comparison):
+  """E.g. 'at most 0.48 [0.00, 0.60]'; a dash if there is none."""
+  return '–' if comparison is None or not comparison.interval.n else comparison.interval.text(2)
+
+
 class Needed(NamedTuple):
   """Updates of a method to the level, and where it ends.
 
@@ -45,6 +50,12 @@ class Needed(NamedTuple):
   def num_reached(self):
     """Runs that get there."""
     return sum(not isinstance(x, intervals.AtLeast) for x in self.updates.values())
+
+  @property
+  def text(self):
+    """The median for readers, e.g. '340', '> 1,000'."""
+    return ('–' if math.isnan(self.median) else f'{self.median:,.0f}'
+            if math.isfinite(self.median) else f'> {self.last_step:,}')
 
 
 def primary_budget(results):
@@ -87,6 +98,15 @@ def rows_by_method(results, observation, num_labels):
 def level(results, target):
   """The label accuracy that counts in a maze: LEVEL times its ceiling; NaN if it is not known."""
   return LEVEL * curves.value(results['mazes'][target]['anchors']['idm'], 'bayes')
+
+
+def wanted_text(results):
+  """The level, e.g. '0.898 (0.9 of the ceiling)'; of several mazes its range."""
+  levels = [level(results, target) for target in findings_maze.targets(results)]
+  levels = sorted({f'{x:.3f}' for x in levels if math.isfinite(x)})
+  if not levels:
+    return 'a level that is not known'
+  return f'{" to ".join(dict.fromkeys((levels[0], levels[-1])))} ({LEVEL:g} of the ceiling)'
 
 
 def needed(results, rows, baseline_rows=None):
@@ -166,6 +186,22 @@ def fitted_table(results, observation, num_labels):
             if (floor['observation'], floor['num_labels']) == (observation, num_labels)]
   return (intervals.mean([floor['table'] for floor in floors]),
           max((floor['num_entries'] for floor in floors), default=0))
+
+
+def csv_rows(results):
+  """The `table` without nesting: a dict per observation, number of labels and method."""
+  rows = []
+  for (observation, num_labels), methods in table(results).items():
+    for method, found in methods.items():
+      ratio = found.ratio.interval if found.ratio else None
+      rows.append(dict(
+          observation=observation, num_labels=num_labels, method=method,
+          median_updates=found.median, last_step=found.last_step, runs=len(found.updates),
+          reached=found.num_reached, accuracy=found.final.value, accuracy_low=found.final.low,
+          accuracy_high=found.final.high, ratio=ratio and ratio.value,
+          ratio_low=ratio and ratio.low, ratio_high=ratio and ratio.high,
+          ratio_relation=ratio and ratio.relation, pairs=ratio and ratio.n))
+  return rows
 
 
 def exact(results):

@@ -6,8 +6,10 @@ import math
 from absl.testing import absltest, parameterized
 from scipy import stats
 
-from alpt_jax.domains.atari import claims, findings, findings_floors, report_floors
+from alpt_jax.domains.atari import claims, findings_floors, report_floors
+from alpt_jax.domains.atari import findings as findings_atari
 from alpt_jax.measures import intervals
+from alpt_jax.reports import findings
 from experiments.studies import report, results_file
 from tests.reports import html_page
 
@@ -81,7 +83,7 @@ def make_results(seeds=(0,)):
 
 
 def _rows(results, part=findings.LABELS):
-  setting, = findings.settings(results, part)
+  setting, = findings_atari.settings(results, part)
   rows = (findings_floors.label_rows if part == findings.LABELS
           else findings_floors.agent_rows)(results, setting)
   return {row.name: row for row in rows}
@@ -287,7 +289,7 @@ class PageTest(parameterized.TestCase):
     self.assertIn('over training seeds (Student’s t). That of the ceiling: over episodes', words)
 
   def _words(self, results):
-    return ' '.join(html_page.Page(report.of(results).page(results)).text.split())
+    return ' '.join(html_page.Page(report.of(results).page()).text.split())
 
   def test_page_names_the_floors_and_the_ceiling_that_were_measured(self):
     results = make_results()
@@ -336,7 +338,7 @@ class PageTest(parameterized.TestCase):
       self.assertIn(line, lines)
 
   def test_curves_stand_between_floors_and_ceiling(self):
-    labels, scores = report.of(make_results()).panels(make_results())[0]
+    labels, scores = report.of(make_results()).panels()[0]
     self.assertEqual(labels.anchors, {'majority action': .41, 'linear map': .44, 'ceiling': .9})
     self.assertGreater(labels.limits[1], .9)
     self.assertEqual({name: scores.anchors[name] for name in ('random', 'best blind')},
@@ -359,7 +361,7 @@ class PageTest(parameterized.TestCase):
       del run['floors']
     self.assertIn('Not measured in this experiment', report_floors.section(results))
     self.assertEqual(report_floors.sentences(results), [])
-    setting, = findings.settings(results, findings.LABELS)
+    setting, = findings_atari.settings(results, findings.LABELS)
     self.assertEqual(findings_floors.levels(results, setting), {})
 
   @parameterized.parameters(

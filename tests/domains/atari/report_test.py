@@ -13,8 +13,9 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax.domains.atari import claims, findings
-from alpt_jax.reports import figures
+from alpt_jax.domains.atari import claims
+from alpt_jax.domains.atari import findings as findings_atari
+from alpt_jax.reports import figures, findings
 from experiments.studies import report, results_file
 from tests.reports import html_page
 
@@ -209,11 +210,11 @@ class ReportTest(parameterized.TestCase):
     self.assertEqual(pairs(results, 'source games, too'),
                      {(500, 'idm_freeway'), (2000, 'idm_freeway')})
     self.assertEqual(pairs(results, disjoint), {(500, 'idm_freeway'), (2000, 'idm_freeway')})
-    setting = findings.settings(results, 'labels')[0]
+    setting = findings_atari.settings(results, 'labels')[0]
     for run in findings.runs_of(results, setting, 'idm_freeway'):
       run['sources'] = [('Freeway', 'Pong')[run['seed']]]
     self.assertEqual(pairs(results, disjoint), {(2000, 'idm_freeway')})
-    entry = next(entry for entry in findings.final_metrics(results)
+    entry = next(entry for entry in report.of(results).final_metrics()
                  if entry['method'] == 'idm_freeway')
     self.assertEqual(entry['sources'], ('drawn by seed',))
 
@@ -223,13 +224,13 @@ class ReportTest(parameterized.TestCase):
     self.assertFalse(claims.is_disjoint('Breakout', 'Nowhere'))
 
   def test_a_method_with_labels_of_its_own_is_a_bound_beside_the_others(self):
-    settings = findings.settings(make_results(), 'labels')
+    settings = findings_atari.settings(make_results(), 'labels')
     self.assertEqual([s.num_labels for s in settings], [500, 2000])
     for setting in settings:
       self.assertEqual(setting.bounds, {'idm_many': 9000})
       self.assertNotIn('idm_many', setting.methods)
     self.assertIn('Many labels (with 9,000 labels) 1', _words(self._write(make_results())[1]))
-    self.assertLen([e for e in findings.final_metrics(make_results())
+    self.assertLen([e for e in report.of(make_results()).final_metrics()
                     if e['method'] == 'idm_many'], 1)
 
   def test_a_failed_run_is_named_and_in_no_mean(self):
@@ -239,10 +240,10 @@ class ReportTest(parameterized.TestCase):
     words = _words(self._write(results)[1])
     self.assertIn(f'{failed}: failed, last evaluation at step 100.', words)
     self.assertIn(f'Left out, as failed: {failed}.', words)
-    setting = findings.settings(results, 'labels')[0]
+    setting = findings_atari.settings(results, 'labels')[0]
     curve, _ = findings.curve(results, setting, 'idm_four')
     self.assertSequenceEqual(curve.mean.tolist(), [.35, .70])
-    entry, = (e for e in findings.final_metrics(results)
+    entry, = (e for e in report.of(results).final_metrics()
               if (e['method'], e['num_labels']) == ('idm_four', 500))
     self.assertEqual((entry['label_accuracy/mean'], entry['done'], entry['failed']), (.70, 1, 1))
 
@@ -260,7 +261,7 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('2 of the planned runs or their numbers are missing', words)
 
   def test_nothing_is_missing_where_no_run_was_to_be_scored(self):
-    self.assertEqual(findings.run_problems(make_results()), [])
+    self.assertEqual(report.of(make_results()).problems(), [])
 
   def test_nothing_finished_yet_still_makes_a_page(self):
     results = make_results()
@@ -303,7 +304,7 @@ class ReportTest(parameterized.TestCase):
   def test_human_play_far_above_the_agents_does_not_flatten_them(self):
     results = make_results()
     results['games']['Breakout']['human'] = 42_000.
-    *_, panel = report.of(results).panels(results)[0]
+    *_, panel = report.of(results).panels()[0]
     self.assertLess(panel.limits[1], 20.)
     self.assertIn('human 42000 ↑', figures.curves_svg(panel, 'name'))
 
@@ -321,12 +322,13 @@ class ReportTest(parameterized.TestCase):
     lines = report.summary_lines(make_results())
     self.assertIn('17 of 17 runs done', lines[0])
     self.assertIn('Breakout, 500 labels: labels right: Target only 0.510, Freeway 0.515, 4 games '
-                  '0.710, Many labels 0.970, (majority action 0.410), (chance 0.250)', lines)
+                  '0.710, Many labels 0.970, (majority 0.410), (chance 0.250)', lines)
     self.assertIn('Breakout, 500 labels: score: DT1 2.0, DT1-IDM 4.0, ALPT 9.0, (random 1.7), '
                   '(human 30.5), (best of data 12.5)', lines)
     line, = (line for line in lines if line.startswith('More sources give better labels: '))
     self.assertStartsWith(line, 'More sources give better labels: exploratory: not registered, no '
-                          'verdict: differences +')
+                          'verdict: Breakout, 500 labels: 4 games 0.710, Freeway 0.515, difference '
+                          '+0.195 [')
 
 
 class ResultsFileTest(parameterized.TestCase):

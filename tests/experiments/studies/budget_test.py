@@ -6,7 +6,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from experiments.studies import budget as findings_budget
-from experiments.studies import results_file
+from experiments.studies import report, results_file
 from tests.domains.atari import report_test as report_atari_test
 from tests.experiments.studies import report_test
 
@@ -87,8 +87,9 @@ class ResultsTest(absltest.TestCase):
 
   def test_lines_are_of_the_last_evaluations_of_each_number(self):
     results = make_maze_results()
-    group, = findings_budget.groups(results)
-    found = findings_budget.lines(results, group, findings_budget.ACCURACY)
+    study = report.of(results)
+    group, = study.groups()
+    found = study.lines(group, findings_budget.ACCURACY)
     self.assertEqual(list(found), ['dt1_idm', 'alpt_blocked'])  # The oracle is none.
     np.testing.assert_array_equal(found['dt1_idm'].budgets, BUDGETS)
     np.testing.assert_allclose(found['dt1_idm'].mean, WITHOUT)
@@ -96,15 +97,19 @@ class ResultsTest(absltest.TestCase):
 
   def test_baselines_need_no_labels(self):
     results = make_maze_results()
-    group, = findings_budget.groups(results)
-    accuracy, score = (findings_budget.baselines(results, group, m) for m in group.metrics)
-    self.assertEqual(accuracy, {'most frequent action': .373, 'can be known': .9981})
-    self.assertEqual(score, {'random': .407, 'Oracle': .99})
+    study = report.of(results)
+    group, = study.groups()
+    accuracy, score = (study.baselines(group, m) for m in group.metrics)
+    self.assertEqual(accuracy, {'majority': .373, 'the past alone': .625,
+                                'table of the change': .984, 'ceiling': .9981})
+    self.assertEqual(score, {'shortest paths': 1., 'the data’s own policy': 1.,
+                             'random policy': .407, 'Oracle': .99})
 
   def test_worth_compares_with_and_without_sources(self):
     results = make_maze_results()
-    group, = findings_budget.groups(results)
-    found = findings_budget.worths(results, group)
+    study = report.of(results)
+    group, = study.groups()
+    found = study.worths(group)
     self.assertEqual([(w.method, w.baseline, w.num_labels) for w in found],
                      [('alpt_blocked', 'dt1_idm', n) for n in BUDGETS])
     # .8 is three quarters of the way from .5 to .9; both seeds are off by as much.
@@ -118,47 +123,52 @@ class ResultsTest(absltest.TestCase):
     for part in ('runs', 'rows'):
       results[part] = [r for r in results[part]
                        if r['method'] != 'dt1_idm' or r['num_labels'] == 50]
-    group, = findings_budget.groups(results)
-    self.assertIn('one number of labels only', findings_budget.worths(results, group)[0].reason)
+    study = report.of(results)
+    group, = study.groups()
+    self.assertIn('one number of labels only', study.worths(group)[0].reason)
 
   def test_worth_of_labels_that_are_no_better_than_one_action_is_not_said(self):
     results = make_maze_results()
     for maze in results['mazes'].values():
       maze['anchors']['idm']['constant'] = .81
-    group, = findings_budget.groups(results)
-    self.assertIsNone(findings_budget.worths(results, group)[0].savings)
+    study = report.of(results)
+    group, = study.groups()
+    self.assertIsNone(study.worths(group)[0].savings)
 
   def test_unfinished_runs_are_in_no_mean_and_are_named(self):
     results = make_maze_results()
     results['runs'][0]['status'] = 'failed'
-    group, = findings_budget.groups(results)
-    found = findings_budget.lines(results, group, findings_budget.ACCURACY)['dt1_idm']
+    study = report.of(results)
+    group, = study.groups()
+    found = study.lines(group, findings_budget.ACCURACY)['dt1_idm']
     np.testing.assert_array_equal(found.n, [1, 2, 2])
     self.assertAlmostEqual(found.mean[0], .19)  # Of seed 1.
     self.assertIn('grid-50-dt1_idm-seed0: failed, last evaluation at step 20.',
-                  findings_budget.run_problems(results))
+                  report.of(results).problems())
 
   def test_missing_number_of_a_run_is_named(self):
     results = make_maze_results()
     results['rows'][1]['label_accuracy'] = None
-    self.assertEqual(findings_budget.run_problems(results),
-                     ['grid-50-dt1_idm-seed0: no label_accuracy in the end.'])
+    self.assertEqual(report.of(results).problems(),
+                     ['grid-50-dt1_idm-seed0: no labels right in the end.'])
 
   def test_atari_has_a_group_a_part_without_pretrainings(self):
     results = make_atari_results()
-    labels, agents = findings_budget.groups(results)
+    study = report.of(results)
+    labels, agents = study.groups()
     self.assertEqual((labels.title, agents.title), ('Breakout, IDM alone', 'Breakout, agents'))
-    self.assertEqual(labels.metrics, ('label_accuracy',))
-    self.assertEqual(agents.metrics, ('label_accuracy', 'sampled/score'))
-    found = findings_budget.lines(results, labels, 'label_accuracy')['idm_target']
+    self.assertEqual(labels.metrics, {'label_accuracy': 'label_accuracy'})
+    self.assertEqual(agents.metrics,
+                     {'label_accuracy': 'label_accuracy', 'score': 'sampled/score'})
+    found = study.lines(labels, 'label_accuracy')['idm_target']
     np.testing.assert_array_equal(found.budgets, [500, 2000])
     np.testing.assert_allclose(found.mean, .51)
-    self.assertEqual(findings_budget.baselines(results, agents, 'sampled/score'),
-                     {'random': 1.7, 'best of data': 12.5, 'DT1': 2.})
+    self.assertEqual(study.baselines(agents, 'score'),
+                     {'random': 1.7, 'human': 30.5, 'best of data': 12.5, 'DT1': 2.})
     self.assertNotIn('pretrain', ''.join(agents.runs))
 
   def test_table_has_every_point(self):
-    table = findings_budget.table(make_maze_results())
+    table = report.of(make_maze_results()).table()
     # Two methods with three numbers, of which both metrics are known, and the oracle's return.
     self.assertLen(table, 2 * 3 * 2 + 1)
 

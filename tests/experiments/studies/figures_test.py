@@ -61,7 +61,7 @@ class SuiteTest(parameterized.TestCase):
     claim = claims['ALPT scores higher than DT1-IDM, which knows the target only']
     self.assertEqual(claim['verdict'], 'exploratory')
     # Differences of 5 in both seeds.
-    self.assertIn('ALPT 9.2, DT1-IDM 4.2, difference [5.0, 5.0], n = 2', claim['measured'])
+    self.assertIn('ALPT 9.2, DT1-IDM 4.2, difference +5.0 [5.0, 5.0], n = 2', claim['measured'])
     self.assertNotIn('More sources give higher scores', claims)  # Of Figure 3.
     gain, = (c for text, c in claims.items() if '500 %' in text)
     self.assertIn('Breakout +118 %, difference 5.0 [5.0, 5.0], n = 2',  # 9.25 over 4.25.
@@ -118,7 +118,7 @@ class SuiteTest(parameterized.TestCase):
     self.assertIn('DT1, Breakout, 500 labels, seed 1: missing.', problems)
     measured = [c['measured'] for c in summary['claims'] if 'than DT1-IDM' in c['paper']]
     self.assertIn('ALPT 9.0, DT1-IDM 4.0', measured[0])  # The common seed only.
-    self.assertIn('no interval: n = 1, n = 1', measured[0])
+    self.assertIn('+5.0 no interval: n = 1', measured[0])
 
   def test_different_versions_are_named_between_figures_and_between_runs(self):
     results = results_of('2')

@@ -326,7 +326,8 @@ class ReproduceTest(absltest.TestCase):
   def environment(self, **changes):
     return self.repository.environment(
         JAX_DISABLE_MOST_OPTIMIZATIONS='1', PYTHONDONTWRITEBYTECODE='1',
-        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0', **changes)
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0',
+        XLA_FLAGS=os.environ.get('XLA_FLAGS', ''), **changes)
 
   def is_finished(self, name):
     return (self.workdir / name / 'finished.json').exists()
