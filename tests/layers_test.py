@@ -33,7 +33,7 @@ UPWARD = {
 
 # Programs about one domain. All else, but the domain's own folder, asks `domains.of(config)`.
 ONE_DOMAIN = {
-    'experiments/film.py', 'experiments/loading.py', 'experiments/report_speed.py',
+    'experiments/film.py', 'experiments/report_speed.py',
     'experiments/ceiling.py', 'experiments/score_floors.py', 'experiments/studies/ceiling_table.py',
 }
 MAY_IMPORT = {('own', 'atari')}  # Own data may be of a game.
