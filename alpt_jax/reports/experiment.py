@@ -56,8 +56,6 @@ class Report:
     self.results, self.metrics = results, metrics or self.metrics
     self.styles = figures.styles({m: self.label(m) for m in results['methods']})
 
-  # What domains override.
-
   def anchors(self, setting, metric):
     """{name: level} of what needs no learning; `metric` is of `metrics`, or the label accuracy."""
     del setting, metric
@@ -87,8 +85,6 @@ class Report:
   def more_lines(self):
     """Lines of the summary between final metrics and claims."""
     return []
-
-  # Numbers.
 
   def label(self, method):
     """A method's name for readers."""
@@ -125,8 +121,6 @@ class Report:
     name = self.metrics[self.main].title if self.metrics else self.main
     return findings.run_problems(
         self.results, [*self.settings(LABELS), *self.settings(SCORE)], name)
-
-  # Pictures.
 
   def metric(self, setting, name=None):
     """What is known of a metric, by its name, or of the one that a setting is about."""
@@ -194,8 +188,6 @@ class Report:
         over_episodes and 'One run only, so the band is the deviation over its episodes: '
                           f'{page.listed(over_episodes)}.')))
 
-  # Sections.
-
   def what_was_run(self):
     """Command, preset, methods and config."""
     return page.what_was_run(self.results, self.places)
@@ -236,17 +228,16 @@ class Report:
         body += [self._row(setting, m, columns, versus)
                  for m in (*setting.methods, *setting.bounds)]
       absent = {m for s in found for m in s.methods} - {*setting.methods, *setting.bounds}
-      body += [_padded([self.label(m), '', muted('not run')], header)
+      body += [[self.label(m), '', muted('not run'), *[''] * (len(header) - 3)]
                for m in self.results['methods'] if m in absent]
       body += self._anchor_rows(setting, names, header)
     return join([
         html('<h3>In the end</h3><p>The last evaluation of the runs that are done: mean ± '
              'population standard deviation over them. “(k of n)” marks numbers that some runs '
-             'lack. {} Labels right: of the IDM that labels for the agent.</p>'
-             if part == SCORE else '<h3>In the end</h3><p>The last evaluation of the runs that are '
-             'done: mean ± population standard deviation over them. {}</p>',
-             f'{intervals.caption(intervals.SEEDS)} Differences are paired by target and seed. All '
-             'of it is exploratory: no verdicts.' if versus else ''), page.table(header, body)])
+             'lack. Labels right: of the IDM alone, or of the one that labels for the agent. {}'
+             '</p>', f'{intervals.caption(intervals.SEEDS)} Differences are paired by target and '
+             'seed. All of it is exploratory: no verdicts.' if versus else ''),
+        page.table(header, body)])
 
   def _group_title(self, setting, mode):
     total = self.results.get(self.environments, {}).get(setting.target, {}).get('num_transitions')
@@ -293,7 +284,7 @@ class Report:
     places = {name: 2 + i for i, name in enumerate(names)} | {findings.ACCURACY: len(header) - 3}
     rows = []
     for what in anchors:
-      rows.append(_padded([what], header))
+      rows.append([what, *[''] * (len(header) - 1)])
       for name, place in places.items():
         level = levels[name].get(what, math.nan)
         if math.isfinite(level):
@@ -310,24 +301,8 @@ class Report:
         claims_table([(self.results, row) for row in self.claim_rows()])])
 
   def mistakes(self):
-    """What the IDMs mix up: accuracies of all, and the labels of some."""
-    settings = [(s, m) for part in findings.PARTS for s in self.settings(part)
-                for m in (*s.methods, *s.bounds)]
-    has_both = len({setting.part for setting, _ in settings}) > 1
-    final = {}  # A method that is shown beside every setting of its target counts once.
-    for setting, method in settings:
-      about = setting.about | {'num_labels': setting.bounds.get(method, setting.num_labels)}
-      rows = findings.final_rows(
-          self.results, findings.rows_of(self.results, setting, method)).values()
-      final |= {row['run']: dict(
-          target=findings.title_of(about), seed=(row['target'], row['seed']),
-          method=self.label(method) + ' (agent)' * (setting.part == SCORE and has_both),
-          accuracy=row[findings.ACCURACY])
-                for row in rows if row.get(findings.ACCURACY) is not None}
-    return join([html('<h3>Label accuracy in the end</h3>'),
-                 label_section.accuracy_table(final.values()),
-                 html('<h3>Confusion and examples</h3>'),
-                 label_section.section(self.results.get('labellings', []))])
+    """What the IDMs of some runs mix up; accuracies of all are in the final tables."""
+    return label_section.section(self.results.get('labellings', []))
 
   def list_problems(self):
     """Problems, and all runs."""
@@ -345,8 +320,6 @@ class Report:
   def downloads(self):
     """The numbers to take along."""
     return page.downloads(self.results, self.tables(), self.contents)
-
-  # The whole.
 
   def page(self):
     """The page, HTML."""
@@ -447,10 +420,6 @@ def _states(runs):
   numbers = {state: sum(run['status'] == state for run in runs) for state in _STATES}
   rest = [f'{numbers[state]} {state}' for state in _STATES[1:] if numbers[state]]
   return ', '.join([f'{numbers["done"]} of {len(runs)} done' if rest else f'{len(runs)}', *rest])
-
-
-def _padded(cells, header):
-  return cells + [''] * (len(header) - len(cells))
 
 
 def _cell(entry, name, digits):

@@ -1,4 +1,4 @@
-"""Pictures of the experiments: learning curves and mazes.
+"""Draws the pictures of pages: learning curves, any plot, and mazes.
 
 Curves are drawn once, by matplotlib, for the page (SVG) and for a README (PNG). In the SVG the two
 inks become CSS, so that one picture serves light and dark pages. Mazes are a few SVG shapes.
@@ -189,25 +189,6 @@ def curves_svg(panel, name):
     An `<svg>` element; it uses the page's CSS variables --line and --muted.
   """
   return plot_svg(lambda ax: _draw(ax, panel), panel.title, panel.x_label, panel.y_label, name)
-
-
-def profiles_svg(profiles, name):
-  """Draws performance profiles for a page.
-
-  Args:
-    profiles: pairs of a Style and an `aggregates.Profile`.
-    name: unique on the page.
-
-  Returns:
-    An `<svg>` element; it uses the page's CSS variables --line and --muted.
-  """
-  def draw(ax):
-    for style, profile in profiles:
-      ax.step(profile.thresholds, profile.share, color=style.colour, lw=1.8, where='post')
-    ax.set_ylim(-.03, 1.03)
-
-  return plot_svg(draw, 'Performance profile', 'human-normalised score', 'share of runs above',
-                  name)
 
 
 def plot_svg(draw, title, x_label, y_label, name):

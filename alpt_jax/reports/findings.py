@@ -311,6 +311,10 @@ def run_problems(results, found, name):
       for run in of_method:
         problems += gaps(run, scored[run['run']], setting.metric,
                          'label accuracy' if setting.part == LABELS else name)
+      last = final_rows(results, itertools.chain(*scored.values()))
+      missing = [run for run, row in last.items() if math.isnan(curves.value(row, ACCURACY))]
+      if setting.part == SCORE and len(missing) < len(last):  # All: it has no labels.
+        problems += [f'{run}: no label accuracy in the end.' for run in missing]
       present = {(run['target'], run['seed']) for run in of_method}
       problems += [
           f'{label(results, method)}, {setting.title}, '

@@ -6,13 +6,12 @@ them.
 """
 
 import itertools
-import math
 import re
 
 import numpy as np
 from markupsafe import Markup, escape
 
-from alpt_jax.measures import confusions, curves
+from alpt_jax.measures import confusions
 from alpt_jax.reports import figures, labellings, page
 from alpt_jax.reports.page import html, join, muted
 
@@ -270,42 +269,3 @@ def section(labelled):
            'most wrong ones come first. Least sure is the lowest mean confidence over the hidden '
            'actions. {} What training was given counts nowhere.</p>', HOW_TO_READ),
       *(_labelling(labelling, i == 0) for i, labelling in enumerate(labelled)), SCRIPT])
-
-
-def _accuracy_cell(entries):
-  values = [curves.value(entry, 'accuracy') for entry in entries]
-  values = [x for x in values if math.isfinite(x)]
-  if not values:
-    return '–'
-  text = page.number(np.mean(values), 3, np.std(values) if len(values) > 1 else math.nan)
-  return join([text, muted(f'n = {len(values)}')], ' ')
-
-
-def accuracy_table(entries):
-  """A table of label accuracy per game and method: mean ± population standard deviation over seeds.
-
-  Args:
-    entries: dicts with 'target', 'method' (its name for readers), 'seed' and 'accuracy' (None or
-      NaN where it is missing). Rows and columns come in the order in which they appear here.
-
-  Returns:
-    HTML.
-
-  Raises:
-    ValueError: if two entries have the same target, method and seed.
-  """
-  cells, seen = {}, set()
-  for entry in entries:
-    cell, seed = (entry['target'], entry['method']), entry['seed']
-    if (*cell, seed) in seen:
-      raise ValueError(f'entries repeat {(*cell, seed)}; expected one per target, method and seed.')
-    seen.add((*cell, seed))
-    cells.setdefault(cell, []).append(entry)
-  targets, methods = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True)) if (
-      cells) else ([], [])
-  return page.table(
-      ['', *methods],
-      [[target, *(_accuracy_cell(cells.get((target, method), [])) for method in methods)]
-       for target in targets],
-      'Share of the hidden actions that are labelled right: mean ± population standard deviation '
-      'over n seeds.')

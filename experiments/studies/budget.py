@@ -13,7 +13,7 @@ import numpy as np
 
 from alpt_jax.measures import curves, label_savings, verdicts
 from alpt_jax.reports import experiment, figures, findings, label_section, page
-from alpt_jax.reports.page import html, join, muted
+from alpt_jax.reports.page import html, join
 
 ACCURACY = findings.ACCURACY
 
@@ -245,20 +245,6 @@ class Report(experiment.Report):
             for method in group.setting.methods
             for budget, mean, std, n in zip(*self.line(group, method, name), strict=True)]
 
-  def problems(self):
-    """Runs that failed, are not finished or lack numbers: a list of sentences."""
-    problems = findings.run_problems(self.results, (), '')
-    for group in self.groups():
-      for name, column in group.metrics.items():
-        for method in group.setting.methods:
-          last = findings.final_rows(self.results, [
-              row for row in self.results['rows']
-              if row['run'] in group.runs and row['method'] == method])
-          missing = [run for run, row in last.items() if math.isnan(curves.value(row, column))]
-          if missing and len(missing) < len(last):  # All: it is none of the method's numbers.
-            problems += [f'{run}: no {self._title(name)} in the end.' for run in missing]
-    return problems
-
   def _title(self, name):
     return self.metric(None, name).title
 
@@ -326,7 +312,7 @@ class Report(experiment.Report):
                 *(page.table(header, rows) for header, rows in self.answers(group))]
     return join([*parts, not any(map(self.answers, self.groups())) and 'No run is done.'])
 
-  def _names(self, group):
+  def _measured(self, group):
     """The metrics of a group that any method has."""
     return [name for name in group.metrics if self.lines(group, name)]
 
@@ -341,7 +327,7 @@ class Report(experiment.Report):
 
   def panels(self):
     """Label accuracy and score as `figures.Panel`s, a row per group."""
-    rows = [[self._panel(group, name) for name in self._names(group)] for group in self.groups()]
+    rows = [[self._panel(group, name) for name in self._measured(group)] for group in self.groups()]
     width = max(map(len, rows), default=0)
     return [row + [None] * (width - len(row)) for row in rows if row]
 
@@ -353,28 +339,9 @@ class Report(experiment.Report):
     for group in self.groups():
       parts += [html('<h3>{}</h3>', group.title), page.grid(
           figures.curves_svg(self._panel(group, name), f'budget-{group.key}-{name}')
-          for name in self._names(group)), self._table(group)]
-    return join(parts)
-
-  def _table(self, group):
-    """A row per method and number of labels."""
-    names, body = self._names(group), []
-    for method in group.setting.methods:
-      found = {name: self.line(group, method, name) for name in names}
-      budgets = sorted({int(budget) for one in found.values() for budget in one.budgets})
-      body += [self.label(method)] * bool(budgets)
-      for budget in budgets:
-        cells = {name: next(((mean, std, n) for at, mean, std, n in zip(*one, strict=True)
-                             if at == budget), None) for name, one in found.items()}
-        body.append([f'{budget:,}' if self.is_limited(method) else 'all', *(
-            '–' if cell is None else
-            join([self._number(name, *cell[:2]), muted(f'n = {cell[2]}')], ' ')
-            for name, cell in cells.items())])
-    for at, name in enumerate(names):
-      body += [[what, *[''] * at, self._number(name, level), *[''] * (len(names) - at - 1)]
-               for what, level in self.anchors(group.setting, name).items()
-               if math.isfinite(level)]
-    return page.table(['labels', *map(self._title, names)], body)
+          for name in self._measured(group))]
+    return join([*parts, *(self.final_table(part) for part in findings.PARTS
+                           if self.settings(part))])
 
   def clips(self):
     """Windows that are worth labelling."""

@@ -112,10 +112,7 @@ def command(figure, preset):
 
 def preset_of(parts):
   """The preset of what was made; 'desk' if nothing was."""
-  for part in parts:
-    if part.results:
-      return part.results['preset']
-  return 'desk'
+  return next((part.results['preset'] for part in parts if part.results), 'desk')
 
 
 def claims(parts):

@@ -123,36 +123,5 @@ class SectionTest(absltest.TestCase):
     self.assertIn('A<b>', page.text)
 
 
-class AccuracyTableTest(absltest.TestCase):
-
-  def test_cells_are_means_over_seeds(self):
-    entries = [dict(target=target, method=method, seed=seed, accuracy=accuracy)
-               for target, method, seed, accuracy in (
-                   ('Breakout', 'ALPT', 0, .5), ('Breakout', 'ALPT', 1, .7),
-                   ('Breakout', 'DT1 & co', 0, .4), ('Pong', 'ALPT', 0, None),
-                   ('Pong', 'DT1 & co', 0, .25), ('Pong', 'DT1 & co', 1, float('nan')))]
-    source = label_section.accuracy_table(entries)
-    page = html_page.Page(source)
-    self.assertEmpty(page.open)
-    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', source)
-    self.assertEqual(
-        {name: [re.sub('<.*?>', '', cell) for cell in re.findall('<td>(.*?)</td>', row)]
-         for name, row in rows},
-        {'Breakout': ['0.600 ± 0.100 n = 2', '0.400 n = 1'], 'Pong': ['–', '0.250 n = 1']})
-    self.assertIn('DT1 &amp; co', source)
-
-  def test_a_game_without_a_method_has_a_dash(self):
-    entries = [dict(target=x, method=x, seed=0, accuracy=.5) for x in ('a', 'b')]
-    self.assertEqual(label_section.accuracy_table(entries).count('<td>–</td>'), 2)
-
-  def test_the_same_seed_twice_is_refused(self):
-    entry = dict(target='Pong', method='ALPT', seed=0, accuracy=.5)
-    with self.assertRaisesRegex(ValueError, r"repeat \('Pong', 'ALPT', 0\)"):
-      label_section.accuracy_table([entry, entry])
-
-  def test_no_entries_make_an_empty_table(self):
-    self.assertEmpty(html_page.Page(label_section.accuracy_table([])).open)
-
-
 if __name__ == '__main__':
   absltest.main()

@@ -41,14 +41,9 @@ _browser, _directory = None, None
 def _labels_page():
   labelled = [labelling_data.make_labelling(),
               labelling_data.make_labelling('DT1-IDM with a long name', _ALL_ACTIONS)]
-  table = label_section.accuracy_table(
-      [dict(target=target, method=method, seed=seed, accuracy=.5 + .1 * seed)
-       for target in ('Breakout', 'SpaceInvaders') for method in ('ALPT', 'DT1-IDM', 'Freeway')
-       for seed in range(2)])
   return page.page(
       report_atari_test.make_results(), 'Labels', 'How an IDM labels.', 0,
-      {'accuracy': ('Label accuracy', lambda _: table),
-       'labels': ('Labels', lambda _: label_section.section(labelled))})
+      {'labels': ('Labels', label_section.section(labelled))})
 
 
 def _suite_page():

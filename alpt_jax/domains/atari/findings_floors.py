@@ -186,19 +186,21 @@ def _labellers(results, setting):
   return found
 
 
+def _most_frequent(found):
+  """Mean share of the most frequent label; which it is, '' if runs differ in it."""
+  actions = {labels['most_frequent']['action'] for labels in found}
+  return (float(np.mean([labels['most_frequent']['share'] for labels in found])),
+          actions.pop() if len(actions) == 1 else '')
+
+
 def _labeller_row(results, method, by_seed):
-  shares = [about['most_frequent'] for about in by_seed.values()]
-  actions = {share['action'] for share in shares}
   return LabelRow(
       f'{findings.label(results, method)}{AS_LABELLER}', FLOOR,
-      _over_runs([about['accuracy'] for about in by_seed.values()]),
-      share=float(np.mean([share['share'] for share in shares])),
-      action=actions.pop() if len(actions) == 1 else '', num_runs=len(by_seed))
+      _over_runs([about['accuracy'] for about in by_seed.values()]), None,
+      *_most_frequent(by_seed.values()), num_runs=len(by_seed))
 
 
 def _method_row(results, method, found, varied, pasts):
-  shares = [labels['most_frequent'] for _, labels in found]
-  actions = {share['action'] for share in shares}
   draws = [labels['random_draws'] for labels in varied.values()
            if floors_schema.is_known(labels['random_draws'])]
   voted = [labels['voted']['accuracy'] for labels in varied.values() if labels.get('voted')]
@@ -210,9 +212,8 @@ def _method_row(results, method, found, varied, pasts):
       findings.label(results, method), kind,
       _over_runs([labels['accuracy'] for labels in varied.values()]),
       intervals.mean(reached) if reached else None,
-      float(np.mean([share['share'] for share in shares])),
-      actions.pop() if len(actions) == 1 else '', _over_runs(draws), _over_runs(voted), len(found),
-      len(found) - len(varied))
+      *_most_frequent([labels for _, labels in found]), _over_runs(draws), _over_runs(voted),
+      len(found), len(found) - len(varied))
 
 
 def _above_floor(labels, pasts):

@@ -90,9 +90,15 @@ def _profile(results, by_method, name):
                  for x in by_game.values()) for f in (min, max))
   margin = .05 * (high - low) or .5
   thresholds = np.linspace(low - margin, high + margin, _NUM_THRESHOLDS)
-  curves = [(styles[method], aggregates.performance_profile(by_game, thresholds))
-            for method, by_game in by_method.items()]
-  return figures.profiles_svg(curves, name)
+
+  def draw(ax):
+    for method, by_game in by_method.items():
+      profile = aggregates.performance_profile(by_game, thresholds)
+      ax.step(profile.thresholds, profile.share, color=styles[method].colour, lw=1.8, where='post')
+    ax.set_ylim(-.03, 1.03)
+
+  return figures.plot_svg(draw, 'Performance profile', 'human-normalised score',
+                          'share of runs above', name)
 
 
 def section(results):

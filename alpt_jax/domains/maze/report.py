@@ -1,7 +1,6 @@
 """The report of the maze experiment: what it has beside what all reports have."""
 
 import itertools
-import math
 
 from alpt_jax.domains.maze import claims, findings_labels, metrics
 from alpt_jax.domains.maze import findings as findings_maze
@@ -11,6 +10,11 @@ from alpt_jax.reports.page import html, join
 
 _POLICIES = {'behaviour': 'the data’s own policy', 'random': 'random policy',
              'optimal': 'shortest paths'}
+_STEPS = {  # Columns of steps.csv, and their titles.
+    'median_steps': 'median steps', 'ratio': 'ratio to the baseline', 'interval_low': '95 % from',
+    'interval_high': 'to', 'num_both': 'pairs: both', 'num_only_method': 'method only (≤)',
+    'num_only_baseline': 'baseline only (≥)', 'num_neither': 'neither',
+    'num_at_start': 'at step 0', 'num_unpaired': 'unpaired'}
 
 
 class Report(experiment.Report):
@@ -199,36 +203,21 @@ class Report(experiment.Report):
         'median: where only the method gets there, the pair is an upper bound (≤); where only the '
         'baseline does, a lower bound (≥); where neither does, it counts against both ends. Each '
         'end of such an interval holds by itself with 95 %. Left out are pairs in which one is '
-        'there at step 0, or a run is missing.</p>', baseline,
-        intervals.caption(intervals.SEEDS))]
-    header = ['', 'runs that reach it', 'median steps', f'ratio to {baseline}', '95 % interval',
-              'pairs: both', 'method only (≤)', 'baseline only (≥)', 'neither', 'left out']
-    table = findings_maze.steps_to_levels(self.results)
+        'there at step 0, or a run is missing. A dash: half of the runs or more never get there, '
+        'or there is no interval.</p>', baseline, intervals.caption(intervals.SEEDS))]
+    table = list(map(_flat, findings_maze.steps_to_levels(self.results)))
     for observation in findings_maze.observations(self.results):
       body = []
-      for (metric, threshold), entries in itertools.groupby(
-          (entry for entry in table if entry['observation'] == observation),
-          key=lambda entry: (entry['metric'], entry['threshold'])):
+      for (metric, threshold), rows in itertools.groupby(
+          (row for row in table if row['observation'] == observation),
+          key=lambda row: (row['metric'], row['threshold'])):
         body.append(f'{self.metrics[metric.split("/")[1]].title} ≥ {threshold:g}')
-        body += [self._steps_row(entry) for entry in entries]
-      parts.append(page.table(header, body, f'Observation “{observation}”, arg max actions'))
+        body += [[self.label(row['method']), f'{row["reached"]} of {row["runs"]}', *(
+            page.number(row.get(key), 2 if key in ('ratio', 'interval_low', 'interval_high') else 0)
+            for key in _STEPS)] for row in rows]
+      parts.append(page.table(['', 'runs that reach it', *_STEPS.values()], body,
+                              f'Observation “{observation}”, arg max actions'))
     return join(parts)
-
-  def _steps_row(self, entry):
-    ratio, steps = entry['ratio'], entry['median_steps']
-    cells = [self.label(entry['method']), f'{entry["reached"]} of {entry["runs"]}',
-             page.count(steps) if math.isfinite(steps) else f'> {page.count(entry["last_step"])}']
-    if ratio is None:
-      is_baseline = entry['method'] == findings_maze.baseline(self.results)
-      return [*cells, '1' if is_baseline else '–', *[''] * 6]
-    # The sign says which way the censored pairs push it.
-    sign = {(False, False): '', (True, False): '≤', (False, True): '≥', (True, True): '≈'}[
-        ratio.num_only_method > 0, ratio.num_only_baseline > 0]
-    low, high = ratio.interval.low, ratio.interval.high
-    return [*cells, '–' if ratio.ratio is None else f'{sign}{ratio.ratio:.2f}',
-            ratio.interval.reason if low is None else f'[{low:.2f}, {high:.2f}]', ratio.num_both,
-            ratio.num_only_method, ratio.num_only_baseline, ratio.num_neither,
-            ratio.num_at_start + ratio.num_unpaired]
 
 
 def _maze_figure(name, maze):

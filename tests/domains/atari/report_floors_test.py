@@ -327,19 +327,20 @@ class PageTest(parameterized.TestCase):
   def test_lines_say_all_of_it(self):
     lines = report.summary_lines(make_results())
     for line in (
-        'Breakout, 300 labels, labels right (1 seed):',
-        '  Most frequent action (floor): 0.410 [0.400, 0.420]',
-        '  4 games: 0.800 [0.780, 0.820], 0.750 of the way from the highest floor to the ceiling; '
-        'most frequent label 0.450 NOOP; on random draws 0.700 [0.600, 0.800]',
-        '  Ceiling (all actions tried): 0.900 [0.880, 0.920]',
-        '  Oracle labels: 11.0 (s.e. 1) points, 64 games; best that looks at nothing 2.0 (Markov '
-        'chain), best checkpoint 101.0; most frequent action 0.400, longest run 33, 1 cut; looks: '
-        'yes; by loss, 0.300 nats [0.270, 0.330]; by score, 1.3 instead of 11.0 points'):
+        'Breakout: label accuracy at 300 labels:',
+        '  Most frequent action (floor): labels right 0.410 [0.400, 0.420]; runs 1',
+        '  4 games: labels right 0.800 [0.780, 0.820]; of the way from floor to ceiling 0.750; '
+        'most frequent label 0.450 NOOP; right on random draws 0.700 [0.600, 0.800]; runs 1',
+        '  Ceiling (all actions tried): labels right 0.900 [0.880, 0.920]',
+        '  Oracle labels: score 11.0 (s.e. 1); games 64; best that looks at nothing 2.0 (Markov '
+        'chain); best checkpoint 101.0; of the way from random to it 0.10; most frequent action '
+        '0.400; longest run 33; games cut 1; looks? yes; by loss, 0.300 nats [0.270, 0.330]; by '
+        'score, 1.3 instead of 11.0 points'):
       self.assertIn(line, lines)
 
   def test_curves_stand_between_floors_and_ceiling(self):
     labels, scores = report.of(make_results()).panels()[0]
-    self.assertEqual(labels.anchors, {'majority action': .41, 'linear map': .44, 'ceiling': .9})
+    self.assertEqual(labels.anchors, {'majority': .41, 'linear map': .44, 'ceiling': .9})
     self.assertGreater(labels.limits[1], .9)
     self.assertEqual({name: scores.anchors[name] for name in ('random', 'best blind')},
                      {'random': 1., 'best blind': 2.})

@@ -150,7 +150,7 @@ class ResultsTest(absltest.TestCase):
     results = make_maze_results()
     results['rows'][1]['label_accuracy'] = None
     self.assertEqual(report.of(results).problems(),
-                     ['grid-50-dt1_idm-seed0: no labels right in the end.'])
+                     ['grid-50-dt1_idm-seed0: no label accuracy in the end.'])
 
   def test_atari_has_a_group_a_part_without_pretrainings(self):
     results = make_atari_results()
