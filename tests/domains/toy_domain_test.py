@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 
+from absl import flags
 from absl.testing import absltest, parameterized
 
 from alpt_jax import atomic_files, configs, domains
@@ -198,6 +199,8 @@ class ToyDomainTest(parameterized.TestCase):
 
   def test_trains_and_scores_an_agent(self):
     self.assertEqual(self.code, stopping.DONE)
+    if not flags.FLAGS.is_parsed():
+      flags.FLAGS.mark_as_parsed()
     with contextlib.redirect_stdout(io.StringIO()):
       evaluate.main(self.own)
     found = json.loads(pathlib.Path(self.own.workdir, 'eval', 'final.json').read_text())
