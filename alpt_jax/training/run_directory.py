@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 
-from alpt_jax import atomic_files, configs, progress, versions
+from alpt_jax import atomic_files, configs, methods, progress, versions
 from alpt_jax.data import labels
 from alpt_jax.training import (
     checkpoints,
@@ -36,6 +36,8 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
 # They decide which actions a run has seen, and never change: runs that start from it rely on them.
 _KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'source_actions',
               'num_labels', 'label_seed', 'held_out', 'data_digests')
+# Groups of settings that only their learner reads.
+_LEARNERS = {method.learner for method in methods.METHODS.values()}
 
 
 @contextlib.contextmanager
@@ -107,7 +109,8 @@ def check_config(config, workdir, digests, *, ignored=()):
     content['sharding']['microbatch'] = config.sharding.microbatch or before['sharding.microbatch']
     content |= {} if 'computation' in ignored else computation.check(before, config, workdir)
     now = configs.flatten(content)
-    free = {*_FREE_KEYS, *ignored, 'computation'}
+    free = {*_FREE_KEYS, *ignored, 'computation',
+            *_LEARNERS - {methods.METHODS[config.method].learner}}
     if config.optimizer.schedule == 'cosine':  # Every rate depends on where it ends.
       free.discard('num_steps')
     keys = sorted(k for k in before.keys() | now.keys()
