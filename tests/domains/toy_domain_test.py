@@ -28,7 +28,7 @@ import pathlib
 
 import numpy as np
 
-from alpt_jax import schema
+from alpt_jax import action_space, schema
 from alpt_jax.data import recorder
 from alpt_jax.domains import base, metric, play
 from tests.data import corridor
@@ -61,7 +61,8 @@ class Domain(base.Domain):
     return 'STAY', 'RIGHT'
 
   def spec(self, name):
-    return dataclasses.replace(corridor.spec(), name=name)
+    return dataclasses.replace(
+        corridor.spec(), name=name, actions=action_space.Discrete(self.action_names()))
 
   def collect(self, names):
     for name in names:
@@ -206,8 +207,8 @@ class ToyDomainTest(parameterized.TestCase):
     found = json.loads(pathlib.Path(self.own.workdir, 'eval', 'final.json').read_text())
     self.assertEqual(found['argmax']['num_episodes'], 7)
     self.assertBetween(found['argmax']['score'], 0., 1.)
-    # One step to the right is one cell more: few labels are enough.
-    self.assertGreater(found['label_accuracy']['120'], .95)
+    # Of single windows, at their ends, too. The most frequent action is right in 0.6.
+    self.assertGreater(found['label_accuracy']['120'], .7)
 
   def test_its_idm_is_audited(self):
     self.run_program('audit', f'--run={self.own.workdir}')
@@ -215,11 +216,12 @@ class ToyDomainTest(parameterized.TestCase):
     case, = found['environments']
     self.assertEqual(case['name'], 'corridor-8')
     self.assertIn(case['baselines']['majority'], ('STAY', 'RIGHT'))
-    self.assertGreater(case['accuracy']['value'], .95)
+    self.assertGreater(case['accuracy']['value'], .8)  # RIGHT alone is right in 0.6.
 
   def test_its_idm_labels_data(self):
     output = self.root / 'labelled'
-    printed = self.run_program('label', f'--run={self.own.workdir}', f'--output={output}')
+    printed = self.run_program(
+        'label', f'--run={self.own.workdir}', f'--output={output}', '--known=run')
     self.assertIn('30 episodes; 20 true actions', printed)
     self.assertEqual(rlds.read_card(output)['num_labelled'], rlds.read_card(output)[
         'num_transitions'])

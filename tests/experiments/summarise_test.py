@@ -137,7 +137,8 @@ class UpdateTest(parameterized.TestCase):
                                             'num_labels', 'phase', 'part')}
       floors = run['floors'] | ({'checkpoints': [{'mean_score': 101.}]}
                                 if run['part'] == 'score' else {})
-      own = {'model.idm_is_causal': True} if run['method'] == 'idm_causal' else {}
+      own = {'experiment': 'atari'} | (
+          {'model.idm_is_causal': True} if run['method'] == 'idm_causal' else {})
       files.append(make_file() | {
           'run': run['run'], 'identity': identity, 'floors': floors,
           'settings': own, 'config_digest': summarise.runs.digest(own),

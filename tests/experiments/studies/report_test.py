@@ -338,9 +338,9 @@ class ReportTest(parameterized.TestCase):
     self.assertLessEqual(len(lines), 13)
     self.assertIn('40 of 40 runs done', lines[0])
     self.assertStartsWith(lines[1], 'Observation “grid”: success within 500 (= return) / success '
-                          'within 50 / SPL: DT1 0.500 / 0.500 / 0.500, ')
-    self.assertIn(', (the data’s own policy 1.000 / 0.887 / 0.491), (random policy 0.407 / 0.071 / '
-                  '0.031)', lines[1])
+                          'within 50 / SPL / labels right: DT1 0.500 / 0.500 / 0.500 / –, ')
+    self.assertIn(', (the data’s own policy 1.000 / 0.887 / 0.491 / –), (random policy 0.407 / '
+                  '0.071 / 0.031 / –)', lines[1])
     self.assertStartsWith(lines[3], 'Observation “grid”: updates to label 0.898 (0.9 of the '
                           'ceiling) right, and labels right in the end: ')
     self.assertIn(', ALPT-Blocked 180 and 1.000, ', lines[3])
