@@ -7,7 +7,8 @@ all of it; `audit_report` makes the page.
 The dict, format 3; shares and probabilities are in [0, 1], and what is not known is None:
 
   format         3
-  headlines      list of sentences: the accuracy in each environment that training did not know
+  headlines      list of sentences: the accuracy in each environment that training did not know,
+                 and the best floor
   warnings       list of {kind, environment, text}, see `audit_findings`; [] if there is none
   stride         transitions from one window to the next of those that voted. All numbers but
                  training_temperature are of the votes' averages

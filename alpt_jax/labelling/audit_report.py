@@ -58,8 +58,9 @@ def _verdict(audit):
   return join([
       *(html('<p><b>{}</b></p>', line) for line in audit['headlines']),
       report_page.bullets(warnings) if warnings else html(
-          '<p>{} The labels are better than the most frequent action, sit at their transitions, '
-          'and their confidence can be relied on.</p>', report_page.badge('no warning')),
+          '<p>{} The labels are better than each floor that was measured, sit at their '
+          'transitions, and their confidence can be relied on.</p>',
+          report_page.badge('no warning')),
       _note('In parentheses: 95 % interval, by drawing whole episodes again; it is about other '
             'episodes of the same environment and data.')])
 

@@ -59,28 +59,64 @@ def text(*predictions):
   return ' '.join(warning['text'] for warning in audit.audit(list(predictions))['warnings'])
 
 
-def mean(value):
-  return {'value': value, 'low': value - .01, 'high': value + .01, 'num_transitions': 9,
-          'num_episodes': 3}
+def mean(value, half=.01):
+  low, high = (None, None) if half is None else (value - half, value + half)
+  return {'value': value, 'low': low, 'high': high, 'num_transitions': 9, 'num_episodes': 3}
 
 
-def between(table, **changes):
-  """Floors as `run_floors.of_audit` gives them."""
+def between(table, margin=None, **changes):
+  """Floors as `run_floors.of_audit` gives them; `margin` is the mean by which labels are above."""
   return {'floors': {'num_labels': 250, 'majority': mean(.4), 'table': mean(table), 'linear': None,
-                     'best': 'table'},
+                     'best': 'table', 'margin': margin or mean(.1)},
           'random_draws': {'unknown': 'no step field action_is_random'},
           'ceiling': {'expected': mean(.9), 'realised': mean(.93)}} | changes
 
 
-class FloorsTest(absltest.TestCase):
+class FloorsTest(parameterized.TestCase):
 
-  def test_labels_that_a_table_beats_are_warned_of(self):
-    good = drawn()
-    accuracy = audit.audit([good])['environments'][0]['accuracy']['value']
-    self.assertIn('floor', kinds(good._replace(floors=between(accuracy + .01))))
-    self.assertNotIn('floor', kinds(good._replace(floors=between(accuracy - .01))))
-    self.assertIn('no better than a table of the change from one observation to the next, fitted '
-                  'to the same 250 labels', text(good._replace(floors=between(.984))))
+  @parameterized.named_parameters(
+      ('clearly above', mean(.05, .04), None),  # From 1 to 9 points.
+      ('not clearly above', mean(.005, .016),
+       'not clearly better than {}: by 0.5 percentage points (-1.1 to 2.1). Audit more episodes'),
+      ('as good at the low end', mean(.02, .02),
+       'not clearly better than {}: by 2.0 percentage points (0.0 to 4.0). Audit more episodes'),
+      ('equal', mean(0.), 'no better than {}.'),
+      ('below', mean(-.03), 'no better than {}.'),
+      ('one episode', mean(.05, None),
+       'labels cannot be told to be better than {}: of one episode, the difference of 5.0'))
+  def test_labels_that_are_not_clearly_above_the_best_floor_are_warned_of(self, margin, message):
+    labels = drawn()._replace(floors=between(.984, margin))
+    self.assertEqual(kinds(labels), [] if message is None else ['floor'])
+    self.assertIn((message or '').format(
+        'a table of the change from one observation to the next, fitted to the same 250 labels, '
+        'which is right in 98.4 % (97.4–99.4)'), text(labels))
+
+  def test_no_floor_that_was_measured_is_no_warning(self):
+    for floors in (None, between(.5, floors={'unknown': 'no labels'})):
+      self.assertEmpty(kinds(drawn()._replace(floors=floors)))
+
+  def test_the_headline_names_the_best_floor(self):
+    def reference(floors, **changes):
+      line, = audit.audit([small(**changes)._replace(floors=floors)])['headlines']
+      return line.split('; ', 1)[1]
+
+    table = 'a table of the change from one observation to the next, which is no network, in '
+    linear = between(.2)
+    linear['floors'] |= {'linear': mean(.944), 'best': 'linear'}
+    majority = between(.2)
+    majority['floors'] |= {'best': 'majority'}
+    self.assertEqual(reference(between(.6)),
+                     f'{table}60 %, the most frequent action (NOOP) in 50 %.')
+    self.assertEqual(reference(linear), f'{table.replace("table", "linear map")}94.4 %, '
+                                        'the most frequent action (NOOP) in 50 %.')
+    self.assertEqual(reference(majority), 'the most frequent action (NOOP) in 50 %.')
+    # Fitted to other labels than it is judged on, it may be below the most frequent action here.
+    self.assertEqual(reference(between(.45)),
+                     f'the most frequent action (NOOP) in 50 %, {table}45 %.')
+    self.assertEqual(
+        reference(between(.5, floors={'unknown': 'training had no labels'})),
+        'the most frequent action (NOOP) in 50 %, no other floor was measured (training had no '
+        'labels).')
 
   def test_nearly_constant_labels_are_warned_of(self):
     predictions = constant()
@@ -135,10 +171,11 @@ class NumbersTest(absltest.TestCase):
   def test_one_sentence_says_it(self):
     self.assertEqual(audit.audit([small()])['headlines'], [
         'Labels are right in 67 % (67–67) of 6 transitions of 2 held-out episodes of Breakout; '
-        'always saying NOOP would be right in 50 %.'])
+        'the most frequent action (NOOP) in 50 %, no other floor was measured.'])
     self.assertEqual(audit.audit([small(actions=np.array([2, 2, 2, 3, 2, 0]))])['headlines'], [
         'Labels are right in 67 % (67–67) of 6 transitions of 2 held-out episodes of Breakout; '
-        'always saying LEFT would be right in 67 %, always NOOP in 17 %.'])
+        'the most frequent action (LEFT) in 67 %, always NOOP in 17 %, no other floor was '
+        'measured.'])
 
   def test_json_holds_all_of_it(self):
     found = audit.audit([small(), drawn(), drawn(name='Freeway', kind='trained on')])
