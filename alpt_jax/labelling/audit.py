@@ -148,8 +148,9 @@ def _recommended(fit):
   """The temperature to use after a fit; None without one."""
   if fit is None:
     return None
-  # What does not help the other half is not recommended, nor is the end of a range.
-  is_better = fit['nll_after'] < fit['nll_before'] and not fit['is_at_bound']
+  # What does not help the other half by both measures is not recommended, nor the end of a range.
+  is_better = (fit['nll_after'] < fit['nll_before'] and
+               fit['after']['error'] <= fit['before']['error'] and not fit['is_at_bound'])
   return fit['fitted'] if is_better else 1.
 
 

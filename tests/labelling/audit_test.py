@@ -72,67 +72,6 @@ def between(table, margin=None, **changes):
           'ceiling': {'expected': mean(.9), 'realised': mean(.93)}} | changes
 
 
-class FloorsTest(parameterized.TestCase):
-
-  @parameterized.named_parameters(
-      ('clearly above', mean(.05, .04), None),  # From 1 to 9 points.
-      ('not clearly above', mean(.005, .016),
-       'not clearly better than {}: by 0.5 percentage points (-1.1 to 2.1). Audit more episodes'),
-      ('as good at the low end', mean(.02, .02),
-       'not clearly better than {}: by 2.0 percentage points (0.0 to 4.0). Audit more episodes'),
-      ('equal', mean(0.), 'no better than {}.'),
-      ('below', mean(-.03), 'no better than {}.'),
-      ('one episode', mean(.05, None),
-       'labels cannot be told to be better than {}: of one episode, the difference of 5.0'))
-  def test_labels_that_are_not_clearly_above_the_best_floor_are_warned_of(self, margin, message):
-    labels = drawn()._replace(floors=between(.984, margin))
-    self.assertEqual(kinds(labels), [] if message is None else ['floor'])
-    self.assertIn((message or '').format(
-        'a table of the change from one observation to the next, fitted to the same 250 labels, '
-        'which is right in 98.4 % (97.4–99.4)'), text(labels))
-
-  def test_no_floor_that_was_measured_is_no_warning(self):
-    for floors in (None, between(.5, floors={'unknown': 'no labels'})):
-      self.assertEmpty(kinds(drawn()._replace(floors=floors)))
-
-  def test_the_headline_names_the_best_floor(self):
-    def reference(floors, **changes):
-      line, = audit.audit([small(**changes)._replace(floors=floors)])['headlines']
-      return line.split('; ', 1)[1]
-
-    table = 'a table of the change from one observation to the next, which is no network, in '
-    linear = between(.2)
-    linear['floors'] |= {'linear': mean(.944), 'best': 'linear'}
-    majority = between(.2)
-    majority['floors'] |= {'best': 'majority'}
-    self.assertEqual(reference(between(.6)),
-                     f'{table}60 %, the most frequent action (NOOP) in 50 %.')
-    self.assertEqual(reference(linear), f'{table.replace("table", "linear map")}94.4 %, '
-                                        'the most frequent action (NOOP) in 50 %.')
-    self.assertEqual(reference(majority), 'the most frequent action (NOOP) in 50 %.')
-    # Fitted to other labels than it is judged on, it may be below the most frequent action here.
-    self.assertEqual(reference(between(.45)),
-                     f'the most frequent action (NOOP) in 50 %, {table}45 %.')
-    self.assertEqual(
-        reference(between(.5, floors={'unknown': 'training had no labels'})),
-        'the most frequent action (NOOP) in 50 %, no other floor was measured (training had no '
-        'labels).')
-
-  def test_nearly_constant_labels_are_warned_of(self):
-    predictions = constant()
-    probabilities = predictions.probabilities.copy()
-    probabilities[:24] = [.6, .2, .2]  # 24 of 600.
-    self.assertIn('constant', kinds(predictions._replace(probabilities=probabilities)))
-    self.assertIn('96 % of labels are UP: they are constant',
-                  text(predictions._replace(probabilities=probabilities)).replace('96.0', '96'))
-    probabilities[:36] = [.6, .2, .2]
-    self.assertNotIn('constant', kinds(predictions._replace(probabilities=probabilities)))
-
-  def test_floors_are_in_the_result(self):
-    found, = audit.audit([drawn()._replace(floors=between(.5))])['environments']
-    self.assertEqual(found['floors'], between(.5))
-
-
 class NumbersTest(absltest.TestCase):
 
   def test_by_hand(self):
@@ -255,6 +194,28 @@ class TemperatureTest(absltest.TestCase):
     found = audit.audit([predictions._replace(probabilities=probabilities, actions=actions)])
     self.assertEqual(found['temperature'], 1.)
     self.assertTrue(found['temperature_fit']['is_at_bound'])
+
+  def test_what_worsens_the_calibration_of_the_other_half_is_not_recommended(self):
+    # One half is right in 30 of 50, as sure as .9: the best is T = log(.9 / .1) / log(.6 / .4).
+    # The other is in 44 of 50, so a confidence of .6 is .28 too low where .9 was .02 too high,
+    # and that costs more nats, too; in 38 of 50 only the calibration error gets worse.
+    def fit(num_right):
+      halves = [np.arange(50) < 30, np.arange(50) < num_right]
+      ids = np.random.default_rng(0).permutation(2)  # The first of them is fitted to.
+      is_right = np.concatenate([halves[list(ids).index(e)] for e in range(2)])
+      return audit.audit([drawn(num_episodes=2, length=50)._replace(
+          probabilities=np.tile([.9, .1, 0], (100, 1)), actions=np.where(is_right, 0, 1),
+          legal_actions=(0, 1))])
+
+    expected = math.log(9) / math.log(1.5)
+    for num_right, is_used in ((30, True), (38, False), (44, False)):
+      found = fit(num_right)
+      self.assertAlmostEqual(found['temperature_fit']['fitted'], expected, places=2)
+      self.assertAlmostEqual(found['temperature_fit']['before']['error'], .9 - num_right / 50)
+      self.assertEqual(found['temperature'] != 1, is_used)
+    # 37.5 of 50 would be where the errors are equal; of 38, .14 before and .16 after.
+    self.assertLess(fit(38)['temperature_fit']['nll_after'],
+                    fit(38)['temperature_fit']['nll_before'])
 
   def test_none_without_two_unknown_episodes(self):
     for predictions in (drawn(num_episodes=1), drawn(kind='trained on'), drawn(kind='never seen')):
