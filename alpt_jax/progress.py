@@ -91,8 +91,10 @@ class Progress:
     end = 'took {elapsed}' if self._step >= self._total_steps else 'ETA {remaining}'
     values = [f'{name} {value if isinstance(value, str) else format(float(value), ".4g")}'
               for name, value in self._values.items()]
+    step = min(self._step, total)
+    percentage = 100 * step // total  # Rounded down: 100 % is what is done.
     return tqdm.tqdm.format_meter(
-        min(self._step, total), total, now - self._start_time, ncols=num_columns, ascii='.#',
+        step, total, now - self._start_time, ncols=num_columns, ascii='.#',
         prefix=self._label, unit=f' {self._unit}', rate=self._speed(now), postfix=', '.join(values),
-        bar_format=f'{{desc}} {bar}{{percentage:.0f}}% {{n_fmt}}/{{total_fmt}}, '
+        bar_format=f'{{desc}} {bar}{percentage}% {{n_fmt}}/{{total_fmt}}, '
                    f'{{rate_noinv_fmt}}, {end}{{postfix}}')

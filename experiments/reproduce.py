@@ -14,7 +14,6 @@ directory of its own, and into `workdir` figures.html and figures.json on all fi
 there. Two figures can be made side by side: what one trains, the other waits for.
 """
 
-import datetime
 import json
 import os
 import pathlib
@@ -184,7 +183,7 @@ def main(config):
     log = workers.log_path(config, run)
     print(f'{run.name}: exit code {codes[run]}: {workers.last_line(log)} (see {log})')
   print('\n'.join(report.summary_lines(results)))
-  took = datetime.timedelta(seconds=int(time.time() - start))
+  took = estimates.duration(time.time() - start)
   print(f'Took {took}. Open {directory / "report.html"}; '
         f'the numbers are in {directory / "results.json"}.')
   if config.study.get('figure'):

@@ -78,8 +78,14 @@ class ProgressTest(parameterized.TestCase):
       shown.update(step)
     shown.close()
     self.assertEqual(stream.getvalue().splitlines(), [
-        'train 4% 1/26,  1.00 steps/s, ETA 00:25', 'train 42% 11/26,  1.00 steps/s, ETA 00:15',
-        'train 81% 21/26,  1.00 steps/s, ETA 00:05', 'train 100% 26/26,  1.00 steps/s, took 00:26'])
+        'train 3% 1/26,  1.00 steps/s, ETA 00:25', 'train 42% 11/26,  1.00 steps/s, ETA 00:15',
+        'train 80% 21/26,  1.00 steps/s, ETA 00:05', 'train 100% 26/26,  1.00 steps/s, took 00:26'])
+
+  def test_only_what_is_done_is_a_hundred_percent(self):
+    stream = io.StringIO()
+    with progress.Progress(1000, label='train', stream=stream, clock=Clock()) as shown:
+      shown.update(999)
+    self.assertStartsWith(stream.getvalue(), 'train 99% 999/1000,')
 
   def test_stopped_run_ends_with_the_step_it_reached(self):
     stream, clock = io.StringIO(), Clock()

@@ -159,7 +159,8 @@ class Player:
     if rule not in RULES:
       raise ValueError(f'rule is {rule!r}; expected one of {RULES}.')
     self._dt, self._rule, self.spec = dt, rule, dt.spec
-    self._act = make_act(dt, legal, rule=rule, is_tokenized=True)
+    self._is_tokenized = dt.spec.observation_kind == 'image'  # Embedding others costs little.
+    self._act = make_act(dt, legal, rule=rule, is_tokenized=self._is_tokenized)
     self.about = {'acting_rule': rule}
 
   def is_chance(self, is_greedy):
@@ -167,6 +168,8 @@ class Player:
     return not is_greedy or self._rule == 'release'
 
   def _tokenize(self, params, frames, before):
+    if not self._is_tokenized:
+      return frames
     frames, before = (x.reshape(len(x), 1, *self._dt.spec.observation_shape)
                       for x in (frames, before))
     return self._dt.apply({'params': params}, frames, before,

@@ -138,8 +138,13 @@ def baselines(confusion, no_op=None):
 
   Returns:
     `Baselines`.
+
+  Raises:
+    ValueError: if `no_op` is no action.
   """
   occurring = np.sum(confusion, axis=1)
+  if no_op is not None and not 0 <= no_op < len(occurring):
+    raise ValueError(f'no_op is {no_op}; expected an id in [0, {len(occurring)}) or None.')
   n, found = int(occurring.sum()), numbers(confusion)
   return Baselines(found.majority, found.majority_accuracy if n else None,
                    None if no_op is None or not n else float(occurring[no_op] / n),

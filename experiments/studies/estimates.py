@@ -6,7 +6,6 @@ day, not for quoting: it knows nothing of what else the machine does.
 """
 
 import dataclasses
-import datetime
 import os
 
 from alpt_jax import domains, methods
@@ -113,6 +112,12 @@ def missing_data(config, names):
           if not all(map(os.path.isdir, domain.directories(name)))]
 
 
+def duration(seconds):
+  """Writes seconds as hours, minutes and seconds, e.g. '732:05:00'."""
+  minutes, seconds = divmod(int(seconds), 60)
+  return f'{minutes // 60}:{minutes % 60:02}:{seconds:02}'
+
+
 def lines(config, planned, finished, missing):
   """The plan in lines of text.
 
@@ -129,9 +134,9 @@ def lines(config, planned, finished, missing):
   width = max(len(work.label) for work in works)
   for work in works:
     done = f', {work.num_finished} finished' if work.num_finished else ''
-    duration = datetime.timedelta(seconds=int(work.seconds)) if work.seconds else '-'
+    time = duration(work.seconds) if work.seconds else '-'
     result.append(f'  {work.label:{width}}  {work.phase:8}  {work.num_runs:3} x '
-                  f'{work.num_steps:,} updates{done}: {duration}')
+                  f'{work.num_steps:,} updates{done}: {time}')
   if missing:
     result.append(f'  data to be collected first: {", ".join(missing)} (not in the estimate)')
   unmeasured = floors.missing(config, planned) if config.study.get('floors') else {}
@@ -141,6 +146,6 @@ def lines(config, planned, finished, missing):
   if seconds:
     result.append(
         f'Estimate: {seconds / 3600:.{_DIGITS}g} hours '
-        f'({datetime.timedelta(seconds=int(seconds))}) on {num_workers(config, len(planned))} '
+        f'({duration(seconds)}) on {num_workers(config, len(planned))} '
         f'worker(s); rates: {source}.')
   return result

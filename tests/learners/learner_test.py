@@ -15,6 +15,7 @@ from absl.testing import absltest, parameterized
 from flax import linen as nn
 
 from alpt_jax import methods, types
+from alpt_jax.domains.maze import anchors, env
 from alpt_jax.learners import acting, cql, learner, losses
 from alpt_jax.networks import flops
 from alpt_jax.training import checkpoints, inputs, run_config, stopping, train
@@ -90,6 +91,26 @@ class State(flax.struct.PyTreeNode):
   habit: types.ModelState
 
 
+class HabitPlayer:
+  """Remembers how many steps there were; members as those of `acting.Player`."""
+  modes = ('argmax', 'sampled')
+  about = {'acting_rule': 'habit'}
+
+  def __init__(self, spec):
+    self.spec = spec
+
+  def is_chance(self, is_greedy):
+    return not is_greedy
+
+  def empty_history(self, params, frames):
+    return jnp.int32(0)
+
+  def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
+    logits = jnp.tile(params['embedding'], (len(frames), 1))
+    sampled = jax.random.categorical(jax.random.fold_in(key, history), logits)
+    return jnp.where(is_greedy, jnp.argmax(logits, axis=1), sampled), history + 1
+
+
 class Habit(learner.Learner):
   """Knows how often each action is taken, and nothing else."""
   agent = 'habit'
@@ -120,6 +141,9 @@ class Habit(learner.Learner):
 
     return update
 
+  def player(self, legal, *, rule):
+    return HabitPlayer(self._specs[0])
+
 
 class AnotherLearnerTest(absltest.TestCase):
   """A row of the table of methods and a class are all that a learner takes."""
@@ -134,7 +158,7 @@ class AnotherLearnerTest(absltest.TestCase):
 
   def config(self, name, **changes):
     return maze_data.config(
-        self.root / name, method='habit', phase='pretrain', checkpoint_every_steps=20, **changes)
+        self.root / name, method='habit', checkpoint_every_steps=20, eval_every_steps=60, **changes)
 
   def params(self, config):
     directory = pathlib.Path(config.workdir, 'checkpoints')
@@ -160,6 +184,19 @@ class AnotherLearnerTest(absltest.TestCase):
     self.assertLen(known, 50)
     np.testing.assert_allclose(
         np.asarray(jax.nn.softmax(logits))[0], np.bincount(known, minlength=4) / 50, atol=.05)
+
+  def test_its_player_is_evaluated(self):
+    config = self.config('played', num_steps=60)
+    self.assertEqual(train.train(config, config.workdir), stopping.DONE)
+    _, logits = self.params(config)
+    found = json.loads(pathlib.Path(config.workdir, 'eval', 'step_0000060.json').read_text())
+    layout = env.layout_of(config.target)
+    exact = anchors.policy_anchors(
+        layout, np.broadcast_to(np.eye(4)[logits[0].argmax()], (*layout.walls.shape, 4)))
+    for name in ('success_500', 'success_50', 'spl', 'mean_steps'):
+      self.assertAlmostEqual(found['argmax'][name], exact[name], msg=name)
+    self.assertLess(found['argmax']['success_500'], found['sampled']['success_500'])
+    self.assertNotEmpty(found['paths']['sampled'])
 
   def test_its_check_is_asked(self):
     config = self.config('small', batch_size=2)

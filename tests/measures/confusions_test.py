@@ -72,7 +72,7 @@ class NumbersTest(absltest.TestCase):
     self.assertIsNone(numbers.interval.low)
 
 
-class BaselinesTest(absltest.TestCase):
+class BaselinesTest(parameterized.TestCase):
 
   def test_by_hand(self):
     # Of five true actions 1 is there three times, 0 and 2 once each.
@@ -83,6 +83,12 @@ class BaselinesTest(absltest.TestCase):
 
   def test_nothing_is_known_of_labels_whose_truth_nobody_knows(self):
     self.assertEqual(confusions.baselines([[0, 0], [0, 0]], 1), (None, None, None, .5))
+
+  @parameterized.parameters(-1, 2, 5)
+  def test_what_is_no_action_is_refused(self, no_op):
+    for counts in ([[1, 0], [0, 1]], [[0, 0], [0, 0]]):
+      with self.assertRaisesRegex(ValueError, rf'no_op is {no_op}; expected an id in \[0, 2\)'):
+        confusions.baselines(counts, no_op)
 
 
 if __name__ == '__main__':

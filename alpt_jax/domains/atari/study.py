@@ -13,6 +13,7 @@ import numpy as np
 from alpt_jax import domains, methods, schema
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
+from alpt_jax.domains.atari import metrics
 from alpt_jax.domains.atari import scores as atari_scores
 from alpt_jax.reports import findings
 
@@ -250,8 +251,7 @@ def scores(own, evaluation):
   """{column: number or None} of an evaluation."""
   played = evaluation.get(own.evaluation.acting_mode, {})
   return {f'sampled/{name}': played.get(name) for name in (
-      'score', 'score_std', 'score_median', 'human_normalised', 'num_episodes', 'num_cut',
-      'most_frequent_share', 'longest_run')}
+      *metrics.METRICS, 'num_episodes', 'num_cut', 'most_frequent_share', 'longest_run')}
 
 
 def title(own, label):

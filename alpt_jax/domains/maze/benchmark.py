@@ -4,7 +4,9 @@ import time
 
 import numpy as np
 
+from alpt_jax.domains import play
 from alpt_jax.domains.maze import env, evaluate
+from alpt_jax.learners import acting
 
 LOADING = ()  # All data is in memory.
 
@@ -21,7 +23,9 @@ class Evaluation:
       params: its parameters.
     """
     layout = env.layout_of(config.target)
-    self._agent = evaluate.MazeEvaluator(dt, layout, observation=config.observation)
+    legal = play.legal_of(env.spec(layout, config.observation))
+    self._agent = evaluate.MazeEvaluator(
+        acting.Player(dt, legal, 'paper'), layout, observation=config.observation)
     self._params = params
     _, paths = self._agent.run(
         params, acting_mode='argmax', num_paths=len(env.starts(layout)))

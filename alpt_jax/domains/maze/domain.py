@@ -1,7 +1,7 @@
 """Mazes as a domain: specs, data and scores."""
 
 from alpt_jax.data import copies
-from alpt_jax.domains import base
+from alpt_jax.domains import base, play
 from alpt_jax.domains.maze import env, metrics
 
 _NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the report.
@@ -38,8 +38,9 @@ class Domain(base.Domain):
   def make_evaluation(self, learner):
     """Makes the evaluation of the agent; the last one has 'paths' of a few episodes."""
     from alpt_jax.domains.maze import evaluate  # Compiles acting, which only evaluation needs.
+    player = learner.player(play.legal_of(self.spec(self.config.target)), rule='paper')
     agent = evaluate.MazeEvaluator(
-        learner.networks.dt, env.layout_of(self.config.target), observation=self.config.observation)
+        player, env.layout_of(self.config.target), observation=self.config.observation)
 
     def run(params, is_last, video_path='', short_path=''):
       del short_path

@@ -5,7 +5,7 @@ import os
 from alpt_jax import schema
 from alpt_jax.data import rlds
 from alpt_jax.domains import study as studies
-from alpt_jax.domains.maze import anchors, env
+from alpt_jax.domains.maze import anchors, env, metrics
 
 ENVIRONMENTS = 'mazes'
 SEEDS_HAVE_TARGETS = True
@@ -127,7 +127,7 @@ def scores(own, evaluation):
   """{column: number or None} of an evaluation."""
   return {f'{mode}/{name}': evaluation.get(mode, {}).get(name)
           for mode in (('argmax', 'sampled') if own.train_dt else ())
-          for name in ('success_500', 'success_50', 'spl', 'mean_steps')}
+          for name in metrics.METRICS}
 
 
 def title(own, label):

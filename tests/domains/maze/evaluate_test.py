@@ -9,9 +9,11 @@ import numpy as np
 from absl.testing import parameterized
 
 from alpt_jax.domains.maze import anchors, env, evaluate
+from alpt_jax.learners import acting
 from alpt_jax.networks import decision_transformer
 
 SURE = 1e4  # A logit that leaves no doubt.
+LAYOUT = env.make_layout('blocks:5', size=9, seed=1)
 
 
 class TableAgent:
@@ -20,6 +22,7 @@ class TableAgent:
   The parameters are action logits [n, n, 4] for the 'xy' observation.
   """
   num_steps = 3
+  spec = env.spec(LAYOUT, 'xy')
 
   def apply(self, variables, *args, method):
     if method is decision_transformer.DecisionTransformer.predict_return:
@@ -78,19 +81,21 @@ def corridor():
   return env.Layout(walls=walls, goal=(1, 1), name='corridor')
 
 
-LAYOUT = env.make_layout('blocks:5', size=9, seed=1)
+def make_evaluator(agent, layout=LAYOUT, *, rule='paper', horizon=60):
+  player = acting.Player(agent, [True] * 4, rule)
+  return evaluate.MazeEvaluator(
+      player, layout, observation=agent.spec.observation_key, horizon=horizon)
 
 
 @functools.cache  # It compiles once for all tests.
 def evaluator():
-  return evaluate.MazeEvaluator(TableAgent(), LAYOUT, observation='xy', horizon=60)
+  return make_evaluator(TableAgent())
 
 
 def run_corridor(agent, rule='paper', horizon=60):
   """Scores of an agent that knows the way, greedily."""
-  return evaluate.MazeEvaluator(
-      agent, corridor(), observation='xy', horizon=horizon, rule=rule).run(
-          optimal_table(corridor()), acting_mode='argmax')[0]
+  return make_evaluator(agent, corridor(), rule=rule, horizon=horizon).run(
+      optimal_table(corridor()), acting_mode='argmax')[0]
 
 
 class MazeEvaluatorTest(parameterized.TestCase):
@@ -165,7 +170,7 @@ class MazeEvaluatorTest(parameterized.TestCase):
   @parameterized.parameters('argmax', 'sampled')
   def test_shrinking_the_batch_changes_nothing(self, acting_mode):
     table = optimal_table(LAYOUT).at[1].set(SURE * jnp.eye(4)[env.UP][None])  # Some fail.
-    lagging = evaluate.MazeEvaluator(LaggingAgent(), LAYOUT, observation='xy', horizon=60)
+    lagging = make_evaluator(LaggingAgent())
     results = []
     for min_batch in (10, 10_000):
       with mock.patch.object(evaluate, '_MIN_BATCH', min_batch):
@@ -188,15 +193,38 @@ class MazeEvaluatorTest(parameterized.TestCase):
   def test_grid_agents_see_the_maze_with_themselves_inside(self):
 
     class GridAgent(TableAgent):
+      spec = env.spec(LAYOUT, 'grid')
 
       def action_logits(self, table, chosen_return, grid):
         cell = jnp.argmax(grid[..., env.AGENT_PLANE].reshape(len(grid), -1), axis=1)
         return super().action_logits(table, chosen_return, jnp.stack([cell // 9, cell % 9], axis=1))
 
-    scores, paths = evaluate.MazeEvaluator(
-        GridAgent(), LAYOUT, observation='grid', horizon=60).run(
-            optimal_table(LAYOUT), acting_mode='argmax')
+    scores, paths = make_evaluator(GridAgent()).run(
+        optimal_table(LAYOUT), acting_mode='argmax')
     self.assertEqual((scores['success_60'], scores['spl'], paths), (1., 1., []))
+
+  def test_an_agent_is_shown_the_step_before(self):
+
+    class Reader(acting.Player):
+      """Goes where the table says, and bumps into a wall if what was before is no step away."""
+
+      def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
+        actions, history = super().step(
+            params, history, rewards, frames, before, key, is_greedy, temperature)
+        distance = jnp.abs(frames - before).sum(axis=1)
+        is_right = distance == jnp.minimum(history.num_steps - 1, 1)
+        return jnp.where(is_right, actions, env.UP), history
+
+    reader = evaluate.MazeEvaluator(
+        Reader(TableAgent(), [True] * 4, 'paper'), corridor(), observation='xy', horizon=60)
+    with mock.patch.object(evaluate, '_MIN_BATCH', 1):  # Rows are left out on the way.
+      scores, _ = reader.run(optimal_table(corridor()), acting_mode='argmax')
+    self.assertEqual((scores['success_60'], scores['mean_steps']), (1., 2.))
+
+  def test_a_player_of_other_observations_is_refused(self):
+    player = acting.Player(TableAgent(), [True] * 4, 'paper')
+    with self.assertRaisesRegex(ValueError, 'observation_kind of the model'):
+      evaluate.MazeEvaluator(player, LAYOUT, observation='grid')
 
   def test_unknown_mode(self):
     with self.assertRaisesRegex(ValueError, "acting_mode is 'greedy'"):
