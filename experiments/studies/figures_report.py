@@ -22,7 +22,7 @@ _LEFT_OUT = ('data', 'problems', 'claims', 'found')
 def _prefixed(text, name):
   """Makes ids of a part of another page unique on this one."""
   return Markup(re.sub(r'(\sid="|href="#|url\(#|aria-labelledby="|aria-controls="|for=")',
-                       rf'\g<1>{name}-', text))
+                       rf'\g<1>{name}-', str(text)))  # Markup would escape what is put in.
 
 
 def _claims(parts):

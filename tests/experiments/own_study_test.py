@@ -177,7 +177,7 @@ class FlagsTest(parameterized.TestCase):
       (dict(preset='desk,target=Pong'), '--preset is '),
       (dict(seeds=['1', '1']), '--seeds is 1,1; expected different ones'),
       (dict(seeds=['a']), '--seeds is a; expected whole numbers'),
-      (dict(results_dir='damaged'), 'seed0.json: it.format is missing'),
+      (dict(results_dir='damaged'), 'seed0.json: format is missing'),
       (dict(results_dir='file'), 'file'), (dict(workdir='file'), 'file'))
   def test_all_are_checked_before_anything_is_done(self, changes, message):
     values = dict(clips='clips', results_dir='results', workdir='work') | changes

@@ -250,7 +250,7 @@ class ReproduceAtariTest(absltest.TestCase):
     self.assertEqual(games, {2})
     self.assertIn('measured before training: ceiling and score floors of Breakout',
                   self.first.stdout)
-    self.assertIn('looks: ', self.first.stdout)
+    self.assertIn('looks? ', self.first.stdout)
 
   def test_second_call_trains_and_measures_nothing(self):
     before = {path: path.stat().st_mtime_ns for path in self.workdir.rglob('*')

@@ -80,7 +80,7 @@ class ReproduceTest(absltest.TestCase):
     lines = self.first.stdout.strip().splitlines()
     self.assertIn(f'{self.workdir}/report.html', lines[-1])
     self.assertIn(f'{self.workdir}/results.json', lines[-1])
-    self.assertTrue(any(line.startswith('Observation “grid”') and ', ALPT-Blocked ' in line
+    self.assertTrue(any(line.startswith('Observation “grid”') and ' ALPT-Blocked ' in line
                         for line in lines))
 
   def test_report_is_one_page_with_every_variant(self):
@@ -195,9 +195,10 @@ class ReproduceTest(absltest.TestCase):
         'grid-dt1-seed0: eval/step_0000003.json is missing.',
         f'grid-dt1-seed0: to make it again, delete {at["dt1"]}; ',
         f'grid-dt1_idm-seed0: {labels}: cannot be read',
-        "grid-alpt_blocked-seed0: eval/step_0000003.json is damaged (argmax.success_500 is '7'",
+        "grid-alpt_blocked-seed0: eval/step_0000003.json is damaged (argmax.success_500 is 7; "
+        'expected a number between 0 and 1)',
         'grid-alpt_blocked-seed0: labels/step_0000000.npz is missing.',
-        "grid-alpt_blocked_tunnel-seed0: eval/step_0000006.json is damaged (step is '5'; expected "
+        "grid-alpt_blocked_tunnel-seed0: eval/step_0000006.json is damaged (step is 5; expected "
         '6)', 'grid-oracle-seed0: eval/step_0000006.json is missing.'):
       self.assertIn(text, result.stdout)
     rows = {(row['method'], row['step']): row for row in json.loads(

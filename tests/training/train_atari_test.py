@@ -159,7 +159,7 @@ class TrainAtariTest(parameterized.TestCase):
     self.assertNotIn('sharpened', json.loads(pathlib.Path(
         run_directory.evaluation_path(config.workdir, 1)).read_text()))
     evaluations.check(last | {'sharpened': sharpened}, 2, config)
-    with self.assertRaisesRegex(ValueError, 'has no sharpened'):
+    with self.assertRaisesRegex(ValueError, 'sharpened is missing; expected an object'):
       evaluations.check(last, 2, config)
 
   @parameterized.parameters(
@@ -203,7 +203,7 @@ class TrainAtariTest(parameterized.TestCase):
   def test_damaged_config_of_a_pretraining_is_named(self):
     directory = self.root / 'damaged'
     directory.mkdir()
-    for content in ('{"target"', '[]', '{"target": "Breakout"}'):
+    for content in ('{"target"', '[]', '{"target": "Breakout", "computation": 2}'):
       (directory / 'config.json').write_text(content)
       config = self.config('start', phase='finetune', init_from=str(directory))
       with self.assertRaisesRegex(ValueError, 'config.json: not the config of a run.*damaged'):

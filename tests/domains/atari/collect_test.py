@@ -114,7 +114,7 @@ class CollectAtariTest(parameterized.TestCase):
     line = process.stderr.readline()  # Comes with the first steps.
     process.send_signal(number)
     rest = process.communicate()[1]  # Ends when the last process does, which share the pipe.
-    self.assertRegex(line, r'^recording 0% \d+/20000000  .*ETA .*finished 0/2  running ')
+    self.assertRegex(line, r'^recording 0% \d+/20000000, .*ETA .*finished 0/2, running ')
     self.assertEqual(process.returncode, code, msg=rest)
     self.assertNotIn('Traceback', rest)
     self.assertEqual(list(pathlib.Path(data_dir).glob('*/*/*')), [])
