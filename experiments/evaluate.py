@@ -47,7 +47,7 @@ def main(config):
   run_directory.check_config(
       config, config.workdir, domains.digests(config, inputs.environments(config, phase)),
       ignored=('evaluation', 'computation'))
-  result, play = {'step': run.step}, None
+  result, play, remarks = {'step': run.step}, None, []
   if config.train_dt:
     play = domain.make_evaluation(run.learner)
     if play is None and _VIDEO.value:
@@ -57,16 +57,27 @@ def main(config):
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
     truth = domain.read(config.target)
-    accuracy = run_labels.score_labels(run_labels.files(config.workdir), truth)
+    paths = run_labels.files(config.workdir)
+    accuracy = run_labels.score_labels(paths, truth)
     if accuracy:  # Else nobody knows the hidden actions.
       result['label_accuracy'] = accuracy
+      newest = next(path for path in paths if run_labels.step_of(path) == max(accuracy))
+      remarks.append(_of_labels(*run_labels.count_hidden(newest, truth), config.window))
   if len(result) == 1:
     raise ValueError(f'{config.workdir}: nothing to score: {_why_nothing(config, phase)}')
   atomic_files.write_json(os.path.join(config.workdir, 'eval', 'final.json'), result)
   print(json.dumps(result, indent=1))
   if not play:
-    sys.stderr.write(f'no agent was played; python -m experiments.audit --run={config.workdir} '
-                     'says how far the labels can be trusted\n')
+    remarks.append(f'no agent was played; python -m experiments.audit --run={config.workdir} says '
+                   'how far the labels can be trusted, where all windows vote')
+  sys.stderr.write(''.join(f'{remark}\n' for remark in remarks))
+
+
+def _of_labels(num_transitions, num_windows, window):
+  """Says what `label_accuracy` is of."""
+  return (f'label_accuracy: the share that is right, after each number of updates; at the last, of '
+          f'{num_transitions:,} transitions whose action training did not know, in '
+          f'{num_windows:,} single windows of {window}, as labelled during training')
 
 
 def _config_of_run():

@@ -83,6 +83,24 @@ def score_labels(paths, truth):
   return accuracy
 
 
+def count_hidden(path, truth):
+  """Counts what `score_labels` scores of a file: transitions, and the windows that they are in.
+
+  Args:
+    path: one of `files`.
+    truth: as in `score_labels`.
+
+  Returns:
+    Number of transitions, number of windows.
+
+  Raises:
+    ValueError: if the file is `refused`.
+  """
+  labels = _read_labels(path, truth)
+  is_used = labels.is_counted & ~labels.was_labelled & _true_actions(labels, truth)[1]
+  return int(is_used.sum()), int(is_used.any(axis=1).sum())
+
+
 def hidden_labels(path, truth):
   """Returns the labels of hidden transitions whose truth is known.
 

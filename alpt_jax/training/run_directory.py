@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import sys
 
 from alpt_jax import atomic_files, configs, methods, progress, versions
 from alpt_jax.data import labels
@@ -207,6 +208,9 @@ class RunDirectory:
       atomic_files.remove_unfinished(self._path(name))
     atomic_files.write_json(self._path('config.json'), content)
     versions.record_session(self._workdir, self.start_step)
+    if self.start_step:
+      sys.stderr.write(f'{self._workdir}: goes on from update {self.start_step} of '
+                       f'{self._config.num_steps}\n')
     for i, (name, choice) in enumerate(choices.items()):
       labels.write_choice(self._path(f'labels-{name}.json' if i else 'labels.json'), choice)
     enter = self._before_saving.enter_context

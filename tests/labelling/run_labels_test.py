@@ -58,6 +58,14 @@ class LabelQualityTest(absltest.TestCase):
     self.assertEqual(run_labels.score_labels(
         run_labels.files(self.directory), make_truth()),
                      {5: 4 / 12, 9: 9 / 11})
+    self.assertEqual([run_labels.count_hidden(path, make_truth()) for path in run_labels.files(
+        self.directory)], [(12, 4), (11, 4)])
+    is_counted = np.ones((4, 3), bool)
+    is_counted[1] = is_counted[2, 0] = False
+    self.write(9, TRUE, was_labelled=was_labelled, is_counted=is_counted)
+    self.assertEqual(
+        run_labels.count_hidden(run_labels.files(self.directory)[-1], make_truth()), (7, 3))
+    self.write(9, [[4, 2, 2], [2, 0, 2], [4, 4, 0], [0, 0, 0]], was_labelled=was_labelled)
     found = self.describe()
     self.assertEqual(found['step'], 9)
     self.assertEqual(found['num_hidden'], 11)

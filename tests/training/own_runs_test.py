@@ -136,8 +136,13 @@ class OwnDataTest(parameterized.TestCase):
     found = json.loads(out)
     self.assertEqual(set(found), {'step', 'label_accuracy'})
     self.assertEqual(list(found['label_accuracy']), ['0', '2', '4'])
-    self.assertRegex(error, f'^no agent was played; python -m experiments.audit --run='
-                            f'{config.workdir} says .*\n$')
+    with np.load(self.root / 'run' / 'labels' / 'step_0000004.npz') as saved:
+      is_hidden = saved['is_counted'] & ~saved['was_labelled']  # Every action is recorded.
+    self.assertRegex(error, (
+        f'^label_accuracy: .* of {is_hidden.sum()} transitions whose action training did not know, '
+        f'in {is_hidden.any(axis=1).sum()} single windows of 5, as labelled during training\n'
+        f'no agent was played; python -m experiments.audit --run={config.workdir} says .* where '
+        'all windows vote\n$'))
 
   @parameterized.parameters(
       (dict(train_dt=False), r'it has no agent \(train_dt is False\), and its IDM labelled no '

@@ -1,5 +1,7 @@
 """What is written to a run directory, by whom and in which order; states are a number."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -92,6 +94,18 @@ class RunDirectoryTest(absltest.TestCase):
     with self.open() as out:
       out.restore(PROGRAM, None)
       self.assertFalse(out.owes_evaluation)
+
+  def test_says_from_which_update_a_run_goes_on(self):
+    said = []
+    for _ in range(2):
+      with contextlib.redirect_stderr(io.StringIO()) as error, self.open() as out:
+        out.restore(PROGRAM, None)
+        out.begin(CONTENT, {})
+        if not said:
+          out.save(4, state(4))
+      said.append(error.getvalue())
+    self.assertEqual(
+        said, ['', f'{self.workdir}: goes on from update 4 of {self.config.num_steps}\n'])
 
   def test_leaves_metrics_then_the_last_save_then_the_lock(self):
     left = []
