@@ -9,7 +9,7 @@ _CORE = ['absl-py', 'array-record', 'chex', 'deflate', 'dm-env', 'flax>=0.12', '
 
 setuptools.setup(
     name='alpt_jax',
-    version='0.1.0',
+    version='0.2.0',
     description='Learning to act from action-limited data (ALPT) in JAX.',
     license='Apache-2.0',
     python_requires='>=3.11',

@@ -96,10 +96,12 @@ def _write(trained, found, comparison):
           '(pseudo_labels.temperature).')
     for key in ('temperature', 'training_temperature'):
       fit = found[f'{key}_fit']
+      advice = '' if found[key] != 1 else ' It was not found to help: leave it at 1.'
       print(f'  {key} {fit["fitted"]:.4g}, fitted to {fit["num_episodes_fitted"]} episodes; on '
             f'{fit["num_episodes_judged"]} others the log-likelihood costs {fit["nll_before"]:.3f} '
             f'-> {fit["nll_after"]:.3f} nats, the calibration error is '
-            f'{fit["before"]["error"]:.3f} -> {fit["after"]["error"]:.3f}.')
+            f'{fit["before"]["error"]:.3f} -> {fit["after"]["error"]:.3f}.{advice}')
+  print(f'To label: {found["about"]["label_command"]}')
   written = f'{page} and {numbers}'
   if comparison is not None:
     path = os.path.join(os.path.dirname(numbers), 'compare.json')

@@ -70,7 +70,17 @@ class TutorialTest(absltest.TestCase):
       final = json.loads((own / 'agent' / 'eval' / 'final.json').read_text())
       self.assertGreaterEqual(final['sampled']['score'], 0)
       self.assertGreater(os.path.getsize(own / 'agent.gif'), 100)
+      self._check_python(own)
     self.assertEqual(used, set(_TINY))
+
+  def _check_python(self, own):
+    """Runs the Python block of README.md with what the commands have made."""
+    block, = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
+    names = {}
+    exec(block.replace('runs/own', str(own)), names)  # pylint: disable=exec-used
+    self.assertEqual(names['frames'].shape[1:], (84, 84, 1))
+    self.assertEqual(names['probabilities'].shape, (len(names['frames']) - 1, 18))
+    self.assertLessEqual(set(names['actions']), {'NOOP', 'FIRE', 'RIGHT', 'LEFT'})
 
 
 if __name__ == '__main__':

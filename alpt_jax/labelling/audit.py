@@ -7,7 +7,8 @@ all of it; `audit_report` makes the page.
 The dict, format 3; shares and probabilities are in [0, 1], and what is not known is None:
 
   format         3
-  headlines      list of sentences: the accuracy in each environment that training did not know
+  headlines      list of sentences: the accuracy in each environment that training did not know,
+                 and the best floor
   warnings       list of {kind, environment, text}, see `audit_findings`; [] if there is none
   stride         transitions from one window to the next of those that voted. All numbers but
                  training_temperature are of the votes' averages
@@ -147,8 +148,9 @@ def _recommended(fit):
   """The temperature to use after a fit; None without one."""
   if fit is None:
     return None
-  # What does not help the other half is not recommended, nor is the end of a range.
-  is_better = fit['nll_after'] < fit['nll_before'] and not fit['is_at_bound']
+  # What does not help the other half by both measures is not recommended, nor the end of a range.
+  is_better = (fit['nll_after'] < fit['nll_before'] and
+               fit['after']['error'] <= fit['before']['error'] and not fit['is_at_bound'])
   return fit['fitted'] if is_better else 1.
 
 

@@ -16,7 +16,8 @@ The dict, format 1, which `experiments.audit --compare` writes to compare.json. 
                     settings of a pretraining that the other lacks (`paired_runs.unmatched`), a
                     mean, and the most frequent label as in `audit`
     difference      mean of run minus baseline, paired by transition
-    floors, random_draws, ceiling   as in `run_floors.of_audit`; random_draws are those of `run`
+    floors, random_draws, ceiling   as in `run_floors.of_audit`; random_draws and the `margin` of
+                    floors are those of `run`
   results     list, one for each environment, or one for targets of which every seed has its own:
     environment, num_pairs
     difference      {value, low, high, level, n, over}: over training seeds of several pairs, over

@@ -6,8 +6,8 @@ our choice. A kind of warning is one of KINDS.
 
 KINDS = (
     'constant',  # Nearly all labels are one action.
-    'floor',  # No better than labels that need no IDM.
-    'majority',  # No better than always saying the most frequent action.
+    'floor',  # Not clearly better than the best labels that need no IDM.
+    'majority',  # Not clearly better than always saying the most frequent action.
     'lag',  # Labels sit at the wrong transition, or may.
     'collapse',  # Actions that occur are never said.
     'calibration',  # Confidence is not the share of right labels.
@@ -63,15 +63,34 @@ def headlines(audit):
 
 
 def _headline(environment):
-  baselines = environment['baselines']
-  others = (f'always saying {baselines["majority"]} would be right in '
-            f'{percent(baselines["majority_accuracy"])}')
-  if baselines['no_op'] not in (None, baselines['majority']):
-    others += f', always {baselines["no_op"]} in {percent(baselines["no_op_accuracy"])}'
   hidden = 'hidden ' * (environment['kind'] == 'hidden')
   return (f'Labels are right in {share(environment["accuracy"])} of '
           f'{environment["num_transitions"]:,} {hidden}transitions of {_episodes(environment)}; '
-          f'{others}.')
+          f'{_references(environment)}.')
+
+
+def _references(environment):
+  """What labels score that need no IDM, the best floor first."""
+  baselines, (name, found) = environment['baselines'], _best_floor(environment)
+  majority = (f'the most frequent action ({baselines["majority"]}) in '
+              f'{percent(baselines["majority_accuracy"])}')
+  said = [majority]
+  if name in _FLOORS:
+    floor = f'{_FLOORS[name]}, which is no network, in {percent(found[name]["value"])}'
+    is_higher = found[name]['value'] >= baselines['majority_accuracy']
+    said = [floor, majority] if is_higher else [majority, floor]
+  if baselines['no_op'] not in (None, baselines['majority']):
+    said.append(f'always {baselines["no_op"]} in {percent(baselines["no_op_accuracy"])}')
+  if name is None:
+    said.append('no other floor was measured' + (
+        f' ({found["unknown"]})' if 'unknown' in found else ''))
+  return ', '.join(said)
+
+
+def _best_floor(environment):
+  """The name of the best floor, None if none was fitted; and the floors."""
+  found = (environment['floors'] or {}).get('floors') or {}
+  return found.get('best'), found
 
 
 def warnings(audit):
@@ -102,15 +121,28 @@ def _constant(environment):
 
 
 def _floor(environment):
-  found = (environment['floors'] or {}).get('floors') or {}
-  name = found.get('best')
-  if name in _FLOORS and environment['accuracy']['value'] <= found[name]['value']:
-    yield (f'labels are no better than {_FLOORS[name]}, fitted to the same '
-           f'{found["num_labels"]:,} labels, which is right in {share(found[name])}.')
+  name, found = _best_floor(environment)
+  if name not in _FLOORS:  # `_majority` compares with the most frequent action.
+    return
+  margin = found['margin']
+  what = (f'{_FLOORS[name]}, fitted to the same {found["num_labels"]:,} labels, which is right in '
+          f'{share(found[name])}')
+  if margin['value'] <= 0:
+    yield f'labels are no better than {what}.'
+  elif margin['low'] is None:
+    yield (f'labels cannot be told to be better than {what}: of one episode, the difference of '
+           f'{100 * margin["value"]:.1f} percentage points has no interval.')
+  elif margin['low'] <= 0:
+    yield f'labels are not clearly better than {what}: {_by(margin)}'
 
 
 _FLOORS = {'table': 'a table of the change from one observation to the next',
            'linear': 'a linear map of the change from one observation to the next'}
+
+
+def _by(difference):
+  return (f'by {100 * difference["value"]:.1f} percentage points ({100 * difference["low"]:.1f} to '
+          f'{100 * difference["high"]:.1f}). Audit more episodes: {_MORE}.')
 
 
 def _majority(environment):
@@ -118,9 +150,7 @@ def _majority(environment):
   if gain['value'] <= 0:
     yield f'labels are no better than always saying {name}.'
   elif gain['low'] is not None and gain['low'] <= 0:
-    yield (f'labels are not clearly better than always saying {name}: by '
-           f'{100 * gain["value"]:.1f} percentage points ({100 * gain["low"]:.1f} to '
-           f'{100 * gain["high"]:.1f}). Audit more episodes: {_MORE}.')
+    yield f'labels are not clearly better than always saying {name}: {_by(gain)}'
 
 
 def _lag(environment):

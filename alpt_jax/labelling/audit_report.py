@@ -2,6 +2,7 @@
 
 The dict is that of `audit`, with one entry more, `about`: what was audited and how. It has
   preset, created, command, run, method   text
+  label_command  to label the target with this IDM, stride and temperature
   step           updates after which the IDM was saved
   window         transitions in a window of the IDM
   versions       {package: version}
@@ -58,8 +59,9 @@ def _verdict(audit):
   return join([
       *(html('<p><b>{}</b></p>', line) for line in audit['headlines']),
       report_page.bullets(warnings) if warnings else html(
-          '<p>{} The labels are better than the most frequent action, sit at their transitions, '
-          'and their confidence can be relied on.</p>', report_page.badge('no warning')),
+          '<p>{} The labels are better than each floor that was measured, sit at their '
+          'transitions, and their confidence can be relied on.</p>',
+          report_page.badge('no warning')),
       _note('In parentheses: 95 % interval, by drawing whole episodes again; it is about other '
             'episodes of the same environment and data.')])
 
@@ -264,17 +266,17 @@ def _temperatures(audit):
     return html('<p>Not fitted: that takes two episodes of a target that training did not know, '
                 'one to fit it and one to judge it.</p>')
   stride, window = audit['stride'], audit['about']['window']
-  label, training = (f'{audit[key]:.4g}' for key in ('temperature', 'training_temperature'))
+  training = f'{audit["training_temperature"]:.4g}'
   return join([
       html('<p>A temperature T changes the confidence in labels only: above 1 it falls. The two '
            'were fitted to different things, and one is not to be used for the other.</p>'
            '<h3>For datasets</h3><p>For experiments.label with --stride={0}: windows {0} apart '
            'vote, and the average of a transition is raised to the power 1 / T.</p>', stride),
       _temperature(audit, 'temperature'),
-      html('<pre>python -m experiments.label --stride={} --temperature={}</pre>'
-           '<h3>For training</h3><p>For agents that train together with their IDM: logits of '
-           'single windows, here {} apart, are divided by T. Mode hard does not need it.</p>',
-           stride, label, window), _temperature(audit, 'training_temperature'),
+      html('<pre>{}</pre><h3>For training</h3><p>For agents that train together with their IDM: '
+           'logits of single windows, here {} apart, are divided by T. Mode hard does not need it.'
+           '</p>',
+           audit['about']['label_command'], window), _temperature(audit, 'training_temperature'),
       html('<pre>--config.pseudo_labels.mode=soft --config.pseudo_labels.temperature={}</pre>',
            training)])
 
@@ -303,8 +305,10 @@ def _advice(fit, temperature):
             f'log-likelihood from {fit["nll_before"]:.3f} to {fit["nll_after"]:.3f}.')
   why = ('no temperature within its bounds was best, as labels were all right or useless'
          if fit['is_at_bound'] else
-         f'the fitted {fit["fitted"]:.4g} does not help the other half')
-  return f'Leave the temperature at 1: {why}.'
+         f'on the other half, the fitted {fit["fitted"]:.4g} changes the negative log-likelihood '
+         f'from {fit["nll_before"]:.3f} to {fit["nll_after"]:.3f} and the calibration error from '
+         f'{fit["before"]["error"]:.3f} to {fit["after"]["error"]:.3f}')
+  return f'Leave the temperature at 1, as no other was found to help: {why}.'
 
 
 def _about(audit):

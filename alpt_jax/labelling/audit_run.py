@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import functools
 import os
+import shlex
 
 import numpy as np
 
@@ -55,7 +56,19 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'method': config.method, 'step': trained.step, 'window': config.window,
       'versions': versions.current()}
-  return audit.audit(predictions, single_windows, stride=stride, seed=seed) | {'about': about}
+  found = audit.audit(predictions, single_windows, stride=stride, seed=seed)
+  return found | {'about': about | {'label_command': _label_command(trained, found)}}
+
+
+def _label_command(trained, found):
+  """The command that labels the run's target as the audit advises, to be pasted."""
+  data_dir = trained.config.data_dir
+  output = (os.path.join(data_dir, 'Labelled') if data_dir else
+            os.path.join(trained.directory, 'labelled'))
+  # Where no temperature could be fitted, the averages stay as they are, too.
+  return shlex.join([
+      'python', '-m', 'experiments.label', f'--run={trained.directory}', f'--output={output}',
+      f'--stride={found["stride"]}', f'--temperature={found["temperature"] or 1:.4g}'])
 
 
 def check(config, names, *, num_episodes, stride):

@@ -236,7 +236,7 @@ def of_audit(config, spec, episodes, choice, predictions, *, seed=0):
   if choice is not None:
     fitted = label_floors.fit(
         episodes, spec, *label_floors.labelled(choice.windows, choice.window))
-    found = label_floors.judge(fitted, episodes, episode, timestep, seed=seed)
+    found = label_floors.judge(fitted, episodes, episode, timestep, is_right=is_right, seed=seed)
   return {
       'floors': found,
       'random_draws': on_random_draws(config, spec.name, is_right, episode, timestep, seed=seed),

@@ -7,6 +7,8 @@ import html
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -497,6 +499,11 @@ class BinaryTest(absltest.TestCase):
     self.assertIn(f"  training_temperature {fit['fitted']:.4g}, fitted to "
                   f"{fit['num_episodes_fitted']} episodes; on {fit['num_episodes_judged']} others "
                   f"the log-likelihood costs {fit['nll_before']:.3f} -> ", done.stdout)
+    command, = re.findall('(?m)^To label: python -m experiments.label (.*)$', done.stdout)
+    self.assertEqual(shlex.split(command), [
+        f'--run={config.workdir}', f"--output={os.path.join(config.data_dir, 'Labelled')}",
+        '--stride=1', f"--temperature={found['temperature'] or 1:.4g}"])
+    self.assertIn(command, page)
 
 
 if __name__ == '__main__':

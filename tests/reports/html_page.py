@@ -12,7 +12,7 @@ class Page(html.parser.HTMLParser):
   def __init__(self, text):
     super().__init__()
     self.text, self.references, self.ids, self.downloads, self.open = '', [], [], {}, []
-    self.feed(text)
+    self.feed(str(text))  # What a `Markup` is cut into and joined with would be escaped.
     self.close()
 
   def handle_starttag(self, tag, attrs):

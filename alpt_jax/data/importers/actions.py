@@ -50,6 +50,7 @@ class Actions:
     self._path = paths[0] if paths else os.path.join(directory, names[0])
     self._environment = environment
     self._rows = {}  # {file: {step: (id or None, reward or None)}}.
+    self._lines = {}  # {file: the first line that names it}.
     if paths:
       self._read()
 
@@ -67,9 +68,9 @@ class Actions:
     """Raises ValueError if actions are listed for a file that is not among `names`."""
     unknown = [name for name in self._rows if name not in names]
     if unknown:
-      raise ValueError(f'{self._path}: file is {unknown[0]!r} ({len(unknown)} such names); '
-                       f'expected names of what lies beside it, e.g. {sorted(names)[0]!r}. Correct '
-                       'them.')
+      raise ValueError(f'{self._path}, line {self._lines[unknown[0]]}: file is {unknown[0]!r} '
+                       f'({len(unknown)} such names); expected names of what lies beside it, e.g. '
+                       f'{sorted(names)[0]!r}. Correct them.')
 
   def of(self, name, num_transitions):
     """Returns what is known of a file.
@@ -114,6 +115,7 @@ class Actions:
         for number, row in (_csv_rows if self._path.endswith('.csv') else _json_rows)(f):
           try:
             self._add(row)
+            self._lines.setdefault(row['file'], number)
           except ValueError as error:
             raise ValueError(f'{self._path}, line {number}: {error}') from error
       except (UnicodeDecodeError, csv.Error) as error:

@@ -79,6 +79,34 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     passed(0)
 
 
+def frames(path, shape, *, frame_skip=1):
+  """Reads a video as observations, as an import of it has them.
+
+  Args:
+    path: of the video.
+    shape: (H, W, C) of an observation, with C of 1 or 3; see `images.fit`.
+    frame_skip: every how manyth frame is kept, from the first on; at least 1.
+
+  Returns:
+    [T, H, W, C] uint8.
+
+  Raises:
+    ValueError: if the video cannot be read, breaks off or has no frames.
+  """
+  if not os.path.isfile(path):
+    raise ValueError(f'{path}: no such file; expected a video ({", ".join(SUFFIXES)}).')
+  if frame_skip < 1:
+    raise ValueError(f'frame_skip is {frame_skip}; expected at least 1.')
+  read = _read_gif if path.lower().endswith('.gif') else _read_video
+  try:
+    found = [images.fit(frame, shape) for frame in read(path, frame_skip, None, lambda _: None)]
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error
+  if not found:
+    raise ValueError(f'{path}: has no frames. Copy it again.')
+  return np.stack(found)
+
+
 def files(directory):
   """Names of the videos; ValueError if there are none."""
   return images.listed(directory, lambda name: name.lower().endswith(SUFFIXES),

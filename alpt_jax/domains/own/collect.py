@@ -4,6 +4,7 @@ What the data is, an environment file says (alpt_jax/data/environment_file.py). 
 under its name when all of it is checked and written; what was left out, and why, is on its card.
 """
 
+import difflib
 import importlib
 import os
 from importlib import metadata
@@ -58,7 +59,21 @@ def main(config):
     print(f'two people agree on {agreement["value"]:.3f} of {agreement["num_transitions"]} actions '
           f'in {agreement["num_episodes"]} files: labels can be judged no better than that')
   if settings.kind in _WITH_FRAMES:
+    _print_no_actions(settings)
     _print_others(settings, source.files(settings.from_dir))
+
+
+def _print_no_actions(settings):
+  """Says that no list of actions was found: its name may be wrong."""
+  names = os.listdir(settings.from_dir)
+  if set(actions.FILES) & set(names):
+    return
+  expected, other = actions.FILES
+  similar = {name.lower(): name for name in sorted(names) if name not in actions.SECOND_FILES}
+  near = difflib.get_close_matches(expected, similar, n=1, cutoff=.8)
+  hint = f' {similar[near[0]]} is there: is it meant? Then rename it.' if near else ''
+  print(f'no actions are known: {os.path.join(settings.from_dir, expected)} is not there, nor '
+        f'{other}.{hint}')
 
 
 def _print_others(settings, read):

@@ -146,7 +146,9 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertRegex(self._problem(env), "line 3: reward of step 0 of 'a' is listed a second time")
 
   @parameterized.parameters(
-      ([('b', 0, 'up')], "actions.csv: file is 'b' .*names of what lies beside it, e.g. 'a'"),
+      ([('a', 0, 'up'), ('b', 0, 'up'), ('b', 1, 'up'), ('c', 0, 'up')],
+       r"actions.csv, line 3: file is 'b' \(2 such names\); .*names of what lies beside it, e.g. "
+       "'a'"),
       ([('a', 0, 'up'), ('a', 0, 'up')], "actions.csv, line 3: action of step 0 of 'a' is li"),
       ([('a', -1, 'up')], "actions.csv, line 2: step is '-1'; expected an integer from 0"),
       ([('a', 0, 'down')], "actions.csv, line 2: action is 'down'; expected one of actions.legal"),

@@ -80,6 +80,18 @@ class ImportVideosTest(parameterized.TestCase):
     self.assertEqual(seen, sorted(seen))
     self.assertEqual(seen[-1], videos.total(str(self._source)))
 
+  def test_frames_of_one_video_are_those_of_its_import(self):
+    write(self._source / 'a.mkv', own_data.frames(np.random.default_rng(0), 13, (20, 30, 1)), 60)
+    images_test.write_csv(self._source / 'actions.csv', [('a.mkv', 0, 0)])
+    _, read = self._import(frame_skip=4, steps_per_second=15)
+    found = videos.frames(str(self._source / 'a.mkv'), _GREY, frame_skip=4)
+    (observations, *_), = own_data.split(read)
+    np.testing.assert_array_equal(found, observations)
+
+  def test_a_video_that_is_not_there(self):
+    with self.assertRaisesRegex(ValueError, 'none.mp4: no such file; expected a video'):
+      videos.frames('none.mp4', _GREY)
+
   @parameterized.parameters(('a.mp4', 'mp4v'), ('a.webm', 'VP80'), ('a.webm', 'VP90'),
                             ('a.avi', 'MJPG'))
   def test_lossy_videos_come_as_opencv_decodes_them(self, name, codec):

@@ -94,6 +94,25 @@ class ImportOwnTest(parameterized.TestCase):
     self.assertEqual([line for line in out.getvalue().splitlines() if 'scaled' in line], [
         'scaled 5 images in 1 of them from 32 x 64 to 16 x 32 pixels (height x width)'])
 
+  @parameterized.parameters(
+      ('', ''),
+      ('notes.txt', ''),
+      ('action.csv', ' action.csv is there: is it meant? Then rename it.'),
+      ('Actions.CSV', ' Actions.CSV is there: is it meant? Then rename it.'),
+      ('actions.csv', None),
+      ('actions.jsonl', None))
+  def test_says_that_there_is_no_list_of_actions(self, name, hint):
+    videos_test.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    if name:
+      (self._source / name).write_text('' if name.endswith('l') else 'file,step,action\n')
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+      import_own.main(self._config(kind='videos', frame_skip=2))
+    self.assertEqual([line for line in out.getvalue().splitlines() if 'no actions' in line],
+                     [] if hint is None else [
+                         f'no actions are known: {self._source}/actions.csv is not there, nor '
+                         f'actions.jsonl.{hint}'])
+
   def test_a_mistake_ends_in_one_line(self):
     done = self._run('import', '--config.import_.kind=film')
     self.assertEqual((done.returncode, done.stdout), (1, ''))
