@@ -100,6 +100,23 @@ def pytest_configure(config):
     os.environ[exhaustive.VARIABLE] = '1'
 
 
+# Compiled code is mapped into memory, and Linux allows a process 65,530 mappings: with more, XLA
+# ends it by a segmentation fault.
+_MAX_MAPPINGS = 30_000
+
+
+def pytest_runtest_teardown(item, nextitem):
+  """Frees compiled programs after a file that leaves many."""
+  if nextitem is None or nextitem.path == item.path:
+    return
+  with open('/proc/self/maps', 'rb') as file:
+    num_mappings = sum(1 for _ in file)
+  if num_mappings > _MAX_MAPPINGS:
+    shared_programs.clear()
+    jax.clear_caches()
+    gc.collect()
+
+
 def pytest_collection_modifyitems(config, items):
   """Puts long files first; with --no-loadscope-reorder, pytest-xdist keeps to that."""
   if not HAS_ENVLOGGER:

@@ -41,9 +41,19 @@ def install():
     domain.make_evaluation = _shared(domain.make_evaluation)
 
 
+_MADE = []  # What each function of `install` has made.
+
+
+def clear():
+  """Forgets all programs."""
+  for made in _MADE:
+    made.clear()
+
+
 def _shared(make):
   """Returns `make`, which makes the same thing only once."""
   made = {}  # With the arguments, so that no later one has the address, and so the `repr`, of one.
+  _MADE.append(made)
 
   @functools.wraps(make)
   def get(*args, **kwargs):

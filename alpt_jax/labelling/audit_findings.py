@@ -13,7 +13,7 @@ KINDS = (
     'calibration',  # Confidence is not the share of right labels.
     'episodes',  # Too few of them.
     'known')  # Training knew these actions, or others of the same episodes.
-FEWEST_EPISODES = 8  # As in `accuracy.lag_test`; with fewer, intervals are too narrow.
+FEWEST_EPISODES = 8  # As in `lag.lag_test`; with fewer, intervals are too narrow.
 _SUSPICIOUS_GAIN = .25  # Of a lag, where episodes are too few to test it; guesses gain .1 there.
 _LARGEST_ERROR = .05  # Of calibration.
 _SMALLEST_SHARE = .01  # Of an action that is missed if it is never said.

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from matplotlib import figure, lines, ticker
 
-from alpt_jax.measures import curves as statistics
+from alpt_jax.measures import curves
 
 # Okabe & Ito's colours, then two of Tol's, safe for colour-blind readers; markers repeat the
 # distinction.
@@ -54,7 +54,7 @@ class Panel:
   Attributes:
     title: above the plot.
     y_label: of the y axis, with its unit.
-    curves: pairs of a Style and a `statistics.Curve`.
+    curves: pairs of a Style and a `curves.Curve`.
     anchors: {name: level}, drawn as dashed lines; NaN levels are left out, levels outside of
       `limits` are named at the edge, with an arrow.
     limits: y range.
@@ -63,7 +63,7 @@ class Panel:
   """
   title: str
   y_label: str
-  curves: tuple[tuple[Style, statistics.Curve], ...]
+  curves: tuple[tuple[Style, curves.Curve], ...]
   anchors: dict[str, float]
   limits: tuple[float, float]
   x_label: str = 'gradient steps'

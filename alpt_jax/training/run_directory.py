@@ -133,21 +133,23 @@ class RunDirectory:
   """What a run has written and writes, as a context manager; leaving it waits for the last save.
 
   Every process of a run makes the same calls, and the first writes. It is left in this order:
-  progress and metrics, the last save, W&B, which may wait for a network, and the lock.
+  progress and metrics, the last save, the watch, W&B, which may wait for a network for longer than
+  the watch lets, and the lock.
 
   Attributes:
     start_step: updates made before this process; known once the state is restored.
     owes_evaluation: whether the state of this step is yet to be evaluated; likewise.
   """
 
-  def __init__(self, config, workdir):
+  def __init__(self, config, workdir, watch):
     """Touches nothing yet.
 
     Args:
       config: the run's.
       workdir: the directory, of the file system; may be new.
+      watch: the run's `distributed.Watch`, a context manager that is entered here.
     """
-    self._config, self._workdir = config, workdir
+    self._config, self._workdir, self._watch = config, workdir, watch
     self._postponed = stopping.Postponed(workdir)
     self._unevaluated = self._metrics = self._progress = None  # Those of the first process.
 
@@ -156,6 +158,7 @@ class RunDirectory:
     with contextlib.ExitStack() as stack:
       stack.enter_context(only_trainer(self._workdir))
       self._after_saving = stack.enter_context(contextlib.ExitStack())
+      stack.enter_context(self._watch)
       self._checkpoints = stack.enter_context(checkpoints.Checkpoints(
           self._path('checkpoints'), save_every_steps=self._config.checkpoint_every_steps))
       self._before_saving = stack.enter_context(contextlib.ExitStack())

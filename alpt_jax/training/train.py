@@ -49,8 +49,8 @@ def train(config, workdir):
     if run is None:
       return stopping.PREEMPTED
     # Signals are remembered until the last save is done: a second one does not cut it off.
-    with distributed.Watch(config.distributed.hang_timeout_seconds) as watch, (
-        run_directory.RunDirectory(config, workdir)) as out:
+    watch = distributed.Watch(config.distributed.hang_timeout_seconds)
+    with run_directory.RunDirectory(config, workdir, watch) as out:
       return _run(config, run, out, watch, stop)
 
 

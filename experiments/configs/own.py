@@ -33,7 +33,8 @@ def get_config(argument=''):
 
   # What experiments.collect import brings in; it needs nothing else of this config.
   config.import_ = dict(
-      kind='rlds',  # 'rlds', 'minari', 'dopamine', 'videos', 'images'; see alpt_jax/data/import_*.
+      # Or 'minari', 'dopamine', 'videos', 'images'; see alpt_jax/data/importers/.
+      kind='rlds',
       from_dir='',  # What is to be brought in.
       environment='',  # The file that describes it; '': environment.json in from_dir.
       to_dir='',  # '': data_dir/<name of the environment>.

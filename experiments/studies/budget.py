@@ -124,6 +124,14 @@ def clips(results):
           for i, clip in enumerate(labelling.get('clips', []))]
 
 
+def _interval(low, high):
+  """Both ends in words; '–' if there are none."""
+  if low is None:
+    return '–'
+  first, last = low.text(), high.text()
+  return f'{first} to {last}' if first != last else f'both ends {first} (the draws agree)'
+
+
 class Report(experiment.Report):
   """The report of a study of budgets; `domain` is the `experiment.Report` of the same results."""
   title = 'How many labels are enough?'
@@ -270,31 +278,33 @@ class Report(experiment.Report):
                    for method, found in self.lines(group, name).items()]
     worth_rows = [self._worth_row(worth) for worth in self.worths(group)]
     return [(header, rows) for header, rows in (
-        (('', 'labels', 'in the end', 'n', 'enough'), enough_rows),
-        (('', 'right', 'as accurate as', '95 % interval', 'n', 'sources are worth'), worth_rows))
+        (('', 'labels', 'in the end', 'n', 'enough?'), enough_rows),
+        (('', 'right', 'as accurate as', '95 % interval', 'n', 'worth of sources'), worth_rows))
             if rows]
 
   def _enough_row(self, group, method, name, found):
     largest = int(found.budgets[-1])
     budget, reason = enough(found, self.floor(group) if name == ACCURACY else -math.inf)
+    unknown = ('one number only' if len(found.budgets) < 2 else reason if budget is None else
+               'more might still help' if budget == largest else '')
     return [f'{self.label(method)}, {self._title(name)}', f'{largest:,}',
             self._number(name, found.mean[-1], found.std[-1]), str(found.n[-1]),
-            'one number only' if len(found.budgets) < 2 else reason if budget is None else
-            'more might still help' if budget == largest else f'from {budget:,} labels on']
+            f'unknown ({unknown})' if unknown else f'from {budget:,} labels on']
 
   def _worth_row(self, worth):
     name = f'{self.label(worth.method)} with {worth.num_labels:,} labels'
     right, savings = self._number(ACCURACY, worth.level), worth.savings
     if savings is None:
-      return [name, right, '–', '–', '–', f'not compared: {worth.reason}']
+      return [name, right, '–', '–', '–', f'unknown ({worth.reason})']
     low, equivalent = savings.low, savings.equivalent
-    ends = [] if low is None else dict.fromkeys((low.text(), savings.high.text()))
+    unknown = savings.reason or ('' if savings.is_saving else
+                                 'without them, as few labels may be as good')
     about = 'about ' if equivalent.relation == 'about' else ''
     return [name, right, f'{self.label(worth.baseline)} with {about}{equivalent.text()} labels',
-            ' to '.join(ends) or '–', str(savings.n),
-            savings.reason or ('cannot be told' if not savings.is_saving else
-                               f'{low.number - worth.num_labels:,.0f} labels or more, a factor of '
-                               f'{low.number / worth.num_labels:.1f}')]
+            _interval(low, savings.high), str(savings.n),
+            f'unknown ({unknown})' if unknown else
+            f'{low.number - worth.num_labels:,.0f} labels or more, a factor of '
+            f'{low.number / worth.num_labels:.1f}']
 
   def found(self):
     """What is enough and what sources are worth, in all groups."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import sys
 import tempfile
 import types
 from unittest import mock
@@ -13,8 +14,9 @@ import jax.numpy as jnp
 from absl.testing import absltest
 
 from alpt_jax import types as types_
-from alpt_jax.training import checkpoints, distributed, metrics, run_directory
+from alpt_jax.training import checkpoints, distributed, metrics, run_directory, wandb_run
 from tests import maze_data
+from tests.training import wandb_run_test
 
 CONTENT = {'seed': 0}
 
@@ -36,7 +38,7 @@ class RunDirectoryTest(absltest.TestCase):
     self.config = maze_data.config(self.workdir)
 
   def open(self):
-    return run_directory.RunDirectory(self.config, str(self.workdir))
+    return run_directory.RunDirectory(self.config, str(self.workdir), distributed.Watch(60))
 
   def lines(self):
     return [json.loads(line) for line in (self.workdir / 'metrics.jsonl').read_text().splitlines()]
@@ -107,7 +109,9 @@ class RunDirectoryTest(absltest.TestCase):
     self.assertEqual(
         said, ['', f'{self.workdir}: goes on from update 4 of {self.config.num_steps}\n'])
 
-  def test_leaves_metrics_then_the_last_save_then_the_lock(self):
+  def test_leaves_metrics_the_last_save_the_watch_then_what_waits_for_a_network(self):
+    self.config.wandb_project = 'mazes'
+    self.enterContext(mock.patch.dict(sys.modules, wandb=wandb_run_test.StandIn()))
     left = []
 
     def note(cls, name):
@@ -118,11 +122,12 @@ class RunDirectoryTest(absltest.TestCase):
         return leave(this, *error)
       return mock.patch.object(cls, '__exit__', call)
 
-    with note(metrics.MetricsWriter, 'metrics'), note(checkpoints.Checkpoints, 'save'):
+    with (note(metrics.MetricsWriter, 'metrics'), note(checkpoints.Checkpoints, 'save'),
+          note(distributed.Watch, 'watch'), note(wandb_run.WandbRun, 'wandb')):
       with self.open() as out:
         out.restore(PROGRAM, None)
         out.begin(CONTENT, {})
-    self.assertEqual(left, [('metrics', True), ('save', True)])
+    self.assertEqual(left, [(name, True) for name in ('metrics', 'save', 'watch', 'wandb')])
     self.assertFalse(run_directory.is_taken(self.workdir))
 
   def test_other_hosts_than_the_first_write_nothing(self):

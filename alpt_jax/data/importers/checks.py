@@ -1,6 +1,6 @@
 """Brings recordings of somebody's own into a dataset, once: checks them, and says what it left out.
 
-The sources are the modules `import_*.py`. Each yields a `Recording` per episode, or a `Problem`
+The sources are the other modules here. Each yields a `Recording` per episode, or a `Problem`
 where there should be one. Here every recording is checked against the environment that it should
 be of. What is damaged is an error, or is left out if the settings say so. What no training should
 see is left out: episodes shorter than a window, blank ones, and those that occur a second time.

@@ -10,8 +10,7 @@ import math
 import numpy as np
 
 from alpt_jax.domains.atari import findings as findings_atari
-from alpt_jax.measures import aggregates
-from alpt_jax.measures import curves as statistics
+from alpt_jax.measures import aggregates, curves
 from alpt_jax.reports import figures, findings, page
 from alpt_jax.reports.page import html, join, muted
 
@@ -38,7 +37,7 @@ def scores(results):
     for method in setting.methods:
       rows = findings.final_rows(
           results, findings.rows_of(results, setting, method)).values()
-      values = np.array([statistics.value(row, column) for row in rows])
+      values = np.array([curves.value(row, column) for row in rows])
       values = values[np.isfinite(values)]
       if values.size:
         found.setdefault(setting.num_labels, {}).setdefault(method, {})[setting.target] = values
@@ -133,7 +132,7 @@ def section(results):
       run['method'] for run in results['runs'] if run['part'] == findings.SCORE)
                 if not any(m in by_method for by_method in found.values())]
   unknown = sorted(game for game, about in results['games'].items() if about['role'] == 'target'
-                   and not math.isfinite(statistics.value(about, 'human')))
+                   and not math.isfinite(curves.value(about, 'human')))
   return join([*parts, _named('Without a finished run, and so not counted', unfinished),
                _named('Without a human score, and so not counted', unknown)])
 

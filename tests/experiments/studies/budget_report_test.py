@@ -50,34 +50,34 @@ class ReportBudgetTest(parameterized.TestCase):
   def test_rows_say_how_many_labels_are_enough(self):
     results = make_maze_results(num_seeds=6)
     found = '\n'.join(report.summary_lines(results))
-    self.assertIn('DT1-IDM, labels right: labels 5,000; in the end 0.900 ± 0.010; n 6; enough more '
-                  'might still help', found)
+    self.assertIn('DT1-IDM, labels right: labels 5,000; in the end 0.900 ± 0.010; n 6; enough? '
+                  'unknown (more might still help)', found)
     for row in results['rows']:
       if row['method'] == 'alpt_blocked' and row['num_labels'] == 500 and row['step'] == 20:
         row['label_accuracy'] = .96
     found = '\n'.join(report.summary_lines(results))
-    self.assertIn('ALPT-Blocked, labels right: labels 5,000; in the end 0.950 ± 0.010; n 6; enough '
-                  'from 500 labels on', found)
+    self.assertIn('ALPT-Blocked, labels right: labels 5,000; in the end 0.950 ± 0.010; n 6; '
+                  'enough? from 500 labels on', found)
 
   def test_two_seeds_give_numbers_and_no_verdict(self):
     found = '\n'.join(report.summary_lines(make_maze_results()))
-    self.assertIn('DT1-IDM, labels right: labels 5,000; in the end 0.900 ± 0.010; n 2; enough no '
-                  'verdict: 2 of 5 seeds', found)
+    self.assertIn('DT1-IDM, labels right: labels 5,000; in the end 0.900 ± 0.010; n 2; enough? '
+                  'unknown (no verdict: 2 of 5 seeds)', found)
     self.assertIn('ALPT-Blocked with 50 labels: right 0.800; as accurate as DT1-IDM with about '
-                  '2,812 labels; 95 % interval 2,812; n 2; sources are worth no verdict: 2 of 5 '
-                  'seeds', found)
+                  '2,812 labels; 95 % interval both ends 2,812 (the draws agree); n 2; worth of '
+                  'sources unknown (no verdict: 2 of 5 seeds)', found)
 
   def test_sources_are_worth_the_labels_that_they_save(self):
     found = '\n'.join(report.summary_lines(make_maze_results(num_seeds=6)))
     self.assertIn('ALPT-Blocked with 50 labels: right 0.800; as accurate as DT1-IDM with about '
-                  '2,812 labels; 95 % interval 2,812; n 6; sources are worth 2,762 labels or more, '
-                  'a factor of 56.2', found)
+                  '2,812 labels; 95 % interval both ends 2,812 (the draws agree); n 6; worth of '
+                  'sources 2,762 labels or more, a factor of 56.2', found)
     self.assertIn('ALPT-Blocked with 500 labels: right 0.920; as accurate as DT1-IDM with more '
-                  'than 5,000 labels; 95 % interval more than 5,000; n 6; sources are worth 4,500 '
-                  'labels or more, a factor of 10.0', found)
+                  'than 5,000 labels; 95 % interval both ends more than 5,000 (the draws agree); n '
+                  '6; worth of sources 4,500 labels or more, a factor of 10.0', found)
     self.assertIn('ALPT-Blocked with 5,000 labels: right 0.950; as accurate as DT1-IDM with more '
-                  'than 5,000 labels; 95 % interval more than 5,000; n 6; sources are worth cannot '
-                  'be told', found)
+                  'than 5,000 labels; 95 % interval both ends more than 5,000 (the draws agree); n '
+                  '6; worth of sources unknown (without them, as few labels may be as good)', found)
 
   def test_sources_that_save_nothing_are_said_to(self):
     results = make_maze_results(num_seeds=6)
@@ -86,9 +86,10 @@ class ReportBudgetTest(parameterized.TestCase):
         row['label_accuracy'] = {50: .4, 500: .45, 5000: .1}[row['num_labels']]
     found = '\n'.join(report.summary_lines(results))
     self.assertRegex(found, r'with 500 labels: right 0.450; as accurate as DT1-IDM with about 341 '
-                     r'labels; 95 % interval 3\d\d to 3\d\d; n 6; sources are worth cannot be told')
-    self.assertIn('with 5,000 labels: right 0.100; sources are worth not compared: not above what '
-                  'needs no labels', found)
+                     r'labels; 95 % interval 3\d\d to 3\d\d; n 6; worth of sources '
+                     r'unknown \(without them, as few labels may be as good\)')
+    self.assertIn('with 5,000 labels: right 0.100; worth of sources unknown (not above what '
+                  'needs no labels)', found)
 
   def test_page_has_numbers_baselines_and_bounds(self):
     page = self.write(make_maze_results())[1]
