@@ -2,7 +2,8 @@
 
 The paper's D*+ is a handful of labelled transitions inside the target's data: 10k on Atari, 250 in
 the maze. We draw them as whole windows of k transitions, since a shorter run of labels cannot train
-the inverse dynamics model. This is the only code that sees a hidden action.
+the inverse dynamics model. Episodes are read with all their actions, and `hide_actions` removes the
+hidden ones before anything trains.
 """
 
 import json

@@ -3,7 +3,7 @@
 It holds config.json, labels.json (which target transitions keep their action), sessions.jsonl
 (which versions trained from which step on), metrics.jsonl, events/ (the same for TensorBoard),
 checkpoints/, eval/step_*.json (scores of the agent) and labels/step_*.npz (the IDM's labels of the
-target, to be compared with the truth elsewhere: hidden actions are not in this process).
+target, to be compared with the truth elsewhere: hidden actions are removed before training).
 unevaluated.json says that an evaluation is due.
 """
 

@@ -84,15 +84,20 @@ def frames(path, shape, *, frame_skip=1):
 
   Args:
     path: of the video.
-    shape: (H, W, C) of an observation, with C of 1 or 3; see `images.fit`.
+    shape: (H, W, C) of an observation, in pixels, with C of 1 or 3; see `images.fit`.
     frame_skip: every how manyth frame is kept, from the first on; at least 1.
 
   Returns:
-    [T, H, W, C] uint8.
+    [T, H, W, C] uint8 in [0, 255]; all frames are held in memory.
 
   Raises:
-    ValueError: if the video cannot be read, breaks off or has no frames.
+    ValueError: naming `shape` or `frame_skip`, or the video if it is not there, cannot be read,
+      breaks off or has no frames.
   """
+  path = os.fspath(path)
+  if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
+    raise ValueError(f'shape is {tuple(shape)}; expected (height, width, channels) of an image, '
+                     'with 1 or 3 channels.')
   if not os.path.isfile(path):
     raise ValueError(f'{path}: no such file; expected a video ({", ".join(SUFFIXES)}).')
   if frame_skip < 1:

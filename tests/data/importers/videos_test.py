@@ -88,9 +88,15 @@ class ImportVideosTest(parameterized.TestCase):
     (observations, *_), = own_data.split(read)
     np.testing.assert_array_equal(found, observations)
 
-  def test_a_video_that_is_not_there(self):
-    with self.assertRaisesRegex(ValueError, 'none.mp4: no such file; expected a video'):
-      videos.frames('none.mp4', _GREY)
+  def test_paths_shapes_and_skips_that_give_no_frames(self):
+    for path, shape, frame_skip, message in (
+        (pathlib.Path('none.mp4'), _GREY, 1, 'none.mp4: no such file; expected a video'),
+        ('none.mp4', (2,), 1, r'shape is \(2,\); expected .height, width, channels.'),
+        ('none.mp4', (8, 8, 2), 1, r'shape is \(8, 8, 2\); expected .* 1 or 3 channels'),
+        (__file__, _GREY, 0, 'frame_skip is 0; expected at least 1'),
+        (__file__, _GREY, 1, r'videos_test.py: cannot be opened')):
+      with self.subTest(message), self.assertRaisesRegex(ValueError, message):
+        videos.frames(path, shape, frame_skip=frame_skip)
 
   @parameterized.parameters(('a.mp4', 'mp4v'), ('a.webm', 'VP80'), ('a.webm', 'VP90'),
                             ('a.avi', 'MJPG'))
