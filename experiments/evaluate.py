@@ -6,11 +6,11 @@ python -m experiments.evaluate --config=experiments/configs/atari.py:desk \\
     --config.workdir=runs/breakout --config.evaluation.num_episodes=100
 
 With --run, the config is the run's own. A config that is given must be the run's but for the group
-`evaluation`; another one is refused. Training removes the hidden actions; this
-binary compares with them. It prints the scores of the newest checkpoint and writes them to eval/final.json in the
-run directory; a run without anything that could be scored is refused. Of an IDM, experiments.audit
-says more, and does so of data that nothing plays. On Atari, --video saves the best of the episodes
-as GIF or MP4.
+`evaluation`; another one is refused. Training removes the hidden actions; this binary compares with
+them. It prints the scores of the newest checkpoint and writes them to eval/final.json in the run
+directory; a run without anything that could be scored is refused. Of an IDM, experiments.audit says
+more, and does so of data that nothing plays. On Atari, --video saves the best of the episodes as
+GIF or MP4.
 """
 
 import json
