@@ -42,15 +42,18 @@ def main(config):
   atomic_files.check_new(to_dir)  # Before anything is read.
   checks = import_episodes.Settings(**{key: settings[key]
                                        for key in ('window', 'max_blank', 'on_problem')})
-  arguments, agreement = {}, None
+  arguments, agreement, listed = {}, None, None
   if settings.kind in _WITH_FRAMES:
     arguments['frame_skip'] = settings.frame_skip
+    listed = actions.Actions(settings.from_dir, environment)
+    listed.check_steps(settings.frame_skip)
     agreement = actions.agreement(settings.from_dir, environment)
   with progress_.Progress(max(source.total(settings.from_dir), 1),
                           label=f'importing {environment.name}') as progress:
+    found = source.recordings(settings.from_dir, environment, progress=progress.update, **arguments)
+    found = listed.check_first_steps(found) if listed else found
     card = import_episodes.write_dataset(
-        source.recordings(settings.from_dir, environment, progress=progress.update, **arguments),
-        to_dir, environment, checks, metadata={
+        found, to_dir, environment, checks, metadata={
             'kind': settings.kind, 'from_dir': settings.from_dir, **arguments,
             **({'agreement': agreement} if agreement else {}),
             'versions': {name: metadata.version(name) for name in _PACKAGES}})
