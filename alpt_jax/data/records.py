@@ -11,10 +11,11 @@ import numpy as np
 from array_record.python import array_record_module
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.core import example_serializer
-from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from alpt_jax.data import png, rlds
 
+_MOST_BYTES = (1 << 31) - 1
 _PIECE_BYTES = 16 << 20  # Of a run of episodes, on disk; a single one may be longer.
 
 
@@ -58,6 +59,65 @@ def random_draws(directory):
                            'dataset again.')
         draws.append(marks[:-1])  # The last step has no action.
   return draws
+
+
+def serialize(fields):
+  """Makes the record of an episode, a tf.train.Example.
+
+  A message of protobuf would hold the images another time. The bytes are those that protobuf makes
+  (`ExampleSerializer`): files of the same recording are the same.
+
+  Args:
+    fields: {name: list of bytes, or array of numbers of any shape}.
+
+  Returns:
+    Bytes.
+
+  Raises:
+    ValueError: if they are more than protobuf reads, 2 GiB.
+  """
+  entries = []
+  # As protobuf orders keys: a name that continues another one comes before it.
+  for key, name in sorted((name.encode() + b'\xff', name) for name in fields):
+    kind, values = _list_parts(fields[name])
+    feature, key = _message(kind, values), key[:-1]
+    entries += _message(1, [*_message(1, [key]), *_message(2, feature)])
+  parts = _message(1, entries)
+  size = sum(map(len, parts))
+  if size > _MOST_BYTES:
+    raise ValueError(f'an episode takes {size / 1e9:.3g} GB; expected at most '
+                     f'{_MOST_BYTES / 1e9:.3g} GB. Cut it into several.')
+  return b''.join(parts)
+
+
+def _list_parts(values):
+  """The number of a tf.train.Feature's field for values, and the parts of its message."""
+  if isinstance(values, list):
+    heads = {}  # Most images have one of a few lengths: a head each would take more memory.
+    parts = []
+    for value in values:
+      head = heads.get(len(value)) or heads.setdefault(len(value), _head(1, len(value)))
+      parts += (head, value)
+    return 1, parts
+  if values.dtype.kind == 'f':
+    packed = values.astype('<f4').tobytes()
+    return 2, _message(1, [packed]) if packed else []
+  message = tf_feature_pb2.Int64List(value=values.astype(np.int64).ravel())
+  return 3, [message.SerializeToString()]
+
+
+def _message(field, parts):
+  """Wraps the parts of a message, bytes, as a field of another."""
+  return [_head(field, sum(map(len, parts))), *parts]
+
+
+def _head(field, size):
+  """The tag of a field of bytes and their number, as protobuf writes them."""
+  head = bytearray([field << 3 | 2])
+  while size > 127:
+    head.append(size & 127 | 128)
+    size >>= 7
+  return bytes([*head, size])
 
 
 class Piece(NamedTuple):

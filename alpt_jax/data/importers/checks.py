@@ -17,6 +17,7 @@ import numpy as np
 from alpt_jax.data import png, source_files, values, writer
 
 DAMAGED, SHORT, BLANK, DUPLICATE = 'damaged', 'too short', 'blank', 'duplicate'
+TOO_LARGE = 'too large'  # For one record; left out whatever the settings say, the others are kept.
 _ON_PROBLEM = ('error', 'skip')
 _DIGEST_BYTES = 16
 _BLANK_LEVELS = 3  # A video's black is not all the same.
@@ -34,6 +35,7 @@ class Recording(NamedTuple):
     is_terminal: whether the episode ended, and was not merely cut.
     file: `source_files.SourceFile`; None if it is not one file's.
     scaled_from: height and width that its images had; None if they were not scaled.
+    notes: sentences on it that whoever imports should see.
   """
   name: str
   observations: Any
@@ -43,6 +45,7 @@ class Recording(NamedTuple):
   is_terminal: bool = False
   file: source_files.SourceFile | None = None
   scaled_from: tuple[int, int] | None = None
+  notes: tuple[str, ...] = ()
 
 
 class Problem(NamedTuple):
@@ -51,9 +54,36 @@ class Problem(NamedTuple):
   Attributes:
     name: where it should have been.
     reason: a sentence with what was expected, and the remedy.
+    kind: DAMAGED or TOO_LARGE.
   """
   name: str
   reason: str
+  kind: str = DAMAGED
+
+
+class TooLarge(ValueError):
+  """Says that an episode is larger than a record can be."""
+
+
+def problem(name, error):
+  """Makes the `Problem` of an error that reading the episode `name` has raised."""
+  return Problem(name, str(error), TOO_LARGE if isinstance(error, TooLarge) else DAMAGED)
+
+
+class Images(list):
+  """Encoded images of an episode that is being read; `append` raises `TooLarge` in time."""
+
+  num_bytes = 0
+
+  def append(self, encoded):
+    """Adds the bytes of an image."""
+    super().append(encoded)
+    self.num_bytes += len(encoded)
+    if self.num_bytes > writer.MAX_EPISODE_BYTES:
+      raise TooLarge(f'its first {len(self)} images take {self.num_bytes / 1e9:.3g} GB; expected '
+                     f'at most {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB in an episode. Cut the '
+                     'recording into several, or make observation.shape of the environment file '
+                     'smaller.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +112,7 @@ class Settings:
 class LeftOut(NamedTuple):
   """An episode that is not in the dataset."""
   name: str
-  kind: str  # DAMAGED, SHORT, BLANK or DUPLICATE.
+  kind: str  # DAMAGED, TOO_LARGE, SHORT, BLANK or DUPLICATE.
   reason: str
 
 
@@ -99,18 +129,19 @@ def write_dataset(found, directory, environment, settings, *, metadata):
   Returns:
     The dataset card, with `left_out`: {kind: number}, `left_out_episodes`: [{name, kind, reason}],
     `scaled`: [{from, to, num_images, num_episodes}] of images of each size, [height, width], that
-    were made larger or smaller, and the `source_files`, if there are any.
+    were made larger or smaller, `notes`: [[name, note]], and the `source_files`, if there are any.
 
   Raises:
     ValueError: if an episode is damaged, none is left, or `directory` already holds something.
   """
-  left_out, files, scaled = [], [], {}
+  left_out, files, scaled, notes = [], [], {}, []
 
   def episodes():
     is_empty = True
     for recording in check(found, environment, settings, left_out):
       is_empty = False
       files.append(recording.file)
+      notes.extend([recording.name, note] for note in recording.notes)
       if recording.scaled_from:
         scaled.setdefault(recording.scaled_from, []).append(len(recording.observations))
       # Known to be in range by now.
@@ -133,11 +164,12 @@ def write_dataset(found, directory, environment, settings, *, metadata):
         'scaled': [{'from': list(size), 'to': list(environment.observation.shape[:2]),
                     'num_images': sum(numbers), 'num_episodes': len(numbers)}
                    for size, numbers in sorted(scaled.items())],
+        'notes': notes,
         **({source_files.KEY: [file._asdict() for file in files]} if None not in files else {}),
     }
 
   return writer.write(directory, name=environment.name, environment=environment,
-                      episodes=episodes(), card=card)
+                      episodes=episodes(), card=card, consume=True)
 
 
 def check(found, environment, settings, left_out):
@@ -155,11 +187,9 @@ def check(found, environment, settings, left_out):
   """
   seen = {}  # Name and number of known actions by digest.
   for item in found:
-    kind, reason = DAMAGED, _problem(item, environment)
+    kind, reason, digest = _judged(item, environment, settings)
     if not reason:
-      kind, reason = _useless(item, environment, settings)
-    if not reason:
-      digest, num_labelled = _digest(item, environment), int(np.sum(item.is_labelled))
+      num_labelled = int(np.sum(item.is_labelled))
       if digest in seen:
         name, num_before = seen[digest]
         kind, reason = DUPLICATE, f'is the same as {name}'
@@ -229,10 +259,32 @@ def action_ids(stored, environment, *, is_labelled=True):
   return space.to_ids(stored, is_labelled)
 
 
+def _judged(item, environment, settings):
+  """Returns the kind and the reason why an item is left out, '' if it is not, and its digest."""
+  if isinstance(item, Problem):
+    return item.kind, item.reason, b''
+  if problem := _problem(item, environment):
+    return DAMAGED, problem, b''
+  num_transitions = max(len(item.observations) - 1, 0)
+  if num_transitions < settings.window:
+    return SHORT, (f'has {num_transitions} transitions; expected at least a window of '
+                   f'{settings.window}'), b''
+  if environment.observation.kind == 'image':
+    return _judged_images(item, environment.observation.shape, settings)
+  observations = np.asarray(item.observations)
+  if observations.nbytes > writer.MAX_EPISODE_BYTES:
+    return TOO_LARGE, (f'its observations take {observations.nbytes / 1e9:.3g} GB; expected at '
+                       f'most {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB in an episode. Cut it into '
+                       'several'), b''
+  # In a small grid, different play may look the same.
+  digest = hashlib.sha256(np.ascontiguousarray(observations))
+  digest.update(np.where(item.is_labelled, item.actions, -1).astype(np.int64))
+  digest.update(b'' if item.rewards is None else item.rewards.astype(np.float32))
+  return '', '', digest.digest()[:_DIGEST_BYTES]
+
+
 def _problem(item, environment):
   """Says in a sentence what is wrong with the values of a recording; '' if nothing is."""
-  if isinstance(item, Problem):
-    return item.reason
   spec = environment.spec()
   wrong = np.flatnonzero(item.is_labelled & ~np.isin(item.actions, spec.legal_actions))
   if wrong.size:
@@ -249,44 +301,32 @@ def _problem(item, environment):
   return problem and f'{problem}. Correct the range in the environment file, or the data.'
 
 
-def _useless(item, environment, settings):
-  """Returns the kind and the reason why a recording cannot be trained on; '' if it can."""
-  num_transitions = max(len(item.observations) - 1, 0)
-  if num_transitions < settings.window:
-    return SHORT, (f'has {num_transitions} transitions; expected at least a window of '
-                   f'{settings.window}')
-  if environment.observation.kind != 'image':
-    return '', ''
-  image = np.empty(environment.observation.shape, np.uint8)
-  num_blank, last = 0, None
+def _judged_images(item, shape, settings):
+  """As `_judged`. The digest is of pixels, which another program may have compressed otherwise.
+
+  Images that are the same are the same play, whatever is known of it: labels of the one would leak
+  into the other.
+  """
+  if sum(map(len, item.observations)) > writer.MAX_EPISODE_BYTES:
+    return TOO_LARGE, (f'its images take more than {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB, the '
+                       'most that an episode holds. Cut the recording into several'), b''
+  image, first = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+  num_blank, last, is_moving, digest = 0, None, False, hashlib.sha256()
   for t, encoded in enumerate(item.observations):
     if encoded != last:
       try:
         png.decode_into(image, encoded)
       except ValueError as error:
-        return DAMAGED, f'image of step {t}: {error} Copy the data again.'
+        return DAMAGED, f'image of step {t}: {error} Copy the data again.', b''
       is_blank = np.ptp(image, axis=(0, 1)).max() <= _BLANK_LEVELS
+      first = image.copy() if t == 0 else first
+      is_moving = is_moving or not np.array_equal(image, first)
+    digest.update(image)
     num_blank += bool(is_blank)
     last = encoded
   if num_blank > settings.max_blank * len(item.observations):
     return BLANK, (f'{num_blank} of {len(item.observations)} images have one colour only; expected '
-                   f'a share of at most {settings.max_blank}')
-  if all(encoded == last for encoded in item.observations):
-    return BLANK, 'all images are the same'
-  return '', ''
-
-
-def _digest(item, environment):
-  """Names the content of a recording.
-
-  Images that are the same are the same play, whatever is known of it: labels of the one would leak
-  into the other. In a small grid, different play may look the same.
-  """
-  digest = hashlib.sha256()
-  for observation in item.observations:
-    digest.update(observation if isinstance(observation, bytes) else
-                  np.ascontiguousarray(observation).tobytes())
-  if environment.observation.kind != 'image':
-    digest.update(np.where(item.is_labelled, item.actions, -1).astype(np.int64).tobytes())
-    digest.update(b'' if item.rewards is None else item.rewards.astype(np.float32).tobytes())
-  return digest.digest()[:_DIGEST_BYTES]
+                   f'a share of at most {settings.max_blank}'), b''
+  if not is_moving:
+    return BLANK, 'all images are the same', b''
+  return '', '', digest.digest()[:_DIGEST_BYTES]

@@ -113,6 +113,10 @@ def _print(directory, environment, card):
     sizes = [' x '.join(map(str, scaled[key])) for key in ('from', 'to')]
     print(f"scaled {scaled['num_images']} images in {scaled['num_episodes']} of them from "
           f'{sizes[0]} to {sizes[1]} pixels (height x width)')
+  for name, note in card['notes'][:_NUM_SHOWN]:
+    print(f'{name}: {note}')
+  if len(card['notes']) > _NUM_SHOWN:
+    print(f"and {len(card['notes']) - _NUM_SHOWN} more such lines, in {rlds.CARD}")
   left_out = [import_episodes.LeftOut(**episode) for episode in card['left_out_episodes']]
   for episode in left_out[:_NUM_SHOWN]:
     print(f'left out {episode.name}: {episode.kind}: {episode.reason}')
