@@ -6,6 +6,7 @@ before anything trains on it: a missing file, a reward that is not finite, data 
 """
 
 import dataclasses
+import glob
 import hashlib
 import json
 import os
@@ -181,7 +182,7 @@ def open_builder(directory, *, file_formats=('array_record',)):
   for name in _MANIFESTS:
     if name not in names:
       raise ValueError(f'{directory}: has no {name}: not a TFDS dataset, or one that is half '
-                       'written. Record or copy the dataset again.')
+                       f'written. {_remedy(directory)}')
     _read_json(os.path.join(directory, name))
   try:
     builder = tfds.builder_from_directory(directory)
@@ -199,6 +200,16 @@ def open_builder(directory, *, file_formats=('array_record',)):
   for split in builder.info.splits.values() if file_format.value == 'array_record' else ():
     _check_shards(directory, names, split)
   return builder
+
+
+def _remedy(directory):
+  """Says where below a directory a dataset lies: TFDS names directories by config and version."""
+  below = sorted(os.path.dirname(path) for depth in ('*', '*/*', '*/*/*')
+                 for path in glob.glob(os.path.join(glob.escape(directory), depth, _MANIFESTS[0])))
+  if not below:
+    return 'Record or copy the dataset again.'
+  more = f' ({len(below)} are there)' if len(below) > 1 else ''
+  return f'A dataset lies below it: take {below[-1]}{more}.'
 
 
 def _check_shards(directory, names, split):

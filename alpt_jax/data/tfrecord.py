@@ -75,7 +75,8 @@ def copy_as_array_record(source, directory, *, progress=None):
                          'The file is cut short: copy or record the dataset again.')
       num_copied += num_records
   for path in sorted(source.iterdir()):
-    if path.suffix == '.json' and path.name != 'dataset_info.json':
+    # The names of a ClassLabel are in a file of their own.
+    if path.name != 'dataset_info.json' and path.name.endswith(('.json', '.labels.txt')):
       path.copy(os.path.join(directory, path.name))
   info = json.loads((source / 'dataset_info.json').read_text())
   info['fileFormat'] = 'array_record'

@@ -47,6 +47,12 @@ class Recording(NamedTuple):
   scaled_from: tuple[int, int] | None = None
   notes: tuple[str, ...] = ()
 
+  def num_bytes(self):
+    """Returns what its observations take in a record, about."""
+    if isinstance(self.observations, list):
+      return sum(map(len, self.observations))
+    return np.asarray(self.observations).nbytes
+
 
 class Problem(NamedTuple):
   """What stands in the place of an episode that cannot be had.
@@ -212,11 +218,89 @@ def describe(left_out):
   return f'{len(left_out)} left out ({words})' if left_out else 'none left out'
 
 
+def entries_of(value):
+  """Returns a dict as it is, and None of anything else."""
+  return value if isinstance(value, dict) else None
+
+
+def picked(found, key, entries=entries_of):
+  """Picks the entry of nested dicts of observations that an environment file names.
+
+  Args:
+    found: a dict of dicts, or what `entries` makes one of.
+    key: '' where it is no dict; 'cam' or, of nested ones, 'cam/front'.
+    entries: returns the dict of a value that has entries, None of others.
+
+  Returns:
+    The entry.
+
+  Raises:
+    ValueError: listing the keys that are there.
+  """
+  value, rest = found, key
+  while rest and (inner := entries(value)) is not None:
+    name = rest if rest in inner else rest.partition('/')[0]
+    if name not in inner:
+      break
+    value, rest = inner[name], rest[len(name) + 1:]
+  if rest or entries(value) is not None:
+    raise ValueError(f'the observation is {_keys(found, entries) or "a single array"}; expected '
+                     f'observation.key {key!r} of the environment file. Correct it.')
+  return value
+
+
+def _keys(value, entries, before=''):
+  """Keys of nested dicts, 'cam/front'."""
+  inner = entries(value)
+  if inner is None:
+    return [before] if before else []
+  return [key for name in sorted(inner) for key in _keys(
+      inner[name], entries, f'{before}/{name}' if before else name)]
+
+
+def check_num_actions(where, num_actions, environment):
+  """Raises ValueError if data has another number of actions than its environment file says."""
+  field, names = _stored(environment)
+  if num_actions != len(names):
+    raise ValueError(f'{where} has {num_actions} actions; expected the {len(names)} of {field} in '
+                     f'the environment file, {list(names)}. Correct it: actions.stored is the name '
+                     'of each action index of the data.')
+
+
+def named_actions(where, names, environment):
+  """Finds the ids of actions that the data itself names.
+
+  Args:
+    where: for the message.
+    names: of the action indices of the data.
+    environment: `environment_file.Environment`.
+
+  Returns:
+    [len(names)] int32, an id each; None if the environment file has the same names.
+
+  Raises:
+    ValueError: showing both lists, if the environment file does not know one, or stores others.
+  """
+  field, expected = _stored(environment)
+  if list(names) == list(expected):
+    return None
+  if environment.actions.stored or set(names) - set(expected):
+    raise ValueError(f'{where} names the actions {list(names)}; expected {field} of the '
+                     f'environment file, {list(expected)}. Correct it.')
+  return np.array([expected.index(name) for name in names], np.int32)
+
+
+def _stored(environment):
+  """Which field of an environment file names the action indices of the data, and the names."""
+  actions = environment.actions
+  return ('actions.stored', actions.stored) if actions.stored else ('actions.space', actions.space)
+
+
 def observations(observed, wanted):
   """Checks the observations of an episode, and encodes images.
 
   Args:
-    observed: [T + 1, ...]; grey images with or without a dimension for it.
+    observed: [T + 1, ...]; grey images with or without a dimension for it, and so vectors of one.
     wanted: `environment_file.Observation`.
 
   Returns:
@@ -228,13 +312,21 @@ def observations(observed, wanted):
   expected, is_right = {'image': ('uint8', observed.dtype == np.uint8),
                         'grid': ('integers', observed.dtype.kind in 'biu'),
                         'vector': ('numbers', observed.dtype.kind in 'fiu')}[wanted.kind]
-  is_grey = wanted.kind == 'image' and wanted.shape[2] == 1
-  if not is_right or observed.shape[1:] not in (wanted.shape, wanted.shape[:2] if is_grey else ()):
+  if not is_right or not is_shape(observed.shape[1:], wanted):
     raise ValueError(f'observations are {observed.dtype} {list(observed.shape[1:])}; expected '
                      f'{expected} {list(wanted.shape)} by the environment file. Correct it.')
   if wanted.kind != 'image':
-    return observed
-  return [png.encode(value.reshape(wanted.shape)) for value in observed]
+    return observed.reshape(-1, *wanted.shape)
+  images = Images()
+  for value in observed:
+    images.append(png.encode(value.reshape(wanted.shape)))
+  return images
+
+
+def is_shape(found, wanted):
+  """Whether observations of a shape are those of an environment: one grey plane, or one number."""
+  without = {'image': wanted.shape[:2], 'vector': ()}.get(wanted.kind, wanted.shape)
+  return found == wanted.shape or wanted.shape[-1] == 1 and found == without
 
 
 def action_ids(stored, environment, *, is_labelled=True):
@@ -271,11 +363,11 @@ def _judged(item, environment, settings):
                    f'{settings.window}'), b''
   if environment.observation.kind == 'image':
     return _judged_images(item, environment.observation.shape, settings)
-  observations = np.asarray(item.observations)
-  if observations.nbytes > writer.MAX_EPISODE_BYTES:
-    return TOO_LARGE, (f'its observations take {observations.nbytes / 1e9:.3g} GB; expected at '
-                       f'most {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB in an episode. Cut it into '
+  if item.num_bytes() > writer.MAX_EPISODE_BYTES:
+    return TOO_LARGE, (f'its observations take {item.num_bytes() / 1e9:.3g} GB; expected at most '
+                       f'{writer.MAX_EPISODE_BYTES / 1e9:.3g} GB in an episode. Cut it into '
                        'several'), b''
+  observations = np.asarray(item.observations)
   # In a small grid, different play may look the same.
   digest = hashlib.sha256(np.ascontiguousarray(observations))
   digest.update(np.where(item.is_labelled, item.actions, -1).astype(np.int64))
@@ -307,7 +399,7 @@ def _judged_images(item, shape, settings):
   Images that are the same are the same play, whatever is known of it: labels of the one would leak
   into the other.
   """
-  if sum(map(len, item.observations)) > writer.MAX_EPISODE_BYTES:
+  if item.num_bytes() > writer.MAX_EPISODE_BYTES:
     return TOO_LARGE, (f'its images take more than {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB, the '
                        'most that an episode holds. Cut the recording into several'), b''
   image, first = np.empty(shape, np.uint8), np.empty(shape, np.uint8)

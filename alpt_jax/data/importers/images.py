@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from alpt_jax.data import png, source_files
+from alpt_jax.data import png, rlds, source_files
 from alpt_jax.data.importers import actions as import_actions
 from alpt_jax.data.importers import checks, frame_names
 
@@ -130,9 +130,12 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
 
 
 def files(directory):
-  """Names of the folders; ValueError if there are none."""
-  return listed(directory, lambda name: os.path.isdir(os.path.join(directory, name)),
-                'folders of images')
+  """Names of the folders, but for datasets beside them; ValueError if there are none."""
+  def is_wanted(name):
+    path = os.path.join(directory, name)
+    return os.path.isdir(path) and '.unfinished-' not in name and (
+        not os.path.exists(os.path.join(path, rlds.CARD)))
+  return listed(directory, is_wanted, 'folders of images')
 
 
 def check(encoded):
@@ -199,7 +202,7 @@ def _observations(path, names, shape):
       if png.shape(encoded) == shape and png.is_plain(encoded):
         size = shape[:2]
       else:
-        frame = _decode(encoded)
+        frame = decode(encoded)
         size, encoded = frame.shape[:2], png.encode(fit(frame, shape))
       first_size = first_size or size
       if size != first_size:
@@ -212,8 +215,18 @@ def _observations(path, names, shape):
   return observations, first_size
 
 
-def _decode(encoded):
-  """Returns [h, w] grey or [h, w, 3] RGB, uint8, as a viewer shows it."""
+def decode(encoded):
+  """Decodes an image as a viewer shows it.
+
+  Args:
+    encoded: as of `check`.
+
+  Returns:
+    [h, w] grey or [h, w, 3] RGB, uint8.
+
+  Raises:
+    ValueError: as `check`; also if a background shows through, or the image is not whole.
+  """
   image = check(encoded)
   try:
     if image.has_transparency_data:
