@@ -339,7 +339,7 @@ def _read_index(directory, builder, sources, splits, spec, check_actions):
   path = os.path.join(directory, INDEX)
   if os.path.exists(path):
     try:
-      with np.load(path) as saved:
+      with np.load(path, allow_pickle=False) as saved:
         found = json.loads(str(saved['about']))
         is_same_kind = {key: found.get(key) for key in about} == about
         index = _Index(*(saved[name] for name in _Index._fields)) if is_same_kind else None

@@ -177,12 +177,15 @@ def write_shards(directory, name, serialized, episodes_per_shard=EPISODES_PER_SH
   Returns:
     List of the number of episodes in each file.
   """
-  lengths, written = [], []
-  for first in serialized:
+  lengths, written, serialized = [], [], iter(serialized)
+  while True:
     # How many files there are, which their names say, is known at the end.
     path = os.path.join(directory, f'shard-{len(lengths):05d}')
-    rest = itertools.islice(serialized, episodes_per_shard - 1)
-    lengths.append(write_shard(path, itertools.chain([first], rest)))
+    length = write_shard(path, itertools.islice(serialized, episodes_per_shard))
+    if not length:
+      os.remove(path)
+      break
+    lengths.append(length)
     written.append(path)
   for i, path in enumerate(written):
     os.rename(path, shard_path(directory, name, i, len(written)))

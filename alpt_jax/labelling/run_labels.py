@@ -126,7 +126,7 @@ def hidden_labels(path, truth):
 def _read_labels(path, truth):
   """Returns the `label_windows.Labels` of a file; ValueError if they are of other data."""
   try:
-    with np.load(path) as saved:
+    with np.load(path, allow_pickle=False) as saved:
       fields = dict(saved)
     unsaid = np.full(fields['actions'].shape, np.nan, np.float16)
     labels = label_windows.Labels(**{'confidence': unsaid} | fields)  # Runs did not write it once.

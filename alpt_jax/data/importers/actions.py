@@ -148,7 +148,8 @@ class Actions:
       if rows:
         last = len(item.observations) - 1
         if len(rows) >= max(last, _FEW_FILES) and 0 not in rows and last in rows:
-          raise self._counted_from_one(_key(item.file.name), 'and all others to the last frame')
+          raise self._counted_from_one(
+              _key(item.file.name), 'but all others are, up to the last frame, which has no action')
         rows_of.append((_key(item.file.name), rows))
         num_last += last in rows
         num_first += min(rows) == 1
@@ -158,15 +159,16 @@ class Actions:
     nearly_all = _NEARLY_ALL * len(rows_of)
     if num_last >= nearly_all:
       raise self._counted_from_one(
-          rows_of[0][0], f'and {num_last} of {len(rows_of)} files list their last frame')
+          rows_of[0][0], f'and {num_last} of {len(rows_of)} files list their last frame, which '
+          'has no action')
     if len(rows_of) >= _FEW_FILES and num_first >= nearly_all:
       raise self._counted_from_one(
           rows_of[0][0], f'and {num_first} of {len(rows_of)} files begin with step 1')
 
   def _counted_from_one(self, name, reason):
     return ValueError(
-        f'{self._where(name)}: step 0 of {name!r} is not listed, {reason}, which has no action: '
-        'are steps counted from 1? Expected the first frame to be step 0; otherwise every action '
+        f'{self._where(name)}: step 0 of {name!r} is not listed, {reason}: are steps '
+        'counted from 1? Expected the first frame to be step 0; otherwise every action '
         'is one step late. Subtract 1 from all steps. If they are right, say so with a line for '
         'step 0 of that file, its action empty.')
 

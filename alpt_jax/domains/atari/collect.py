@@ -21,12 +21,14 @@ import cv2
 import ml_collections
 import tensorflow_datasets as tfds
 
+from alpt_jax import disk_space
 from alpt_jax import progress as progress_
 from alpt_jax.data import rlds
 from alpt_jax.domains.atari import rlu
 
 _VERBS = {'play': 'recording', 'convert': 'converting', 'prepare': 'preparing'}
 _POLL_SECONDS = .5
+_BYTES_PER_STEP = 1500  # Of a game with much on its screen.
 _TERMINATED = 143  # What shells report of a process ended by SIGTERM.
 
 
@@ -49,7 +51,26 @@ def main(config, games):
         _check_source(game, run, config)
         missing.append((game, run))
   if missing:
+    _check_disk(missing, config)
     _collect(missing, config)
+
+
+def _check_disk(jobs, config):
+  """Says what is going to be written, where it is known before: not of what is downloaded."""
+  if config.collect.origin == 'play':
+    num_bytes = len(jobs) * config.collect.num_steps * _BYTES_PER_STEP
+  elif config.collect.origin == 'convert':
+    sources = [rlu.dataset_directory(config.collect.from_dir, config.dataset, game, run)
+               for game, run in jobs]
+    num_bytes = sum(os.path.getsize(os.path.join(source, name)) for source in sources
+                    for name in (os.listdir(source) if os.path.isdir(source) else ()))
+  else:
+    num_bytes = 0
+  if not num_bytes:
+    return
+  verb = _VERBS[config.collect.origin]
+  print(disk_space.check(config.data_dir, num_bytes, what=f'{verb} {len(jobs)} datasets'),
+        flush=True)
 
 
 def _check_config(config):

@@ -6,10 +6,12 @@ from importlib import metadata
 
 import numpy as np
 
+from alpt_jax import disk_space
 from alpt_jax import progress as progress_
 from alpt_jax.data import recorder, rlds
 from alpt_jax.domains.maze import env, policies
 
+_BYTES_PER_STEP = 100  # At most, of 8 x 8 to 20 x 20 cells.
 _PACKAGES = ('array-record', 'numpy', 'tensorflow-datasets')
 
 
@@ -25,6 +27,8 @@ def main(config, names):
     card = rlds.read_card(directory) if os.path.isdir(directory) else None
     if card is None:
       num_episodes = config.collect.num_episodes
+      most = num_episodes * (config.collect.horizon + 1) * _BYTES_PER_STEP
+      print(disk_space.check(directory, most, what=f'a recording of {name}'), flush=True)
       with progress_.Progress(num_episodes, label=f'recording {name}') as progress:
         card = record(name, config, progress.update)
       verb = 'recorded'

@@ -171,7 +171,7 @@ class StepsTest(ListTest):
         actions.check_steps(frame_skip)
 
   @parameterized.parameters(
-      ({'a': (20, range(1, 21))}, "line 2: step 0 of 'a' is not listed, and all others to the la"),
+      ({'a': (20, range(1, 21))}, "line 2: step 0 of 'a' is not listed, but all others are, u"),
       # One file of many is enough.
       ({'a': (20, range(20)), 'b': (9, range(1, 10)), 'c': (20, range(3))},
        "line 22: step 0 of 'b' is not listed"),
