@@ -60,7 +60,8 @@ class PageTest(absltest.TestCase):
     self.assertIn('random draws: unknown, no step field action_is_random', words)
 
   def test_a_comparison_stands_in_the_page_with_its_verdict(self):
-    about = {'directory': 'runs/a', 'labels': {'is_constant': False}, 'pretraining_also': []}
+    about = {'directory': 'runs/a', 'labels': {'is_constant': False}, 'pretraining_also': [],
+             'margin': audit_test.mean(.3)}
     one = {'environment': 'Play', 'kind': 'held out', 'seed': 3, 'label_seed': 3,
            'num_transitions': 4321, 'num_episodes': 12,
            'run': about | {'sources': ['<b>Cousin'], 'method': 'alpt',

@@ -493,6 +493,11 @@ class BinaryTest(absltest.TestCase):
     self.assertIn(found['headlines'][0], done.stdout)
     self.assertIn(found['headlines'][0], page)
     self.assertIn('10 held-out episodes', found['headlines'][0])
+    environment, = found['environments']
+    floors = environment['floors']['floors']  # Of mazes, the best is a table.
+    self.assertAlmostEqual(floors['margin']['value'],
+                           environment['accuracy']['value'] - floors[floors['best']]['value'])
+    self.assertIn('; a table of the change from one observation', found['headlines'][0])
     self.assertIn(f"Temperature {found['temperature']:.4g} for experiments.label with --stride=1; "
                   f"{found['training_temperature']:.4g} for training", done.stdout)
     fit = found['training_temperature_fit']
