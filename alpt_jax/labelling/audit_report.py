@@ -121,7 +121,8 @@ def _floors(audit):
       _note('Most frequent action, table and linear map know the labels that the IDM knew, and '
             'nothing else. A label more frequent than 0.95 is called constant. On random draws: '
             'right of the steps whose action no policy chose. Ceiling: what the best guesser '
-            'counts on, and what it got right, when all actions are tried in the emulator. '
+            'counts on, and what it got right, when all actions are tried, in the emulator or in '
+            'the maze. '
             'Intervals: 95 %, over episodes.'), reasons and report_page.bullets(reasons)])
 
 
