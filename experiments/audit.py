@@ -15,6 +15,9 @@ Fits two temperatures: one for experiments.label with the same --stride, to the 
 windows that vote; one for training (pseudo_labels.temperature), to single windows, for which the
 IDM goes through the episodes once more.
 
+--causal=runs/past names a run with --config.model.idm_is_causal=True and the same labels: what the
+past alone tells of an action, as another floor.
+
 Is a source worth using? With --compare, the IDM is also compared with that of a run without it, on
 transitions of which neither knew the action; writes audit/compare.json, too. The two runs may
 differ in sources, method and phase only: give both the same num_steps and idm_batch_size, which
@@ -48,6 +51,8 @@ _DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has mo
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 100, 'Of each environment at most, drawn at '
                                      'random; 0 for all.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of that.', lower_bound=0)
+_CAUSAL = flags.DEFINE_string('causal', '', 'Directory of a run with model.idm_is_causal and the '
+                              'same labels, a floor.')
 _STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the IDM to the next; '
                                '1: all windows vote; the window: they do not overlap.')
 _HIDDEN = flags.DEFINE_bool('hidden', False, 'Audit the hidden transitions of episodes in which '
@@ -76,7 +81,7 @@ def main():
   if pairs:  # Before hours are spent on the audit.
     audit_compare.check(pairs, smallest_effect=_SMALLEST_EFFECT.value, **{
         key: settings[key] for key in ('environments', 'num_episodes', 'stride')})
-  found = audit_run.audit_run(trained, **settings)
+  found = audit_run.audit_run(trained, causal=_CAUSAL.value, **settings)
   comparison = audit_compare.compare(
       pairs, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
   _write(trained, found, comparison)

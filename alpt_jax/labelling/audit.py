@@ -32,7 +32,8 @@ The dict, format 3; shares and probabilities are in [0, 1], and what is not know
     labels         {most_frequent, share, is_constant}: the most frequent label, a name, and whether
                    its share is above `floors.CONSTANT_SHARE`
     floors         {floors, random_draws, ceiling} as `run_floors` describes, what labels score that
-                   need no IDM, and what the best could; None in audits from before there were any
+                   need no IDM, and what the best could; {causal}, see `run_floors.of_past`, if an
+                   IDM was given that sees the past only; None in audits from before there were any
     baselines      {majority, majority_accuracy, no_op, no_op_accuracy, chance_accuracy}; majority
                    and no_op are names of actions, the latter two None where there is no such action
     top_k          list: entry k - 1 is the share whose true action is among the k most probable

@@ -71,26 +71,30 @@ def _headline(environment):
 
 def _references(environment):
   """What labels score that need no IDM, the best floor first."""
-  baselines, (name, found) = environment['baselines'], _best_floor(environment)
+  baselines, (name, found, _) = environment['baselines'], _best_floor(environment)
   majority = (f'the most frequent action ({baselines["majority"]}) in '
               f'{percent(baselines["majority_accuracy"])}')
   said = [majority]
   if name in _FLOORS:
-    floor = f'{_FLOORS[name]}, which is no network, in {percent(found[name]["value"])}'
-    is_higher = found[name]['value'] >= baselines['majority_accuracy']
+    floor = f'{_FLOORS[name]}, {_NOTES[name]}, in {percent(found["value"])}'
+    is_higher = found['value'] >= baselines['majority_accuracy']
     said = [floor, majority] if is_higher else [majority, floor]
   if baselines['no_op'] not in (None, baselines['majority']):
     said.append(f'always {baselines["no_op"]} in {percent(baselines["no_op_accuracy"])}')
   if name is None:
+    fitted = (environment['floors'] or {}).get('floors') or {}
     said.append('no other floor was measured' + (
-        f' ({found["unknown"]})' if 'unknown' in found else ''))
+        f' ({fitted["unknown"]})' if 'unknown' in fitted else ''))
   return ', '.join(said)
 
 
 def _best_floor(environment):
-  """The name of the best floor, None if none was fitted; and the floors."""
-  found = (environment['floors'] or {}).get('floors') or {}
-  return found.get('best'), found
+  """The best floor: its name, mean, and the margin of the labels above it; None without one."""
+  found = environment['floors'] or {}
+  fitted, past = found.get('floors') or {}, found.get('causal')
+  measured = [(name, fitted[name], fitted['margin']) for name in (fitted.get('best'),) if name]
+  measured += [('past', past['accuracy'], past['margin'])] if past else []
+  return max(measured, key=lambda floor: floor[1]['value'], default=(None, None, None))
 
 
 def warnings(audit):
@@ -121,12 +125,12 @@ def _constant(environment):
 
 
 def _floor(environment):
-  name, found = _best_floor(environment)
+  name, found, margin = _best_floor(environment)
   if name not in _FLOORS:  # `_majority` compares with the most frequent action.
     return
-  margin = found['margin']
-  what = (f'{_FLOORS[name]}, fitted to the same {found["num_labels"]:,} labels, which is right in '
-          f'{share(found[name])}')
+  num_labels = environment['floors']['floors']['num_labels']
+  what = (f'{_FLOORS[name]}, fitted to the same {num_labels:,} labels, which is right in '
+          f'{share(found)}')
   if margin['value'] <= 0:
     yield f'labels are no better than {what}.'
   elif margin['low'] is None:
@@ -137,7 +141,10 @@ def _floor(environment):
 
 
 _FLOORS = {'table': 'a table of the change from one observation to the next',
-           'linear': 'a linear map of the change from one observation to the next'}
+           'linear': 'a linear map of the change from one observation to the next',
+           'past': 'an IDM that sees the past only'}
+_NOTES = {'table': 'which is no network', 'linear': 'which is no network',
+          'past': 'which cannot see what an action did'}
 
 
 def _by(difference):

@@ -92,13 +92,14 @@ def _environments(audit):
 
 def _floors(audit):
   """What labels score that need no IDM, and what the best could."""
-  titles = ('majority', 'table', 'linear', 'random_draws', 'expected', 'realised')
+  titles = ('majority', 'table', 'linear', 'past', 'random_draws', 'expected', 'realised')
   rows, reasons = [], []
   for environment in audit['environments']:
     found, labels = environment.get('floors'), environment.get('labels')
     if not found or not labels:  # Of an audit from before there were any.
       continue
-    cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling']}
+    cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling'],
+             'past': (found.get('causal') or {}).get('accuracy')}
     rows.append([
         environment['name'], join([_share(labels['share']), labels['most_frequent']], '<br>'),
         _interval(environment['accuracy']),
@@ -116,12 +117,14 @@ def _floors(audit):
   return join([
       report_page.table(
           ['', 'most frequent label', 'right', 'most frequent action', 'table of the change',
-           'linear map of the change', 'on random draws', 'ceiling, expected',
+           'linear map of the change', 'past only', 'on random draws', 'ceiling, expected',
            'ceiling, realised'], rows, 'What labels score that need no IDM, and what any could.'),
       _note('Most frequent action, table and linear map know the labels that the IDM knew, and '
-            'nothing else. A label more frequent than 0.95 is called constant. On random draws: '
+            'nothing else; past only is an IDM with these labels that does not see what an action '
+            'did (--causal). A label more frequent than 0.95 is called constant. On random draws: '
             'right of the steps whose action no policy chose. Ceiling: what the best guesser '
-            'counts on, and what it got right, when all actions are tried in the emulator. '
+            'counts on, and what it got right, when all actions are tried, in the emulator or in '
+            'the maze. '
             'Intervals: 95 %, over episodes.'), reasons and report_page.bullets(reasons)])
 
 

@@ -18,7 +18,7 @@ _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a 
 
 
 def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
-              is_hidden=False, command='', progress=True):
+              is_hidden=False, causal='', command='', progress=True):
   """Audits the IDM of a run.
 
   Args:
@@ -31,6 +31,7 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
       `single_windows` of `audit.audit`.
     is_hidden: of a target, audit the hidden transitions of episodes in which training knew others,
       instead of episodes in which it knew none.
+    causal: directory of a run with `model.idm_is_causal` and the same labels, a floor; '' for none.
     command: to make it again, for the page.
     progress: whether to write progress to standard error.
 
@@ -44,8 +45,9 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
   names = tuple(environments) or domains.targets(config)
   check(config, names, num_episodes=num_episodes, stride=stride)
   specs = [spec_of(trained, name) for name in names]  # All, before hours are spent on the first.
+  past = _restore_past(trained, causal) if causal else None
   strides = sorted({stride, config.window})
-  found = [_predict(trained, spec, strides, num_episodes=num_episodes, seed=seed,
+  found = [_predict(trained, spec, strides, past, num_episodes=num_episodes, seed=seed,
                     is_hidden=is_hidden, progress=progress,
                     picture_bytes=_PICTURE_BYTES // len(specs))
            for spec in specs]
@@ -102,7 +104,19 @@ def spec_of(trained, name):
   return spec
 
 
-def _predict(trained, spec, strides, *, picture_bytes, seed, **settings):
+def _restore_past(trained, causal):
+  """Restores an IDM that sees the past only, and knows the same labels as `trained`."""
+  config = trained.config
+  choice = trained_run.known(trained.directory, config.target, data_dir=config.data_dir).choice
+  run_floors.check_causal(causal, trained.directory, config, choice)
+  past = trained_idm.restore(causal, data_dir=config.data_dir)
+  if past.digests.get(config.target) != trained.digests.get(config.target):
+    raise ValueError(f'{causal}: was trained on other data of {config.target} than '
+                     f'{trained.directory}; expected the same.')
+  return past
+
+
+def _predict(trained, spec, strides, past, *, picture_bytes, seed, **settings):
   """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
   config, files = trained.config, None
   episodes = read(trained, spec.name)
@@ -115,8 +129,11 @@ def _predict(trained, spec, strides, *, picture_bytes, seed, **settings):
       voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
   if files:
     examples = [example | {'file': files[example['episode']].name} for example in examples]
-  return found | {min(found): voted._replace(
-      examples=examples, floors=floors_of(trained, spec, episodes, voted, seed=seed))}
+  measured = floors_of(trained, spec, episodes, voted, seed=seed)
+  if past is not None and spec.name == config.target:
+    said = gather(past, spec, episodes, [min(found)], seed=seed, **settings)[min(found)]
+    measured |= {'causal': run_floors.of_past(voted, said, seed=seed)}
+  return found | {min(found): voted._replace(examples=examples, floors=measured)}
 
 
 def read(trained, name):

@@ -162,6 +162,23 @@ def _causal(directory, config, truth, choice, causal, seed):
   """Accuracy of an IDM that sees the past only and knows the same labels."""
   if not causal:
     return {'unknown': 'no run with model.idm_is_causal was given (--causal)'}
+  check_causal(causal, directory, config, choice)
+  _, (episode, _, said, true) = _last_labels(causal, truth)
+  return floors.mean(said == true, episode, seed=seed)._asdict()
+
+
+def check_causal(causal, directory, config, choice):
+  """Refuses a run that is no floor of another one's labels.
+
+  Args:
+    causal: directory of the run whose IDM sees the past only.
+    directory: of the run that it is a floor of.
+    config: of that run.
+    choice: `labels.Choice` of that run's target.
+
+  Raises:
+    FileNotFoundError, ValueError: naming what differs.
+  """
   other, _ = trained_run.read_config(causal, data_dir=config.data_dir)
   if not other.model.idm_is_causal:
     raise ValueError(f'{causal}: model.idm_is_causal is False; expected True, an IDM that sees the '
@@ -173,8 +190,6 @@ def _causal(directory, config, truth, choice, causal, seed):
   if not np.array_equal(theirs.windows, choice.windows):
     raise ValueError(f'{causal}: has other labels than {directory}; expected the same num_labels '
                      'and label_seed.')
-  _, (episode, _, said, true) = _last_labels(causal, truth)
-  return floors.mean(said == true, episode, seed=seed)._asdict()
 
 
 def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
@@ -241,6 +256,24 @@ def of_audit(config, spec, episodes, choice, predictions, *, seed=0):
       'floors': found,
       'random_draws': on_random_draws(config, spec.name, is_right, episode, timestep, seed=seed),
       'ceiling': domains.of(config).ceiling(spec.name)}
+
+
+def of_past(predictions, past, *, seed=0):
+  """Measures the floor of an audit that an IDM is which sees the past only.
+
+  Args:
+    predictions: `audit.Predictions` of the IDM that is audited.
+    past: the same transitions, by the other one.
+    seed: of the bootstrap.
+
+  Returns:
+    {'accuracy', 'margin'}: means as dicts; `margin`, by which the labels are above it, is paired by
+    transition.
+  """
+  is_right, is_hit = ((said.probabilities.argmax(axis=1) == predictions.actions).astype(float)
+                      for said in (predictions, past))
+  return {'accuracy': floors.mean(is_hit, predictions.episodes, seed=seed)._asdict(),
+          'margin': floors.mean(is_right - is_hit, predictions.episodes, seed=seed)._asdict()}
 
 
 def _above_floor(found):

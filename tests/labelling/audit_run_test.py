@@ -284,6 +284,38 @@ class AuditRunTest(parameterized.TestCase):
     self.assertIn('collapse', kinds)
     self.assertIn('majority', kinds)
 
+  def test_an_idm_that_sees_the_past_only_is_a_floor(self):
+    config = maze_data.config(self.root / 'causal', method='dt1_idm', sources=(), train_dt=False)
+    config.model.idm_is_causal = True
+    train.train(config, config.workdir)
+    found, = self.audit(num_episodes=0, causal=config.workdir)['environments']
+    past, truth = trained_idm.restore(config.workdir), domains.of(config).read(config.target)
+    is_hit = []
+    for e in np.setdiff1d(np.arange(truth.num_episodes), self.choice.windows[:, 0]):
+      first, length = truth.first_step[e], truth.num_transitions[e]
+      said = past.predict(truth.observations[first:first + length + 1]).argmax(axis=1)
+      is_hit.append(said == truth.actions_of(e)[0])
+    is_hit = np.concatenate(is_hit)
+    floor = found['floors']['causal']
+    self.assertAlmostEqual(floor['accuracy']['value'], np.mean(is_hit))
+    self.assertEqual(floor['accuracy']['num_transitions'], found['num_transitions'])
+    self.assertAlmostEqual(floor['margin']['value'], found['accuracy']['value'] - np.mean(is_hit))
+    found, = self.audit(environments=('maze-8-tunnel-seed100',), num_episodes=2,
+                        causal=config.workdir)['environments']
+    self.assertNotIn('causal', found['floors'])  # It knew no label of this one.
+
+  def test_a_floor_that_sees_more_or_knew_other_data_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'idm_is_causal is False; expected True'):
+      self.audit(causal=self.config.workdir)
+    directory = self.copy()
+    path = directory / 'config.json'
+    content = json.loads(path.read_text())
+    content['model']['idm_is_causal'] = True
+    content['data_digests'][self.config.target] = 'another'
+    path.write_text(json.dumps(content))
+    with self.assertRaisesRegex(ValueError, 'on other data of maze-8-blocks:3-seed0'):
+      self.audit(causal=str(directory))
+
   @parameterized.parameters(
       (dict(environments=('Pong',)), "environments: Unknown maze 'Pong'"),
       (dict(environments=('maze-20-tunnel-seed0',)),
@@ -485,6 +517,8 @@ class BinaryTest(absltest.TestCase):
       refused = self.run_binary(f'--run={config.workdir}', '--stride=6')
       self.assertEqual(refused.returncode, 1)
       self.assertRegex(refused.stderr, '^error: stride is 6; .*\n$')  # No warning before.
+      refused = self.run_binary(f'--run={config.workdir}', f'--causal={config.workdir}')
+      self.assertRegex(refused.stderr, '^error: .*idm_is_causal is False; expected True.*\n$')
       done = self.run_binary(f'--run={config.workdir}', '--num_episodes=10')
       self.assertEqual(done.returncode, 0, msg=done.stderr)
       self.assertRegex(done.stderr, r'(?m)^warning: .* stopped at update \d+ of 10000;')

@@ -74,7 +74,7 @@ class AgentRow(NamedTuple):
       have both; None if none has.
     num_agents: runs of which is known what exchanged images do to them.
     num_blind: runs that are called blind, by their loss or their score.
-    num_looking: runs that neither calls blind; of others, one of them is unknown.
+    num_looking: runs that look by both; of the others, one of them cannot be told.
     by_loss, by_score: the same of each criterion, (blind, looking).
     is_held_out: whether all of them were judged on episodes of which training knew no action.
   """

@@ -44,9 +44,10 @@ class Report(experiment.Report):
     """What needs no learning; floors and ceiling where they were measured."""
     game = self.results['games'][setting.target]
     if metric == findings_atari.MAIN:
-      return {'random': curves.value(game, 'random'), 'human': curves.value(game, 'human'),
-              'best of data': findings_atari.best_checkpoint(game)
-              } | findings_floors.levels(self.results, setting)
+      measured = findings_floors.levels(self.results, setting)  # In the protocol of the agents.
+      random = {} if measured else {'random, published': curves.value(game, 'random')}
+      return random | {'human, published': curves.value(game, 'human'),
+                       'best of data': findings_atari.best_checkpoint(game)} | measured
     if metric != findings.ACCURACY:
       return {}
     measured = setting.part == findings.LABELS and findings_floors.levels(self.results, setting)
@@ -131,8 +132,8 @@ class Report(experiment.Report):
              normalised(row, row.mean)] for row in claims_cql.rows(self.results)]
     return join([
         html('<p>Conservative Q-learning on 10,000 labelled transitions: points of the paper, '
-             'which gives no spread, and here, mean ± population standard deviation over seeds.'
-             '</p>'),
+             'which gives no spread, and here, mean ± population standard deviation over seeds. '
+             'Random and human: published, of another protocol; normalised by these.</p>'),
         not claims_cql.is_comparable(self.results) and html(
             '<p>Not the same experiment: the paper trains for 100 iterations of 62,500 updates, on '
             '10,000 frames of DQN replay. “After steps” above says how many are made here.</p>'),
@@ -144,7 +145,7 @@ def _game_card(name, game):
   counts = [f'{page.count(game[key])} {what}' for key, what in (
       ('num_episodes', 'episodes'), ('num_transitions', 'transitions')) if game.get(key)]
   lines = [game['role'] + (f', {game["behaviour"]} behaviour' if game.get('behaviour') else ''),
-           ', '.join(counts), f'random play {page.number(game.get("random"), 1)}, human '
+           ', '.join(counts), f'published: random play {page.number(game.get("random"), 1)}, human '
            f'{page.number(game.get("human"), 1)}']
   rows = [[str(i), page.number(c.get('mean_score'), 1, curves.value(c, 'std_score')),
            page.number(c.get('epsilon'), 2), page.count(c.get('num_episodes'))]

@@ -104,10 +104,11 @@ def section(results):
   """The part of the page, HTML."""
   parts = [html(
       '<p>All games together, by human-normalised scores of the last evaluation: 0 is random, 1 '
-      'human play. IQM is the mean of the middle half of all runs; the optimality gap is what is '
-      'missing to 1, where less is better. Intervals: 95 %, from a bootstrap of the seeds within '
-      'each game (rliable; Agarwal et al., 2021). They are over training seeds, not games, and too '
-      'narrow for a handful of seeds: no verdict rests on them. From one seed there is none.</p>')]
+      'human play, both as published, of another protocol. IQM is the mean of the middle half of '
+      'all runs; the optimality gap is what is missing to 1, where less is better. Intervals: 95 '
+      '%, from a bootstrap of the seeds within each game (rliable; Agarwal et al., 2021). They are '
+      'over training seeds, not games, and too narrow for a handful of seeds: no verdict rests on '
+      'them. From one seed there is none.</p>')]
   found = scores(results)
   if not found:
     return html('<p>No agent has been scored.</p>')

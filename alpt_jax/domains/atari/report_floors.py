@@ -224,11 +224,14 @@ def _about_agents(runs):
       '95 % confidence over episodes: episodes of which its training knew no action, but for '
       'agents that were given all actions (oracles), which are judged on episodes that training '
       'knew, unless there is another recording; the table says which. It is <i>blind by its '
-      'score</i> if that stays inside its own 95 % interval over games when it is shown the images '
-      'of {} steps before. It looks if neither calls it blind.</p>',
+      'score</i> if that stays inside its own 95 % interval over games, or rises above it, when it '
+      'is shown the images of {} steps before. It looks if it looks by both: its loss rises by at '
+      'least as much with 95 % confidence, and its score falls by more than chance of both sets of '
+      'games explains (95 % interval of the difference). Of fewer than {} episodes or games, and '
+      'between the two, nothing can be told.</p>',
       'Scores beside those of agents that look at nothing, played by the same evaluator: '
       f'{page.listed(list(ways))}.' if ways else 'Agents that look at nothing were not played.',
-      blindness.SMALLEST_RISE, blindness.DELAY)
+      blindness.SMALLEST_RISE, blindness.DELAY, blindness.FEWEST_EPISODES)
 
 
 def section(results):

@@ -115,6 +115,37 @@ def idm_ceilings(layout, epsilon, horizon=env.HORIZON):
   }
 
 
+def best_guesses(layout, epsilon, before, after):
+  """Names the most probable action of transitions, knowing maze and policy and both cells.
+
+  What `idm_ceilings` calls 'bayes', of transitions that were recorded.
+
+  Args:
+    layout: a `env.Layout`.
+    epsilon: of the behaviour policy, in [0, 1].
+    before: [M, 2] int; cells.
+    after: [M, 2] int; cells one step later.
+
+  Returns:
+    actions [M] int, and their probabilities [M] float.
+
+  Raises:
+    ValueError: if `epsilon` is outside [0, 1], or no action leads from a cell to the next.
+  """
+  probs = policies.epsilon_greedy_probs(layout.walls, layout.goal, epsilon)[tuple(before.T)]
+  leads = np.stack([
+      (env.move(layout.walls, before, np.full(len(before), action)) == after).all(axis=1)
+      for action in range(env.NUM_ACTIONS)], axis=1)
+  joint = probs * leads
+  total = joint.sum(axis=1)
+  if not total.all():
+    wrong = int(np.argmin(total))
+    raise ValueError(f'no action of {layout.name} leads from cell {before[wrong].tolist()} to '
+                     f'{after[wrong].tolist()}; expected moves of this maze, of its policy with '
+                     f'epsilon {epsilon}.')
+  return joint.argmax(axis=1), joint.max(axis=1) / total
+
+
 def _chain(layout, policy_probs):
   """Numbers the M starts row by row, and the goal M.
 

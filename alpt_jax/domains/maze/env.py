@@ -210,6 +210,16 @@ def observe(walls, goal, positions):
   return {'xy': positions, 'grid': grid}
 
 
+def positions_of(observations):
+  """Reads the cells [B, 2] int32 of agents off what `observe` showed of them, in either mode."""
+  observations = np.asarray(observations)
+  if observations.ndim == 2:
+    return observations.astype(np.int32)
+  agent = observations[..., AGENT_PLANE]
+  cells = np.unravel_index(agent.reshape(len(agent), -1).argmax(axis=1), agent.shape[1:])
+  return np.stack(cells, axis=1).astype(np.int32)
+
+
 def spec(layout, observation):
   """Describes a maze to the data and the networks.
 

@@ -201,6 +201,13 @@ class MoveAndObserveTest(absltest.TestCase):
       self.assertEqual(np.argwhere(seen['grid'][b, ..., 1]).tolist(), [[2, 2]])
       self.assertEqual(np.argwhere(seen['grid'][b, ..., 2]).tolist(), [agent])
 
+  def test_cells_are_read_off_both_observations(self):
+    layout = maze.make_layout('blocks:10', size=12, seed=3)
+    cells = maze.starts(layout)
+    seen = maze.observe(layout.walls, layout.goal, cells)
+    for observation in ('xy', 'grid'):
+      np.testing.assert_array_equal(maze.positions_of(seen[observation]), cells)
+
   def test_agents_may_have_their_own_goals(self):
     layout = parse(ROOM)
     grid = maze.observe(layout.walls, np.array([[1, 1], [3, 3]]), np.array([[2, 2]] * 2))['grid']
