@@ -1,4 +1,4 @@
-"""Progress of long work, on a terminal or in a log file; tqdm formats it."""
+"""Progress bars on a terminal, progress lines in a log file; tqdm formats both."""
 
 import math
 import shutil

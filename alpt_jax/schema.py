@@ -1,4 +1,4 @@
-"""Checks JSON against a form that is written as it looks.
+"""Checks JSON against a schema of plain Python types.
 
 A kind of value is one of
   str, bool, dict, list, None, object (anything), int (whole numbers), float (numbers, NaN too)
@@ -54,19 +54,19 @@ class Also:
 
 
 def one_of(values):
-  """The kind of some values: strings or numbers."""
+  """Makes the kind of some values: strings or numbers."""
   values = sorted(values)
   return Rule(object, lambda x: x in values,
               repr(values[0]) if len(values) == 1 else f'one of {values}')
 
 
 def filled(kind):
-  """The kind of lists or objects that are not empty."""
+  """Makes the kind of lists or objects that are not empty."""
   return Rule(kind, len, _top(kind)[0] + ', not empty')
 
 
 def optional(kind, *names):
-  """The fields of an object that may be absent, all of one kind."""
+  """Makes fields of an object that may be absent, all of one kind."""
   return {f'{name}?': kind for name in names}
 
 

@@ -157,7 +157,7 @@ def make_matmul(size):
 
 
 def gflops(matmul):
-  """Best GFLOP/s of a few matrix products; the first one only wakes the threads."""
+  """Measures the best GFLOP/s of a few matrix products; the first only wakes the threads."""
   seconds = []
   for _ in range(_MATMULS + 1):
     begin = time.perf_counter()

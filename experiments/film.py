@@ -78,7 +78,7 @@ def cut(frames, actions, num_steps, seed):
 
 
 def describe(game):
-  """The `environment_file.Environment` of the videos of a game, as they will be imported."""
+  """Describes the videos of a game as an `environment_file.Environment`."""
   names, spec = action_sets.ACTION_NAMES, action_sets.spec(game)
   return environment_file.Environment(
       name=game, observation=environment_file.Observation(

@@ -52,7 +52,7 @@ class _Bare:
 
 
 def directories(config):
-  """Where the target's data is."""
+  """Lists the directories of the target's data."""
   return domains.of(config).directories(config.target)
 
 

@@ -1,4 +1,4 @@
-"""Measures what agents that look at nothing score in the game of a config.
+"""Measures the scores of agents that look at nothing, in the game of a config.
 
 python -m experiments.score_floors --config=experiments/configs/atari.py:desk,target=Breakout
 

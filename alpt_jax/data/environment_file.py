@@ -1,4 +1,4 @@
-"""What a dataset of somebody's own is: a JSON file beside the data.
+"""Reads and checks environment.json, which describes a user's own dataset, beside the data.
 
   {"name": "Breakout",
    "observation": {"kind": "image", "key": "", "shape": [84, 84, 1], "low": 0.0, "high": 1.0},
@@ -156,7 +156,7 @@ class Environment:
         reward_clip=math.inf if clip is None else clip)
 
   def notes(self, name):
-    """What whoever trains on it should know, a list of lines; `name` is what it is called there."""
+    """Returns what a user who trains on the data should know, a list of lines."""
     return [] if self.reward else [
         f'{name} has no rewards: the agent imitates what was done (behaviour cloning).']
 

@@ -1,4 +1,4 @@
-"""Episodes that stay on disk: any number of them, read by random access, images still encoded.
+"""Episodes on disk: read by random access, with images still encoded, so any number fits.
 
 An episode is one record of an array_record file. Reading it takes about as long as decoding a
 hundred of its images, so it is read once for all the windows that are cut from it around the same
@@ -131,7 +131,7 @@ class EpisodeFiles(episodes.Episodes):
             self._index.num_labelled)
 
   def with_actions(self, change):
-    """See `Episodes.with_actions`; episodes are changed before anything else sees them."""
+    """Implements `Episodes.with_actions`; applies it whenever an episode is read."""
     result = EpisodeFiles.__new__(EpisodeFiles)
     result.__dict__.update(self.__dict__)
     before = self._change
@@ -151,7 +151,7 @@ class EpisodeFiles(episodes.Episodes):
     self._room = max(_MIN_ROOM, num_transitions)
 
   def cut(self, episode, start, window):
-    """As `episodes.Episodes.cut`."""
+    """Implements `episodes.Episodes.cut`."""
     read = [self._episode(e) for e in episode.tolist()]
     last = self.num_transitions[episode]
     step = np.minimum(start[:, None] + np.arange(window + 1), last[:, None])
@@ -167,7 +167,7 @@ class EpisodeFiles(episodes.Episodes):
     return episodes.Cut(images, *fields)
 
   def frames(self, episode, begin, end):
-    """As `episodes.Episodes.frames`."""
+    """Implements `episodes.Episodes.frames`."""
     held, last = self._episode(episode), int(self.num_transitions[episode])
     images = np.zeros((end - begin, *self._spec.observation_shape), np.uint8)
     for i, step in enumerate(range(begin, end)):
@@ -178,7 +178,7 @@ class EpisodeFiles(episodes.Episodes):
     return images
 
   def actions_of(self, episode):
-    """As `episodes.Episodes.actions_of`; decodes no image."""
+    """Implements `episodes.Episodes.actions_of`; decodes no image."""
     read = self._episode(int(episode))
     return read.actions[:-1], read.is_labelled[:-1]
 

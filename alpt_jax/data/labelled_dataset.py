@@ -80,7 +80,7 @@ def _with_last(values):
 
 
 def label_steps(stored, is_known, votes, space, *, top_k=0):
-  """The step fields of an episode.
+  """Makes the step fields of an episode.
 
   Args:
     stored: [L + 1] int; actions as the dataset stores them.
@@ -219,7 +219,7 @@ class _Work:
     self._notes = None
 
   def finished_card(self):
-    """The card of the dataset if it is there, of this plan; else None."""
+    """Returns the card of the dataset if it is there, of this plan; else None."""
     if not os.path.exists(os.path.join(self._directory, _INFO)):
       return None
     card = rlds.read_card(self._directory) or {}
@@ -269,7 +269,7 @@ class _Work:
       return None
 
   def is_done(self, i):
-    """Whether a file is there, and holds what was written."""
+    """Returns whether a file is there, and holds what was written."""
     about = self._about(i)
     if about is None:
       return False

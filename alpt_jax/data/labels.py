@@ -1,4 +1,4 @@
-"""Which transitions of the action-limited target keep their action; the rest is removed here.
+"""Chooses the target's transitions that keep their actions, and removes all other actions.
 
 The paper's D*+ is a handful of labelled transitions inside the target's data: 10k on Atari, 250 in
 the maze. We draw them as whole windows of k transitions, since a shorter run of labels cannot train

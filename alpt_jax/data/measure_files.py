@@ -1,4 +1,4 @@
-"""Measurements of a recording that are made once and kept: files that say what they are of.
+"""Keeps measurements of a recording in files that identify the recording they belong to.
 
 A ceiling or a floor is of one recording, known by its digest, and of one protocol. A file of
 another one is refused: a ceiling of other play would make labels look better or worse than they

@@ -1,4 +1,4 @@
-"""The records of an RLDS dataset, whole: for what copies episodes and adds to them.
+"""Raw tf.train.Example records of an RLDS dataset, for copying episodes and adding fields.
 
 Elsewhere only the fields that training needs are read. Here an episode is a tf.train.Example, as it
 lies in the file; whoever writes it back has lost nothing that somebody else put there.
@@ -222,7 +222,7 @@ class Episodes:
     return tf_example_pb2.Example.FromString(record), fields
 
   def frames(self, episode, begin, end):
-    """As `data.episodes.Episodes.frames`."""
+    """Implements `data.episodes.Episodes.frames`."""
     observations, last = self.fields[episode]['observation'], int(self.num_transitions[episode])
     encoded = observations[min(begin, last):end]
     frames = np.empty(

@@ -1,4 +1,4 @@
-"""The one door through which recorded episodes come in.
+"""Reads RLDS datasets (TFDS directories) and validates them.
 
 A dataset is a TFDS directory in the RLDS layout, in array_record files: one record per episode,
 read by random access and without TensorFlow. Whatever is wrong with it is said here, in one line,

@@ -1,4 +1,4 @@
-"""What a family of environments provides; see `Domain`."""
+"""Domain: the interface of a family of environments, with defaults."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Plays episodes of anything that can be played, all in step with each other.
+"""Plays episodes with an agent in any emulator, all of them in lockstep.
 
 Every episode has an emulator of its own, so that an episode that has ended costs nothing, and is
 never begun anew by an emulator that resets itself. (One emulator for the whole batch, which goes on
@@ -145,11 +145,11 @@ class BlindPlayer:
     self.spec, self._legal = spec, jnp.asarray(legal_of(spec))
 
   def is_chance(self, is_greedy):
-    """Whether its actions are drawn by lot in some mode."""
+    """Returns whether its actions are random in some mode."""
     return not is_greedy
 
   def empty_history(self, params, frames):
-    """What is kept of B episodes, of which `frames` are the first."""
+    """Makes the state of B episodes, of which `frames` are the first."""
     del params
     return _LastActions(jnp.full(len(frames), len(self._legal), jnp.int32),
                         jnp.zeros((), jnp.int32))
@@ -335,7 +335,7 @@ def check_spec(player, spec):
 
 
 def legal_of(spec):
-  """[A] bool: which actions of a `types.EnvironmentSpec` are legal."""
+  """Returns [A] bool: which actions of a `types.EnvironmentSpec` are legal."""
   return np.isin(np.arange(spec.num_actions), spec.legal_actions)
 
 

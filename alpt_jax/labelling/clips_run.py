@@ -1,4 +1,4 @@
-"""Which clips of a dataset somebody should label next, by the IDM of a run.
+"""Selects the clips of a dataset that are worth labelling next, by the IDM of a run.
 
 Episodes are cut into clips of one length, side by side, and `clips.choose` picks some of those
 that the IDM is unsure of and that look different from what has labels and from each other. That
@@ -197,7 +197,7 @@ def _clip(rank, found, i, files, length):
 
 
 def table(found):
-  """A table of the clips, for people.
+  """Formats the clips as a table of text.
 
   Args:
     found: what `clips_run` returns.
@@ -224,12 +224,12 @@ def _seconds(clip):
 
 
 def has_files(found):
-  """Whether it is known which files the clips are in, so that their actions can be imported."""
+  """Returns whether the clips' files are known, so that their actions can be imported."""
   return all(clip['file'] is not None for clip in found['clips'])
 
 
 def actions_csv(found):
-  """A list of actions, see `importers.actions`, with the steps of the clips and without actions.
+  """Writes the steps of the clips as a list of actions to fill in, see `importers.actions`.
 
   An action that stays empty is one that is not known: who fills in some imports those.
 

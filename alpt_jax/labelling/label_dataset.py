@@ -1,4 +1,4 @@
-"""Labels a dataset with the IDM of a run: who may label what, and what is written down about it."""
+"""Labels a dataset with the IDM of a run: permission, provenance and the labelled copy."""
 
 import functools
 import hashlib

@@ -1,4 +1,4 @@
-"""What an IDM says of every transition of an episode, from all windows that hold it.
+"""IDM inference over whole episodes: averages the predictions of all overlapping windows.
 
 By eq. 4 a window of T + 1 observations says something of each of its T actions, so a transition
 inside an episode is in T windows. The paper takes one of them; here all vote, and their
@@ -143,7 +143,7 @@ class VoteFn:
         lambda x: jax.lax.dynamic_slice_in_dim(x, num_frames, window), Stream(frames, tokens))
 
   def start(self, params, frame, window):
-    """The `Stream` before the first frame, given any."""
+    """Returns the `Stream` before the first frame, given any."""
     frames = jax.ShapeDtypeStruct((1, *frame.shape), frame.dtype)
     tokens = jax.eval_shape(
         lambda *arrays: self._tokenize(*arrays, at_a_time=0), params, frames, frames)

@@ -39,7 +39,7 @@ def legal_actions(specs):
 
 
 def init_params(key, networks, *, window, with_idm=True):
-  """Initial parameters.
+  """Initialises the parameters.
 
   Args:
     key: PRNG key.
@@ -62,7 +62,7 @@ def init_params(key, networks, *, window, with_idm=True):
 
 
 def init(key, networks, optimizers, *, window, with_idm=True):
-  """Initial state of a run.
+  """Initialises the state of a run.
 
   Args:
     key: PRNG key.
@@ -82,7 +82,7 @@ def init(key, networks, optimizers, *, window, with_idm=True):
 
 
 def predict(idm, params, observations, legal):
-  """The IDM's labels: the most probable legal action, in eval mode (decision 6).
+  """Labels with the IDM: the most probable legal action, without dropout (decision 6).
 
   Args:
     idm: the `InverseDynamicsModel`.
@@ -98,7 +98,7 @@ def predict(idm, params, observations, legal):
 
 
 def predict_with_confidence(idm, params, observations, legal):
-  """As `predict`, and how probable the IDM finds its labels.
+  """Labels as `predict`, and returns how probable the IDM finds its labels.
 
   Args:
     idm: the `InverseDynamicsModel`.
@@ -114,7 +114,7 @@ def predict_with_confidence(idm, params, observations, legal):
 
 
 def probabilities(idm, params, observations, legal, *, is_tokenized=False):
-  """What the IDM says of every action, in eval mode.
+  """Computes the IDM's distribution over actions, without dropout.
 
   Args:
     idm: the `InverseDynamicsModel`.
@@ -140,7 +140,7 @@ def _legal_logits(idm, params, observations, legal, **kwargs):
 
 
 def idm_objective(params, idm, batch, key, *, counts=None):
-  """Eq. 4 on the labelled transitions of a batch, with dropout. Returns loss, metrics."""
+  """Computes eq. 4 on the labelled transitions of a batch, with dropout: loss, metrics."""
   logits = idm.apply({'params': params}, batch.observations, deterministic=False, rows=batch.row,
                      rngs={'dropout': key})
   return losses.idm_loss(
@@ -149,7 +149,7 @@ def idm_objective(params, idm, batch, key, *, counts=None):
 
 def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., action_weight=1.,
                  counts=None):
-  """Eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
+  """Computes eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
 
   Weights: see `losses.dt_loss`. Returns loss, metrics.
   """

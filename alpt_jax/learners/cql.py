@@ -53,7 +53,7 @@ def values(quantiles, legal):
 
 
 def quantile_huber_loss(quantiles, targets, *, kappa):
-  """Eq. 10 of Dabney et al. (2018): summed over quantiles, averaged over targets.
+  """Computes eq. 10 of Dabney et al. (2018): summed over quantiles, averaged over targets.
 
   Args:
     quantiles: [..., N] estimates of the quantiles at (i + 1/2) / N.
@@ -91,7 +91,7 @@ def bellman_targets(next_quantiles, rewards, is_terminal, legal, *, discount):
 
 
 def conservative_loss(quantiles, actions, legal):
-  """CQL(H), eq. 4 of Kumar et al. (2020): log sum_a exp Q(s, a) - Q(s, action of the data).
+  """Computes CQL(H), eq. 4 of Kumar et al. (2020): log sum_a exp Q(s, a) - Q(s, data's a).
 
   Args:
     quantiles: [..., A, N].
@@ -112,7 +112,7 @@ def _of_action(quantiles, actions):
 
 
 def objective(params, target_params, network, batch, legal, settings):
-  """The loss of a batch, averaged over its labelled transitions.
+  """Computes the loss of a batch, averaged over its labelled transitions.
 
   Args:
     params: of the network.
@@ -142,7 +142,7 @@ def objective(params, target_params, network, batch, legal, settings):
 
 
 def init(key, network, optimizer, observation_shape):
-  """Initial state of a run.
+  """Initialises the state of a run.
 
   Args:
     key: PRNG key.
@@ -241,11 +241,11 @@ class Player:
     self.about = {'acting_rule': EPSILON_GREEDY, 'epsilon': epsilon}
 
   def is_chance(self, is_greedy):
-    """Whether its actions are drawn by lot in some mode."""
+    """Returns whether its actions are random in some mode."""
     return not is_greedy
 
   def empty_history(self, params, frames):
-    """What is kept of B episodes; `frames` [B, 84, 84] are the first."""
+    """Makes the state of B episodes; `frames` [B, 84, 84] are the first."""
     del params
     return _Frames(jnp.zeros((*frames.shape, self._network.stack), jnp.uint8),
                    jnp.zeros((), jnp.int32))

@@ -1,4 +1,4 @@
-"""How far the DT trusts what the IDM says of a transition whose action nobody wrote down.
+"""Pseudo-labels: how the DT uses the IDM's action distribution on unlabelled transitions.
 
 The IDM gives every legal action a probability, the softmax of its logits over a temperature. What
 the DT then makes of it is a mode:

@@ -147,7 +147,7 @@ def human_normalised(scores, random, human):
 
 
 def iqm(scores):
-  """Interquartile mean: of the middle half of all runs of all tasks, ranked together.
+  """Computes the interquartile mean: of the middle half of all runs of all tasks.
 
   Of R runs, floor(R / 4) are dropped at each end.
 
@@ -166,19 +166,19 @@ def iqm(scores):
 
 
 def mean(scores):
-  """Mean over tasks of the mean over seeds; arguments and errors as in `iqm`."""
+  """Averages, over tasks, the mean over seeds; arguments and errors as in `iqm`."""
   by_task = _by_task(scores)
   return _estimate(_mean_over_tasks(lambda x: x.mean(axis=-1), by_task), by_task)
 
 
 def median(scores):
-  """Median over tasks of the mean over seeds; arguments and errors as in `iqm`."""
+  """Takes the median, over tasks, of the mean over seeds; otherwise as `iqm`."""
   by_task = _by_task(scores)
   return _estimate(np.median([x.mean(axis=-1) for x in by_task.values()], axis=0), by_task)
 
 
 def optimality_gap(scores, threshold=1.):
-  """How far runs fall short of a score, on average; what they exceed it by does not count.
+  """Averages how far runs fall short of a score; what they exceed it by does not count.
 
   Args:
     scores: as in `iqm`.
@@ -227,7 +227,7 @@ def _ends(statistic, *by_tasks, level, num_resamples, seed):
 
 
 def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
-  """An aggregate with its stratified percentile bootstrap interval.
+  """Estimates an aggregate with its stratified percentile bootstrap interval.
 
   With a handful of seeds percentile intervals are too narrow: read the numbers of runs and tasks
   beside them.
@@ -254,7 +254,7 @@ def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
 
 
 def performance_profile(scores, thresholds, *, level=None, num_resamples=2000, seed=0):
-  """Share of runs that score above each threshold (the paper's run-score distribution).
+  """Computes the share of runs above each threshold (rliable's run-score distribution).
 
   Args:
     scores: {task: [N]} or [num_seeds, num_tasks].
@@ -291,7 +291,7 @@ def _share_of_wins(x, y):
 
 
 def probability_of_improvement(x, y, *, level=.95, num_resamples=2000, seed=0):
-  """How likely a run of method X beats one of method Y, averaged over tasks.
+  """Estimates how likely a run of method X beats one of method Y, averaged over tasks.
 
   It counts how often X is better and not by how much.
 

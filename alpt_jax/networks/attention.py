@@ -40,7 +40,7 @@ def _product(equation, a, b):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def self_attention(x_BSD, kernels, biases, mask_SS, num_heads):
-  """Every token attends.
+  """Computes self-attention.
 
   Args:
     x_BSD: [B, S, D] tokens, float32 or bfloat16: what is computed in.

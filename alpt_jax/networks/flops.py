@@ -1,4 +1,4 @@
-"""How much arithmetic an update needs, counted from the shapes of the networks.
+"""Counts the floating-point operations of an update from the shapes of the networks.
 
 Only matrix products count, as is usual; a multiply-add is two operations. It is what the function
 needs, not what a program happens to do: the last layer at the read-outs only, nothing after the
@@ -62,7 +62,7 @@ def _embed(network, num_observations):
 
 
 def num_tokens(network):
-  """P: tokens of one observation of an IDM or a DT."""
+  """Counts P, the tokens of one observation of an IDM or a DT."""
   return tokens.num_observation_tokens(
       network.spec, patch_size=network.patch_size, kind=network.tokenizer_kind)
 

@@ -88,7 +88,7 @@ class Dense(nn.Module):
 
 
 def drop(x_BSD, key, rate, rows=None):
-  """Dropout from fewer or cheaper random bits than `nn.Dropout`, which are a tenth of its update.
+  """Applies dropout with fewer or cheaper random bits than `nn.Dropout`.
 
   In float32, every window draws from a key of its own, so that neither the other windows of a
   batch nor microbatches change its mask. It draws a quarter of the bits: four tokens of a window, a

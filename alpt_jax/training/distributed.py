@@ -1,4 +1,4 @@
-"""Several processes as one run: how they find each other, stop together, and notice who hangs.
+"""Runs several processes as one: start, agreement on stopping, detection of hung hosts.
 
 Each process runs the same program on its own devices; JAX makes one machine of them. What starts
 the processes says so in their environment:
@@ -188,7 +188,7 @@ def _leave():
 
 
 def is_main():
-  """Whether this process writes what all processes know."""
+  """Returns whether this process writes the files that all processes share."""
   return jax.process_index() == 0
 
 

@@ -1,4 +1,4 @@
-"""Metrics on disk.
+"""Writes and reads metrics.jsonl.
 
 metrics.jsonl holds one JSON object a line, {"step": 100, "idm/loss": 1.25}. It can be read while a
 run goes on. A killed run's file, opened again at the step it resumes from, ends up equal to that of

@@ -1,4 +1,4 @@
-"""Small arrays copied into a few large ones, and where each is: for `checkpoints`.
+"""Packs small arrays into a few large ones, for fewer files in a checkpoint.
 
 Orbax takes about a millisecond of Python for every array that it saves, whatever its size, and a
 state has hundreds of a few kilobytes.

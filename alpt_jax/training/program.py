@@ -38,7 +38,7 @@ class Program(NamedTuple):
 
 
 def network_params(state):
-  """The parameters that a run is about: {'idm': .., 'dt': ..}, {'dt': ..} or {'q': ..}."""
+  """Returns the parameters that acting and labelling need: {'idm', 'dt'}, {'dt'} or {'q'}."""
   parts = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
   return {name: part.params for name, part in parts.items() if isinstance(part, types.ModelState)}
 

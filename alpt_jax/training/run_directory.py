@@ -1,4 +1,4 @@
-"""The run directory: all that a run keeps on disk, for one process that trains in it.
+"""Run directory: the files of a run, open for the one process that trains in it.
 
 It holds config.json, labels.json (which target transitions keep their action), sessions.jsonl
 (which versions trained from which step on), metrics.jsonl, events/ (the same for TensorBoard),
@@ -63,7 +63,7 @@ def only_trainer(workdir):
 
 
 def is_taken(workdir):
-  """Whether another process is training in a run directory on this machine."""
+  """Returns whether another process is training in a run directory on this machine."""
   try:
     directory = os.open(workdir, os.O_RDONLY)
   except FileNotFoundError:
@@ -78,12 +78,12 @@ def is_taken(workdir):
 
 
 def evaluation_path(workdir, step):
-  """Where the scores after `step` updates are written."""
+  """Returns the path of the scores after `step` updates."""
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
 
 
 def episode_path(workdir, step):
-  """Where an episode of the last evaluation is shown, where there are pictures of it."""
+  """Returns the path of the video of the last evaluation's episode, if there is one."""
   return os.path.join(workdir, 'eval', f'episode_{step:07d}.gif')
 
 

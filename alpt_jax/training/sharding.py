@@ -1,4 +1,4 @@
-"""Where arrays lie: the mesh of devices and one rule for everything on it.
+"""Sharding of arrays: the mesh of devices, and one rule for everything on it.
 
 The only file that names mesh axes. Rows of a batch are cut over both:
 
@@ -57,17 +57,17 @@ def make_mesh(*, fsdp=1, num_devices=0, devices=None):
 
 
 def replicated(mesh):
-  """The sharding of what every device has whole."""
+  """Returns the sharding of arrays replicated on every device."""
   return jax.NamedSharding(mesh, jax.P())
 
 
 def rows(mesh):
-  """The sharding of arrays whose first dimension is the rows of a batch."""
+  """Returns the sharding of arrays whose first dimension is the rows of a batch."""
   return jax.NamedSharding(mesh, jax.P(AXES))
 
 
 def of_state(mesh, state, *, shard_optimizer=False):
-  """The shardings of a run's state.
+  """Returns the shardings of a run's state.
 
   Args:
     mesh: from `make_mesh`.
@@ -88,7 +88,7 @@ def of_state(mesh, state, *, shard_optimizer=False):
 
 
 def of_params(mesh, params, *, shard_optimizer=False):
-  """The shardings of parameters; with `shard_optimizer` those of their moments."""
+  """Returns the shardings of parameters; with `shard_optimizer` those of their moments."""
   return jax.tree.map(lambda x: _of_tensor(mesh, x.shape, shard_optimizer), params)
 
 
@@ -111,7 +111,7 @@ def with_shardings(tree, shardings):
 
 
 def num_processes(mesh):
-  """How many processes the devices of a mesh belong to."""
+  """Counts the processes that the devices of a mesh belong to."""
   return len({device.process_index for device in mesh.devices.flat})
 
 

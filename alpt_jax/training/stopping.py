@@ -1,4 +1,4 @@
-"""How a run is told to stop, and what it leaves for the process that goes on."""
+"""Preemption: signal handling, and the state that a resumed run needs."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""metrics.jsonl once more, on Weights & Biases; only for who asks for it (`config.wandb_project`).
+"""Mirrors metrics.jsonl to Weights & Biases, if `config.wandb_project` asks for it.
 
 A run keeps its identifier in its directory, so that it goes on as the same one. W&B takes each step
 once: of what a killed process had sent, a resumed one sends nothing again. Lines that W&B does

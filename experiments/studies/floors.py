@@ -35,7 +35,7 @@ def check(config):
 
 
 def missing(config, planned):
-  """What is still to be measured of recordings before runs are compared with it.
+  """Lists what is still to be measured of recordings before runs are compared with it.
 
   Args:
     config: of the experiment; its data may be missing.

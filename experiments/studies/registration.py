@@ -165,7 +165,7 @@ def start(config, planned, identity_of):
 
 
 def is_registered(registration, run_file):
-  """Whether a run file carries this registration, and is of a run in one of its grids."""
+  """Returns whether a run file carries this registration, and its run is in a grid of it."""
   return (run_file.get('registration') == registration.digest
           and registration_schema.is_in_grids(registration.content, run_file['identity']))
 
@@ -198,7 +198,7 @@ def primaries(registration, files):
 
 
 def in_words(primary):
-  """The verdict on a hypothesis, e.g. 'no verdict: 6 of 10 registered runs are in'."""
+  """Words the verdict on a hypothesis, e.g. 'no verdict: 6 of 10 registered runs are in'."""
   word, reason, _ = primary.verdict
   return '; '.join([f'{word}: {reason.removeprefix(f"{word}: ")}', *primary.remarks])
 

@@ -1,4 +1,4 @@
-"""Reads results.json of an experiment and checks it, so that nothing behind it meets a bad field.
+"""Reads results.json of an experiment, and checks it against the schema.
 
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be

@@ -54,7 +54,7 @@ class Evaluation:
     return len(actions) / self._plain.seconds
 
   def summary(self, results, spread):
-    """What benchmark.json says, given the results of the jobs; `spread` describes numbers."""
+    """Sums up the results of the jobs for benchmark.json; `spread` describes numbers."""
     ours, plain = (np.array(results[name]) for name in ('evaluation', 'evaluation_plain'))
     total = sum(sum(s.values()) for s in self._seconds)
     return {

@@ -23,7 +23,7 @@ class Domain(base.Domain):
     return action_sets.ACTION_NAMES
 
   def spec(self, name):
-    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return action_sets.spec(name)
 
   def check(self):
@@ -35,7 +35,7 @@ class Domain(base.Domain):
     base.check_acting(config.evaluation)
 
   def directories(self, name):
-    """Where the data of an environment lies."""
+    """Lists the directories that hold the data of an environment."""
     return [rlu.dataset_directory(self.config.data_dir, self.config.dataset, name, run)
             for run in self.config.runs]
 

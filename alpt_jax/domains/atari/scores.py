@@ -1,4 +1,4 @@
-"""Scores by which results on Atari are read: 0 is a random player, 1 a professional human.
+"""Scores of a random player and of a professional human, to normalise scores on Atari.
 
 The scores are those of `atari_data.py` in google-deepmind/dqn_zoo (which calls itself data of
 Atari-57: means over at least 3 episodes of at most 30 minutes, each begun with 1 to 30 no-ops).

@@ -44,7 +44,7 @@ class Evaluation:
     return {'evaluation': self.run}
 
   def summary(self, results, spread):
-    """What benchmark.json says, given the results of the jobs; `spread` describes numbers."""
+    """Sums up the results of the jobs for benchmark.json; `spread` describes numbers."""
     seconds = np.array(results['evaluation'])
     return {'num_steps': self.num_steps, 'seconds': spread(seconds),
             'steps_per_second': spread(self.num_steps / seconds)}

@@ -17,7 +17,7 @@ class Domain(base.Domain):
     return env.ACTION_NAMES
 
   def spec(self, name):
-    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return env.spec(env.layout_of(name), self.config.observation)
 
   def check(self):
@@ -58,7 +58,7 @@ class Domain(base.Domain):
     return run
 
   def ceiling(self, name):
-    """None is measured: it is exact, see `anchors`."""
+    """Returns None: the ceiling is exact, see `anchors`."""
     del name
     return {'unknown': 'a maze has no ceiling file: where nothing moved, a wall was in the way'}
 

@@ -1,4 +1,4 @@
-"""Scores of agents in mazes."""
+"""Evaluates agents in mazes, from every start."""
 
 import jax
 import numpy as np
