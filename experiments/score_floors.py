@@ -25,7 +25,7 @@ def main(config):
   from alpt_jax.domains.atari import score_floors
 
   domain = domains.of(config)
-  if domain.measures() is None:
+  if domain.module('measures') is None:
     raise ValueError(f'experiment is {config.experiment!r}; expected atari, whose games are '
                      'played.')
   directory, *_ = domain.directories(config.target)

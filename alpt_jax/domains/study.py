@@ -44,7 +44,7 @@ def named(experiment, field='experiment'):
   Raises:
     ValueError: if there is no such domain, or it has no study.
   """
-  found = domains.named(experiment, field).study()
+  found = domains.named(experiment, field).module('study')
   schema.expect(field, experiment, found is not None, 'a domain with studies of many runs, e.g. '
                 'maze or atari')
   return found

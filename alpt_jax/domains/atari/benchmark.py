@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, evaluate, plain
 from alpt_jax.learners import acting
 
@@ -26,7 +25,7 @@ class Evaluation:
     """
     settings = config.evaluation
     self._agent = evaluate.AtariEvaluator(
-        acting.Player(dt, play.legal_of(action_sets.spec(config.target)), settings.rule),
+        acting.Player(dt, action_sets.spec(config.target).actions.mask, settings.rule),
         config.target, num_episodes=settings.num_episodes,
         max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky)
     self._plain = plain.PlainEvaluation(
