@@ -34,11 +34,6 @@ def encode_return(returns, *, low, high):
   return jnp.trunc(jnp.clip(returns, low, high)).astype(jnp.int32) - low
 
 
-def decode_return(bins, *, low):
-  """Maps bins [...] int32 back to the returns [...] float32 they stand for."""
-  return (bins + low).astype(jnp.float32)
-
-
 def encode_reward(rewards):
   """Maps rewards [...] float to ids [...] int32: 0 for zero, 1 positive, 2 negative."""
   return jnp.where(rewards > 0, 1, jnp.where(rewards < 0, 2, 0)).astype(jnp.int32)

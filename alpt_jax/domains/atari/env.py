@@ -63,18 +63,6 @@ def make(game, seed, *, sticky=STICKY, max_steps=MAX_STEPS):
   return Atari(game, _load(rom_path(game)), seed, sticky, max_steps)
 
 
-def minimal_actions(game):
-  """Asks ALE for a game's minimal action set.
-
-  Args:
-    game: one of `action_sets.GAMES`.
-
-  Returns:
-    A list of `ale_py.Action`.
-  """
-  return _load(rom_path(game)).getMinimalActionSet()
-
-
 class Atari(dm_env.Environment):
   """A game in an emulator; made by `make`.
 

@@ -126,13 +126,6 @@ def num_agents(game):
   return 3 + len(action_sets.MINIMAL_ACTIONS[game])
 
 
-def random_score(floors):
-  """The mean score of random play, for `atari.scores.human_normalised`, and how to name it."""
-  found, protocol = floors['agents'][play.RANDOM], floors['protocol']
-  return found['score'], (f'random play of {found["num_episodes"]} games by this evaluator, sticky '
-                          f'{protocol["sticky"]:g}, {protocol["max_steps"]} steps')
-
-
 def _play(agents, game, num_episodes, max_steps, sticky, seed, progress):
   """{name: result} of the games of all agents."""
   evaluator = evaluate.AtariEvaluator(
