@@ -11,6 +11,7 @@ A kind of value is one of
 
 import dataclasses
 import difflib
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -94,6 +95,33 @@ def expect(where, value, is_good, expected):
   if not is_good:
     shown = repr(value)
     fail(where, f'is {shown[:40]}' + '...' * (len(shown) > 40), expected)
+
+
+def read(path, kind=dict, remedy=''):
+  """Reads a JSON file and checks it.
+
+  Args:
+    path: of the file.
+    kind: see the module.
+    remedy: what to do about a damaged file, a sentence that ends messages.
+
+  Returns:
+    What the file holds.
+
+  Raises:
+    FileNotFoundError: if there is none.
+    ValueError: in one line, naming the file, and the first bad field.
+  """
+  with open(path, 'rb') as file:
+    try:
+      content = json.load(file)
+    except ValueError as error:  # Covers bytes that are not UTF-8, too.
+      raise ValueError(f'{path}: not JSON ({error}). {remedy}'.rstrip()) from error
+  try:
+    check(content, kind)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}. {remedy}'.rstrip()) from error
+  return content
 
 
 def check(value, kind, where=''):

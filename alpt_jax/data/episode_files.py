@@ -71,7 +71,7 @@ class EpisodeFiles(episodes.Episodes):
 
   def __init__(self, directories, spec, *, expected_name=None, check_actions=None,
                with_idm_labels=False):
-    """Opens the data; indexes it, with progress, if nobody has done so before.
+    """Opens the data; indexes it, with progress, if it has no index yet.
 
     Args:
       directories: TFDS directories in the RLDS layout, array_record files.
@@ -298,10 +298,6 @@ def _check_episode(fields, spec, check_actions, path, episode):
   `_on_transitions`.
   """
   where = f'{path}, record {episode}'
-  lengths = {name: len(values) for name, values in fields.items()}
-  if len(set(lengths.values())) > 1:
-    raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
-                     'dataset again.')
   rlds.check_flags(where, fields)
   is_labelled = rlds.labelled(fields, with_idm_labels=True)[:-1]
   actions = fields['action'][:-1]
@@ -312,11 +308,7 @@ def _check_episode(fields, spec, check_actions, path, episode):
   if problem:
     raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
                      'Correct the path, or convert the dataset.')
-  for t, encoded in enumerate(fields['observation']):
-    found = png.shape(encoded)
-    if found != tuple(spec.observation_shape):
-      raise ValueError(f'{where}: observation at step {t} is {found or "no PNG"}; {spec.name} has '
-                       f'{tuple(spec.observation_shape)} images, 8 bit. Convert the dataset.')
+  rlds.check_images(where, fields['observation'], spec)
 
 
 def _observation_digest(encoded, spec, path, episode):
@@ -383,7 +375,7 @@ def _write_index(path, about, index):
   except OSError as error:
     if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
       raise
-    # Data of somebody else: read again next time.
+    # A read-only directory: no index is kept, and the next process reads again.
 
 
 def _make_index(directory, builder, sources, splits, spec, check_actions):

@@ -42,7 +42,7 @@ import math
 import pathlib
 from typing import NamedTuple
 
-from alpt_jax import configs, versions
+from alpt_jax import configs, schema, versions
 from alpt_jax.measures import curves, intervals, verdicts
 from experiments.studies import committed, registered_settings, registration_schema, runs
 
@@ -94,12 +94,10 @@ def load(path, *, is_complete=True):
   """
   path = runs.ROOT / path
   try:
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = schema.read(path, object)
   except FileNotFoundError as error:
     raise ValueError(f'{path}: no such file; expected a registration, as described in '
                      'experiments/studies/registration.py. Correct the path.') from error
-  except ValueError as error:
-    raise ValueError(f'{path}: not JSON ({error}).') from error
   try:
     registration_schema.check(content, path, is_complete=is_complete)
   except ValueError as error:
@@ -130,7 +128,7 @@ def check_settings(registration, config):
 
 
 def start(config, planned, identity_of):
-  """Checks all that must hold before a study may start, or go on.
+  """Checks all that must hold before a study may start or resume.
 
   Args:
     config: of the experiment.
