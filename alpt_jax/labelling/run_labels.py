@@ -220,7 +220,7 @@ def table_floor(path, truth, choice, spec):
     ValueError: if the labels are of other data.
   """
   episode, timestep, _, _ = hidden_labels(path, truth)
-  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  fitted = label_floors.fit(truth, spec, choice.windows, choice.window)
   found = label_floors.judge(fitted, truth, episode, timestep)
   table = found['table']
   return {'table': table['value'], 'table_low': table['low'], 'table_high': table['high'],

@@ -4,7 +4,7 @@ Two published rules exist, and one for data without rewards. 'paper' (Lee et al.
 3.4) tilts the return distribution towards high returns: log P(R) + kappa (R - low) / (high - low).
 'release' (their released code) takes the largest of 128 samples from the flattened distribution,
 and samples among the better half of the actions. 'imitate' samples a return as the data has it:
-where nobody knows what was earned, there is only one, and the DT does what was done. Illegal
+without rewards there is only one return, and the DT imitates. Illegal
 actions have probability exactly 0 under all.
 
 Modes: 'argmax', 'sampled' (the primary score of games), and 'sharpened', which samples returns as
@@ -143,9 +143,9 @@ def observe_reward(history, rewards):
 
 
 class Player:
-  """How a DT plays many episodes in step with each other.
+  """Plays many episodes in lockstep with a DT.
 
-  Whoever plays needs no more of an agent than what is here; other agents have the same members.
+  Evaluators need no more of an agent than what is here; other agents have the same members.
 
   Attributes:
     spec: the `types.EnvironmentSpec` that it was made for.

@@ -42,13 +42,16 @@ class Settings(NamedTuple):
 
 
 def make_optimizer(*, learning_rate, epsilon):
-  """Adam. (TensorFlow 1, hence the release, adds epsilon before it corrects the bias, Optax after:
-  they differ during the first thousands of updates.)"""
+  """Makes Adam.
+
+  TensorFlow 1, hence the release, adds epsilon before it corrects the bias, Optax after: they
+  differ during the first thousands of updates.
+  """
   return optax.adam(learning_rate, eps=epsilon)
 
 
 def values(quantiles, legal):
-  """Means of quantiles [..., A, N]: [..., A]; -inf where `legal`, bool [..., A], is False."""
+  """Averages quantiles [..., A, N]: [..., A]; -inf where `legal`, bool [..., A], is False."""
   return jnp.where(legal, jnp.mean(quantiles, axis=-1), -jnp.inf)
 
 
@@ -73,7 +76,7 @@ def quantile_huber_loss(quantiles, targets, *, kappa):
 
 
 def bellman_targets(next_quantiles, rewards, is_terminal, legal, *, discount):
-  """Samples of the return: the reward and the return of the best legal action that follows.
+  """Computes samples of the return: the reward plus that of the best legal next action.
 
   Args:
     next_quantiles: [..., A, N] of the target network, of the next observation.
@@ -229,7 +232,7 @@ class _Frames(NamedTuple):
 
 
 class Player:
-  """How a Q-network plays 84 x 84 frames; members as those of `acting.Player`."""
+  """Plays with a Q-network that sees 84 x 84 frames; members as those of `acting.Player`."""
   modes = ('argmax', 'sampled')
 
   def __init__(self, network, legal, epsilon):

@@ -10,8 +10,8 @@ def masked_mean(x, mask, count=None):
   """Averages `x` where `mask` (bool, same shape) is True; 0 if it is True nowhere.
 
   A `mask` of floats of at least 0 holds weights, and the mean is weighted. With `count`, the sum is
-  divided by that instead: of a piece of a batch, this piece's part of the whole batch's mean, when
-  `count` is how often the whole batch's mask is True, or the sum of its weights.
+  divided by that instead: of a microbatch, its part of the batch's mean, when `count` is how often
+  the batch's mask is True, or the sum of its weights.
   """
   count = jnp.sum(mask) if count is None else count
   if mask.dtype != bool:
@@ -36,7 +36,7 @@ def cross_entropy(logits, targets, mask, count=None):
 
 
 class Counts(NamedTuple):
-  """How many entries of a whole batch count, when the loss is computed piece by piece.
+  """How many entries of a batch count, when its loss is computed in microbatches.
 
   Attributes:
     valid: [] int32; transitions that exist.
@@ -56,8 +56,8 @@ def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
     actions: [B, T] int32.
     is_labelled: [B, T] bool.
     is_valid: [B, T] bool.
-    counts: `Counts` of the batch that this is a piece of; None if it is whole. What is returned
-      adds up over the pieces.
+    counts: `Counts` of the batch that this is a microbatch of; None for a batch. What is returned
+      adds up over the microbatches.
 
   Returns:
     [] float32, and a dict of scalars with `loss` and `accuracy`.

@@ -47,7 +47,7 @@ class DecisionTransformer(nn.Module):
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
     change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
     tokenizer_kind: one of `tokens.TOKENIZERS`.
-    dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
+    dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
   """

@@ -72,7 +72,7 @@ class PatchTokenizer(_Tokenizer):
     change_tokens: embed also how a patch differs from the frame before it in the window. What
       moves is a few pixels before a background that never changes: without this, the 2-core models
       need thousands of updates to see it at all. Not in Lee et al. (2022).
-    dtype: of the tokens and of what is computed in.
+    dtype: of the tokens and the computation.
   """
   d_model: int
   patch_size: int
@@ -146,7 +146,7 @@ class ConvTokenizer(_Tokenizer):
   Attributes:
     d_model: D.
     change_tokens: embed the change as well; else the frame only.
-    dtype: of the tokens and of what is computed in.
+    dtype: of the tokens and the computation.
   """
   d_model: int
   change_tokens: bool = False

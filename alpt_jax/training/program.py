@@ -101,8 +101,8 @@ def _compiler_options(mesh):
   """Options of XLA that make the update faster.
 
   On the CPU, without the concurrency-optimized schedule: with two layers, an update on one core
-  took 93 ms instead of 120. On TPUs, gradients that the devices share out are not computed piece by
-  piece: of a matrix of 512 columns, a piece for one of eight devices fills half a matrix unit.
+  took 93 ms instead of 120. On TPUs, gradients that the devices share out are not computed shard by
+  shard: of a matrix of 512 columns, the shard of one of eight devices fills half a matrix unit.
 
   None changes a result but the last: on TPUs each device draws the random bits of its own rows,
   instead of all bits, so that dropout in bfloat16 is another one on another number of devices.
@@ -117,7 +117,7 @@ def _compiler_options(mesh):
 
 
 def abstract_batches(config, phase, specs, mesh):
-  """Shapes and shardings of the `types.Batches` of an update, without data."""
+  """Returns shapes and shardings of the `types.Batches` of an update, without data."""
   spec, made = specs[0], learner.make(config, phase, specs)
   window = made.window
   shard = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.rows(mesh))

@@ -88,7 +88,7 @@ def episode_path(workdir, step):
 
 
 def check_config(config, workdir, digests, *, ignored=()):
-  """Refuses to go on with a run of another config or other data.
+  """Refuses to resume a run with another config or other data.
 
   Args:
     config: the run's.
@@ -123,7 +123,7 @@ def check_config(config, workdir, digests, *, ignored=()):
     if fixed or keys and not config.allow_changed_config:
       changes = ', '.join(f'{k}: {before.get(k)} -> {now.get(k)}' for k in keys)
       remedy = (f'{fixed[0]} decides which actions a run has seen, and never changes.' if fixed else
-                'Or go on with --config.allow_changed_config=True.')
+                'Or resume with --config.allow_changed_config=True.')
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
                        f'--config.workdir. {remedy}')
   return content
@@ -172,7 +172,7 @@ class RunDirectory:
     return os.path.join(self._workdir, *names)
 
   def restore(self, compiled, key):
-    """Returns the state to start from, and takes note of its step.
+    """Returns the state to start from, and sets `start_step` to its step.
 
     Args:
       compiled: the run's `program.Program`.

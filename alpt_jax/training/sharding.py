@@ -4,7 +4,7 @@ The only file that names mesh axes. Rows of a batch are cut over both:
 
   data   holds copies of the parameters. Cutting the optimizer's moments over it as well
          (`shard_optimizer`) divides their memory and LAMB's work by its size.
-  fsdp   holds pieces of the parameters; 1 unless they do not fit otherwise.
+  fsdp   holds shards of the parameters; 1 unless they do not fit otherwise.
 
 The rule: a tensor is cut along its first dimension, if the axis divides it; small tensors are not
 cut. Scalars, biases and norms are everywhere. (Cut along the last dimension, a kernel of [512, 512]
@@ -20,7 +20,7 @@ from jax import sharding as jax_sharding
 from alpt_jax import types
 
 DATA, FSDP = AXES = ('data', 'fsdp')
-_MIN_SIZE = 1 << 12  # Elements; below, moving a piece takes as long as moving the whole.
+_MIN_SIZE = 1 << 12  # Elements; below, moving a shard takes as long as moving all.
 
 
 def make_mesh(*, fsdp=1, num_devices=0, devices=None):
@@ -97,7 +97,7 @@ def _of_tensor(mesh, shape, is_moment):
   if np.prod(shape) < _MIN_SIZE:
     return replicated(mesh)
   if data > 1 and shape[0] % (fsdp * data) == 0:
-    return jax.NamedSharding(mesh, jax.P(AXES[::-1]))  # Within the parameter's piece.
+    return jax.NamedSharding(mesh, jax.P(AXES[::-1]))  # Within the parameter's shard.
   if fsdp > 1 and shape[0] % fsdp == 0:
     return jax.NamedSharding(mesh, jax.P(FSDP))
   return replicated(mesh)
@@ -134,14 +134,14 @@ def to_devices(mesh, batches):
 
 
 def on_one_device(tree):
-  """Copies a tree of global arrays, whole, to this process's first device.
+  """Gathers a tree of global arrays onto this process's first device, e.g. for evaluation.
 
-  For what every process does by itself, e.g. playing. All processes call it. Only good until the
+  All processes call it. Only good until the
   next update: nothing is copied that is there already, and an update takes the memory of its state.
   """
-  whole = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
-  if whole:
-    tree = jax.jit(_same, out_shardings=replicated(whole[0].sharding.mesh))(tree)
+  sharded = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
+  if sharded:
+    tree = jax.jit(_same, out_shardings=replicated(sharded[0].sharding.mesh))(tree)
   device = jax.local_devices()[0]
   return jax.tree.map(lambda x: jax.device_put(x.addressable_shards[0].data, device), tree)
 
