@@ -8,7 +8,7 @@ What is measured is what `train` runs: the jitted update on real batches, and th
 matrix product says what the machine could do at best; a GPT-2 of the same shape in PyTorch, if
 PyTorch and transformers are installed, what the usual tool does with the same cores. They take
 turns, a few seconds each, so that whatever else the machine is doing meets all of them. What saving
-costs the updates, and how soon a run goes on from a checkpoint, is measured in `saving`.
+costs the updates, and how soon a run resumes from a checkpoint, is measured in `saving`.
 
 On Atari, also how fast windows are read from disk, from one and from four times the data, beside
 what RLDS brings for it; and evaluation beside the plain way, one game at a time and two passes of
@@ -157,7 +157,7 @@ def make_matmul(size):
 
 
 def gflops(matmul):
-  """Best GFLOP/s of a few matrix products; the first one only wakes the threads."""
+  """Measures the best GFLOP/s of a few matrix products; the first only wakes the threads."""
   seconds = []
   for _ in range(_MATMULS + 1):
     begin = time.perf_counter()
@@ -230,7 +230,7 @@ def measure(config, directory):
   """
   about = machine.describe_machine()  # Before it is busy.
   update = Update(config)
-  timed = domains.of(config).benchmark()
+  timed = domains.of(config).module('benchmark')
   if timed is None:
     raise ValueError(f'experiment is {config.experiment!r}, of which no evaluation can be timed; '
                      'expected maze or atari.')

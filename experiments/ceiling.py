@@ -2,12 +2,13 @@
 
 python -m experiments.ceiling --config=experiments/configs/atari.py:desk,target=Breakout
 
-Plays the target's recording again, tries all actions at some of its steps in the emulator: what do
-o[t + 1] and o[t + 2] tell to whoever knows only how often each action is played? An IDM that sees
-its whole window may know more of the policy, and pass it. Writes ceiling.json beside the data; a
-second call reads it. With --output, e.g. experiments/results/ceilings/Breakout.json, it is written
-there, and what lies beside the data is copied. About a minute and a half on one core for 600 steps
-of 100,000 (Breakout); longer in games with more actions.
+Plays the target's recording again, and tries all actions at some of its steps in the emulator. The
+reference is the accuracy of the best guess from o[t + 1], o[t + 2] and how often each action is
+played. An IDM that sees its whole window may know more of the policy, and pass it. Writes
+ceiling.json beside the data; a second call reads it. With --output, e.g.
+experiments/results/ceilings/Breakout.json, it is written there, and what lies beside the data is
+copied. About a minute and a half on one core for 600 steps of 100,000 (Breakout); longer in games
+with more actions.
 """
 
 from absl import flags
@@ -27,7 +28,7 @@ _OUTPUT = flags.DEFINE_string('output', '', 'Directory, or .json file, to write 
 def main(config):
   """Measures the ceiling of each recording of `config.target`."""
   domain = domains.of(config)
-  if domain.measures() is None:
+  if domain.module('measures') is None:
     raise ValueError(f'experiment is {config.experiment!r}; expected atari: without an emulator '
                      'the ceiling of label accuracy is unknown.')
   directories = domain.directories(config.target)

@@ -1,4 +1,4 @@
-"""Says which clips of a dataset to label next: a run's IDM is unsure of them, and they differ.
+"""Selects clips of a dataset to label next: a run's IDM is unsure of them, and they differ.
 
 python -m experiments.clips --run=runs/own/idm
 python -m experiments.clips --run=runs/breakout --known=run --num_clips=50 --output=next

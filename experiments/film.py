@@ -4,7 +4,7 @@ python -m experiments.film --game=Breakout --output=runs/own/clips
 
 For trying out what is there for data of your own (see OWN_DATA.md) before you have any. A scripted
 player is filmed in colour, 15 frames a second, one for each of its actions. Some short clips have
-their actions in actions.csv; nobody writes down those of the others. Each clip is cut from a game
+their actions in actions.csv; those of the others are not recorded. Each clip is cut from a game
 of its own at a random moment, so that clips are like the videos. environment.json says what it all
 is. Rewards are not in a video, so there are none.
 """
@@ -61,16 +61,16 @@ def film(game, seed, num_steps, epsilon):
 
 
 def cut(frames, actions, num_steps, seed):
-  """Cuts a piece out of an episode at a random moment.
+  """Cuts a clip out of an episode at a random moment.
 
   Args:
     frames: list of T + 1.
     actions: list of T.
-    num_steps: actions of the piece; all if there are fewer.
+    num_steps: actions of the clip; all if there are fewer.
     seed: of the moment.
 
   Returns:
-    Lists of the frames and of the actions of the piece.
+    Lists of the frames and of the actions of the clip.
   """
   num_steps = min(num_steps, len(actions))
   start = int(np.random.default_rng(seed).integers(len(actions) - num_steps + 1))
@@ -78,7 +78,7 @@ def cut(frames, actions, num_steps, seed):
 
 
 def describe(game):
-  """The `environment_file.Environment` of the videos of a game, as they will be imported."""
+  """Describes the videos of a game as an `environment_file.Environment`."""
   names, spec = action_sets.ACTION_NAMES, action_sets.spec(game)
   return environment_file.Environment(
       name=game, observation=environment_file.Observation(

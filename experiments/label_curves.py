@@ -29,7 +29,7 @@ _REFERENCES = {'past': '#8a5a00', 'linear': '#1b1f24', 'table': '#1b1f24',
 
 
 def as_csv(found):
-  """The text of labels.csv; a float has six digits."""
+  """Returns the text of labels.csv; a float has six digits."""
   out = io.StringIO()
   writer = csv.writer(out, lineterminator='\n')
   writer.writerow(label_points.Point._fields)

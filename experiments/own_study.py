@@ -57,7 +57,7 @@ def main():
 
 
 def files_of(directory):
-  """{relative path: [bytes, 16 hex digits of SHA-256]} of all files in a directory, in order."""
+  """Returns {relative path: [bytes, 16 hex digits of SHA-256]} of a directory's files."""
   found = {}
   for path in sorted(path for path in directory.rglob('*') if path.is_file()):
     with path.open('rb') as f:

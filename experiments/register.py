@@ -82,7 +82,7 @@ def _check_can_start(run, config):
 
 
 def as_text(value, indent=0):
-  """JSON, with a field or an entry a line where it is longer than a line."""
+  """Formats JSON; what is longer than a line gets a line for each field or entry."""
   text = json.dumps(value, ensure_ascii=False)
   if not value or not isinstance(value, dict | list) or indent + len(text) <= _LINE:
     return text

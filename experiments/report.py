@@ -1,4 +1,4 @@
-"""Turns the results of an experiment into a page and a table.
+"""Builds the report of an experiment from its results: a page and a table.
 
 python -m experiments.report --results=runs/maze/results.json
 python -m experiments.report --figures=runs/figures_desk

@@ -1,4 +1,4 @@
-"""Runs a whole experiment: collects the data, trains every variant, scores, and reports.
+"""Runs an experiment: collects the data, trains every variant, scores, and reports.
 
 python -m experiments.reproduce --config=experiments/configs/maze.py:desk
 python -m experiments.reproduce --config=experiments/configs/atari.py:desk

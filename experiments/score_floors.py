@@ -1,4 +1,4 @@
-"""Measures what agents that look at nothing score in the game of a config.
+"""Measures the scores of agents that look at nothing, in the game of a config.
 
 python -m experiments.score_floors --config=experiments/configs/atari.py:desk,target=Breakout
 
@@ -25,7 +25,7 @@ def main(config):
   from alpt_jax.domains.atari import score_floors
 
   domain = domains.of(config)
-  if domain.measures() is None:
+  if domain.module('measures') is None:
     raise ValueError(f'experiment is {config.experiment!r}; expected atari, whose games are '
                      'played.')
   directory, *_ = domain.directories(config.target)

@@ -1,4 +1,4 @@
-"""Trains one run, or goes on with it; writes finished.json in the end.
+"""Trains or resumes one run; writes finished.json in the end.
 
 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt \\
     --config.workdir=runs/alpt

@@ -1,4 +1,4 @@
-"""Numbers of the TPU chips that runs are planned for, and their compile-only devices.
+"""TPU chips that runs are planned for: their numbers, and compile-only devices.
 
 The compiler for all of them is libtpu, which needs no TPU: `make libtpu` gets it.
 """

@@ -1,4 +1,4 @@
-"""Reads XLA's optimized HLO for TPUs: text in, numbers out. Nothing here compiles or runs.
+"""Reads costs from XLA's optimized HLO for TPUs: text in, numbers out. Compiles nothing.
 
 Two measures of one device's program, both exact functions of the text (see launch/README.md for
 what they are worth): the cycles that the TPU compiler itself expects of each operation, and the
@@ -301,7 +301,7 @@ def _results(instruction):
 
 
 def collective(instruction):
-  """Kind of a collective operation, e.g. 'all-reduce'; '' for other operations."""
+  """Returns the kind of a collective operation, e.g. 'all-reduce'; '' for other operations."""
   kind = instruction.opcode.removesuffix('-start')
   return kind if kind in _COLLECTIVES else ''
 

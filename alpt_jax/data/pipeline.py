@@ -1,4 +1,4 @@
-"""Turns episodes into the batches of a run, ahead of their use.
+"""Assembles the batches of a run from episodes, prefetched in threads.
 
 A run reads several streams: for each of the update's three parts, one per environment. Every stream
 has its own sampler, so its batches do not depend on which other streams there are.

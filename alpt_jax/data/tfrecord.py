@@ -42,7 +42,7 @@ def convert_to_array_record(source, directory, *, progress=None):
 
 
 def copy_as_array_record(source, directory, *, progress=None):
-  """As `convert_to_array_record`, into a directory that is there.
+  """Copies as `convert_to_array_record`, into a directory that is there.
 
   The manifest is written last, so that less than all does not open.
   """

@@ -62,7 +62,7 @@ def named(experiment, field='experiment'):
 
 
 def specs(config):
-  """The `types.EnvironmentSpec`s of a run: the target, other targets, sources.
+  """Returns the `types.EnvironmentSpec`s of a run: the target, other targets, sources.
 
   `types.Batch.environment` indexes them.
 
@@ -105,7 +105,7 @@ def digests(config, names):
 
 
 def targets(config):
-  """The action-limited environments of a run, the evaluated one first.
+  """Returns the action-limited environments of a run, the evaluated one first.
 
   Section 5.4 pretrains once for several targets (`config.other_targets`); finetuning has one.
   """

@@ -1,9 +1,9 @@
-"""Plays episodes of anything that can be played, all in step with each other.
+"""Plays episodes with an agent in any emulator, all of them in lockstep.
 
 Every episode has an emulator of its own, so that an episode that has ended costs nothing, and is
-never begun anew by an emulator that resets itself. (One emulator for the whole batch, which goes on
-with ended episodes, takes a tenth less time on Atari while all are running.) The episodes form two
-groups: while the model chooses for one, the emulators of the other run.
+never begun anew by an emulator that resets itself. (One emulator for the whole batch, which steps
+ended episodes as well, takes a tenth less time on Atari while all are running.) The episodes form
+two groups: while the model chooses for one, the emulators of the other run.
 
 An emulator has three methods: `reset(seed)` begins an episode and returns its first observation;
 `send(action)` sets a step going; `receive()` waits for it and returns the observation, the reward
@@ -142,14 +142,14 @@ class BlindPlayer:
 
   def __init__(self, spec):
     """Takes the `types.EnvironmentSpec` of what is played."""
-    self.spec, self._legal = spec, jnp.asarray(legal_of(spec))
+    self.spec, self._legal = spec, jnp.asarray(spec.actions.mask)
 
   def is_chance(self, is_greedy):
-    """Whether its actions are drawn by lot in some mode."""
+    """Returns whether its actions are random in some mode."""
     return not is_greedy
 
   def empty_history(self, params, frames):
-    """What is kept of B episodes, of which `frames` are the first."""
+    """Makes the state of B episodes, of which `frames` are the first."""
     del params
     return _LastActions(jnp.full(len(frames), len(self._legal), jnp.int32),
                         jnp.zeros((), jnp.int32))
@@ -317,7 +317,7 @@ def _described(episodes):
 
 
 def episode_seeds(seed, num_episodes):
-  """Seeds [num_episodes] int of the emulators in a run with this seed, each in [0, 2^31)."""
+  """Draws seeds [num_episodes] int of the emulators in a run with this seed, each in [0, 2^31)."""
   return np.random.default_rng(seed).integers(2 ** 31, size=num_episodes)
 
 
@@ -332,11 +332,6 @@ def check_spec(player, spec):
     if ours != needed:
       raise ValueError(f'{name} of the model ({player.spec.name}) is {ours}; {spec.name} has '
                        f'{needed}.')
-
-
-def legal_of(spec):
-  """[A] bool: which actions of a `types.EnvironmentSpec` are legal."""
-  return np.isin(np.arange(spec.num_actions), spec.legal_actions)
 
 
 def blind_agents(episodes, spec, action_names):
@@ -354,7 +349,7 @@ def blind_agents(episodes, spec, action_names):
   recorded = [actions[is_known] for actions, is_known in map(
       episodes.actions_of, range(episodes.num_episodes))]
   return {
-      RANDOM: measures.uniform(legal_of(spec)), MARKOV: measures.markov_chain(recorded, num),
+      RANDOM: measures.uniform(spec.actions.mask), MARKOV: measures.markov_chain(recorded, num),
       REPEAT: measures.repeat_last(recorded, num),
       **{f'always {action_names[a]}': measures.always(a, num) for a in spec.legal_actions}}
 

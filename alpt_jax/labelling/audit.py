@@ -1,4 +1,4 @@
-"""An audit of an IDM's labels, before anybody trains on them.
+"""Audits an IDM's labels on held-out transitions: all its numbers, as one dict.
 
 Arrays in, a dict out: what the IDM said of transitions whose actions are known, in one or several
 environments, becomes the numbers of `measures` and the sentences of `audit_findings`. JSON holds

@@ -1,4 +1,4 @@
-"""Compares IDMs that learned from a source with those that did not: is it worth using?
+"""Compares IDMs that were trained with a source to those without: is it worth using?
 
 Both are audited on the same transitions, of which neither knew the action in training, and their
 difference is paired: within one pair of runs by transition, with an interval over episodes; with
@@ -167,7 +167,7 @@ def _measure(ours, theirs, seed):
 
 
 def result_of(group, smallest_effect):
-  """An entry of `results`."""
+  """Makes an entry of `results`."""
   names = {one['environment'] for one in group}
   accuracies = [{one['seed']: one[key]['accuracy']['value'] for one in group}
                 for key in ('run', 'baseline')]

@@ -1,4 +1,4 @@
-"""What an audit of labels says, in plain words: one sentence on accuracy, and warnings.
+"""Words the findings of an audit: a headline on accuracy, and warnings.
 
 All of it follows from the numbers of `audit` by rules that are written here; their thresholds are
 our choice. A kind of warning is one of KINDS.
@@ -21,14 +21,14 @@ _MORE = 'hold out, label by hand or record more of them'  # Where there are no m
 
 
 def percent(x):
-  """E.g. '83 %'; near the ends with a digit more, and 100 % only if it is exactly that."""
+  """Formats a share as '83 %'; more digits near the ends, 100 % only if it is exactly that."""
   if x in (0, 1) or .1 <= x <= .9:
     return f'{100 * x:.0f} %'
   return f'{min(max(100 * x, .1), 99.9):.1f} %'
 
 
 def share(estimate):
-  """E.g. '83 % (79–87)' of {value, low, high}."""
+  """Formats {value, low, high} as '83 % (79–87)'."""
   if estimate['low'] is None:
     return percent(estimate['value'])
   low, high = (percent(estimate[key]).removesuffix(' %') for key in ('low', 'high'))
@@ -36,7 +36,7 @@ def share(estimate):
 
 
 def is_independent(environment):
-  """Whether training did not know the actions of an entry of `environments`."""
+  """Returns whether training did not know the actions of an entry of `environments`."""
   return environment['kind'] != 'trained on'
 
 
@@ -48,7 +48,7 @@ def _episodes(environment):
 
 
 def headlines(audit):
-  """One sentence for each environment whose actions training did not know.
+  """Writes a sentence for each environment whose actions training did not know.
 
   Args:
     audit: the dict that `audit` describes; its headlines and warnings are not read.
@@ -98,7 +98,7 @@ def _best_floor(environment):
 
 
 def warnings(audit):
-  """What to know before trusting the labels.
+  """Lists what to know before trusting the labels.
 
   Args:
     audit: as in `headlines`.

@@ -1,4 +1,4 @@
-"""The page of an audit of labels: what it says first, then the numbers and pictures behind it.
+"""Builds the page of an audit: headlines first, then the numbers and pictures behind them.
 
 The dict is that of `audit`, with one entry more, `about`: what was audited and how. It has
   preset, created, command, run, method   text

@@ -1,4 +1,4 @@
-"""The audit of a run: its IDM, against recorded actions that training did not know."""
+"""Audits a run's IDM against recorded actions that training did not know."""
 
 import contextlib
 import datetime
@@ -95,7 +95,7 @@ def check(config, names, *, num_episodes, stride):
 
 
 def spec_of(trained, name):
-  """The `types.EnvironmentSpec` of an environment; ValueError if the IDM cannot read it."""
+  """Looks up an `types.EnvironmentSpec`; ValueError if the IDM cannot read its data."""
   try:
     spec = domains.of(trained.config).spec(name)
   except ValueError as error:
@@ -224,6 +224,6 @@ def _candidates(trained, episodes, name, is_hidden):
 
 
 def paths(directory, output=''):
-  """Where an audit is written: the JSON file and the page."""
+  """Returns the paths of an audit: the JSON file and the page."""
   directory = output or os.path.join(directory, 'audit')
   return os.path.join(directory, 'audit.json'), os.path.join(directory, 'audit.html')

@@ -1,5 +1,6 @@
-"""Labels a dataset with the IDM of a run: who may label what, and what is written down about it."""
+"""Labels a dataset with the IDM of a run: permission, provenance and the labelled copy."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -19,7 +20,7 @@ _PLACES = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')  # O
 
 def label_run(trained, output, *, dataset='', environment='', stride=1, temperature=1., top_k=0,
               known='', episodes_per_file=50, share=(0, 1), progress=True):
-  """Labels a dataset, or goes on with it; see `labelled_dataset`.
+  """Labels a dataset, or resumes doing so; see `labelled_dataset`.
 
   Args:
     trained: `trained_idm.TrainedIdm`.
@@ -83,7 +84,7 @@ def _check_numbers(window, stride, temperature, episodes_per_file, share):
   votes.windows_of(window, window, stride)  # Complains here.
 
 
-class _Shown:
+class _Shown(contextlib.AbstractContextManager):
   """Progress whose total is known with its first update, after all checks.
 
   A warning that the run of the IDM is unfinished comes before it.
@@ -92,15 +93,12 @@ class _Shown:
   def __init__(self, label, trained, *, is_shown):
     self._label, self._trained, self._is_shown, self._progress = label, trained, is_shown, None
 
-  def __enter__(self):
-    return self
-
   def __exit__(self, *unused):
     if self._progress is not None:
       self._progress.close()
 
   def update(self, done, total):
-    """Takes note of what is done."""
+    """Shows how many episodes are done."""
     if self._progress is None and self._is_shown:
       trained_idm.warn_if_unfinished(self._trained)
       self._progress = progress_.Progress(

@@ -193,7 +193,7 @@ def check_causal(causal, directory, config, choice):
 
 
 def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
-  """Accuracy on steps whose action was a random draw.
+  """Measures the accuracy on steps whose action was a random draw.
 
   Args:
     config: of the run.
@@ -336,7 +336,7 @@ def _by_score(trained, directory, games, seed):
 
 
 def sentences(found):
-  """What `measure` found, in a list of lines."""
+  """Writes what `measure` found as lines of text."""
   return [*_about_labels(found['labels']), *_about_agent(found['agent']),
           *_about_labeller(found.get('as_labeller')), *_about_scores(found['scores'])]
 

@@ -94,13 +94,13 @@ class TrainedIdm:
         [(episodes, numbers)], spec=spec, stride=stride, temperature=temperature)
 
   def predict_groups(self, groups, *, spec=None, stride=1, temperature=1.):
-    """As `predict_episodes`, of (episodes, numbers) one after the other; see `votes`."""
+    """Predicts as `predict_episodes`, for (episodes, numbers) one after the other."""
     return votes.predict_groups(
         self.vote_fn(spec or self.spec), self.params, groups, window=self.config.window,
         stride=stride, temperature=temperature)
 
   def vote_fn(self, spec):
-    """The `votes.VoteFn` of an environment, which is compiled once."""
+    """Returns the `votes.VoteFn` of an environment, which is compiled once."""
     if spec not in self._vote_fns:
       self._vote_fns[spec] = votes.VoteFn(
           self.idm, spec, self.mesh, microbatch=program.microbatch(self.config, spec, self.mesh))

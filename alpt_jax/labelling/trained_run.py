@@ -87,7 +87,7 @@ def restore(directory, config, phase, specs, *, names=(), mesh=None):
   made = program.make_program(
       config, phase, specs, mesh or sharding.make_mesh(num_devices=1))
   wanted = program.network_params(made.state)
-  step, params = checkpoints.restore_newest(
+  step, params = checkpoints.restore_params(
       os.path.join(directory, 'checkpoints'), {name: wanted[name] for name in names or wanted})
   return Restored(made.learner, params, step)
 

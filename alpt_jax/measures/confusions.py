@@ -1,4 +1,4 @@
-"""Confusion counts: by episode, in the short form of a run file, and the numbers of a matrix.
+"""Counts confusions of actions, by episode; packs the counts, and computes their numbers.
 
 With them every interval over episodes can be computed again: accuracy, gain over the majority,
 recall of one action.

@@ -83,7 +83,7 @@ class PairedDifference(NamedTuple):
 
 
 def value(row, metric):
-  """The number of a row; NaN if it is absent, None or not finite."""
+  """Returns the number of a row; NaN if it is absent, None or not finite."""
   number = row.get(metric)
   return float(number) if number is not None and math.isfinite(number) else math.nan
 
@@ -129,7 +129,7 @@ def curves_by_run(rows, metric):
 
 
 def steps_to_threshold(steps, values, threshold):
-  """First step at which a curve reaches a level, by linear interpolation between evaluations.
+  """Finds the first step at which a curve reaches a level, interpolating linearly.
 
   A later fall below the level does not count against it. Nothing is interpolated across a missing
   value: the first evaluation at the level is taken then, which is at worst too late.
@@ -153,7 +153,7 @@ def steps_to_threshold(steps, values, threshold):
 
 
 def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
-  """How many of the baseline's steps a method needs to a level, over paired runs.
+  """Compares the steps that a method and a baseline need to a level, over paired runs.
 
   A run that never reaches the level is censored and stays so: its last step bounds the pair's
   ratio, see `intervals.ratio`.

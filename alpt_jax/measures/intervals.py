@@ -52,7 +52,7 @@ class Interval:
   relation: str = 'about'
 
   def text(self, digits=3):
-    """The estimate for readers, e.g. '0.500 [0.400, 0.600]'."""
+    """Formats the estimate for readers, e.g. '0.500 [0.400, 0.600]'."""
     if self.value is None:
       return self.reason or 'unknown'
     value = ('' if self.relation == 'about' else self.relation + ' ') + f'{self.value:.{digits}f}'
@@ -62,7 +62,7 @@ class Interval:
 
 
 def caption(over, level=LEVEL):
-  """The sentence under a table that says which intervals it shows."""
+  """Returns the sentence under a table that says which intervals it shows."""
   kind = {EPISODES: 'within a run, over its episodes (bootstrap)',
           SEEDS: 'between methods, over training seeds (Student’s t)'}[over]
   return f'Intervals: {100 * level:g} %, {kind}.'
@@ -91,7 +91,7 @@ class Comparison:
   unpaired: tuple = ()
 
   def at_level(self, level):
-    """The interval with another coverage; that of censored pairs stays what it is.
+    """Returns the interval with another coverage; of censored pairs, the one it has.
 
     Args:
       level: in (0, 1).

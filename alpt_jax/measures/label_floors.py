@@ -93,7 +93,7 @@ def judge(fitted, episodes, episode, timestep, *, is_right=None, seed=0):
 
 
 def labelled(windows, window):
-  """Episode and timestep, [N] int each, of the transitions of windows [M, 2]."""
+  """Lists episode and timestep, [N] int each, of the transitions of windows [M, 2]."""
   windows = np.asarray(windows, np.int64).reshape(-1, 2)
   return (np.repeat(windows[:, 0], window),
           (windows[:, 1:] + np.arange(window)).ravel())

@@ -26,7 +26,7 @@ class Labels(NamedTuple):
   relation: str
 
   def text(self):
-    """For readers, e.g. 'more than 10,000'."""
+    """Formats the number for readers, e.g. 'more than 10,000'."""
     return ('' if self.relation == 'about' else self.relation + ' ') + f'{self.number:,.0f}'
 
 

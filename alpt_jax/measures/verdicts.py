@@ -1,4 +1,4 @@
-"""Verdicts on comparisons: none below five seeds, none from overlapping hints.
+"""Judges registered hypotheses by intervals between methods; no verdict below five seeds.
 
 A registered hypothesis names the sign of the effect and the smallest effect of interest. What
 `judge` says of it follows from the interval between methods alone; what it cannot say, it gives the
@@ -62,7 +62,7 @@ def holm(p_values):
 
 
 def detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
-  """The mean of paired differences that a two-sided t test finds with a given power.
+  """Computes the mean difference that a two-sided paired t test finds with a given power.
 
   From the noncentral t distribution with n - 1 degrees of freedom; a rejection in the wrong
   direction, which is rarer than 1 in 10,000 at this power, is not counted.
@@ -93,7 +93,7 @@ def detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
 
 
 def detectable(comparison, *, alpha=ALPHA):
-  """The `detectable_difference` of a comparison, as a ratio above 1 if it is one; None if censored.
+  """Applies `detectable_difference` to a comparison; of ratios, a ratio; None if censored.
 
   Args:
     comparison: an `intervals.Comparison`.

@@ -251,7 +251,7 @@ def curves_png(rows_of_panels):
 
 
 def swatch(style):
-  """The line and marker of a method for a legend in the page, as an `<svg>` element."""
+  """Draws the line and marker of a method for a legend, as an `<svg>` element."""
   return Markup(f'<svg class="swatch" viewBox="-14 -5 28 10" aria-hidden="true">'
                 f'<path d="M-14 0H14" stroke="{style.colour}" stroke-width="2"/>'
                 f'<path d="{_MARKER_PATHS[style.marker]}" fill="{style.colour}"/></svg>')

@@ -1,4 +1,4 @@
-"""The part of a report that shows how an IDM labels: what it mixes up, and where, in pictures.
+"""Builds the report's section on labels: confusion matrices and example strips.
 
 The numbers of labellings are those of `confusions`; here they become tables and strips of
 frames. All examples are in the page, the most wrong first; a few lines of script order and hide
@@ -86,7 +86,7 @@ def _matrix_row(name, counts, index, recall):
 
 
 def matrix(actions, confusion, what='Hidden actions'):
-  """A confusion matrix as a table with recall, precision and counts.
+  """Makes a confusion matrix as a table with recall, precision and counts.
 
   Args:
     actions: [A] names.

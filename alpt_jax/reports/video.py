@@ -1,4 +1,4 @@
-"""Moving pictures of episodes: .gif by Pillow, .mp4 by OpenCV."""
+"""Writes videos: .gif by Pillow, .mp4 by OpenCV."""
 
 import io
 import os

@@ -36,7 +36,7 @@ _NO_STEP = -1
 _NO_GOOD_STEP = -2
 
 
-class Checkpoints:
+class Checkpoints(contextlib.AbstractContextManager):
   """The checkpoints of one run, as a context manager; leaving it waits for the last save.
 
   All processes of a run make the same calls. Process 0 writes manifests and deletes.
@@ -65,9 +65,6 @@ class Checkpoints:
     self._executor = concurrent.futures.ThreadPoolExecutor(1, 'checkpoints')
     self._saving = None  # Step and future of the save in progress.
     self._damaged = set()  # Steps that have been warned of.
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, exc_type, exc_value, traceback):
     try:
@@ -210,58 +207,29 @@ def latest_step(directory):
   return None if step == _NO_STEP else step
 
 
-def restore_newest(directory, like):
-  """Restores parameters of the newest checkpoint of a run.
+def restore_params(directory, abstract):
+  """Restores parameters of the newest step, without optimizer state, to finetune or evaluate them.
 
   Args:
-    directory: the checkpoints of the run.
-    like: {'idm': .., 'dt': ..} or one of them, with the shapes wanted, as `restore_params` takes.
+    directory: of `Checkpoints`.
+    abstract: {'idm': params, 'dt': params} or one of them, of arrays or `jax.ShapeDtypeStruct`s;
+      see `Checkpoints.restore_latest` for their shardings.
 
   Returns:
-    The number of its updates; the parameters.
+    The number of updates; a dict like `abstract`.
 
   Raises:
     FileNotFoundError: if there is no checkpoint.
-  """
-  step = latest_step(directory)
-  if step is None:
-    raise FileNotFoundError(f'{directory}: no checkpoint here. Train first, or correct the path.')
-  return step, restore_params(directory, like, step=step)
-
-
-def restore_params(directory, abstract, *, step=None):
-  """Restores parameters only, without optimizer state, to finetune or evaluate them.
-
-  Args:
-    directory: of `Checkpoints`, or one step in it.
-    abstract: {'idm': params, 'dt': params} or one of them, of arrays or `jax.ShapeDtypeStruct`s;
-      see `Checkpoints.restore_latest` for their shardings.
-    step: which step; the newest undamaged one if None.
-
-  Returns:
-    A dict like `abstract`.
-
-  Raises:
-    FileNotFoundError: if there is no such step.
-    ValueError: if it is damaged, or if the checkpoint has other parameters.
+    ValueError: if all are damaged, or if the checkpoint has other parameters.
   """
   directory = epath.Path(directory).absolute()
-  if step is None and directory.name.isdecimal() and not _steps(directory):
-    directory, step = directory.parent, int(directory.name)
+  step = latest_step(directory)
   if step is None:
-    step = latest_step(directory)
-    if step is None:
-      raise FileNotFoundError(f'{directory}: no checkpoint here; expected directories named after '
-                              'steps. Train first, or correct the path.')
-  elif not (directory / str(step)).exists():
-    raise FileNotFoundError(f'{directory}: no step {step}; it has {_steps(directory)}.')
-  else:
-    damage = _damage(directory / str(step))
-    if damage:
-      raise ValueError(f'{damage}; choose another step of {_steps(directory)}.')
+    raise FileNotFoundError(f'{directory}: no checkpoint here; expected directories named after '
+                            'steps. Train first, or correct the path.')
   restored = _load(directory / str(step),
                    {name: {'params': params} for name, params in abstract.items()}, partial=True)
-  return {name: model['params'] for name, model in restored.items()}
+  return step, {name: model['params'] for name, model in restored.items()}
 
 
 def _steps(directory):

@@ -1,4 +1,4 @@
-"""Compiled programs of earlier processes, on disk: starting again takes no compilation.
+"""Persistent compilation cache: a restarted process does not compile again.
 
 JAX writes an entry in place and never replaces one. A process that is killed while it writes would
 leave half a program, which all later ones fail to read and compile again, every time. So entries

@@ -1,4 +1,4 @@
-"""Several processes as one run: how they find each other, stop together, and notice who hangs.
+"""Runs several processes as one: start, agreement on stopping, detection of hung hosts.
 
 Each process runs the same program on its own devices; JAX makes one machine of them. What starts
 the processes says so in their environment:
@@ -29,9 +29,9 @@ from jax.experimental import multihost_utils
 
 from alpt_jax.training import sharding
 
-HUNG = 76  # Exit code of a process that could not go on; nothing was saved, start it again.
+HUNG = 76  # Exit code of a process that hung; nothing was saved, start it again.
 _VARIABLES = ('ALPT_COORDINATOR', 'ALPT_NUM_PROCESSES', 'ALPT_PROCESS_ID')
-_STEPS_IN_FLIGHT = 2  # Of the device, while the host goes on.
+_STEPS_IN_FLIGHT = 2  # Of the device, ahead of which the host may run.
 _MAX_POLL_SECONDS = 10.
 _READING_SECONDS = 24 * 3600  # Indexing all of RL Unplugged takes hours.
 
@@ -125,12 +125,12 @@ class _RollCall:
             connection, _ = server.accept()
           except TimeoutError:
             continue
-          with connection, contextlib.suppress(OSError):  # Somebody else, who says nothing.
+          with connection, contextlib.suppress(OSError):  # Not one of ours; it sends nothing.
             connection.settimeout(1)
             text = connection.recv(16)
             if text.isdigit():
               self._there.add(int(text))
-    except OSError as error:  # The port is somebody else's.
+    except OSError as error:  # Another program has the port.
       self._error = error
 
   def _answer(self):
@@ -188,7 +188,7 @@ def _leave():
 
 
 def is_main():
-  """Whether this process writes what all processes know."""
+  """Returns whether this process writes the files that all processes share."""
   return jax.process_index() == 0
 
 

@@ -1,4 +1,4 @@
-"""The run directory: all that a run keeps on disk, for one process that trains in it.
+"""Run directory: the files of a run, open for the one process that trains in it.
 
 It holds config.json, labels.json (which target transitions keep their action), sessions.jsonl
 (which versions trained from which step on), metrics.jsonl, events/ (the same for TensorBoard),
@@ -63,7 +63,7 @@ def only_trainer(workdir):
 
 
 def is_taken(workdir):
-  """Whether another process is training in a run directory on this machine."""
+  """Returns whether another process is training in a run directory on this machine."""
   try:
     directory = os.open(workdir, os.O_RDONLY)
   except FileNotFoundError:
@@ -78,17 +78,17 @@ def is_taken(workdir):
 
 
 def evaluation_path(workdir, step):
-  """Where the scores after `step` updates are written."""
+  """Returns the path of the scores after `step` updates."""
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
 
 
 def episode_path(workdir, step):
-  """Where an episode of the last evaluation is shown, where there are pictures of it."""
+  """Returns the path of the video of the last evaluation's episode, if there is one."""
   return os.path.join(workdir, 'eval', f'episode_{step:07d}.gif')
 
 
 def check_config(config, workdir, digests, *, ignored=()):
-  """Refuses to go on with a run of another config or other data.
+  """Refuses to resume a run with another config or other data.
 
   Args:
     config: the run's.
@@ -123,7 +123,7 @@ def check_config(config, workdir, digests, *, ignored=()):
     if fixed or keys and not config.allow_changed_config:
       changes = ', '.join(f'{k}: {before.get(k)} -> {now.get(k)}' for k in keys)
       remedy = (f'{fixed[0]} decides which actions a run has seen, and never changes.' if fixed else
-                'Or go on with --config.allow_changed_config=True.')
+                'Or resume with --config.allow_changed_config=True.')
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
                        f'--config.workdir. {remedy}')
   return content
@@ -172,7 +172,7 @@ class RunDirectory:
     return os.path.join(self._workdir, *names)
 
   def restore(self, compiled, key):
-    """Returns the state to start from, and takes note of its step.
+    """Returns the state to start from, and sets `start_step` to its step.
 
     Args:
       compiled: the run's `program.Program`.

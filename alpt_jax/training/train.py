@@ -30,7 +30,7 @@ from alpt_jax.training import (
 
 
 def train(config, workdir):
-  """Trains one run, or goes on with it.
+  """Trains one run, or resumes it.
 
   Args:
     config: see experiments/configs.
@@ -100,7 +100,7 @@ class _Prepared(NamedTuple):
 
 
 def _run(config, run, out, watch, stop):
-  """Makes the updates of a run; see `train`."""
+  """Runs the updates of a run; see `train`."""
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   state = out.restore(run.compiled, init_key)
   with contextlib.closing(_read_batches(config, run, out.start_step)) as batches:

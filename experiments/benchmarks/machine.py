@@ -24,7 +24,7 @@ def num_cores():
 
 
 def cpu_model():
-  """The processor's name, as the operating system has it."""
+  """Returns the processor's name, as the operating system has it."""
   with contextlib.suppress(OSError), open('/proc/cpuinfo') as f:
     for line in f:
       if line.startswith('model name'):

@@ -1,4 +1,4 @@
-"""Measures what saving costs a run, and how soon a run goes on; see `benchmark`.
+"""Measures checkpointing overhead and resume latency; see `benchmark`.
 
 What is measured is what `train` does: its updates, `alpt_jax.training.checkpoints` with verified
 manifests, and processes of `python -m experiments.train` on a run directory with a checkpoint.

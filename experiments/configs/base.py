@@ -112,7 +112,7 @@ def _set_devices(config):
 
 
 def evaluation(**fields):
-  """The group `evaluation` of what is played as an Atari game, with some fields of its own."""
+  """Returns the group `evaluation` of what is played as an Atari game."""
   return dict(  # Section 5.3: 16 episodes of 2500 steps, following Lee et al.
       num_episodes=16, max_steps=2500, sticky=0.,
       rule='paper',  # Or 'release', or 'imitate' without rewards; see alpt_jax/learners/acting.py.
@@ -123,7 +123,7 @@ def evaluation(**fields):
 
 
 def study(**fields):
-  """The group `study` of a domain's experiment: what all have, and fields of its own."""
+  """Returns the group `study` of a domain's experiment."""
   return dict(
       registration='',  # Its file, see experiments/studies/registration.py; '': not registered.
       results_dir='',  # Of run files, to be committed; '' for run_files/ in `workdir`.

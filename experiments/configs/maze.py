@@ -21,7 +21,7 @@ TUNNELED_SOURCE = 'maze-20-tunnel-seed100'
 
 
 def target(seed):
-  """The target maze that goes with a seed."""
+  """Returns the target maze that goes with a seed."""
   return f'maze-20-blocks:10-seed{seed}'
 
 

@@ -1,4 +1,4 @@
-"""ALPT on data of your own: what comes in, what is learned from what, and how much of it.
+"""ALPT on data of your own: which data, what is learned from what, and how much of it.
 
 python -m experiments.collect import --config.import_.kind=videos \\
     --config.import_.from_dir=clips --config.import_.environment=play.json

@@ -1,4 +1,4 @@
-"""What eval/ of a run must hold: which steps it promises, and numbers that can be believed."""
+"""Checks eval/ of a run: the steps it must hold, and numbers that can be believed."""
 
 from alpt_jax import domains, schema
 from alpt_jax.learners import acting

@@ -1,4 +1,4 @@
-"""The training runs of an experiment: what each is, how it is started, and where it stands."""
+"""Training runs of an experiment: directories, commands and progress."""
 
 import hashlib
 import json
@@ -61,12 +61,12 @@ def identity(config, run):
 
 
 def figure_name(figure):
-  """E.g. 'Figure 2', 'Table 4' of 'table4'."""
+  """Formats e.g. 'Figure 2', 'Table 4' of 'table4'."""
   return f'Table {figure.removeprefix("table")}' if 'table' in figure else f'Figure {figure}'
 
 
 def results_directory(config):
-  """Where results.json and the report of an experiment are written."""
+  """Returns the directory of results.json and the report of an experiment."""
   figure = config.study.get('figure', '')
   name = figure_name(figure).replace(' ', '').lower() if figure else ''
   return pathlib.Path(config.workdir, name)
@@ -90,7 +90,7 @@ def command(config, run):
 
 
 def is_finished(config, run):
-  """Whether a run has been trained and scored to its last step.
+  """Returns whether a run has been trained and scored to its last step.
 
   Raises:
     ValueError: if it is of another config or other data.
@@ -104,7 +104,7 @@ def is_finished(config, run):
 
 
 def is_trained(config, run):
-  """Whether the directory of a run says that it was trained to its end."""
+  """Returns whether the directory of a run says that it was trained to its end."""
   return pathlib.Path(config.workdir, run.name, 'finished.json').exists()
 
 
@@ -115,7 +115,7 @@ def environments(planned):
 
 
 def num_steps(config, run):
-  """How many updates a run makes."""
+  """Returns the number of updates of a run."""
   return run.changes.get('num_steps', config.num_steps)
 
 
@@ -189,7 +189,7 @@ def seconds(config, run):
 
 
 def last_step(config, run):
-  """The step of the last whole line of a run's metrics; 0 if there is none."""
+  """Returns the step of the last complete line of a run's metrics; 0 if there is none."""
   try:
     with open(os.path.join(config.workdir, run.name, 'metrics.jsonl'), 'rb') as f:
       f.seek(max(0, f.seek(0, os.SEEK_END) - 4096))
@@ -371,6 +371,6 @@ def _missing_labels(config, run, files):
 
 
 def status(config, run, failed):
-  """'done', 'failed' or 'unfinished', for the results."""
+  """Returns 'done', 'failed' or 'unfinished', for the results."""
   is_done = max(evaluations(config, run), default=-1) >= num_steps(config, run)
   return 'done' if is_done else 'failed' if run in failed else 'unfinished'

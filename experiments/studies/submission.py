@@ -46,7 +46,7 @@ _NEXT = ('The same command, again, submits what has become ready by then; after 
 
 
 def target_name():
-  """The target that the user wants the runs on; '' to train them here."""
+  """Returns the target that the user wants the runs on; '' to train them here."""
   return _SUBMIT.value
 
 
@@ -199,7 +199,7 @@ class _Round:
     return self._target.submit(chosen, self._context)
 
   def left(self, code):
-    """The runs that are still not finished when the programs have ended with an exit code.
+    """Lists the runs that are not finished when the programs have ended with an exit code.
 
     Raises:
       ValueError: if one is not, though all of the round have ended well.

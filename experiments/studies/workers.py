@@ -156,15 +156,15 @@ def _write_run_file(config, writer, run, code, code_before=None):
 
 
 def is_failure(code):
-  """Whether an exit code says that a run failed; None, of one not started, does not."""
+  """Returns whether an exit code means failure; None, of a run not started, does not."""
   return code not in (0, None, stopping.PREEMPTED)
 
 
 def log_path(config, run):
-  """The file with what a run printed."""
+  """Returns the path of what a run printed."""
   return pathlib.Path(config.workdir, run.name, 'train.log')
 
 
 def last_line(path):
-  """The last line of a text file; '' if it is empty."""
+  """Returns the last line of a text file; '' if it is empty."""
   return (path.read_text().strip().splitlines() or [''])[-1]

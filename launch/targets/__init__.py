@@ -1,4 +1,4 @@
-"""Where runs can be started: a module for each target, all with the same functions.
+"""Targets: platforms that runs are started on, modules with the same functions.
 
   submit(runs, context)       Starts runs, or goes on with them; returns an exit code.
   activity(run_id, context)   What a run is doing there, so that it must not be submitted again.
@@ -15,5 +15,5 @@ MOUNT = ('tpu_vm', 'gke')  # Their hosts see nothing lasting but storage, at mou
 
 
 def module(name):
-  """The module of a target."""
+  """Imports the module of a target."""
   return importlib.import_module(f'launch.targets.{name}')

@@ -190,7 +190,7 @@ def _state(commands, shell):
 
 
 def activity(run_id, context):
-  """What is said of a JobSet that is not finished; '' if there is none, or it is."""
+  """Describes a JobSet that is not finished; '' if there is none, or it is."""
   state = _state(_Commands(run_id, context), context.shell)
   return 'in the cluster and not finished' if state and not state[0] else ''
 
@@ -218,7 +218,7 @@ def submit(runs, context):
 
 
 def inventory(run_id, context):
-  """What a run has: [(kind, name, state, function that removes it or None)]."""
+  """Lists what a run has: [(kind, name, state, function that removes it or None)]."""
   commands, shell = _Commands(run_id, context), context.shell
   state = _state(commands, shell)
   found = []
@@ -238,7 +238,7 @@ def inventory(run_id, context):
 
 
 def read_logs(run_id, context):
-  """The logs of the pods that are there."""
+  """Reads the logs of the pods that are there."""
   commands, shell = _Commands(run_id, context), context.shell
   num_pods = len(shell.require(commands.pods(), quiet=True).splitlines())
   return [log_lines.parse(shell.require(commands.logs(num_pods), quiet=True))]

@@ -60,11 +60,11 @@ class _Commands:
     return self._of('queued-resources', 'create', self._id, *flags, '--async')
 
   def describe(self):
-    """State of the request."""
+    """Returns the state of the request."""
     return self._of('queued-resources', 'describe', self._id, '--format=value(state.state)')
 
   def describe_node(self):
-    """State of the node."""
+    """Returns the state of the node."""
     return self._of('tpu-vm', 'describe', self._id, '--format=value(state)')
 
   def delete(self):
@@ -291,7 +291,7 @@ def _log_path(run_id, context):
 
 
 def activity(run_id, context):
-  """Nothing that forbids submitting: `submit` looks, and watches what is running already."""
+  """Returns '': `submit` itself looks for a running run, and watches it."""
   del run_id, context
   return ''
 
@@ -361,7 +361,7 @@ def _show(run, context):
 
 
 def inventory(run_id, context):
-  """What a run has: [(kind, name, state, function that removes it or None)]."""
+  """Lists what a run has: [(kind, name, state, function that removes it or None)]."""
   commands, shell = _Commands(run_id, context), context.shell
   found = []
   for kind, describe in (('queued resource', commands.describe()),
@@ -382,7 +382,7 @@ def inventory(run_id, context):
 
 
 def read_logs(run_id, context):
-  """The logs of a run: of the workers if they can be reached, else as last kept."""
+  """Reads the logs of a run: of the workers if they can be reached, else as last kept."""
   result = context.shell.run(_Commands(run_id, context).log(), quiet=True)
   path = _log_path(run_id, context)
   if not result.code and result.output:

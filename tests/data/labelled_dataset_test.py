@@ -85,8 +85,8 @@ def read_steps(directory, environment=ENVIRONMENT):
   parser = example_parser.ExampleParserNp(
       dataset.builder.info.features.get_serialized_info())
   parsed = []
-  for piece in dataset.pieces(100):
-    for record in dataset.read(piece).records:
+  for chunk in dataset.chunks(100):
+    for record in dataset.read(chunk).records:
       parsed.append(parser.parse_example(record)['steps'])
   return parsed
 
@@ -285,8 +285,8 @@ class LabelledDatasetTest(parameterized.TestCase):
     source, alive, most = open_walks(self.source), weakref.WeakSet(), []
     read = source.read
 
-    def read_and_watch(piece):
-      episodes = read(piece)
+    def read_and_watch(chunk):
+      episodes = read(chunk)
       alive.add(episodes)
       most.append(len(alive))
       return episodes
@@ -423,10 +423,10 @@ class LabelledDatasetTest(parameterized.TestCase):
 
   def test_long_episodes_have_files_with_fewer_of_them(self):
     write_walks(self.source, np.random.default_rng(0), 8)
-    with mock.patch.object(records, '_PIECE_BYTES', 1):
+    with mock.patch.object(records, '_CHUNK_BYTES', 1):
       source = open_walks(self.source)
-      self.assertLen(source.pieces(50), 8)
-    self.assertEqual([p.end - p.begin for p in source.pieces(3)], [3, 1, 3, 1])
+      self.assertLen(source.chunks(50), 8)
+    self.assertEqual([p.end - p.begin for p in source.chunks(3)], [3, 1, 3, 1])
 
   def test_damaged_plan_is_named(self):
     write_walks(self.source, np.random.default_rng(0), 3)

@@ -55,6 +55,7 @@ class Emulator:
 class Domain(base.Domain):
   """Corridors, named after their length."""
   metrics = {'score': metric.Metric('goals', 'share of episodes', kind=schema.SHARE)}
+  modules = ('study',)
   config_file = str(pathlib.Path(__file__).with_name('config.py'))
 
   def action_names(self, name=''):
@@ -74,7 +75,7 @@ class Domain(base.Domain):
             directory, name=name, metadata={})
 
   def make_evaluation(self, learner):
-    legal = play.legal_of(self.spec(self.config.target))
+    legal = self.spec(self.config.target).actions.mask
     agent = play.Evaluator(
         learner.player(legal, rule='paper'), lambda: Emulator(_length(self.config.target)),
         num_episodes=7, max_steps=20, is_chance=True)
@@ -83,11 +84,6 @@ class Domain(base.Domain):
       return {'argmax': agent.run(params, acting_mode='argmax', seed=self.config.seed)[0]}
 
     return evaluate
-
-  @staticmethod
-  def study():
-    from my_corridor import study
-    return study
 
 
 def _length(name):

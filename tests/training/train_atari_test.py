@@ -256,7 +256,7 @@ class TrainAtariTest(parameterized.TestCase):
           config, phase, specs, sharding.make_mesh(num_devices=1)).state
       params.append(checkpoints.restore_params(
           pathlib.Path(config.workdir, 'checkpoints'),
-          {'idm': abstract.idm.params, 'dt': abstract.dt.params}))
+          {'idm': abstract.idm.params, 'dt': abstract.dt.params})[1])
     for a, b in zip(*map(jax.tree.leaves, params), strict=True):
       np.testing.assert_array_equal(a, b)
 

@@ -1,4 +1,4 @@
-"""Finds how well an action can be told from what followed, by trying all actions in the emulator.
+"""Enumerates actions in the emulator: how well an action can be told from its consequences.
 
 From the state before a step, all actions are played, with all numbers of frames for which the
 action before may have been held (sticky actions). Those that lead to the observation that followed

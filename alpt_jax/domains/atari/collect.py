@@ -1,4 +1,4 @@
-"""Brings an experiment's Atari data into `data_dir`, several games side by side.
+"""Collects an experiment's Atari data into `data_dir`, several games side by side.
 
 What `experiments.collect` runs for Atari configs. `collect.origin` says where data comes from:
   play     a behaviour plays the games; see alpt_jax/domains/atari/record.py.

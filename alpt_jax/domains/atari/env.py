@@ -142,7 +142,7 @@ class Atari(dm_env.Environment):
     return self._advance(action, lambda frame: self._draw_stick())
 
   def step_with_held(self, action, num_held):
-    """As `step`, but where the action sticks is given and not drawn: no draw is used up.
+    """Takes a step as `step`, but with a given sticky action: no random number is used.
 
     Args:
       action: index into the minimal action set.

@@ -1,4 +1,4 @@
-"""Where the runs of an Atari study stand between floors and ceiling, and which agents look.
+"""Places the runs of an Atari study between floors and ceiling, and finds blind agents.
 
 Rows for tables, from the `floors` of runs (see `floors_schema`). Of one run, intervals are over its
 episodes; of several, between training seeds (Student's t); `Interval.over` says which. A floor of
@@ -111,7 +111,7 @@ class AgentRow(NamedTuple):
 
 
 def is_floor(results, method):
-  """Whether the IDM of a method sees the past only, so that it is a floor of the others."""
+  """Returns whether the IDM of a method sees the past only, so that it is a floor of the others."""
   return bool(results['methods'].get(method, {}).get('is_floor'))
 
 
@@ -225,7 +225,7 @@ def _above_floor(labels, pasts):
 
 
 def best_floor(labels, pasts=()):
-  """The highest floor of a run.
+  """Finds the highest floor of a run.
 
   Args:
     labels: of its floors, not constant.
@@ -325,7 +325,7 @@ def _counts(verdicts):
 
 
 def blind_scores(runs):
-  """{name: score} of agents that look at nothing, from the first of some runs that has them."""
+  """Returns {name: score} of blind agents, from the first of some runs that has them."""
   for run in runs:
     scores = (run.get('floors') or {}).get('scores')
     if floors_schema.is_known(scores):

@@ -9,6 +9,7 @@ without TensorFlow. `rlu_atari`, which is one split, goes through envlogger.
 An episode is the same bytes both ways.
 """
 
+import contextlib
 import dataclasses
 import os
 import zlib
@@ -154,7 +155,7 @@ def _open_writer(dataset, game, run, staging, notice):
   return _Writer(dataset, game, run, staging, notice)
 
 
-class _Writer:
+class _Writer(contextlib.AbstractContextManager):
   """Writes one array_record file per checkpoint, and the manifests of the official builder."""
 
   def __init__(self, dataset, game, run, staging, notice):
@@ -169,9 +170,6 @@ class _Writer:
     self._file = None
     self._lengths = []  # Episodes of each checkpoint.
     self._sizes = []  # Bytes of each checkpoint.
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, *unused):
     if self._file is not None:

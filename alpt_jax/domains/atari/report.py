@@ -1,4 +1,4 @@
-"""The report of the Atari experiment: what it has beside what all reports have."""
+"""Builds the report of the Atari experiment: sections beyond the generic report."""
 
 from alpt_jax.domains.atari import (
     claims,
@@ -41,7 +41,7 @@ class Report(experiment.Report):
     return any(game.get('behaviour') for game in self.results['games'].values())
 
   def anchors(self, setting, metric):
-    """What needs no learning; floors and ceiling where they were measured."""
+    """Returns what needs no learning; floors and ceiling where they were measured."""
     game = self.results['games'][setting.target]
     if metric == findings_atari.MAIN:
       measured = findings_floors.levels(self.results, setting)  # In the protocol of the agents.
@@ -55,11 +55,11 @@ class Report(experiment.Report):
                         'chance': curves.value(game, 'chance_accuracy')}
 
   def claim_rows(self):
-    """The claims of sections 5.3 to 5.5, and Table 4."""
+    """Lists the claims of sections 5.3 to 5.5, and Table 4."""
     return claims.rows(self.results)
 
   def tables(self):
-    """The final metrics, and the comparisons behind the claims."""
+    """Adds the comparisons behind the claims to the final metrics."""
     return super().tables() | {
         'claims.csv': (claims.flat(self.results), 'the comparisons behind the claims')}
 
@@ -83,7 +83,7 @@ class Report(experiment.Report):
     return report_floors.sentences(self.results)
 
   def games(self):
-    """What the games' data is."""
+    """Describes the games' data."""
     notices = {}
     for name, game in self.results['games'].items():
       if game.get('notice'):
@@ -103,7 +103,7 @@ class Report(experiment.Report):
              join(_game_card(*item) for item in self.results['games'].items()))])
 
   def episodes(self):
-    """The best episode that was kept of each game, as moving pictures."""
+    """Shows the best episode that was kept of each game, as moving pictures."""
     kept = self.results.get('episodes', [])
     if not kept:
       return html('<p>None was kept.</p>')
@@ -123,7 +123,7 @@ class Report(experiment.Report):
         '\n</div>', join(pictures))
 
   def table_4(self):
-    """Conservative Q-learning beside Table 4."""
+    """Shows conservative Q-learning beside Table 4."""
     def normalised(row, x):
       return page.number((x - row.random) / (row.human - row.random), 3)
 

@@ -1,4 +1,4 @@
-"""The part of an Atari report that says what its numbers are worth: floors, ceiling, blind agents.
+"""Builds the report's section on floors, ceilings and blind agents.
 
 Two tables, the primary ones of the page: label accuracy between what needs no inverse dynamics and
 a ceiling by enumeration, and scores beside those of agents that look at nothing. Its numbers come
@@ -44,7 +44,7 @@ def _constant(row):
 
 
 def label_cells(row):
-  """A `findings_floors.LabelRow` as a list of texts, under LABEL_HEADER."""
+  """Formats a `findings_floors.LabelRow` as a list of texts, under LABEL_HEADER."""
   kind = _KINDS[row.kind]
   name = f'{row.name} ({kind})' if kind and kind not in row.name.lower() else row.name
   return [name, _interval(row.accuracy) if row.accuracy else _constant(row) or _NONE,
@@ -61,7 +61,7 @@ AGENT_HEADER = ('', 'score', 'games', 'best that looks at nothing', 'best checkp
 
 
 def agent_cells(row):
-  """A `findings_floors.AgentRow` as a list of texts, under AGENT_HEADER."""
+  """Formats a `findings_floors.AgentRow` as a list of texts, under AGENT_HEADER."""
   score = (_interval(row.score, 1) if row.score.low is not None else page.number(row.score.value, 1)
            + ('' if row.standard_error is None else f' (s.e. {row.standard_error:.2g})'))
   blind = (_NONE if row.blind_score is None else
@@ -153,7 +153,7 @@ class Table(NamedTuple):
 
 
 def label_tables(results):
-  """A `Table` for each setting of the IDMs alone whose runs have floors, in a list."""
+  """Makes a `Table` for each setting of the IDMs alone whose runs have floors."""
   found = []
   for setting in findings_atari.settings(results, findings.LABELS):
     rows = findings_floors.label_rows(results, setting)
@@ -167,7 +167,7 @@ def label_tables(results):
 
 
 def agent_tables(results):
-  """A `Table` for each setting of agents whose runs have floors, in a list."""
+  """Makes a `Table` for each setting of agents whose runs have floors."""
   found = []
   for setting in findings_atari.settings(results, findings.SCORE):
     rows = findings_floors.agent_rows(results, setting)
@@ -235,7 +235,7 @@ def _about_agents(runs):
 
 
 def section(results):
-  """Both kinds of tables, HTML."""
+  """Shows both kinds of tables, HTML."""
   parts = []
   rows = [row for setting in findings_atari.settings(results, findings.LABELS)
           for row in findings_floors.label_rows(results, setting)]
@@ -253,7 +253,7 @@ def tables(results):
 
 
 def sentences(results):
-  """The same in lines of text: a list, empty if nothing was measured."""
+  """Writes the tables as lines of text: a list, empty if nothing was measured."""
   lines = []
   for title, header, rows, _ in tables(results):
     lines += [f'{title}:', *page.lines(header, rows)]

@@ -27,7 +27,7 @@ _GAMES_AT_ONCE = 50
 
 
 def path_of(directory, output=''):
-  """Where the floors of a dataset's game are kept: in `output`, or beside the data."""
+  """Returns the path of the floors of a dataset's game: in `output`, or beside the data."""
   return os.path.join(output or directory, FILE)
 
 
@@ -104,7 +104,7 @@ def check_num_episodes(num_episodes, name='num_episodes'):
 
 
 def in_short(floors):
-  """What a run keeps of the floors of its game: of single actions, the best only.
+  """Selects what a run keeps of its game's floors: of single actions, the best only.
 
   Args:
     floors: from `measure`.

@@ -1,4 +1,4 @@
-"""Exact reference values of a maze: what policies earn and how well actions can be inferred.
+"""Exact reference values of a maze: returns of policies, and how well actions can be inferred.
 
 A maze under a fixed policy is an absorbing Markov chain over its cells, so nothing here is sampled:
 the probability of not having reached the goal after t steps follows from that after t - 1. Results
@@ -37,7 +37,7 @@ def anchors(layout, epsilon=0.5, data_horizon=env.HORIZON):
 
 
 def policy_anchors(layout, policy_probs, horizon=env.HORIZON):
-  """Computes what a memoryless policy earns, averaged over all starts.
+  """Computes a memoryless policy's mean return over all starts.
 
   Args:
     layout: a `env.Layout`.

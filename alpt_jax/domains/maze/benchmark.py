@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 
-from alpt_jax.domains import play
 from alpt_jax.domains.maze import env, evaluate
 from alpt_jax.learners import acting
 
@@ -23,7 +22,7 @@ class Evaluation:
       params: its parameters.
     """
     layout = env.layout_of(config.target)
-    legal = play.legal_of(env.spec(layout, config.observation))
+    legal = env.spec(layout, config.observation).actions.mask
     self._agent = evaluate.MazeEvaluator(
         acting.Player(dt, legal, 'paper'), layout, observation=config.observation)
     self._params = params
@@ -44,7 +43,7 @@ class Evaluation:
     return {'evaluation': self.run}
 
   def summary(self, results, spread):
-    """What benchmark.json says, given the results of the jobs; `spread` describes numbers."""
+    """Sums up the results of the jobs for benchmark.json; `spread` describes numbers."""
     seconds = np.array(results['evaluation'])
     return {'num_steps': self.num_steps, 'seconds': spread(seconds),
             'steps_per_second': spread(self.num_steps / seconds)}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from alpt_jax.data import copies, rlds
-from alpt_jax.domains import base, play
+from alpt_jax.domains import base
 from alpt_jax.domains.maze import anchors, env, metrics
 
 _NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the report.
@@ -12,6 +12,7 @@ _NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the 
 class Domain(base.Domain):
   """20 x 20 mazes (paper section 5.6): every start once, by arg max."""
   metrics = metrics.METRICS
+  modules = ('benchmark', 'report', 'study')
 
   def action_names(self, name=''):
     """Names of the actions of an environment, by id; '' for the target's."""
@@ -19,7 +20,7 @@ class Domain(base.Domain):
     return env.ACTION_NAMES
 
   def spec(self, name):
-    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return env.spec(env.layout_of(name), self.config.observation)
 
   def check(self):
@@ -40,7 +41,7 @@ class Domain(base.Domain):
   def make_evaluation(self, learner):
     """Makes the evaluation of the agent; the last one has 'paths' of a few episodes."""
     from alpt_jax.domains.maze import evaluate  # Compiles acting, which only evaluation needs.
-    player = learner.player(play.legal_of(self.spec(self.config.target)), rule='paper')
+    player = learner.player(self.spec(self.config.target).actions.mask, rule='paper')
     agent = evaluate.MazeEvaluator(
         player, env.layout_of(self.config.target), observation=self.config.observation)
 
@@ -90,21 +91,3 @@ class Domain(base.Domain):
     """Records what is missing of some mazes."""
     from alpt_jax.domains.maze import collect
     collect.main(self.config, names)
-
-  @staticmethod
-  def study():
-    """Returns the module that plans studies."""
-    from alpt_jax.domains.maze import study
-    return study
-
-  @staticmethod
-  def benchmark():
-    """Returns the module that makes the evaluations to time."""
-    from alpt_jax.domains.maze import benchmark
-    return benchmark
-
-  @classmethod
-  def report(cls, results):
-    """Makes the report of results."""
-    from alpt_jax.domains.maze import report
-    return report.Report(results)

@@ -17,12 +17,12 @@ RETURN = 'argmax/success_500'  # The reward is 1 at the goal and ends the episod
 
 
 def baseline(results):
-  """Key of the method that the others' steps are compared with; the study may name another."""
+  """Returns the method that the others' steps are compared with; a study may name another."""
   return results['config'].get('study', {}).get('baseline', 'dt1_idm')
 
 
 def observations(results):
-  """Observation modes that were run, in order."""
+  """Lists the observation modes that were run, in order."""
   return list(dict.fromkeys(run['observation'] for run in results['runs']))
 
 
@@ -33,7 +33,7 @@ def rows_of(results, method, observation):
 
 
 def targets(results):
-  """{name: maze} of the target mazes."""
+  """Returns {name: maze} of the target mazes."""
   return {name: maze for name, maze in results['mazes'].items() if maze['role'] == 'target'}
 
 
@@ -43,7 +43,7 @@ def measured_methods(results, observation):
 
 
 def final_metrics(results):
-  """Final metrics of the runs that are done: mean and population std over targets and seeds.
+  """Averages final metrics of finished runs: mean and population std over targets and seeds.
 
   Args:
     results: checked results.
@@ -95,7 +95,7 @@ def steps_to_levels(results):
 
 
 def anchor(results, group, name, metric=None):
-  """Mean of an anchor over the target mazes; NaN if any of them lacks it."""
+  """Averages an anchor over the target mazes; NaN if any of them lacks it."""
   entries = [maze['anchors'][group].get(name) for maze in targets(results).values()]
   if metric is not None:
     entries = [entry and entry.get(metric) for entry in entries]

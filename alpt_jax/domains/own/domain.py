@@ -1,4 +1,4 @@
-"""Own data as a domain: what environment.json says of it."""
+"""Own data as a domain, described by environment.json."""
 
 import dataclasses
 import glob
@@ -24,7 +24,7 @@ class Domain(base.Domain):
     return self._environment(name or self.config.target).actions.space
 
   def spec(self, name):
-    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return dataclasses.replace(self._environment(name).spec(), name=name)
 
   def check(self):
@@ -78,7 +78,7 @@ class Domain(base.Domain):
     return data
 
   def notes(self, name):
-    """What whoever trains on an environment should know, a list of lines."""
+    """Lists what a user who trains on an environment should know."""
     directory, = self.directories(name)
     lines = self._environment(name).notes(name)
     card = rlds.read_card(directory) or {}
@@ -89,19 +89,19 @@ class Domain(base.Domain):
     return lines
 
   def check_data(self, episodes, hidden):
-    """As `Atari.check_data`."""
+    """Checks the data as the Atari domain does."""
     episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
   def choose_labels(self, data):
-    """Which windows of a target keep their actions, see `labels.choose_known_windows`."""
+    """Chooses windows of a target that keep their actions, see `labels.choose_known_windows`."""
     config = self.config
     return labels.choose_known_windows(
         data, budget=config.num_labels, window=config.window, seed=config.label_seed,
         held_out=config.held_out)
 
   def make_evaluation(self, learner):
-    """As `Atari.make_evaluation`, of `config.evaluation.game`; None if there is no game."""
+    """Makes the evaluation of `config.evaluation.game`; None if there is no game."""
     config = self.config
     if not config.evaluation.game:
       return None
