@@ -112,7 +112,7 @@ class Update:
     before = None
     for _ in range(num_steps):
       self.state, scalars = self._update(self.state, next(self._batches), self._key)
-      # One step ahead of the device and no further: when the host waits for data, so does it.
+      # The host runs one step ahead at most: when it waits for data, so does the device.
       jax.block_until_ready(before)
       before = scalars
     jax.block_until_ready(self.state)

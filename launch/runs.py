@@ -1,7 +1,7 @@
 """Runs of a command: one for every seed and target, each with an id that is its directory.
 
-The same id always means the same directory, and a program that finds its checkpoints there goes on
-from them: submitting again is resuming, on whatever target.
+The same id always means the same directory, and a program that finds its checkpoints there
+resumes from them: submitting again is resuming, on whatever target.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Run:
     id: of the run.
     program: module.
     args: its flags, with --config.workdir.
-    workdir: {run_root}/{id}, or a directory that somebody else has chosen.
+    workdir: {run_root}/{id}, or the one that the caller of `make_run` has chosen.
     data_dir: where it looks for its data; '' if its config does not say.
   """
   id: str

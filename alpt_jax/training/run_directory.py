@@ -34,7 +34,7 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
-# They decide which actions a run has seen, and never change: runs that start from it rely on them.
+# Keys that decide which actions a run has seen. They never change, as later runs may start from it.
 _KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'source_actions',
               'num_labels', 'label_seed', 'held_out', 'data_digests')
 # Groups of settings that only their learner reads.

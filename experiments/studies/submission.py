@@ -263,7 +263,7 @@ def _launch_run(config, hosts_config, run, settings):
   # Hosts have the code elsewhere.
   path = path.replace(f'--config={runs.ROOT}/', '--config=', 1)
   redaction.check_arguments(arguments, settings.secrets)
-  # Here, it may be what the config says anyway; the settings must not say otherwise.
+  # Always passed, even where it is the default here: data_dir of the settings must not replace it.
   data_dir = f'--config.data_dir={hosts_config.data_dir}'
   arguments = [path, *arguments, *([] if data_dir in arguments else [data_dir])]
   return launch_runs.make_run(settings, run_id(config, run), program, arguments,
