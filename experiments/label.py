@@ -62,7 +62,7 @@ def main():
             known=_KNOWN.value or '', episodes_per_file=_EPISODES_PER_FILE.value,
             share=tuple(map(int, share.groups())))
     except stopping.Stopped:
-      print(f'{_OUTPUT.value}: stopped; the same command goes on from there.')
+      print(f'{_OUTPUT.value}: stopped; the same command resumes.')
       return stopping.PREEMPTED
   if card is None:
     print(f'{_OUTPUT.value}: share {_SHARE.value} is done; others are not yet.')

@@ -172,7 +172,7 @@ def main(config):
   try:
     codes = workers.Workers(config, todo, writer).train_all() if todo else {}
   except KeyboardInterrupt:
-    print('Interrupted; what was trained is saved. The same command goes on from there.')
+    print('Interrupted; what was trained is saved. The same command resumes.')
     return stopping.PREEMPTED
   failed = [run for run, code in codes.items() if workers.is_failure(code)]
   for run, code in codes.items():

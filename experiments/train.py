@@ -43,7 +43,7 @@ def main(config):
   if distributed.is_main() and code == stopping.DONE:
     atomic_files.write_json(os.path.join(config.workdir, 'finished.json'), {})
   if distributed.is_main() and code != stopping.POISONED:
-    print(f'{config.workdir}: ' + ('stopped; the same command goes on from there.'
+    print(f'{config.workdir}: ' + ('stopped; the same command resumes.'
                                    if code == stopping.PREEMPTED else 'done.'))
   distributed.finish()
   return code

@@ -122,7 +122,7 @@ def plan(settings, *, run_id, job='', program='', args=(), seeds=(), targets=())
       raise ValueError(f'{name}: {taken}. Leave it out.')
   named = ids(run_id, seeds, targets)
   if program == jobs.DEFAULT_PROGRAM and '--config' not in names:
-    raise ValueError(f'--config is missing: {program} would train what nobody has asked for. Give '
+    raise ValueError(f'--config is missing: {program} needs one. Give '
                      f'--job=<name>, one of {", ".join(jobs.JOBS)}, or after -- e.g. '
                      '--config=experiments/configs/maze.py:desk')
   result = []

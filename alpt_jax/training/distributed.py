@@ -298,8 +298,9 @@ def _end_hung(client, timeout, poll):
       *(f'process {process}: has said nothing yet' for process in missing)])
   sys.stderr.write(
       f'error: process {jax.process_index()} made no step for {timeout} s '
-      f'(distributed.hang_timeout_seconds). Whoever is not "computing" is waited for by the '
-      f'others: {hosts}. Nothing is lost but the work since the last checkpoint; start again.\n')
+      f'(distributed.hang_timeout_seconds). The others wait for those that are not '
+      f'"computing": {hosts}. Nothing is lost but the work since the last checkpoint; start '
+      'again.\n')
   sys.stderr.flush()
   if is_main():  # The coordination service runs in it, and the others report through that.
     time.sleep(poll)

@@ -212,7 +212,7 @@ class RunDirectory:
     atomic_files.write_json(self._path('config.json'), content)
     versions.record_session(self._workdir, self.start_step)
     if self.start_step:
-      sys.stderr.write(f'{self._workdir}: goes on from update {self.start_step} of '
+      sys.stderr.write(f'{self._workdir}: resumes from update {self.start_step} of '
                        f'{self._config.num_steps}\n')
     for i, (name, choice) in enumerate(choices.items()):
       labels.write_choice(self._path(f'labels-{name}.json' if i else 'labels.json'), choice)

@@ -200,7 +200,7 @@ class _Pod:
 
   def _cancel(self):
     """Records that another process, e.g. launch.cleanup, has deleted the request."""
-    self._shell.say(f'{self._run.id}: was deleted by somebody; it is not requested again')
+    self._shell.say(f'{self._run.id}: was deleted by another process; it is not requested again')
     self.is_deleted = True
     return restarts.LOST
 
