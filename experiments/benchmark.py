@@ -43,7 +43,7 @@ _TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower
 _LOADING_SECONDS = flags.DEFINE_float(
     'loading_seconds', 10., 'Seconds of each way of reading Atari data.', lower_bound=.1)
 _SAVING_STEPS = flags.DEFINE_integer('saving_steps', 100, 'Updates for each save.', lower_bound=1)
-_RESUMES = flags.DEFINE_integer('resumes', 3, 'How often a run goes on from a checkpoint.',
+_RESUMES = flags.DEFINE_integer('resumes', 3, 'How often a run is resumed from a checkpoint.',
                                 lower_bound=1)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -112,7 +112,7 @@ class Update:
     before = None
     for _ in range(num_steps):
       self.state, scalars = self._update(self.state, next(self._batches), self._key)
-      # One step ahead of the device and no further: when the host waits for data, so does it.
+      # The host runs one step ahead at most: when it waits for data, so does the device.
       jax.block_until_ready(before)
       before = scalars
     jax.block_until_ready(self.state)

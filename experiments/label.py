@@ -7,10 +7,10 @@ Known actions are never changed; action_source says which those are. What else i
 alpt_jax/data/labelled_dataset.py. Every window that holds a transition votes on it; --stride=5, the
 window of the IDM, takes one of them, as the paper does.
 
-Interrupted, the same command goes on where it stopped. --share=0/4 .. 3/4 divide the work among
+After an interruption, the same command resumes. --share=0/4 .. 3/4 divide the work among
 four machines that write to one file system; the last to end puts the dataset under its name.
 
-Exit codes: 0 done, or this share is; 75 stopped by SIGTERM or SIGINT (run it again to go on); 1 a
+Exit codes: 0 done, or this share is; 75 stopped by SIGTERM or SIGINT (run it again to resume); 1 a
 mistake in flags or data.
 """
 
@@ -43,7 +43,7 @@ _DATA_DIR = flags.DEFINE_string('data_dir', '', "Where the run's data is, if it 
 
 
 def main():
-  """Labels."""
+  """Labels the dataset that the flags name, or resumes doing so."""
   for name, flag, example in (('run', _RUN, 'a run directory, e.g. --run=runs/own'),
                               ('output', _OUTPUT, 'a directory, e.g. --output=labelled/Play')):
     if not flag.value:
@@ -62,7 +62,7 @@ def main():
             known=_KNOWN.value or '', episodes_per_file=_EPISODES_PER_FILE.value,
             share=tuple(map(int, share.groups())))
     except stopping.Stopped:
-      print(f'{_OUTPUT.value}: stopped; the same command goes on from there.')
+      print(f'{_OUTPUT.value}: stopped; the same command resumes.')
       return stopping.PREEMPTED
   if card is None:
     print(f'{_OUTPUT.value}: share {_SHARE.value} is done; others are not yet.')

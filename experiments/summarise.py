@@ -380,10 +380,10 @@ _TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
     'tuning trials': lambda directory: tuning.table(tuning.trials(read(directory)))}
 
 
-def readmes(root=runs.ROOT):
+def readmes():
   """Lists README.md and those of experiments/, as paths."""
-  return [path for path in (root / 'README.md', *sorted(
-      (root / 'experiments').rglob('README.md'))) if path.exists()]
+  return [path for path in (runs.ROOT / 'README.md', *sorted(
+      (runs.ROOT / 'experiments').rglob('README.md'))) if path.exists()]
 
 
 def main(argv):

@@ -82,7 +82,7 @@ def parse(topology):
 
 
 def devices(topology):
-  """Devices to compile for; they can't run anything.
+  """Lists the devices to compile for; they can't run anything.
 
   To be called before JAX is used in any other way: the process computes on the CPU from then on,
   also where there are TPUs.

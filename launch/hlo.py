@@ -86,7 +86,7 @@ class Module(NamedTuple):
 
 
 def array_bytes(element, shape, layout):
-  """Bytes of an array in memory.
+  """Computes the bytes of an array in memory.
 
   Args:
     element: type of an element, e.g. 'f32'.
@@ -213,7 +213,7 @@ class Cost(NamedTuple):
 
 
 def costs(module):
-  """Costs of all operations that a device runs, in the order of the schedule.
+  """Computes the costs of all operations that a device runs, in the order of the schedule.
 
   Args:
     module: `Module`.

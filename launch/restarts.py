@@ -9,7 +9,7 @@ back at every start, so 1 and 77 are never started again. Whatever else ends a p
 import time
 
 DONE, MISTAKE, PREEMPTED, POISONED = 0, 1, 75, 77
-LOST = 255  # The machine went away, so nobody can say how the program ended. ssh's code for it.
+LOST = 255  # The machine went away, and with it how the program ended. ssh's code for it.
 _ORPHANS_SECONDS = 10.
 UNAVAILABLE = 69  # There was no machine; sysexits.h.
 
@@ -38,8 +38,8 @@ def patience_seconds(code, grace_seconds):
 def first_failure(ends):
   """Returns the exit code of a run of several processes.
 
-  The first to fail decides. What the others say follows from it: whoever waits in a collective for
-  a killed process ends with an error of its own.
+  The first to fail decides. What the others say follows from it: a process that waits in a
+  collective for a killed one ends with an error of its own.
 
   Args:
     ends: (time, exit code) of every process.

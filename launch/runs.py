@@ -1,7 +1,7 @@
 """Runs of a command: one for every seed and target, each with an id that is its directory.
 
-The same id always means the same directory, and a program that finds its checkpoints there goes on
-from them: submitting again is resuming, on whatever target.
+The same id always means the same directory, and a program that finds its checkpoints there
+resumes from them: submitting again is resuming, on whatever target.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Run:
     id: of the run.
     program: module.
     args: its flags, with --config.workdir.
-    workdir: {run_root}/{id}, or a directory that somebody else has chosen.
+    workdir: {run_root}/{id}, or the one that the caller of `make_run` has chosen.
     data_dir: where it looks for its data; '' if its config does not say.
   """
   id: str
@@ -122,7 +122,7 @@ def plan(settings, *, run_id, job='', program='', args=(), seeds=(), targets=())
       raise ValueError(f'{name}: {taken}. Leave it out.')
   named = ids(run_id, seeds, targets)
   if program == jobs.DEFAULT_PROGRAM and '--config' not in names:
-    raise ValueError(f'--config is missing: {program} would train what nobody has asked for. Give '
+    raise ValueError(f'--config is missing: {program} needs one. Give '
                      f'--job=<name>, one of {", ".join(jobs.JOBS)}, or after -- e.g. '
                      '--config=experiments/configs/maze.py:desk')
   result = []

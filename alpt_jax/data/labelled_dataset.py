@@ -184,7 +184,7 @@ def _label(work, source, predict, known, share, notes, progress):
         held.popleft()
     if writing is not None:
       writing.result()
-    assert not labelled and next(numbers, None) is None  # All votes came.
+    assert not labelled and next(numbers, None) is None  # Every episode was voted on.
 
 
 def _read_ahead(reader, source, todo, held):

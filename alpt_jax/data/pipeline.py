@@ -102,7 +102,7 @@ class Pipeline:
     self._host = host
     self._num_hosts = num_hosts
     self._samplers = self._make_samplers()
-    self._windows(self._samplers, start_step)  # Complains here, not in the thread.
+    self._windows(self._samplers, start_step)  # Raises errors here, not in the thread.
     self._next_step = start_step
     self._wait_seconds = 0.
     self._worker = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix='batches')

@@ -14,7 +14,7 @@ class Domain:
   """A family of environments, bound to the config of a run.
 
   A subclass named `Domain` in a module makes a domain of it: `config.experiment` names the module.
-  Only `action_names` and `spec` have to be given.
+  Only `spec` has to be given.
 
   Attributes:
     config: of a run or a study.
@@ -33,10 +33,6 @@ class Domain:
 
   def __init__(self, config):
     self.config = config
-
-  def action_names(self, name=''):
-    """Returns the names of the actions of an environment, by id; '' for the target's."""
-    raise NotImplementedError
 
   def spec(self, name):
     """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""

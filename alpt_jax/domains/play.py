@@ -74,7 +74,7 @@ class _Episodes:
         emulator.reset(seed) for emulator, seed in zip(emulators, seeds, strict=True)])
     # [N, delay, ...]: the image after step n is at n modulo delay until it is shown.
     self._unseen = np.repeat(self.observations[:, None], delay, axis=1)
-    self.before = self.observations.copy()  # The ones before; any before the first.
+    self.before = self.observations.copy()  # Observations of the step before; at first, any.
     self.rewards = np.zeros(len(emulators), np.float32)  # Of the last step.
     self.scores = np.zeros(len(emulators))
     self.is_over = np.zeros(len(emulators), bool)
@@ -270,7 +270,7 @@ class Evaluator:
         _Group(indices, np.arange(len(indices)), jax.random.fold_in(key, g))
         for g, indices in enumerate(np.array_split(np.arange(len(episodes.scores)), _NUM_GROUPS))]
     clock = _Clock(self.seconds)
-    for t in range(self._max_steps + 1):  # The last time only receives.
+    for t in range(self._max_steps + 1):  # The last pass receives and sends nothing.
       for group in groups:
         if t:
           episodes.receive(group.running)
@@ -334,13 +334,12 @@ def check_spec(player, spec):
                        f'{needed}.')
 
 
-def blind_agents(episodes, spec, action_names):
+def blind_agents(episodes, spec):
   """Makes the agents whose scores are floors.
 
   Args:
     episodes: recorded ones that are imitated; at least two known actions follow each other.
     spec: the `types.EnvironmentSpec` of what is played.
-    action_names: by id.
 
   Returns:
     {name: [A + 1, A] chances}: RANDOM, MARKOV, REPEAT and 'always NOOP' etc. of each legal action.
@@ -351,7 +350,7 @@ def blind_agents(episodes, spec, action_names):
   return {
       RANDOM: measures.uniform(spec.actions.mask), MARKOV: measures.markov_chain(recorded, num),
       REPEAT: measures.repeat_last(recorded, num),
-      **{f'always {action_names[a]}': measures.always(a, num) for a in spec.legal_actions}}
+      **{f'always {spec.actions.names[a]}': measures.always(a, num) for a in spec.legal_actions}}
 
 
 def joined(results):

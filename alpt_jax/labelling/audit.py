@@ -207,7 +207,7 @@ def _measure(case, num_resamples, seed):
       'num_episodes': len(np.unique(case.episodes)),
       'accuracy': _with_interval(accuracy.accuracy(known, **settings)),
       'gain': _with_interval(accuracy.gain_over_majority(known, **settings)),
-      'labels': _labels(confusion, names), 'floors': case.floors,
+      'labels': about_labels(known.labels, names), 'floors': case.floors,
       'balanced_accuracy': accuracy.balanced_accuracy(known),
       'baselines': baselines._asdict() | {
           'majority': names[baselines.majority],
@@ -222,10 +222,9 @@ def _measure(case, num_resamples, seed):
       'lag': _plain(found_lag._asdict()), 'examples': list(case.examples)}
 
 
-def _labels(confusion, names):
-  """The entry `labels`."""
-  said = np.repeat(np.arange(len(names)), confusion.sum(axis=0))
-  frequent = floors.most_frequent(said, len(names))
+def about_labels(labels, names):
+  """Makes the entry `labels` of labels [M]; `names` of their A actions."""
+  frequent = floors.most_frequent(labels, len(names))
   return {'most_frequent': names[frequent.action], 'share': frequent.share,
           'is_constant': floors.is_constant(frequent)}
 

@@ -157,11 +157,9 @@ def _measure(ours, theirs, seed):
   found = {'kind': ours.kind, 'num_transitions': len(ours.actions),
            'num_episodes': len(np.unique(ours.episodes))}
   for name, said, right in zip(('run', 'baseline'), labels, is_right, strict=True):
-    frequent = floors.most_frequent(said, len(ours.action_names))
     found[name] = {
         'accuracy': floors.mean(right, ours.episodes, seed=seed)._asdict(),
-        'labels': {'most_frequent': ours.action_names[frequent.action], 'share': frequent.share,
-                   'is_constant': floors.is_constant(frequent)}}
+        'labels': audit.about_labels(said, ours.action_names)}
   return found | {'difference': floors.mean(
       is_right[0] - is_right[1], ours.episodes, seed=seed)._asdict()}
 

@@ -119,7 +119,8 @@ def warnings(audit):
 
 def _constant(environment):
   labels = environment['labels']
-  if labels['is_constant'] and labels['share'] < 1:  # Else it has collapsed.
+  # If all labels are the same, the IDM has collapsed, which another rule says.
+  if labels['is_constant'] and labels['share'] < 1:
     yield (f'{percent(labels["share"])} of labels are {labels["most_frequent"]}: they are '
            'constant. Train no agent on them.')
 

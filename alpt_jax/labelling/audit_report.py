@@ -17,7 +17,7 @@ import numpy as np
 from alpt_jax.labelling import audit_findings, compare_findings
 from alpt_jax.reports import figures, label_section
 from alpt_jax.reports import page as report_page
-from alpt_jax.reports.page import html, join, muted
+from alpt_jax.reports.page import html, join, muted, share
 
 _LINE = figures.COLOURS[2]
 _AFTER = figures.COLOURS[3]
@@ -101,7 +101,7 @@ def _floors(audit):
     cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling'],
              'past': (found.get('causal') or {}).get('accuracy')}
     rows.append([
-        environment['name'], join([_share(labels['share']), labels['most_frequent']], '<br>'),
+        environment['name'], join([share(labels['share']), labels['most_frequent']], '<br>'),
         _interval(environment['accuracy']),
         *(_interval(cells[key]) if cells.get(key) and 'value' in cells[key] else '–'
           for key in titles)])
@@ -110,7 +110,7 @@ def _floors(audit):
                                   ('ceiling', 'ceiling')) if 'unknown' in found[key]]
     if 'agreement' in found['ceiling']:
       both = found['ceiling']['agreement']
-      reasons.append(f'{environment["name"]}: two people agree on {_share(both["value"])} of '
+      reasons.append(f'{environment["name"]}: two people agree on {share(both["value"])} of '
                      f'{both["num_transitions"]:,} actions; labels can be judged no better.')
   if not rows:
     return ''
@@ -157,35 +157,31 @@ def _accuracy_row(environment):
   return [
       environment['name'], _KINDS[environment['kind']], f'{environment["num_episodes"]:,}',
       f'{environment["num_transitions"]:,}', _interval(environment['accuracy']),
-      _interval(environment['gain']), _share(environment['balanced_accuracy']),
-      join([_share(baselines['majority_accuracy']), baselines['majority']], '<br>'),
-      '–' if baselines['no_op'] is None else _share(baselines['no_op_accuracy']),
-      _share(baselines['chance_accuracy'])]
+      _interval(environment['gain']), share(environment['balanced_accuracy']),
+      join([share(baselines['majority_accuracy']), baselines['majority']], '<br>'),
+      '–' if baselines['no_op'] is None else share(baselines['no_op_accuracy']),
+      share(baselines['chance_accuracy'])]
 
 
 def _confidence_row(environment):
   top, calibration, lag = (environment[key] for key in ('top_k', 'calibration', 'lag'))
   return [
       environment['name'],
-      *(_share(top[k - 1]) if len(top) >= k else '–' for k in (2, 3)),
-      _share(environment['nll']), _share(environment['nll_uniform']),
-      *(_share(calibration[key]) for key in ('mean_confidence', 'error', 'error_by_chance')),
+      *(share(top[k - 1]) if len(top) >= k else '–' for k in (2, 3)),
+      share(environment['nll']), share(environment['nll_uniform']),
+      *(share(calibration[key]) for key in ('mean_confidence', 'error', 'error_by_chance')),
       f'{lag["best"]:+d}' if lag['is_shifted'] else 'none']
-
-
-def _share(x):
-  return report_page.number(x, 3)
 
 
 def _interval(estimate):
   ends = ('no interval' if estimate['low'] is None else
-          f'{_share(estimate["low"])} to {_share(estimate["high"])}')
-  return join([_share(estimate['value']), muted(ends)], '<br>')
+          f'{share(estimate["low"])} to {share(estimate["high"])}')
+  return join([share(estimate['value']), muted(ends)], '<br>')
 
 
 def _details(audit):
   return join(report_page.fold(
-      html('<b>{}</b>: {} right', environment['name'], _share(environment['accuracy']['value'])),
+      html('<b>{}</b>: {} right', environment['name'], share(environment['accuracy']['value'])),
       _pictures(environment, i), _kept(environment),
       label_section.matrix(environment['actions'], environment['confusion'], 'Actions'),
       is_open=i == 0) for i, environment in enumerate(audit['environments']))
@@ -229,11 +225,11 @@ def _pictures(environment, i):
           'confidence', 'share right', f'reliability-{i}'),
        'A point for each of 15 bins of equally many transitions; on the dashed line, confidence is '
        'the share that is right. Below it, labels are too sure of themselves. With bins of equal '
-       f'width the calibration error is {_share(calibration["equal_width_error"])}.'),
+       f'width the calibration error is {share(calibration["equal_width_error"])}.'),
       (figures.plot_svg(draw_coverage, 'Unsure labels dropped', 'share of labels kept',
                         'share right of these', f'coverage-{i}'),
        'How many labels are right if only the surest are kept; dashed, if confidence said nothing. '
-       f'Area below the curve: {_share(coverage["area"])}.'),
+       f'Area below the curve: {share(coverage["area"])}.'),
       (figures.plot_svg(draw_lag, 'Lag', 'shift, transitions', 'share right', f'lag-{i}'),
        'Labels compared with what was done so many transitions later. The highest bar must be at '
        '0; at +1, labels come one transition too early. Several high bars mean that actions seldom '
@@ -255,11 +251,11 @@ def _kept(environment):
   """A table of what a threshold on the confidence keeps."""
   curve = environment['coverage']
   rows = {}
-  for share in _SHARES:
+  for kept in _SHARES:
     # The first threshold that keeps as many; equal confidences are kept together.
-    i = min(int(np.searchsorted(curve['coverage'], share - 1e-9)), len(curve['coverage']) - 1)
-    rows[i] = [f'{curve["threshold"][i]:.6g}', _share(curve['coverage'][i]),
-               _share(curve['accuracy'][i])]
+    i = min(int(np.searchsorted(curve['coverage'], kept - 1e-9)), len(curve['coverage']) - 1)
+    rows[i] = [f'{curve["threshold"][i]:.6g}', share(curve['coverage'][i]),
+               share(curve['accuracy'][i])]
   return report_page.table(['confidence at least', 'labels kept', 'right of these'],
                            list(rows.values()), 'What dropping unsure labels would leave.')
 
@@ -287,8 +283,8 @@ def _temperatures(audit):
 def _temperature(audit, key):
   """A temperature and how good it is; `key` is that of the audit."""
   fit = audit[f'{key}_fit']
-  rows = [[name, f'{t:.3f}', _share(fit[f'nll_{when}']), _share(fit[when]['error']),
-           _share(fit[when]['mean_confidence'])]
+  rows = [[name, f'{t:.3f}', share(fit[f'nll_{when}']), share(fit[when]['error']),
+           share(fit[when]['mean_confidence'])]
           for name, when, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]
   svg = figures.plot_svg(
       lambda ax: _draw_reliability(ax, ((fit['before'], _LINE, 'o'), (fit['after'], _AFTER, 's'))),
@@ -316,7 +312,7 @@ def _advice(fit, temperature):
 
 def _about(audit):
   about = audit['about']
-  content = json.dumps(_without_pictures(audit), allow_nan=False, indent=1).encode()
+  content = json.dumps(report_page.without_pictures(audit), allow_nan=False, indent=1).encode()
   return join([
       html('<pre>{}</pre>', about['command']),
       report_page.definitions([
@@ -327,11 +323,3 @@ def _about(audit):
           ('Versions', ', '.join(f'{k} {v}' for k, v in about['versions'].items()))]),
       report_page.links([('audit.json', 'application/json', content,
                           'all numbers; alpt_jax/labelling/audit.py says what each is')])])
-
-
-def _without_pictures(audit):
-  """The page shows them; once is enough."""
-  return audit | {'environments': [
-      environment | {'examples': [
-          {key: x for key, x in example.items() if key != 'strip'}
-          for example in environment['examples']]} for environment in audit['environments']]}

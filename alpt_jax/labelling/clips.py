@@ -98,7 +98,7 @@ def choose(unsure, places, num_clips, *, episode, start, window, is_labelled):
   places = np.asarray(places, np.float64)
   is_free, picked = ~np.asarray(is_labelled, bool), []
   distance = np.where(is_free, np.inf, 0.)
-  free = places[is_free]  # Nobody asks how far the others are.
+  free = places[is_free]  # Only these distances are used.
   for i in np.flatnonzero(is_labelled):
     distance[is_free] = np.minimum(distance[is_free], _distances(free, places[i]))
   while len(picked) < num_clips and is_free.any():

@@ -81,7 +81,7 @@ def _check_numbers(window, stride, temperature, episodes_per_file, share):
     raise ValueError(f'share is {share[0]} of {share[1]}; expected 0 to {share[1] - 1}.')
   if episodes_per_file < 1:
     raise ValueError(f'episodes_per_file is {episodes_per_file}; expected at least 1.')
-  votes.windows_of(window, window, stride)  # Complains here.
+  votes.windows_of(window, window, stride)  # Refuses a stride that is out of range.
 
 
 class _Shown(contextlib.AbstractContextManager):

@@ -114,14 +114,11 @@ def _labels(directory, config, truth, causal, voted_transitions, seed):
   domain = domains.of(config)
   spec = domain.spec(config.target)
   path, (episode, timestep, said, true) = _last_labels(directory, truth)
-  frequent = floors.most_frequent(said, spec.num_actions)
-  found = {'step': run_labels.step_of(path), 'most_frequent': {
-      'action': domain.action_names()[frequent.action], 'share': frequent.share},
-           'is_constant': floors.is_constant(frequent)}
+  found = {'step': run_labels.step_of(path)} | _frequency(said, spec.actions.names)
   if found['is_constant']:
     return found
   choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
-  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  fitted = label_floors.fit(truth, spec, choice.windows, choice.window)
   found |= {
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
       'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
@@ -132,6 +129,13 @@ def _labels(directory, config, truth, causal, voted_transitions, seed):
       'ceiling': domain.ceiling(config.target),
       'voted': _voted(directory, config, truth, fitted, voted_transitions, seed)}
   return found | {'above_floor': _above_floor(found)}
+
+
+def _frequency(labels, names):
+  """The entries `most_frequent` and `is_constant` of labels [M]; `names` of all A actions."""
+  frequent = floors.most_frequent(labels, len(names))
+  return {'most_frequent': {'action': names[frequent.action], 'share': frequent.share},
+          'is_constant': floors.is_constant(frequent)}
 
 
 def _voted(directory, config, truth, fitted, num_transitions, seed):
@@ -249,8 +253,7 @@ def of_audit(config, spec, episodes, choice, predictions, *, seed=0):
   is_right = predictions.probabilities.argmax(axis=1) == predictions.actions
   found = {'unknown': 'training had no labels of it that a floor could be fitted to'}
   if choice is not None:
-    fitted = label_floors.fit(
-        episodes, spec, *label_floors.labelled(choice.windows, choice.window))
+    fitted = label_floors.fit(episodes, spec, choice.windows, choice.window)
     found = label_floors.judge(fitted, episodes, episode, timestep, is_right=is_right, seed=seed)
   return {
       'floors': found,
@@ -308,17 +311,14 @@ def _agent(directory, truth, digests, data_dir, held_out_dir, games, seed):
 
 def _as_labeller(directory, config, truth, num_transitions, seed):
   """The entry `as_labeller`."""
-  trained, domain = blindness.restore(directory, data_dir=config.data_dir), domains.of(config)
-  spec = domain.spec(config.target)
+  trained = blindness.restore(directory, data_dir=config.data_dir)
+  spec = domains.of(config).spec(config.target)
   episode, timestep, said, true = dt_labels.label(
       trained, truth, directory, num_transitions=num_transitions, seed=seed)
-  frequent = floors.most_frequent(said, spec.num_actions)
   choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
-  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  fitted = label_floors.fit(truth, spec, choice.windows, choice.window)
   return {
-      'step': trained.step, 'most_frequent': {
-          'action': domain.action_names()[frequent.action], 'share': frequent.share},
-      'is_constant': floors.is_constant(frequent),
+      'step': trained.step, **_frequency(said, spec.actions.names),
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
       'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
                                    seed=seed)}

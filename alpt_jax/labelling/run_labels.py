@@ -153,14 +153,13 @@ def _true_actions(labels, truth):
   return [np.concatenate(field) for field in zip(*parts, strict=True)]
 
 
-def describe(path, truth, spec, action_names):
+def describe(path, truth, spec):
   """Describes labels of a run's IDM, for a report.
 
   Args:
     path: one of `files`.
     truth: as in `score_labels`.
     spec: the `types.EnvironmentSpec` of the target.
-    action_names: of all ids in [0, spec.num_actions).
 
   Returns:
     A dict that JSON can hold: `step`; `num_hidden`, of the hidden actions that were labelled;
@@ -185,7 +184,7 @@ def describe(path, truth, spec, action_names):
     for kind, window in choose_examples(labels, is_hidden, true != predicted):
       examples.append({'kind': kind} | example(window, labels, truth, true, predicted, spec))
   return {'step': step_of(path), 'num_hidden': int(is_hidden.sum()),
-          'actions': [action_names[a] for a in spec.legal_actions],
+          'actions': [spec.actions.names[a] for a in spec.legal_actions],
           'confusion': counts.sum(axis=0).tolist(),
           'by_episode': {'episodes': ids.tolist(), 'counts': confusions.pack(counts)},
           'examples': examples}

@@ -130,7 +130,7 @@ class Baselines(NamedTuple):
 
 
 def baselines(confusion, no_op=None):
-  """Scores labels that look at nothing: whoever does no better has learned nothing.
+  """Scores labels that are chosen without looking at the data, which a useful IDM must beat.
 
   Args:
     confusion: [A, A] counts with true actions as rows.

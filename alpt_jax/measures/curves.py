@@ -152,7 +152,7 @@ def steps_to_threshold(steps, values, threshold):
   return float(steps[i - 1] + fraction * (steps[i] - steps[i - 1]))
 
 
-def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
+def paired_ratio(rows, baseline_rows, metric, threshold):
   """Compares the steps that a method and a baseline need to a level, over paired runs.
 
   A run that never reaches the level is censored and stays so: its last step bounds the pair's
@@ -163,7 +163,6 @@ def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
     baseline_rows: evaluations of the baseline in the same setting.
     metric: key of the rows.
     threshold: the level.
-    level: coverage of the interval, in (0, 1).
 
   Returns:
     A `PairedRatio`; below 1 the method is faster.
@@ -181,7 +180,7 @@ def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
     is_reached = [not isinstance(x, intervals.AtLeast) for x in (method, baseline)]
     counts[tuple(is_reached)] += 1
     ours[pair], theirs[pair] = method, baseline
-  interval = intervals.ratio(ours, theirs, level=level).interval
+  interval = intervals.ratio(ours, theirs).interval
   return PairedRatio(
       ratio=interval.value,
       interval=interval,

@@ -18,7 +18,7 @@ PARTS = LABELS, SCORE = 'labels', 'score'  # The IDM alone, or agents.
 ACCURACY = 'label_accuracy'
 DRAWN = 'drawn by seed'
 MODES = {'argmax': 'arg max actions', 'sampled': 'sampled actions'}
-_PHASES = ('pretrain', 'joint', 'finetune')  # As they follow.
+_PHASES = ('pretrain', 'joint', 'finetune')  # In order of time.
 VERDICTS = {  # For readers; but see `verdict_text`. A report gives none: see `why_exploratory`.
     'exploratory': 'Exploratory: not registered, no verdict',
     'not measured': 'Not made',

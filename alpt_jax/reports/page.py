@@ -18,6 +18,8 @@ from markupsafe import Markup, escape
 from alpt_jax.reports import figures, findings
 from alpt_jax.reports import style as report_style
 
+_PICTURES = ('strip', 'gif')  # Fields of examples and episodes.
+
 
 def html(template, *values, **named):
   """Fills the places of an HTML template, as `str.format`; values that are no `Markup` as text."""
@@ -62,6 +64,11 @@ def number(mean, digits, std=math.nan):
     return '–'
   digits = digits if abs(mean) < 1000 else 0
   return f'{mean:,.{digits}f}' + (f' ± {std:,.{digits}f}' if math.isfinite(std) else '')
+
+
+def share(x):
+  """Formats a number with three digits, e.g. '0.500'; a dash for None."""
+  return number(x, 3)
 
 
 def count(x):
@@ -171,19 +178,11 @@ def _finite(tree):
   return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
-def _without_pictures(results):
-  """The page shows them; once is enough."""
-  changes = {}
-  if 'labellings' in results:
-    changes['labellings'] = [
-        labelling | {part: [{k: v for k, v in example.items() if k != 'strip'}
-                            for example in labelling[part]]
-                     for part in ('examples', 'clips') if part in labelling}
-        for labelling in results['labellings']]
-  if 'episodes' in results:
-    changes['episodes'] = [{k: v for k, v in episode.items() if k != 'gif'}
-                           for episode in results['episodes']]
-  return results | changes
+def without_pictures(tree):
+  """Returns a tree as JSON has it without pictures, which the page shows: once is enough."""
+  if isinstance(tree, dict):
+    return {key: without_pictures(x) for key, x in tree.items() if key not in _PICTURES}
+  return [without_pictures(x) for x in tree] if isinstance(tree, list | tuple) else tree
 
 
 def downloads(results, tables, everything):
@@ -194,7 +193,7 @@ def downloads(results, tables, everything):
     tables: {file name: (rows as for `csv_bytes`, what they are)}.
     everything: what results.json holds, for readers.
   """
-  whole = json.dumps(_finite(_without_pictures(results)), default=str).encode()
+  whole = json.dumps(_finite(without_pictures(results)), default=str).encode()
   files = [
       ('results.csv.gz', 'application/gzip', gzip.compress(csv_bytes(results['rows']), mtime=0),
        'a row per run and evaluation'),

@@ -128,7 +128,7 @@ class Checkpoints(contextlib.AbstractContextManager):
           _flush(self._began)
         self._remove_old(step)
     except Exception as error:  # Orbax raises any kind.
-      logging.error('%s: saving failed.', path)  # At once; the exception waits for the next call.
+      logging.error('%s: saving failed.', path)  # Now: the next call raises the exception.
       if jax.process_count() == 1:  # Others may still be writing.
         with contextlib.suppress(OSError):  # And threads of Orbax; what they leave goes later.
           _remove_killed_saves(self._directory)  # The disk may be full.
@@ -370,7 +370,7 @@ def _check_same(path, saved, wanted):
 def _saving_context():
   """How Orbax saves: cheaply, while the same cores train."""
   context = ocp.Context()
-  context.array.saving.use_compression = False  # Floats hardly get smaller.
+  context.array.saving.use_compression = False  # Floats hardly compress.
   context.array.saving.enable_write_sharding_file = False  # `_load` says where arrays go.
   context.memory.deepcopy_host_arrays = False  # `packing` has copied them.
   return context

@@ -26,7 +26,7 @@ def use(directory):
   """
   if not directory:
     return
-  if '://' not in directory:  # In a bucket, a file is there when it is whole.
+  if '://' not in directory:  # A bucket never shows an incomplete file.
     os.makedirs(directory, exist_ok=True)
     _remove_damaged(directory)
   jax.config.update('jax_compilation_cache_dir', directory)

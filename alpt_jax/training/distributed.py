@@ -200,13 +200,13 @@ def agree(value):
 
 
 @contextlib.contextmanager
-def main_first(timeout_seconds=_READING_SECONDS):
+def main_first():
   """Lets the first process go through a block before the others; once in a process."""
   if jax.process_count() == 1:
     yield
     return
   wait = functools.partial(jax_distributed.global_state.client.wait_at_barrier, 'alpt_main_first',
-                           timeout_seconds * 1000)
+                           _READING_SECONDS * 1000)
   if not is_main():
     wait()
   yield
@@ -298,9 +298,10 @@ def _end_hung(client, timeout, poll):
       *(f'process {process}: has said nothing yet' for process in missing)])
   sys.stderr.write(
       f'error: process {jax.process_index()} made no step for {timeout} s '
-      f'(distributed.hang_timeout_seconds). Whoever is not "computing" is waited for by the '
-      f'others: {hosts}. Nothing is lost but the work since the last checkpoint; start again.\n')
+      f'(distributed.hang_timeout_seconds). The others wait for those that are not '
+      f'"computing": {hosts}. Nothing is lost but the work since the last checkpoint; start '
+      'again.\n')
   sys.stderr.flush()
-  if is_main():  # The others speak through it.
+  if is_main():  # The coordination service runs in it, and the others report through that.
     time.sleep(poll)
   os._exit(HUNG)

@@ -34,7 +34,7 @@ _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', '
               'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
               'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
               'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
-# They decide which actions a run has seen, and never change: runs that start from it rely on them.
+# Keys that decide which actions a run has seen. They never change, as later runs may start from it.
 _KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'source_actions',
               'num_labels', 'label_seed', 'held_out', 'data_digests')
 # Groups of settings that only their learner reads.
@@ -212,7 +212,7 @@ class RunDirectory:
     atomic_files.write_json(self._path('config.json'), content)
     versions.record_session(self._workdir, self.start_step)
     if self.start_step:
-      sys.stderr.write(f'{self._workdir}: goes on from update {self.start_step} of '
+      sys.stderr.write(f'{self._workdir}: resumes from update {self.start_step} of '
                        f'{self._config.num_steps}\n')
     for i, (name, choice) in enumerate(choices.items()):
       labels.write_choice(self._path(f'labels-{name}.json' if i else 'labels.json'), choice)

@@ -111,7 +111,7 @@ def _run(config, run, out, watch, stop):
       watch.at(out.start_step, 'evaluating')
     scalars = stop.unless_set(
         lambda: run.evaluate.run(out.start_step, state) if out.owes_evaluation else {})
-    if scalars is None:  # Nothing is new since the last process.
+    if scalars is None:  # Told to stop meanwhile; nothing is new since the last save.
       return stopping.PREEMPTED
     out.evaluated(scalars)
     stop_together = distributed.StopTogether(run.mesh)
@@ -121,7 +121,7 @@ def _run(config, run, out, watch, stop):
       batch = sharding.to_devices(run.mesh, next(batches))
       watch.at(step, 'computing')
       state, scalars = run.compiled.update(state, batch, train_key)
-      # Asked once a step: who stops without having saved loses work.
+      # Saved below if it is to stop, so that no work is lost.
       due = _due(config, step, stop_together.ask(stop.is_set))
       if any(due):  # The only times the host waits for the device.
         scalars = _check_finite(jax.device_get(scalars), step, batches)

@@ -17,7 +17,7 @@ def spread(values):
 
 
 def num_cores():
-  """Cores that this process may use."""
+  """Counts the cores that this process may use."""
   if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
     return len(os.sched_getaffinity(0))
   return os.cpu_count()

@@ -100,7 +100,7 @@ def _set_devices(config):
   # Over devices; see alpt_jax/training/sharding.py. Batches stay what they are.
   config.sharding = dict(
       num_devices=0,  # 0: all.
-      fsdp=1,  # Pieces of the parameters.
+      fsdp=1,  # Shards of the parameters.
       optimizer=False,  # Shard the optimizer's state over the replicas.
       accumulate=1,  # Microbatches, at least, to need less memory.
       # On CPUs: windows of a microbatch; 0: as many as fit a core's cache, see

@@ -59,7 +59,7 @@ def get_config(argument=''):
 
 
 def _desk(config):
-  del config  # The values above.
+  del config  # Has the values above.
 
 
 def _paper(config):

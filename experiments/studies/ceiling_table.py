@@ -66,7 +66,7 @@ def gap(content):
 
 
 def rows(directory):
-  """Rows under HEADER, the largest gap first.
+  """Tabulates the ceilings: rows under HEADER, the largest gap first.
 
   Args:
     directory: of files <Game>.json.

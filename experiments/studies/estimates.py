@@ -106,7 +106,7 @@ def _label(config, run):
 
 
 def missing_data(config, names):
-  """Environments of `names` whose data is not there yet."""
+  """Lists the environments of `names` whose data is not there yet."""
   domain = domains.of(config)
   return [name for name in names
           if not all(map(os.path.isdir, domain.directories(name)))]

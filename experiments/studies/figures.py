@@ -13,7 +13,7 @@ from alpt_jax import configs, versions
 from alpt_jax.reports import findings
 from experiments.studies import report, results_file
 
-PAGE, NUMBERS = 'figures.html', 'figures.json'  # A study beside them has its own names.
+PAGE, NUMBERS = 'figures.html', 'figures.json'  # A study in the same directory has other names.
 _COMMAND = ('python -m experiments.reproduce '
             '--config=experiments/configs/paper.py:figure={},preset={}')
 
@@ -46,7 +46,7 @@ class Figure:
 
   @property
   def directory(self):
-    """Of its results, in that of all."""
+    """Name of the directory of its results."""
     return self.title.replace(' ', '').lower()
 
 

@@ -3,7 +3,7 @@
 `<results>/runs/<run>.json` has all that summaries are made from: who the run is, its settings and
 their digest, the digests of its data, seeds, versions, curves, every game's return, the confusion
 of its labels by episode, and the floors that it is compared with. A run whose file is there is not
-run again, on whatever machine a study goes on; only what starts from its checkpoint needs its
+run again, on whatever machine a study is resumed; only what starts from its checkpoint needs its
 directory. A run that failed has a file, too, and keeps its failures when it succeeds later.
 
 There is one rule for numbers: curves are rounded to 6 digits, counts are integers.
@@ -146,7 +146,7 @@ def read_all(config, planned, digest, missing=()):
       continue
     content = read(path_of(config, run))
     if not config.study.get('results_dir') and not _is_of(content, config, run):
-      continue  # Beside the run's directory, which is another one by now; is written again.
+      continue  # Of an earlier run in this workdir: it is written again.
     found[run] = content
     check(found[run], config, run, digest)
     if found[run]['status'] == 'done' and not set(missing) & set(runs.environments([run])):

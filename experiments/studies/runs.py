@@ -73,7 +73,7 @@ def results_directory(config):
 
 
 def num_cores():
-  """Cores that this process may use."""
+  """Counts the cores that this process may use."""
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1
 
 
@@ -177,7 +177,7 @@ def config_changes(before, config):
 
 
 def seconds(config, run):
-  """Seconds that a run has taken so far, all its sessions together."""
+  """Returns the seconds that a run has taken so far, all its sessions together."""
   path = pathlib.Path(config.workdir, run.name, 'seconds.json')
   if not path.exists():
     return 0.
@@ -304,7 +304,7 @@ def label_scores(config, run, truths):
     labelling = by_episode = None
     if files[-1] in good:
       spec = domain.spec(own.target)
-      labelling = run_labels.describe(files[-1], truth, spec, domain.action_names())
+      labelling = run_labels.describe(files[-1], truth, spec)
       by_episode = labelling.pop('by_episode')
       if num_clips:
         labelling['clips'] = run_labels.worth_labelling(files[-1], truth, spec, num_clips)

@@ -61,7 +61,7 @@ class Workers:
                               self._codes.get(run.after))
             num_finished = sum(code == 0 for code in codes.values())
             num_steps = self._num_steps_done()
-            if num_steps > first_steps:  # Before, there is nothing to tell the time from.
+            if num_steps > first_steps:  # Before that, there is no speed to estimate the rest from.
               progress.update(num_steps, finished=f'{num_finished}/{len(codes)} runs')
         except BaseException:
           self._stop()

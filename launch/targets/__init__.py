@@ -1,6 +1,6 @@
 """Targets: platforms that runs are started on, modules with the same functions.
 
-  submit(runs, context)       Starts runs, or goes on with them; returns an exit code.
+  submit(runs, context)       Starts or resumes runs; returns an exit code.
   activity(run_id, context)   What a run is doing there, so that it must not be submitted again.
   inventory(run_id, context)  All that a run has there, and how to remove it.
   read_logs(run_id, context)  What its hosts have said.

@@ -83,53 +83,12 @@ def jobset(run, settings, bundle):
   Returns:
     YAML.
   """
-  wanted, gke = tpus.parse(settings.tpu), settings.gke
-  num_hosts = math.ceil(wanted.num_chips / gke.chips_per_host)
-  chips = min(gke.chips_per_host, wanted.num_chips)
-  # Checked and unpacked by the container itself; exec, so that signals reach the entry point.
-  script = (f'set -e; mkdir -p /tmp/alpt; cd /tmp/alpt; '
-            f'echo "{bundle.sha256}  {_CODE_DIRECTORY}/code.tar.gz" | sha256sum --check --quiet; '
-            f'tar -xzf {_CODE_DIRECTORY}/code.tar.gz; exec bash launch/entrypoint.sh -- "$@"')
-  env = [{'name': 'ALPT_DISTRIBUTED', 'value': '1'}, {'name': 'ALPT_RUN_ID', 'value': run.id},
-         {'name': 'ALPT_HOST', 'valueFrom': {'fieldRef': {'fieldPath': 'metadata.name'}}}]
-  env += [{'name': name, 'valueFrom': {_SECRET_KEYS: {'name': gke.secret, 'key': name}}}
-          for name in settings.secrets]
-  container = {
-      'name': _CONTAINER,
-      'image': gke.image,
-      'command': ['bash', '-c', script, 'alpt', *run.command('python3')],
-      'env': env,
-      'ports': [{'containerPort': 8471}, {'containerPort': 8482}],  # Of libtpu, and of JAX.
-      'resources': {'requests': {'google.com/tpu': chips}, 'limits': {'google.com/tpu': chips}},
-      'securityContext': {'privileged': gke.privileged},
-      'volumeMounts': [{'name': 'code', 'mountPath': _CODE_DIRECTORY, 'readOnly': True},
-                       {'name': 'storage', 'mountPath': settings.mount_point}],
-  }
-  tolerations = [{'key': 'google.com/tpu', 'operator': 'Exists', 'effect': 'NoSchedule'}]
-  node_selector = {'cloud.google.com/gke-tpu-accelerator': wanted.gke_accelerator,
-                   'cloud.google.com/gke-tpu-topology': wanted.topology}
-  if gke.spot:
-    node_selector['cloud.google.com/gke-spot'] = 'true'
-    tolerations.append({'key': 'cloud.google.com/gke-spot', 'operator': 'Equal', 'value': 'true',
-                        'effect': 'NoSchedule'})
-  labels = {'alpt-run': run.id}
-  pod = {
-      'restartPolicy': 'Never',
-      'terminationGracePeriodSeconds': settings.grace_seconds,
-      'nodeSelector': node_selector,
-      'tolerations': tolerations,
-      'containers': [container],
-      'volumes': [{'name': 'code', 'configMap': {'name': f'{run.id}-code'}},
-                  _storage_volume(settings.storage)],
-  }
-  if gke.service_account:
-    pod['serviceAccountName'] = gke.service_account
-  if gke.priority_class:
-    pod['priorityClassName'] = gke.priority_class
+  gke, labels = settings.gke, {'alpt-run': run.id}
+  num_hosts = math.ceil(tpus.parse(settings.tpu).num_chips / gke.chips_per_host)
   annotations = ({'gke-gcsfuse/volumes': 'true'} if settings.storage.startswith('gs://') else {})
   final = [code for code in range(256) if restarts.is_final(code) and code != restarts.DONE]
   template = {'metadata': {'labels': labels} | ({'annotations': annotations} if annotations
-                                                else {}), 'spec': pod}
+                                                else {}), 'spec': _pod(run, settings, bundle)}
   content = {
       'apiVersion': 'jobset.x-k8s.io/v1alpha2',
       'kind': 'JobSet',
@@ -165,6 +124,57 @@ def jobset(run, settings, bundle):
   }
   return (f'# Run {run.id} of commit {bundle.commit}; written by launch.submit.\n'
           + yaml.safe_dump(_copied(content), sort_keys=False, width=100))
+
+
+def _container(run, settings, bundle):
+  """The container of a host."""
+  gke = settings.gke
+  chips = min(gke.chips_per_host, tpus.parse(settings.tpu).num_chips)
+  # Checked and unpacked by the container itself; exec, so that signals reach the entry point.
+  script = (f'set -e; mkdir -p /tmp/alpt; cd /tmp/alpt; '
+            f'echo "{bundle.sha256}  {_CODE_DIRECTORY}/code.tar.gz" | sha256sum --check --quiet; '
+            f'tar -xzf {_CODE_DIRECTORY}/code.tar.gz; exec bash launch/entrypoint.sh -- "$@"')
+  env = [{'name': 'ALPT_DISTRIBUTED', 'value': '1'}, {'name': 'ALPT_RUN_ID', 'value': run.id},
+         {'name': 'ALPT_HOST', 'valueFrom': {'fieldRef': {'fieldPath': 'metadata.name'}}}]
+  env += [{'name': name, 'valueFrom': {_SECRET_KEYS: {'name': gke.secret, 'key': name}}}
+          for name in settings.secrets]
+  return {
+      'name': _CONTAINER,
+      'image': gke.image,
+      'command': ['bash', '-c', script, 'alpt', *run.command('python3')],
+      'env': env,
+      'ports': [{'containerPort': 8471}, {'containerPort': 8482}],  # Of libtpu, and of JAX.
+      'resources': {'requests': {'google.com/tpu': chips}, 'limits': {'google.com/tpu': chips}},
+      'securityContext': {'privileged': gke.privileged},
+      'volumeMounts': [{'name': 'code', 'mountPath': _CODE_DIRECTORY, 'readOnly': True},
+                       {'name': 'storage', 'mountPath': settings.mount_point}],
+  }
+
+
+def _pod(run, settings, bundle):
+  """The pod of a host."""
+  wanted, gke = tpus.parse(settings.tpu), settings.gke
+  tolerations = [{'key': 'google.com/tpu', 'operator': 'Exists', 'effect': 'NoSchedule'}]
+  node_selector = {'cloud.google.com/gke-tpu-accelerator': wanted.gke_accelerator,
+                   'cloud.google.com/gke-tpu-topology': wanted.topology}
+  if gke.spot:
+    node_selector['cloud.google.com/gke-spot'] = 'true'
+    tolerations.append({'key': 'cloud.google.com/gke-spot', 'operator': 'Equal', 'value': 'true',
+                        'effect': 'NoSchedule'})
+  pod = {
+      'restartPolicy': 'Never',
+      'terminationGracePeriodSeconds': settings.grace_seconds,
+      'nodeSelector': node_selector,
+      'tolerations': tolerations,
+      'containers': [_container(run, settings, bundle)],
+      'volumes': [{'name': 'code', 'configMap': {'name': f'{run.id}-code'}},
+                  _storage_volume(settings.storage)],
+  }
+  if gke.service_account:
+    pod['serviceAccountName'] = gke.service_account
+  if gke.priority_class:
+    pod['priorityClassName'] = gke.priority_class
+  return pod
 
 
 def _copied(tree):

@@ -1,8 +1,8 @@
 """Emulates a pod by processes on this machine, each with CPU devices of its own.
 
 Their output is prefixed with the process's number and kept in the run directory under logs/. When
-one dies, the others cannot go on and are ended. `local` is the same with one process and whatever
-devices there are.
+one dies, the others wait for it in vain and are ended. `local` is the same with one process and
+whatever devices there are.
 """
 
 import json
@@ -108,7 +108,7 @@ class Group:
 
 
 def _print(text):
-  """To standard output, whatever its encoding (LANG=C) and though nobody may read it."""
+  """Writes to standard output, in any encoding (LANG=C), even if its reader has gone."""
   encoding = sys.stdout.encoding or 'utf-8'
   try:
     print(text.encode(encoding, errors='replace').decode(encoding), flush=True)

@@ -58,12 +58,9 @@ class Domain(base.Domain):
   modules = ('study',)
   config_file = str(pathlib.Path(__file__).with_name('config.py'))
 
-  def action_names(self, name=''):
-    return 'STAY', 'RIGHT'
-
   def spec(self, name):
     return dataclasses.replace(
-        corridor.spec(), name=name, actions=action_space.Discrete(self.action_names()))
+        corridor.spec(), name=name, actions=action_space.Discrete(('STAY', 'RIGHT')))
 
   def collect(self, names):
     for name in names:

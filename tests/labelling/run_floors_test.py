@@ -14,7 +14,6 @@ from absl.testing import absltest
 
 from alpt_jax import domains, schema
 from alpt_jax.data import labels, records, rlds
-from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, evaluate, recording_ceiling
 from alpt_jax.domains.maze import anchors, env
 from alpt_jax.labelling import (
@@ -310,7 +309,7 @@ class AtariAgentTest(absltest.TestCase):
     self.assertEqual((found['delay'], found['num_games']), (41, 6))
     self.assertAlmostEqual(found['score'], self.own['score'])
     self.assertBetween(self.own['score'], found['low'], found['high'])
-    legal = play.legal_of(action_sets.spec('Breakout'))
+    legal = action_sets.spec('Breakout').actions.mask
     again = evaluate.AtariEvaluator(
         acting.Player(blindness.restore(self.run_dir).dt, legal, 'paper'), 'Breakout',
         num_episodes=6, max_steps=80)
@@ -344,7 +343,7 @@ class AtariAgentTest(absltest.TestCase):
     before = path.read_bytes()
     self.addCleanup(path.write_bytes, before)
     path.write_bytes(before[:50])
-    with self.assertRaisesRegex(ValueError, 'step_0000002.json: not an evaluation'):
+    with self.assertRaisesRegex(ValueError, 'step_0000002.json: not JSON'):
       self.measure(6)
 
 

@@ -201,7 +201,7 @@ class BadInputTest(parameterized.TestCase):
   def test_damaged_note_of_an_evaluation(self):
     workdir = self.new_directory()
     pathlib.Path(workdir, 'unevaluated.json').write_text('[1]')
-    with self.assertRaisesRegex(ValueError, 'unevaluated.json: damaged .* Delete it'):
+    with self.assertRaisesRegex(ValueError, 'unevaluated.json: the content is .* Delete it'):
       train.train(maze_data.config(workdir), workdir)
 
   def test_second_trainer_in_a_directory(self):

@@ -145,7 +145,7 @@ def _wait(futures, jobs, counts, totals, progress):
                       'the command again.') from error
       except (ValueError, OSError) as error:
         raise ValueError(f'{game}, run {run}: {error}') from error
-    if sum(counts) > shown:  # Before, there is nothing to tell the time from.
+    if sum(counts) > shown:  # Before that, there is no speed to estimate the rest from.
       shown = sum(counts)
       running = [f'{jobs[i][0]} {100 * counts[i] // totals[i]}%'
                  for i in sorted(futures[f] for f in pending) if counts[i]]

@@ -18,11 +18,6 @@ class Domain(base.Domain):
   modules = ('benchmark', 'measures', 'report', 'study')
   frames_per_step = 4  # In one of which the agent acts.
 
-  def action_names(self, name=''):
-    """Names of the actions of an environment, by id; '' for the target's."""
-    del name
-    return action_sets.ACTION_NAMES
-
   def spec(self, name):
     """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return action_sets.spec(name)

@@ -143,7 +143,7 @@ def _top(labels):
 
 
 def label_rows(results, setting):
-  """Floors, methods and ceiling of label accuracy.
+  """Tabulates floors, methods and ceiling of label accuracy.
 
   Args:
     results: checked results.
@@ -240,7 +240,7 @@ def best_floor(labels, pasts=()):
 
 
 def agent_rows(results, setting):
-  """Agents, what they are compared with, and whether they look.
+  """Tabulates agents, what they are compared with, and whether they look.
 
   Args:
     results: checked results.
@@ -334,7 +334,7 @@ def blind_scores(runs):
 
 
 def levels(results, setting):
-  """Levels that need no training, for a picture of the setting.
+  """Returns the levels that need no training, for a picture of the setting.
 
   Args:
     results: checked results.

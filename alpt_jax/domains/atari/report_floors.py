@@ -160,7 +160,7 @@ def label_tables(results):
     if rows:
       title = f'{setting.target}: label accuracy at {setting.num_labels:,} labels'
       header, cells = LABEL_HEADER, list(map(label_cells, rows))
-      if all(row.voted is None for row in rows):  # A study may ask for it.
+      if all(row.voted is None for row in rows):  # Only some studies measure it.
         header, *cells = ([*row[:_VOTED], *row[_VOTED + 1:]] for row in (header, *cells))
       found.append(Table(title, tuple(header), cells, _over(rows)))
   return found

@@ -60,7 +60,7 @@ def measure(directory, episodes, game, *, num_episodes=NUM_EPISODES, max_steps, 
       'seed': seed})
   found = measure_files.read(path, 'score floors', **about)
   if found is None:
-    chances = play.blind_agents(episodes, action_sets.spec(game), action_sets.ACTION_NAMES)
+    chances = play.blind_agents(episodes, action_sets.spec(game))
     agents = _play(chances, game, num_episodes, max_steps, sticky, seed, progress)
     measure_files.write(path, 'score floors', **about,
                         content={'agents': agents, 'versions': versions.current()})

@@ -58,7 +58,7 @@ def plan(config):
   planned += _part(config, 'score', config.study.score_seeds, budgets)
   planned += _part(config, 'labels', config.study.seeds, config.study.labels.budgets,
                    train_dt=False)
-  # The longest chains first: nobody waits for them in the end.
+  # The longest chains first, so that none is left over in the end.
   return sorted(_once(planned), key=lambda run: run.part == 'labels')
 
 

@@ -28,7 +28,8 @@ class Evaluation:
     self._params = params
     _, paths = self._agent.run(
         params, acting_mode='argmax', num_paths=len(env.starts(layout)))
-    # Every run is the same. Rows that are computed after their episode has ended do not count.
+    # Evaluations are deterministic, so steps are counted once; those after an episode has ended,
+    # which the batch computes as well, are left out.
     self.num_steps = sum(len(episode['path']) - 1 for episode in paths)
 
   def run(self):

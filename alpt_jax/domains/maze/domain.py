@@ -14,11 +14,6 @@ class Domain(base.Domain):
   metrics = metrics.METRICS
   modules = ('benchmark', 'report', 'study')
 
-  def action_names(self, name=''):
-    """Names of the actions of an environment, by id; '' for the target's."""
-    del name
-    return env.ACTION_NAMES
-
   def spec(self, name):
     """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return env.spec(env.layout_of(name), self.config.observation)

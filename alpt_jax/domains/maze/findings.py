@@ -27,7 +27,7 @@ def observations(results):
 
 
 def rows_of(results, method, observation):
-  """Evaluations of the agents of one method in one observation mode."""
+  """Returns evaluations of the agents of one method in one observation mode."""
   return [row for row in results['rows'] if findings.part_of(row) == findings.SCORE
           and row['method'] == method and row['observation'] == observation]
 
@@ -38,7 +38,7 @@ def targets(results):
 
 
 def measured_methods(results, observation):
-  """Methods with rows of agents in an observation mode, in the order of the results' methods."""
+  """Lists the methods with agents in an observation mode, in the results' order."""
   return [method for method in results['methods'] if rows_of(results, method, observation)]
 
 

@@ -73,7 +73,7 @@ def has_part(results):
 
 
 def rows_of(results, observation):
-  """Rows with label accuracies in one observation mode, of IDMs alone where there are such runs."""
+  """Returns rows with label accuracies in a mode, of IDMs alone where there are such runs."""
   part = has_part(results)
   return [row for row in results['rows']
           if row['observation'] == observation and (row.get('part') == 'labels') == part
@@ -81,7 +81,7 @@ def rows_of(results, observation):
 
 
 def budgets(results, observation):
-  """Numbers of labels with label accuracies, ascending; [None] if the file does not say them."""
+  """Lists the numbers of labels with label accuracies, ascending; [None] if the file has none."""
   found = {_num_labels(results, row) for row in rows_of(results, observation)}
   return sorted(found, key=lambda num_labels: num_labels or 0)
 

@@ -12,16 +12,12 @@ from alpt_jax.domains.atari import domain as atari
 
 
 class Domain(base.Domain):
-  """Somebody's own data: what `experiments.collect import` has brought in.
+  """Data of your own, as `experiments.collect import` has written it.
 
   Environments are directories of `config.data_dir`. What each is stands in its environment.json.
   Nothing plays them, unless the config says that one is an Atari game.
   """
   zero_labels_are_all = True
-
-  def action_names(self, name=''):
-    """Names of the actions of an environment, by id; '' for the target's."""
-    return self._environment(name or self.config.target).actions.space
 
   def spec(self, name):
     """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
@@ -118,8 +114,8 @@ class Domain(base.Domain):
                      'word import before the flags (python -m experiments.collect import ...).')
 
   def import_data(self):
-    """Brings in data that somebody has made."""
-    from alpt_jax.domains.own import collect  # Readers that nobody else needs.
+    """Imports data, see `own.collect`."""
+    from alpt_jax.domains.own import collect  # Only imports need its readers.
     collect.main(self.config)
 
   def ceiling(self, name):
