@@ -1,6 +1,7 @@
 """Files that are whole or not there: a kill, or a reader at the wrong moment, meets no half of one.
 
-And checksums, to see whether they still are what was written.
+An output that is a symbolic link is written where the link leads, and the link stays. And
+checksums, to see whether files still are what was written.
 """
 
 import contextlib
@@ -27,14 +28,15 @@ def write(path, data):
   Raises:
     OSError: naming the file, e.g. if the disk is full.
   """
-  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  unfinished = _unfinished(path)
+  place = os.path.realpath(path)
+  os.makedirs(os.path.dirname(place), exist_ok=True)
+  unfinished = _unfinished(place)
   try:
     with open(unfinished, 'wb', buffering=0) as f:
       append(f, data)
       os.fsync(f.fileno())  # A machine that loses its power must not find the name alone.
-    os.replace(unfinished, path)
-    flush(os.path.dirname(os.path.abspath(path)))
+    os.replace(unfinished, place)
+    flush(os.path.dirname(place))
   except BaseException as error:
     if os.path.exists(unfinished):
       os.remove(unfinished)
@@ -111,10 +113,13 @@ def crc32(file):
 
 
 def check_new(path):
-  """Raises ValueError if a path already holds something: anything but an empty directory."""
-  if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+  """Raises ValueError if no directory can be made: a path holds more than an empty directory."""
+  if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
     raise ValueError(f'{path}: already exists and is not overwritten. Delete it, or choose another '
                      'directory.')
+  if os.path.ismount(os.path.realpath(path)):
+    raise ValueError(f'{path}: a file system is mounted there, and no directory can take its '
+                     'place. Choose a directory in it.')
 
 
 @contextlib.contextmanager
@@ -135,8 +140,8 @@ def new_directory(path):
   Raises:
     ValueError: if `path` already holds something.
   """
-  path = os.path.abspath(path)
   check_new(path)
+  path = os.path.realpath(path)
   _remove_left(path)
   staging = f'{_unfinished(path)}-{uuid.uuid4().hex[:8]}'
   os.makedirs(staging)
@@ -145,7 +150,11 @@ def new_directory(path):
     stack.enter_context(_locked(staging))
     os.mkdir(os.path.join(staging, 'content'))  # Once it is locked, see `_remove_left`.
     yield staging
-    os.rename(os.path.join(staging, 'content'), path)
+    try:
+      os.rename(os.path.join(staging, 'content'), path)
+    except OSError:
+      check_new(path)  # Another process has made it since.
+      raise
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 
-INTERRUPTED = 130  # What shells report of a process ended by SIGINT.
+INTERRUPTED = 130  # What shells report of a process ended by SIGINT; below, by SIGTERM.
+TERMINATED = 143
 
 
 def begin():

@@ -28,7 +28,7 @@ import sys
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from alpt_jax.labelling import (
     audit_compare,
     audit_report,
@@ -38,13 +38,13 @@ from alpt_jax.labelling import (
 )
 from alpt_jax.training import compilation_cache
 
-_RUN = flags.DEFINE_list('run', [], 'The run directory; with --compare, one or several.')
-_COMPARE = flags.DEFINE_list('compare', [], 'Runs to compare it with, of the same seeds.')
+_RUN = paths.define_list('run', [], 'The run directory; with --compare, one or several.')
+_COMPARE = paths.define_list('compare', [], 'Runs to compare it with, of the same seeds.')
 _SMALLEST_EFFECT = flags.DEFINE_float(
     'smallest_effect', audit_compare.SMALLEST_EFFECT, 'Difference of accuracies below which a '
     'source makes no difference.')
 _ENVIRONMENTS = flags.DEFINE_list('environments', [], 'Names; by default, the targets of the run.')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has moved since.')
+_DATA_DIR = paths.define('data_dir', '', 'Where the data is, if it has moved since.')
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 100, 'Of each environment at most, drawn at '
                                      'random; 0 for all.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of that.', lower_bound=0)
@@ -52,8 +52,8 @@ _STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the 
                                '1: all windows vote; the window: they do not overlap.')
 _HIDDEN = flags.DEFINE_bool('hidden', False, 'Audit the hidden transitions of episodes in which '
                             'training knew other actions.')
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, audit in the run '
-                              'directory.')
+_OUTPUT = paths.define('output', '', 'Directory to write to; by default, audit in the run '
+                       'directory.')
 
 
 def main():

@@ -15,22 +15,22 @@ import os
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from alpt_jax.labelling import clips_run, label_dataset, trained_idm
 from alpt_jax.training import compilation_cache
 
-_RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
+_RUN = paths.define('run', '', 'The run directory of the IDM.')
 _NUM_CLIPS = flags.DEFINE_integer('num_clips', 20, 'How many, at most.')
 _LENGTH = flags.DEFINE_integer('length', 0, 'Steps of a clip; 0 for the window of the IDM.')
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; must not exist; by default, '
-                              'clips in the run directory.')
-_DATASET = flags.DEFINE_string('dataset', '', 'Directory of the dataset; by default, that of the '
-                               "run's target.")
+_OUTPUT = paths.define('output', '', 'Directory to write to; must not exist; by default, '
+                       'clips in the run directory.')
+_DATASET = paths.define('dataset', '', 'Directory of the dataset; by default, that of the '
+                        "run's target.")
 _ENVIRONMENT = flags.DEFINE_string('environment', '', 'Name of its environment, where the dataset '
                                    "has no environment.json; by default, the run's target.")
 _KNOWN = flags.DEFINE_enum('known', None, label_dataset.KNOWN, 'Which actions have labels: those '
                            'that the data calls known, or those that training was given.')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', "Where the run's data is, if it has moved since.")
+_DATA_DIR = paths.define('data_dir', '', "Where the run's data is, if it has moved since.")
 
 
 def main():

@@ -18,14 +18,14 @@ import re
 
 from absl import flags
 
-from alpt_jax import cli
+from alpt_jax import cli, paths
 from alpt_jax.labelling import label_dataset, trained_idm
 from alpt_jax.training import compilation_cache, stopping
 
-_RUN = flags.DEFINE_string('run', '', 'The run directory of the IDM.')
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory of the labelled dataset; must not exist.')
-_DATASET = flags.DEFINE_string('dataset', '', 'Directory of the dataset to label; by default, that '
-                               "of the run's target.")
+_RUN = paths.define('run', '', 'The run directory of the IDM.')
+_OUTPUT = paths.define('output', '', 'Directory of the labelled dataset; must not exist.')
+_DATASET = paths.define('dataset', '', 'Directory of the dataset to label; by default, that '
+                        "of the run's target.")
 _ENVIRONMENT = flags.DEFINE_string('environment', '', 'Name of its environment, where the dataset '
                                    "has no environment.json; by default, the run's target.")
 _STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the IDM to the next; '
@@ -39,7 +39,7 @@ _EPISODES_PER_FILE = flags.DEFINE_integer('episodes_per_file', 50, 'At most; a p
                                           'killed loses the file it was at.')
 _SHARE = flags.DEFINE_string('share', '0/1', 'Which share of the work: 0/4, 1/4, 2/4 or 3/4 of '
                              'four.')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', "Where the run's data is, if it has moved since.")
+_DATA_DIR = paths.define('data_dir', '', "Where the run's data is, if it has moved since.")
 
 
 def main():

@@ -204,7 +204,8 @@ class _Work:
   """A dataset on its way: `<directory>.unfinished`, and then `directory`."""
 
   def __init__(self, source, directory, settings, provenance):
-    self._source, self._directory, self._settings = source, os.fspath(directory), settings
+    # Of `.`, of a link or with a slash at its end, the place beside it has no name.
+    self._source, self._directory, self._settings = source, os.path.realpath(directory), settings
     self._staging = f'{self._directory}.unfinished'
     self.pieces = source.pieces(settings.episodes_per_file)
     self._names = _file_names(source.builder.name, self.pieces)

@@ -60,7 +60,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
         source, output, predict, labelled_dataset.Settings(
             top_k=top_k, episodes_per_file=episodes_per_file),
         provenance={
-            'run': os.path.basename(os.path.abspath(trained.directory)), 'step': trained.step,
+            'run': os.path.basename(os.path.realpath(trained.directory)), 'step': trained.step,
             'idm_digest': params_digest(trained.params), 'config': _what_matters(config),
             'window': config.window, 'stride': stride, 'temperature': temperature, 'known': known,
             'source_digest': digest,

@@ -47,7 +47,7 @@ def only_trainer(workdir):
   if not distributed.is_main():  # It holds the lock for all.
     yield
     return
-  os.makedirs(workdir, exist_ok=True)
+  os.makedirs(os.path.realpath(workdir), exist_ok=True)
   directory = os.open(workdir, os.O_RDONLY)  # Its lock needs no file, so none is left behind.
   try:
     fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,7 +59,7 @@ def only_trainer(workdir):
   finally:
     os.close(directory)
     if not os.listdir(workdir):  # A mistake was found before anything was written.
-      os.rmdir(workdir)
+      os.rmdir(os.path.realpath(workdir))
 
 
 def is_taken(workdir):
