@@ -111,11 +111,14 @@ def _run_main(main):
     with _terminable():
       return main()
   except BaseException as error:
-    code, line = _ending(error)
-    if line is None:
+    number = _signal_of(error)
+    if number:  # What was unfinished is removed by now; no thread is waited for.
+      sys.stdout.flush()
+      starting.leave(number)
+    message = None if _DEBUG.value else _message(error)
+    if message is None:
       raise
-    sys.stderr.write(line)
-    return code
+    _exit_with_error(message)
   finally:  # What is left is to wait for threads: an interrupt ends that without a word.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
       signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -137,26 +140,20 @@ def _terminable():
       signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _ending(error):
-  """Returns the exit code and the line that a program ends with; None for a traceback."""
-  cause = error
-  while cause is not None and not isinstance(error, SystemExit):
-    # Compiled modules, and whoever cleans up, make errors of their own of a signal.
-    if isinstance(cause, KeyboardInterrupt):
-      return starting.INTERRUPTED, 'interrupted\n'
-    if isinstance(cause, _Terminated):
-      return starting.TERMINATED, 'terminated\n'
-    cause = cause.__cause__ or cause.__context__
-  message = None if _DEBUG.value else _message(error)
-  return 1, message and _error_line(message)
+def _signal_of(error):
+  """The signal that an error comes of; None for others.
+
+  Compiled modules, and whoever cleans up, make errors of their own of a signal.
+  """
+  while error is not None and not isinstance(error, SystemExit):
+    if isinstance(error, KeyboardInterrupt | _Terminated):
+      return signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+    error = error.__cause__ or error.__context__
+  return None
 
 
 def _message(error):
   """Describes what a user can mend; None for all else, of which the traceback is wanted."""
-  if isinstance(error, MemoryError) or any(
-      text in f'{type(error).__name__}: {error}' for text in _OUT_OF_MEMORY):
-    found = (str(error).splitlines() or [''])[0]
-    return f'out of memory{f" ({found})" if found else ""}. {_MEMORY_REMEDY}'
   if isinstance(error, ImportError):  # An optional package.
     what, extra = _EXTRAS.get((error.name or '').split('.')[0], (None, None))
     return what and f'{error}; {what} pip install ".[{extra}]"'
@@ -164,6 +161,10 @@ def _message(error):
     if error.filename is None or error.strerror is None:
       return str(error)  # Ours: it has a sentence.
     return f'{error.filename}: {error.strerror}'
+  if isinstance(error, MemoryError) or any(
+      text in f'{type(error).__name__}: {error}' for text in _OUT_OF_MEMORY):
+    found = (str(error).splitlines() or [''])[0]
+    return f'out of memory{f" ({found})" if found else ""}. {_MEMORY_REMEDY}'
   return str(error) if isinstance(error, ValueError) and _is_ours(error) else None
 
 

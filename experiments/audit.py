@@ -22,6 +22,7 @@ presets round to the number of sources. A verdict needs five pairs of runs, each
 --run and --compare then name as many runs each, with commas between. The audit is of the first.
 """
 
+import json
 import os
 import shlex
 import sys
@@ -85,8 +86,12 @@ def main():
 def _write(trained, found, comparison):
   """Writes and prints an audit, and a comparison if there is one."""
   numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
-  atomic_files.write_json(numbers, found)
-  atomic_files.write(page, audit_report.page(found, comparison).encode())
+  written = {numbers: found}
+  if comparison is not None:
+    written[os.path.join(os.path.dirname(numbers), 'compare.json')] = comparison
+  atomic_files.write_all({path: json.dumps(content, indent=1).encode()
+                          for path, content in written.items()}
+                         | {page: audit_report.page(found, comparison).encode()})
   trained_idm.warn_if_unfinished(trained)
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
@@ -102,13 +107,10 @@ def _write(trained, found, comparison):
             f'-> {fit["nll_after"]:.3f} nats, the calibration error is '
             f'{fit["before"]["error"]:.3f} -> {fit["after"]["error"]:.3f}.{advice}')
   print(f'To label: {found["about"]["label_command"]}')
-  written = f'{page} and {numbers}'
   if comparison is not None:
-    path = os.path.join(os.path.dirname(numbers), 'compare.json')
-    atomic_files.write_json(path, comparison)
     print('\n'.join(comparison['sentences']))
-    written = f'{page}, {numbers} and {path}'
-  print(f'Wrote {written}.')
+  *first, last = page, *written
+  print(f'Wrote {", ".join(first)} and {last}.')
 
 
 if __name__ == '__main__':

@@ -10,8 +10,9 @@ window of the IDM, takes one of them, as the paper does.
 Interrupted, the same command goes on where it stopped. --share=0/4 .. 3/4 divide the work among
 four machines that write to one file system; the last to end puts the dataset under its name.
 
-Exit codes: 0 done, or this share is; 75 stopped by SIGTERM or SIGINT (run it again to go on); 1 a
-mistake in flags or data.
+Exit codes: 0 done, or this share is; 75 stopped by SIGTERM or SIGINT (run it again to go on), or
+143 or 130 before there was anything to save; 1 a mistake in flags or data, too little memory, or a
+full disk (what is labelled stays, and the same command goes on).
 """
 
 import re

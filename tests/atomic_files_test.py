@@ -1,5 +1,6 @@
 """Tests that a file is never half written."""
 
+import errno
 import io
 import json
 import os
@@ -48,6 +49,19 @@ class WholeFilesTest(absltest.TestCase):
       atomic_files.write(self.path, bytes(2 << 20))
     self.assertEqual(self.path.read_bytes(), b'old')
     self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+
+  def test_of_several_files_none_is_written_if_one_does_not_fit(self):
+    other = self.path.with_name('other') / 'deep' / 'file'
+    atomic_files.write(self.path, b'old')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    with self.assertRaisesRegex(OSError, f'File too large: .*{other}'):
+      atomic_files.write_all({self.path: b'new', other: bytes(2 << 20)})
+    self.assertEqual(self.path.read_bytes(), b'old')
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+    atomic_files.write_all({self.path: b'new', other: b'too'})
+    self.assertEqual((self.path.read_bytes(), other.read_bytes()), (b'new', b'too'))
 
   def test_what_killed_writers_left_is_removed(self):
     killed = subprocess.Popen([sys.executable, '-c', f"""
@@ -124,6 +138,18 @@ atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).p
       os.rename(place, self.path.parent / 'of the third')
     self.assertEqual(os.listdir(place), ['first'])
     self.assertCountEqual(os.listdir(self.path.parent), ['place', 'of the third'])
+
+  def test_a_full_disk_is_said_of_the_directory_and_leaves_nothing(self):
+    place = self.path.parent / 'above' / 'place'
+    for name in ('content/file', None):  # As some calls of Python do.
+      with self.assertRaisesRegex(OSError, f'No space left on device: .*{place}.$'):
+        with atomic_files.new_directory(place) as staging:
+          raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC),
+                        name and os.path.join(staging, name))
+      self.assertFalse(self.path.parent.exists())
+    with self.assertRaisesRegex(FileNotFoundError, '/elsewhere'):
+      with atomic_files.new_directory(place):
+        raise FileNotFoundError(errno.ENOENT, 'No such file', '/elsewhere')
 
   def test_a_mounted_file_system_is_not_replaced(self):
     self.path.parent.mkdir()

@@ -38,7 +38,6 @@ class MetricsWriter:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     self.lines = _truncate(path, resume_step) if path.exists() else []
-    self._path = path
     self._viewers = []
     self._file = path.open('ab', buffering=0)  # A kill loses no line.
 
@@ -66,10 +65,7 @@ class MetricsWriter:
     for name, value in metrics.items():
       value = float(value)
       line[name] = value if math.isfinite(value) else None
-    try:
-      atomic_files.append(self._file, (json.dumps(line) + '\n').encode())
-    except OSError as error:
-      raise OSError(error.errno, error.strerror, str(self._path)) from error
+    atomic_files.append(self._file, (json.dumps(line) + '\n').encode())
     for viewer in self._viewers:
       viewer.write(line)
 
