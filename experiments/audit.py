@@ -53,6 +53,9 @@ _STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the 
                                '1: all windows vote; the window: they do not overlap.')
 _HIDDEN = flags.DEFINE_bool('hidden', False, 'Audit the hidden transitions of episodes in which '
                             'training knew other actions.')
+_ALLOW_OTHER_SPEED = flags.DEFINE_bool(
+    'allow_other_speed', False, 'Audit data of other steps_per_second or another frame_skip than '
+    'the IDM was trained on; the audit says so.')
 _OUTPUT = paths.define('output', '', 'Directory to write to; by default, audit in the run '
                        'directory.')
 
@@ -77,7 +80,8 @@ def main():
   if pairs:  # Before hours are spent on the audit.
     audit_compare.check(pairs, smallest_effect=_SMALLEST_EFFECT.value, **{
         key: settings[key] for key in ('environments', 'num_episodes', 'stride')})
-  found = audit_run.audit_run(trained, **settings)
+  found = audit_run.audit_run(
+      trained, allow_other_speed=_ALLOW_OTHER_SPEED.value, **settings)
   comparison = audit_compare.compare(
       pairs, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
   _write(trained, found, comparison)

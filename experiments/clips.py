@@ -12,6 +12,7 @@ been tested.
 """
 
 import os
+import sys
 
 from absl import flags
 
@@ -30,6 +31,9 @@ _ENVIRONMENT = flags.DEFINE_string('environment', '', 'Name of its environment, 
                                    "has no environment.json; by default, the run's target.")
 _KNOWN = flags.DEFINE_enum('known', None, label_dataset.KNOWN, 'Which actions have labels: those '
                            'that the data calls known, or those that training was given.')
+_ALLOW_OTHER_SPEED = flags.DEFINE_bool(
+    'allow_other_speed', False, 'Look at data of other steps_per_second or another frame_skip than '
+    'the IDM was trained on; clips.json says so.')
 _DATA_DIR = paths.define('data_dir', '', "Where the run's data is, if it has moved since.")
 
 
@@ -43,9 +47,11 @@ def main():
   compilation_cache.use(trained.config.compilation_cache_dir)
   found = clips_run.clips_run(
       trained, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
-      known=_KNOWN.value or '', num_clips=_NUM_CLIPS.value, length=_LENGTH.value)
+      known=_KNOWN.value or '', num_clips=_NUM_CLIPS.value, length=_LENGTH.value,
+      allow_other_speed=_ALLOW_OTHER_SPEED.value)
   written = clips_run.write(found, output)
   trained_idm.warn_if_unfinished(trained)
+  sys.stderr.write(''.join(f'{line}\n' for line in trained_idm.time_lines(found['times'])))
   print('\n'.join(clips_run.table(found)))
   print(f'Wrote {" and ".join(written)}.')
   if clips_run.has_files(found):

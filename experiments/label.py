@@ -40,6 +40,9 @@ _EPISODES_PER_FILE = flags.DEFINE_integer('episodes_per_file', 50, 'At most; a p
                                           'killed loses the file it was at.')
 _SHARE = flags.DEFINE_string('share', '0/1', 'Which share of the work: 0/4, 1/4, 2/4 or 3/4 of '
                              'four.')
+_ALLOW_OTHER_SPEED = flags.DEFINE_bool(
+    'allow_other_speed', False, 'Label data of other steps_per_second or another frame_skip than '
+    "the IDM was trained on; the labels' card says so.")
 _DATA_DIR = paths.define('data_dir', '', "Where the run's data is, if it has moved since.")
 
 
@@ -61,6 +64,7 @@ def main():
             trained, _OUTPUT.value, dataset=_DATASET.value, environment=_ENVIRONMENT.value,
             stride=_STRIDE.value, temperature=_TEMPERATURE.value, top_k=_TOP_K.value,
             known=_KNOWN.value or '', episodes_per_file=_EPISODES_PER_FILE.value,
+            allow_other_speed=_ALLOW_OTHER_SPEED.value,
             share=tuple(map(int, share.groups())))
     except stopping.Stopped:
       print(f'{_OUTPUT.value}: stopped; the same command goes on from there.')

@@ -31,9 +31,10 @@ _SHOWN = ('idm/accuracy', 'dt/action_loss', 'q/loss')  # On the line of progress
 
 # Changing these, or all of a group, does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
-              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
-              'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
-              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
+              'allow_changed_config', 'allow_other_speed', 'data_times', 'checkpoint_every_steps',
+              'log_every_steps', 'study', 'preset', 'collect', 'import_', 'distributed',
+              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
+              'sharding.microbatch')
 # They decide which actions a run has seen, and never change: runs that start from it rely on them.
 _KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'source_actions',
               'num_labels', 'label_seed', 'held_out', 'data_digests')
