@@ -43,14 +43,13 @@ def main(config, names):
           f"transitions, mean length {card['mean_length']:.1f}", flush=True)
 
 
-def record(name, config, progress=None, *, record_episodes=recorder.record_episodes):
+def record(name, config, progress=None):
   """Records one maze.
 
   Args:
     name: of the maze; see `env.layout_of`.
     config: with `data_dir` and `collect`.
     progress: called with the number of episodes recorded, or None.
-    record_episodes: of `recorder`, or `recorder_envlogger`, which writes the same episodes.
 
   Returns:
     The dataset card.
@@ -60,7 +59,7 @@ def record(name, config, progress=None, *, record_episodes=recorder.record_episo
   # Mazes are recorded with streams of their own, whatever else is recorded.
   seed = np.random.SeedSequence([settings.seed, zlib.crc32(name.encode())])
   start_seed, policy_seed = (int(s) for s in seed.generate_state(2))
-  return record_episodes(
+  return recorder.record_episodes(
       env.Maze(layout, start_seed, horizon=settings.horizon),
       policies.EpsilonGreedy(layout, settings.epsilon, policy_seed),
       settings.num_episodes, os.path.join(config.data_dir, name), name=name, progress=progress,

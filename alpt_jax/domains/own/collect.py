@@ -1,4 +1,4 @@
-"""Brings data of somebody's own into a canonical RLDS dataset; `experiments.collect import`.
+"""Imports a user's own data into a canonical RLDS dataset; `experiments.collect import`.
 
 What the data is, an environment file says (alpt_jax/data/environment_file.py). The dataset appears
 under its name when all of it is checked and written; what was left out, and why, is on its card.
