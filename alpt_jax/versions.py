@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import time
 
+from alpt_jax import atomic_files
+
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'array-record',
              'opencv-python-headless', 'ale-py')
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -45,8 +47,8 @@ def record_session(directory, start_step):
     start_step: updates made before.
   """
   line = {'step': start_step, 'time': time.time(), 'versions': current()}
-  with open(pathlib.Path(directory, SESSIONS), 'a', encoding='utf-8') as f:
-    f.write(json.dumps(line) + '\n')
+  with open(pathlib.Path(directory, SESSIONS), 'ab', buffering=0) as f:
+    atomic_files.append(f, f'{json.dumps(line)}\n'.encode())
 
 
 def of_run(directory):

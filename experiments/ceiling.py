@@ -13,7 +13,7 @@ with more actions.
 
 from absl import flags
 
-from alpt_jax import cli, domains
+from alpt_jax import cli, domains, paths
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
 from alpt_jax.domains.atari import recording_ceiling
@@ -21,8 +21,8 @@ from alpt_jax.domains.atari import recording_ceiling
 _NUM_STEPS = flags.DEFINE_integer('num_steps', recording_ceiling.NUM_STEPS, 'Transitions to try.',
                                   lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of their draw.', lower_bound=0)
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory, or .json file, to write to; by default, '
-                              'ceiling.json beside the data.')
+_OUTPUT = paths.define('output', '', 'Directory, or .json file, to write to; by default, '
+                       'ceiling.json beside the data.')
 
 
 def main(config):

@@ -16,7 +16,7 @@ import os
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file
 from alpt_jax.domains.atari import action_sets, policies
@@ -24,7 +24,7 @@ from alpt_jax.domains.atari import env as atari
 from alpt_jax.reports import video
 
 _GAME = flags.DEFINE_string('game', 'Breakout', 'Which; see alpt_jax/domains/atari/action_sets.py.')
-_OUTPUT = flags.DEFINE_string('output', 'runs/own/clips', 'Directory; must not exist.')
+_OUTPUT = paths.define('output', 'runs/own/clips', 'Directory; must not exist.')
 _NUM_VIDEOS = flags.DEFINE_integer('num_videos', 20, 'Without actions.', lower_bound=0)
 _SECONDS = flags.DEFINE_integer('seconds', 90, 'Of each, or less if the game is over.',
                                 lower_bound=1)

@@ -10,15 +10,13 @@ is: experiments/studies/registration.py.
 import json
 import pathlib
 
-from absl import flags
-
-from alpt_jax import atomic_files, cli, methods
+from alpt_jax import atomic_files, cli, methods, paths
 from alpt_jax.learners import learner
 from alpt_jax.training import run_config, shares
 from experiments import reproduce
 from experiments.studies import registered_settings, registration, registration_schema, runs
 
-_REGISTRATION = flags.DEFINE_string('registration', None, 'The file to complete.')
+_REGISTRATION = paths.define('registration', None, 'The file to complete.')
 _LINE = 100  # Columns.
 
 

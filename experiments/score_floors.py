@@ -10,13 +10,13 @@ reads it.
 
 from absl import flags
 
-from alpt_jax import cli, domains
+from alpt_jax import cli, domains, paths
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
 
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 400, 'Games of each agent.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the games.', lower_bound=0)
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, that of the data.')
+_OUTPUT = paths.define('output', '', 'Directory to write to; by default, that of the data.')
 
 
 def main(config):

@@ -3,9 +3,10 @@
 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt \\
     --config.workdir=runs/alpt
 
-Exit codes: 0 done; 75 stopped by SIGTERM or SIGINT after saving (run it again to resume); 76 hung,
-or a device or another process of the run has failed (run it again); 77 a loss is not finite
-(running it again would end there again); 1 a mistake in the config or the data.
+Exit codes: 0 done; 75 stopped by SIGTERM or SIGINT after saving (run it again to resume), or 143 or
+130 before there was anything to save; 76 hung, or a device or another process of the run has failed
+(run it again); 77 a loss is not finite (running it again would end there again); 1 a mistake in the
+config or the data, too little memory, or a full disk.
 """
 
 import os

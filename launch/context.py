@@ -4,12 +4,12 @@ import dataclasses
 import pathlib
 
 import ml_collections
-from absl import flags
 
+from alpt_jax import paths
 from launch import bundle, redaction, shell
 from launch import settings as settings_
 
-_SETTINGS_FILE = flags.DEFINE_string(
+_SETTINGS_FILE = paths.define(
     'settings_file', '', 'Settings; launch/user.py if empty. --settings.<key>=<value> changes one.')
 
 

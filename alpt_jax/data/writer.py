@@ -14,10 +14,9 @@ import re
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import environment_file, png, rlds
+from alpt_jax.data import environment_file, png, record_file, rlds
 from alpt_jax.data import records as records_
 
 SPLIT = 'train'
@@ -135,15 +134,10 @@ def write_shard(path, records):
     How many there were.
   """
   num_records = 0
-  # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
-  writer = array_record_module.ArrayRecordWriter(os.fspath(path), 'group_size:1')
-  try:
+  with record_file.RecordFile(path) as file:
     for record in records:
-      writer.write(record)
+      file.write(record)
       num_records += 1
-  finally:
-    writer.close()
-  atomic_files.flush(path)
   return num_records
 
 

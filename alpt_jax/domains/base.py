@@ -66,6 +66,10 @@ class Domain:
     del name
     return []
 
+  def time_scale(self, name):
+    """Returns the `time_scale.TimeScale` of an environment's data; None if time means nothing."""
+    del name
+
   def check_data(self, episodes, hidden):
     """Refuses {environment: episodes} that hold those of `hidden`, names among them, twice."""
     copies.check(episodes, hidden)

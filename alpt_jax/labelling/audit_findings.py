@@ -11,6 +11,7 @@ KINDS = (
     'lag',  # Labels sit at the wrong transition, or may.
     'collapse',  # Actions that occur are never said.
     'calibration',  # Confidence is not the share of right labels.
+    'speed',  # Time passes otherwise than in the data of training, or nobody knows.
     'episodes',  # Too few of them.
     'known')  # Training knew these actions, or others of the same episodes.
 FEWEST_EPISODES = 8  # As in `lag.lag_test`; with fewer, intervals are too narrow.
@@ -115,6 +116,20 @@ def warnings(audit):
       found += [{'kind': kind, 'environment': environment['name'],
                  'text': f'{environment["name"]}: {text}'} for text in rule(environment)]
   return found
+
+
+def speed_warnings(times):
+  """What to know of how fast time passes in the data.
+
+  Args:
+    times: {environment: what `trained_idm.check_time` says}.
+
+  Returns:
+    As `warnings`; of differences that somebody allowed, and of what was not compared.
+  """
+  return [{'kind': 'speed', 'environment': name, 'text': f'{text.rstrip(".")}.'}
+          for name, found in times.items()
+          for text in (*found.get('differences', ()), *found.get('unknown', ()))]
 
 
 def _constant(environment):

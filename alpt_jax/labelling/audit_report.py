@@ -22,7 +22,8 @@ from alpt_jax.reports.page import html, join, muted, share
 _LINE = figures.COLOURS[2]
 _AFTER = figures.COLOURS[3]
 _SHARES = (1., .9, .75, .5, .25)  # Of labels that are kept.
-_BADGES = {'episodes': 'partly', 'known': 'partly'}  # The others say that labels are bad.
+# The others say that labels are bad.
+_BADGES = {'episodes': 'partly', 'known': 'partly', 'speed': 'partly'}
 _KINDS = {'held out': 'no', 'hidden': 'other steps', 'never seen': 'nothing of it',
           'trained on': html('<b>trained on: not held out</b>')}
 

@@ -11,14 +11,14 @@ import numpy as np
 from alpt_jax import domains, versions
 from alpt_jax import progress as progress_
 from alpt_jax.data import source_files
-from alpt_jax.labelling import audit, run_floors, trained_idm, trained_run
+from alpt_jax.labelling import audit, audit_findings, run_floors, trained_idm, trained_run
 from alpt_jax.labelling import examples as audit_examples
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
 
 def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
-              is_hidden=False, causal='', command='', progress=True):
+              is_hidden=False, causal='', allow_other_speed=False, command='', progress=True):
   """Audits the IDM of a run.
 
   Args:
@@ -32,6 +32,8 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
     is_hidden: of a target, audit the hidden transitions of episodes in which training knew others,
       instead of episodes in which it knew none.
     causal: directory of a run with `model.idm_is_causal` and the same labels, a floor; '' for none.
+    allow_other_speed: audit data in which time passes otherwise than in that of training, see
+      `time_scale`; a warning says so.
     command: to make it again, for the page.
     progress: whether to write progress to standard error.
 
@@ -46,6 +48,7 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
   check(config, names, num_episodes=num_episodes, stride=stride)
   specs = [spec_of(trained, name) for name in names]  # All, before hours are spent on the first.
   past = _restore_past(trained, causal) if causal else None
+  times = {name: times_of(trained, name, is_allowed=allow_other_speed) for name in names}
   strides = sorted({stride, config.window})
   found = [_predict(trained, spec, strides, past, num_episodes=num_episodes, seed=seed,
                     is_hidden=is_hidden, progress=progress,
@@ -57,9 +60,11 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
       'preset': config.preset, 'command': command, 'run': str(trained.directory),
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'method': config.method, 'step': trained.step, 'window': config.window,
-      'versions': versions.current()}
+      'versions': versions.current(), 'times': times}
   found = audit.audit(predictions, single_windows, stride=stride, seed=seed)
-  return found | {'about': about | {'label_command': _label_command(trained, found)}}
+  return found | {
+      'warnings': [*audit_findings.speed_warnings(times), *found['warnings']],
+      'about': about | {'label_command': _label_command(trained, found)}}
 
 
 def _label_command(trained, found):
@@ -114,6 +119,12 @@ def _restore_past(trained, causal):
     raise ValueError(f'{causal}: was trained on other data of {config.target} than '
                      f'{trained.directory}; expected the same.')
   return past
+
+
+def times_of(trained, name, *, is_allowed):
+  """What `trained_idm.check_time` says of an environment; ValueError if its speed is another."""
+  return trained_idm.check_time(trained, name, domains.of(trained.config).time_scale(name),
+                                where=name, is_own=name in trained.digests, is_allowed=is_allowed)
 
 
 def _predict(trained, spec, strides, past, *, picture_bytes, seed, **settings):

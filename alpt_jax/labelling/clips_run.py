@@ -16,6 +16,7 @@ found is a dict that JSON can hold:
   num_unlabelled  clips without one
   num_candidates  the most unsure of these, 10,000 at most: what was picked from
   versions        {package: version}
+  times           what `trained_idm.check_time` says
   clips           list, the most useful first, each with
     rank            1, 2, ..
     file            name of the video or the folder of images; None if the data does not say
@@ -67,7 +68,7 @@ class _Windows(NamedTuple):
 
 
 def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, length=0,
-              progress=True):
+              allow_other_speed=False, progress=True):
   """Picks clips of a dataset.
 
   Args:
@@ -76,6 +77,7 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
       such as that of the run, is not looked at.
     num_clips: how many at most, at least 1.
     length: transitions of a clip; 0 for the window of the IDM.
+    allow_other_speed: as of `label_dataset.label_run`; `times` says so.
     progress: whether to write progress to standard error.
 
   Returns:
@@ -89,7 +91,8 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
   if length < 0:
     raise ValueError(f'length is {length}; expected at least 1, or 0 for the window of the IDM.')
   length = length or trained.config.window
-  name, spec, source = label_dataset.open_dataset(trained, dataset, environment)
+  name, spec, source, times = label_dataset.open_dataset(
+      trained, dataset, environment, allow_other_speed=allow_other_speed)
   known, digest = label_dataset.which_known(known, source), rlds.dataset_digest(source.directory)
   is_known_fn = (label_dataset.known_by_run(trained, name, source.directory, digest)
                  if known == 'run' else lambda _, fields: rlds.labelled(fields)[:-1])
@@ -118,7 +121,7 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
       'length': length, 'frame_skip': _frame_skip(source.directory),
       'num_labelled': num_labelled, 'num_unlabelled': num_unlabelled,
       'num_candidates': int(np.sum(~found.is_labelled)),
-      'versions': versions.current(),
+      'versions': versions.current(), 'times': times,
       'clips': [_clip(rank, found, i, files, length)
                 for rank, i in enumerate(chosen.tolist(), 1)]}
 

@@ -16,8 +16,10 @@ not count when old steps are deleted.
 import concurrent.futures
 import contextlib
 import json
+import logging as logging_
 import os
 import re
+import sys
 
 import deflate
 import jax
@@ -32,6 +34,22 @@ from alpt_jax.training import distributed, packing
 
 MANIFEST = 'MANIFEST.json'
 
+
+class _NotOrbax(logging_.Filter):
+  """Drops what threads of Orbax say of an error, each with a traceback: `_finish` says it."""
+
+  def filter(self, record):
+    return not (record.levelno >= logging_.ERROR and 'orbax' in record.pathname)
+
+  @staticmethod
+  def drop_unraisable(unraisable, show=sys.unraisablehook):
+    """As `sys.unraisablehook`; files that are written after the first error find no event loop."""
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      show(unraisable)
+
+
+logging.get_absl_logger().addFilter(_NotOrbax())
+sys.unraisablehook = _NotOrbax.drop_unraisable
 _NO_STEP = -1
 _NO_GOOD_STEP = -2
 
@@ -132,7 +150,8 @@ class Checkpoints(contextlib.AbstractContextManager):
       if jax.process_count() == 1:  # Others may still be writing.
         with contextlib.suppress(OSError):  # And threads of Orbax; what they leave goes later.
           _remove_killed_saves(self._directory)  # The disk may be full.
-      raise OSError(f'{path}: saving failed; the steps before it are unharmed. {error}') from error
+      raise OSError(f'{path}: saving failed; the steps before it are unharmed. '
+                    f'{_reason(error)}') from error
 
   def _remove_old(self, newest):
     """Keeps the newest steps that are undamaged now; those beyond `newest` are damaged."""
@@ -365,6 +384,11 @@ def _check_same(path, saved, wanted):
                'observation mode, environment or model size')
       raise ValueError(f'{path}: {name} is {there} in the checkpoint and {here} in this run; was '
                        f'it trained with another {cause}? Use the config it was trained with.')
+
+
+def _reason(error):
+  """The words of the system for an error of Orbax, which names many files; else its own."""
+  return atomic_files.system_error(str(error), '').strerror or error
 
 
 def _saving_context():

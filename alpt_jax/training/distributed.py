@@ -16,6 +16,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -72,11 +73,14 @@ def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
   elif os.environ['ALPT_DISTRIBUTED'] != '1':
     raise ValueError(f"ALPT_DISTRIBUTED is {os.environ['ALPT_DISTRIBUTED']!r}; expected 0 or 1.")
   jax.config.update('jax_enable_preemption_service', False)  # It would take our SIGTERM.
+  # Python would hear of a signal when all processes are there, and nothing is written yet.
+  previous = signal.signal(signal.SIGTERM, signal.SIG_DFL)
   with _RollCall(init_timeout_seconds, **options):
     jax.distributed.initialize(
         # Longer than ours: when it is over, JAX aborts without saying who is missing.
         initialization_timeout=init_timeout_seconds + 60,
         heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
+  signal.signal(signal.SIGTERM, previous)
   atexit.register(_leave)  # Before JAX's own: what was registered last is called first.
   _say_hosts(init_timeout_seconds)
 

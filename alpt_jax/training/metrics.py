@@ -39,7 +39,6 @@ class MetricsWriter(contextlib.AbstractContextManager):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     self.lines = _truncate(path, resume_step) if path.exists() else []
-    self._path = path
     self._viewers = []
     self._file = path.open('ab', buffering=0)  # A kill loses no line.
 
@@ -64,10 +63,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     for name, value in metrics.items():
       value = float(value)
       line[name] = value if math.isfinite(value) else None
-    try:
-      atomic_files.append(self._file, (json.dumps(line) + '\n').encode())
-    except OSError as error:
-      raise OSError(error.errno, error.strerror, str(self._path)) from error
+    atomic_files.append(self._file, (json.dumps(line) + '\n').encode())
     for viewer in self._viewers:
       viewer.write(line)
 

@@ -31,9 +31,10 @@ _SHOWN = ('idm/accuracy', 'dt/action_loss', 'q/loss')  # On the line of progress
 
 # Changing these, or all of a group, does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
-              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
-              'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
-              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
+              'allow_changed_config', 'allow_other_speed', 'data_times', 'checkpoint_every_steps',
+              'log_every_steps', 'study', 'preset', 'collect', 'import_', 'distributed',
+              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
+              'sharding.microbatch')
 # Keys that decide which actions a run has seen. They never change, as later runs may start from it.
 _KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'source_actions',
               'num_labels', 'label_seed', 'held_out', 'data_digests')
@@ -47,7 +48,7 @@ def only_trainer(workdir):
   if not distributed.is_main():  # It holds the lock for all.
     yield
     return
-  os.makedirs(workdir, exist_ok=True)
+  os.makedirs(os.path.realpath(workdir), exist_ok=True)
   directory = os.open(workdir, os.O_RDONLY)  # Its lock needs no file, so none is left behind.
   try:
     fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,7 +60,7 @@ def only_trainer(workdir):
   finally:
     os.close(directory)
     if not os.listdir(workdir):  # A mistake was found before anything was written.
-      os.rmdir(workdir)
+      os.rmdir(os.path.realpath(workdir))
 
 
 def is_taken(workdir):

@@ -4,6 +4,7 @@ What a run keeps is in its directory, see `run_directory`. Running `train` on it
 """
 
 import contextlib
+import sys
 import time
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from alpt_jax import domains
 from alpt_jax.data import pipeline
 from alpt_jax.learners import learner
 from alpt_jax.training import (
+    data_times,
     distributed,
     evaluation,
     exposure,
@@ -71,6 +73,7 @@ def _prepare(config, workdir):
   digests = domains.digests(config, data.episodes)
   content = run_directory.check_config(config, workdir, digests)
   pretraining.check_data(config, digests, data)
+  content |= data_times.check(config, list(data.episodes), workdir)
   config = _with_microbatch(config, learner.make(config, phase, specs), content)
   compiled = program.make_program(config, phase, specs, mesh)
   evaluate = evaluation.Evaluation(config, compiled.learner, specs, data, workdir)
@@ -106,6 +109,7 @@ def _run(config, run, out, watch, stop):
   with contextlib.closing(_read_batches(config, run, out.start_step)) as batches:
     out.begin(run.config_content, run.data.choices)
     if distributed.is_main():
+      sys.stderr.write(''.join(f'{line}\n' for line in data_times.lines(run.config_content)))
       exposure.write(run.streams, list(run.data.episodes), config, run.compiled.learner.window)
     if out.owes_evaluation:
       watch.at(out.start_step, 'evaluating')

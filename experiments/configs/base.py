@@ -82,6 +82,8 @@ def get_config(experiment, preset):
   config.log_every_steps = 50
   config.num_label_windows = 400  # Windows of the target labelled at each evaluation; 0 for all.
   config.allow_changed_config = False  # Resume a run directory of another config.
+  # Train on data of different steps_per_second or frame_skip; see alpt_jax/data/time_scale.py.
+  config.allow_other_speed = False
 
   _set_devices(config)
   return config

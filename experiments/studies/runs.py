@@ -19,9 +19,9 @@ _PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')
 _PLACES_OF_STUDY = ('num_workers', 'rates', 'results_dir', 'registration')
 # Of a run's config, what does not decide its numbers: `data_digests` says what data it read.
 _FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distributed', 'init_from',
-              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps',
-              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
-              'sharding.microbatch')
+              'allow_changed_config', 'allow_other_speed', 'checkpoint_every_steps',
+              'log_every_steps', 'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp',
+              'sharding.optimizer', 'sharding.microbatch')
 # What keys that came after the first committed results stand for where they are missing: at these
 # values they leave digests and registered settings as they were.
 LATER_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
@@ -35,7 +35,7 @@ LATER_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
               'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
               'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
               'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
-              'source_actions': 'true'}
+              'source_actions': 'true', 'allow_other_speed': False}
 _SCORES_FORMAT = 3  # Of label_scores.json.
 
 

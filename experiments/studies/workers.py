@@ -17,7 +17,7 @@ from alpt_jax.training import run_directory, stopping
 from experiments.studies import runs
 
 _POLL_SECONDS = 1.
-_ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT, starting.INTERRUPTED)
+_ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT, starting.INTERRUPTED, starting.TERMINATED)
 _CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time there.
 
 

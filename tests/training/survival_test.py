@@ -16,6 +16,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
+from alpt_jax import starting
 from alpt_jax.training import checkpoints, stopping
 from tests import atari_runs, exhaustive, maze_data
 from tests.training import train_processes, train_test
@@ -121,7 +122,8 @@ class SurvivalTest(absltest.TestCase):
     config, results = self.told.result()
     phase, code, *_, output = results[0]
     # There is nothing to save yet; the signal may end the process as it ends any other.
-    self.assertIn(code, (stopping.PREEMPTED, -signal.SIGTERM), output)
+    self.assertIn(code, (stopping.PREEMPTED, starting.TERMINATED, -signal.SIGTERM), output)
+    self.assertNotIn('Traceback', output)
     for phase, code, saved_step, known_step, output in results[1:]:
       self.assertEqual(code, stopping.PREEMPTED, f'{phase}: {output}')
       self.assertGreaterEqual(saved_step, known_step, phase)
@@ -144,8 +146,9 @@ class SurvivalTest(absltest.TestCase):
     code, output = train_processes.Trainer(
         config, prefix=('sh', '-c', 'ulimit -f 128; exec "$@"', 'sh')).wait()
     self.assertEqual(code, 1)
-    self.assertRegex(output.splitlines()[-1],
-                     '^error: .*full/checkpoints/4: saving failed; the steps before')
+    self.assertRegex(output.splitlines()[-1], '^error: .*full/checkpoints/4: saving failed; the '
+                     'steps before it are unharmed. File too large$')
+    self.assertNotIn('Traceback', output)
     self.assert_same(self.finish(config), self.unbroken)
     self.assertEqual(sorted(os.listdir(f'{config.workdir}/checkpoints')), ['36', '40'])
 

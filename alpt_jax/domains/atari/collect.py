@@ -22,12 +22,12 @@ import ml_collections
 import tensorflow_datasets as tfds
 
 from alpt_jax import progress as progress_
+from alpt_jax import starting
 from alpt_jax.data import rlds
 from alpt_jax.domains.atari import rlu
 
 _VERBS = {'play': 'recording', 'convert': 'converting', 'prepare': 'preparing'}
 _POLL_SECONDS = .5
-_TERMINATED = 143  # What shells report of a process ended by SIGTERM.
 
 
 def main(config, games):
@@ -113,7 +113,7 @@ def _collect(jobs, config):
   counts, is_stopping = context.RawArray('q', len(jobs)), context.RawValue('b', 0)
   totals = [_total(game, run, config) for game, run in jobs]
   num_workers = min(len(jobs), len(os.sched_getaffinity(0)))
-  with (_handled(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED)),
+  with (_handled(signal.SIGTERM, lambda *_: sys.exit(starting.TERMINATED)),
         progress_.Progress(sum(totals), label=_VERBS[config.collect.origin]) as progress,
         concurrent.futures.ProcessPoolExecutor(
             num_workers, context, _start_worker, (counts, is_stopping)) as pool):

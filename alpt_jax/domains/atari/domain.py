@@ -3,7 +3,7 @@
 import functools
 import os
 
-from alpt_jax.data import copies, episode_files
+from alpt_jax.data import copies, episode_files, time_scale
 from alpt_jax.domains import base
 from alpt_jax.domains.atari import action_sets, metrics, rlu
 from alpt_jax.learners import acting
@@ -40,6 +40,11 @@ class Domain(base.Domain):
     data = self._open(name, with_idm_labels=with_idm_labels)
     base.reserve(self.config, data)
     return data
+
+  def time_scale(self, name):
+    """Returns the `time_scale.TimeScale` of a game: an emulator has 60 frames a second."""
+    del name
+    return time_scale.TimeScale('image', float(video.FPS), self.frames_per_step, True)
 
   def digest(self, name):
     """Returns the digest of an environment's data."""

@@ -17,10 +17,9 @@ from importlib import metadata
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import png, records, rlds
+from alpt_jax.data import png, record_file, records, rlds
 from alpt_jax.domains.atari import action_sets, policies, rlu
 from alpt_jax.domains.atari import env as atari
 from alpt_jax.measures import action_sequences
@@ -222,9 +221,7 @@ class _Writer(contextlib.AbstractContextManager):
   def _open_file(self, split):
     self.__exit__()
     name = f'{self._dataset}-{split}.array_record-00000-of-00001'
-    # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
-    self._file = array_record_module.ArrayRecordWriter(
-        os.path.join(self._directory, name), 'group_size:1')
+    self._file = record_file.RecordFile(os.path.join(self._directory, name))
     self._lengths.append(0)
     self._sizes.append(0)
 

@@ -4,7 +4,7 @@ import dataclasses
 import glob
 import os
 
-from alpt_jax.data import copies, environment_file, episode_files, labels, rlds
+from alpt_jax.data import copies, environment_file, episode_files, labels, rlds, time_scale
 from alpt_jax.data.importers import actions
 from alpt_jax.domains import base
 from alpt_jax.domains.atari import action_sets
@@ -72,6 +72,11 @@ class Domain(base.Domain):
     data = episode_files.EpisodeFiles([directory], spec, **settings)
     base.reserve(self.config, data)
     return data
+
+  def time_scale(self, name):
+    """Returns the `time_scale.TimeScale` of an environment's data."""
+    directory, = self.directories(name)
+    return time_scale.of_dataset(directory, self._environment(name))
 
   def notes(self, name):
     """Lists what a user who trains on an environment should know."""
