@@ -51,7 +51,9 @@ def write(path, frames, *, fps=FPS):
 def _gif(frames, fps):
   first, *rest = [Image.fromarray(frame) for frame in frames]
   file = io.BytesIO()
-  first.save(file, 'GIF', save_all=True, append_images=rest, duration=1000 / fps, loop=0)
+  # Held for a multiple of 10 ms: what one is held too long, the next is too short.
+  durations = np.diff(np.round(np.arange(len(frames) + 1) * 100 / fps)).astype(int) * 10
+  first.save(file, 'GIF', save_all=True, append_images=rest, duration=durations.tolist(), loop=0)
   return file.getvalue()
 
 

@@ -62,6 +62,14 @@ class VideoTest(parameterized.TestCase):
     video.write(self.directory / 'a.gif', frames, fps=20)
     self.assertEqual(sum(read_gif(self.directory / 'a.gif')[1]), 6 * 50)
 
+  @parameterized.parameters(15, 24, 30, 60)
+  def test_times_of_a_gif_are_right_in_sum(self, fps):
+    path = self.directory / 'a.gif'
+    frames = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    video.write(path, frames, fps=fps)
+    ends = np.cumsum(read_gif(path)[1])
+    np.testing.assert_allclose(ends, np.arange(1, 41) * 1000 / fps, atol=5)
+
   def test_gif_keeps_colours(self):
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     frames[0, ..., 0], frames[1, ..., 2] = 255, 255  # Red, then blue.

@@ -56,7 +56,7 @@ class Domain(base.Domain):
     return run
 
   def ceiling(self, name):
-    """Ceiling of the recorded transitions, for who knows maze, policy and both cells of each."""
+    """Returns the ceiling of recorded transitions, given maze, policy and both cells of each."""
     from alpt_jax.measures import floors  # SciPy, which training does without.
     directory, = self.directories(name)
     epsilon = ((rlds.read_card(directory) or {}).get('metadata') or {}).get('epsilon')

@@ -12,13 +12,14 @@ from importlib import metadata
 from alpt_jax import atomic_files, disk_space
 from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file, rlds
-from alpt_jax.data.importers import actions
+from alpt_jax.data.importers import actions, checksums
 from alpt_jax.data.importers import checks as import_episodes
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
 _WITH_FRAMES = ('videos', 'images')  # Other data comes a step at a time.
 _BY_EPISODES = ('rlds', 'minari')  # Their `total` counts episodes, not steps.
-_PACKAGES = ('array-record', 'numpy', 'opencv-python-headless', 'pillow', 'tensorflow-datasets')
+_PACKAGES = ('array-record', 'av', 'numpy', 'opencv-python-headless', 'pillow',
+             'tensorflow-datasets')
 _NUM_SHOWN = 10
 
 
@@ -97,7 +98,8 @@ def _print_no_actions(settings):
 
 def _print_others(settings, read):
   """Says what lies there and was not looked at: telephones write videos of many kinds."""
-  known = {*read, *actions.FILES, *actions.SECOND_FILES, environment_file.FILE}
+  known = {*read, *actions.FILES, *actions.SECOND_FILES, environment_file.FILE,
+           *checksums.lists(settings.from_dir)}
   others = sorted(name for name in os.listdir(settings.from_dir)
                   if name not in known and not name.startswith('.'))
   if others:

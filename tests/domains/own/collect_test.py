@@ -21,7 +21,7 @@ from alpt_jax.domains.own import collect as import_own
 from experiments import collect
 from experiments.configs import maze, own
 from tests.data import own_data
-from tests.data.importers import images_test, videos_test
+from tests.data.importers import images_test, video_files, videos_test
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -59,12 +59,12 @@ class ImportOwnTest(parameterized.TestCase):
 
   def test_videos_become_a_dataset_that_training_reads(self):
     frames = videos_test.moving(25)
-    videos_test.write(self._source / 'a.mkv', frames, 30)
-    videos_test.write(self._source / 'b.mkv', frames[:5], 30)
-    videos_test.write(self._source / 'c.mkv', frames, 30)
+    video_files.write(self._source / 'a.mkv', frames, 30)
+    video_files.write(self._source / 'b.mkv', frames[:5], 30)
+    video_files.write(self._source / 'c.mkv', frames, 30)
     images_test.write_csv(self._source / 'actions.csv',
                           [('a.mkv', 0, 'jump'), ('a.mkv', 3, 1)])
-    (self._source / 'd.mov').write_bytes(b'')
+    (self._source / 'd.wmv').write_bytes(b'')
     (self._source / 'more').mkdir()
     done = self._run('import', '--config=experiments/configs/own.py', *self._flags())
     self.assertEqual(done.returncode, 0, done.stderr)
@@ -80,7 +80,7 @@ class ImportOwnTest(parameterized.TestCase):
         'of 5',
         f'left out {self._source}/c.mkv: duplicate: is the same as {self._source}/a.mkv',
         '2 left out (1 duplicate, 1 too short)',
-        'passed over, as they are no videos: d.mov, more (2 in all)'])
+        'passed over, as they are no videos: d.wmv, more (2 in all)'])
     self.assertIn('importing Own', done.stderr)
     environment = environment_file.read(directory)
     data = episode_files.EpisodeFiles([directory], environment.spec(), expected_name='Own')
@@ -94,7 +94,7 @@ class ImportOwnTest(parameterized.TestCase):
   def test_says_which_images_were_scaled(self):
     for name, size in (('a.mkv', 2), ('b.mkv', 1)):
       frames = videos_test.moving(9, seed=size).repeat(size, axis=1).repeat(size, axis=2)
-      videos_test.write(self._source / name, frames, 30)
+      video_files.write(self._source / name, frames, 30)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
       import_own.main(self._config(kind='videos', frame_skip=2, window=4))
@@ -166,7 +166,8 @@ config.data_dir = {str(self._parent / 'data')!r}
 config.import_.update(kind='images', from_dir={str(self._source)!r},
                       environment={str(self._environment)!r})
 collect.main(config)
-print(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])
+# Not getrusage: before a process executes, it counts that of the one that started it.
+print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
 '''
     done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, text=True, check=True,
                           capture_output=True)
@@ -181,7 +182,7 @@ print(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])
       ('actions.csv', None),
       ('actions.jsonl', None))
   def test_says_that_there_is_no_list_of_actions(self, name, hint):
-    videos_test.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
     if name:
       (self._source / name).write_text('' if name.endswith('l') else 'file,step,action\n')
     out = io.StringIO()
@@ -198,7 +199,7 @@ print(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])
     self.assertRegex(done.stderr, "^error: import_.kind is 'film'; expected one of .*\n$")
 
   def test_a_damaged_video_is_named_and_leaves_nothing(self):
-    videos_test.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
     (self._source / 'b.mp4').write_text('no video')
     with self.assertRaisesRegex(ValueError,
                                 f'^{self._source}/b.mp4: cannot be opened.*on_problem=skip'):
@@ -208,7 +209,7 @@ print(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])
   def test_a_kill_leaves_nothing_under_the_final_name(self):
     for i in range(400):
       frames = own_data.frames(np.random.default_rng(i), 30, (16, 32, 1))
-      videos_test.write(self._source / f'{i}.mkv', frames, 30)
+      video_files.write(self._source / f'{i}.mkv', frames, 30)
     process = subprocess.Popen(self._command('import', *self._flags()), cwd=ROOT, text=True,
                                stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     for line in process.stderr:
@@ -229,7 +230,7 @@ print(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])
       import_own.main(self._config(kind='videos'))
 
   def test_the_environment_may_lie_beside_the_data(self):
-    videos_test.write(self._source / 'a.mkv', videos_test.moving(9), 15)
+    video_files.write(self._source / 'a.mkv', videos_test.moving(9), 15)
     with self.assertRaisesRegex(FileNotFoundError, 'clips/environment.json: no such file'):
       import_own.main(self._config(kind='videos', environment=''))
     self._environment.rename(self._source / 'environment.json')
