@@ -1,5 +1,6 @@
 """Tests of png: every image comes out as an image library would give it, or not at all."""
 
+import io
 import itertools
 import re
 import struct
@@ -8,6 +9,7 @@ import zlib
 import cv2
 import numpy as np
 from absl.testing import absltest, parameterized
+from PIL import Image, PngImagePlugin
 
 from alpt_jax.data import png
 
@@ -121,6 +123,42 @@ class PngTest(parameterized.TestCase):
       encoded = _make_png(np.zeros((3, 4, 1), np.uint8), size=size)
       with self.assertRaises(ValueError):
         _decoded(encoded, (size[1], size[0], 1))
+
+
+class PlainTest(parameterized.TestCase):
+  """Whether a viewer shows an image as its pixels are."""
+
+  def setUp(self):
+    super().setUp()
+    # Even steps, for which Pillow takes filters.
+    self.image = Image.fromarray(np.arange(90, dtype=np.uint8).reshape(6, 5, 3))
+
+  def saved(self, **options):
+    file = io.BytesIO()
+    self.image.save(file, 'PNG', **options)
+    return file.getvalue()
+
+  def test_what_is_plain(self):
+    text = PngImagePlugin.PngInfo()
+    text.add_text('Comment', 'tRNS')
+    for encoded in (self.saved(), self.saved(pnginfo=text), self.saved() + b'more',
+                    png.encode(np.asarray(self.image))):
+      self.assertTrue(png.is_plain(encoded))
+
+  def test_what_is_not(self):
+    exif, xmp, raw = Image.Exif(), PngImagePlugin.PngInfo(), PngImagePlugin.PngInfo()
+    exif[0x0112] = 6
+    xmp.add_itxt('XML:com.adobe.xmp', '<x tiff:Orientation="6"/>')
+    raw.add_text('Raw profile type exif', '00', zip=True)
+    for encoded in (self.saved(exif=exif), self.saved(pnginfo=xmp), self.saved(pnginfo=raw),
+                    self.saved(transparency=(1, 2, 3)), self.saved()[:-1], self.saved()[:40], b'',
+                    self.saved(save_all=True, append_images=[Image.new('RGB', (5, 6))]),
+                    b'GIF89a' + self.saved()):
+      self.assertFalse(png.is_plain(encoded))
+
+  def test_a_transparent_colour_is_refused_in_words(self):
+    with self.assertRaisesRegex(ValueError, r'decodes to \(6, 5, 4\); .* a transparent colour'):
+      png.decode_into(np.empty((6, 5, 3), np.uint8), self.saved(transparency=(1, 2, 3)))
 
 
 if __name__ == '__main__':

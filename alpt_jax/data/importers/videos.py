@@ -58,7 +58,7 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     if name not in changed:
       try:
         found, rate = _read(path, frame_skip, environment.steps_per_second, passed)
-        observations, size = [], None
+        observations, size = checks.Images(), None
         for frame in found:
           size = size or frame.shape[:2]
           observations.append(png.encode(images.fit(frame, shape)))
@@ -67,7 +67,7 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
             path, observations, *labels, file=source_files.SourceFile(name, rate),
             scaled_from=None if size == shape[:2] else size)
       except ValueError as error:
-        yield checks.Problem(path, str(error))
+        yield checks.problem(path, error)
     num_passed += _num_frames(path)
     passed(0)
 

@@ -10,6 +10,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax.data import environment_file, writer
 from alpt_jax.data.importers import checks, dopamine
+from tests import exhaustive
 from tests.data import own_data
 
 ENVIRONMENT = own_data.environment(
@@ -160,7 +161,8 @@ class ImportDopamineTest(parameterized.TestCase):
     content = gzip.decompress(path.read_bytes())
     packed = gzip.compress(content, level)
     rng = np.random.default_rng(0)
-    for place in [*rng.integers(10, len(packed) - 8, 12), *range(len(packed) - 8, len(packed))]:
+    places = [*rng.integers(10, len(packed) - 8, 12), *range(len(packed) - 8, len(packed))]
+    for place in exhaustive.some_of(places, seed=len(packed), at_least=4):
       changed = bytearray(packed)
       changed[place] ^= 1 << rng.integers(8)
       path.write_bytes(changed)

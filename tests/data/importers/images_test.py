@@ -254,6 +254,20 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertRegex(left_out['name'] + left_out['reason'],
                      'transparent0.png has pixels that are transparent')
 
+  def test_the_same_pixels_are_a_duplicate_however_they_are_stored(self):
+    images = own_data.frames(np.random.default_rng(0), 6, (8, 6, 3))
+    images[..., 1:] = images[..., :1]  # Grey in colours.
+    for name, options in (('a', {'compress_level': 1}), ('b', {'compress_level': 9}),
+                          ('c', {'transparency': (1, 2, 3)}), ('d', {})):
+      (self._source / name).mkdir()
+      for t, image in enumerate(images if name != 'd' else images[::-1]):
+        Image.fromarray(image).save(self._source / name / f'{t}.png', **options)
+    (self._source / 'e').mkdir()
+    for t, image in enumerate(images):
+      Image.fromarray(image[..., 0]).save(self._source / 'e' / f'{t}.png')
+    card, read = self._import(own_data.environment(shape=(8, 6, 3)))
+    self.assertEqual((read.num_episodes, card['left_out']), (2, {'duplicate': 3}))
+
   def test_what_few_bytes_unpack_to_is_limited(self):
     images = own_data.frames(np.random.default_rng(0), 6)
     self._write('a', images)

@@ -10,7 +10,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
-from alpt_jax.data import source_files
+from alpt_jax.data import png, source_files, writer
 from alpt_jax.data.importers import videos
 from alpt_jax.reports import video
 from tests.data import own_data
@@ -49,6 +49,24 @@ class ImportVideosTest(parameterized.TestCase):
     self.assertNotIn('\n', str(raised.exception))
     self.assertEmpty([path for path in self._parent.iterdir() if path != self._source])
     return str(raised.exception).replace(str(self._source) + '/', '')
+
+  @parameterized.parameters('mkv', 'gif')
+  def test_a_video_that_is_too_large_is_left_out_while_it_is_read(self, suffix):
+    for name, length in (('a', 5), ('b', 60), ('c', 6)):
+      path = self._source / f'{name}.{suffix}'
+      if suffix == 'gif':
+        video.write(path, moving(length, seed=length), fps=10)
+      else:
+        video_files.write(path, moving(length, seed=length), 15)
+    encode = mock.Mock(side_effect=png.encode)
+    most = 20 * len(png.encode(moving(1)[0]))
+    with mock.patch.object(writer, 'MAX_EPISODE_BYTES', most), mock.patch.object(
+        png, 'encode', encode):
+      card, read = self._import()
+    self.assertEqual(read.num_transitions.tolist(), [4, 5])
+    self.assertEqual(card['left_out'], {'too large': 1})
+    self.assertRegex(card['left_out_episodes'][0]['reason'], 'its first [0-9]+ images take .* GB')
+    self.assertLess(encode.call_count, 5 + 40 + 6)
 
   @parameterized.parameters(range(3))
   def test_frames_actions_and_labels_come_back(self, seed):
