@@ -113,7 +113,8 @@ def _run_main(main):
   except BaseException as error:
     number = _signal_of(error)
     if number:  # What was unfinished is removed by now; no thread is waited for.
-      sys.stdout.flush()
+      with contextlib.suppress(OSError):  # Nobody may read it any more.
+        sys.stdout.flush()
       starting.leave(number)
     message = None if _DEBUG.value else _message(error)
     if message is None:
