@@ -1,4 +1,8 @@
-"""Finds labels that sit at the wrong transition."""
+"""Finds labels that sit at the wrong transition, by the listed actions.
+
+A lag that all lists share is not seen: an inverse dynamics model learns it. For that there is
+`alignment`, which asks the pictures.
+"""
 
 from typing import NamedTuple
 
