@@ -3,6 +3,7 @@
 python -m experiments.audit --run=runs/alpt
 python -m experiments.audit --run=runs/breakout --hidden --environments=Breakout,Freeway
 python -m experiments.audit --run=runs/own/with --compare=runs/own/without
+python -m experiments.audit --alignment --dataset=runs/own/data/Breakout
 
 Compares what the IDM of the newest checkpoint says with the recorded actions of episodes of the
 target in which training knew none; prints the verdict and writes audit/audit.html and audit.json in
@@ -23,6 +24,12 @@ transitions of which neither knew the action; writes audit/compare.json, too. Th
 differ in sources, method and phase only: give both the same num_steps and idm_batch_size, which
 presets round to the number of sources. A verdict needs five pairs of runs, each with another seed:
 --run and --compare then name as many runs each, with commas between. The audit is of the first.
+
+An IDM that sees past frames learns a lag that all listed actions share, so that held-out ones
+cannot show it. With --alignment, no IDM is asked: which change of the picture tells the listed
+actions beyond what the past tells of them? Says whether they are late, and which files differ from
+the rest; of a run, or of a dataset without one. Early ones cannot be told from pictures that show
+an action late, unless --latency says how late they do. Writes alignment.json only.
 """
 
 import json
@@ -33,7 +40,9 @@ import sys
 from absl import flags
 
 from alpt_jax import atomic_files, cli, paths
+from alpt_jax.data import alignment_check
 from alpt_jax.labelling import (
+    alignment_run,
     audit_compare,
     audit_report,
     audit_run,
@@ -61,12 +70,23 @@ _HIDDEN = flags.DEFINE_bool('hidden', False, 'Audit the hidden transitions of ep
 _ALLOW_OTHER_SPEED = flags.DEFINE_bool(
     'allow_other_speed', False, 'Audit data of other steps_per_second or another frame_skip than '
     'the IDM was trained on; the audit says so.')
+_ALIGNMENT = flags.DEFINE_bool('alignment', False, 'Check whether listed actions sit at their own '
+                               'transitions; needs no trained run.')
+_DATASET = paths.define('dataset', '', 'Directory of an imported dataset, instead of --run; for '
+                        '--alignment.')
+_LATENCY = flags.DEFINE_integer('latency', None, 'Transitions from an action to the first change '
+                                'that it makes, if you know; for --alignment.', lower_bound=0)
 _OUTPUT = paths.define('output', '', 'Directory to write to; by default, audit in the run '
                        'directory.')
 
 
 def main():
-  """Audits `--run`, and compares it with `--compare`."""
+  """Audits `--run`, and compares it with `--compare`; or checks the alignment of its data."""
+  if _ALIGNMENT.value:
+    return _check_alignment()
+  if _DATASET.value or _LATENCY.value is not None:
+    raise ValueError(f'--{"dataset" if _DATASET.value else "latency"} is for --alignment; expected '
+                     'that, too.')
   if not _RUN.value:
     raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/alpt.')
   if len(_RUN.value) > 1 and not _COMPARE.value:
@@ -90,6 +110,25 @@ def main():
   comparison = audit_compare.compare(
       pairs, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
   _write(trained, found, comparison)
+
+
+def _check_alignment():
+  """Checks whether listed actions sit at their own transitions; writes alignment.json."""
+  if (len(_RUN.value), bool(_DATASET.value)) not in ((1, False), (0, True)):
+    raise ValueError(f'--run is {",".join(_RUN.value)!r}, --dataset {_DATASET.value!r}; expected '
+                     'one directory, of a run or of a dataset, with --alignment.')
+  settings = dict(num_episodes=_NUM_EPISODES.value, latency=_LATENCY.value, seed=_SEED.value)
+  if _DATASET.value:
+    found = [alignment_check.check_directory(_DATASET.value, **settings)]
+    directory = _OUTPUT.value or _DATASET.value
+  else:
+    found = alignment_run.check_run(_RUN.value[0], data_dir=_DATA_DIR.value,
+                                    environments=_ENVIRONMENTS.value, **settings)
+    directory = _OUTPUT.value or os.path.join(_RUN.value[0], 'audit')
+  path = os.path.join(directory, alignment_check.FILE)
+  os.makedirs(directory, exist_ok=True)
+  atomic_files.write_json(path, {'environments': found})
+  print('\n'.join([*(line for each in found for line in each['sentences']), f'Wrote {path}.']))
 
 
 def _write(trained, found, comparison):

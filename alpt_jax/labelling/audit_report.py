@@ -88,7 +88,8 @@ def _environments(audit):
             'probable. NLL: mean negative log-likelihood of the true action. Calibration error: '
             'mean difference of confidence and accuracy in 15 bins of equally many transitions, '
             'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is '
-            'clearly better than none.')])
+            'clearly better than none; one that all listed actions share is seen by '
+            'experiments.audit --alignment only.')])
 
 
 def _floors(audit):

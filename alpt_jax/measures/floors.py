@@ -187,11 +187,19 @@ def change_features(before, after):
     return change
   change = change.mean(axis=-1)
   cell = -(-max(change.shape[1:]) // _NUM_CELLS)
-  return np.concatenate([_means(x, cell) for x in (change, np.abs(change))], axis=1)
+  return np.concatenate([cell_means(x, cell) for x in (change, np.abs(change))], axis=1)
 
 
-def _means(x, cell):
-  """Means over square cells of [M, H, W], zeros beyond its edges: [M, F]."""
+def cell_means(x, cell):
+  """Averages over square cells of `cell` pixels a side.
+
+  Args:
+    x: [M, H, W] float; zeros beyond its edges.
+    cell: at least 1.
+
+  Returns:
+    [M, F] float, the cells row by row.
+  """
   height, width = (-n % cell for n in x.shape[1:])
   x = np.pad(x, ((0, 0), (0, height), (0, width)))
   num, h, w = x.shape

@@ -1,4 +1,8 @@
-"""Detects a temporal lag between labels and true actions."""
+"""Detects a temporal lag between labels and the listed actions.
+
+A lag that all lists share is not seen: an inverse dynamics model learns it. For that there is
+`alignment`, which asks the pictures.
+"""
 
 from typing import NamedTuple
 

@@ -11,9 +11,10 @@ from importlib import metadata
 
 from alpt_jax import atomic_files, disk_space
 from alpt_jax import progress as progress_
-from alpt_jax.data import environment_file, rlds
+from alpt_jax.data import alignment_check, environment_file, rlds
 from alpt_jax.data.importers import actions, checksums
 from alpt_jax.data.importers import checks as import_episodes
+from alpt_jax.measures import alignment
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
 _WITH_FRAMES = ('videos', 'images')  # Other data comes a step at a time.
@@ -67,6 +68,10 @@ def main(config):
   if settings.kind in _WITH_FRAMES:
     _print_no_actions(settings)
     _print_others(settings, source.files(settings.from_dir))
+  if card['num_labelled'] >= alignment.FEWEST_TRANSITIONS:
+    found = alignment_check.check_directory(to_dir)
+    if found['gains']:  # Else there are too few labels to say anything.
+      print('\n'.join(found['sentences']))
 
 
 def _check_disk(found, directory, settings, total):

@@ -22,6 +22,7 @@ from experiments import collect
 from experiments.configs import maze, own
 from tests.data import own_data
 from tests.data.importers import images_test, video_files, videos_test
+from tests.measures import alignment_test
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -192,6 +193,25 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
                      [] if hint is None else [
                          f'no actions are known: {self._source}/actions.csv is not there, nor '
                          f'actions.jsonl.{hint}'])
+
+  def test_a_list_that_counts_steps_from_1_is_told(self):
+    environment_file.write(self._environment, own_data.environment(
+        shape=(24, 24, 1), steps_per_second=15., actions=environment_file.Actions(
+            space=('left', 'stay', 'right'))))
+    for first, kind in ((0, 'sit at their own transitions'), (1, 'come 1 step late')):
+      rows = []
+      for i in range(9):
+        frames, actions = alignment_test.play(i, num_steps=40, follows=.3)
+        videos_test.write(self._source / f'{i}.mkv', frames, 15)
+        rows += [(f'{i}.mkv', t, int(a)) for t, a in enumerate(actions[:len(actions) - first],
+                                                              first)]
+      images_test.write_csv(self._source / 'actions.csv', rows)
+      out = io.StringIO()
+      with contextlib.redirect_stdout(out):
+        import_own.main(self._config(kind='videos', to_dir=f'{self._parent}/{first}'))
+      verdict = out.getvalue().splitlines()[-1]
+      self.assertIn(f'Own: listed actions {kind}', verdict)
+      self.assertEqual(verdict.startswith('warning (alignment): '), bool(first))
 
   def test_a_mistake_ends_in_one_line(self):
     done = self._run('import', '--config.import_.kind=film')
