@@ -1,4 +1,4 @@
-"""Finds labels that sit at the wrong transition."""
+"""Detects a temporal lag between labels and true actions."""
 
 from typing import NamedTuple
 

@@ -220,7 +220,7 @@ class ClipsRunTest(parameterized.TestCase):
     config = own_runs.config(root, root / 'run')
     config.model.patch_size = 0
     trained = dataclasses.replace(
-        self.trained, config=config, spec=domains.of(config).spec('Play'))
+        self.trained, config=config, spec=domains.of(config).spec('Play'), time_scales={})
 
     def always_unsure(spec, stride):
       del stride

@@ -112,7 +112,7 @@ class VideoTest(parameterized.TestCase):
   @parameterized.parameters('a.gif', 'a.mp4')
   def test_path_that_cannot_be_written(self, name):
     (self.directory / 'file').write_text('not a directory')
-    with self.assertRaisesRegex(ValueError, f'file/{name}: cannot be written, .*; give a file'):
+    with self.assertRaisesRegex(OSError, 'file'):
       video.write(self.directory / 'file' / name, moving_square(2))
 
   @parameterized.parameters('a.gif', 'a.mp4')
@@ -120,7 +120,7 @@ class VideoTest(parameterized.TestCase):
     video.write(self.directory / name, moving_square(3))
     old = (self.directory / name).read_bytes()
     with mock.patch('os.replace', side_effect=OSError(28, 'No space left on device')):
-      with self.assertRaisesRegex(ValueError, 'cannot be written, No space left on device'):
+      with self.assertRaisesRegex(OSError, f'No space left on device: .*/{name}'):
         video.write(self.directory / name, moving_square(5))
     self.assertEqual((self.directory / name).read_bytes(), old)
     self.assertLen(list(self.directory.iterdir()), 1)
