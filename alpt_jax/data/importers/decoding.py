@@ -9,6 +9,7 @@ notice changes pixels, and is not found here (experiments/OWN_DATA.md says how o
 
 import contextlib
 import os
+import re
 from typing import NamedTuple
 
 import av
@@ -27,6 +28,7 @@ _THREAD_PIXELS = 1 << 17  # Of a frame; for smaller ones, handing them over take
 _ORDER_ONLY = ('avi',)  # Containers that store an order, and no times.
 _ATTACHED = av.stream.Disposition.attached_pic  # The picture of a cover.
 _VP8_IS_SHOWN = 0x10  # A bit of the first byte of a packet.
+_DURATION = re.compile(r'(\d+):(\d+):(\d+\.?\d*)')
 _REMEDY = 'Copy it again, or remove it.'
 
 
@@ -39,12 +41,14 @@ class Video(NamedTuple):
     tick: seconds of a tick.
     rate: frames a second.
     order_only: whether `times` were not stored, but counted.
+    first: when the frame is shown that is decoded first.
   """
   path: str
   times: np.ndarray
   tick: float
   rate: float
   order_only: bool
+  first: int
 
 
 def num_frames(path):
@@ -73,7 +77,7 @@ def scan(path):
   declared = containers.check(path)
   with _opened(path) as (container, stream, reports):
     order_only, codec = container.format.name in _ORDER_ONLY, stream.codec_context
-    times, ends = [], {}
+    times, ends, first = [], {}, None
     for packet in _packets(container, None, reports, times):
       time = packet.dts if order_only else packet.pts
       if time is not None:
@@ -89,19 +93,20 @@ def scan(path):
         # Others are hidden by an edit list, or are for frames to refer to.
         if not packet.is_discard and (codec.name != 'vp8' or data[0] & _VP8_IS_SHOWN):
           times.append(time)
+          first = time if first is None else first
     if not times:
       raise ValueError(f'has no frames. {_REMEDY}')
     times = np.sort(np.array(times))
     tick, rate = float(stream.time_base), _rate(stream, times)
     _check_times(times * tick, rate)
     end = max(times[-1] * tick + 1 / rate, ends[stream.index])
-    if order_only:
-      _check_number(len(times), stream.frames)
-    else:
-      _check_end(container, stream, end, ends, .75 / rate)
-      if declared:
-        _check_declared(declared[stream.index], end, rate, stream.frames > len(times))
-    return Video(path, times, tick, rate, order_only)
+    # What FFmpeg calls the number of frames of an .avi are ticks, as its header declares them.
+    ticks = stream.frames if order_only else stream.duration
+    _check_end(container, stream, (ticks or 0) * tick, end, ends, _LARGEST_GAP / rate)
+    if declared:
+      _check_declared(declared[stream.index], (end, end - times[0] * tick), rate,
+                      stream.frames > len(times))
+    return Video(path, times, tick, rate, order_only, first)
 
 
 def frames(video, *, frame_skip=1, passed=None):
@@ -120,7 +125,7 @@ def frames(video, *, frame_skip=1, passed=None):
       yielded before is then not to be used.
   """
   with _opened(video.path) as (container, stream, reports):
-    codec, number, first = stream.codec_context, 0, None
+    codec, number, first, times = stream.codec_context, 0, None, video.times
     codec.options = dict(_OPTIONS)
     codec.thread_type = 'FRAME'
     codec.thread_count = min(1 + codec.width * codec.height // _THREAD_PIXELS,
@@ -128,7 +133,10 @@ def frames(video, *, frame_skip=1, passed=None):
     try:
       for packet in _packets(container, stream, reports, video.times):
         for frame in _decoded(packet, reports, number):
-          _check_frame(frame, number, video)
+          if not first and frame.pts == video.first:
+            # What is shown before was cut off with the frames that it refers to; players skip it.
+            times = times[np.searchsorted(times, video.first):]
+          _check_frame(frame, number, times, video.order_only)
           found = frame.width, frame.height, frame.format.name, frame.rotation
           if not first:
             first, to_rgb, upright = found, _converter(frame), _upright(frame)
@@ -145,7 +153,7 @@ def frames(video, *, frame_skip=1, passed=None):
     finally:
       # With threads at work: one that reports something waits for the lock that closing holds.
       codec.flush_buffers()
-  if number != len(video.times):
+  if number != len(times):
     raise ValueError(f'frame {number} is damaged: it cannot be decoded. {_REMEDY}')
 
 
@@ -218,10 +226,9 @@ def _damage(reports, number):
     raise ValueError(f'frame {number} is damaged ({reports[0][2].strip()}). {_REMEDY}')
 
 
-def _check_frame(frame, number, video):
+def _check_frame(frame, number, times, order_only):
   """Checks a frame by itself, and that it is the one whose turn it is."""
-  is_expected = number < len(video.times) and (
-      video.order_only or frame.pts == video.times[number])
+  is_expected = number < len(times) and (order_only or frame.pts == times[number])
   if frame.is_corrupt or not is_expected:
     raise ValueError(f'frame {number} is damaged. {_REMEDY}')
   if frame.interlaced_frame:
@@ -230,11 +237,16 @@ def _check_frame(frame, number, video):
 
 
 def _rate(stream, times):
-  """Frames a second: as declared if times agree, which may be rounded; else as measured."""
+  """Frames a second: as declared if times agree, which may be rounded; else as measured.
+
+  They agree, too, if most gaps do: then frames are missing, and which is told by the declared one.
+  """
   ticks = float(times[-1] - times[0])
   for declared in (stream.guessed_rate, stream.average_rate):
-    if declared and (
-        abs((len(times) - 1) / float(declared * stream.time_base) - ticks) <= 1):
+    gap = 1 / float(declared * stream.time_base) if declared else 0
+    num_gaps = len(times) - 1
+    if gap and (abs(num_gaps * gap - ticks) <= 1 or
+                abs(np.median(np.diff(times)) - gap) < 1 and ticks > (num_gaps + .5) * gap):
       return float(declared)
   if not ticks:
     raise ValueError(f'does not say how many frames a second it has. {_REMEDY}')
@@ -260,34 +272,27 @@ def _check_times(times, rate):
                      'rate, as converting it would repeat frames and renumber steps.')
 
 
-def _check_number(found, declared):
-  if found < declared:
-    raise ValueError(f'breaks off: holds {found} of the {declared} frames that its header '
-                     f'declares. {_REMEDY}')
-
-
-def _check_end(container, stream, end, ends, tolerance):
+def _check_end(container, stream, of_track, end, ends, tolerance):
   """Compares when the video ends with what the file declares of it, and of its longest track."""
-  tag = stream.metadata.get('DURATION', '').split(':')  # Of a track of a Matroska file.
-  of_track = None
-  if stream.duration:
-    of_track = float((stream.start_time or 0) + stream.duration) * float(stream.time_base)
-  elif len(tag) == 3:
-    of_track = 3600 * float(tag[0]) + 60 * float(tag[1]) + float(tag[2])
+  tag = _DURATION.fullmatch(stream.metadata.get('DURATION', ''))  # Of a Matroska file.
+  if not of_track and tag:
+    of_track = sum(float(part) * unit for part, unit in zip(tag.groups(), (3600, 60, 1),
+                                                            strict=True))
   for declared, found, more in (
       (of_track, end, 0),
-      (container.duration and (container.duration + container.start_time) / av.time_base,
+      (container.duration and container.duration / av.time_base,
        max(end, *ends.values()), _OTHER_TRACKS * (len(ends) > 1))):
     if declared and declared - found > tolerance + more:
       raise ValueError(f'breaks off: ends after {found:.3f} of the {declared:.3f} s that its '
                        f'header declares. {_REMEDY}')
 
 
-def _check_declared(declared, end, rate, is_trimmed):
-  """Compares what an .mp4 says of its video track twice."""
-  if declared.end is not None and abs(declared.end - end) > _LARGEST_GAP / rate:
-    raise ValueError(f'is damaged: its pictures end after {end:.3f} s; expected {declared.end:.3f} '
-                     f's by its header. {_REMEDY}')
+def _check_declared(declared, ends, rate, is_trimmed):
+  """Compares what an .mp4 says of its video track twice; `ends` from 0, and from its begin."""
+  if declared.end is not None and all(
+      abs(declared.end - end) > _LARGEST_GAP / rate for end in ends):
+    raise ValueError(f'is damaged: its pictures end after {ends[0]:.3f} s; expected '
+                     f'{declared.end:.3f} s by its header. {_REMEDY}')
   if is_trimmed and abs(declared.seconds - declared.seconds_of_samples) * rate > _HIDDEN_FRAMES:
     raise ValueError(f'is damaged: {declared.seconds:.3f} s long by its header; its pictures are '
                      f'{declared.seconds_of_samples:.3f} s. {_REMEDY}')

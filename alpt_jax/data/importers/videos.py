@@ -6,6 +6,7 @@ frames a second with a frame_skip of 4 give the 15 steps a second of Atari. A li
 beside them (data/importers/checksums.py) is compared before any video is read.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -59,15 +60,17 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
       try:
         found, rate = _read(path, frame_skip, environment.steps_per_second, passed)
         observations, size = checks.Images(), None
-        for frame in found:
-          size = size or frame.shape[:2]
-          observations.append(png.encode(images.fit(frame, shape)))
+        with contextlib.closing(found):  # Also where it is too large.
+          for frame in found:
+            size = size or frame.shape[:2]
+            observations.append(png.encode(images.fit(frame, shape)))
         labels = actions.of(name, len(observations) - 1)
-        yield checks.Recording(
+        recording = checks.Recording(
             path, observations, *labels, file=source_files.SourceFile(name, rate),
             scaled_from=None if size == shape[:2] else size)
       except ValueError as error:
-        yield checks.problem(path, error)
+        recording = checks.problem(path, error)
+      yield recording
     num_passed += _num_frames(path)
     passed(0)
 

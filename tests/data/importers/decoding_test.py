@@ -1,3 +1,4 @@
+import fractions
 import pathlib
 import struct
 import tempfile
@@ -97,6 +98,40 @@ class DecodingTest(parameterized.TestCase):
   @parameterized.parameters('h264', 'hevc', 'mpeg4', 'vp9')
   def test_frames_that_an_edit_list_hides_are_hidden(self, codec):
     self.assertEqual(numbers(self._trimmed(codec)), list(range(7, 30)))
+
+  @parameterized.parameters(
+      ('mp4', {'movflags': 'faststart'}), ('mp4', {'movflags': 'frag_keyframe+empty_moov'}),
+      ('mp4', {'movflags': 'dash'}), ('mp4', {'use_editlist': '0'}),
+      ('mov', {'video_track_timescale': '90000'}), ('mkv', {'live': '1'}))
+  def test_other_ways_to_write_a_container(self, suffix, options):
+    path = self._written(f'a.{suffix}', codec='h264', **options)
+    self.assertEqual(numbers(path), list(range(30)))
+
+  def test_a_begin_that_refers_to_what_was_cut_off_is_skipped(self):
+    whole, path = self._written('whole.mp4', codec='mpeg4'), self._directory / 'a.mkv'
+    with av.open(str(whole)) as source, av.open(str(path), 'w') as target:
+      stream = source.streams.video[0]
+      copy, has_begun = target.add_stream_from_template(stream), False
+      for packet in source.demux(stream):
+        has_begun |= packet.is_keyframe and packet.dts > 0
+        if packet.size and has_begun:
+          packet.stream = copy
+          target.mux(packet)
+    found = numbers(path)
+    self.assertEqual(found, list(range(6, 30)))  # From the second key frame on.
+    self.assertLen(decoding.scan(str(path)).times, len(found) + 2)
+
+  def test_an_avi_of_finer_ticks(self):
+    whole, path = self._written('whole.mp4', codec='mpeg4'), self._directory / 'a.avi'
+    with av.open(str(whole)) as source, av.open(str(path), 'w') as target:
+      stream = source.streams.video[0]
+      copy = target.add_stream_from_template(stream)
+      copy.time_base = fractions.Fraction(1, 600)
+      for packet in source.demux(stream):
+        if packet.size:
+          packet.stream = copy
+          target.mux(packet)
+    self.assertEqual(numbers(path), list(range(30)))
 
   def _trimmed(self, codec):
     """A video whose first 7 frames are there to be decoded, and not to be shown."""

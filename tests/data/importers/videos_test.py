@@ -213,6 +213,16 @@ class ImportVideosTest(parameterized.TestCase):
     card, read = self._import(on_problem='skip')
     self.assertEqual((read.num_episodes, card['left_out']), (1, {'damaged': 1}))
 
+  def test_a_video_that_is_too_large_is_left_out_and_no_more_is_read_of_it(self):
+    for name, length in (('a.mkv', 5), ('b.mkv', 30), ('c.mp4', 6)):
+      video_files.write(self._source / name, moving(length, seed=length), 15)
+    seen = []
+    with mock.patch.object(writer, 'MAX_EPISODE_BYTES', 10 * len(png.encode(moving(1)[0]))):
+      card, read = self._import(progress=seen.append)
+    self.assertEqual(read.num_transitions.tolist(), [4, 5])
+    self.assertEqual(card['left_out'], {'too large': 1})
+    self.assertNotIn(5 + 25, seen)
+
   def test_the_same_video_twice(self):
     for name in ('a.mkv', 'b.mkv'):
       video_files.write(self._source / name, moving(8))
