@@ -2,10 +2,11 @@
 
 import setuptools
 
-_CORE = ['absl-py', 'array-record', 'chex', 'deflate', 'dm-env', 'flax>=0.12', 'jax>=0.10',
-         'markupsafe>=3', 'matplotlib', 'ml-collections', 'numpy>=2', 'opencv-python-headless',
-         'optax', 'orbax-checkpoint>=0.12.8,<0.13', 'protobuf', 'scipy>=1.15',
-         'tensorboardX>=2.6.5', 'tensorflow-datasets>=4.9.10', 'tqdm', 'importlib_resources']
+_CORE = ['absl-py', 'array-record', 'av>=18', 'chex', 'deflate', 'dm-env', 'flax>=0.12',
+         'jax>=0.10', 'markupsafe>=3', 'matplotlib', 'ml-collections', 'numpy>=2',
+         'opencv-python-headless', 'optax', 'orbax-checkpoint>=0.12.8,<0.13', 'protobuf',
+         'scipy>=1.15', 'tensorboardX>=2.6.5', 'tensorflow-datasets>=4.9.10', 'tqdm',
+         'importlib_resources']
 
 setuptools.setup(
     name='alpt_jax',

@@ -1,4 +1,4 @@
-"""Action spaces: what an action is, which are legal, and how a dataset stores them.
+"""Action spaces: names, legal ids and stored ids of actions; checks and translations.
 
 `types.EnvironmentSpec.actions` holds one. Whatever reads, imports or labels data asks it, so that
 another kind of action is another class with these members:

@@ -1,9 +1,11 @@
 """Files that are whole or not there: a kill, or a reader at the wrong moment, meets no half of one.
 
-And checksums, to see whether they still are what was written.
+An output that is a symbolic link is written where the link leads, and the link stays. And
+checksums, to see whether files still are what was written.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +16,8 @@ import uuid
 
 import deflate
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # Of a disk, a quota, a limit of the process.
+_OF_STORAGE = (*_FULL, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOENT)
 _BLOCK = 1 << 20  # Bytes that stay in the processor's cache.
 
 
@@ -27,30 +31,102 @@ def write(path, data):
   Raises:
     OSError: naming the file, e.g. if the disk is full.
   """
-  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  unfinished = _unfinished(path)
+  write_all({path: data})
+
+
+def write_all(files):
+  """Writes files as `write` does; nothing has changed if one of them cannot be written.
+
+  Args:
+    files: {path: bytes}.
+
+  Raises:
+    OSError: naming the file.
+  """
+  places = {path: os.path.realpath(path) for path in files}
+  with contextlib.ExitStack() as undo:
+    for path, data in files.items():
+      undo.callback(_remove_made, _make_directories(os.path.dirname(places[path])))
+      unfinished = _unfinished(places[path])
+      undo.callback(_remove_file, unfinished)
+      with _named(path, unfinished), open(unfinished, 'wb', buffering=0) as f:
+        append(f, data)
+        os.fsync(f.fileno())  # A machine that loses its power must not find the name alone.
+    for path, place in places.items():
+      with _named(path, _unfinished(place)):
+        os.replace(_unfinished(place), place)
+      flush(os.path.dirname(place))
+    undo.pop_all()
+
+
+@contextlib.contextmanager
+def _named(path, unfinished):
+  """Lets errors of the file that was to become `path` name that."""
   try:
-    with open(unfinished, 'wb', buffering=0) as f:
-      append(f, data)
-      os.fsync(f.fileno())  # A machine that loses its power must not find the name alone.
-    os.replace(unfinished, path)
-    flush(os.path.dirname(os.path.abspath(path)))
-  except BaseException as error:
-    if os.path.exists(unfinished):
-      os.remove(unfinished)
-    if isinstance(error, OSError) and error.filename is None:
+    yield
+  except OSError as error:
+    if error.filename in (unfinished, None):
       raise OSError(error.errno, error.strerror, str(path)) from error
     raise
+
+
+def _make_directories(directory):
+  """Makes a directory with all above it; returns those that were not there, the deepest first."""
+  made = []
+  while not os.path.isdir(directory) and directory != os.path.dirname(directory):
+    made.append(directory)
+    directory = os.path.dirname(directory)
+  if made:
+    try:
+      os.makedirs(made[0], exist_ok=True)
+    except OSError:
+      _remove_made(made)
+      raise
+  return made
+
+
+def _remove_made(directories):
+  """Removes directories that are still empty."""
+  for directory in directories:
+    with contextlib.suppress(OSError):
+      os.rmdir(directory)
+
+
+def _remove_file(path):
+  with contextlib.suppress(FileNotFoundError):
+    os.remove(path)
 
 
 def append(file, data):
   """Writes all of `data` to an unbuffered file.
 
   A disk that gets full takes a part; the next write says why.
+
+  Raises:
+    OSError: naming the file.
   """
   view = memoryview(data)
-  while view:
-    view = view[file.write(view):]
+  try:
+    while view:
+      view = view[file.write(view):]
+  except OSError as error:
+    raise OSError(error.errno, error.strerror, str(file.name)) from error
+
+
+def system_error(text, path):
+  """Makes an OSError of what a library says of one in words of its own.
+
+  Args:
+    text: of the library's error.
+    path: of the file or directory that it is about.
+
+  Returns:
+    An OSError with the number and the words of the system, if there are any in the text.
+  """
+  for number in _OF_STORAGE:
+    if os.strerror(number) in text:
+      return OSError(number, os.strerror(number), os.fspath(path))
+  return OSError(f'{path}: {text}')
 
 
 def flush(path):
@@ -111,10 +187,13 @@ def crc32(file):
 
 
 def check_new(path):
-  """Raises ValueError if a path already holds something: anything but an empty directory."""
-  if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+  """Raises ValueError if no directory can be made: a path holds more than an empty directory."""
+  if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
     raise ValueError(f'{path}: already exists and is not overwritten. Delete it, or choose another '
                      'directory.')
+  if os.path.ismount(os.path.realpath(path)):
+    raise ValueError(f'{path}: a file system is mounted there, and no directory can take its '
+                     'place. Choose a directory in it.')
 
 
 @contextlib.contextmanager
@@ -135,17 +214,26 @@ def new_directory(path):
   Raises:
     ValueError: if `path` already holds something.
   """
-  path = os.path.abspath(path)
   check_new(path)
+  path = os.path.realpath(path)
   _remove_left(path)
   staging = f'{_unfinished(path)}-{uuid.uuid4().hex[:8]}'
-  os.makedirs(staging)
   with contextlib.ExitStack() as stack:
+    made = _make_directories(os.path.dirname(path))
+    stack.callback(_remove_made, made)
+    os.mkdir(staging)
     stack.callback(shutil.rmtree, staging, ignore_errors=True)
     stack.enter_context(_locked(staging))
     os.mkdir(os.path.join(staging, 'content'))  # Once it is locked, see `_remove_left`.
-    yield staging
-    os.rename(os.path.join(staging, 'content'), path)
+    try:
+      yield staging
+      os.rename(os.path.join(staging, 'content'), path)
+    except OSError as error:
+      check_new(path)  # Another process has made it since.
+      is_full = error.filename is None and error.errno in _FULL
+      if is_full or str(error.filename).startswith(staging):  # Which nobody will find.
+        raise OSError(error.errno, error.strerror, path) from error
+      raise
 
 
 @contextlib.contextmanager

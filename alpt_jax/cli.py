@@ -4,15 +4,17 @@ A user's mistake ends in one line that names it, not in a traceback. Nothing hea
 so that a typo is reported at once.
 """
 
+import contextlib
 import pathlib
 import re
+import signal
 import sys
 import traceback
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from alpt_jax import configs, starting
+from alpt_jax import configs, paths, starting
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 
@@ -22,6 +24,10 @@ _EXTRAS = {
     **dict.fromkeys(('ale_py', 'gymnasium', 'cv2'), ('Atari needs', 'atari')),
     'tensorflow': ('TFRecord files need', 'tensorflow'),
 }
+# How errors of libraries that are no MemoryError say it.
+_OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'ResourceExhaustedError', 'std::bad_alloc')
+_MEMORY_REMEDY = ('Free some, or ask for less at a time: in training, with '
+                  '--config.sharding.accumulate=2, or a smaller batch_size.')
 _OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
 
 
@@ -41,20 +47,20 @@ def run(main, default_config, *, rewrite=None, verbs=None):
   default_config = str(_ROOT / default_config)
   try:
     argv = flags.FLAGS.read_flags_from_files(command, force_gnu=False)
-    argv = rewrite(argv) if rewrite else argv
-    config = configs.load(_config_path(argv, default_config))
+    path, argv = _config_first(rewrite(argv) if rewrite else argv)
+    config = configs.load(path if path is not None else default_config)
     configs.check_keys(argv[1:], config)
   except (ValueError, flags.Error) as error:
     if '--debug' in sys.argv:
       raise
-    _exit_with_error(error)
+    _exit_with_error(str(error).removeprefix('ERROR:: '))  # absl's, of a flagfile.
   keys = ', '.join(f'{key}={value!r}' for key, value in configs.flatten(config).items())
   config_flags.DEFINE_config_file(
-      'config', default_config, lock_config=True,
+      'config', default_config, lock_config=True, sys_argv=argv,
       help_string=f'Config file, or file:argument. --config.key=value changes one of {keys}.')
   for name in ('config', 'debug'):  # Listed by --help, which knows the flags of the binary only.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-  app.run(lambda _: _run_main(lambda: main(flags.FLAGS['config'].value)), argv,
+  app.run(lambda _: _run_main(lambda: main(paths.clean_config(flags.FLAGS['config'].value))), argv,
           flags_parser=lambda argv: _parse(argv, config, verbs))
 
 
@@ -93,47 +99,82 @@ def run_with_arguments(main):
   app.run(lambda argv: _run_main(lambda: main(argv)))
 
 
+class _Terminated(BaseException):
+  """SIGTERM came; not an error, so nothing that handles errors takes it."""
+
+
 def _run_main(main):
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)  # Libraries say much that is not for users.
   try:
     starting.end()
-    return main()
-  except KeyboardInterrupt:
-    return _interrupted()
-  except ImportError as error:  # An optional package.
-    if isinstance(error.__cause__, KeyboardInterrupt):  # Of a compiled module that was at it.
-      return _interrupted()
-    extra = _EXTRAS.get((error.name or '').split('.')[0])
-    if _DEBUG.value or extra is None:
+    with _terminable():
+      return main()
+  except BaseException as error:
+    number = _signal_of(error)
+    if number:  # What was unfinished is removed by now; no thread is waited for.
+      sys.stdout.flush()
+      starting.leave(number)
+    message = None if _DEBUG.value else _message(error)
+    if message is None:
       raise
-    what, name = extra
-    _exit_with_error(f'{error}; {what} pip install ".[{name}]"')
-  except OSError as error:  # A path, a permission, a full disk.
-    if _DEBUG.value:
-      raise
-    _exit_with_error(_describe_os_error(error))
-  except ValueError as error:
-    if _DEBUG.value or not _is_ours(error):
-      raise
-    _exit_with_error(error)
+    _exit_with_error(message)
+  finally:  # What is left is to wait for threads: an interrupt ends that without a word.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+      signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _interrupted():
-  sys.stderr.write('interrupted\n')
-  return starting.INTERRUPTED
+@contextlib.contextmanager
+def _terminable():
+  """Lets SIGTERM raise `_Terminated` in the block, so that what is unfinished is removed."""
+  def terminate(*unused):
+    raise _Terminated
+
+  is_ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+  if is_ours:
+    signal.signal(signal.SIGTERM, terminate)
+  try:
+    yield
+  finally:
+    if is_ours:
+      signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _signal_of(error):
+  """The signal that an error comes of; None for others.
+
+  Compiled modules, and whoever cleans up, make errors of their own of a signal.
+  """
+  while error is not None and not isinstance(error, SystemExit):
+    if isinstance(error, KeyboardInterrupt | _Terminated):
+      return signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+    error = error.__cause__ or error.__context__
+  return None
+
+
+def _message(error):
+  """Describes what a user can mend; None for all else, of which the traceback is wanted."""
+  if isinstance(error, ImportError):  # An optional package.
+    what, extra = _EXTRAS.get((error.name or '').split('.')[0], (None, None))
+    return what and f'{error}; {what} pip install ".[{extra}]"'
+  if isinstance(error, OSError):  # A path, a permission, a full disk.
+    if error.filename is None or error.strerror is None:
+      return str(error)  # Ours: it has a sentence.
+    return f'{error.filename}: {error.strerror}'
+  if isinstance(error, MemoryError) or any(
+      text in f'{type(error).__name__}: {error}' for text in _OUT_OF_MEMORY):
+    found = (str(error).splitlines() or [''])[0]
+    return f'out of memory{f" ({found})" if found else ""}. {_MEMORY_REMEDY}'
+  return str(error) if isinstance(error, ValueError) and _is_ours(error) else None
+
+
+def _error_line(message):
+  return f'error: {" ".join(part.strip() for part in str(message).splitlines())}\n'
 
 
 def _exit_with_error(message):
-  line = ' '.join(part.strip() for part in str(message).splitlines())
-  sys.stderr.write(f'error: {line}\n')
+  sys.stderr.write(_error_line(message))
   sys.exit(1)
-
-
-def _describe_os_error(error):
-  if error.filename is None or error.strerror is None:
-    return str(error)  # Ours: it has a sentence.
-  return f'{error.filename}: {error.strerror}'
 
 
 def _is_ours(error):
@@ -145,13 +186,25 @@ def _is_ours(error):
           statement.startswith('raise '))
 
 
-def _config_path(argv, default):
-  """The last value of --config on the command line."""
-  path = default
-  for i, arg in enumerate(argv):
+def _config_first(argv):
+  """Moves --config, whose last value counts, to the front: keys behind it may come before it.
+
+  Returns:
+    Its value, None if it is not given; the command line.
+  """
+  program, *args = argv
+  path, rest = None, []
+  while args and args[0] != '--':
+    arg = args.pop(0)
     if match := re.fullmatch(r'--?config(?:=(.*))?', arg, re.DOTALL):
-      path = match[1] if match[1] is not None else ''.join(argv[i + 1:i + 2])
-  return path
+      path = match[1] if match[1] is not None else args.pop(0) if args else ''
+    else:
+      rest.append(arg)
+  if path is None:
+    return None, argv
+  file, *argument = path.split(':', 1)
+  path = ':'.join([paths.clean(file), *argument])
+  return path, [program, f'--config={path}', *rest, *args]
 
 
 def _parse(argv, config, verbs):

@@ -1,5 +1,6 @@
-"""Progress of long work, on a terminal or in a log file; tqdm formats it."""
+"""Progress bars on a terminal, progress lines in a log file; tqdm formats both."""
 
+import contextlib
 import math
 import shutil
 import sys
@@ -11,7 +12,7 @@ _PLAIN_INTERVAL = 10.  # Seconds between lines of a log file.
 _TERMINAL_INTERVAL = .1  # Seconds between changes of a line on a terminal.
 
 
-class Progress:
+class Progress(contextlib.AbstractContextManager):
   """How far a run is: a line rewritten in place on a terminal, plain lines in a log file."""
 
   def __init__(self, total_steps, *, label, unit='steps', stream=None, start_step=0,
@@ -38,14 +39,11 @@ class Progress:
     self._step, self._values = start_step, {}
     self._written_step = None
 
-  def __enter__(self):
-    return self
-
   def __exit__(self, *unused):
     self.close()
 
   def update(self, step, **values):
-    """Takes note of a step, and writes if it is time to.
+    """Records a step, and writes if it is time to.
 
     Args:
       step: updates made so far.

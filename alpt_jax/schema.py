@@ -1,4 +1,4 @@
-"""Checks JSON against a form that is written as it looks.
+"""Checks JSON against a schema of plain Python types.
 
 A kind of value is one of
   str, bool, dict, list, None, object (anything), int (whole numbers), float (numbers, NaN too)
@@ -11,6 +11,7 @@ A kind of value is one of
 
 import dataclasses
 import difflib
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -54,19 +55,19 @@ class Also:
 
 
 def one_of(values):
-  """The kind of some values: strings or numbers."""
+  """Makes the kind of some values: strings or numbers."""
   values = sorted(values)
   return Rule(object, lambda x: x in values,
               repr(values[0]) if len(values) == 1 else f'one of {values}')
 
 
 def filled(kind):
-  """The kind of lists or objects that are not empty."""
+  """Makes the kind of lists or objects that are not empty."""
   return Rule(kind, len, _top(kind)[0] + ', not empty')
 
 
 def optional(kind, *names):
-  """The fields of an object that may be absent, all of one kind."""
+  """Makes fields of an object that may be absent, all of one kind."""
   return {f'{name}?': kind for name in names}
 
 
@@ -94,6 +95,33 @@ def expect(where, value, is_good, expected):
   if not is_good:
     shown = repr(value)
     fail(where, f'is {shown[:40]}' + '...' * (len(shown) > 40), expected)
+
+
+def read(path, kind=dict, remedy=''):
+  """Reads a JSON file and checks it.
+
+  Args:
+    path: of the file.
+    kind: see the module.
+    remedy: what to do about a damaged file, a sentence that ends messages.
+
+  Returns:
+    What the file holds.
+
+  Raises:
+    FileNotFoundError: if there is none.
+    ValueError: in one line, naming the file, and the first bad field.
+  """
+  with open(path, 'rb') as file:
+    try:
+      content = json.load(file)
+    except ValueError as error:  # Covers bytes that are not UTF-8, too.
+      raise ValueError(f'{path}: not JSON ({error}). {remedy}'.rstrip()) from error
+  try:
+    check(content, kind)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}. {remedy}'.rstrip()) from error
+  return content
 
 
 def check(value, kind, where=''):

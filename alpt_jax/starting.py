@@ -1,34 +1,42 @@
-"""Ends a program in one line at an interrupt (Ctrl-C) while it starts, as `cli` does later.
+"""Ends a program in one line at Ctrl-C or SIGTERM while it starts, as `cli` does later.
 
-A program imports its libraries for seconds before `cli` is there. An interrupt would show the
+A program imports its libraries for seconds before `cli` is there. A signal would show the
 traceback of an import, or the error that a library makes of it. Nothing has been written yet, so
-the process ends at once.
+the process ends at once. Before this is imported, for the first hundredths of a second, Python
+itself starts, and shows a traceback of its own.
 """
 
 import os
 import signal
 import sys
 
-INTERRUPTED = 130  # What shells report of a process ended by SIGINT.
+INTERRUPTED, TERMINATED = 130, 143  # What shells report of a process ended by SIGINT, SIGTERM.
+# {signal: its handler, line and exit code}.
+_ENDINGS = {signal.SIGINT: (signal.default_int_handler, 'interrupted', INTERRUPTED),
+            signal.SIGTERM: (signal.SIG_DFL, 'terminated', TERMINATED)}
 
 
 def begin():
-  """Takes interrupts if this process is `python -m <package>.<program>` and nobody else does.
+  """Takes signals if this process is `python -m <package>.<program>` and nobody else does.
 
   To be called while the package is imported, which is before the program's own module.
   """
   # Python sets it to the program's path once it has found that.
   is_program = sys.argv[:1] == ['-m']
-  if is_program and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _leave)
+  for number, (handler, *_) in _ENDINGS.items():
+    if is_program and signal.getsignal(number) is handler:
+      signal.signal(number, leave)
 
 
 def end():
-  """Gives interrupts back: from now on they raise KeyboardInterrupt."""
-  if signal.getsignal(signal.SIGINT) is _leave:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+  """Gives signals back: from now on SIGINT raises KeyboardInterrupt."""
+  for number, (handler, *_) in _ENDINGS.items():
+    if signal.getsignal(number) is leave:
+      signal.signal(number, handler)
 
 
-def _leave(*unused):
-  os.write(sys.stderr.fileno(), b'interrupted\n')
-  os._exit(INTERRUPTED)
+def leave(number, unused_frame=None):
+  """Ends the process at once with the line and the exit code of a signal."""
+  _, line, code = _ENDINGS[number]
+  os.write(sys.stderr.fileno(), f'{line}\n'.encode())
+  os._exit(code)

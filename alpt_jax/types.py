@@ -1,4 +1,4 @@
-"""The data that every other file speaks of, and the letters that name its shapes.
+"""Types of the data that all other files share, and the letters that name its shapes.
 
 Letters, used in docstrings, einsum strings and variable suffixes:
 

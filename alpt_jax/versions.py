@@ -1,4 +1,4 @@
-"""Which versions made a result: of the packages that numbers depend on, and of this code."""
+"""Records versions of a run: of this code, and of the packages that numbers depend on."""
 
 import contextlib
 import functools
@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import time
 
+from alpt_jax import atomic_files
+
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'array-record',
              'opencv-python-headless', 'ale-py')
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -16,7 +18,7 @@ SESSIONS = 'sessions.jsonl'  # In a run directory: a line for every process that
 
 @functools.cache
 def current():
-  """{package: version}; of alpt_jax the commit, with '+' if files differ, where git knows."""
+  """Returns {package: version}; of alpt_jax the commit, with '+' if files differ from it."""
   found = {}
   for name in _PACKAGES:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # Some are optional.
@@ -38,19 +40,19 @@ def _git(*args):
 
 
 def record_session(directory, start_step):
-  """Writes down that a process of these versions begins to train in a run directory.
+  """Records that a process of these versions begins to train in a run directory.
 
   Args:
     directory: of the run.
     start_step: updates made before.
   """
   line = {'step': start_step, 'time': time.time(), 'versions': current()}
-  with open(pathlib.Path(directory, SESSIONS), 'a', encoding='utf-8') as f:
-    f.write(json.dumps(line) + '\n')
+  with open(pathlib.Path(directory, SESSIONS), 'ab', buffering=0) as f:
+    atomic_files.append(f, f'{json.dumps(line)}\n'.encode())
 
 
 def of_run(directory):
-  """The versions that trained a run, each as text, in order; [] if that was not written down."""
+  """Returns the versions that trained a run, each as text, in order; [] if not recorded."""
   found = []
   try:
     lines = pathlib.Path(directory, SESSIONS).read_text(encoding='utf-8').splitlines()
@@ -68,7 +70,7 @@ def of_run(directory):
 
 
 def started(directory):
-  """When the first session of a run began, in seconds since 1970; None if that is not known."""
+  """Returns when a run's first session began, seconds since 1970; None if not recorded."""
   try:
     with open(pathlib.Path(directory, SESSIONS), encoding='utf-8') as f:
       return float(json.loads(f.readline())['time'])
@@ -77,5 +79,5 @@ def started(directory):
 
 
 def as_text(versions):
-  """E.g. 'flax 0.12.8, jax 0.10.2'."""
+  """Formats versions, e.g. 'flax 0.12.8, jax 0.10.2'."""
   return ', '.join(f'{name} {version}' for name, version in sorted(versions.items()))

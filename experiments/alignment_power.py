@@ -17,14 +17,14 @@ import pathlib
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli, domains
+from alpt_jax import atomic_files, cli, domains, paths
 from alpt_jax import progress as progress_
 from experiments.studies import alignment_datasets
 
 _ENVIRONMENTS = flags.DEFINE_list('environments', [], 'Names; by default, all of the config.')
 _NUM_DATASETS = flags.DEFINE_integer('num_datasets', 100, 'Of each environment.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the first; the others follow.', lower_bound=0)
-_OUTPUT = flags.DEFINE_string('output', 'runs/alignment', 'Directory to write to.')
+_OUTPUT = paths.define('output', 'runs/alignment', 'Directory to write to.')
 
 
 def main(config):

@@ -16,6 +16,9 @@ Fits two temperatures: one for experiments.label with the same --stride, to the 
 windows that vote; one for training (pseudo_labels.temperature), to single windows, for which the
 IDM goes through the episodes once more.
 
+--causal=runs/past names a run with --config.model.idm_is_causal=True and the same labels: what the
+past alone tells of an action, as another floor.
+
 Is a source worth using? With --compare, the IDM is also compared with that of a run without it, on
 transitions of which neither knew the action; writes audit/compare.json, too. The two runs may
 differ in sources, method and phase only: give both the same num_steps and idm_batch_size, which
@@ -29,13 +32,14 @@ the rest; of a run, or of a dataset without one. Early ones cannot be told from 
 an action late, unless --latency says how late they do. Writes alignment.json only.
 """
 
+import json
 import os
 import shlex
 import sys
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from alpt_jax.data import alignment_check
 from alpt_jax.labelling import (
     alignment_run,
@@ -47,28 +51,33 @@ from alpt_jax.labelling import (
 )
 from alpt_jax.training import compilation_cache
 
-_RUN = flags.DEFINE_list('run', [], 'The run directory; with --compare, one or several.')
-_COMPARE = flags.DEFINE_list('compare', [], 'Runs to compare it with, of the same seeds.')
+_RUN = paths.define_list('run', [], 'The run directory; with --compare, one or several.')
+_COMPARE = paths.define_list('compare', [], 'Runs to compare it with, of the same seeds.')
 _SMALLEST_EFFECT = flags.DEFINE_float(
     'smallest_effect', audit_compare.SMALLEST_EFFECT, 'Difference of accuracies below which a '
     'source makes no difference.')
 _ENVIRONMENTS = flags.DEFINE_list('environments', [], 'Names; by default, the targets of the run.')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has moved since.')
+_DATA_DIR = paths.define('data_dir', '', 'Where the data is, if it has moved since.')
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 100, 'Of each environment at most, drawn at '
                                      'random; 0 for all.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of that.', lower_bound=0)
+_CAUSAL = paths.define('causal', '', 'Directory of a run with model.idm_is_causal and the '
+                        'same labels, a floor.')
 _STRIDE = flags.DEFINE_integer('stride', 1, 'Transitions from one window of the IDM to the next; '
                                '1: all windows vote; the window: they do not overlap.')
 _HIDDEN = flags.DEFINE_bool('hidden', False, 'Audit the hidden transitions of episodes in which '
                             'training knew other actions.')
+_ALLOW_OTHER_SPEED = flags.DEFINE_bool(
+    'allow_other_speed', False, 'Audit data of other steps_per_second or another frame_skip than '
+    'the IDM was trained on; the audit says so.')
 _ALIGNMENT = flags.DEFINE_bool('alignment', False, 'Check whether listed actions sit at their own '
                                'transitions; needs no trained run.')
-_DATASET = flags.DEFINE_string('dataset', '', 'Directory of an imported dataset, instead of --run; '
-                               'for --alignment.')
+_DATASET = paths.define('dataset', '', 'Directory of an imported dataset, instead of --run; for '
+                        '--alignment.')
 _LATENCY = flags.DEFINE_integer('latency', None, 'Transitions from an action to the first change '
                                 'that it makes, if you know; for --alignment.', lower_bound=0)
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, audit in the run '
-                              'directory.')
+_OUTPUT = paths.define('output', '', 'Directory to write to; by default, audit in the run '
+                       'directory.')
 
 
 def main():
@@ -96,7 +105,8 @@ def main():
   if pairs:  # Before hours are spent on the audit.
     audit_compare.check(pairs, smallest_effect=_SMALLEST_EFFECT.value, **{
         key: settings[key] for key in ('environments', 'num_episodes', 'stride')})
-  found = audit_run.audit_run(trained, **settings)
+  found = audit_run.audit_run(
+      trained, causal=_CAUSAL.value, allow_other_speed=_ALLOW_OTHER_SPEED.value, **settings)
   comparison = audit_compare.compare(
       pairs, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
   _write(trained, found, comparison)
@@ -124,8 +134,12 @@ def _check_alignment():
 def _write(trained, found, comparison):
   """Writes and prints an audit, and a comparison if there is one."""
   numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
-  atomic_files.write_json(numbers, found)
-  atomic_files.write(page, audit_report.page(found, comparison).encode())
+  written = {numbers: found}
+  if comparison is not None:
+    written[os.path.join(os.path.dirname(numbers), 'compare.json')] = comparison
+  atomic_files.write_all({path: json.dumps(content, indent=1).encode()
+                          for path, content in written.items()}
+                         | {page: audit_report.page(found, comparison).encode()})
   trained_idm.warn_if_unfinished(trained)
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))
@@ -141,13 +155,10 @@ def _write(trained, found, comparison):
             f'-> {fit["nll_after"]:.3f} nats, the calibration error is '
             f'{fit["before"]["error"]:.3f} -> {fit["after"]["error"]:.3f}.{advice}')
   print(f'To label: {found["about"]["label_command"]}')
-  written = f'{page} and {numbers}'
   if comparison is not None:
-    path = os.path.join(os.path.dirname(numbers), 'compare.json')
-    atomic_files.write_json(path, comparison)
     print('\n'.join(comparison['sentences']))
-    written = f'{page}, {numbers} and {path}'
-  print(f'Wrote {written}.')
+  *first, last = page, *written
+  print(f'Wrote {", ".join(first)} and {last}.')
 
 
 if __name__ == '__main__':

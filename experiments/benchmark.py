@@ -8,7 +8,7 @@ What is measured is what `train` runs: the jitted update on real batches, and th
 matrix product says what the machine could do at best; a GPT-2 of the same shape in PyTorch, if
 PyTorch and transformers are installed, what the usual tool does with the same cores. They take
 turns, a few seconds each, so that whatever else the machine is doing meets all of them. What saving
-costs the updates, and how soon a run goes on from a checkpoint, is measured in `saving`.
+costs the updates, and how soon a run resumes from a checkpoint, is measured in `saving`.
 
 On Atari, also how fast windows are read from disk, from one and from four times the data, beside
 what RLDS brings for it; and evaluation beside the plain way, one game at a time and two passes of
@@ -43,7 +43,7 @@ _TURN_STEPS = flags.DEFINE_integer('turn_steps', 20, 'Updates in a turn.', lower
 _LOADING_SECONDS = flags.DEFINE_float(
     'loading_seconds', 10., 'Seconds of each way of reading Atari data.', lower_bound=.1)
 _SAVING_STEPS = flags.DEFINE_integer('saving_steps', 100, 'Updates for each save.', lower_bound=1)
-_RESUMES = flags.DEFINE_integer('resumes', 3, 'How often a run goes on from a checkpoint.',
+_RESUMES = flags.DEFINE_integer('resumes', 3, 'How often a run is resumed from a checkpoint.',
                                 lower_bound=1)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -112,7 +112,7 @@ class Update:
     before = None
     for _ in range(num_steps):
       self.state, scalars = self._update(self.state, next(self._batches), self._key)
-      # One step ahead of the device and no further: when the host waits for data, so does it.
+      # The host runs one step ahead at most: when it waits for data, so does the device.
       jax.block_until_ready(before)
       before = scalars
     jax.block_until_ready(self.state)
@@ -157,7 +157,7 @@ def make_matmul(size):
 
 
 def gflops(matmul):
-  """Best GFLOP/s of a few matrix products; the first one only wakes the threads."""
+  """Measures the best GFLOP/s of a few matrix products; the first only wakes the threads."""
   seconds = []
   for _ in range(_MATMULS + 1):
     begin = time.perf_counter()
@@ -230,7 +230,7 @@ def measure(config, directory):
   """
   about = machine.describe_machine()  # Before it is busy.
   update = Update(config)
-  timed = domains.of(config).benchmark()
+  timed = domains.of(config).module('benchmark')
   if timed is None:
     raise ValueError(f'experiment is {config.experiment!r}, of which no evaluation can be timed; '
                      'expected maze or atari.')

@@ -2,17 +2,18 @@
 
 python -m experiments.ceiling --config=experiments/configs/atari.py:desk,target=Breakout
 
-Plays the target's recording again, tries all actions at some of its steps in the emulator: what do
-o[t + 1] and o[t + 2] tell to whoever knows only how often each action is played? An IDM that sees
-its whole window may know more of the policy, and pass it. Writes ceiling.json beside the data; a
-second call reads it. With --output, e.g. experiments/results/ceilings/Breakout.json, it is written
-there, and what lies beside the data is copied. About a minute and a half on one core for 600 steps
-of 100,000 (Breakout); longer in games with more actions.
+Plays the target's recording again, and tries all actions at some of its steps in the emulator. The
+reference is the accuracy of the best guess from o[t + 1], o[t + 2] and how often each action is
+played. An IDM that sees its whole window may know more of the policy, and pass it. Writes
+ceiling.json beside the data; a second call reads it. With --output, e.g.
+experiments/results/ceilings/Breakout.json, it is written there, and what lies beside the data is
+copied. About a minute and a half on one core for 600 steps of 100,000 (Breakout); longer in games
+with more actions.
 """
 
 from absl import flags
 
-from alpt_jax import cli, domains
+from alpt_jax import cli, domains, paths
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
 from alpt_jax.domains.atari import recording_ceiling
@@ -20,14 +21,14 @@ from alpt_jax.domains.atari import recording_ceiling
 _NUM_STEPS = flags.DEFINE_integer('num_steps', recording_ceiling.NUM_STEPS, 'Transitions to try.',
                                   lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of their draw.', lower_bound=0)
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory, or .json file, to write to; by default, '
-                              'ceiling.json beside the data.')
+_OUTPUT = paths.define('output', '', 'Directory, or .json file, to write to; by default, '
+                       'ceiling.json beside the data.')
 
 
 def main(config):
   """Measures the ceiling of each recording of `config.target`."""
   domain = domains.of(config)
-  if domain.measures() is None:
+  if domain.module('measures') is None:
     raise ValueError(f'experiment is {config.experiment!r}; expected atari: without an emulator '
                      'the ceiling of label accuracy is unknown.')
   directories = domain.directories(config.target)

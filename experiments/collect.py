@@ -1,4 +1,4 @@
-"""Brings in the data of an experiment: TFDS directories with RLDS episodes.
+"""Collects the data of an experiment: TFDS directories with RLDS episodes.
 
 python -m experiments.collect --config=experiments/configs/maze.py:desk
 python -m experiments.collect --config=experiments/configs/atari.py:desk

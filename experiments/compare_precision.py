@@ -1,4 +1,4 @@
-"""Does bfloat16 learn as float32 does? Trains both with the same seeds and compares the losses.
+"""Compares the losses of training in bfloat16 and float32, with the same seeds.
 
 python -m experiments.compare_precision --config=experiments/configs/atari.py:desk \\
     --config.workdir=runs/precision --config.num_steps=300
@@ -26,7 +26,7 @@ _MAX_DEVIATIONS = 2.
 
 
 def last_third(path, name):
-  """Mean of a metric over the last third of a run, from its metrics.jsonl."""
+  """Averages a metric over the last third of a run, from its metrics.jsonl."""
   with open(path) as f:
     lines = [json.loads(line) for line in f]
   values = [line[name] for line in lines if name in line]

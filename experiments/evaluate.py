@@ -17,18 +17,16 @@ import json
 import os
 import sys
 
-from absl import flags
-
-from alpt_jax import atomic_files, cli, domains
+from alpt_jax import atomic_files, cli, domains, paths
 from alpt_jax.labelling import run_labels, trained_run
 from alpt_jax.learners import acting
 from alpt_jax.reports import video
 from alpt_jax.training import compilation_cache, inputs, run_config, run_directory
 
-_RUN = flags.DEFINE_string('run', '', 'The run directory; its config needs not be given.')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'With --run: where its data is, if it has moved '
-                                'since.')
-_VIDEO = flags.DEFINE_string('video', '', 'Where to save an episode: a .gif or .mp4 file.')
+_RUN = paths.define('run', '', 'The run directory; its config needs not be given.')
+_DATA_DIR = paths.define('data_dir', '', 'With --run: where its data is, if it has moved '
+                         'since.')
+_VIDEO = paths.define('video', '', 'Where to save an episode: a .gif or .mp4 file.')
 
 
 def main(config):

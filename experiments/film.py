@@ -4,7 +4,7 @@ python -m experiments.film --game=Breakout --output=runs/own/clips
 
 For trying out what is there for data of your own (see OWN_DATA.md) before you have any. A scripted
 player is filmed in colour, 15 frames a second, one for each of its actions. Some short clips have
-their actions in actions.csv; nobody writes down those of the others. Each clip is cut from a game
+their actions in actions.csv; those of the others are not recorded. Each clip is cut from a game
 of its own at a random moment, so that clips are like the videos. environment.json says what it all
 is. Rewards are not in a video, so there are none.
 """
@@ -16,7 +16,7 @@ import os
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file
 from alpt_jax.domains.atari import action_sets, policies
@@ -24,7 +24,7 @@ from alpt_jax.domains.atari import env as atari
 from alpt_jax.reports import video
 
 _GAME = flags.DEFINE_string('game', 'Breakout', 'Which; see alpt_jax/domains/atari/action_sets.py.')
-_OUTPUT = flags.DEFINE_string('output', 'runs/own/clips', 'Directory; must not exist.')
+_OUTPUT = paths.define('output', 'runs/own/clips', 'Directory; must not exist.')
 _NUM_VIDEOS = flags.DEFINE_integer('num_videos', 20, 'Without actions.', lower_bound=0)
 _SECONDS = flags.DEFINE_integer('seconds', 90, 'Of each, or less if the game is over.',
                                 lower_bound=1)
@@ -61,16 +61,16 @@ def film(game, seed, num_steps, epsilon):
 
 
 def cut(frames, actions, num_steps, seed):
-  """Cuts a piece out of an episode at a random moment.
+  """Cuts a clip out of an episode at a random moment.
 
   Args:
     frames: list of T + 1.
     actions: list of T.
-    num_steps: actions of the piece; all if there are fewer.
+    num_steps: actions of the clip; all if there are fewer.
     seed: of the moment.
 
   Returns:
-    Lists of the frames and of the actions of the piece.
+    Lists of the frames and of the actions of the clip.
   """
   num_steps = min(num_steps, len(actions))
   start = int(np.random.default_rng(seed).integers(len(actions) - num_steps + 1))
@@ -78,7 +78,7 @@ def cut(frames, actions, num_steps, seed):
 
 
 def describe(game):
-  """The `environment_file.Environment` of the videos of a game, as they will be imported."""
+  """Describes the videos of a game as an `environment_file.Environment`."""
   names, spec = action_sets.ACTION_NAMES, action_sets.spec(game)
   return environment_file.Environment(
       name=game, observation=environment_file.Observation(

@@ -18,13 +18,13 @@ import os
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from alpt_jax.labelling import run_floors
 
-_RUN = flags.DEFINE_string('run', '', 'The run directory.')
-_CAUSAL = flags.DEFINE_string('causal', '', 'A run whose IDM sees the past only.')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data is, if it has moved since.')
-_HELD_OUT_DIR = flags.DEFINE_string(
+_RUN = paths.define('run', '', 'The run directory.')
+_CAUSAL = paths.define('causal', '', 'A run whose IDM sees the past only.')
+_DATA_DIR = paths.define('data_dir', '', 'Where the data is, if it has moved since.')
+_HELD_OUT_DIR = paths.define(
     'held_out_dir', '', 'A data_dir with another recording of the target, to measure the agent on; '
     'an agent that was given all actions needs it.')
 _VOTED = flags.DEFINE_integer(

@@ -1,4 +1,4 @@
-"""Says whether gates are reached: what has to hold before a study on recorded Atari means anything.
+"""Decides whether the gates of configs/gates.py are reached, before a study starts.
 
 Rules over run files, fixed here; `experiments.summarise` puts their rows into READMEs, between
 `<!-- gate labels: labels/runs -->` and `<!-- end of table -->`. A gate that lacks a number is not
@@ -51,7 +51,7 @@ def _targets(files):
 
 
 def of_the_way(value, floor, ceiling):
-  """(value - floor) / (ceiling - floor); NaN if the ceiling is not above the floor."""
+  """Returns (value - floor) / (ceiling - floor); NaN if the ceiling is not above the floor."""
   return (value - floor) / (ceiling - floor) if ceiling > floor else math.nan
 
 

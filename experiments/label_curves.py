@@ -13,23 +13,22 @@ import pathlib
 import sys
 
 import numpy as np
-from absl import flags
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from alpt_jax.measures import curves
 from alpt_jax.reports import figures
 from experiments import summarise
 from experiments.studies import label_points
 
-_RUNS = flags.DEFINE_string('runs', None, 'The directory of the run files, e.g. '
-                            'experiments/results/mazes/runs.')
+_RUNS = paths.define('runs', None, 'The directory of the run files, e.g. '
+                     'experiments/results/mazes/runs.')
 
 _REFERENCES = {'past': '#8a5a00', 'linear': '#1b1f24', 'table': '#1b1f24',
                'majority': figures.MUTED, 'ceiling': '#b00020'}  # Colours of dashed lines.
 
 
 def as_csv(found):
-  """The text of labels.csv; a float has six digits."""
+  """Returns the text of labels.csv; a float has six digits."""
   out = io.StringIO()
   writer = csv.writer(out, lineterminator='\n')
   writer.writerow(label_points.Point._fields)

@@ -44,7 +44,7 @@ class _Bare:
     jax.block_until_ready(self._run(params, self._windows))
 
   def seconds(self, num_windows):
-    """Of that many windows."""
+    """Returns the seconds of labelling that many windows."""
     num_calls = -(-num_windows // votes.ROWS)
     start = time.perf_counter()
     jax.block_until_ready([self._run(self._params, self._windows) for _ in range(num_calls)])
@@ -52,7 +52,7 @@ class _Bare:
 
 
 def directories(config):
-  """Where the target's data is."""
+  """Lists the directories of the target's data."""
   return domains.of(config).directories(config.target)
 
 
@@ -70,8 +70,8 @@ def measure(config, strides, num_turns):
   mesh = sharding.make_mesh(num_devices=1)
   microbatch = program.microbatch(config, spec, mesh)
   vote_fn = votes.VoteFn(networks.idm, spec, mesh, microbatch=microbatch)
-  lengths = np.concatenate([source.read(piece).num_transitions for piece in source.pieces(50)])
-  bare = _Bare(networks.idm, params, spec, source.read(source.pieces(1)[0]), window,
+  lengths = np.concatenate([source.read(chunk).num_transitions for chunk in source.chunks(50)])
+  bare = _Bare(networks.idm, params, spec, source.read(source.chunks(1)[0]), window,
                microbatch)
   result = {'transitions': int(lengths.sum()), 'strides': {}}
   for stride in strides:
@@ -79,7 +79,7 @@ def measure(config, strides, num_turns):
       return votes.predict_groups(vote_fn, params, groups, window=window, stride=stride)
 
     num_windows = sum(len(votes.windows_of(n, window, stride).start) for n in lengths.tolist())
-    next(predict([(source.read(source.pieces(1)[0]), [0])]))  # Compiles.
+    next(predict([(source.read(source.chunks(1)[0]), [0])]))  # Compiles.
     turns = []
     for _ in range(num_turns):
       with tempfile.TemporaryDirectory() as parent:

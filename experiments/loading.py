@@ -1,4 +1,4 @@
-"""Measures how fast windows are read from Atari data, in a process of its own; see `benchmark`.
+"""Measures how fast windows are read from Atari data, in its own process; see `benchmark`.
 
 python -m experiments.loading --config=experiments/configs/atari.py:desk --copies=4
 
@@ -57,7 +57,7 @@ def read(config):
 
 
 def read_naively(config):
-  """As `read`, with the means that RLDS brings."""
+  """Reads as `read`, with the means that RLDS brings."""
   import rlds
   import tensorflow as tf
   import tensorflow_datasets as tfds

@@ -20,17 +20,17 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli, domains, versions
+from alpt_jax import atomic_files, cli, domains, paths, versions
 from alpt_jax import progress as progress_
 from experiments.configs import own
 from experiments.studies import own_results
 
-_CLIPS = flags.DEFINE_string('clips', '', 'Directory of videos and actions.csv.')
-_RESULTS = flags.DEFINE_string('results_dir', '', 'Directory of the files of seeds.')
-_WORKDIR = flags.DEFINE_string('workdir', 'runs/own_study', 'Directory of data and runs.')
+_CLIPS = paths.define('clips', '', 'Directory of videos and actions.csv.')
+_RESULTS = paths.define('results_dir', '', 'Directory of the files of seeds.')
+_WORKDIR = paths.define('workdir', 'runs/own_study', 'Directory of data and runs.')
 _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2', '3', '4'], 'Training seeds.')
 _PRESET = flags.DEFINE_string('preset', 'desk', 'Of experiments/configs/own.py.')
-_CACHE = flags.DEFINE_string('compilation_cache_dir', 'runs/compilation_cache', 'Of all runs.')
+_CACHE = paths.define('compilation_cache_dir', 'runs/compilation_cache', 'Of all runs.')
 
 GAME = 'Breakout'  # As in the README.
 STEPS = {'idm': 800, 'agent': 1500}  # As in the README.
@@ -57,7 +57,7 @@ def main():
 
 
 def files_of(directory):
-  """{relative path: [bytes, 16 hex digits of SHA-256]} of all files in a directory, in order."""
+  """Returns {relative path: [bytes, 16 hex digits of SHA-256]} of a directory's files."""
   found = {}
   for path in sorted(path for path in directory.rglob('*') if path.is_file()):
     with path.open('rb') as f:

@@ -10,15 +10,13 @@ is: experiments/studies/registration.py.
 import json
 import pathlib
 
-from absl import flags
-
-from alpt_jax import atomic_files, cli, methods
+from alpt_jax import atomic_files, cli, methods, paths
 from alpt_jax.learners import learner
 from alpt_jax.training import run_config, shares
 from experiments import reproduce
 from experiments.studies import registered_settings, registration, registration_schema, runs
 
-_REGISTRATION = flags.DEFINE_string('registration', None, 'The file to complete.')
+_REGISTRATION = paths.define('registration', None, 'The file to complete.')
 _LINE = 100  # Columns.
 
 
@@ -82,7 +80,7 @@ def _check_can_start(run, config):
 
 
 def as_text(value, indent=0):
-  """JSON, with a field or an entry a line where it is longer than a line."""
+  """Formats JSON; what is longer than a line gets a line for each field or entry."""
   text = json.dumps(value, ensure_ascii=False)
   if not value or not isinstance(value, dict | list) or indent + len(text) <= _LINE:
     return text

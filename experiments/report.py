@@ -1,4 +1,4 @@
-"""Turns the results of an experiment into a page and a table.
+"""Builds the report of an experiment from its results: a page and a table.
 
 python -m experiments.report --results=runs/maze/results.json
 python -m experiments.report --figures=runs/figures_desk
@@ -12,15 +12,15 @@ import sys
 
 from absl import flags
 
-from alpt_jax import cli
+from alpt_jax import cli, paths
 from experiments.studies import figures, figures_report, report, results_file
 
-_RESULTS = flags.DEFINE_string('results', 'runs/maze/results.json',
-                               'The results.json that experiments.reproduce wrote.')
+_RESULTS = paths.define('results', 'runs/maze/results.json',
+                        'The results.json that experiments.reproduce wrote.')
 
 
-_FIGURES = flags.DEFINE_string('figures', '', 'The workdir of figures of the paper; instead of '
-                               '--results.')
+_FIGURES = paths.define('figures', '', 'The workdir of figures of the paper; instead of '
+                        '--results.')
 
 
 def main(argv):

@@ -1,4 +1,4 @@
-"""Runs a whole experiment: collects the data, trains every variant, scores, and reports.
+"""Runs an experiment: collects the data, trains every variant, scores, and reports.
 
 python -m experiments.reproduce --config=experiments/configs/maze.py:desk
 python -m experiments.reproduce --config=experiments/configs/atari.py:desk
@@ -6,12 +6,12 @@ python -m experiments.reproduce --config=experiments/configs/paper.py:figure=2,p
 
 First says what it is going to do and about how long that takes; --dry_run ends there. Every run is
 a process of its own (experiments/train.py) with a directory of its own under `workdir`; what is
-finished is not done again, what was interrupted goes on. What a finished run has to say is a small
-file in `workdir`/run_files, or in `study.results_dir`/runs: a run whose file is there is not done
-again on any machine. Writes results.json, results.csv,
-figure.png and report.html, and clips.json of a study of budgets; of a figure of the paper into a
-directory of its own, and into `workdir` figures.html and figures.json on all figures that are
-there. Two figures can be made side by side: what one trains, the other waits for.
+finished is not done again, what was interrupted is resumed. What a finished run has to say is a
+small file in `workdir`/run_files, or in `study.results_dir`/runs: a run whose file is there is not
+done again on any machine. Writes results.json, results.csv, figure.png and report.html, and
+clips.json of a study of budgets; of a figure of the paper into a directory of its own, and into
+`workdir` figures.html and figures.json on all figures that are there. Two figures can be made side
+by side: what one trains, the other waits for.
 """
 
 import json
@@ -135,7 +135,7 @@ def main(config):
 
   Returns:
     0; 1 if a run failed, or lacks what it should have written; `stopping.PREEMPTED` if it was
-    stopped and can go on.
+    stopped and can be resumed.
   """
   start = time.time()
   workdir, directory = pathlib.Path(config.workdir), runs.results_directory(config)
@@ -172,7 +172,7 @@ def main(config):
   try:
     codes = workers.Workers(config, todo, writer).train_all() if todo else {}
   except KeyboardInterrupt:
-    print('Interrupted; what was trained is saved. The same command goes on from there.')
+    print('Interrupted; what was trained is saved. The same command resumes.')
     return stopping.PREEMPTED
   failed = [run for run, code in codes.items() if workers.is_failure(code)]
   for run, code in codes.items():
@@ -189,7 +189,7 @@ def main(config):
   if config.study.get('figure'):
     print(f'On all figures that are there: {workdir / figures.PAGE}.')
     for part in figures.read(workdir):
-      if part.problem:  # Of another figure: this one is whole.
+      if part.problem:  # Only of other figures; this one has just been written.
         print(f'{part.figure.title}: cannot be read: {part.problem}')
   damaged = [run for run in results['runs'] if run['damaged']]
   for run in damaged:

@@ -1,4 +1,4 @@
-"""Measures what agents that look at nothing score in the game of a config.
+"""Measures the scores of agents that look at nothing, in the game of a config.
 
 python -m experiments.score_floors --config=experiments/configs/atari.py:desk,target=Breakout
 
@@ -10,13 +10,13 @@ reads it.
 
 from absl import flags
 
-from alpt_jax import cli, domains
+from alpt_jax import cli, domains, paths
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
 
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 400, 'Games of each agent.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the games.', lower_bound=0)
-_OUTPUT = flags.DEFINE_string('output', '', 'Directory to write to; by default, that of the data.')
+_OUTPUT = paths.define('output', '', 'Directory to write to; by default, that of the data.')
 
 
 def main(config):
@@ -25,7 +25,7 @@ def main(config):
   from alpt_jax.domains.atari import score_floors
 
   domain = domains.of(config)
-  if domain.measures() is None:
+  if domain.module('measures') is None:
     raise ValueError(f'experiment is {config.experiment!r}; expected atari, whose games are '
                      'played.')
   directory, *_ = domain.directories(config.target)

@@ -57,7 +57,7 @@ _NONE_YET = 'There are no run files yet.'
 
 
 def read(directory):
-  """The run files of a directory, sorted by name; [] if there is none."""
+  """Reads the run files of a directory, sorted by name; [] if there is none."""
   return [run_files.read(path) for path in sorted(pathlib.Path(directory).glob('*.json'))]
 
 
@@ -287,7 +287,7 @@ def _runs(files):
 
 
 def labels_of(content):
-  """The label accuracy of a run's last evaluation, with its interval over episodes."""
+  """Returns the label accuracy of a run's last evaluation, with its interval."""
   confusion = content.get('confusion')
   if not confusion:
     return intervals.mean([], over=intervals.EPISODES)
@@ -297,7 +297,7 @@ def labels_of(content):
 
 
 def games_of(content):
-  """The mean return of a run's last games, with its interval over them."""
+  """Returns the mean return of a run's last games, with its interval."""
   games = content.get('games') or {}
   returns = next(iter(games.values()))['returns'] if games else []
   return intervals.bootstrap_mean(returns, np.arange(len(returns)))
@@ -380,10 +380,10 @@ _TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
     'tuning trials': lambda directory: tuning.table(tuning.trials(read(directory)))}
 
 
-def readmes(root=runs.ROOT):
-  """README.md and those of experiments/, as paths."""
-  return [path for path in (root / 'README.md', *sorted(
-      (root / 'experiments').rglob('README.md'))) if path.exists()]
+def readmes():
+  """Lists README.md and those of experiments/, as paths."""
+  return [path for path in (runs.ROOT / 'README.md', *sorted(
+      (runs.ROOT / 'experiments').rglob('README.md'))) if path.exists()]
 
 
 def main(argv):

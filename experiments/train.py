@@ -1,11 +1,12 @@
-"""Trains one run, or goes on with it; writes finished.json in the end.
+"""Trains or resumes one run; writes finished.json in the end.
 
 python -m experiments.train --config=experiments/configs/maze.py:desk --config.method=alpt \\
     --config.workdir=runs/alpt
 
-Exit codes: 0 done; 75 stopped by SIGTERM or SIGINT after saving (run it again to go on); 76 hung,
-or a device or another process of the run has failed (run it again); 77 a loss is not finite
-(running it again would end there again); 1 a mistake in the config or the data.
+Exit codes: 0 done; 75 stopped by SIGTERM or SIGINT after saving (run it again to resume), or 143 or
+130 before there was anything to save; 76 hung, or a device or another process of the run has failed
+(run it again); 77 a loss is not finite (running it again would end there again); 1 a mistake in the
+config or the data, too little memory, or a full disk.
 """
 
 import os
@@ -43,7 +44,7 @@ def main(config):
   if distributed.is_main() and code == stopping.DONE:
     atomic_files.write_json(os.path.join(config.workdir, 'finished.json'), {})
   if distributed.is_main() and code != stopping.POISONED:
-    print(f'{config.workdir}: ' + ('stopped; the same command goes on from there.'
+    print(f'{config.workdir}: ' + ('stopped; the same command resumes.'
                                    if code == stopping.PREEMPTED else 'done.'))
   distributed.finish()
   return code

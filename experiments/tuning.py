@@ -12,13 +12,11 @@ or failed is listed, without a mean, after the others.
 import pathlib
 import statistics
 
-from absl import flags
-
-from alpt_jax import atomic_files, cli
+from alpt_jax import atomic_files, cli, paths
 from experiments.configs import tuning as config_of_tuning
 from experiments.studies import run_files
 
-_RESULTS = flags.DEFINE_string('results', 'experiments/results/tuning', 'Directory of the arms.')
+_RESULTS = paths.define('results', 'experiments/results/tuning', 'Directory of the arms.')
 
 
 # What differs between the runs of one trial.

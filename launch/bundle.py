@@ -1,4 +1,4 @@
-"""The code as the hosts get it: a tarball of what is committed, named by its digest.
+"""Packs the committed code as a tarball for the hosts, named by its digest.
 
 Not an image, which takes minutes to build and push for every change; not a clone, which needs
 credentials on every host. The programs alone are some 0.2 MB, so that one tarball serves all: it is

@@ -1,4 +1,4 @@
-"""Numbers of the TPU chips that runs are planned for, and their compile-only devices.
+"""TPU chips that runs are planned for: their numbers, and compile-only devices.
 
 The compiler for all of them is libtpu, which needs no TPU: `make libtpu` gets it.
 """
@@ -82,7 +82,7 @@ def parse(topology):
 
 
 def devices(topology):
-  """Devices to compile for; they can't run anything.
+  """Lists the devices to compile for; they can't run anything.
 
   To be called before JAX is used in any other way: the process computes on the CPU from then on,
   also where there are TPUs.

@@ -1,4 +1,4 @@
-"""The door of submit, status, logs and cleanup: flags and settings in, an exit code out.
+"""Command-line entry point of submit, status, logs and cleanup: flags, settings, exit codes.
 
 A user's mistake ends in one line that names it, as with the programs that are started.
 """

@@ -1,15 +1,15 @@
-"""What a target is given beside the runs: the user's settings, a shell, the code."""
+"""Context of a target: the user's settings, a shell, the code."""
 
 import dataclasses
 import pathlib
 
 import ml_collections
-from absl import flags
 
+from alpt_jax import paths
 from launch import bundle, redaction, shell
 from launch import settings as settings_
 
-_SETTINGS_FILE = flags.DEFINE_string(
+_SETTINGS_FILE = paths.define(
     'settings_file', '', 'Settings; launch/user.py if empty. --settings.<key>=<value> changes one.')
 
 
@@ -33,11 +33,11 @@ class Context:
   warnings: tuple[str, ...] = ()
 
   def directory(self, run_id):
-    """Where files of this computer about a run are kept: rendered ones, the code, logs."""
+    """Returns the local directory of a run's files: rendered ones, the code, logs."""
     return pathlib.Path('runs', 'launch', run_id)
 
   def workdir(self, run_id):
-    """The directory of a run as the hosts see it: {run_root}/{run_id}, or what was recorded."""
+    """Returns a run's directory as the hosts see it: {run_root}/{run_id}, or what was recorded."""
     path = self.directory(run_id) / 'workdir'
     return path.read_text() if path.exists() else f'{self.settings.run_root}/{run_id}'
 

@@ -1,4 +1,4 @@
-"""Reads XLA's optimized HLO for TPUs: text in, numbers out. Nothing here compiles or runs.
+"""Reads costs from XLA's optimized HLO for TPUs: text in, numbers out. Compiles nothing.
 
 Two measures of one device's program, both exact functions of the text (see launch/README.md for
 what they are worth): the cycles that the TPU compiler itself expects of each operation, and the
@@ -86,7 +86,7 @@ class Module(NamedTuple):
 
 
 def array_bytes(element, shape, layout):
-  """Bytes of an array in memory.
+  """Computes the bytes of an array in memory.
 
   Args:
     element: type of an element, e.g. 'f32'.
@@ -213,7 +213,7 @@ class Cost(NamedTuple):
 
 
 def costs(module):
-  """Costs of all operations that a device runs, in the order of the schedule.
+  """Computes the costs of all operations that a device runs, in the order of the schedule.
 
   Args:
     module: `Module`.
@@ -301,7 +301,7 @@ def _results(instruction):
 
 
 def collective(instruction):
-  """Kind of a collective operation, e.g. 'all-reduce'; '' for other operations."""
+  """Returns the kind of a collective operation, e.g. 'all-reduce'; '' for other operations."""
   kind = instruction.opcode.removesuffix('-start')
   return kind if kind in _COLLECTIVES else ''
 

@@ -1,4 +1,4 @@
-"""What can be run, apart from where: a program with a config, under a name for --job.
+"""Jobs: programs that can be run anywhere, with a config, by their name for --job.
 
 A run gets `--config.workdir`, and what is given after `--` changes a job as on any command line.
 """

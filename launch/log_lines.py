@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 def stamp(host, text):
-  """A `Line` of now."""
+  """Makes a `Line` of now."""
   now = datetime.datetime.now(datetime.UTC)
   return Line(f'{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z', host, text)
 
@@ -70,7 +70,7 @@ def merge(logs):
 
 
 def last_words(lines):
-  """What each host said last: who hung, or stopped first, is on top.
+  """Lists what each host said last: who hung, or stopped first, is on top.
 
   Args:
     lines: list of `Line`s.

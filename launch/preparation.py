@@ -1,4 +1,4 @@
-"""What comes before a target gets runs: secrets that are there, the code packed, warnings."""
+"""Prepares a submission: checks secrets, packs the code, warns."""
 
 import os
 

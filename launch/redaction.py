@@ -1,4 +1,4 @@
-"""Secrets are passed on by name only: what is one, and how it is kept out of what is printed.
+"""Redacts secrets, which are passed on by name only, in all that is printed.
 
 The names are of environment variables. Nothing here ever returns a value.
 """

@@ -1,4 +1,4 @@
-"""Whether and when a run is started again, decided by the exit code of its program.
+"""Decides by a program's exit code whether and when a run is started again.
 
 The codes are those of experiments/train.py: 0 done; 1 a mistake in the config or the data; 75
 stopped by a signal after saving; 77 a loss that is not finite. A mistake and a poisoned loss come
@@ -9,23 +9,23 @@ back at every start, so 1 and 77 are never started again. Whatever else ends a p
 import time
 
 DONE, MISTAKE, PREEMPTED, POISONED = 0, 1, 75, 77
-LOST = 255  # The machine went away, so nobody can say how the program ended. ssh's code for it.
+LOST = 255  # The machine went away, and with it how the program ended. ssh's code for it.
 _ORPHANS_SECONDS = 10.
 UNAVAILABLE = 69  # There was no machine; sysexits.h.
 
 
 def is_final(code):
-  """Whether a program that ended with this code is not started again."""
+  """Returns whether a program that ended with this code is not started again."""
   return code in (DONE, MISTAKE, POISONED)
 
 
 def shell_code(returncode):
-  """Exit code as a shell says it: a process ended by signal n has -n in Python, 128 + n there."""
+  """Converts an exit code to the shell's: signal n is -n in Python, 128 + n there."""
   return 128 - returncode if returncode < 0 else returncode
 
 
 def patience_seconds(code, grace_seconds):
-  """How long the other processes of a run may take to end after one has.
+  """Returns how long the other processes of a run may take to end after one has.
 
   Args:
     code: that it ended with. After a preemption they are saving, too; otherwise they wait for it in
@@ -36,10 +36,10 @@ def patience_seconds(code, grace_seconds):
 
 
 def first_failure(ends):
-  """Exit code of a run of several processes.
+  """Returns the exit code of a run of several processes.
 
-  The first to fail decides. What the others say follows from it: whoever waits in a collective for
-  a killed process ends with an error of its own.
+  The first to fail decides. What the others say follows from it: a process that waits in a
+  collective for a killed one ends with an error of its own.
 
   Args:
     ends: (time, exit code) of every process.

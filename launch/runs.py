@@ -1,7 +1,7 @@
-"""The runs of a command: one for every seed and target, each with an id that is its directory.
+"""Runs of a command: one for every seed and target, each with an id that is its directory.
 
-The same id always means the same directory, and a program that finds its checkpoints there goes on
-from them: submitting again is resuming, on whatever target.
+The same id always means the same directory, and a program that finds its checkpoints there
+resumes from them: submitting again is resuming, on whatever target.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Run:
     id: of the run.
     program: module.
     args: its flags, with --config.workdir.
-    workdir: {run_root}/{id}, or a directory that somebody else has chosen.
+    workdir: {run_root}/{id}, or the one that the caller of `make_run` has chosen.
     data_dir: where it looks for its data; '' if its config does not say.
   """
   id: str
@@ -39,12 +39,12 @@ class Run:
   data_dir: str = ''
 
   def command(self, python):
-    """The command line, as a list."""
+    """Returns the command line, as a list."""
     return [python, '-m', self.program, *self.args]
 
 
 def is_id(text):
-  """Whether all platforms take this as the id of a run."""
+  """Returns whether all platforms take this as the id of a run."""
   return bool(re.fullmatch(_ID, text)) and len(text) <= MAX_ID_LENGTH
 
 
@@ -122,7 +122,7 @@ def plan(settings, *, run_id, job='', program='', args=(), seeds=(), targets=())
       raise ValueError(f'{name}: {taken}. Leave it out.')
   named = ids(run_id, seeds, targets)
   if program == jobs.DEFAULT_PROGRAM and '--config' not in names:
-    raise ValueError(f'--config is missing: {program} would train what nobody has asked for. Give '
+    raise ValueError(f'--config is missing: {program} needs one. Give '
                      f'--job=<name>, one of {", ".join(jobs.JOBS)}, or after -- e.g. '
                      '--config=experiments/configs/maze.py:desk')
   result = []
@@ -223,7 +223,7 @@ def data_warning(planned):
 
 
 def directory_state(workdir):
-  """What `launch.status` says of a run directory on this computer.
+  """Describes a local run directory for `launch.status`.
 
   Args:
     workdir: `pathlib.Path`.
@@ -241,7 +241,7 @@ def directory_state(workdir):
 
 
 def relative_config(args):
-  """The file of --config, relative to the repository; '' if there is none."""
+  """Returns the file of --config, relative to the repository; '' if there is none."""
   for arg in args:
     if arg.startswith('--config='):
       path = (settings_.ROOT / arg.removeprefix('--config=').split(':')[0]).resolve()

@@ -1,4 +1,4 @@
-"""The user's settings: a file, changed by flags; and what each target cannot do without.
+"""Reads the user's settings: a file, changed by flags; checks what each target needs.
 
 The file is launch/user.py if there is one; user.example.py says what may be in it.
 """
@@ -131,7 +131,7 @@ def check(settings, target, *, is_dry_run=False):
 
 
 def grace_warning(settings):
-  """A line if a run would be killed while it saves, else ''."""
+  """Warns, in a line, if a run would be killed while it saves; else ''."""
   if settings.save_seconds and settings.grace_seconds < 2 * settings.save_seconds:
     return (f'warning: grace_seconds is {settings.grace_seconds}, and a save took '
             f'{settings.save_seconds:g} s; expected at least twice that. A preempted run may lose '

@@ -1,4 +1,4 @@
-"""External commands: shown with secrets as ***, then run; or, in a dry run, only shown.
+"""Runs external commands, shown with secrets as ***; a dry run only shows them.
 
 What a dry run prints is a shell script: comments, commands, and files as here-documents.
 """
@@ -112,6 +112,6 @@ class Shell:
 
 
 def report_error(message):
-  """One line on standard error."""
+  """Prints one line on standard error."""
   line = ' '.join(part.strip() for part in str(message).splitlines())
   sys.stderr.write(f'error: {line}\n')

@@ -1,4 +1,4 @@
-"""Says what runs have on a target, and in which state it is.
+"""Prints what runs have on a target, and in which state it is.
 
 python -m launch.status --target=tpu_vm --run_id=breakout --seeds=0,1,2
 """

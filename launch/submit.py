@@ -1,4 +1,4 @@
-"""Starts runs: what (jobs.py), with a config, on a target (targets/), with your settings.
+"""Submits runs: a job (jobs.py) with a config, on a target (targets/), with your settings.
 
 python -m launch.submit --target=local --run_id=maze-alpt --job=maze -- --config.method=alpt
 python -m launch.submit --target=tpu_vm --run_id=breakout --seeds=0,1,2 --dry_run -- \\

@@ -1,4 +1,4 @@
-"""Names and sizes of TPU slices on each platform, from the notation of preflight.py: v5e:4x4."""
+"""TPU slices: names and sizes on each platform, from preflight.py's notation, v5e:4x4."""
 
 import math
 import re

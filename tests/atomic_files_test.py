@@ -1,5 +1,6 @@
 """Tests that a file is never half written."""
 
+import errno
 import io
 import json
 import os
@@ -49,6 +50,19 @@ class WholeFilesTest(absltest.TestCase):
     self.assertEqual(self.path.read_bytes(), b'old')
     self.assertEqual(os.listdir(self.path.parent), ['file.json'])
 
+  def test_of_several_files_none_is_written_if_one_does_not_fit(self):
+    other = self.path.with_name('other') / 'deep' / 'file'
+    atomic_files.write(self.path, b'old')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    with self.assertRaisesRegex(OSError, f'File too large: .*{other}'):
+      atomic_files.write_all({self.path: b'new', other: bytes(2 << 20)})
+    self.assertEqual(self.path.read_bytes(), b'old')
+    self.assertEqual(os.listdir(self.path.parent), ['file.json'])
+    atomic_files.write_all({self.path: b'new', other: b'too'})
+    self.assertEqual((self.path.read_bytes(), other.read_bytes()), (b'new', b'too'))
+
   def test_what_killed_writers_left_is_removed(self):
     killed = subprocess.Popen([sys.executable, '-c', f"""
 import os, signal
@@ -77,6 +91,73 @@ atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).p
       content = os.urandom(size)
       self.assertEqual(atomic_files.crc32(io.BytesIO(content)),
                        (size, f'{zlib.crc32(content):08x}'))
+
+  def test_a_link_stays_and_what_it_leads_to_is_written(self):
+    for target in ('there', 'nowhere/new'):
+      link, place = self.path.with_name('link'), self.path.parent / target
+      self.path.parent.mkdir(exist_ok=True)
+      link.symlink_to(target)
+      atomic_files.write(link, b'1')
+      atomic_files.write(link, b'2')
+      self.assertEqual((os.readlink(link), place.read_bytes()), (target, b'2'))
+      self.assertEqual(os.listdir(place.parent).count('link'), target == 'there')
+      link.unlink()
+    self.assertCountEqual(os.listdir(self.path.parent), ['there', 'nowhere'])
+    self.assertEqual(os.listdir(self.path.parent / 'nowhere'), ['new'])
+
+  def test_a_new_directory_is_made_where_a_link_leads(self):
+    for kind in ('empty', 'missing'):
+      root = self.path.parent / kind
+      (root / 'far').mkdir(parents=True)
+      if kind == 'empty':
+        (root / 'far' / 'place').mkdir()
+      (root / 'link').symlink_to('far/place')
+      for spelling in (f'{root}/link', f'{root}/link/'):
+        if spelling.endswith('/') and kind == 'missing':
+          continue  # `paths.clean` takes it away; no directory has this name.
+        with atomic_files.new_directory(spelling) as staging:
+          self.assertEqual(os.path.dirname(staging), str(root.resolve() / 'far'))
+          pathlib.Path(staging, 'content', 'file').touch()
+        self.assertEqual(os.listdir(root / 'far'), ['place'])
+        self.assertEqual(os.listdir(root / 'far' / 'place'), ['file'])
+        self.assertTrue((root / 'link').is_symlink())
+        with self.assertRaisesRegex(ValueError, 'link/?: already exists'):
+          with atomic_files.new_directory(spelling):
+            self.fail()
+        (root / 'far' / 'place' / 'file').unlink()
+
+  def test_the_later_of_two_makers_says_that_it_is_there(self):
+    place = self.path.parent / 'place'
+    with atomic_files.new_directory(place) as first:
+      pathlib.Path(first, 'content', 'first').touch()
+      with self.assertRaisesRegex(ValueError, 'place: already exists and is not overwritten'):
+        with atomic_files.new_directory(place) as second:
+          pathlib.Path(second, 'content', 'second').touch()
+          with atomic_files.new_directory(place) as third:
+            pathlib.Path(third, 'content', 'third').touch()
+      os.rename(place, self.path.parent / 'of the third')
+    self.assertEqual(os.listdir(place), ['first'])
+    self.assertCountEqual(os.listdir(self.path.parent), ['place', 'of the third'])
+
+  def test_a_full_disk_is_said_of_the_directory_and_leaves_nothing(self):
+    place = self.path.parent / 'above' / 'place'
+    for name in ('content/file', None):  # As some calls of Python do.
+      with self.assertRaisesRegex(OSError, f'No space left on device: .*{place}.$'):
+        with atomic_files.new_directory(place) as staging:
+          raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC),
+                        name and os.path.join(staging, name))
+      self.assertFalse(self.path.parent.exists())
+    with self.assertRaisesRegex(FileNotFoundError, '/elsewhere'):
+      with atomic_files.new_directory(place):
+        raise FileNotFoundError(errno.ENOENT, 'No such file', '/elsewhere')
+
+  def test_a_mounted_file_system_is_not_replaced(self):
+    self.path.parent.mkdir()
+    with mock.patch.object(os.path, 'ismount', side_effect=lambda path: path == str(
+        self.path.parent.resolve())):
+      with self.assertRaisesRegex(ValueError, 'a file system is mounted there'):
+        atomic_files.check_new(self.path.parent)
+      atomic_files.check_new(self.path)
 
   def test_directory_appears_whole(self):
     path = self.path.parent

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
@@ -26,7 +27,7 @@ def get_config(arg=''):
 '''
 
 BINARY = '''
-import sys
+import os, signal, sys, time
 from absl import flags
 from alpt_jax import cli
 
@@ -44,6 +45,24 @@ def main(config):
     import tensorflow
   if WORKDIR.value == 'interrupt':
     raise KeyboardInterrupt
+  if WORKDIR.value.startswith('wrapped'):  # By whoever cleans up, or a compiled module.
+    try:
+      try:
+        os.kill(os.getpid(), getattr(signal, WORKDIR.value.removeprefix('wrapped ')))
+        time.sleep(60)
+      finally:
+        print('cleaned', flush=True)
+        {}['nothing']
+    except KeyError as error:
+      raise RuntimeError('of a library') from error
+  if WORKDIR.value == 'string':  # Python itself ends by a signal if one came in such code.
+    exec('raise KeyboardInterrupt')
+  if WORKDIR.value == 'memory':
+    bytes(1 << 60)
+  if WORKDIR.value == 'device memory':
+    raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 4398046511104 bytes.\\nMore')
+  if WORKDIR.value == 'full':
+    raise OSError(28, 'No space left on device', '/full/file')
   if WORKDIR.value == 'code':
     return 77
   print(config.batch_size, config.learning_rate, config.sizes, config.init_from,
@@ -56,6 +75,10 @@ def count(config):
 if __name__ == '__main__':
   cli.run(main, %r, verbs={'count': (count, 'config.py:wide')})
 '''
+
+
+REMEDY = ('Free some, or ask for less at a time: in training, with '
+          '--config.sharding.accumulate=2, or a smaller batch_size.')
 
 
 class CliTest(parameterized.TestCase):
@@ -113,6 +136,14 @@ class CliTest(parameterized.TestCase):
       ('stray', 'stray: unexpected argument; flags are written --name=value'),
       ('--workdir=user', 'field: is 3; expected 4'),
       ('--workdir=path', '/nowhere/file: No such file or directory'),
+      ('--workdir=full', '/full/file: No space left on device'),
+      ('--workdir=memory', f'out of memory. {REMEDY}'),
+      ('--workdir=device memory', 'out of memory (RESOURCE_EXHAUSTED: Out of memory allocating '
+       f'4398046511104 bytes.). {REMEDY}'),
+      ('--flagfile=nowhere.txt', "Unable to open flagfile: [Errno 2] No such file or directory: "
+       "'nowhere.txt'"),
+      ('--config=~nil/x.py', "~nil/x.py: no user is called 'nil'; expected ~/.. for your "
+       'home directory, or ./~nil/x.py for what has this name.'),
   )
   def test_mistake_is_one_line(self, arg, message):
     result = self.run_binary(arg)
@@ -141,9 +172,30 @@ class CliTest(parameterized.TestCase):
     self.assertRegex(result.stderr, r'^error: .*tensorflow.*; TFRecord files need pip install '
                                     r'"\.\[tensorflow\]"\n$')
 
-  def test_interrupt_is_130(self):
-    result = self.run_binary('--workdir=interrupt')
-    self.assertEqual((result.returncode, result.stderr), (130, 'interrupted\n'))
+  @parameterized.parameters(
+      ('interrupt', '', 130, 'interrupted\n'), ('string', '', 130, 'interrupted\n'),
+      ('wrapped SIGINT', 'cleaned\n', 130, 'interrupted\n'),
+      ('wrapped SIGTERM', 'cleaned\n', 143, 'terminated\n'))
+  def test_a_signal_is_one_line(self, workdir, out, code, error):
+    result = self.run_binary(f'--workdir={workdir}')
+    self.assertEqual((result.stdout, result.returncode, result.stderr), (out, code, error))
+
+  @parameterized.parameters(
+      (('--flagfile=flags.txt', '--config=config.py:wide'),),
+      (('--flagfile=flags.txt', '--config', 'config.py:wide'),),
+      (('--config=config.py:wide', '--flagfile', '~/flags.txt'),),
+      (('--config=config.py', '--config=./config.py:wide', '--config.batch_size=3'),),
+      (('--config.batch_size=3', '--config=~//config.py:wide'),))
+  def test_config_counts_wherever_it_stands(self, args):
+    (self.directory / 'flags.txt').write_text('--config.batch_size=3\n')
+    with mock.patch.dict(os.environ, HOME=str(self.directory)):
+      result = self.run_binary(*args)
+    self.assertEqual(result.stdout, '3 0.001 (20, 30) None 2 16 True set()\n', result.stderr)
+
+  def test_paths_of_the_config_are_spelled_in_one_way(self):
+    with mock.patch.dict(os.environ, HOME=str(self.directory)):
+      result = self.run_binary('--config.init_from=~/x/')
+    self.assertIn(f' {self.directory}/x ', result.stdout)
 
   def test_exit_code_of_main_is_passed_on(self):
     self.assertEqual(self.run_binary('--workdir=code').returncode, 77)

@@ -53,7 +53,8 @@ _LONG = (
     'training/lost_process_test', 'labelling/audit_compare_test', 'training/own_runs_test',
     'experiments/benchmark_test', 'labelling/run_floors_test', 'learners/alpt_test',
     'labelling/label_dataset_test', 'training/train_cql_test', 'learners/microbatches_test',
-    'domains/atari/collect_test', 'learners/pseudo_labels_test', 'labelling/clips_run_test')
+    'domains/atari/collect_test', 'learners/pseudo_labels_test', 'labelling/clips_run_test',
+    'training/train_refusals_test', 'experiments/audit_test')
 
 
 # Files, classes and tests that cannot do without envlogger, which has no wheels for Python 3.12 and

@@ -44,12 +44,14 @@ DOORS = {
     'envlogger': {'alpt_jax/data/recorder_envlogger.py',
                   'alpt_jax/domains/atari/record_envlogger.py'},
     'ale_py': {'alpt_jax/domains/atari/env.py', 'alpt_jax/domains/atari/evaluate.py'},
+    'av': {'alpt_jax/data/importers/decoding.py'},
     'orbax': {'alpt_jax/training/checkpoints.py'},
     'minari': {'alpt_jax/data/importers/minari.py'},
     'wandb': {'alpt_jax/training/wandb_run.py'},
     'torch': {'experiments/benchmark.py', 'experiments/benchmarks/torch_gpt2.py'},
     'transformers': {'experiments/benchmarks/torch_gpt2.py'},
 }
+PICKLES = ('cloudpickle', 'dill', 'joblib', 'marshal', 'pickle', 'shelve')
 SHARDINGS = ('NamedSharding', 'PartitionSpec', 'P', 'make_mesh', 'Mesh')
 
 
@@ -169,6 +171,15 @@ class LayersTest(absltest.TestCase):
           wrong.append(f'{path}:{line}: imports {name}')
     self.assert_none(wrong, 'these packages in the files of DOORS only')
     self.assertEqual(dict(used), DOORS)
+
+  def test_nothing_is_unpickled(self):
+    wrong = [f'{path}:{line}: imports {name}' for path, line, name in imports()
+             if name.split('.')[0] in PICKLES]
+    wrong += [f'{path}:{node.lineno}: np.load without allow_pickle=False'
+              for path, tree in files().items() for node in ast.walk(tree)
+              if isinstance(node, ast.Call) and ast.unparse(node.func) in ('np.load', 'numpy.load')
+              and 'allow_pickle=False' not in map(ast.unparse, node.keywords)]
+    self.assert_none(wrong, 'data of others that runs no code')
 
   def test_only_sharding_knows_the_axes_of_the_mesh(self):
     wrong = [f'{path}:{line}: calls {name}' for path, tree in files().items()

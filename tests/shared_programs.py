@@ -19,9 +19,9 @@ from alpt_jax.training import label_windows, program
 
 # Fields of a config that no program depends on; with any other difference there is another program.
 _NO_PROGRAM = (
-    'allow_changed_config', 'checkpoint_every_steps', 'compilation_cache_dir', 'data_dir',
-    'eval_every_steps', 'init_from', 'label_seed', 'log_every_steps', 'num_labels', 'study',
-    'wandb_project', 'workdir')
+    'allow_changed_config', 'allow_other_speed', 'checkpoint_every_steps', 'compilation_cache_dir',
+    'data_dir', 'eval_every_steps', 'init_from', 'label_seed', 'log_every_steps', 'num_labels',
+    'study', 'wandb_project', 'workdir')
 
 
 def key_of(config):

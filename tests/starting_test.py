@@ -1,4 +1,4 @@
-"""An interrupt while a program starts ends it in one line, whatever it is at."""
+"""A signal while a program starts ends it in one line, whatever it is at."""
 
 import os
 import pathlib
@@ -22,6 +22,8 @@ try:
 except KeyboardInterrupt as error:
   raise ImportError('initialization failed') from error
 '''
+EXPECTED = {signal.SIGINT: (starting.INTERRUPTED, 'interrupted\n'),
+            signal.SIGTERM: (starting.TERMINATED, 'terminated\n')}
 PROGRAMS = ('experiments.train', 'experiments.film', 'experiments.report', 'launch.preflight')
 
 
@@ -39,19 +41,18 @@ class StartingTest(parameterized.TestCase):
     self.addCleanup(process.kill)
     return process
 
-  def interrupt(self, process):
+  def interrupt(self, process, number=signal.SIGINT):
     """Interrupts a process that has said where it is; returns exit code and standard error."""
     self.assertEqual(process.stdout.readline(), 'importing\n')
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, error = process.communicate(timeout=60)
     return process.returncode, error
 
-  @parameterized.parameters(*PROGRAMS)
-  def test_while_a_library_is_imported(self, program):
+  @parameterized.product(program=PROGRAMS, number=(signal.SIGINT, signal.SIGTERM))
+  def test_while_a_library_is_imported(self, program, number):
     (self.directory / 'numpy.py').write_text(LIBRARY)  # In place of the real one.
     (self.directory / 'jax.py').write_text(LIBRARY)
-    code, error = self.interrupt(self.start('-m', program))
-    self.assertEqual((code, error), (starting.INTERRUPTED, 'interrupted\n'))
+    self.assertEqual(self.interrupt(self.start('-m', program), number), EXPECTED[number])
 
   def test_while_the_config_is_loaded(self):
     config = self.directory / 'config.py'
@@ -59,17 +60,18 @@ class StartingTest(parameterized.TestCase):
     code, error = self.interrupt(self.start('-m', 'experiments.collect', f'--config={config}'))
     self.assertEqual((code, error), (starting.INTERRUPTED, 'interrupted\n'))
 
-  def test_while_the_program_itself_imports_something(self):
+  @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
+  def test_while_the_program_itself_imports_something(self, number):
     (self.directory / 'late.py').write_text(LIBRARY)
     (self.directory / 'program.py').write_text(
         'from alpt_jax import cli\ndef main():\n  import late\ncli.run_without_config(main)\n')
-    code, error = self.interrupt(self.start('-m', 'program',
-                                            path=f'{self.directory}{os.pathsep}{ROOT}'))
-    self.assertEqual((code, error), (starting.INTERRUPTED, 'interrupted\n'))
+    process = self.start('-m', 'program', path=f'{self.directory}{os.pathsep}{ROOT}')
+    self.assertEqual(self.interrupt(process, number), EXPECTED[number])
 
   def test_who_imports_the_programs_keeps_interrupts(self):
     code = ('import signal, experiments, launch; from alpt_jax import cli; '
-            'print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)')
+            'print(signal.getsignal(signal.SIGINT) is signal.default_int_handler and '
+            'signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)')
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
                           check=True)
     self.assertEqual(done.stdout, 'True\n')

@@ -1,4 +1,4 @@
-"""What a dataset of somebody's own is: a JSON file beside the data.
+"""Reads and checks environment.json, which describes a user's own dataset, beside the data.
 
   {"name": "Breakout",
    "observation": {"kind": "image", "key": "", "shape": [84, 84, 1], "low": 0.0, "high": 1.0},
@@ -13,7 +13,6 @@ mean) and, with the names that all our datasets have, what was imported.
 """
 
 import dataclasses
-import json
 import math
 import os
 import re
@@ -88,7 +87,7 @@ class Actions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reward:
-  """What an action earns.
+  """The reward of a step.
 
   Attributes:
     key: the field of the step that holds the reward.
@@ -111,7 +110,7 @@ class Environment:
     name: names the environment in messages, results and directories.
     observation: `Observation`.
     actions: `Actions`.
-    reward: `Reward`, or None if nobody knows what was earned.
+    reward: `Reward`, or None if rewards are unknown.
     returns: the smallest and the largest return of the return token, both inclusive, in units of
       (clipped) reward; None, for (0, 1), only where there is no reward.
     steps_per_second: how many actions are chosen in a second; None if that means nothing.
@@ -156,7 +155,7 @@ class Environment:
         reward_clip=math.inf if clip is None else clip)
 
   def notes(self, name):
-    """What whoever trains on it should know, a list of lines; `name` is what it is called there."""
+    """Returns what a user who trains on the data should know, a list of lines."""
     return [] if self.reward else [
         f'{name} has no rewards: the agent imitates what was done (behaviour cloning).']
 
@@ -190,11 +189,7 @@ def read(path):
     raise FileNotFoundError(f'{path}: no such file; expected a description of the environment '
                             '(see alpt_jax/data/environment_file.py). Write one, or correct the '
                             'path.')
-  with open(path, 'rb') as f:
-    try:
-      content = json.load(f)
-    except ValueError as error:  # Covers bytes that are not UTF-8, too.
-      raise ValueError(f'{path}: not JSON ({error}). Correct the file.') from error
+  content = schema.read(path, object, 'Correct the file.')
   try:
     return _parse(content)
   except ValueError as error:

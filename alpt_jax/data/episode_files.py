@@ -1,4 +1,4 @@
-"""Episodes that stay on disk: any number of them, read by random access, images still encoded.
+"""Episodes on disk: read by random access, with images still encoded, so any number fits.
 
 An episode is one record of an array_record file. Reading it takes about as long as decoding a
 hundred of its images, so it is read once for all the windows that are cut from it around the same
@@ -71,7 +71,7 @@ class EpisodeFiles(episodes.Episodes):
 
   def __init__(self, directories, spec, *, expected_name=None, check_actions=None,
                with_idm_labels=False):
-    """Opens the data; indexes it, with progress, if nobody has done so before.
+    """Opens the data; indexes it, with progress, if it has no index yet.
 
     Args:
       directories: TFDS directories in the RLDS layout, array_record files.
@@ -131,7 +131,7 @@ class EpisodeFiles(episodes.Episodes):
             self._index.num_labelled)
 
   def with_actions(self, change):
-    """See `Episodes.with_actions`; episodes are changed before anything else sees them."""
+    """Implements `Episodes.with_actions`; applies it whenever an episode is read."""
     result = EpisodeFiles.__new__(EpisodeFiles)
     result.__dict__.update(self.__dict__)
     before = self._change
@@ -151,7 +151,7 @@ class EpisodeFiles(episodes.Episodes):
     self._room = max(_MIN_ROOM, num_transitions)
 
   def cut(self, episode, start, window):
-    """As `episodes.Episodes.cut`."""
+    """Implements `episodes.Episodes.cut`."""
     read = [self._episode(e) for e in episode.tolist()]
     last = self.num_transitions[episode]
     step = np.minimum(start[:, None] + np.arange(window + 1), last[:, None])
@@ -167,7 +167,7 @@ class EpisodeFiles(episodes.Episodes):
     return episodes.Cut(images, *fields)
 
   def frames(self, episode, begin, end):
-    """As `episodes.Episodes.frames`."""
+    """Implements `episodes.Episodes.frames`."""
     held, last = self._episode(episode), int(self.num_transitions[episode])
     images = np.zeros((end - begin, *self._spec.observation_shape), np.uint8)
     for i, step in enumerate(range(begin, end)):
@@ -178,7 +178,7 @@ class EpisodeFiles(episodes.Episodes):
     return images
 
   def actions_of(self, episode):
-    """As `episodes.Episodes.actions_of`; decodes no image."""
+    """Implements `episodes.Episodes.actions_of`; decodes no image."""
     read = self._episode(int(episode))
     return read.actions[:-1], read.is_labelled[:-1]
 
@@ -298,10 +298,6 @@ def _check_episode(fields, spec, check_actions, path, episode):
   `_on_transitions`.
   """
   where = f'{path}, record {episode}'
-  lengths = {name: len(values) for name, values in fields.items()}
-  if len(set(lengths.values())) > 1:
-    raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
-                     'dataset again.')
   rlds.check_flags(where, fields)
   is_labelled = rlds.labelled(fields, with_idm_labels=True)[:-1]
   actions = fields['action'][:-1]
@@ -312,11 +308,7 @@ def _check_episode(fields, spec, check_actions, path, episode):
   if problem:
     raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
                      'Correct the path, or convert the dataset.')
-  for t, encoded in enumerate(fields['observation']):
-    found = png.shape(encoded)
-    if found != tuple(spec.observation_shape):
-      raise ValueError(f'{where}: observation at step {t} is {found or "no PNG"}; {spec.name} has '
-                       f'{tuple(spec.observation_shape)} images, 8 bit. Convert the dataset.')
+  rlds.check_images(where, fields['observation'], spec)
 
 
 def _observation_digest(encoded, spec, path, episode):
@@ -339,7 +331,7 @@ def _read_index(directory, builder, sources, splits, spec, check_actions):
   path = os.path.join(directory, INDEX)
   if os.path.exists(path):
     try:
-      with np.load(path) as saved:
+      with np.load(path, allow_pickle=False) as saved:
         found = json.loads(str(saved['about']))
         is_same_kind = {key: found.get(key) for key in about} == about
         index = _Index(*(saved[name] for name in _Index._fields)) if is_same_kind else None
@@ -383,7 +375,7 @@ def _write_index(path, about, index):
   except OSError as error:
     if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
       raise
-    # Data of somebody else: read again next time.
+    # A read-only directory: no index is kept, and the next process reads again.
 
 
 def _make_index(directory, builder, sources, splits, spec, check_actions):

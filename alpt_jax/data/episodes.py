@@ -1,4 +1,4 @@
-"""Recorded episodes as training sees them: things that windows are cut from.
+"""Episodes: the protocol of recorded episodes that windows are cut from, and those in memory.
 
 `Episodes` is what all code may ask of them, wherever they lie: in memory (`InMemory`, e.g. of a
 maze), or on disk, images still encoded (`episode_files.EpisodeFiles`). `HeldWindows` keeps a few
@@ -171,7 +171,7 @@ class InMemory(Episodes):
     return result
 
   def with_actions(self, change):
-    """See `Episodes.with_actions`."""
+    """Implements `Episodes.with_actions`."""
     actions, is_labelled = self.actions.copy(), self.is_labelled.copy()
     for episode, (first, length) in enumerate(zip(
         self.first_step.tolist(), (self.num_transitions + 1).tolist(), strict=True)):
@@ -182,13 +182,13 @@ class InMemory(Episodes):
     return result
 
   def actions_of(self, episode):
-    """See `Episodes.actions_of`."""
+    """Implements `Episodes.actions_of`."""
     first = self.first_step[episode]
     steps = slice(first, first + self.num_transitions[episode])
     return self.actions[steps], self.is_labelled[steps]
 
   def cut(self, episode, start, window):
-    """See `Episodes.cut`."""
+    """Implements `Episodes.cut`."""
     first_step = self.first_step[episode]
     last_step = first_step + self.num_transitions[episode]
     step = (first_step + start)[:, None] + np.arange(window + 1)
@@ -199,7 +199,7 @@ class InMemory(Episodes):
                self.rewards[transition], self.returns_to_go[transition])
 
   def frames(self, episode, begin, end):
-    """See `Episodes.frames`."""
+    """Implements `Episodes.frames`."""
     step = np.minimum(np.arange(begin, end), self.num_transitions[episode])
     return self.observations[self.first_step[episode] + step]
 
@@ -224,7 +224,7 @@ class HeldWindows:
     self._data = jax.tree.map(lambda *fields: np.concatenate(fields), *parts)
 
   def cut(self, episode, start, window):
-    """As `Episodes.cut`, for the windows that are held.
+    """Implements `Episodes.cut` for the windows that are held.
 
     Raises:
       KeyError: for another window.

@@ -32,10 +32,9 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import environment_file, rlds
+from alpt_jax.data import environment_file, record_file, rlds
 
 _INFO = 'dataset_info.json'
 _PLAN = 'plan.json'
@@ -80,7 +79,7 @@ def _with_last(values):
 
 
 def label_steps(stored, is_known, votes, space, *, top_k=0):
-  """The step fields of an episode.
+  """Makes the step fields of an episode.
 
   Args:
     stored: [L + 1] int; actions as the dataset stores them.
@@ -121,7 +120,7 @@ def _set_feature(feature, values):
 
 def write(source, directory, predict, settings, *, provenance, notes=None, known=None,
           share=(0, 1), progress=None):
-  """Labels a dataset, or goes on with it.
+  """Labels a dataset, or resumes doing so.
 
   Args:
     source: `records.Dataset`.
@@ -129,7 +128,7 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
     predict: predict(groups) -> iterator of `votes.Votes`, see `votes.predict_groups`.
     settings: `Settings`.
     provenance: JSON-able dict that says what makes the labels. A dataset that was begun with
-      another one is not gone on with.
+      another one is not resumed.
     notes: JSON-able dict of what else the card shall say, of the process that began.
     known: known(number, fields) -> [L] bool: which actions of an episode are true ones; None for
       those that the data says, see `rlds.labelled`.
@@ -151,11 +150,11 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
   atomic_files.check_new(directory)
   try:
     _label(work, source, predict, known, share, notes, progress or (lambda *_: None))
-  except (OSError, RuntimeError):
+  except OSError as error:
     # Another process that labels the same has finished, and what this one was at is gone.
     card = work.finished_card()
     if card is None:
-      raise
+      raise work.named(error, is_alone=share[1] == 1) from error
     return card
   return work.finish()
 
@@ -163,9 +162,9 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
 def _label(work, source, predict, known, share, notes, progress):
   """Writes the files of a share that are not there; see `write`."""
   work.begin(notes or {})
-  pieces = list(enumerate(work.pieces))[share[0]::share[1]]
-  todo = [(i, piece) for i, piece in pieces if not work.is_done(i)]
-  num_episodes = _num_episodes(pieces)
+  chunks = list(enumerate(work.chunks))[share[0]::share[1]]
+  todo = [(i, chunk) for i, chunk in chunks if not work.is_done(i)]
+  num_episodes = _num_episodes(chunks)
   num_done = num_episodes - _num_episodes(todo)
   progress(num_done, num_episodes)
   with futures.ThreadPoolExecutor(1) as reader, futures.ThreadPoolExecutor(1) as writer:
@@ -173,53 +172,54 @@ def _label(work, source, predict, known, share, notes, progress):
     numbers = iter(todo)
     for votes in predict(_read_ahead(reader, source, todo, held)):
       if not labelled:
-        i, piece = next(numbers)
-      labelled.append(work.label(held[0], votes, known, piece))
+        i, chunk = next(numbers)
+      labelled.append(work.label(held[0], votes, known, chunk))
       num_done += 1
       progress(num_done, num_episodes)
-      if len(labelled) == piece.end - piece.begin:
+      if len(labelled) == chunk.end - chunk.begin:
         if writing is not None:  # Not more than one file waits to be written.
           writing.result()
         writing, labelled = writer.submit(work.write, i, labelled), []
         held.popleft()
     if writing is not None:
       writing.result()
-    assert not labelled and next(numbers, None) is None  # All votes came.
+    assert not labelled and next(numbers, None) is None  # Every episode was voted on.
 
 
 def _read_ahead(reader, source, todo, held):
-  """Yields groups of episodes for `predict`, one piece each; appends them to `held`."""
-  reading = collections.deque(reader.submit(source.read, piece) for _, piece in todo[:1])
+  """Yields groups of episodes for `predict`, one chunk each; appends them to `held`."""
+  reading = collections.deque(reader.submit(source.read, chunk) for _, chunk in todo[:1])
   for j in range(1, len(todo) + 1):
     held.append(reading.popleft().result())
-    reading += [reader.submit(source.read, piece) for _, piece in todo[j:j + 1]]
+    reading += [reader.submit(source.read, chunk) for _, chunk in todo[j:j + 1]]
     yield held[-1], range(len(held[-1].fields))
 
 
-def _num_episodes(pieces):
-  return sum(piece.end - piece.begin for _, piece in pieces)
+def _num_episodes(chunks):
+  return sum(chunk.end - chunk.begin for _, chunk in chunks)
 
 
 class _Work:
   """A dataset on its way: `<directory>.unfinished`, and then `directory`."""
 
   def __init__(self, source, directory, settings, provenance):
-    self._source, self._directory, self._settings = source, os.fspath(directory), settings
+    # Of `.`, of a link or with a slash at its end, the place beside it has no name.
+    self._source, self._directory, self._settings = source, os.path.realpath(directory), settings
     self._staging = f'{self._directory}.unfinished'
-    self.pieces = source.pieces(settings.episodes_per_file)
-    self._names = _file_names(source.builder.name, self.pieces)
+    self.chunks = source.chunks(settings.episodes_per_file)
+    self._names = _file_names(source.builder.name, self.chunks)
     space = source.spec.actions
     features = _new_features(space, settings.top_k)
     self._features = _replaced(source, features)
     self._plan = json.loads(json.dumps({  # As it is read back.
-        'provenance': provenance, 'files': len(self.pieces), 'settings': {
+        'provenance': provenance, 'files': len(self.chunks), 'settings': {
             'num_actions': space.num, 'stored_actions': space.stored} | settings._asdict()}))
     # What the card says of it.
     self._said = self._plan['provenance'] | {k: self._plan[k] for k in ('settings', 'files')}
     self._notes = None
 
   def finished_card(self):
-    """The card of the dataset if it is there, of this plan; else None."""
+    """Returns the card of the dataset if it is there, of this plan; else None."""
     if not os.path.exists(os.path.join(self._directory, _INFO)):
       return None
     card = rlds.read_card(self._directory) or {}
@@ -256,6 +256,18 @@ class _Work:
     for name in (_CONTENT, _SIDECARS):
       os.makedirs(os.path.join(self._staging, name), exist_ok=True)
 
+  def named(self, error, *, is_alone):
+    """Returns an OSError that says what stays, of one about a file of the unfinished directory."""
+    if not str(error.filename).startswith(self._staging):
+      return error
+    num_done = sum(map(self.is_done, range(len(self.pieces))))
+    if not num_done:
+      if is_alone:  # Others may be at their first file.
+        shutil.rmtree(self._staging, ignore_errors=True)
+      return OSError(error.errno, error.strerror, self._directory)
+    return OSError(f'{self._directory}: {error.strerror}. {num_done} of {len(self.pieces)} files '
+                   f'stay in {self._staging}; the same command goes on from there.')
+
   def _path(self, i):
     return os.path.join(self._staging, _CONTENT, self._names[i])
 
@@ -269,17 +281,17 @@ class _Work:
       return None
 
   def is_done(self, i):
-    """Whether a file is there, and holds what was written."""
+    """Returns whether a file is there, and holds what was written."""
     about = self._about(i)
     if about is None:
       return False
     with open(self._path(i), 'rb') as f:
       return list(atomic_files.crc32(f)) == about['content']
 
-  def label(self, episodes, votes, known, piece):
-    """Makes the record of an episode of a piece; returns it and its numbers of labels."""
+  def label(self, episodes, votes, known, chunk):
+    """Makes the record of an episode of a chunk; returns it and its numbers of labels."""
     example, fields = episodes.take(votes.episode)
-    is_known = (known(piece.first + votes.episode, fields) if known
+    is_known = (known(chunk.first + votes.episode, fields) if known
                 else rlds.labelled(fields)[:-1])
     steps = label_steps(fields['action'], is_known, votes, self._source.spec.actions,
                         top_k=self._settings.top_k)
@@ -294,16 +306,18 @@ class _Work:
   def write(self, i, labelled):
     """Writes a file, whole or not at all, and then what is known of it."""
     path, unfinished = self._path(i), self._private(f'{i:05d}')
-    # group_size:1 stores each episode for itself: reading one does not unpack its neighbours. Level
-    # 1 takes 1.7 us for a step of Breakout instead of 4, and files are 2 % larger.
-    writer = array_record_module.ArrayRecordWriter(unfinished, 'group_size:1,zstd:1')
-    for record, *_ in labelled:
-      writer.write(record)
-    writer.close()
-    atomic_files.flush(unfinished)
-    with open(unfinished, 'rb') as f:
-      content = atomic_files.crc32(f)
-    os.replace(unfinished, path)
+    # Level 1 takes 1.7 us for a step of Breakout instead of 4, and files are 2 % larger.
+    try:
+      with record_file.RecordFile(unfinished, 'group_size:1,zstd:1') as file:
+        for record, *_ in labelled:
+          file.write(record)
+      with open(unfinished, 'rb') as f:
+        content = atomic_files.crc32(f)
+      os.replace(unfinished, path)
+    except OSError:
+      if os.path.exists(unfinished):  # It would fill a full disk.
+        os.remove(unfinished)
+      raise
     atomic_files.flush(os.path.dirname(path))
     atomic_files.write_json(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json'), {
         'content': content, 'episodes': len(labelled), 'bytes': sum(len(x[0]) for x in labelled),
@@ -315,7 +329,7 @@ class _Work:
 
   def finish(self):
     """Puts the dataset under its name if all files are there; see `write`."""
-    about = [self._about(i) for i in range(len(self.pieces))]
+    about = [self._about(i) for i in range(len(self.chunks))]
     if None in about:
       return self.finished_card()  # Another process may just have moved them.
     try:
@@ -366,23 +380,23 @@ class _Work:
         {'filepathTemplate': '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}', 'name': name,
          'numBytes': str(sum(a['bytes'] for a in files)),
          'shardLengths': [str(a['episodes']) for a in files]}
-        for name, files in _by_split(self.pieces, about).items()]
+        for name, files in _by_split(self.chunks, about).items()]
     atomic_files.write_json(os.path.join(content, _INFO), info, indent=2)
 
 
-def _file_names(name, pieces):
-  """Names of the files, one for each piece."""
+def _file_names(name, chunks):
+  """Names of the files, one for each chunk."""
   names = []
-  for split, group in _by_split(pieces, pieces).items():
+  for split, group in _by_split(chunks, chunks).items():
     names += [f'{name}-{split}.array_record-{i:05d}-of-{len(group):05d}' for i in range(len(group))]
   return names
 
 
-def _by_split(pieces, values):
-  """{split: list of the values of its pieces}, in the order of the pieces."""
+def _by_split(chunks, values):
+  """{split: list of the values of its chunks}, in the order of the chunks."""
   result = {}
-  for piece, value in zip(pieces, values, strict=True):
-    result.setdefault(piece.split, []).append(value)
+  for chunk, value in zip(chunks, values, strict=True):
+    result.setdefault(chunk.split, []).append(value)
   return result
 
 

@@ -1,4 +1,4 @@
-"""Which transitions of the action-limited target keep their action; the rest is removed here.
+"""Chooses the target's transitions that keep their actions, and removes all other actions.
 
 The paper's D*+ is a handful of labelled transitions inside the target's data: 10k on Atari, 250 in
 the maze. We draw them as whole windows of k transitions, since a shorter run of labels cannot train
@@ -6,12 +6,11 @@ the inverse dynamics model. Episodes are read with all their actions, and `hide_
 hidden ones before anything trains.
 """
 
-import json
 from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax import atomic_files
+from alpt_jax import atomic_files, schema
 
 
 class Choice(NamedTuple):
@@ -27,6 +26,11 @@ class Choice(NamedTuple):
   budget: int
   window: int
   seed: int
+
+
+_CHOICE = {
+    'windows': schema.filled([schema.Rule([int], lambda x: len(x) == 2, '[episode, start]')]),
+    'budget': int, 'window': int, 'seed': int}
 
 
 def choose_windows(num_transitions, *, budget, window, seed):
@@ -184,23 +188,14 @@ def read_choice(path):
     FileNotFoundError: if there is no such file.
     ValueError: if the file is damaged or does not hold as many windows as its budget says.
   """
-  remedy = 'The file is damaged: choose the labels again.'
-  with open(path, 'rb') as f:
-    try:
-      content = json.load(f)
-    except ValueError as error:
-      raise ValueError(f'{path}: not JSON ({error}). {remedy}') from error
-  if not isinstance(content, dict) or set(content) != set(Choice._fields):
-    raise ValueError(f'{path}: expected a JSON object with {Choice._fields}. {remedy}')
-  numbers = [content[name] for name in ('budget', 'window', 'seed')]
-  try:
-    windows = np.array(content['windows'])
-  except ValueError as error:
-    raise ValueError(f'{path}: windows is not a list of [episode, start]. {remedy}') from error
-  if (windows.ndim != 2 or windows.shape[1] != 2 or windows.dtype != np.int64
-      or any(type(n) is not int for n in numbers)
-      or len(windows) * content['window'] != content['budget']):
-    raise ValueError(f'{path}: windows has shape {windows.shape} for budget {content["budget"]!r} '
-                     f'and window {content["window"]!r}; expected [budget / window, 2] integers. '
-                     f'{remedy}')
-  return Choice(windows, *numbers)
+  content = schema.read(path, schema.Also(_CHOICE, _check_budget),
+                        'The file is damaged: choose the labels again.')
+  windows = np.array(content['windows'], np.int64)
+  return Choice(windows, *(content[name] for name in ('budget', 'window', 'seed')))
+
+
+def _check_budget(content, where):
+  num_windows, window = len(content['windows']), content['window']
+  if num_windows * window != content['budget']:
+    schema.fail(f'{where}windows', f'holds {num_windows} of {window} transitions',
+                f'budget, {content["budget"]}, of them')

@@ -1,14 +1,13 @@
-"""Measurements of a recording that are made once and kept: files that say what they are of.
+"""Keeps measurements of a recording in files that identify the recording they belong to.
 
 A ceiling or a floor is of one recording, known by its digest, and of one protocol. A file of
 another one is refused: a ceiling of other play would make labels look better or worse than they
 are.
 """
 
-import json
 import os
 
-from alpt_jax import atomic_files
+from alpt_jax import atomic_files, schema
 
 FORMAT = 1
 HEAD = ('format', 'kind', 'digest', 'protocol')  # Of a file; the rest is what was measured.
@@ -72,12 +71,4 @@ def open_file(path):
   Raises:
     ValueError: if it is damaged.
   """
-  try:
-    with open(path, 'rb') as f:
-      found = json.load(f)
-  except ValueError as error:
-    raise ValueError(f'{path}: not JSON ({error}). Delete it and measure again.') from error
-  if not isinstance(found, dict) or not isinstance(found.get('protocol'), dict):
-    raise ValueError(f'{path}: has no object "protocol"; expected what was measured and how. '
-                     'Delete it and measure again.')
-  return found
+  return schema.read(path, {'protocol': dict}, 'Delete it and measure again.')

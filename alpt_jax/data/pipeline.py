@@ -1,4 +1,4 @@
-"""Turns episodes into the batches of a run, ahead of their use.
+"""Assembles the batches of a run from episodes, prefetched in threads.
 
 A run reads several streams: for each of the update's three parts, one per environment. Every stream
 has its own sampler, so its batches do not depend on which other streams there are.
@@ -102,7 +102,7 @@ class Pipeline:
     self._host = host
     self._num_hosts = num_hosts
     self._samplers = self._make_samplers()
-    self._windows(self._samplers, start_step)  # Complains here, not in the thread.
+    self._windows(self._samplers, start_step)  # Raises errors here, not in the thread.
     self._next_step = start_step
     self._wait_seconds = 0.
     self._worker = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix='batches')

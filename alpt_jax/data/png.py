@@ -14,6 +14,9 @@ _CHANNELS = {0: 1, 2: 3}  # By colour type: grey and RGB.
 NUM_HEADER_BYTES = 33  # Of the signature and the IHDR chunk; `shape` needs no more.
 _FLAT = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 _AT_A_TIME = 64  # Images that are decoded together: small ones stay in the cache.
+# Transparent colours, how a camera was held (EXIF, in two more forms), animation.
+_NOT_PLAIN = (b'tRNS', b'eXIf', b'acTL')
+_TEXTS, _NOT_PLAIN_TEXTS = (b'iTXt', b'zTXt', b'tEXt'), (b'XML:com.adobe.xmp', b'Raw profile type')
 _AROUND = 12  # Bytes of a chunk beside its data: length, type, checksum.
 
 
@@ -31,6 +34,27 @@ def shape(encoded):
   channels = _CHANNELS.get(encoded[25])
   width, height = (int.from_bytes(encoded[i:i + 4], 'big') for i in (16, 20))
   return (height, width, channels) if channels else None
+
+
+def is_plain(encoded):
+  """Whether an image is shown as its pixels are: whole, one picture, opaque and not turned.
+
+  Args:
+    encoded: bytes.
+
+  Returns:
+    False for what is no PNG, too, and for what only seems to be turned.
+  """
+  begin, kind = len(_SIGNATURE), b''
+  while encoded[:begin].startswith(_SIGNATURE) and begin + _AROUND <= len(encoded):
+    length, kind = int.from_bytes(encoded[begin:begin + 4], 'big'), encoded[begin + 4:begin + 8]
+    if kind in _NOT_PLAIN or (
+        kind in _TEXTS and encoded[begin + 8:begin + 8 + length].startswith(_NOT_PLAIN_TEXTS)):
+      return False
+    begin += length + _AROUND
+    if kind == b'IEND':
+      return begin <= len(encoded)
+  return False
 
 
 def encode(image):
@@ -66,8 +90,11 @@ def decode_into(image, encoded):
   decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
   if decoded is None:
     raise ValueError('an image is not a whole PNG; the file is damaged.')
-  # OpenCV has blue first.
-  image[...] = decoded[..., None] if decoded.ndim == 2 else decoded[..., ::-1]
+  decoded = decoded[..., None] if decoded.ndim == 2 else decoded[..., ::-1]  # Blue is first.
+  if decoded.shape != image.shape:
+    raise ValueError(f'an image decodes to {decoded.shape}; expected {image.shape}: it has a '
+                     'transparent colour. Convert it to an opaque one.')
+  image[...] = decoded
 
 
 def decode_all(images, encoded):

@@ -1,6 +1,6 @@
 """Records a dm_env environment into a TFDS dataset in the RLDS layout, without TensorFlow.
 
-`recorder_envlogger` writes the same episodes, bit for bit, through envlogger.
+Tests compare the files, byte for byte, with those that envlogger writes of the same episodes.
 """
 
 import os

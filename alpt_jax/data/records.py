@@ -1,7 +1,7 @@
-"""The records of an RLDS dataset, whole: for what copies episodes and adds to them.
+"""Raw tf.train.Example records of an RLDS dataset, for copying episodes and adding fields.
 
 Elsewhere only the fields that training needs are read. Here an episode is a tf.train.Example, as it
-lies in the file; whoever writes it back has lost nothing that somebody else put there.
+lies in the file; written back, it keeps the fields that other tools have added.
 """
 
 import os
@@ -11,11 +11,12 @@ import numpy as np
 from array_record.python import array_record_module
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.core import example_serializer
-from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from alpt_jax.data import png, rlds
 
-_PIECE_BYTES = 16 << 20  # Of a run of episodes, on disk; a single one may be longer.
+_MOST_BYTES = (1 << 31) - 1
+_CHUNK_BYTES = 16 << 20  # Of a run of episodes, on disk; a single one may be longer.
 
 
 def random_draws(directory):
@@ -60,7 +61,66 @@ def random_draws(directory):
   return draws
 
 
-class Piece(NamedTuple):
+def serialize(fields):
+  """Makes the record of an episode, a tf.train.Example.
+
+  A message of protobuf would hold the images another time. The bytes are those that protobuf makes
+  (`ExampleSerializer`): files of the same recording are the same.
+
+  Args:
+    fields: {name: list of bytes, or array of numbers of any shape}.
+
+  Returns:
+    Bytes.
+
+  Raises:
+    ValueError: if they are more than protobuf reads, 2 GiB.
+  """
+  entries = []
+  # As protobuf orders keys: a name that continues another one comes before it.
+  for key, name in sorted((name.encode() + b'\xff', name) for name in fields):
+    kind, values = _list_parts(fields[name])
+    feature, key = _message(kind, values), key[:-1]
+    entries += _message(1, [*_message(1, [key]), *_message(2, feature)])
+  parts = _message(1, entries)
+  size = sum(map(len, parts))
+  if size > _MOST_BYTES:
+    raise ValueError(f'an episode takes {size / 1e9:.3g} GB; expected at most '
+                     f'{_MOST_BYTES / 1e9:.3g} GB. Cut it into several.')
+  return b''.join(parts)
+
+
+def _list_parts(values):
+  """The number of a tf.train.Feature's field for values, and the parts of its message."""
+  if isinstance(values, list):
+    heads = {}  # Most images have one of a few lengths: a head each would take more memory.
+    parts = []
+    for value in values:
+      head = heads.get(len(value)) or heads.setdefault(len(value), _head(1, len(value)))
+      parts += (head, value)
+    return 1, parts
+  if values.dtype.kind == 'f':
+    packed = values.astype('<f4').tobytes()
+    return 2, _message(1, [packed]) if packed else []
+  message = tf_feature_pb2.Int64List(value=values.astype(np.int64).ravel())
+  return 3, [message.SerializeToString()]
+
+
+def _message(field, parts):
+  """Wraps the parts of a message, bytes, as a field of another."""
+  return [_head(field, sum(map(len, parts))), *parts]
+
+
+def _head(field, size):
+  """The tag of a field of bytes and their number, as protobuf writes them."""
+  head = bytearray([field << 3 | 2])
+  while size > 127:
+    head.append(size & 127 | 128)
+    size >>= 7
+  return bytes([*head, size])
+
+
+class Chunk(NamedTuple):
   """A run of episodes of one file.
 
   Attributes:
@@ -105,26 +165,26 @@ class Dataset:
     self._feature = rlds.check_features(directory, features, spec)
     self.step_features = dict(features['steps'].feature)
 
-  def pieces(self, num_episodes):
+  def chunks(self, num_episodes):
     """Cuts the dataset into runs of at most `num_episodes`, fewer of long ones.
 
     Returns:
-      A list of `Piece`, in the order of the episodes' numbers.
+      A list of `Chunk`, in the order of the episodes' numbers.
     """
     result, first = [], 0
     for name in sorted(self.builder.info.splits):
       split = self.builder.info.splits[name]
       for path, length in zip(split.filepaths, split.shard_lengths, strict=True):
-        most = max(1, _PIECE_BYTES * length // max(os.path.getsize(path), 1))
+        most = max(1, _CHUNK_BYTES * length // max(os.path.getsize(path), 1))
         num_at_a_time = min(num_episodes, most)
         for begin in range(0, length, num_at_a_time):
           end = min(begin + num_at_a_time, length)
-          result.append(Piece(os.fspath(path), begin, end, first + begin, name))
+          result.append(Chunk(os.fspath(path), begin, end, first + begin, name))
         first += length
     return result
 
-  def read(self, piece):
-    """Reads and checks the episodes of a `Piece`.
+  def read(self, chunk):
+    """Reads and checks the episodes of a `Chunk`.
 
     Returns:
       `Episodes`.
@@ -133,13 +193,13 @@ class Dataset:
       ValueError: naming the file and the record, if one is damaged or not of the environment.
     """
     try:
-      reader = array_record_module.ArrayRecordReader(piece.path)
-      records = reader.read(piece.begin, piece.end)
+      reader = array_record_module.ArrayRecordReader(chunk.path)
+      records = reader.read(chunk.begin, chunk.end)
     except RuntimeError as error:
-      raise rlds.damaged(piece.path, error) from error
+      raise rlds.damaged(chunk.path, error) from error
     fields = []
-    for place, record in enumerate(records, piece.begin):
-      where = f'{piece.path}, record {place}'
+    for place, record in enumerate(records, chunk.begin):
+      where = f'{chunk.path}, record {place}'
       try:
         steps = self._parse(record)
       except (DecodeError, ValueError, KeyError) as error:
@@ -167,31 +227,15 @@ class Dataset:
 
   def _check(self, fields, where):
     """Checks the steps of an episode; returns them."""
-    lengths = {name: len(values) for name, values in fields.items()}
-    if len(set(lengths.values())) > 1:
-      raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
-                       'dataset again.')
     rlds.check_flags(where, fields)
-    self._check_actions(fields, where)
-    if self.spec.observation_kind == 'image':
-      self._check_images(fields['observation'], where)
-    return fields
-
-  def _check_images(self, images, where):
-    wanted = tuple(self.spec.observation_shape)
-    headers = {encoded[:png.NUM_HEADER_BYTES] for encoded in images}  # Mostly one for all.
-    wrong = {header for header in headers if png.shape(header) != wanted}
-    for t, encoded in enumerate(images if wrong else ()):
-      if encoded[:png.NUM_HEADER_BYTES] in wrong:
-        raise ValueError(f'{where}: observation at step {t} is {png.shape(encoded) or "no PNG"}; '
-                         f'{self.spec.name} has {wanted} images, 8 bit. Convert the dataset.')
-
-  def _check_actions(self, fields, where):
     is_known = rlds.labelled(fields, with_idm_labels=True)
     problem = self.spec.actions.check(fields['action'][:-1], is_known[:-1], name=self.spec.name)
     if problem:
       raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
                        'Correct the path, or import the dataset again.')
+    if self.spec.observation_kind == 'image':
+      rlds.check_images(where, fields['observation'], self.spec)
+    return fields
 
 
 class Episodes:
@@ -222,7 +266,7 @@ class Episodes:
     return tf_example_pb2.Example.FromString(record), fields
 
   def frames(self, episode, begin, end):
-    """As `data.episodes.Episodes.frames`."""
+    """Implements `data.episodes.Episodes.frames`."""
     observations, last = self.fields[episode]['observation'], int(self.num_transitions[episode])
     encoded = observations[min(begin, last):end]
     frames = np.empty(

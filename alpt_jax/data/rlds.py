@@ -1,4 +1,4 @@
-"""The one door through which recorded episodes come in.
+"""Reads RLDS datasets (TFDS directories) and validates them.
 
 A dataset is a TFDS directory in the RLDS layout, in array_record files: one record per episode,
 read by random access and without TensorFlow. Whatever is wrong with it is said here, in one line,
@@ -6,8 +6,8 @@ before anything trains on it: a missing file, a reward that is not finite, data 
 """
 
 import dataclasses
+import glob
 import hashlib
-import json
 import os
 
 import numpy as np
@@ -16,11 +16,13 @@ from array_record.python import array_record_module
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from alpt_jax.data import episodes, values
+from alpt_jax import schema
+from alpt_jax.data import episodes, png, values
 
 # Written beside the data by what records it; says what the data is and how it was made.
 CARD = 'dataset_card.json'
 _MANIFESTS = ('dataset_info.json', 'features.json')
+_REMEDY = 'The file is damaged: record or copy the dataset again.'
 STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
 LABELLED = 'is_labelled'  # A step field that says whether the action is known; all are without it.
 SOURCE = 'action_source'  # A step field, one of SOURCES: what `labelled_dataset` writes.
@@ -45,7 +47,7 @@ def read_card(directory):
   path = os.path.join(directory, CARD)
   if not os.path.exists(path):
     return None
-  return _read_json(path)
+  return schema.read(path, remedy=_REMEDY)
 
 
 def read_episodes(directory, spec, *, expected_name=None, with_idm_labels=False):
@@ -85,7 +87,7 @@ def check_name(directory, expected_name, *, is_card_needed=True):
   Args:
     directory: a dataset directory.
     expected_name: the name that the dataset card must bear; None for any.
-    is_card_needed: False to accept data without a card, which nobody here has recorded.
+    is_card_needed: False to accept data without a card, as other tools write it.
 
   Returns:
     The card, or None.
@@ -140,19 +142,6 @@ def dataset_digest(directory):
   return digest.hexdigest()[:16]
 
 
-def _read_json(path):
-  with open(path, 'rb') as f:
-    try:
-      content = json.load(f)
-    except ValueError as error:  # Covers bytes that are not UTF-8, too.
-      raise ValueError(f'{path}: not JSON ({error}). The file is damaged: record or copy the '
-                       'dataset again.') from error
-  if not isinstance(content, dict):
-    raise ValueError(f'{path}: holds a JSON {type(content).__name__}; expected an object. The file '
-                     'is damaged: record or copy the dataset again.')
-  return content
-
-
 def open_builder(directory, *, file_formats=('array_record',)):
   """Opens the TFDS builder once all files that its manifest names are there, and only they.
 
@@ -181,8 +170,8 @@ def open_builder(directory, *, file_formats=('array_record',)):
   for name in _MANIFESTS:
     if name not in names:
       raise ValueError(f'{directory}: has no {name}: not a TFDS dataset, or one that is half '
-                       'written. Record or copy the dataset again.')
-    _read_json(os.path.join(directory, name))
+                       f'written. {_remedy(directory)}')
+    schema.read(os.path.join(directory, name), remedy=_REMEDY)
   try:
     builder = tfds.builder_from_directory(directory)
   except (json_format.ParseError, KeyError, ValueError) as error:
@@ -199,6 +188,16 @@ def open_builder(directory, *, file_formats=('array_record',)):
   for split in builder.info.splits.values() if file_format.value == 'array_record' else ():
     _check_shards(directory, names, split)
   return builder
+
+
+def _remedy(directory):
+  """Says where below a directory a dataset lies: TFDS names directories by config and version."""
+  below = sorted(os.path.dirname(path) for depth in ('*', '*/*', '*/*/*')
+                 for path in glob.glob(os.path.join(glob.escape(directory), depth, _MANIFESTS[0])))
+  if not below:
+    return 'Record or copy the dataset again.'
+  more = f' ({len(below)} are there)' if len(below) > 1 else ''
+  return f'A dataset lies below it: take {below[-1]}{more}.'
 
 
 def _check_shards(directory, names, split):
@@ -226,6 +225,7 @@ def _check_shards(directory, names, split):
 
 
 def damaged(path, error):
+  """Makes the ValueError for a file that cannot be read."""
   reason = (str(error).splitlines() or [type(error).__name__])[0]
   return ValueError(f'{path}: the file is damaged ({reason}). Copy or record the dataset again.')
 
@@ -324,7 +324,11 @@ def _read_split(directory, builder, split, feature, spec, with_idm_labels):
 
 
 def check_flags(where, fields):
-  """Checks that an episode is one episode: flags at its first and last step only."""
+  """Checks that an episode is one: fields of equal length, flags at first and last step only."""
+  lengths = {name: len(values) for name, values in fields.items()}
+  if len(set(lengths.values())) > 1:
+    raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
+                     'dataset again.')
   length = len(fields['is_first'])
   if length < 2:
     raise ValueError(f'{where} has {length} steps; expected at least 2, which make one transition. '
@@ -336,6 +340,17 @@ def check_flags(where, fields):
       raise ValueError(f'{where}: {name} is {bool(fields[name][wrong[0]])} at step {wrong[0]} of '
                        f'{length}; expected True at step {expected_t} only. Episodes were joined '
                        'or cut: record or convert the dataset again.')
+
+
+def check_images(where, images, spec):
+  """Checks the headers of an episode's encoded images; ValueError names the first bad one."""
+  wanted = tuple(spec.observation_shape)
+  headers = {encoded[:png.NUM_HEADER_BYTES] for encoded in images}  # Mostly one for all.
+  wrong = {header for header in headers if png.shape(header) != wanted}
+  for t, encoded in enumerate(images if wrong else ()):
+    if encoded[:png.NUM_HEADER_BYTES] in wrong:
+      raise ValueError(f'{where}: observation at step {t} is {png.shape(encoded) or "no PNG"}; '
+                       f'{spec.name} has {wanted} images, 8 bit. Convert the dataset.')
 
 
 def labelled(fields, *, with_idm_labels=False):

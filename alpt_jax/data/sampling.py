@@ -1,4 +1,4 @@
-"""Which windows make up the batch of a step: a pure function of (seed, step).
+"""Samples the windows of a step's batch: a pure function of (seed, step).
 
 There is no iterator state. A run that resumes at step s asks for the batch of step s, and gets the
 one that an unbroken run would have had, whatever was asked before.

@@ -1,4 +1,4 @@
-"""Which files of somebody's own the episodes of a dataset come from.
+"""Maps the episodes of an imported dataset to the user's files that they come from.
 
 Imports of videos and of folders of images list them on the dataset card, in the order of the
 episodes. A copy of such a dataset with labels in it has the same card. Other data has no list: its

@@ -13,10 +13,10 @@ os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 from etils import epath
 
 from alpt_jax import atomic_files
+from alpt_jax.data import record_file
 
 _READ_BYTES = 8 << 20
 
@@ -42,7 +42,7 @@ def convert_to_array_record(source, directory, *, progress=None):
 
 
 def copy_as_array_record(source, directory, *, progress=None):
-  """As `convert_to_array_record`, into a directory that is there.
+  """Copies as `convert_to_array_record`, into a directory that is there.
 
   The manifest is written last, so that less than all does not open.
   """
@@ -55,27 +55,24 @@ def copy_as_array_record(source, directory, *, progress=None):
   for split in builder.info.splits.values():
     for i, (path, length) in enumerate(zip(split.filepaths, split.shard_lengths, strict=True)):
       target = f'{builder.name}-{split.name}.array_record-{i:05d}-of-{split.num_shards:05d}'
-      # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
-      writer = array_record_module.ArrayRecordWriter(os.path.join(directory, target),
-                                                     'group_size:1')
       num_records = 0
       try:
-        for record in _records(path):
-          writer.write(record)
-          num_records += 1
-          if progress is not None:
-            progress(num_copied + num_records)
+        with record_file.RecordFile(os.path.join(directory, target)) as file:
+          for record in _records(path):
+            file.write(record)
+            num_records += 1
+            if progress is not None:
+              progress(num_copied + num_records)
       except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         raise ValueError(f'{path}: missing or damaged ({str(error).splitlines()[0]}). Copy or '
                          'record the dataset again.') from error
-      finally:
-        writer.close()
       if num_records != length:  # TensorFlow ends silently in a file that is cut between records.
         raise ValueError(f'{path}: holds {num_records} episodes; dataset_info.json says {length}. '
                          'The file is cut short: copy or record the dataset again.')
       num_copied += num_records
   for path in sorted(source.iterdir()):
-    if path.suffix == '.json' and path.name != 'dataset_info.json':
+    # The names of a ClassLabel are in a file of their own.
+    if path.name != 'dataset_info.json' and path.name.endswith(('.json', '.labels.txt')):
       path.copy(os.path.join(directory, path.name))
   info = json.loads((source / 'dataset_info.json').read_text())
   info['fileFormat'] = 'array_record'

@@ -62,7 +62,7 @@ class LabelledTransitions:
     return frames, *fields, is_terminal.ravel()
 
   def cut(self, episode, start, window=1):
-    """As `Episodes.cut`, for single transitions that are held.
+    """Implements `Episodes.cut` for single transitions that are held.
 
     Args:
       episode: [b] int.

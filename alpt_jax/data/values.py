@@ -1,6 +1,6 @@
-"""Checks the values of an episode's rewards and observations; each problem is half a sentence.
+"""Checks the rewards and observations of an episode; a problem is half a sentence.
 
-Whoever reads, imports or predicts puts the place before it and the remedy behind it. Actions are
+Callers put the place before it and the remedy behind it. Actions are
 checked by their space, see `action_space`.
 """
 

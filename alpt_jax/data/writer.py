@@ -14,15 +14,14 @@ import re
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import environment_file, png, rlds
-from alpt_jax.data import records as records_
+from alpt_jax.data import environment_file, png, record_file, records, rlds
 
 SPLIT = 'train'
 VERSION = '1.0.0'
 EPISODES_PER_SHARD = 1000
+MAX_EPISODE_BYTES = 1_900_000_000  # Of its observations: protobuf reads records of 2 GiB at most.
 
 
 def features(environment, extra=None):
@@ -100,18 +99,19 @@ def steps(observations, actions, *, rewards=None, is_labelled=None, is_terminal=
   }
 
 
-def serialize(features, episode):
+def serialize(features, episode, *, consume=False):
   """Makes the record of an episode.
 
   Args:
     features: as `features` returns them; the observation may be a flat dict.
     episode: {step field: L values} of all fields; images may be PNG bytes, which are not decoded.
+    consume: whether lists of images are emptied, so that they are not in memory a second time.
 
   Returns:
     Bytes, the same in every process.
 
   Raises:
-    ValueError: if the fields do not fit the features.
+    ValueError: if the fields do not fit the features, or the record gets too large.
   """
   fields, episode = _flat(features['steps'].feature), _flat(episode)
   if episode.keys() != fields.keys():
@@ -119,31 +119,32 @@ def serialize(features, episode):
   lengths = {name: len(values) for name, values in episode.items()}
   if len(set(lengths.values())) > 1:
     raise ValueError(f'the fields of an episode have different lengths, {lengths}; expected one.')
-  encoded = {name: _encode(name, feature, episode[name]) for name, feature in fields.items()}
-  return records_.ExampleSerializer(features.get_serialized_info()).serialize_example(
-      {'steps': encoded})
+  encoded = {f'steps/{name}': _encode(name, feature, episode[name])
+             for name, feature in fields.items()}
+  record = records.serialize(encoded)
+  if consume:
+    for values in (*episode.values(), *encoded.values()):
+      if isinstance(values, list):
+        values.clear()
+  return record
 
 
-def write_shard(path, records):
+def write_shard(path, serialized):
   """Writes a file of episodes.
 
   Args:
     path: of the file; see `shard_path`.
-    records: iterator of bytes, as `serialize` returns them.
+    serialized: iterator of bytes, as `serialize` returns them.
 
   Returns:
     How many there were.
   """
   num_records = 0
-  # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
-  writer = array_record_module.ArrayRecordWriter(os.fspath(path), 'group_size:1')
-  try:
-    for record in records:
-      writer.write(record)
+  with record_file.RecordFile(path) as file:
+    for record in serialized:
+      file.write(record)
+      del record  # Before the next one is made.
       num_records += 1
-  finally:
-    writer.close()
-  atomic_files.flush(path)
   return num_records
 
 
@@ -158,24 +159,27 @@ def shard_path(directory, name, index, num_shards):
       directory, f'{file_name(name)}-{SPLIT}.array_record-{index:05d}-of-{num_shards:05d}')
 
 
-def write_shards(directory, name, records, episodes_per_shard=EPISODES_PER_SHARD):
+def write_shards(directory, name, serialized, episodes_per_shard=EPISODES_PER_SHARD):
   """Writes all files of episodes of a dataset.
 
   Args:
     directory: where to.
     name: of the dataset.
-    records: iterator of bytes, as `serialize` returns them.
+    serialized: iterator of bytes, as `serialize` returns them.
     episodes_per_shard: episodes in a file.
 
   Returns:
     List of the number of episodes in each file.
   """
-  lengths, written = [], []
-  for first in records:
+  lengths, written, serialized = [], [], iter(serialized)
+  while True:
     # How many files there are, which their names say, is known at the end.
     path = os.path.join(directory, f'shard-{len(lengths):05d}')
-    rest = itertools.islice(records, episodes_per_shard - 1)
-    lengths.append(write_shard(path, itertools.chain([first], rest)))
+    length = write_shard(path, itertools.islice(serialized, episodes_per_shard))
+    if not length:
+      os.remove(path)
+      break
+    lengths.append(length)
     written.append(path)
   for i, path in enumerate(written):
     os.rename(path, shard_path(directory, name, i, len(written)))
@@ -214,7 +218,7 @@ def finish(directory, *, name, features, shard_lengths, card, environment=None):
 
 
 def write(directory, *, name, environment, episodes, card, extra_features=None,
-          episodes_per_shard=EPISODES_PER_SHARD, progress=None):
+          episodes_per_shard=EPISODES_PER_SHARD, progress=None, consume=False):
   """Writes a dataset; it appears under its name only when it is whole.
 
   One episode at a time is in memory.
@@ -229,6 +233,7 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
     extra_features: as of `features`.
     episodes_per_shard: episodes in a file.
     progress: called with the number of episodes written after each of them, or None.
+    consume: as of `serialize`.
 
   Returns:
     The dataset card, a dict: `card` with name, num_episodes, num_transitions, num_labelled (the
@@ -245,10 +250,10 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
   totals = {'num_episodes': 0, 'num_transitions': 0, 'num_labelled': 0}
   sum_of_returns = 0.
 
-  def records():
+  def serialized():
     nonlocal sum_of_returns
     for episode in episodes:
-      yield serialize(described, episode)
+      yield serialize(described, episode, consume=consume)
       totals['num_episodes'] += 1
       totals['num_transitions'] += len(episode['action']) - 1
       totals['num_labelled'] += int(np.sum(episode[rlds.LABELLED]))
@@ -258,7 +263,7 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
 
   with atomic_files.new_directory(directory) as staging:
     content = os.path.join(staging, 'content')
-    shard_lengths = write_shards(content, name, records(), episodes_per_shard)
+    shard_lengths = write_shards(content, name, serialized(), episodes_per_shard)
     if not shard_lengths:
       raise ValueError(f'{directory}: there are no episodes to write; expected at least one.')
     num_episodes = totals['num_episodes']

@@ -1,6 +1,6 @@
 """Looks up the domain of a config: the family of environments it is about.
 
-Everything else, `train` first of all, is the same for mazes, Atari games and anybody's own data. A
+Everything else, `train` first of all, is the same for mazes, Atari games and data of your own. A
 config says which domain it is of in `config.experiment`: a name of the table, or that of an
 importable module with a class `Domain`, see `base.Domain`.
 """
@@ -62,7 +62,7 @@ def named(experiment, field='experiment'):
 
 
 def specs(config):
-  """The `types.EnvironmentSpec`s of a run: the target, other targets, sources.
+  """Returns the `types.EnvironmentSpec`s of a run: the target, other targets, sources.
 
   `types.Batch.environment` indexes them.
 
@@ -77,7 +77,7 @@ def specs(config):
 
 
 def notes(config):
-  """Returns what whoever trains a run should know of its data: a list of lines.
+  """Returns lines on its data that a run prints at its start: a list of str.
 
   Raises:
     FileNotFoundError, ValueError: if an environment is not described as it has to be.
@@ -105,7 +105,7 @@ def digests(config, names):
 
 
 def targets(config):
-  """The action-limited environments of a run, the evaluated one first.
+  """Returns the action-limited environments of a run, the evaluated one first.
 
   Section 5.4 pretrains once for several targets (`config.other_targets`); finetuning has one.
   """

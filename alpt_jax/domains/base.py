@@ -1,5 +1,6 @@
-"""What a family of environments provides; see `Domain`."""
+"""Domain: the interface of a family of environments, with defaults."""
 
+import importlib
 import math
 import os
 
@@ -13,27 +14,25 @@ class Domain:
   """A family of environments, bound to the config of a run.
 
   A subclass named `Domain` in a module makes a domain of it: `config.experiment` names the module.
-  Only `action_names` and `spec` have to be given.
+  Only `spec` has to be given.
 
   Attributes:
     config: of a run or a study.
     metrics: {name: `metric.Metric`} of the scores of an evaluation; the first is the main one.
+    modules: which of the modules 'benchmark', 'measures', 'report' and 'study' are in its folder.
     frames_per_step: frames of the environment in one transition.
     zero_labels_are_all: whether `config.num_labels` 0 stands for all labels that the data has.
     config_file: path of the config file that a study of it is made from; '' for the one in
       experiments/configs that has the name of the experiment.
   """
   metrics = {}
+  modules = ()
   frames_per_step = 1
   zero_labels_are_all = False
   config_file = ''
 
   def __init__(self, config):
     self.config = config
-
-  def action_names(self, name=''):
-    """Returns the names of the actions of an environment, by id; '' for the target's."""
-    raise NotImplementedError
 
   def spec(self, name):
     """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
@@ -63,9 +62,13 @@ class Domain:
     return rlds.dataset_digest(directory)
 
   def notes(self, name):
-    """Returns what whoever trains on an environment should know: a list of lines."""
+    """Returns lines that a run on an environment's data prints at its start: a list of str."""
     del name
     return []
+
+  def time_scale(self, name):
+    """Returns the `time_scale.TimeScale` of an environment's data; None if time means nothing."""
+    del name
 
   def check_data(self, episodes, hidden):
     """Refuses {environment: episodes} that hold those of `hidden`, names among them, twice."""
@@ -146,26 +149,28 @@ class Domain:
     """
     del name
 
-  @staticmethod
-  def measures():
-    """Returns the module that measures floors and ceilings of recordings; None if none does.
+  @classmethod
+  def module(cls, name):
+    """Imports a module of the domain's folder, when it is needed.
 
-    See `atari.measures` for what it has.
+    Args:
+      name: 'study', which plans studies of many runs, see `domains.study`; 'report', with a class
+        `Report`; 'measures', which measures floors and ceilings of recordings, see
+        `atari.measures`; 'benchmark', which makes the evaluations to time, see `maze.benchmark`.
+
+    Returns:
+      The module; None if it is not among `modules`.
     """
-
-  @staticmethod
-  def study():
-    """Returns the module that plans studies of many runs, see `domains.study`; None without."""
-
-  @staticmethod
-  def benchmark():
-    """Returns the module that makes the evaluations to time, see `maze.benchmark`; or None."""
+    if name in cls.modules:
+      return importlib.import_module(f'.{name}', cls.__module__.rpartition('.')[0])
+    return None
 
   @classmethod
   def report(cls, results):
     """Makes the `reports.experiment.Report` of results."""
     from alpt_jax.reports import experiment  # Matplotlib.
-    return experiment.Report(results, cls.metrics)
+    own = cls.module('report')
+    return own.Report(results) if own else experiment.Report(results, cls.metrics)
 
 
 def reserve(config, data):

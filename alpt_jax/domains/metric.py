@@ -1,4 +1,4 @@
-"""Describes a number that evaluations of agents give."""
+"""Metric: title, unit and range of a number that evaluations of agents give."""
 
 from typing import Any, NamedTuple
 

@@ -1,9 +1,9 @@
-"""Plays episodes of anything that can be played, all in step with each other.
+"""Plays episodes with an agent in any emulator, all of them in lockstep.
 
 Every episode has an emulator of its own, so that an episode that has ended costs nothing, and is
-never begun anew by an emulator that resets itself. (One emulator for the whole batch, which goes on
-with ended episodes, takes a tenth less time on Atari while all are running.) The episodes form two
-groups: while the model chooses for one, the emulators of the other run.
+never begun anew by an emulator that resets itself. (One emulator for the whole batch, which steps
+ended episodes as well, takes a tenth less time on Atari while all are running.) The episodes form
+two groups: while the model chooses for one, the emulators of the other run.
 
 An emulator has three methods: `reset(seed)` begins an episode and returns its first observation;
 `send(action)` sets a step going; `receive()` waits for it and returns the observation, the reward
@@ -74,7 +74,7 @@ class _Episodes:
         emulator.reset(seed) for emulator, seed in zip(emulators, seeds, strict=True)])
     # [N, delay, ...]: the image after step n is at n modulo delay until it is shown.
     self._unseen = np.repeat(self.observations[:, None], delay, axis=1)
-    self.before = self.observations.copy()  # The ones before; any before the first.
+    self.before = self.observations.copy()  # Observations of the step before; at first, any.
     self.rewards = np.zeros(len(emulators), np.float32)  # Of the last step.
     self.scores = np.zeros(len(emulators))
     self.is_over = np.zeros(len(emulators), bool)
@@ -142,14 +142,14 @@ class BlindPlayer:
 
   def __init__(self, spec):
     """Takes the `types.EnvironmentSpec` of what is played."""
-    self.spec, self._legal = spec, jnp.asarray(legal_of(spec))
+    self.spec, self._legal = spec, jnp.asarray(spec.actions.mask)
 
   def is_chance(self, is_greedy):
-    """Whether its actions are drawn by lot in some mode."""
+    """Returns whether its actions are random in some mode."""
     return not is_greedy
 
   def empty_history(self, params, frames):
-    """What is kept of B episodes, of which `frames` are the first."""
+    """Makes the state of B episodes, of which `frames` are the first."""
     del params
     return _LastActions(jnp.full(len(frames), len(self._legal), jnp.int32),
                         jnp.zeros((), jnp.int32))
@@ -270,7 +270,7 @@ class Evaluator:
         _Group(indices, np.arange(len(indices)), jax.random.fold_in(key, g))
         for g, indices in enumerate(np.array_split(np.arange(len(episodes.scores)), _NUM_GROUPS))]
     clock = _Clock(self.seconds)
-    for t in range(self._max_steps + 1):  # The last time only receives.
+    for t in range(self._max_steps + 1):  # The last pass receives and sends nothing.
       for group in groups:
         if t:
           episodes.receive(group.running)
@@ -317,7 +317,7 @@ def _described(episodes):
 
 
 def episode_seeds(seed, num_episodes):
-  """Seeds [num_episodes] int of the emulators in a run with this seed, each in [0, 2^31)."""
+  """Draws seeds [num_episodes] int of the emulators in a run with this seed, each in [0, 2^31)."""
   return np.random.default_rng(seed).integers(2 ** 31, size=num_episodes)
 
 
@@ -334,18 +334,12 @@ def check_spec(player, spec):
                        f'{needed}.')
 
 
-def legal_of(spec):
-  """[A] bool: which actions of a `types.EnvironmentSpec` are legal."""
-  return np.isin(np.arange(spec.num_actions), spec.legal_actions)
-
-
-def blind_agents(episodes, spec, action_names):
+def blind_agents(episodes, spec):
   """Makes the agents whose scores are floors.
 
   Args:
     episodes: recorded ones that are imitated; at least two known actions follow each other.
     spec: the `types.EnvironmentSpec` of what is played.
-    action_names: by id.
 
   Returns:
     {name: [A + 1, A] chances}: RANDOM, MARKOV, REPEAT and 'always NOOP' etc. of each legal action.
@@ -354,9 +348,9 @@ def blind_agents(episodes, spec, action_names):
   recorded = [actions[is_known] for actions, is_known in map(
       episodes.actions_of, range(episodes.num_episodes))]
   return {
-      RANDOM: measures.uniform(legal_of(spec)), MARKOV: measures.markov_chain(recorded, num),
+      RANDOM: measures.uniform(spec.actions.mask), MARKOV: measures.markov_chain(recorded, num),
       REPEAT: measures.repeat_last(recorded, num),
-      **{f'always {action_names[a]}': measures.always(a, num) for a in spec.legal_actions}}
+      **{f'always {spec.actions.names[a]}': measures.always(a, num) for a in spec.legal_actions}}
 
 
 def joined(results):

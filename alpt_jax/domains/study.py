@@ -44,7 +44,7 @@ def named(experiment, field='experiment'):
   Raises:
     ValueError: if there is no such domain, or it has no study.
   """
-  found = domains.named(experiment, field).study()
+  found = domains.named(experiment, field).module('study')
   schema.expect(field, experiment, found is not None, 'a domain with studies of many runs, e.g. '
                 'maze or atari')
   return found
@@ -90,13 +90,13 @@ def check_distinct(study, *keys):
 
 
 def own_labels(variant):
-  """The changes of a study's variant that has `pseudo_labels` of its own; else none."""
+  """Returns the changes of a variant that has `pseudo_labels` of its own; else none."""
   own = variant.get('pseudo_labels')
   return {'pseudo_labels': own.to_dict()} if own else {}
 
 
 def own_changes(variant, phase='', num_labels=None):
-  """What a study's variant changes in the config of its runs, beside method and sources.
+  """Returns what a variant changes in the config of its runs, beside method and sources.
 
   Args:
     variant: of the study; its `changes` are for all its runs, those under the name of a phase
@@ -150,7 +150,7 @@ def _description(variant):
 
 
 def of_budgets(config, variant, budgets):
-  """What distinguishes the runs of a variant with different numbers of labels: a list of changes.
+  """Lists the changes by which runs of a variant with other numbers of labels differ.
 
   Args:
     config: of the experiment.

@@ -1,4 +1,4 @@
-"""An audit of an IDM's labels, before anybody trains on them.
+"""Audits an IDM's labels on held-out transitions: all its numbers, as one dict.
 
 Arrays in, a dict out: what the IDM said of transitions whose actions are known, in one or several
 environments, becomes the numbers of `measures` and the sentences of `audit_findings`. JSON holds
@@ -32,7 +32,8 @@ The dict, format 3; shares and probabilities are in [0, 1], and what is not know
     labels         {most_frequent, share, is_constant}: the most frequent label, a name, and whether
                    its share is above `floors.CONSTANT_SHARE`
     floors         {floors, random_draws, ceiling} as `run_floors` describes, what labels score that
-                   need no IDM, and what the best could; None in audits from before there were any
+                   need no IDM, and what the best could; {causal}, see `run_floors.of_past`, if an
+                   IDM was given that sees the past only; None in audits from before there were any
     baselines      {majority, majority_accuracy, no_op, no_op_accuracy, chance_accuracy}; majority
                    and no_op are names of actions, the latter two None where there is no such action
     top_k          list: entry k - 1 is the share whose true action is among the k most probable
@@ -206,7 +207,7 @@ def _measure(case, num_resamples, seed):
       'num_episodes': len(np.unique(case.episodes)),
       'accuracy': _with_interval(accuracy.accuracy(known, **settings)),
       'gain': _with_interval(accuracy.gain_over_majority(known, **settings)),
-      'labels': _labels(confusion, names), 'floors': case.floors,
+      'labels': about_labels(known.labels, names), 'floors': case.floors,
       'balanced_accuracy': accuracy.balanced_accuracy(known),
       'baselines': baselines._asdict() | {
           'majority': names[baselines.majority],
@@ -221,10 +222,9 @@ def _measure(case, num_resamples, seed):
       'lag': _plain(found_lag._asdict()), 'examples': list(case.examples)}
 
 
-def _labels(confusion, names):
-  """The entry `labels`."""
-  said = np.repeat(np.arange(len(names)), confusion.sum(axis=0))
-  frequent = floors.most_frequent(said, len(names))
+def about_labels(labels, names):
+  """Makes the entry `labels` of labels [M]; `names` of their A actions."""
+  frequent = floors.most_frequent(labels, len(names))
   return {'most_frequent': names[frequent.action], 'share': frequent.share,
           'is_constant': floors.is_constant(frequent)}
 

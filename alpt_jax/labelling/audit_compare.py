@@ -1,4 +1,4 @@
-"""Compares IDMs that learned from a source with those that did not: is it worth using?
+"""Compares IDMs that were trained with a source to those without: is it worth using?
 
 Both are audited on the same transitions, of which neither knew the action in training, and their
 difference is paired: within one pair of runs by transition, with an interval over episodes; with
@@ -12,12 +12,12 @@ The dict, format 1, which `experiments.audit --compare` writes to compare.json. 
   smallest_effect  difference of accuracies below which a source makes no difference
   pairs       list, by environment and seed:
     environment, kind, seed, label_seed, num_transitions, num_episodes; kind as in `audit`
-    run, baseline   each {directory, step, method, sources, pretraining_also, accuracy, labels}:
-                    settings of a pretraining that the other lacks (`paired_runs.unmatched`), a
-                    mean, and the most frequent label as in `audit`
+    run, baseline   each {directory, step, method, sources, pretraining_also, accuracy, labels,
+                    margin}: settings of a pretraining that the other lacks
+                    (`paired_runs.unmatched`), a mean, the most frequent label as in `audit`, and by
+                    how much it is above the best floor, None where floors are unknown
     difference      mean of run minus baseline, paired by transition
-    floors, random_draws, ceiling   as in `run_floors.of_audit`; random_draws and the `margin` of
-                    floors are those of `run`
+    floors, random_draws, ceiling   as in `run_floors.of_audit`; random_draws are those of `run`
   results     list, one for each environment, or one for targets of which every seed has its own:
     environment, num_pairs
     difference      {value, low, high, level, n, over}: over training seeds of several pairs, over
@@ -124,16 +124,20 @@ def _compare(pair, spec, stride, settings):
   ours, theirs = predictions
   _check_same(ours, theirs, pair)
   numbers = _measure(ours, theirs, settings['seed'])
-  for name, member, other in zip(('run', 'baseline'), pair, reversed(pair), strict=True):
+  references = [audit_run.floors_of(member.trained, spec, episodes, predictions,
+                                    seed=settings['seed'])
+                for member, predictions in zip(pair, (ours, theirs), strict=True)]
+  for name, member, other, found in zip(('run', 'baseline'), pair, reversed(pair), references,
+                                        strict=True):
     trained = member.trained
     numbers[name] = {
         'directory': str(trained.directory), 'step': trained.step, 'method': trained.config.method,
         'sources': list(member.sources),
-        'pretraining_also': paired_runs.unmatched(member, other)} | numbers[name]
+        'pretraining_also': paired_runs.unmatched(member, other),
+        'margin': found['floors'].pop('margin', None)} | numbers[name]
   config = pair.run.trained.config
   return {'environment': spec.name, 'seed': config.seed, 'label_seed': config.label_seed} | (
-      numbers | audit_run.floors_of(
-          pair.run.trained, spec, episodes, ours, seed=settings['seed']))
+      numbers | references[0])
 
 
 def _check_same(ours, theirs, pair):
@@ -153,17 +157,15 @@ def _measure(ours, theirs, seed):
   found = {'kind': ours.kind, 'num_transitions': len(ours.actions),
            'num_episodes': len(np.unique(ours.episodes))}
   for name, said, right in zip(('run', 'baseline'), labels, is_right, strict=True):
-    frequent = floors.most_frequent(said, len(ours.action_names))
     found[name] = {
         'accuracy': floors.mean(right, ours.episodes, seed=seed)._asdict(),
-        'labels': {'most_frequent': ours.action_names[frequent.action], 'share': frequent.share,
-                   'is_constant': floors.is_constant(frequent)}}
+        'labels': audit.about_labels(said, ours.action_names)}
   return found | {'difference': floors.mean(
       is_right[0] - is_right[1], ours.episodes, seed=seed)._asdict()}
 
 
 def result_of(group, smallest_effect):
-  """An entry of `results`."""
+  """Makes an entry of `results`."""
   names = {one['environment'] for one in group}
   accuracies = [{one['seed']: one[key]['accuracy']['value'] for one in group}
                 for key in ('run', 'baseline')]

@@ -1,4 +1,4 @@
-"""What an audit of labels says, in plain words: one sentence on accuracy, and warnings.
+"""Words the findings of an audit: a headline on accuracy, and warnings.
 
 All of it follows from the numbers of `audit` by rules that are written here; their thresholds are
 our choice. A kind of warning is one of KINDS.
@@ -11,6 +11,7 @@ KINDS = (
     'lag',  # Labels sit at the wrong transition, or may.
     'collapse',  # Actions that occur are never said.
     'calibration',  # Confidence is not the share of right labels.
+    'speed',  # Time passes otherwise than in the data of training, or nobody knows.
     'episodes',  # Too few of them.
     'known')  # Training knew these actions, or others of the same episodes.
 FEWEST_EPISODES = 8  # As in `lag.lag_test`; with fewer, intervals are too narrow.
@@ -21,14 +22,14 @@ _MORE = 'hold out, label by hand or record more of them'  # Where there are no m
 
 
 def percent(x):
-  """E.g. '83 %'; near the ends with a digit more, and 100 % only if it is exactly that."""
+  """Formats a share as '83 %'; more digits near the ends, 100 % only if it is exactly that."""
   if x in (0, 1) or .1 <= x <= .9:
     return f'{100 * x:.0f} %'
   return f'{min(max(100 * x, .1), 99.9):.1f} %'
 
 
 def share(estimate):
-  """E.g. '83 % (79–87)' of {value, low, high}."""
+  """Formats {value, low, high} as '83 % (79–87)'."""
   if estimate['low'] is None:
     return percent(estimate['value'])
   low, high = (percent(estimate[key]).removesuffix(' %') for key in ('low', 'high'))
@@ -36,7 +37,7 @@ def share(estimate):
 
 
 def is_independent(environment):
-  """Whether training did not know the actions of an entry of `environments`."""
+  """Returns whether training did not know the actions of an entry of `environments`."""
   return environment['kind'] != 'trained on'
 
 
@@ -48,7 +49,7 @@ def _episodes(environment):
 
 
 def headlines(audit):
-  """One sentence for each environment whose actions training did not know.
+  """Writes a sentence for each environment whose actions training did not know.
 
   Args:
     audit: the dict that `audit` describes; its headlines and warnings are not read.
@@ -71,30 +72,34 @@ def _headline(environment):
 
 def _references(environment):
   """What labels score that need no IDM, the best floor first."""
-  baselines, (name, found) = environment['baselines'], _best_floor(environment)
+  baselines, (name, found, _) = environment['baselines'], _best_floor(environment)
   majority = (f'the most frequent action ({baselines["majority"]}) in '
               f'{percent(baselines["majority_accuracy"])}')
   said = [majority]
   if name in _FLOORS:
-    floor = f'{_FLOORS[name]}, which is no network, in {percent(found[name]["value"])}'
-    is_higher = found[name]['value'] >= baselines['majority_accuracy']
+    floor = f'{_FLOORS[name]}, {_NOTES[name]}, in {percent(found["value"])}'
+    is_higher = found['value'] >= baselines['majority_accuracy']
     said = [floor, majority] if is_higher else [majority, floor]
   if baselines['no_op'] not in (None, baselines['majority']):
     said.append(f'always {baselines["no_op"]} in {percent(baselines["no_op_accuracy"])}')
   if name is None:
+    fitted = (environment['floors'] or {}).get('floors') or {}
     said.append('no other floor was measured' + (
-        f' ({found["unknown"]})' if 'unknown' in found else ''))
+        f' ({fitted["unknown"]})' if 'unknown' in fitted else ''))
   return ', '.join(said)
 
 
 def _best_floor(environment):
-  """The name of the best floor, None if none was fitted; and the floors."""
-  found = (environment['floors'] or {}).get('floors') or {}
-  return found.get('best'), found
+  """The best floor: its name, mean, and the margin of the labels above it; None without one."""
+  found = environment['floors'] or {}
+  fitted, past = found.get('floors') or {}, found.get('causal')
+  measured = [(name, fitted[name], fitted['margin']) for name in (fitted.get('best'),) if name]
+  measured += [('past', past['accuracy'], past['margin'])] if past else []
+  return max(measured, key=lambda floor: floor[1]['value'], default=(None, None, None))
 
 
 def warnings(audit):
-  """What to know before trusting the labels.
+  """Lists what to know before trusting the labels.
 
   Args:
     audit: as in `headlines`.
@@ -113,20 +118,35 @@ def warnings(audit):
   return found
 
 
+def speed_warnings(times):
+  """What to know of how fast time passes in the data.
+
+  Args:
+    times: {environment: what `trained_idm.check_time` says}.
+
+  Returns:
+    As `warnings`; of differences that somebody allowed, and of what was not compared.
+  """
+  return [{'kind': 'speed', 'environment': name, 'text': f'{text.rstrip(".")}.'}
+          for name, found in times.items()
+          for text in (*found.get('differences', ()), *found.get('unknown', ()))]
+
+
 def _constant(environment):
   labels = environment['labels']
-  if labels['is_constant'] and labels['share'] < 1:  # Else it has collapsed.
+  # If all labels are the same, the IDM has collapsed, which another rule says.
+  if labels['is_constant'] and labels['share'] < 1:
     yield (f'{percent(labels["share"])} of labels are {labels["most_frequent"]}: they are '
            'constant. Train no agent on them.')
 
 
 def _floor(environment):
-  name, found = _best_floor(environment)
+  name, found, margin = _best_floor(environment)
   if name not in _FLOORS:  # `_majority` compares with the most frequent action.
     return
-  margin = found['margin']
-  what = (f'{_FLOORS[name]}, fitted to the same {found["num_labels"]:,} labels, which is right in '
-          f'{share(found[name])}')
+  num_labels = environment['floors']['floors']['num_labels']
+  what = (f'{_FLOORS[name]}, fitted to the same {num_labels:,} labels, which is right in '
+          f'{share(found)}')
   if margin['value'] <= 0:
     yield f'labels are no better than {what}.'
   elif margin['low'] is None:
@@ -137,7 +157,10 @@ def _floor(environment):
 
 
 _FLOORS = {'table': 'a table of the change from one observation to the next',
-           'linear': 'a linear map of the change from one observation to the next'}
+           'linear': 'a linear map of the change from one observation to the next',
+           'past': 'an IDM that sees the past only'}
+_NOTES = {'table': 'which is no network', 'linear': 'which is no network',
+          'past': 'which cannot see what an action did'}
 
 
 def _by(difference):

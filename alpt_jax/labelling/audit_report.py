@@ -1,4 +1,4 @@
-"""The page of an audit of labels: what it says first, then the numbers and pictures behind it.
+"""Builds the page of an audit: headlines first, then the numbers and pictures behind them.
 
 The dict is that of `audit`, with one entry more, `about`: what was audited and how. It has
   preset, created, command, run, method   text
@@ -17,12 +17,13 @@ import numpy as np
 from alpt_jax.labelling import audit_findings, compare_findings
 from alpt_jax.reports import figures, label_section
 from alpt_jax.reports import page as report_page
-from alpt_jax.reports.page import html, join, muted
+from alpt_jax.reports.page import html, join, muted, share
 
 _LINE = figures.COLOURS[2]
 _AFTER = figures.COLOURS[3]
 _SHARES = (1., .9, .75, .5, .25)  # Of labels that are kept.
-_BADGES = {'episodes': 'partly', 'known': 'partly'}  # The others say that labels are bad.
+# The others say that labels are bad.
+_BADGES = {'episodes': 'partly', 'known': 'partly', 'speed': 'partly'}
 _KINDS = {'held out': 'no', 'hidden': 'other steps', 'never seen': 'nothing of it',
           'trained on': html('<b>trained on: not held out</b>')}
 
@@ -93,15 +94,16 @@ def _environments(audit):
 
 def _floors(audit):
   """What labels score that need no IDM, and what the best could."""
-  titles = ('majority', 'table', 'linear', 'random_draws', 'expected', 'realised')
+  titles = ('majority', 'table', 'linear', 'past', 'random_draws', 'expected', 'realised')
   rows, reasons = [], []
   for environment in audit['environments']:
     found, labels = environment.get('floors'), environment.get('labels')
     if not found or not labels:  # Of an audit from before there were any.
       continue
-    cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling']}
+    cells = {**found['floors'], 'random_draws': found['random_draws'], **found['ceiling'],
+             'past': (found.get('causal') or {}).get('accuracy')}
     rows.append([
-        environment['name'], join([_share(labels['share']), labels['most_frequent']], '<br>'),
+        environment['name'], join([share(labels['share']), labels['most_frequent']], '<br>'),
         _interval(environment['accuracy']),
         *(_interval(cells[key]) if cells.get(key) and 'value' in cells[key] else '–'
           for key in titles)])
@@ -110,19 +112,21 @@ def _floors(audit):
                                   ('ceiling', 'ceiling')) if 'unknown' in found[key]]
     if 'agreement' in found['ceiling']:
       both = found['ceiling']['agreement']
-      reasons.append(f'{environment["name"]}: two people agree on {_share(both["value"])} of '
+      reasons.append(f'{environment["name"]}: two people agree on {share(both["value"])} of '
                      f'{both["num_transitions"]:,} actions; labels can be judged no better.')
   if not rows:
     return ''
   return join([
       report_page.table(
           ['', 'most frequent label', 'right', 'most frequent action', 'table of the change',
-           'linear map of the change', 'on random draws', 'ceiling, expected',
+           'linear map of the change', 'past only', 'on random draws', 'ceiling, expected',
            'ceiling, realised'], rows, 'What labels score that need no IDM, and what any could.'),
       _note('Most frequent action, table and linear map know the labels that the IDM knew, and '
-            'nothing else. A label more frequent than 0.95 is called constant. On random draws: '
+            'nothing else; past only is an IDM with these labels that does not see what an action '
+            'did (--causal). A label more frequent than 0.95 is called constant. On random draws: '
             'right of the steps whose action no policy chose. Ceiling: what the best guesser '
-            'counts on, and what it got right, when all actions are tried in the emulator. '
+            'counts on, and what it got right, when all actions are tried, in the emulator or in '
+            'the maze. '
             'Intervals: 95 %, over episodes.'), reasons and report_page.bullets(reasons)])
 
 
@@ -155,35 +159,31 @@ def _accuracy_row(environment):
   return [
       environment['name'], _KINDS[environment['kind']], f'{environment["num_episodes"]:,}',
       f'{environment["num_transitions"]:,}', _interval(environment['accuracy']),
-      _interval(environment['gain']), _share(environment['balanced_accuracy']),
-      join([_share(baselines['majority_accuracy']), baselines['majority']], '<br>'),
-      '–' if baselines['no_op'] is None else _share(baselines['no_op_accuracy']),
-      _share(baselines['chance_accuracy'])]
+      _interval(environment['gain']), share(environment['balanced_accuracy']),
+      join([share(baselines['majority_accuracy']), baselines['majority']], '<br>'),
+      '–' if baselines['no_op'] is None else share(baselines['no_op_accuracy']),
+      share(baselines['chance_accuracy'])]
 
 
 def _confidence_row(environment):
   top, calibration, lag = (environment[key] for key in ('top_k', 'calibration', 'lag'))
   return [
       environment['name'],
-      *(_share(top[k - 1]) if len(top) >= k else '–' for k in (2, 3)),
-      _share(environment['nll']), _share(environment['nll_uniform']),
-      *(_share(calibration[key]) for key in ('mean_confidence', 'error', 'error_by_chance')),
+      *(share(top[k - 1]) if len(top) >= k else '–' for k in (2, 3)),
+      share(environment['nll']), share(environment['nll_uniform']),
+      *(share(calibration[key]) for key in ('mean_confidence', 'error', 'error_by_chance')),
       f'{lag["best"]:+d}' if lag['is_shifted'] else 'none']
-
-
-def _share(x):
-  return report_page.number(x, 3)
 
 
 def _interval(estimate):
   ends = ('no interval' if estimate['low'] is None else
-          f'{_share(estimate["low"])} to {_share(estimate["high"])}')
-  return join([_share(estimate['value']), muted(ends)], '<br>')
+          f'{share(estimate["low"])} to {share(estimate["high"])}')
+  return join([share(estimate['value']), muted(ends)], '<br>')
 
 
 def _details(audit):
   return join(report_page.fold(
-      html('<b>{}</b>: {} right', environment['name'], _share(environment['accuracy']['value'])),
+      html('<b>{}</b>: {} right', environment['name'], share(environment['accuracy']['value'])),
       _pictures(environment, i), _kept(environment),
       label_section.matrix(environment['actions'], environment['confusion'], 'Actions'),
       is_open=i == 0) for i, environment in enumerate(audit['environments']))
@@ -227,11 +227,11 @@ def _pictures(environment, i):
           'confidence', 'share right', f'reliability-{i}'),
        'A point for each of 15 bins of equally many transitions; on the dashed line, confidence is '
        'the share that is right. Below it, labels are too sure of themselves. With bins of equal '
-       f'width the calibration error is {_share(calibration["equal_width_error"])}.'),
+       f'width the calibration error is {share(calibration["equal_width_error"])}.'),
       (figures.plot_svg(draw_coverage, 'Unsure labels dropped', 'share of labels kept',
                         'share right of these', f'coverage-{i}'),
        'How many labels are right if only the surest are kept; dashed, if confidence said nothing. '
-       f'Area below the curve: {_share(coverage["area"])}.'),
+       f'Area below the curve: {share(coverage["area"])}.'),
       (figures.plot_svg(draw_lag, 'Lag', 'shift, transitions', 'share right', f'lag-{i}'),
        'Labels compared with what was done so many transitions later. The highest bar must be at '
        '0; at +1, labels come one transition too early. Several high bars mean that actions seldom '
@@ -253,11 +253,11 @@ def _kept(environment):
   """A table of what a threshold on the confidence keeps."""
   curve = environment['coverage']
   rows = {}
-  for share in _SHARES:
+  for kept in _SHARES:
     # The first threshold that keeps as many; equal confidences are kept together.
-    i = min(int(np.searchsorted(curve['coverage'], share - 1e-9)), len(curve['coverage']) - 1)
-    rows[i] = [f'{curve["threshold"][i]:.6g}', _share(curve['coverage'][i]),
-               _share(curve['accuracy'][i])]
+    i = min(int(np.searchsorted(curve['coverage'], kept - 1e-9)), len(curve['coverage']) - 1)
+    rows[i] = [f'{curve["threshold"][i]:.6g}', share(curve['coverage'][i]),
+               share(curve['accuracy'][i])]
   return report_page.table(['confidence at least', 'labels kept', 'right of these'],
                            list(rows.values()), 'What dropping unsure labels would leave.')
 
@@ -285,8 +285,8 @@ def _temperatures(audit):
 def _temperature(audit, key):
   """A temperature and how good it is; `key` is that of the audit."""
   fit = audit[f'{key}_fit']
-  rows = [[name, f'{t:.3f}', _share(fit[f'nll_{when}']), _share(fit[when]['error']),
-           _share(fit[when]['mean_confidence'])]
+  rows = [[name, f'{t:.3f}', share(fit[f'nll_{when}']), share(fit[when]['error']),
+           share(fit[when]['mean_confidence'])]
           for name, when, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]
   svg = figures.plot_svg(
       lambda ax: _draw_reliability(ax, ((fit['before'], _LINE, 'o'), (fit['after'], _AFTER, 's'))),
@@ -314,7 +314,7 @@ def _advice(fit, temperature):
 
 def _about(audit):
   about = audit['about']
-  content = json.dumps(_without_pictures(audit), allow_nan=False, indent=1).encode()
+  content = json.dumps(report_page.without_pictures(audit), allow_nan=False, indent=1).encode()
   return join([
       html('<pre>{}</pre>', about['command']),
       report_page.definitions([
@@ -325,11 +325,3 @@ def _about(audit):
           ('Versions', ', '.join(f'{k} {v}' for k, v in about['versions'].items()))]),
       report_page.links([('audit.json', 'application/json', content,
                           'all numbers; alpt_jax/labelling/audit.py says what each is')])])
-
-
-def _without_pictures(audit):
-  """The page shows them; once is enough."""
-  return audit | {'environments': [
-      environment | {'examples': [
-          {key: x for key, x in example.items() if key != 'strip'}
-          for example in environment['examples']]} for environment in audit['environments']]}

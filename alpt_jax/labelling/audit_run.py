@@ -1,4 +1,4 @@
-"""The audit of a run: its IDM, against recorded actions that training did not know."""
+"""Audits a run's IDM against recorded actions that training did not know."""
 
 import contextlib
 import datetime
@@ -11,14 +11,14 @@ import numpy as np
 from alpt_jax import domains, versions
 from alpt_jax import progress as progress_
 from alpt_jax.data import source_files
-from alpt_jax.labelling import audit, run_floors, trained_idm, trained_run
+from alpt_jax.labelling import audit, audit_findings, run_floors, trained_idm, trained_run
 from alpt_jax.labelling import examples as audit_examples
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
 
 
 def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
-              is_hidden=False, command='', progress=True):
+              is_hidden=False, causal='', allow_other_speed=False, command='', progress=True):
   """Audits the IDM of a run.
 
   Args:
@@ -31,6 +31,9 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
       `single_windows` of `audit.audit`.
     is_hidden: of a target, audit the hidden transitions of episodes in which training knew others,
       instead of episodes in which it knew none.
+    causal: directory of a run with `model.idm_is_causal` and the same labels, a floor; '' for none.
+    allow_other_speed: audit data in which time passes otherwise than in that of training, see
+      `time_scale`; a warning says so.
     command: to make it again, for the page.
     progress: whether to write progress to standard error.
 
@@ -44,8 +47,10 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
   names = tuple(environments) or domains.targets(config)
   check(config, names, num_episodes=num_episodes, stride=stride)
   specs = [spec_of(trained, name) for name in names]  # All, before hours are spent on the first.
+  past = _restore_past(trained, causal) if causal else None
+  times = {name: times_of(trained, name, is_allowed=allow_other_speed) for name in names}
   strides = sorted({stride, config.window})
-  found = [_predict(trained, spec, strides, num_episodes=num_episodes, seed=seed,
+  found = [_predict(trained, spec, strides, past, num_episodes=num_episodes, seed=seed,
                     is_hidden=is_hidden, progress=progress,
                     picture_bytes=_PICTURE_BYTES // len(specs))
            for spec in specs]
@@ -55,9 +60,11 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
       'preset': config.preset, 'command': command, 'run': str(trained.directory),
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'method': config.method, 'step': trained.step, 'window': config.window,
-      'versions': versions.current()}
+      'versions': versions.current(), 'times': times}
   found = audit.audit(predictions, single_windows, stride=stride, seed=seed)
-  return found | {'about': about | {'label_command': _label_command(trained, found)}}
+  return found | {
+      'warnings': [*audit_findings.speed_warnings(times), *found['warnings']],
+      'about': about | {'label_command': _label_command(trained, found)}}
 
 
 def _label_command(trained, found):
@@ -93,7 +100,7 @@ def check(config, names, *, num_episodes, stride):
 
 
 def spec_of(trained, name):
-  """The `types.EnvironmentSpec` of an environment; ValueError if the IDM cannot read it."""
+  """Looks up an `types.EnvironmentSpec`; ValueError if the IDM cannot read its data."""
   try:
     spec = domains.of(trained.config).spec(name)
   except ValueError as error:
@@ -102,7 +109,25 @@ def spec_of(trained, name):
   return spec
 
 
-def _predict(trained, spec, strides, *, picture_bytes, seed, **settings):
+def _restore_past(trained, causal):
+  """Restores an IDM that sees the past only, and knows the same labels as `trained`."""
+  config = trained.config
+  choice = trained_run.known(trained.directory, config.target, data_dir=config.data_dir).choice
+  run_floors.check_causal(causal, trained.directory, config, choice)
+  past = trained_idm.restore(causal, data_dir=config.data_dir)
+  if past.digests.get(config.target) != trained.digests.get(config.target):
+    raise ValueError(f'{causal}: was trained on other data of {config.target} than '
+                     f'{trained.directory}; expected the same.')
+  return past
+
+
+def times_of(trained, name, *, is_allowed):
+  """What `trained_idm.check_time` says of an environment; ValueError if its speed is another."""
+  return trained_idm.check_time(trained, name, domains.of(trained.config).time_scale(name),
+                                where=name, is_own=name in trained.digests, is_allowed=is_allowed)
+
+
+def _predict(trained, spec, strides, past, *, picture_bytes, seed, **settings):
   """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
   config, files = trained.config, None
   episodes = read(trained, spec.name)
@@ -115,8 +140,11 @@ def _predict(trained, spec, strides, *, picture_bytes, seed, **settings):
       voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
   if files:
     examples = [example | {'file': files[example['episode']].name} for example in examples]
-  return found | {min(found): voted._replace(
-      examples=examples, floors=floors_of(trained, spec, episodes, voted, seed=seed))}
+  measured = floors_of(trained, spec, episodes, voted, seed=seed)
+  if past is not None and spec.name == config.target:
+    said = gather(past, spec, episodes, [min(found)], seed=seed, **settings)[min(found)]
+    measured |= {'causal': run_floors.of_past(voted, said, seed=seed)}
+  return found | {min(found): voted._replace(examples=examples, floors=measured)}
 
 
 def read(trained, name):
@@ -207,6 +235,6 @@ def _candidates(trained, episodes, name, is_hidden):
 
 
 def paths(directory, output=''):
-  """Where an audit is written: the JSON file and the page."""
+  """Returns the paths of an audit: the JSON file and the page."""
   directory = output or os.path.join(directory, 'audit')
   return os.path.join(directory, 'audit.json'), os.path.join(directory, 'audit.html')

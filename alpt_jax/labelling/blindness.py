@@ -5,7 +5,6 @@ are left out, if there are others. Games are played as the run's evaluation play
 `measures.blindness` for the rules.
 """
 
-import json
 import os
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from alpt_jax import domains, methods
+from alpt_jax import domains, methods, schema
 from alpt_jax.labelling import trained_run
 from alpt_jax.learners import action_heads
 from alpt_jax.measures import blindness
@@ -126,15 +125,12 @@ def measure_score(trained, directory, play, *, seed=0):
 def _evaluated(directory, step, like):
   """The run's evaluation at a step if it was by the protocol of games `like` it, else None."""
   path = os.path.join(directory, 'eval', f'step_{step:07d}.json')  # As `train` writes it.
-  try:
-    with open(path) as f:
-      found = json.load(f).get(like['acting_mode'], {})
-    is_alike = all(found.get(key) == like[key] for key in _PROTOCOL)
-  except FileNotFoundError:
+  if not os.path.exists(path):
     return None
-  except (ValueError, AttributeError) as error:
-    raise ValueError(f'{path}: not an evaluation ({error}). Delete it, and the games are played '
-                     'again.') from error
+  mode = like['acting_mode']
+  found = schema.read(path, {f'{mode}?': dict}, 'Delete it, and the games are played again.')
+  found = found.get(mode, {})
+  is_alike = all(found.get(key) == like[key] for key in _PROTOCOL)
   return found if is_alike and len(found.get('scores', ())) == like['num_episodes'] else None
 
 
@@ -162,7 +158,7 @@ def action_loss_fn(dt):
 
 
 def held_out(trained, episodes, directory):
-  """Episodes of the target to measure on: those in which training knew no action, if there are any.
+  """Lists the target's episodes to measure on: those without known actions, if there are any.
 
   Args:
     trained: `TrainedDt`.

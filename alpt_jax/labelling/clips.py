@@ -1,4 +1,4 @@
-"""Which clips of a dataset are worth labelling next: unsure of, and different from each other.
+"""Ranks clips for labelling: uncertain ones, and different from each other.
 
 The least sure clips alone are often many of the same kind, and the second of a kind teaches little.
 So they are picked one after the other, each as far as can be from those that have labels or were
@@ -13,7 +13,7 @@ _CELLS = 8  # Features see at most so many cells in height and width.
 
 
 def uncertainty(confidence, is_hidden):
-  """One minus the mean confidence over the hidden actions of a window.
+  """Computes one minus the mean confidence over the hidden actions of a window.
 
   Args:
     confidence: [W, T] float in [0, 1]; of the labels.
@@ -27,7 +27,7 @@ def uncertainty(confidence, is_hidden):
 
 
 def looks(observations):
-  """What windows look like: the mean observation, and how much it changes from frame to frame.
+  """Describes how windows look: mean observation, and its change from frame to frame.
 
   Args:
     observations: [W, T + 1, height, width, C] numbers. Where height or width is more than 8 pixels,
@@ -98,7 +98,7 @@ def choose(unsure, places, num_clips, *, episode, start, window, is_labelled):
   places = np.asarray(places, np.float64)
   is_free, picked = ~np.asarray(is_labelled, bool), []
   distance = np.where(is_free, np.inf, 0.)
-  free = places[is_free]  # Nobody asks how far the others are.
+  free = places[is_free]  # Only these distances are used.
   for i in np.flatnonzero(is_labelled):
     distance[is_free] = np.minimum(distance[is_free], _distances(free, places[i]))
   while len(picked) < num_clips and is_free.any():

@@ -1,4 +1,4 @@
-"""Which clips of a dataset somebody should label next, by the IDM of a run.
+"""Selects the clips of a dataset that are worth labelling next, by the IDM of a run.
 
 Episodes are cut into clips of one length, side by side, and `clips.choose` picks some of those
 that the IDM is unsure of and that look different from what has labels and from each other. That
@@ -16,6 +16,7 @@ found is a dict that JSON can hold:
   num_unlabelled  clips without one
   num_candidates  the most unsure of these, 10,000 at most: what was picked from
   versions        {package: version}
+  times           what `trained_idm.check_time` says
   clips           list, the most useful first, each with
     rank            1, 2, ..
     file            name of the video or the folder of images; None if the data does not say
@@ -67,7 +68,7 @@ class _Windows(NamedTuple):
 
 
 def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, length=0,
-              progress=True):
+              allow_other_speed=False, progress=True):
   """Picks clips of a dataset.
 
   Args:
@@ -76,6 +77,7 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
       such as that of the run, is not looked at.
     num_clips: how many at most, at least 1.
     length: transitions of a clip; 0 for the window of the IDM.
+    allow_other_speed: as of `label_dataset.label_run`; `times` says so.
     progress: whether to write progress to standard error.
 
   Returns:
@@ -89,19 +91,20 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
   if length < 0:
     raise ValueError(f'length is {length}; expected at least 1, or 0 for the window of the IDM.')
   length = length or trained.config.window
-  name, spec, source = label_dataset.open_dataset(trained, dataset, environment)
+  name, spec, source, times = label_dataset.open_dataset(
+      trained, dataset, environment, allow_other_speed=allow_other_speed)
   known, digest = label_dataset.which_known(known, source), rlds.dataset_digest(source.directory)
   is_known_fn = (label_dataset.known_by_run(trained, name, source.directory, digest)
                  if known == 'run' else lambda _, fields: rlds.labelled(fields)[:-1])
-  pieces = source.pieces(_EPISODES_AT_A_TIME)
-  num_episodes = sum(piece.end - piece.begin for piece in pieces)
+  chunks = source.chunks(_EPISODES_AT_A_TIME)
+  num_episodes = sum(chunk.end - chunk.begin for chunk in chunks)
   files = source_files.read(source.directory, num_episodes)
   with contextlib.ExitStack() as stack:
     progress_fn = stack.enter_context(progress_.Progress(
         num_episodes, label=f'looking at {spec.name}', unit='episodes')).update if progress else (
             lambda done: None)
     found, num_labelled, num_unlabelled = _look(
-        source, pieces, functools.partial(trained.predict_episodes, spec=spec), is_known_fn, spec,
+        source, chunks, functools.partial(trained.predict_episodes, spec=spec), is_known_fn, spec,
         length, progress_fn)
   if found is None:
     raise ValueError(f'length is {length}; no episode of {source.directory} has so many '
@@ -118,21 +121,21 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
       'length': length, 'frame_skip': _frame_skip(source.directory),
       'num_labelled': num_labelled, 'num_unlabelled': num_unlabelled,
       'num_candidates': int(np.sum(~found.is_labelled)),
-      'versions': versions.current(),
+      'versions': versions.current(), 'times': times,
       'clips': [_clip(rank, found, i, files, length)
                 for rank, i in enumerate(chosen.tolist(), 1)]}
 
 
-def _look(source, pieces, predict, is_known_fn, spec, length, progress_fn):
+def _look(source, chunks, predict, is_known_fn, spec, length, progress_fn):
   """Returns the `_Windows` to choose from, and how many have a known action and how many not."""
   found, num_labelled, num_unlabelled, num_episodes = None, 0, 0, 0
-  for piece in pieces:
-    episodes, parts = source.read(piece), [] if found is None else [found]
+  for chunk in chunks:
+    episodes, parts = source.read(chunk), [] if found is None else [found]
     for said in predict(episodes, range(len(episodes.num_transitions))):
-      is_known = is_known_fn(piece.first + said.episode, episodes.fields[said.episode])
+      is_known = is_known_fn(chunk.first + said.episode, episodes.fields[said.episode])
       if len(is_known) >= length:
         part = _windows(said, episodes, is_known, spec, length)
-        parts.append(part._replace(episode=part.episode + piece.first,
+        parts.append(part._replace(episode=part.episode + chunk.first,
                                    number=part.number + num_labelled))
         num_labelled += int(part.is_labelled.sum())
         num_unlabelled += int((~part.is_labelled).sum())
@@ -197,7 +200,7 @@ def _clip(rank, found, i, files, length):
 
 
 def table(found):
-  """A table of the clips, for people.
+  """Formats the clips as a table of text.
 
   Args:
     found: what `clips_run` returns.
@@ -224,12 +227,12 @@ def _seconds(clip):
 
 
 def has_files(found):
-  """Whether it is known which files the clips are in, so that their actions can be imported."""
+  """Returns whether the clips' files are known, so that their actions can be imported."""
   return all(clip['file'] is not None for clip in found['clips'])
 
 
 def actions_csv(found):
-  """A list of actions, see `importers.actions`, with the steps of the clips and without actions.
+  """Writes the steps of the clips as a list of actions to fill in, see `importers.actions`.
 
   An action that stays empty is one that is not known: who fills in some imports those.
 

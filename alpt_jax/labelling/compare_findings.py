@@ -79,10 +79,11 @@ def _warnings(one, name):
   if about['labels']['is_constant']:
     yield (f'labels of {about["directory"]} are constant: {about["labels"]["most_frequent"]} in '
            f'{audit_findings.percent(about["labels"]["share"])}.')
-  best = one['floors'].get('best')
-  if best and about['accuracy']['value'] <= one['floors'][best]['value']:
-    yield (f'labels of {about["directory"]} are no better than the floor {best}, which needs no '
-           'IDM.')
+  margin = about['margin']
+  if margin and not (margin['low'] or 0) > 0:  # Without an interval it cannot be told.
+    how = 'not clearly better' if margin['value'] > 0 else 'no better'
+    yield (f'labels of {about["directory"]} are {how} than the floor {one["floors"]["best"]}, '
+           f'which needs no IDM: {signed(margin)}.')
 
 
 def sources_of(about):

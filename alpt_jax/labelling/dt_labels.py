@@ -1,4 +1,4 @@
-"""Labels hidden transitions with a DT, as a floor for IDMs: how much needs no next observation?
+"""Labels hidden transitions with a DT: a floor for IDMs that uses no next observation.
 
 A DT that was trained on the labelled windows predicts what is done; it sees neither the next
 observation nor the action. Its label of a transition is the most probable legal action given the

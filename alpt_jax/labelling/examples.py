@@ -1,4 +1,4 @@
-"""Windows of audited episodes that are worth a look, with pictures.
+"""Selects example windows of audited episodes, with pictures.
 
 They come from the same predictions as the numbers of the audit: nothing is predicted again.
 """

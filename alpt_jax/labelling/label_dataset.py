@@ -1,16 +1,18 @@
-"""Labels a dataset with the IDM of a run: who may label what, and what is written down about it."""
+"""Labels a dataset with the IDM of a run: permission, provenance and the labelled copy."""
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import sys
 
 import jax
 import numpy as np
 
 from alpt_jax import domains, versions
 from alpt_jax import progress as progress_
-from alpt_jax.data import environment_file, labelled_dataset, records, rlds
+from alpt_jax.data import environment_file, labelled_dataset, records, rlds, time_scale
 from alpt_jax.labelling import trained_idm, trained_run, votes
 
 KNOWN = ('data', 'run')
@@ -18,8 +20,9 @@ _PLACES = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')  # O
 
 
 def label_run(trained, output, *, dataset='', environment='', stride=1, temperature=1., top_k=0,
-              known='', episodes_per_file=50, share=(0, 1), progress=True):
-  """Labels a dataset, or goes on with it; see `labelled_dataset`.
+              known='', episodes_per_file=50, share=(0, 1), allow_other_speed=False,
+              progress=True):
+  """Labels a dataset, or resumes doing so; see `labelled_dataset`.
 
   Args:
     trained: `trained_idm.TrainedIdm`.
@@ -35,6 +38,8 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
       where the data says which.
     episodes_per_file: at most.
     share: (i, n): which of n equal shares of the work to do.
+    allow_other_speed: label data in which time passes otherwise than in that of training, see
+      `time_scale`; the card says so.
     progress: whether to write progress to standard error.
 
   Returns:
@@ -45,7 +50,8 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   """
   config = trained.config
   _check_numbers(config.window, stride, temperature, episodes_per_file, share)
-  name, spec, source = open_dataset(trained, dataset, environment)
+  name, spec, source, times = open_dataset(trained, dataset, environment,
+                                           allow_other_speed=allow_other_speed)
   directory = source.directory
   num_stored = spec.actions.num_stored
   if not 0 <= top_k <= num_stored:
@@ -55,19 +61,19 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   predict = functools.partial(
       trained.predict_groups, spec=spec, stride=stride, temperature=temperature)
   mesh = trained.mesh
-  with _Shown(f'labelling {spec.name}', trained, is_shown=progress) as shown:
+  with _Shown(f'labelling {spec.name}', trained, times, is_shown=progress) as shown:
     return labelled_dataset.write(
         source, output, predict, labelled_dataset.Settings(
             top_k=top_k, episodes_per_file=episodes_per_file),
         provenance={
-            'run': os.path.basename(os.path.abspath(trained.directory)), 'step': trained.step,
+            'run': os.path.basename(os.path.realpath(trained.directory)), 'step': trained.step,
             'idm_digest': params_digest(trained.params), 'config': _what_matters(config),
             'window': config.window, 'stride': stride, 'temperature': temperature, 'known': known,
             'source_digest': digest,
             # Another number of them, or of another kind, rounds otherwise.
             'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}',
             'rows': trained.vote_fn(spec).rows},
-        notes={'versions': versions.current()},
+        notes={'versions': versions.current()} | ({'times': times} if times else {}),
         known=known_by_run(trained, name, directory, digest) if known == 'run' else None,
         share=share, progress=shown.update)
 
@@ -80,29 +86,28 @@ def _check_numbers(window, stride, temperature, episodes_per_file, share):
     raise ValueError(f'share is {share[0]} of {share[1]}; expected 0 to {share[1] - 1}.')
   if episodes_per_file < 1:
     raise ValueError(f'episodes_per_file is {episodes_per_file}; expected at least 1.')
-  votes.windows_of(window, window, stride)  # Complains here.
+  votes.windows_of(window, window, stride)  # Refuses a stride that is out of range.
 
 
-class _Shown:
+class _Shown(contextlib.AbstractContextManager):
   """Progress whose total is known with its first update, after all checks.
 
-  A warning that the run of the IDM is unfinished comes before it.
+  Warnings that the run of the IDM is unfinished, or of another speed, come before it.
   """
 
-  def __init__(self, label, trained, *, is_shown):
-    self._label, self._trained, self._is_shown, self._progress = label, trained, is_shown, None
-
-  def __enter__(self):
-    return self
+  def __init__(self, label, trained, times, *, is_shown):
+    self._label, self._trained, self._times = label, trained, times
+    self._is_shown, self._progress = is_shown, None
 
   def __exit__(self, *unused):
     if self._progress is not None:
       self._progress.close()
 
   def update(self, done, total):
-    """Takes note of what is done."""
+    """Shows how many episodes are done."""
     if self._progress is None and self._is_shown:
       trained_idm.warn_if_unfinished(self._trained)
+      sys.stderr.write(''.join(f'{line}\n' for line in trained_idm.time_lines(self._times)))
       self._progress = progress_.Progress(
           total, label=self._label, unit='episodes', start_step=done)
     if self._progress is not None:
@@ -133,7 +138,7 @@ def _directory_of(config, name):
   return directories[0]
 
 
-def open_dataset(trained, dataset, environment):
+def open_dataset(trained, dataset, environment, *, allow_other_speed=False):
   """Opens a dataset whose actions the IDM of a run can say.
 
   Args:
@@ -141,30 +146,35 @@ def open_dataset(trained, dataset, environment):
     dataset: its directory; '' for that of the run's target.
     environment: its name among those of the run's domain; '' for the run's target. A dataset with
       an environment.json says itself what it is.
+    allow_other_speed: see `label_run`.
 
   Returns:
-    The name; the `types.EnvironmentSpec`; a `records.Dataset`.
+    The name; the `types.EnvironmentSpec`; a `records.Dataset`; what `trained_idm.check_time` says.
 
   Raises:
     FileNotFoundError, ValueError: if there is no such dataset, or the IDM cannot read it.
   """
   name = environment or trained.config.target
   directory = dataset or _directory_of(trained.config, name)
-  spec, expected_name = _spec(trained, directory, name)
-  return name, spec, records.Dataset(directory, spec, expected_name=expected_name)
+  spec, expected_name, scale = _spec(trained, directory, name)
+  source = records.Dataset(directory, spec, expected_name=expected_name)
+  times = trained_idm.check_time(trained, name, scale, where=str(directory), is_own=not dataset,
+                                 is_allowed=allow_other_speed)
+  return name, spec, source, times
 
 
 def _spec(trained, directory, name):
-  """The `types.EnvironmentSpec` of a dataset that the IDM can read; the name it must bear."""
+  """The `types.EnvironmentSpec` of a dataset that the IDM can read; its name; its time scale."""
   domain, path = domains.of(trained.config), os.path.join(directory, environment_file.FILE)
   if os.path.exists(path):
     environment = environment_file.read(path)
     spec, expected_name = environment.spec(), environment.name
-    where = path
+    where, scale = path, time_scale.of_dataset(directory, environment)
   else:
     spec, expected_name, where = domain.spec(name), name, directory
+    scale = domain.time_scale(name)
   trained_idm.check_environment(trained, spec, where=where)
-  return spec, expected_name
+  return spec, expected_name, scale
 
 
 def which_known(known, source):

@@ -20,10 +20,10 @@ _MAX_DIFFERENCES = 5  # That a message names.
 _FREE = (  # Keys, or groups of them, on which the labels of the IDM do not depend.
     'workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'preset', 'study', 'collect',
     'import_', 'distributed', 'sharding', 'evaluation', 'cql', 'allow_changed_config',
-    'allow_damaged', 'checkpoint_every_steps', 'log_every_steps', 'eval_every_steps',
-    'num_label_windows', 'sampling.num_threads', 'train_dt', 'batch_size', 'pseudo_labels',
-    'reward_weight', 'return_weight', 'action_weight', 'model.dt_tokenizer', 'model.dt_dropout',
-    'model.return_tokens', 'optimizer.dt_learning_rate')
+    'allow_damaged', 'allow_other_speed', 'checkpoint_every_steps', 'log_every_steps',
+    'eval_every_steps', 'num_label_windows', 'sampling.num_threads', 'train_dt', 'batch_size',
+    'pseudo_labels', 'reward_weight', 'return_weight', 'action_weight', 'model.dt_tokenizer',
+    'model.dt_dropout', 'model.return_tokens', 'optimizer.dt_learning_rate')
 # What the comparison is about, and what is compared over all phases instead.
 _OF_THE_ARM = ('sources', 'method', 'phase', 'init_from', 'num_steps', 'idm_batch_size')
 _OF_THE_PAIR = ('seed', 'label_seed', 'target')

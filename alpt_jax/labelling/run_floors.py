@@ -114,14 +114,11 @@ def _labels(directory, config, truth, causal, voted_transitions, seed):
   domain = domains.of(config)
   spec = domain.spec(config.target)
   path, (episode, timestep, said, true) = _last_labels(directory, truth)
-  frequent = floors.most_frequent(said, spec.num_actions)
-  found = {'step': run_labels.step_of(path), 'most_frequent': {
-      'action': domain.action_names()[frequent.action], 'share': frequent.share},
-           'is_constant': floors.is_constant(frequent)}
+  found = {'step': run_labels.step_of(path)} | _frequency(said, spec.actions.names)
   if found['is_constant']:
     return found
   choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
-  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  fitted = label_floors.fit(truth, spec, choice.windows, choice.window)
   found |= {
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
       'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
@@ -132,6 +129,13 @@ def _labels(directory, config, truth, causal, voted_transitions, seed):
       'ceiling': domain.ceiling(config.target),
       'voted': _voted(directory, config, truth, fitted, voted_transitions, seed)}
   return found | {'above_floor': _above_floor(found)}
+
+
+def _frequency(labels, names):
+  """The entries `most_frequent` and `is_constant` of labels [M]; `names` of all A actions."""
+  frequent = floors.most_frequent(labels, len(names))
+  return {'most_frequent': {'action': names[frequent.action], 'share': frequent.share},
+          'is_constant': floors.is_constant(frequent)}
 
 
 def _voted(directory, config, truth, fitted, num_transitions, seed):
@@ -162,6 +166,23 @@ def _causal(directory, config, truth, choice, causal, seed):
   """Accuracy of an IDM that sees the past only and knows the same labels."""
   if not causal:
     return {'unknown': 'no run with model.idm_is_causal was given (--causal)'}
+  check_causal(causal, directory, config, choice)
+  _, (episode, _, said, true) = _last_labels(causal, truth)
+  return floors.mean(said == true, episode, seed=seed)._asdict()
+
+
+def check_causal(causal, directory, config, choice):
+  """Refuses a run that is no floor of another one's labels.
+
+  Args:
+    causal: directory of the run whose IDM sees the past only.
+    directory: of the run that it is a floor of.
+    config: of that run.
+    choice: `labels.Choice` of that run's target.
+
+  Raises:
+    FileNotFoundError, ValueError: naming what differs.
+  """
   other, _ = trained_run.read_config(causal, data_dir=config.data_dir)
   if not other.model.idm_is_causal:
     raise ValueError(f'{causal}: model.idm_is_causal is False; expected True, an IDM that sees the '
@@ -173,12 +194,10 @@ def _causal(directory, config, truth, choice, causal, seed):
   if not np.array_equal(theirs.windows, choice.windows):
     raise ValueError(f'{causal}: has other labels than {directory}; expected the same num_labels '
                      'and label_seed.')
-  _, (episode, _, said, true) = _last_labels(causal, truth)
-  return floors.mean(said == true, episode, seed=seed)._asdict()
 
 
 def on_random_draws(config, name, is_right, episode, timestep, *, seed=0):
-  """Accuracy on steps whose action was a random draw.
+  """Measures the accuracy on steps whose action was a random draw.
 
   Args:
     config: of the run.
@@ -234,13 +253,30 @@ def of_audit(config, spec, episodes, choice, predictions, *, seed=0):
   is_right = predictions.probabilities.argmax(axis=1) == predictions.actions
   found = {'unknown': 'training had no labels of it that a floor could be fitted to'}
   if choice is not None:
-    fitted = label_floors.fit(
-        episodes, spec, *label_floors.labelled(choice.windows, choice.window))
+    fitted = label_floors.fit(episodes, spec, choice.windows, choice.window)
     found = label_floors.judge(fitted, episodes, episode, timestep, is_right=is_right, seed=seed)
   return {
       'floors': found,
       'random_draws': on_random_draws(config, spec.name, is_right, episode, timestep, seed=seed),
       'ceiling': domains.of(config).ceiling(spec.name)}
+
+
+def of_past(predictions, past, *, seed=0):
+  """Measures the floor of an audit that an IDM is which sees the past only.
+
+  Args:
+    predictions: `audit.Predictions` of the IDM that is audited.
+    past: the same transitions, by the other one.
+    seed: of the bootstrap.
+
+  Returns:
+    {'accuracy', 'margin'}: means as dicts; `margin`, by which the labels are above it, is paired by
+    transition.
+  """
+  is_right, is_hit = ((said.probabilities.argmax(axis=1) == predictions.actions).astype(float)
+                      for said in (predictions, past))
+  return {'accuracy': floors.mean(is_hit, predictions.episodes, seed=seed)._asdict(),
+          'margin': floors.mean(is_right - is_hit, predictions.episodes, seed=seed)._asdict()}
 
 
 def _above_floor(found):
@@ -275,17 +311,14 @@ def _agent(directory, truth, digests, data_dir, held_out_dir, games, seed):
 
 def _as_labeller(directory, config, truth, num_transitions, seed):
   """The entry `as_labeller`."""
-  trained, domain = blindness.restore(directory, data_dir=config.data_dir), domains.of(config)
-  spec = domain.spec(config.target)
+  trained = blindness.restore(directory, data_dir=config.data_dir)
+  spec = domains.of(config).spec(config.target)
   episode, timestep, said, true = dt_labels.label(
       trained, truth, directory, num_transitions=num_transitions, seed=seed)
-  frequent = floors.most_frequent(said, spec.num_actions)
   choice = trained_run.known(directory, config.target, data_dir=config.data_dir).choice
-  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  fitted = label_floors.fit(truth, spec, choice.windows, choice.window)
   return {
-      'step': trained.step, 'most_frequent': {
-          'action': domain.action_names()[frequent.action], 'share': frequent.share},
-      'is_constant': floors.is_constant(frequent),
+      'step': trained.step, **_frequency(said, spec.actions.names),
       'accuracy': floors.mean(said == true, episode, seed=seed)._asdict(),
       'floors': label_floors.judge(fitted, truth, episode, timestep, is_right=said == true,
                                    seed=seed)}
@@ -303,7 +336,7 @@ def _by_score(trained, directory, games, seed):
 
 
 def sentences(found):
-  """What `measure` found, in a list of lines."""
+  """Writes what `measure` found as lines of text."""
   return [*_about_labels(found['labels']), *_about_agent(found['agent']),
           *_about_labeller(found.get('as_labeller')), *_about_scores(found['scores'])]
 

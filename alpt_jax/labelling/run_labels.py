@@ -1,4 +1,4 @@
-"""How well an IDM labels: what a run wrote in labels/step_*.npz, compared with the truth.
+"""Compares the labels that a run wrote, labels/step_*.npz, with the truth.
 
 Training does not see the actions that are hidden from it, and writes its labels down instead. Who
 has all actions compares them here: by number, by kind of mistake, and as pictures of windows.
@@ -25,7 +25,7 @@ _WHITE = np.uint8(255)
 
 
 def files(run_directory, last_step=None):
-  """The label files of a run, by step: those of a longer run than was asked for are left out.
+  """Returns the label files of a run, by step; files beyond its last step are left out.
 
   Args:
     run_directory: with labels/step_*.npz, as `train` writes them.
@@ -39,7 +39,7 @@ def files(run_directory, last_step=None):
 
 
 def refused(paths, truth):
-  """Which label files say nothing, as they are damaged or of other data.
+  """Lists label files that are damaged or of other data.
 
   Args:
     paths: from `files`.
@@ -126,7 +126,7 @@ def hidden_labels(path, truth):
 def _read_labels(path, truth):
   """Returns the `label_windows.Labels` of a file; ValueError if they are of other data."""
   try:
-    with np.load(path) as saved:
+    with np.load(path, allow_pickle=False) as saved:
       fields = dict(saved)
     unsaid = np.full(fields['actions'].shape, np.nan, np.float16)
     labels = label_windows.Labels(**{'confidence': unsaid} | fields)  # Runs did not write it once.
@@ -153,14 +153,13 @@ def _true_actions(labels, truth):
   return [np.concatenate(field) for field in zip(*parts, strict=True)]
 
 
-def describe(path, truth, spec, action_names):
+def describe(path, truth, spec):
   """Describes labels of a run's IDM, for a report.
 
   Args:
     path: one of `files`.
     truth: as in `score_labels`.
     spec: the `types.EnvironmentSpec` of the target.
-    action_names: of all ids in [0, spec.num_actions).
 
   Returns:
     A dict that JSON can hold: `step`; `num_hidden`, of the hidden actions that were labelled;
@@ -185,7 +184,7 @@ def describe(path, truth, spec, action_names):
     for kind, window in choose_examples(labels, is_hidden, true != predicted):
       examples.append({'kind': kind} | example(window, labels, truth, true, predicted, spec))
   return {'step': step_of(path), 'num_hidden': int(is_hidden.sum()),
-          'actions': [action_names[a] for a in spec.legal_actions],
+          'actions': [spec.actions.names[a] for a in spec.legal_actions],
           'confusion': counts.sum(axis=0).tolist(),
           'by_episode': {'episodes': ids.tolist(), 'counts': confusions.pack(counts)},
           'examples': examples}
@@ -220,7 +219,7 @@ def table_floor(path, truth, choice, spec):
     ValueError: if the labels are of other data.
   """
   episode, timestep, _, _ = hidden_labels(path, truth)
-  fitted = label_floors.fit(truth, spec, *label_floors.labelled(choice.windows, choice.window))
+  fitted = label_floors.fit(truth, spec, choice.windows, choice.window)
   found = label_floors.judge(fitted, truth, episode, timestep)
   table = found['table']
   return {'table': table['value'], 'table_low': table['low'], 'table_high': table['high'],
@@ -327,5 +326,5 @@ def _frame(observation, spec):
 
 
 def step_of(path):
-  """The number of updates in the name of a label file, one of `files`."""
+  """Reads the number of updates from the name of a label file, one of `files`."""
   return int(re.search(r'\d+', path.stem).group())

@@ -15,9 +15,9 @@ import ml_collections
 import numpy as np
 
 from alpt_jax.data import episodes as episodes_
-from alpt_jax.data import values
+from alpt_jax.data import time_scale, values
 from alpt_jax.labelling import trained_run, votes
-from alpt_jax.training import program, run_config, sharding
+from alpt_jax.training import data_times, program, run_config, sharding
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,6 +34,8 @@ class TrainedIdm:
     params: of the IDM, on all devices of the mesh.
     step: updates after which they were saved.
     mesh: of the devices that share the windows.
+    time_scales: {environment: `time_scale.TimeScale`} of the data of training; {} if the run does
+      not say.
   """
   directory: str
   config: ml_collections.ConfigDict
@@ -43,6 +45,7 @@ class TrainedIdm:
   params: Any
   step: int
   mesh: Any
+  time_scales: dict = dataclasses.field(default_factory=dict)
   _vote_fns: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
   def predict(self, frames, *, stride=1, temperature=1.):
@@ -94,13 +97,13 @@ class TrainedIdm:
         [(episodes, numbers)], spec=spec, stride=stride, temperature=temperature)
 
   def predict_groups(self, groups, *, spec=None, stride=1, temperature=1.):
-    """As `predict_episodes`, of (episodes, numbers) one after the other; see `votes`."""
+    """Predicts as `predict_episodes`, for (episodes, numbers) one after the other."""
     return votes.predict_groups(
         self.vote_fn(spec or self.spec), self.params, groups, window=self.config.window,
         stride=stride, temperature=temperature)
 
   def vote_fn(self, spec):
-    """The `votes.VoteFn` of an environment, which is compiled once."""
+    """Returns the `votes.VoteFn` of an environment, which is compiled once."""
     if spec not in self._vote_fns:
       self._vote_fns[spec] = votes.VoteFn(
           self.idm, spec, self.mesh, microbatch=program.microbatch(self.config, spec, self.mesh))
@@ -130,7 +133,7 @@ def restore(directory, *, data_dir=''):
   mesh = sharding.make_mesh(devices=jax.local_devices())
   run = trained_run.restore(directory, config, phase, specs, names=('idm',), mesh=mesh)
   return TrainedIdm(directory, config, digests, run.learner.networks.idm, specs[0],
-                    run.params['idm'], run.step, mesh)
+                    run.params['idm'], run.step, mesh, data_times.read(directory))
 
 
 def check_frames(frames, spec):
@@ -192,3 +195,43 @@ def check_environment(trained, spec, *, where):
     if found != wanted:
       raise ValueError(f'{where}: {field} is {found}, the IDM of {trained.directory} reads '
                        f'{wanted}. Use another IDM, or other data.')
+
+
+def check_time(trained, name, found, *, where, is_own, is_allowed):
+  """Refuses data in which time passes otherwise than in what an IDM was trained on.
+
+  Args:
+    trained: `TrainedIdm`.
+    name: of the environment; if training read one of this name, it is compared with that, else with
+      the run's target.
+    found: `time_scale.TimeScale` of the data; None if time means nothing there.
+    where: what to call the data in messages.
+    is_own: whether it is the data of training itself, whose speed need not be known.
+    is_allowed: whether to go on in spite of differences.
+
+  Returns:
+    What shall be written down with all that is made of it, a dict that JSON can hold: time scales
+    'data' and 'idm', 'differences' (allowed ones) and 'unknown', lists of sentences; {} if time
+    means nothing.
+
+  Raises:
+    ValueError: naming both values of what differs, unless `is_allowed`.
+  """
+  if found is None:
+    return {}
+  learned = trained.time_scales.get(name) or trained.time_scales.get(trained.config.target)
+  differences, unknown = time_scale.compare(
+      found, learned, where=where, of=f'the IDM of {trained.directory}')
+  time_scale.refuse(differences, is_allowed=is_allowed, remedy=(
+      'take data of its speed (frame_skip of an import thins it), or another IDM, or go on with '
+      '--allow_other_speed, which is written down with what is made'))
+  if is_own and learned in (found, None):
+    unknown = []
+  return {'data': found._asdict(), 'idm': learned and learned._asdict(),
+          'differences': differences, 'unknown': unknown}
+
+
+def time_lines(times):
+  """Says what `check_time` allowed or could not compare, in lines of what it returned."""
+  return [*(f'warning: {text}: allowed by --allow_other_speed.'
+            for text in times.get('differences', ())), *times.get('unknown', ())]

@@ -11,7 +11,7 @@ import numpy as np
 
 from alpt_jax import domains, methods
 from alpt_jax.data import labels
-from alpt_jax.training import checkpoints, program, run_config, sharding
+from alpt_jax.training import checkpoints, data_times, program, run_config, sharding
 
 _REMEDY = 'Choose another run, or restore it from a copy.'  # Of a damaged config.json.
 
@@ -37,7 +37,8 @@ def read_config(directory, *, data_dir=''):
   content = run_config.load(path, remedy=_REMEDY)
   try:
     digests = dict(content.pop('data_digests'))
-    content.pop('computation', None)  # No key of a config, and nothing to who only reads.
+    for name in ('computation', data_times.KEY):  # No keys of a config.
+      content.pop(name, None)
     config = ml_collections.ConfigDict(_with_tuples(content))
     config.data_dir = data_dir or config.data_dir
     run_config.check_run(config)  # As when it was trained.
@@ -87,7 +88,7 @@ def restore(directory, config, phase, specs, *, names=(), mesh=None):
   made = program.make_program(
       config, phase, specs, mesh or sharding.make_mesh(num_devices=1))
   wanted = program.network_params(made.state)
-  step, params = checkpoints.restore_newest(
+  step, params = checkpoints.restore_params(
       os.path.join(directory, 'checkpoints'), {name: wanted[name] for name in names or wanted})
   return Restored(made.learner, params, step)
 

@@ -1,4 +1,4 @@
-"""What an IDM says of every transition of an episode, from all windows that hold it.
+"""IDM inference over whole episodes: averages the predictions of all overlapping windows.
 
 By eq. 4 a window of T + 1 observations says something of each of its T actions, so a transition
 inside an episode is in T windows. The paper takes one of them; here all vote, and their
@@ -143,7 +143,7 @@ class VoteFn:
         lambda x: jax.lax.dynamic_slice_in_dim(x, num_frames, window), Stream(frames, tokens))
 
   def start(self, params, frame, window):
-    """The `Stream` before the first frame, given any."""
+    """Returns the `Stream` before the first frame, given any."""
     frames = jax.ShapeDtypeStruct((1, *frame.shape), frame.dtype)
     tokens = jax.eval_shape(
         lambda *arrays: self._tokenize(*arrays, at_a_time=0), params, frames, frames)
@@ -168,14 +168,14 @@ class VoteFn:
 
 
 class _Call(NamedTuple):
-  """One call of a `VoteFn`: its pieces of episodes, and its windows.
+  """One call of a `VoteFn`: its chunks of episodes, and its windows.
 
   Attributes:
-    pieces: list of (episode, begin, end) of frames, in the order of the stream.
+    chunks: list of (episode, begin, end) of frames, in the order of the stream.
     first: list of the windows' places, as `VoteFn` wants them.
     targets: list of (episode, index of the window in it).
   """
-  pieces: list
+  chunks: list
   first: list
   targets: list
 
@@ -215,7 +215,7 @@ def _plan(lengths, window, stride, rows):
       ready = np.searchsorted(starts[done:done + room + 1] + window, end)
       if ready > room:
         end, ready = int(starts[done + room - 1]) + window + 1, room
-      call.pieces.append((episode, begin, end))
+      call.chunks.append((episode, begin, end))
       for i in range(done, done + ready):
         call.first.append(window + num_frames + int(starts[i]) - begin)
         call.targets.append((episode, i))
@@ -224,7 +224,7 @@ def _plan(lengths, window, stride, rows):
       if num_frames == max_frames or len(call.first) == rows:
         yield call
         call, num_frames = _Call([], [], []), 0
-  if call.pieces:
+  if call.chunks:
     yield call
 
 
@@ -330,8 +330,8 @@ def _read_ahead(pool, plan, *, max_frames):
   """Yields group, call, frames [max_frames, ...], and how many are real."""
   def read(episodes, call):
     filled, num_frames = None, 0
-    for piece in call.pieces:
-      frames = episodes.frames(*piece)
+    for chunk in call.chunks:
+      frames = episodes.frames(*chunk)
       if filled is None:
         filled = np.zeros((max_frames, *frames.shape[1:]), frames.dtype)
       filled[num_frames:num_frames + len(frames)] = frames

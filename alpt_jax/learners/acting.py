@@ -4,7 +4,7 @@ Two published rules exist, and one for data without rewards. 'paper' (Lee et al.
 3.4) tilts the return distribution towards high returns: log P(R) + kappa (R - low) / (high - low).
 'release' (their released code) takes the largest of 128 samples from the flattened distribution,
 and samples among the better half of the actions. 'imitate' samples a return as the data has it:
-where nobody knows what was earned, there is only one, and the DT does what was done. Illegal
+without rewards there is only one return, and the DT imitates. Illegal
 actions have probability exactly 0 under all.
 
 Modes: 'argmax', 'sampled' (the primary score of games), and 'sharpened', which samples returns as
@@ -48,7 +48,7 @@ class History(NamedTuple):
 
 
 def empty_history(observations, window, action_shape=()):
-  """A history before the first step; `observations` [B, ...] gives sizes and dtype."""
+  """Makes a history before the first step; `observations` [B, ...] give sizes and dtype."""
   ids = lambda shape=(): jnp.zeros((len(observations), window, *shape), jnp.int32)  # noqa: E731
   return History(jnp.zeros((len(observations), window, *observations.shape[1:]),
                            observations.dtype),
@@ -143,9 +143,9 @@ def observe_reward(history, rewards):
 
 
 class Player:
-  """How a DT plays many episodes in step with each other.
+  """Plays many episodes in lockstep with a DT.
 
-  Whoever plays needs no more of an agent than what is here; other agents have the same members.
+  Evaluators need no more of an agent than what is here; other agents have the same members.
 
   Attributes:
     spec: the `types.EnvironmentSpec` that it was made for.
@@ -164,7 +164,7 @@ class Player:
     self.about = {'acting_rule': rule}
 
   def is_chance(self, is_greedy):
-    """Whether its actions are drawn by lot in some mode; the arg max of 'release' is, too."""
+    """Returns whether actions are random in some mode; the arg max of 'release' is, too."""
     return not is_greedy or self._rule == 'release'
 
   def _tokenize(self, params, frames, before):
@@ -176,7 +176,7 @@ class Player:
                           method=decision_transformer.DecisionTransformer.tokenize)[:, 0]
 
   def empty_history(self, params, frames):
-    """What is kept of B episodes; `frames` [B, ...], the first, have the observation's values."""
+    """Makes the history of B episodes; `frames` [B, ...] are the first, as observed."""
     return empty_history(
         jax.eval_shape(self._tokenize, params, frames, frames), self._dt.num_steps,
         self._dt.spec.actions.shape)

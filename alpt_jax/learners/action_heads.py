@@ -1,4 +1,4 @@
-"""Action heads: what the learners need of a kind of actions, whatever it is.
+"""Action heads: embedding, loss, prediction and sampling for each kind of actions.
 
 A head says what the networks' action layers (`networks.action_layers`) read and mean: the tokens of
 actions, and from the layer's output the loss, predictions, pseudo-labels and actions to take. `of`

@@ -39,7 +39,7 @@ def legal_actions(specs):
 
 
 def init_params(key, networks, *, window, with_idm=True):
-  """Initial parameters.
+  """Initialises the parameters.
 
   Args:
     key: PRNG key.
@@ -62,7 +62,7 @@ def init_params(key, networks, *, window, with_idm=True):
 
 
 def init(key, networks, optimizers, *, window, with_idm=True):
-  """Initial state of a run.
+  """Initialises the state of a run.
 
   Args:
     key: PRNG key.
@@ -82,7 +82,7 @@ def init(key, networks, optimizers, *, window, with_idm=True):
 
 
 def predict(idm, params, observations, legal):
-  """The IDM's labels: the most probable legal action, in eval mode (decision 6).
+  """Labels with the IDM: the most probable legal action, without dropout (decision 6).
 
   Args:
     idm: the `InverseDynamicsModel`.
@@ -98,7 +98,7 @@ def predict(idm, params, observations, legal):
 
 
 def predict_with_confidence(idm, params, observations, legal):
-  """As `predict`, and how probable the IDM finds its labels.
+  """Labels as `predict`, and returns how probable the IDM finds its labels.
 
   Args:
     idm: the `InverseDynamicsModel`.
@@ -114,7 +114,7 @@ def predict_with_confidence(idm, params, observations, legal):
 
 
 def probabilities(idm, params, observations, legal, *, is_tokenized=False):
-  """What the IDM says of every action, in eval mode.
+  """Computes the IDM's distribution over actions, without dropout.
 
   Args:
     idm: the `InverseDynamicsModel`.
@@ -140,7 +140,7 @@ def _legal_logits(idm, params, observations, legal, **kwargs):
 
 
 def idm_objective(params, idm, batch, key, *, counts=None):
-  """Eq. 4 on the labelled transitions of a batch, with dropout. Returns loss, metrics."""
+  """Computes eq. 4 on the labelled transitions of a batch, with dropout: loss, metrics."""
   logits = idm.apply({'params': params}, batch.observations, deterministic=False, rows=batch.row,
                      rngs={'dropout': key})
   return losses.idm_loss(
@@ -149,7 +149,7 @@ def idm_objective(params, idm, batch, key, *, counts=None):
 
 def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., action_weight=1.,
                  counts=None):
-  """Eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
+  """Computes eq. 3 on a batch, with dropout; unlabelled steps count for the returns only.
 
   Weights: see `losses.dt_loss`. Returns loss, metrics.
   """
@@ -168,28 +168,29 @@ def dt_objective(params, dt, batch, key, *, reward_weight, return_weight=1., act
                         action_probabilities=batch.action_probabilities)
 
 
-def _train(model, optimizer, objective, batches, key, *, num_pieces, num_devices, place):
+def _train(model, optimizer, objective, batches, key, *, num_microbatches, num_devices, place):
   """One optimizer step on `objective(params, batches, key) -> (loss, metrics)`.
 
-  The gradients of `num_pieces` microbatches are added up; each one's loss is its part of the
+  Gradients of the microbatches are added up; each one's loss is its part of the
   batch's. `key` is a function of the microbatch's number, None if there is one only.
   """
   gradient = jax.value_and_grad(objective, has_aux=True)
-  if num_pieces == 1:
+  if num_microbatches == 1:
     (_, metrics), grads = gradient(model.params, batches, key(None))
   else:
-    def of_piece(piece):
-      number, batches = piece
+    def of_microbatch(microbatch):
+      number, batches = microbatch
       (_, metrics), grads = gradient(model.params, batches, key(number))
       return metrics, place(grads)
 
-    pieces = jnp.arange(num_pieces), microbatches.split(batches, num_pieces, num_devices)
-    shapes = jax.eval_shape(of_piece, jax.tree.map(lambda x: x[0], pieces))
+    cut = microbatches.split(batches, num_microbatches, num_devices)
+    numbered = jnp.arange(num_microbatches), cut
+    shapes = jax.eval_shape(of_microbatch, jax.tree.map(lambda x: x[0], numbered))
     (metrics, grads), _ = jax.lax.scan(
-        lambda sums, piece: (jax.tree.map(jnp.add, sums, of_piece(piece)), None),
-        jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), pieces)
+        lambda sums, microbatch: (jax.tree.map(jnp.add, sums, of_microbatch(microbatch)), None),
+        jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), numbered)
   grads = place(grads)
-  # Also norms of parameters are added up, and parameters changed, in the optimizer's pieces.
+  # Norms of parameters are added up, and parameters changed, in the optimizer's sharding, too.
   params = place(model.params)
   updates, opt_state = optimizer.update(grads, model.opt_state, params)
   metrics['grad_norm'] = optax.tree.norm(grads)
@@ -245,7 +246,7 @@ def _dt_batch(dt, limited, idm_labels):
     A `types.Batch` of all their rows; `is_labelled` includes what the IDM labelled.
   """
   if limited is not None and idm_labels is not None:
-    limited = pseudo_labels.teach(limited, pseudo_labels.Labels(idm_labels))
+    limited = pseudo_labels.fill_in(limited, pseudo_labels.Labels(idm_labels))
   if dt is None or limited is None:
     return limited if dt is None else dt
   return _join(pseudo_labels.like(dt, limited), limited)
@@ -285,22 +286,22 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
   # they weigh together must be known, and what is drawn must not depend on the microbatches.
   is_hard = is_labelling and labelling.mode == 'hard'
 
-  def num_pieces(*parts):
+  def num_microbatches(*parts):
     rows = [len(part.actions) for part in parts if part is not None]
     return microbatches.count(
         rows, size=microbatch, num_devices=num_devices, at_least=accumulate)
 
   def update_idm(model, batch, key, augment_key):
-    number, (batch,) = num_pieces(batch), _number_rows(batch)
+    number, (batch,) = num_microbatches(batch), _number_rows(batch)
     counts = _count(batch, None, False) if number > 1 else None
     return _train(
         model, optimizers[0], lambda params, batch, key: idm_objective(
             params, networks.idm, _changed(batch, augment, augment_key), key, counts=counts),
-        batch, _dropout_key(key, networks.idm), num_pieces=number,
+        batch, _dropout_key(key, networks.idm), num_microbatches=number,
         num_devices=num_devices, place=place)
 
   def update_dt(model, parts, idm_params, key, augment_key):
-    number, parts = num_pieces(*parts), _number_rows(*parts)
+    number, parts = num_microbatches(*parts), _number_rows(*parts)
     counts = _count(*parts, is_hard) if number > 1 else None
     objective = functools.partial(
         _dt_objective_of_parts, networks=networks, idm_params=idm_params if is_hard else None,
@@ -308,7 +309,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
         reward_weight=reward_weight, return_weight=return_weight, action_weight=action_weight,
         counts=counts)
     return _train(model, optimizers[1], objective, parts, _dropout_key(key, networks.dt),
-                  num_pieces=number, num_devices=num_devices, place=place)
+                  num_microbatches=number, num_devices=num_devices, place=place)
 
   def update(state, batches, key):
     step_key = jax.random.fold_in(key, state.step)
@@ -317,9 +318,9 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
     augment_key = functools.partial(jax.random.fold_in, jax.random.fold_in(step_key, 2))
     idm, dt, limited, metrics = state.idm, state.dt, batches.limited, {}
     if limited is not None and is_labelling and not is_hard:
-      limited, metrics = _taught(
+      limited, metrics = _pseudo_labelled(
           networks.idm, state.idm.params, limited, legal, labelling,
-          jax.random.fold_in(step_key, 3), num_pieces(limited), num_devices)
+          jax.random.fold_in(step_key, 3), num_microbatches(limited), num_devices)
     if batches.idm is not None:
       idm, idm_metrics = update_idm(idm, batches.idm, idm_key, augment_key(0))
       metrics |= {f'idm/{k}': v for k, v in idm_metrics.items()}
@@ -349,17 +350,17 @@ def _dt_objective_of_parts(params, parts, key, *, networks, idm_params, legal, c
   return dt_objective(params, networks.dt, changed(_dt_batch(*parts, idm_labels)), key, **settings)
 
 
-def _taught(idm, params, limited, legal, labelling, key, num_pieces, num_devices):
+def _pseudo_labelled(idm, params, limited, legal, labelling, key, num_microbatches, num_devices):
   """The windows with labels of another mode than hard; metrics of these labels."""
   logits = microbatches.map_rows(
       lambda arrays: _legal_logits(idm, params, arrays[0], legal[arrays[1]]),
-      (limited.observations, limited.environment), num_pieces, num_devices)
+      (limited.observations, limited.environment), num_microbatches, num_devices)
   labels, confidence = _head(idm).pseudo_labels(logits, labelling, key)
   is_label = limited.is_valid & ~limited.is_labelled
   metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}
   if labels.is_kept is not None:
     metrics['dt/labels_kept'] = losses.masked_mean(labels.is_kept.astype(jnp.float32), is_label)
-  return pseudo_labels.teach(limited, labels), metrics
+  return pseudo_labels.fill_in(limited, labels), metrics
 
 
 def _count(batch, limited, is_all_labelled):

@@ -1,4 +1,4 @@
-"""Random changes of images that leave the actions right.
+"""Augments images by random changes that keep the actions right.
 
 The multi-game DT augments its images (Lee et al., 2022, appendix B.5, which we could not read).
 Here a window's images are shifted, all of them by the same amount: what moved from one to the next,

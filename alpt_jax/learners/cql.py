@@ -42,18 +42,21 @@ class Settings(NamedTuple):
 
 
 def make_optimizer(*, learning_rate, epsilon):
-  """Adam. (TensorFlow 1, hence the release, adds epsilon before it corrects the bias, Optax after:
-  they differ during the first thousands of updates.)"""
+  """Makes Adam.
+
+  TensorFlow 1, hence the release, adds epsilon before it corrects the bias, Optax after: they
+  differ during the first thousands of updates.
+  """
   return optax.adam(learning_rate, eps=epsilon)
 
 
 def values(quantiles, legal):
-  """Means of quantiles [..., A, N]: [..., A]; -inf where `legal`, bool [..., A], is False."""
+  """Averages quantiles [..., A, N]: [..., A]; -inf where `legal`, bool [..., A], is False."""
   return jnp.where(legal, jnp.mean(quantiles, axis=-1), -jnp.inf)
 
 
 def quantile_huber_loss(quantiles, targets, *, kappa):
-  """Eq. 10 of Dabney et al. (2018): summed over quantiles, averaged over targets.
+  """Computes eq. 10 of Dabney et al. (2018): summed over quantiles, averaged over targets.
 
   Args:
     quantiles: [..., N] estimates of the quantiles at (i + 1/2) / N.
@@ -73,7 +76,7 @@ def quantile_huber_loss(quantiles, targets, *, kappa):
 
 
 def bellman_targets(next_quantiles, rewards, is_terminal, legal, *, discount):
-  """Samples of the return: the reward and the return of the best legal action that follows.
+  """Computes samples of the return: the reward plus that of the best legal next action.
 
   Args:
     next_quantiles: [..., A, N] of the target network, of the next observation.
@@ -91,7 +94,7 @@ def bellman_targets(next_quantiles, rewards, is_terminal, legal, *, discount):
 
 
 def conservative_loss(quantiles, actions, legal):
-  """CQL(H), eq. 4 of Kumar et al. (2020): log sum_a exp Q(s, a) - Q(s, action of the data).
+  """Computes CQL(H), eq. 4 of Kumar et al. (2020): log sum_a exp Q(s, a) - Q(s, data's a).
 
   Args:
     quantiles: [..., A, N].
@@ -112,7 +115,7 @@ def _of_action(quantiles, actions):
 
 
 def objective(params, target_params, network, batch, legal, settings):
-  """The loss of a batch, averaged over its labelled transitions.
+  """Computes the loss of a batch, averaged over its labelled transitions.
 
   Args:
     params: of the network.
@@ -142,7 +145,7 @@ def objective(params, target_params, network, batch, legal, settings):
 
 
 def init(key, network, optimizer, observation_shape):
-  """Initial state of a run.
+  """Initialises the state of a run.
 
   Args:
     key: PRNG key.
@@ -229,7 +232,7 @@ class _Frames(NamedTuple):
 
 
 class Player:
-  """How a Q-network plays 84 x 84 frames; members as those of `acting.Player`."""
+  """Plays with a Q-network that sees 84 x 84 frames; members as those of `acting.Player`."""
   modes = ('argmax', 'sampled')
 
   def __init__(self, network, legal, epsilon):
@@ -241,11 +244,11 @@ class Player:
     self.about = {'acting_rule': EPSILON_GREEDY, 'epsilon': epsilon}
 
   def is_chance(self, is_greedy):
-    """Whether its actions are drawn by lot in some mode."""
+    """Returns whether its actions are random in some mode."""
     return not is_greedy
 
   def empty_history(self, params, frames):
-    """What is kept of B episodes; `frames` [B, 84, 84] are the first."""
+    """Makes the state of B episodes; `frames` [B, 84, 84] are the first."""
     del params
     return _Frames(jnp.zeros((*frames.shape, self._network.stack), jnp.uint8),
                    jnp.zeros((), jnp.int32))

@@ -218,7 +218,7 @@ class Cql(Learner):
     for key, value in (('accumulate', 1), ('microbatch', 0)):
       if config.sharding[key] != value:
         raise ValueError(f'sharding.{key} is {config.sharding[key]}; method {config.method!r} '
-                         f'computes its batch in one piece. Use {value}.')
+                         f'accumulates no gradients. Use {value}.')
 
   @property
   def frame_stack(self):

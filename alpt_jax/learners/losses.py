@@ -7,11 +7,11 @@ import optax
 
 
 def masked_mean(x, mask, count=None):
-  """Mean of `x` where `mask` (bool, same shape) is True; 0 if it is True nowhere.
+  """Averages `x` where `mask` (bool, same shape) is True; 0 if it is True nowhere.
 
   A `mask` of floats of at least 0 holds weights, and the mean is weighted. With `count`, the sum is
-  divided by that instead: of a piece of a batch, this piece's part of the whole batch's mean, when
-  `count` is how often the whole batch's mask is True, or the sum of its weights.
+  divided by that instead: of a microbatch, its part of the batch's mean, when `count` is how often
+  the batch's mask is True, or the sum of its weights.
   """
   count = jnp.sum(mask) if count is None else count
   if mask.dtype != bool:
@@ -20,7 +20,7 @@ def masked_mean(x, mask, count=None):
 
 
 def cross_entropy(logits, targets, mask, count=None):
-  """Mean negative log likelihood in nats over the entries that count.
+  """Averages the negative log-likelihood, in nats, over the entries that count.
 
   Args:
     logits: [B, T, N] float.
@@ -36,7 +36,7 @@ def cross_entropy(logits, targets, mask, count=None):
 
 
 class Counts(NamedTuple):
-  """How many entries of a whole batch count, when the loss is computed piece by piece.
+  """How many entries of a batch count, when its loss is computed in microbatches.
 
   Attributes:
     valid: [] int32; transitions that exist.
@@ -48,7 +48,7 @@ class Counts(NamedTuple):
 
 
 def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
-  """Eq. 4, averaged over the labelled transitions of a batch.
+  """Computes eq. 4, averaged over the labelled transitions of a batch.
 
   Args:
     head: of `action_heads`.
@@ -56,8 +56,8 @@ def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
     actions: [B, T] int32.
     is_labelled: [B, T] bool.
     is_valid: [B, T] bool.
-    counts: `Counts` of the batch that this is a piece of; None if it is whole. What is returned
-      adds up over the pieces.
+    counts: `Counts` of the batch that this is a microbatch of; None for a batch. What is returned
+      adds up over the microbatches.
 
   Returns:
     [] float32, and a dict of scalars with `loss` and `accuracy`.
@@ -70,7 +70,7 @@ def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
 
 
 def action_mask(has_action, is_valid, action_weights=None):
-  """What `dt_loss` weighs actions with: [B, T] bool, or float32 if there are weights."""
+  """Returns the action weights of `dt_loss`: [B, T] bool, or float32 if there are weights."""
   mask = has_action & is_valid
   return mask if action_weights is None else jnp.where(mask, action_weights, 0.)
 
@@ -78,7 +78,7 @@ def action_mask(has_action, is_valid, action_weights=None):
 def dt_loss(head, logits, *, returns, actions, rewards, has_action, is_valid, reward_weight,
             return_weight=1., action_weight=1., counts=None, action_weights=None,
             action_probabilities=None):
-  """Eq. 3: returns and actions, plus (multi-game DT, not in eq. 3) rewards, each with a weight.
+  """Computes eq. 3: losses of returns, actions and (multi-game DT, not in eq. 3) rewards.
 
   Args:
     head: of `action_heads`.

@@ -1,4 +1,4 @@
-"""Microbatches: windows that are computed together, one set after the other.
+"""Gradient accumulation: updates computed in microbatches, one after the other.
 
 On a CPU, the activations of a whole batch do not fit the cache, and every operation then waits for
 memory. Accelerators compute a batch at once, unless memory is short (`sharding.accumulate`).
@@ -80,7 +80,7 @@ def count(rows, *, size, num_devices=1, at_least=1):
 
 
 def split(batches, number, num_devices=1):
-  """[B, ...] -> [number, B / number, ...] of every array: runs of the rows of each device.
+  """Reshapes every array from [B, ...] to [number, B / number, ...], device by device.
 
   A device has its share of every microbatch; on one device nothing is moved.
   """

@@ -1,7 +1,7 @@
-"""How far the DT trusts what the IDM says of a transition whose action nobody wrote down.
+"""Pseudo-labels: how the DT uses the IDM's action distribution on unlabelled transitions.
 
-The IDM gives every legal action a probability, the softmax of its logits over a temperature. What
-the DT then makes of it is a mode:
+The IDM gives every legal action a probability, the softmax of its logits over a temperature. The
+mode says what the DT trains on:
 
   hard         The most probable action, as if it were known: the paper's Table 1.
   soft         Its whole distribution is the target; the most probable action is the DT's input.
@@ -40,7 +40,7 @@ HARD = Settings()
 
 
 class Labels(NamedTuple):
-  """What the DT is told of the transitions of a batch.
+  """Pseudo-labels of a batch's transitions.
 
   Attributes:
     ids: [B, T] int32; the actions.
@@ -70,8 +70,8 @@ def check(settings):
     raise ValueError(f'pseudo_labels.threshold is {settings.threshold}; expected it in [0, 1].')
 
 
-def teach(batch, labels):
-  """Puts labels where a batch has none; what it knows stays, and counts whole.
+def fill_in(batch, labels):
+  """Fills in pseudo-labels; true labels are kept, with weight 1.
 
   Args:
     batch: a `types.Batch`.
@@ -81,25 +81,25 @@ def teach(batch, labels):
     A `types.Batch` whose `is_labelled` includes the labels that are kept.
   """
   known = batch.is_labelled
-  taught = batch._replace(
+  filled = batch._replace(
       actions=jnp.where(_for_each_part(known, batch.actions), batch.actions, labels.ids),
       is_labelled=jnp.ones_like(known) if labels.is_kept is None else known | labels.is_kept)
   if labels.weights is not None:
-    taught = taught._replace(action_weights=jnp.where(known, 1., labels.weights))
+    filled = filled._replace(action_weights=jnp.where(known, 1., labels.weights))
   if labels.probabilities is not None:
     truth = _one_hot(batch.actions, labels.probabilities)
-    taught = taught._replace(
+    filled = filled._replace(
         action_probabilities=jnp.where(known[..., None], truth, labels.probabilities))
-  return taught
+  return filled
 
 
-def like(batch, taught):
-  """Gives a batch that has its actions from the data the fields that `teach` added to another."""
-  if taught.action_weights is not None:
+def like(batch, filled):
+  """Gives a batch of true labels the fields that `fill_in` has added to another batch."""
+  if filled.action_weights is not None:
     batch = batch._replace(action_weights=jnp.ones(batch.is_labelled.shape, jnp.float32))
-  if taught.action_probabilities is not None:
+  if filled.action_probabilities is not None:
     batch = batch._replace(
-        action_probabilities=_one_hot(batch.actions, taught.action_probabilities))
+        action_probabilities=_one_hot(batch.actions, filled.action_probabilities))
   return batch
 
 

@@ -8,7 +8,7 @@ PROBABILITY_FLOOR = 1e-12  # `negative_log_likelihood` takes none as lower: 27.6
 
 
 def accuracy(known, *, level=.95, num_resamples=10_000, seed=0):
-  """Share of right labels, with an interval by a cluster bootstrap over episodes.
+  """Measures the share of right labels, with a cluster bootstrap over episodes.
 
   Whole episodes are drawn again, with all their transitions (Davison & Hinkley, 1997, section 3.8),
   and the percentiles of the share taken. With a handful of episodes such intervals are too narrow,
@@ -31,7 +31,7 @@ def accuracy(known, *, level=.95, num_resamples=10_000, seed=0):
 
 
 def gain_over_majority(known, *, level=.95, num_resamples=10_000, seed=0):
-  """How much more accurate labels are than always saying the most frequent action.
+  """Measures how much more accurate labels are than the most frequent action.
 
   Both are scored on the same transitions, so the interval of the difference is narrower than those
   of the two accuracies suggest. The truth says what is most frequent.
@@ -67,7 +67,7 @@ def confusion(known):
 
 
 def balanced_accuracy(known):
-  """Mean, over the actions that occur, of the share of each that is labelled right.
+  """Averages, over the actions that occur, the share of each that is labelled right.
 
   Rare actions weigh as much as frequent ones; always saying the same scores one over the number of
   actions that occur.
@@ -82,7 +82,7 @@ def balanced_accuracy(known):
 
 
 def top_k_accuracy(known, k):
-  """Share of transitions whose true action is among the k most probable ones.
+  """Measures the share of transitions whose true action is among the k most probable.
 
   Of equally probable actions the first counts as more probable, as for the label, so that k = 1 is
   the accuracy.
@@ -106,7 +106,7 @@ def top_k_accuracy(known, k):
 
 
 def negative_log_likelihood(known):
-  """Mean of -log p of the true action: a proper score, worse for each false certainty.
+  """Averages -log p of the true action, a proper scoring rule.
 
   Probabilities below PROBABILITY_FLOOR count as that, so that one impossible truth, e.g. an illegal
   action in the data, costs 27.6 nats and does not make the mean infinite.

@@ -1,4 +1,4 @@
-"""Measures how well a recording's actions are known without its observations.
+"""Measures how well actions are predicted by the actions before them.
 
 What the last action alone tells about the next one is the least that an agent has to beat before it
 can be said to look, and what a copy of the past already explains of a label.
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def opposite_moves(actions, directions):
-  """Share of moves that the next action undoes.
+  """Measures the share of moves that the next action undoes.
 
   Args:
     actions: [E] of [T] int in [0, A); the actions of each episode.

@@ -6,8 +6,7 @@ Precipice", section 4; github.com/google-research/rliable) report instead the in
 profiles and the probability of improvement, each with an interval from a bootstrap that draws seeds
 again within each task. The tasks stay as they are: an interval is about other seeds, not games.
 
-Scores come as {task: [N] scores, one per seed} or as an array [num_seeds, num_tasks], whose tasks
-are then called 0, 1, .... rliable demands the array. Here tasks may have different numbers of
+Scores are {task: [N] scores, one per seed}. Unlike in rliable, tasks may have different numbers of
 seeds: in `mean`, `median`, `optimality_gap`, profiles and the probability of improvement, all of
 which average within tasks first, tasks count alike. `iqm` ranks all runs together, so runs count
 alike in it and a task with more seeds counts more. With equal numbers all agree with rliable.
@@ -47,15 +46,11 @@ class Profile(NamedTuple):
     share: [K] float64 in [0, 1], falling where `thresholds` rises.
     num_runs: over all tasks.
     num_tasks: how many tasks.
-    low: [K] lower end of a pointwise band; None if none was asked for.
-    high: [K] upper end of it; None if none was asked for.
   """
   thresholds: np.ndarray
   share: np.ndarray
   num_runs: int
   num_tasks: int
-  low: np.ndarray | None = None
-  high: np.ndarray | None = None
 
 
 class Improvement(NamedTuple):
@@ -79,12 +74,6 @@ class Improvement(NamedTuple):
 
 def _by_task(scores, num_axes=None):
   """Checks scores; returns {task: [..., N] float64}, of `num_axes` axes if they are given."""
-  if not isinstance(scores, dict):
-    array = np.asarray(scores, np.float64)
-    if array.ndim != 2:
-      raise ValueError(f'scores have shape {array.shape}; expected [num_seeds, num_tasks] or a '
-                       'dict {task: scores}.')
-    scores = dict(enumerate(array.T))
   if not scores:
     raise ValueError('scores have no task; expected at least one.')
   by_task = {task: np.asarray(x, np.float64) for task, x in scores.items()}
@@ -113,46 +102,13 @@ def _mean_over_tasks(per_task_fn, *by_tasks):
                  axis=0)
 
 
-def human_normalised(scores, random, human):
-  """Puts raw scores on the line from random (0) to human (1) play, task by task.
-
-  `domains/atari/scores.py` has both scores of each Atari game, from dqn_zoo. Dopamine's (in
-  labs/atari_100k/normalization_utils.py) are the same but for random play of VideoPinball, 0
-  instead of 16256.9, so that a difference of 1 is 12.5 times as many points: say which was used.
-
-  Args:
-    scores: {task: [N]} or [num_seeds, num_tasks], in raw points.
-    random: {task: points} of a random player; a list [num_tasks] fits an array of scores.
-    human: the same of a human.
-
-  Returns:
-    {task: [N] float64}, (score - random) / (human - random).
-
-  Raises:
-    ValueError: naming the task, if its random or human score is missing, None or not finite, if
-      the two are equal, or as in `iqm`.
-  """
-  normalised = {}
-  for task, x in _by_task(scores).items():
-    try:
-      zero, one = (np.nan if anchors[task] is None else float(anchors[task])
-                   for anchors in (random, human))
-    except (KeyError, IndexError) as error:
-      raise ValueError(f'Task {task!r} has no random or no human score.') from error
-    if not np.isfinite(one - zero) or one == zero:
-      raise ValueError(f'Task {task!r} has the random score {zero} and the human score {one}; '
-                       'expected two different numbers.')
-    normalised[task] = (x - zero) / (one - zero)
-  return normalised
-
-
 def iqm(scores):
-  """Interquartile mean: of the middle half of all runs of all tasks, ranked together.
+  """Computes the interquartile mean: of the middle half of all runs of all tasks.
 
   Of R runs, floor(R / 4) are dropped at each end.
 
   Args:
-    scores: {task: [..., N]} or [num_seeds, num_tasks]; leading axes, e.g. of resamples, stay.
+    scores: {task: [..., N]}; leading axes, e.g. of resamples, stay.
 
   Returns:
     An `Estimate`.
@@ -166,19 +122,19 @@ def iqm(scores):
 
 
 def mean(scores):
-  """Mean over tasks of the mean over seeds; arguments and errors as in `iqm`."""
+  """Averages, over tasks, the mean over seeds; arguments and errors as in `iqm`."""
   by_task = _by_task(scores)
   return _estimate(_mean_over_tasks(lambda x: x.mean(axis=-1), by_task), by_task)
 
 
 def median(scores):
-  """Median over tasks of the mean over seeds; arguments and errors as in `iqm`."""
+  """Takes the median, over tasks, of the mean over seeds; otherwise as `iqm`."""
   by_task = _by_task(scores)
   return _estimate(np.median([x.mean(axis=-1) for x in by_task.values()], axis=0), by_task)
 
 
 def optimality_gap(scores, threshold=1.):
-  """How far runs fall short of a score, on average; what they exceed it by does not count.
+  """Averages how far runs fall short of a score; what they exceed it by does not count.
 
   Args:
     scores: as in `iqm`.
@@ -206,7 +162,7 @@ def _ends(statistic, *by_tasks, level, num_resamples, seed):
     seed: of the draws.
 
   Returns:
-    Two arrays [...], or two floats.
+    Two arrays [...].
   """
   places = [(i, task) for i, by_task in enumerate(by_tasks) for task in by_task]
   for i, task in places:
@@ -227,13 +183,13 @@ def _ends(statistic, *by_tasks, level, num_resamples, seed):
 
 
 def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
-  """An aggregate with its stratified percentile bootstrap interval.
+  """Estimates an aggregate with its stratified percentile bootstrap interval.
 
   With a handful of seeds percentile intervals are too narrow: read the numbers of runs and tasks
   beside them.
 
   Args:
-    scores: {task: [N]}, N >= 2, or [num_seeds, num_tasks].
+    scores: {task: [N]}, N >= 2.
     statistic: `iqm`, `mean`, `median`, `optimality_gap` or another function that maps
       {task: [..., N]} to an `Estimate` with values [...].
     level: coverage asked for, in (0, 1).
@@ -253,36 +209,25 @@ def interval(scores, statistic, *, level=.95, num_resamples=10_000, seed=0):
   return statistic(by_task)._replace(low=float(low), high=float(high))
 
 
-def performance_profile(scores, thresholds, *, level=None, num_resamples=2000, seed=0):
-  """Share of runs that score above each threshold (the paper's run-score distribution).
+def performance_profile(scores, thresholds):
+  """Computes the share of runs above each threshold (rliable's run-score distribution).
 
   Args:
-    scores: {task: [N]} or [num_seeds, num_tasks].
+    scores: {task: [N]}.
     thresholds: [K] scores; a run at a threshold is not above it.
-    level: None for no band, else coverage asked for at each threshold, in (0, 1).
-    num_resamples: as in `interval`, of the band.
-    seed: as in `interval`.
 
   Returns:
     A `Profile`.
 
   Raises:
-    ValueError: as in `interval`; only a band needs two seeds per task.
+    ValueError: as in `iqm`, or if a threshold is not finite.
   """
   by_task = _by_task(scores, num_axes=1)
   thresholds = np.asarray(thresholds, np.float64)
   if thresholds.ndim != 1 or not np.all(np.isfinite(thresholds)):
     raise ValueError(f'thresholds are {thresholds.tolist()}; expected a list of finite numbers.')
-
-  def share(by_task):  # [K, ...]
-    above = _mean_over_tasks(lambda x: (x[..., None] > thresholds).mean(axis=-2), by_task)
-    return np.moveaxis(above, -1, 0)
-
-  profile = Profile(thresholds, share(by_task), _num_runs(by_task), len(by_task))
-  if level is None:
-    return profile
-  low, high = _ends(share, by_task, level=level, num_resamples=num_resamples, seed=seed)
-  return profile._replace(low=low, high=high)
+  share = _mean_over_tasks(lambda x: (x[:, None] > thresholds).mean(axis=0), by_task)
+  return Profile(thresholds, share, _num_runs(by_task), len(by_task))
 
 
 def _share_of_wins(x, y):
@@ -291,14 +236,13 @@ def _share_of_wins(x, y):
 
 
 def probability_of_improvement(x, y, *, level=.95, num_resamples=2000, seed=0):
-  """How likely a run of method X beats one of method Y, averaged over tasks.
+  """Estimates how likely a run of method X beats one of method Y, averaged over tasks.
 
   It counts how often X is better and not by how much.
 
   Args:
-    x: {task: [N]} or [num_seeds, num_tasks]; the scores of X.
-    y: {task: [M]} or [num_seeds, num_tasks]; the scores of Y on the same tasks, whose seeds are
-      not paired with those of X.
+    x: {task: [N]}; the scores of X.
+    y: {task: [M]}; the scores of Y on the same tasks, whose seeds are not paired with those of X.
     level: None for no interval, else coverage asked for, in (0, 1).
     num_resamples: as in `interval`; X and Y are resampled independently.
     seed: as in `interval`.

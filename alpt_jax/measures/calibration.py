@@ -1,4 +1,4 @@
-"""Measures how far an IDM's confidence can be trusted, and mends it by a temperature.
+"""Measures the calibration of an IDM's confidence, and corrects it by temperature scaling.
 
 The confidence in a label is its probability.
 """
@@ -83,7 +83,7 @@ def _check_num_bins(num_bins):
 
 
 def equal_width_calibration(known, *, num_bins=15):
-  """Expected calibration error with bins of equal width (Guo et al., 2017, equation 3).
+  """Measures calibration with bins of equal width (Guo et al., 2017, equation 3).
 
   As there, a bin is (low, high] and 15 of them divide [0, 1]. The error is never below 0, so that
   it is above 0 even for perfect probabilities, the more the fewer transitions a bin has.
@@ -103,7 +103,7 @@ def equal_width_calibration(known, *, num_bins=15):
 
 
 def equal_mass_calibration(known, *, num_bins=15):
-  """Expected calibration error with bins of equally many transitions (Nguyen & O'Connor, 2015).
+  """Measures calibration with bins of equally many labels (Nguyen & O'Connor, 2015).
 
   A good IDM is almost certain of most labels: one bin of equal width holds nearly all of them,
   whereas these bins tell them apart. Equal confidences share a bin, the one in which the first of
@@ -132,7 +132,7 @@ def _equal_mass_bins(confidence, num_bins):
 
 
 def calibration_error_by_chance(known, *, num_bins=15, level=.95, num_draws=200, seed=0):
-  """The `equal_mass_calibration` error that calibrated labels of these confidences stay below.
+  """Estimates the `equal_mass_calibration` error that calibrated labels stay below.
 
   Truths are drawn that are as often right as the confidences say (consistency resampling, Broecker
   & Smith, 2007): an error above this is hardly that of too few transitions. Draws are independent,
@@ -158,7 +158,7 @@ def calibration_error_by_chance(known, *, num_bins=15, level=.95, num_draws=200,
 
 
 def coverage_curve(known):
-  """How accurate labels are if only those of some confidence are kept.
+  """Computes selective accuracy: that of labels above a confidence, by their share.
 
   The area is that under steps: between two thresholds there is nothing to choose, so the accuracy
   at the end of a step holds for all of it. Where all confidences differ it is 1 minus the area

@@ -1,4 +1,4 @@
-"""Confusion counts: by episode, in the short form of a run file, and the numbers of a matrix.
+"""Counts confusions of actions, by episode; packs the counts, and computes their numbers.
 
 With them every interval over episodes can be computed again: accuracy, gain over the majority,
 recall of one action.
@@ -130,7 +130,7 @@ class Baselines(NamedTuple):
 
 
 def baselines(confusion, no_op=None):
-  """Scores labels that look at nothing: whoever does no better has learned nothing.
+  """Scores labels that are chosen without looking at the data, which a useful IDM must beat.
 
   Args:
     confusion: [A, A] counts with true actions as rows.

@@ -83,7 +83,7 @@ class PairedDifference(NamedTuple):
 
 
 def value(row, metric):
-  """The number of a row; NaN if it is absent, None or not finite."""
+  """Returns the number of a row; NaN if it is absent, None or not finite."""
   number = row.get(metric)
   return float(number) if number is not None and math.isfinite(number) else math.nan
 
@@ -129,7 +129,7 @@ def curves_by_run(rows, metric):
 
 
 def steps_to_threshold(steps, values, threshold):
-  """First step at which a curve reaches a level, by linear interpolation between evaluations.
+  """Finds the first step at which a curve reaches a level, interpolating linearly.
 
   A later fall below the level does not count against it. Nothing is interpolated across a missing
   value: the first evaluation at the level is taken then, which is at worst too late.
@@ -152,8 +152,8 @@ def steps_to_threshold(steps, values, threshold):
   return float(steps[i - 1] + fraction * (steps[i] - steps[i - 1]))
 
 
-def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
-  """How many of the baseline's steps a method needs to a level, over paired runs.
+def paired_ratio(rows, baseline_rows, metric, threshold):
+  """Compares the steps that a method and a baseline need to a level, over paired runs.
 
   A run that never reaches the level is censored and stays so: its last step bounds the pair's
   ratio, see `intervals.ratio`.
@@ -163,7 +163,6 @@ def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
     baseline_rows: evaluations of the baseline in the same setting.
     metric: key of the rows.
     threshold: the level.
-    level: coverage of the interval, in (0, 1).
 
   Returns:
     A `PairedRatio`; below 1 the method is faster.
@@ -181,7 +180,7 @@ def paired_ratio(rows, baseline_rows, metric, threshold, *, level=.95):
     is_reached = [not isinstance(x, intervals.AtLeast) for x in (method, baseline)]
     counts[tuple(is_reached)] += 1
     ours[pair], theirs[pair] = method, baseline
-  interval = intervals.ratio(ours, theirs, level=level).interval
+  interval = intervals.ratio(ours, theirs).interval
   return PairedRatio(
       ratio=interval.value,
       interval=interval,

@@ -258,7 +258,7 @@ def predict_linear(linear_map, features):
 
 
 def on_random_draws(is_right, episodes, is_random, *, name, seed=0):
-  """Accuracy on the steps whose action was drawn at random, where no policy can be guessed.
+  """Measures accuracy where the action was drawn at random, so no policy can be guessed.
 
   Args:
     is_right: [M] bool.

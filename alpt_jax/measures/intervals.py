@@ -52,7 +52,7 @@ class Interval:
   relation: str = 'about'
 
   def text(self, digits=3):
-    """The estimate for readers, e.g. '0.500 [0.400, 0.600]'."""
+    """Formats the estimate for readers, e.g. '0.500 [0.400, 0.600]'."""
     if self.value is None:
       return self.reason or 'unknown'
     value = ('' if self.relation == 'about' else self.relation + ' ') + f'{self.value:.{digits}f}'
@@ -61,11 +61,11 @@ class Interval:
     return f'{value} [{self.low:.{digits}f}, {self.high:.{digits}f}]'
 
 
-def caption(over, level=LEVEL):
-  """The sentence under a table that says which intervals it shows."""
+def caption(over):
+  """Returns the sentence under a table that says which intervals it shows."""
   kind = {EPISODES: 'within a run, over its episodes (bootstrap)',
           SEEDS: 'between methods, over training seeds (Student’s t)'}[over]
-  return f'Intervals: {100 * level:g} %, {kind}.'
+  return f'Intervals: {100 * LEVEL:g} %, {kind}.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Comparison:
   unpaired: tuple = ()
 
   def at_level(self, level):
-    """The interval with another coverage; that of censored pairs stays what it is.
+    """Returns the interval with another coverage; of censored pairs, the one it has.
 
     Args:
       level: in (0, 1).
@@ -147,30 +147,27 @@ def mean(values, *, over=SEEDS, level=LEVEL):
   return Interval(centre, *_t_ends(centre, values.std(ddof=1), n, level), n, over, level)
 
 
-def from_moments(value, std, n, *, over=EPISODES, level=LEVEL):
-  """Gives the interval of `mean` where only the moments of the numbers were kept.
+def from_moments(value, std, n):
+  """Gives the interval of `mean` over EPISODES where only the numbers' moments were kept.
 
   Args:
     value: mean of N finite numbers.
     std: their population standard deviation.
     n: N, at least 1.
-    over: what the numbers are of; EPISODES.
-    level: coverage, in (0, 1).
 
   Returns:
     An `Interval`; without ends if N < 2.
 
   Raises:
-    ValueError: for moments that no numbers have, or `level` out of range.
+    ValueError: for moments that no numbers have.
   """
-  _check_level(level)
   if not (n >= 1 and std >= 0 and math.isfinite(value) and math.isfinite(std)):
     raise ValueError(f'{n} numbers have mean {value} and standard deviation {std}; expected finite '
                      'moments of at least one.')
   if n < 2:
-    return Interval(float(value), None, None, n, over, level, f'no interval: n = {n}')
-  return Interval(float(value), *_t_ends(value, std * math.sqrt(n / (n - 1)), n, level), n, over,
-                  level)
+    return Interval(float(value), None, None, n, EPISODES, reason=f'no interval: n = {n}')
+  low, high = _t_ends(value, std * math.sqrt(n / (n - 1)), n, LEVEL)
+  return Interval(float(value), low, high, n, EPISODES)
 
 
 def wilson(num_right, n):
@@ -392,14 +389,12 @@ def bootstrap_ends(samples, statistic, *, level, num_resamples, seed, is_paired=
   return found.confidence_interval
 
 
-def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, seed=0):
+def bootstrap_difference(values, others, *, seed=0):
   """Subtracts the means of two independent sets of games, with an interval over the games of both.
 
   Args:
     values: [N] finite numbers, one per game.
     others: [M] finite numbers, one per game; not paired with `values`.
-    level: as in `bootstrap_mean`.
-    num_resamples: as in `bootstrap_mean`.
     seed: as in `bootstrap_mean`.
 
   Returns:
@@ -407,9 +402,8 @@ def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, s
     ends if that has fewer than two games.
 
   Raises:
-    ValueError: if a set is empty, a value is missing or `level` is out of range.
+    ValueError: if a set is empty or a value is missing.
   """
-  _check_level(level, num_resamples)
   values, others = _finite(values, 'values'), _finite(others, 'others')
   n = min(len(values), len(others))
   if not n:
@@ -417,8 +411,8 @@ def bootstrap_difference(values, others, *, level=LEVEL, num_resamples=10_000, s
                      'one of each.')
   centre = float(values.mean() - others.mean())
   if n < 2:
-    return Interval(centre, None, None, n, EPISODES, level, f'no interval: n = {n}')
+    return Interval(centre, None, None, n, EPISODES, reason=f'no interval: n = {n}')
   low, high = bootstrap_ends(
-      (values, others), lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis), level=level,
-      num_resamples=num_resamples, seed=seed)
-  return Interval(centre, float(low), float(high), n, EPISODES, level)
+      (values, others), lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis), level=LEVEL,
+      num_resamples=10_000, seed=seed)
+  return Interval(centre, float(low), float(high), n, EPISODES)

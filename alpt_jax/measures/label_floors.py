@@ -30,14 +30,14 @@ class Fitted(NamedTuple):
   linear: Any
 
 
-def fit(episodes, spec, episode, timestep):
-  """Fits floors to labelled transitions.
+def fit(episodes, spec, windows, window):
+  """Fits floors to the transitions of labelled windows.
 
   Args:
     episodes: `episodes.Episodes`, with these actions.
     spec: the `types.EnvironmentSpec` of them.
-    episode: [N] int; of each labelled transition.
-    timestep: [N] int; its place in the episode.
+    windows: [M, 2] int; episode and first transition of each window.
+    window: transitions in each.
 
   Returns:
     `Fitted`.
@@ -46,6 +46,9 @@ def fit(episodes, spec, episode, timestep):
     ValueError: if the action of one of them is unknown, or there are fewer than two.
   """
   kind = spec.observation_kind
+  windows = np.asarray(windows, np.int64).reshape(-1, 2)
+  episode = np.repeat(windows[:, 0], window)
+  timestep = (windows[:, 1:] + np.arange(window)).ravel()
   actions, is_known, keys, features = _read(episodes, kind, episode, timestep)
   if not is_known.all():
     raise ValueError(f'{np.sum(~is_known)} of {len(actions)} labelled transitions of {spec.name} '
@@ -92,13 +95,6 @@ def judge(fitted, episodes, episode, timestep, *, is_right=None, seed=0):
           'best': best} | found | margin
 
 
-def labelled(windows, window):
-  """Episode and timestep, [N] int each, of the transitions of windows [M, 2]."""
-  windows = np.asarray(windows, np.int64).reshape(-1, 2)
-  return (np.repeat(windows[:, 0], window),
-          (windows[:, 1:] + np.arange(window)).ravel())
-
-
 def _read(episodes, kind, episode, timestep):
   """Actions, whether they are known, keys and features of changes; the latter None by `kind`."""
   rows, *columns = zip(*_parts(episodes, kind, episode, timestep), strict=True)
@@ -109,7 +105,7 @@ def _read(episodes, kind, episode, timestep):
 def _parts(episodes, kind, episode, timestep):
   """Yields numbers of some transitions, and what `_read` returns of these."""
   episode, timestep = np.asarray(episode), np.asarray(timestep)
-  order = np.lexsort((timestep, episode))  # An episode is read once.
+  order = np.lexsort((timestep, episode))  # So that each episode is read once.
   for rows in np.split(order, range(_AT_ONCE, len(order), _AT_ONCE)):
     cut = episodes.cut(episode[rows], timestep[rows], 1)
     before, after = cut.observations[:, 0], cut.observations[:, 1]

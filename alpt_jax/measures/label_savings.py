@@ -26,7 +26,7 @@ class Labels(NamedTuple):
   relation: str
 
   def text(self):
-    """For readers, e.g. 'more than 10,000'."""
+    """Formats the number for readers, e.g. 'more than 10,000'."""
     return ('' if self.relation == 'about' else self.relation + ' ') + f'{self.number:,.0f}'
 
 
@@ -85,8 +85,7 @@ def _labels(log, budgets):
   return Labels(float(number), _RELATION_OF[side])
 
 
-def label_savings(values, num_labels, baseline_values, *, level=intervals.LEVEL,
-                  num_resamples=10_000, seed=0):
+def label_savings(values, num_labels, baseline_values, *, num_resamples=10_000):
   """Says how many labels of the baseline are as good as the method's.
 
   Means over the same seeds are compared. The interval is a percentile bootstrap that draws seeds
@@ -97,9 +96,7 @@ def label_savings(values, num_labels, baseline_values, *, level=intervals.LEVEL,
     values: {seed: accuracy} of the method.
     num_labels: that the method has.
     baseline_values: {number of labels: {seed: accuracy}}, two budgets or more.
-    level: coverage, in (0, 1).
     num_resamples: how many draws.
-    seed: of the draws.
 
   Returns:
     A `Savings`.
@@ -124,9 +121,10 @@ def label_savings(values, num_labels, baseline_values, *, level=intervals.LEVEL,
   found = _labels(float(equivalent(budgets, theirs.mean(axis=0), ours.mean())), budgets)
   if n < 2:
     return Savings(num_labels, found, None, None, n, reason)
-  draws = np.random.default_rng(seed).integers(n, size=(num_resamples, n))
+  draws = np.random.default_rng(0).integers(n, size=(num_resamples, n))
   logs = np.sort(equivalent(budgets, theirs[draws].mean(axis=1), ours[draws].mean(axis=1)))
-  ends = np.quantile(np.arange(num_resamples), [(1 - level) / 2, (1 + level) / 2],
+  tail = (1 - intervals.LEVEL) / 2
+  ends = np.quantile(np.arange(num_resamples), [tail, 1 - tail],
                      method='inverted_cdf').astype(int)
   low, high = (_labels(float(logs[i]), budgets) for i in ends)
   return Savings(num_labels, found, low, high, n, reason)

@@ -1,4 +1,4 @@
-"""Finds labels that sit at the wrong transition, by the listed actions.
+"""Detects a temporal lag between labels and true actions.
 
 A lag that all lists share is not seen: an inverse dynamics model learns it. For that there is
 `alignment`, which asks the pictures.

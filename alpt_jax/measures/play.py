@@ -1,4 +1,4 @@
-"""Describes play: its actions, and the chances that imitate them without looking at anything.
+"""Describes actions of play, and makes blind agents that imitate them.
 
 A blind agent chooses by the action before and by nothing else: probabilities [A + 1, A], whose row
 a is what follows action a, and whose last row begins an episode. Its score is a floor: an agent
@@ -51,7 +51,7 @@ def _longest_run(actions):
 
 
 def uniform(legal):
-  """The blind agent that plays at random.
+  """Makes the blind agent that plays at random.
 
   Args:
     legal: [A] bool.
@@ -64,12 +64,12 @@ def uniform(legal):
 
 
 def always(action, num_actions):
-  """The blind agent that takes one action only: [A + 1, A] float64."""
+  """Makes the blind agent that takes one action only: [A + 1, A] float64."""
   return np.tile(np.eye(num_actions)[action], (num_actions + 1, 1))
 
 
 def markov_chain(episodes, num_actions):
-  """The blind agent whose actions follow each other as in a recording.
+  """Makes the blind agent whose actions follow each other as in a recording.
 
   Args:
     episodes: list of [L] int in [0, num_actions), the recorded actions; at least one is not empty.
@@ -87,7 +87,7 @@ def markov_chain(episodes, num_actions):
 
 
 def repeat_last(episodes, num_actions):
-  """The blind agent that repeats its last action as often as a recording does, else draws anew.
+  """Makes the blind agent that repeats its last action as often as a recording does.
 
   It knows one number of the recording beside how frequent each action is: the share of steps that
   repeat the one before. (To repeat always would be to take one action only.)

@@ -1,4 +1,4 @@
-"""Predictions of an IDM beside the true actions, checked once for all measures of labels.
+"""Predictions of an IDM with the true actions, checked once for all measures of labels.
 
 An IDM's label is its most probable action, the first of equals; the confidence in it is its
 probability. Transitions of one episode are alike, so intervals are about other episodes, not about

@@ -1,4 +1,4 @@
-"""Verdicts on comparisons: none below five seeds, none from overlapping hints.
+"""Judges registered hypotheses by intervals between methods; no verdict below five seeds.
 
 A registered hypothesis names the sign of the effect and the smallest effect of interest. What
 `judge` says of it follows from the interval between methods alone; what it cannot say, it gives the
@@ -34,9 +34,9 @@ class Verdict(NamedTuple):
   detectable: float | None = None
 
 
-def no_verdict(num_seeds, fewest=FEWEST_SEEDS):
+def no_verdict(num_seeds):
   """Says why there is no verdict, e.g. 'no verdict: 3 of 5 seeds'; '' if there are seeds enough."""
-  return '' if num_seeds >= fewest else f'no verdict: {num_seeds} of {fewest} seeds'
+  return '' if num_seeds >= FEWEST_SEEDS else f'no verdict: {num_seeds} of {FEWEST_SEEDS} seeds'
 
 
 def holm(p_values):
@@ -61,8 +61,8 @@ def holm(p_values):
   return adjusted
 
 
-def detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
-  """The mean of paired differences that a two-sided t test finds with a given power.
+def detectable_difference(std, n, *, alpha=ALPHA):
+  """Computes the mean difference that a two-sided paired t test finds with a power of 80 %.
 
   From the noncentral t distribution with n - 1 degrees of freedom; a rejection in the wrong
   direction, which is rarer than 1 in 10,000 at this power, is not counted.
@@ -71,7 +71,6 @@ def detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
     std: standard deviation of the differences, at least 0.
     n: pairs, at least 2.
     alpha: of the test.
-    power: probability of a rejection, above `alpha`.
 
   Returns:
     A float, at least 0, in the unit of `std`.
@@ -84,7 +83,7 @@ def detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
   critical = stats.t.ppf(1 - alpha / 2, n - 1)
 
   def missing(noncentrality):
-    return stats.nct.sf(critical, n - 1, noncentrality) - power
+    return stats.nct.sf(critical, n - 1, noncentrality) - POWER
 
   high = critical  # Where the power is about one half; scipy's distribution is NaN far above.
   while missing(high) < 0:
@@ -93,7 +92,7 @@ def detectable_difference(std, n, *, alpha=ALPHA, power=POWER):
 
 
 def detectable(comparison, *, alpha=ALPHA):
-  """The `detectable_difference` of a comparison, as a ratio above 1 if it is one; None if censored.
+  """Applies `detectable_difference` to a comparison; of ratios, a ratio; None if censored.
 
   Args:
     comparison: an `intervals.Comparison`.
@@ -114,11 +113,10 @@ def _check_smallest(comparison, smallest_effect):
                      + (', as it is a ratio.' if comparison.is_ratio else '.'))
 
 
-def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LEVEL,
-          fewest=FEWEST_SEEDS):
+def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LEVEL):
   """Judges a hypothesis by the interval between methods.
 
-    no verdict    fewer pairs of seeds than `fewest`;
+    no verdict    fewer pairs of seeds than FEWEST_SEEDS;
     no effect     the whole interval lies inside the smallest effect of interest, on either side
                   (also if it excludes zero: what it found is too small to matter); never from
                   censored pairs, whose ends hold one by one;
@@ -133,7 +131,6 @@ def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LE
     p_value: adjusted for all primaries; that of the comparison itself if None.
     level: of the interval that must lie inside the smallest effect, and of the test by which the
       detectable effect is told.
-    fewest: pairs of seeds that a verdict needs.
 
   Returns:
     A `Verdict`.
@@ -145,7 +142,7 @@ def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LE
     raise ValueError(f'sign is {sign!r}; expected one of {sorted(SIGNS)}.')
   _check_smallest(comparison, smallest_effect)
   interval = comparison.interval
-  reason = no_verdict(interval.n, fewest)
+  reason = no_verdict(interval.n)
   could_tell = detectable(comparison, alpha=1 - level)
   if reason:
     return Verdict('no verdict', reason, could_tell)
@@ -169,7 +166,7 @@ def judge(comparison, *, sign, smallest_effect, p_value=None, level=intervals.LE
   return Verdict('cannot tell', reason, could_tell)
 
 
-def judge_all(primaries, *, not_yet=(), fewest=FEWEST_SEEDS):
+def judge_all(primaries, *, not_yet=()):
   """Judges all primary hypotheses of a study together.
 
   p-values are adjusted by Holm over all of them, those without a verdict too. "No effect" uses
@@ -179,18 +176,17 @@ def judge_all(primaries, *, not_yet=(), fewest=FEWEST_SEEDS):
   Args:
     primaries: list of (`intervals.Comparison`, sign, smallest_effect), see `judge`.
     not_yet: [M] str; why a primary cannot be judged yet, '' if it can; () if all can.
-    fewest: pairs of seeds that a verdict needs.
 
   Returns:
     A list of (`Verdict`, adjusted p-value).
   """
   not_yet = not_yet or [''] * len(primaries)
   p_values = [comparison.p_value if comparison.p_value is not None and not why
-              and not no_verdict(comparison.interval.n, fewest) else math.nan
+              and not no_verdict(comparison.interval.n) else math.nan
               for (comparison, _, _), why in zip(primaries, not_yet, strict=True)]
   judged = []
   for (comparison, sign, smallest), why, p in zip(primaries, not_yet, holm(p_values), strict=True):
     verdict = judge(comparison, sign=sign, smallest_effect=smallest, p_value=float(p),
-                    level=1 - ALPHA / len(primaries), fewest=fewest)
+                    level=1 - ALPHA / len(primaries))
     judged.append((Verdict('no verdict', why, verdict.detectable) if why else verdict, float(p)))
   return judged

@@ -40,10 +40,10 @@ def _product(equation, a, b):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def self_attention(x_BSD, kernels, biases, mask_SS, num_heads):
-  """Every token attends.
+  """Computes self-attention.
 
   Args:
-    x_BSD: [B, S, D] tokens, float32 or bfloat16: what is computed in.
+    x_BSD: [B, S, D] tokens, float32 or bfloat16, as the computation.
     kernels: {'query': .., 'key': .., 'value': .., 'out': ..}, each [D, D] float32.
     biases: {'query': .., 'key': .., 'value': ..}, each [D] float32. That of the output is left to
       the caller.

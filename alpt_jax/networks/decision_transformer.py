@@ -47,7 +47,7 @@ class DecisionTransformer(nn.Module):
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
     change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
     tokenizer_kind: one of `tokens.TOKENIZERS`.
-    dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
+    dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
   """
@@ -137,7 +137,7 @@ class DecisionTransformer(nn.Module):
     return self.tokenizer.parts(observations, before)
 
   def predict_return(self, observations, returns, actions, rewards, step, *, is_tokenized=False):
-    """First half of acting: the return distribution at one step of a window.
+    """Predicts the return distribution at one step of a window, the first half of acting.
 
     Args:
       observations: [B, T, ...]; only those up to `step` matter.
@@ -160,7 +160,7 @@ class DecisionTransformer(nn.Module):
     return self.return_head(out_B1D[:, 0]), caches
 
   def predict_action(self, returns, caches, step):
-    """Second half of acting: the action distribution given the step's return.
+    """Predicts the action distribution given the step's return, the second half of acting.
 
     Only the return token is computed; everything before it is in the caches.
 

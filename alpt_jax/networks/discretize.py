@@ -1,4 +1,4 @@
-"""Raw returns and rewards to token ids and back: one bin per integer, both ends included.
+"""Discretizes returns and rewards: a token id per integer, both ends included.
 
 The multi-game DT release keeps `high - low` bins, one short of the values it can produce; we keep
 `high - low + 1` (Atari: -20..100, 121 bins; maze: 0..1, 2 bins).
@@ -10,7 +10,7 @@ NUM_REWARD_TOKENS = 3  # Zero, positive, negative: the sign is what the multi-ga
 
 
 def num_return_bins(low, high):
-  """Number of bins for returns in [low, high]."""
+  """Counts the bins of returns in [low, high]."""
   if low >= high:
     raise ValueError(f'The lowest return {low} must be below the highest {high}.')
   return high - low + 1
@@ -32,11 +32,6 @@ def encode_return(returns, *, low, high):
   """
   num_return_bins(low, high)
   return jnp.trunc(jnp.clip(returns, low, high)).astype(jnp.int32) - low
-
-
-def decode_return(bins, *, low):
-  """Maps bins [...] int32 back to the returns [...] float32 they stand for."""
-  return (bins + low).astype(jnp.float32)
 
 
 def encode_reward(rewards):

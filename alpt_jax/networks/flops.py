@@ -1,4 +1,4 @@
-"""How much arithmetic an update needs, counted from the shapes of the networks.
+"""Counts the floating-point operations of an update from the shapes of the networks.
 
 Only matrix products count, as is usual; a multiply-add is two operations. It is what the function
 needs, not what a program happens to do: the last layer at the read-outs only, nothing after the
@@ -27,7 +27,7 @@ class Work(NamedTuple):
 
   @property
   def forward(self):
-    """Operations without a gradient."""
+    """Operations of a forward pass."""
     return 2 * (self.embed + self.body)
 
   @property
@@ -40,10 +40,8 @@ class Work(NamedTuple):
 def _embed(network, num_observations):
   """Counts a tokenizer, as `Work`: only what multiplies observations needs no gradient of them."""
   spec = network.spec
-  tokenizer = tokens.make_tokenizer(
-      spec, d_model=network.d_model, patch_size=network.patch_size, kind=network.tokenizer_kind,
-      vector_bins=network.vector_bins, change_tokens=network.change_tokens,
-      places=getattr(network, 'places', True))  # A DT has no such choice.
+  places = getattr(network, 'places', True)  # A DT has no such choice.
+  tokenizer = tokens.tokenizer_of(network, places=places)
   observations = jnp.zeros((1, 1, *spec.observation_shape))
   params = jax.eval_shape(tokenizer.init, jax.random.key(0), observations)['params']
   sizes = {path[0]: leaf.size for path, leaf in traverse_util.flatten_dict(params).items()
@@ -62,7 +60,7 @@ def _embed(network, num_observations):
 
 
 def num_tokens(network):
-  """P: tokens of one observation of an IDM or a DT."""
+  """Counts P, the tokens of one observation of an IDM or a DT."""
   return tokens.num_observation_tokens(
       network.spec, patch_size=network.patch_size, kind=network.tokenizer_kind)
 

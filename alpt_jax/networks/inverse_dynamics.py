@@ -23,7 +23,7 @@ class InverseDynamicsModel(nn.Module):
     vector_bins: bins of vector observations; see `tokens.VectorTokenizer`.
     change_tokens: embed changes of observations, too; see `tokens.PatchTokenizer`.
     tokenizer_kind: one of `tokens.TOKENIZERS`.
-    dtype: what is computed in, float32 or bfloat16; parameters and logits are float32.
+    dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
     places: False for a model that learns few windows not by heart; see `tokens.make_tokenizer`.
     is_causal: an ablation: each action is predicted from o_t .. o_{t+i} only, which makes the model
       a behaviour cloner.

@@ -10,17 +10,17 @@ RETURN_TOKENS = ('current', 'first', 'all')
 
 
 def all_ones(num_tokens):
-  """Every token sees every token: the IDM (appendix B of the paper). Returns bool [S, S]."""
+  """Makes the mask of the IDM (appendix B): every token sees every token; bool [S, S]."""
   return np.ones((num_tokens, num_tokens), bool)
 
 
 def causal(num_tokens):
-  """A token sees itself and what comes before it (GPT-2). Returns bool [S, S]."""
+  """Makes GPT-2's mask: a token sees itself and what comes before it; bool [S, S]."""
   return np.tril(all_ones(num_tokens))
 
 
 def block_causal(num_steps, num_observation_tokens, *, return_tokens='current'):
-  """The DT's mask over (observation tokens, return, action, reward) of each step.
+  """Makes the DT's mask over (observation tokens, return, action, reward) of each step.
 
   Causal, but the tokens of one observation see each other, as in the multi-game DT release (Lee et
   al., 2022). Which queries see a return token is a choice:

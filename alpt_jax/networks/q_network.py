@@ -34,8 +34,8 @@ class QNetwork(nn.Module):
       observations: [..., H, W, stack * C] uint8; frames of C channels, the newest last.
 
     Returns:
-      [..., A, N] float32, the quantiles at (i + 1/2) / N. Of actions that the environment does not
-      know as well: whoever uses them has to leave those out.
+      [..., A, N] float32, the quantiles at (i + 1/2) / N. The environment's
+      illegal actions have some, too; callers mask them.
     """
     init = nn.initializers.variance_scaling(1 / np.sqrt(3), 'fan_in', 'uniform')
     x = observations.astype(jnp.float32) / 255.

@@ -72,7 +72,7 @@ class PatchTokenizer(_Tokenizer):
     change_tokens: embed also how a patch differs from the frame before it in the window. What
       moves is a few pixels before a background that never changes: without this, the 2-core models
       need thousands of updates to see it at all. Not in Lee et al. (2022).
-    dtype: of the tokens and of what is computed in.
+    dtype: of the tokens and the computation.
   """
   d_model: int
   patch_size: int
@@ -146,7 +146,7 @@ class ConvTokenizer(_Tokenizer):
   Attributes:
     d_model: D.
     change_tokens: embed the change as well; else the frame only.
-    dtype: of the tokens and of what is computed in.
+    dtype: of the tokens and the computation.
   """
   d_model: int
   change_tokens: bool = False
@@ -186,7 +186,7 @@ class ConvTokenizer(_Tokenizer):
 
 
 def conv_sizes(height, width):
-  """Height and width of what each layer of `ConvTokenizer` gives, from the patches on."""
+  """Computes height and width of each layer's output of `ConvTokenizer`, patches first."""
   sizes = [(height // CONV_PATCH[0], width // CONV_PATCH[0])]
   for _, size, stride in CONV_LAYERS:
     sizes.append(tuple(_num_windows(n, size, stride) for n in sizes[-1]))
@@ -384,7 +384,7 @@ def check_kind(kind, spec, *, field='kind'):
 
 
 def num_observation_tokens(spec, *, patch_size, kind='patch'):
-  """P: how many tokens one observation becomes."""
+  """Counts P, the tokens that one observation becomes."""
   if kind == 'conv' or spec.observation_kind == 'vector' or not patch_size:
     return 1
   height, width = spec.observation_shape[:2]

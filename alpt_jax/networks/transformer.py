@@ -1,7 +1,7 @@
 """The transformer that the IDM and the DT share: (tokens, mask) -> tokens.
 
-A GPT-2 style pre-norm stack with the multi-game DT's initialisation (Lee et al., 2022): what it
-becomes is decided by the mask it is called with. Ways to do less work for the same function:
+A GPT-2 style pre-norm stack with the multi-game DT's initialisation (Lee et al., 2022). The mask it
+is called with makes it one or the other. Ways to do less work for the same function:
 
 * `read` computes the last layer only at the tokens whose outputs are wanted.
 * `caches` let one token be replaced without computing the others again (acting needs this: the
@@ -9,7 +9,7 @@ becomes is decided by the mask it is called with. Ways to do less work for the s
 * A few queries need no keys and values of all tokens, see `Attention`.
 * `chunk` skips most of the pairs that a causal mask hides.
 
-What is computed in: float32, or bfloat16 for TPUs. Then matrix products, and what lies between
+The computation is in float32, or in bfloat16 for TPUs. Then matrix products, and what lies between
 them, are bfloat16; parameters, sums inside of products, the softmax and the statistics of
 LayerNorm stay float32. In bfloat16, forms of the same function are used that suit a TPU: attention
 of all tokens has a gradient of its own (`attention`), and tokens are filled up to whole tiles.
@@ -63,7 +63,7 @@ class Dense(nn.Module):
     swapped: (m, n): a token is [n * m] where the rows of the kernel are [m * n]; () if both have
       one order.
     kernel_init: of the kernel.
-    dtype: what is computed in, float32 or bfloat16.
+    dtype: of the computation, float32 or bfloat16.
   """
   features: int
   use_bias: bool = True
@@ -88,7 +88,7 @@ class Dense(nn.Module):
 
 
 def drop(x_BSD, key, rate, rows=None):
-  """Dropout from fewer or cheaper random bits than `nn.Dropout`, which are a tenth of its update.
+  """Applies dropout with fewer or cheaper random bits than `nn.Dropout`.
 
   In float32, every window draws from a key of its own, so that neither the other windows of a
   batch nor microbatches change its mask. It draws a quarter of the bits: four tokens of a window, a
@@ -337,7 +337,7 @@ class Transformer(nn.Module):
     num_layers: layers; Table 3 of the paper: 6.
     num_heads: attention heads, a divisor of the model width; Table 3: 8.
     dropout: rate on the outputs of attention and MLP, as the multi-game DT (0.1); nowhere else.
-    dtype: what is computed in, float32 or bfloat16.
+    dtype: of the computation, float32 or bfloat16.
   """
   num_layers: int
   num_heads: int

@@ -57,20 +57,20 @@ class Report:
     self.styles = figures.styles({m: self.label(m) for m in results['methods']})
 
   def anchors(self, setting, metric):
-    """{name: level} of what needs no learning; `metric` is of `metrics`, or the label accuracy."""
+    """Returns {name: level} of what needs no learning, of a metric or the label accuracy."""
     del setting, metric
     return {}
 
   def claim_rows(self):
-    """The paper's claims that the results are about, a list of `findings.ClaimRow`."""
+    """Lists the paper's claims that the results are about, as `findings.ClaimRow`s."""
     return []
 
   def tables(self):
-    """{file name: (rows for CSV, what they are)} for readers to take with them."""
+    """Returns {file name: (rows for CSV, what they are)} of the page's downloads."""
     return {'final.csv': (self.final_metrics(), 'the final metrics')}
 
   def sections(self):
-    """{id: (title, function that makes the content)}, in the order of the page."""
+    """Returns {id: (title, function that makes the content)}, in the order of the page."""
     return {
         'claims': ('The paper’s claims', self.claims), 'run': ('What was run', self.what_was_run),
         'labels': ('Labels of hidden actions', self.labels), 'scores': ('Scores', self.scores),
@@ -79,15 +79,15 @@ class Report:
         'data': ('Data', self.downloads)}
 
   def floor_tables(self):
-    """Tables of floors and ceilings that were measured of runs."""
+    """Returns tables of floors and ceilings that were measured of runs."""
     return []
 
   def more_lines(self):
-    """Lines of the summary between final metrics and claims."""
+    """Returns lines of the summary between final metrics and claims."""
     return []
 
   def label(self, method):
-    """A method's name for readers."""
+    """Returns a method's name for readers."""
     return findings.label(self.results, method)
 
   @property
@@ -96,7 +96,7 @@ class Report:
     return next(iter(self.metrics), SCORE)
 
   def settings(self, part):
-    """The `findings.Setting`s of a part."""
+    """Lists the `findings.Setting`s of a part."""
     return findings.settings(self.results, part, self.fields, self.main)
 
   def _columns(self, setting, mode=None):
@@ -108,7 +108,7 @@ class Report:
     return columns
 
   def final_metrics(self):
-    """What `findings.final` says of all settings, a list; a bound comes once, not beside each."""
+    """Lists `findings.final` of all settings; a bound comes once, not beside each."""
     found = {}
     for setting in (*self.settings(LABELS), *self.settings(SCORE)):
       for method in (*setting.methods, *setting.bounds):
@@ -117,19 +117,19 @@ class Report:
     return list(found.values())
 
   def problems(self):
-    """Runs that failed, are missing, lack numbers or differ in versions: a list of sentences."""
+    """Lists runs that failed, are missing, lack numbers or differ in versions: sentences."""
     name = self.metrics[self.main].title if self.metrics else self.main
     return findings.run_problems(
         self.results, [*self.settings(LABELS), *self.settings(SCORE)], name)
 
   def metric(self, setting, name=None):
-    """What is known of a metric, by its name, or of the one that a setting is about."""
+    """Describes a metric by its name, or the one that a setting is about."""
     if findings.ACCURACY == (name or setting.metric):
       return _ACCURACY
     return self.metrics[name or self.main]
 
   def panel(self, setting, name=None):
-    """Learning curves as a `figures.Panel`: of the setting's metric, or of another one of agents.
+    """Makes a `figures.Panel` of learning curves: the setting's metric, or another of agents.
 
     Anchors far above the curves do not flatten them.
     """
@@ -145,7 +145,7 @@ class Report:
                          limits([curve for _, curve in drawn], anchors, metric))
 
   def panels(self):
-    """`figures.Panel`s of all settings: a row per target, label accuracies before scores."""
+    """Makes `figures.Panel`s: a row per target, label accuracies before scores."""
     rows, columns = {}, {}
     for setting in (*self.settings(LABELS), *self.settings(SCORE)):
       row = tuple(x for field, x in setting.about.items() if field != 'num_labels')
@@ -162,7 +162,7 @@ class Report:
     return names + [findings.ACCURACY] * has_labels
 
   def curves(self, part):
-    """Learning curves of all settings of a part, HTML."""
+    """Draws learning curves of all settings of a part, HTML."""
     found = self.settings(part)
     present = {m for s in found for m in (*s.methods, *s.bounds)}
     names = self._names(part)
@@ -189,11 +189,11 @@ class Report:
                           f'{page.listed(over_episodes)}.')))
 
   def what_was_run(self):
-    """Command, preset, methods and config."""
+    """Shows command, preset, methods and config."""
     return page.what_was_run(self.results, self.places)
 
   def labels(self):
-    """IDMs alone: curves and final accuracies."""
+    """Shows IDMs alone: curves and final accuracies."""
     if not self.settings(LABELS):
       return html('<p>Not part of this experiment.</p>')
     return join([
@@ -203,7 +203,7 @@ class Report:
         self.final_table(LABELS)])
 
   def scores(self):
-    """Agents: curves and final metrics."""
+    """Shows agents: curves and final metrics."""
     if not self.settings(SCORE):
       return html('<p>Not part of this experiment.</p>')
     mode = findings.MODES.get(self.settings(SCORE)[0].metric.split('/')[0], 'actions')
@@ -211,7 +211,7 @@ class Report:
                  self.curves(SCORE), self.final_table(SCORE)])
 
   def final_table(self, part):
-    """The last evaluations of a part, with what needs no learning."""
+    """Shows the last evaluations of a part, with what needs no learning."""
     names = list(self.metrics) if part == SCORE else []
     versus = self.baseline if part == SCORE and self.baseline in self.results['methods'] else ''
     header = ['', 'sources', *(self.metrics[name].title for name in names),
@@ -292,7 +292,7 @@ class Report:
     return rows
 
   def claims(self):
-    """The paper's claims, beside what was measured."""
+    """Shows the paper's claims, beside what was measured."""
     return join([
         html('<p>{} {} Last evaluations are compared seed by seed. Between methods that do not '
              'differ, one interval in twenty does not hold 0: several comparisons are no test of '
@@ -301,11 +301,11 @@ class Report:
         claims_table([(self.results, row) for row in self.claim_rows()])])
 
   def mistakes(self):
-    """What the IDMs of some runs mix up; accuracies of all are in the final tables."""
+    """Shows confusions of some runs' IDMs; accuracies of all are in the final tables."""
     return label_section.section(self.results.get('labellings', []))
 
   def list_problems(self):
-    """Problems, and all runs."""
+    """Lists problems, and all runs."""
     names = ('run', 'method', 'part', *(f for f in self.fields if f not in ('part', 'target')),
              'target', 'seed', 'phase', 'status', 'num_steps', 'seconds')
     names = [name for name in names if any(name in run for run in self.results['runs'])]
@@ -318,11 +318,11 @@ class Report:
                      [name.replace('_', ' ') for name in names], rows))])
 
   def downloads(self):
-    """The numbers to take along."""
+    """Links the files of numbers."""
     return page.downloads(self.results, self.tables(), self.contents)
 
   def page(self):
-    """The page, HTML."""
+    """Builds the page, HTML."""
     found = self.problems()
     num_missing = findings.num_missing(self.results, found)
     return page.page(
@@ -331,7 +331,7 @@ class Report:
         num_remarks=len(found) - num_missing)
 
   def summary_lines(self):
-    """How many runs are done, final metrics of the settings, claims: a list of text."""
+    """Sums up runs, final metrics and claims as lines of text."""
     lines = [f'{self.runs_line()} Final metrics:']
     for part in findings.PARTS:
       lines += [self._line(setting) for setting in self.settings(part)]
@@ -347,7 +347,7 @@ class Report:
     return lines
 
   def runs_line(self):
-    """How many runs are done."""
+    """Says how many runs are done."""
     runs = self.results['runs']
     return ' '.join([f'{self.results["experiment"]}, preset {self.results["preset"]}: '
                      f'{sum(run["status"] == "done" for run in runs)} of {len(runs)} runs done.',
@@ -372,7 +372,7 @@ class Report:
 
 
 def limits(curves, anchors, metric=_ACCURACY):
-  """A y range for `curves.Curve`s and what stands beside them.
+  """Chooses the y range for `curves.Curve`s and what stands beside them.
 
   Anchors above the curves by more than their range are left outside.
 
@@ -396,7 +396,7 @@ def limits(curves, anchors, metric=_ACCURACY):
 
 
 def claims_table(rows):
-  """A table of claims of the paper, beside what was measured.
+  """Makes a table of claims of the paper, beside what was measured.
 
   Args:
     rows: pairs of the results, or None, and a `findings.ClaimRow`; what is no pair is a title.

@@ -251,7 +251,7 @@ def curves_png(rows_of_panels):
 
 
 def swatch(style):
-  """The line and marker of a method for a legend in the page, as an `<svg>` element."""
+  """Draws the line and marker of a method for a legend, as an `<svg>` element."""
   return Markup(f'<svg class="swatch" viewBox="-14 -5 28 10" aria-hidden="true">'
                 f'<path d="M-14 0H14" stroke="{style.colour}" stroke-width="2"/>'
                 f'<path d="{_MARKER_PATHS[style.marker]}" fill="{style.colour}"/></svg>')
@@ -287,7 +287,7 @@ def maze_svg(walls, goal, title, episodes=(), colour='currentColor'):
   """
   walls = np.asarray(walls)
   cells = ''.join(f'M{column} {row}h1v1h-1z' for row, column in np.argwhere(walls))
-  # Episodes are set off against each other, so that common stretches show as parallel lines.
+  # Paths of episodes are offset, so that common stretches show as parallel lines.
   shifts = .2 * (np.arange(len(episodes)) - (len(episodes) - 1) / 2) / max(1, len(episodes) / 3)
   return Markup(f'<svg class="maze" role="img" aria-label="{escape(title)}" '
                 f'viewBox="0 0 {walls.shape[1]} {walls.shape[0]}">'

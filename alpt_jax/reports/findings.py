@@ -18,7 +18,7 @@ PARTS = LABELS, SCORE = 'labels', 'score'  # The IDM alone, or agents.
 ACCURACY = 'label_accuracy'
 DRAWN = 'drawn by seed'
 MODES = {'argmax': 'arg max actions', 'sampled': 'sampled actions'}
-_PHASES = ('pretrain', 'joint', 'finetune')  # As they follow.
+_PHASES = ('pretrain', 'joint', 'finetune')  # In order of time.
 VERDICTS = {  # For readers; but see `verdict_text`. A report gives none: see `why_exploratory`.
     'exploratory': 'Exploratory: not registered, no verdict',
     'not measured': 'Not made',
@@ -26,7 +26,7 @@ VERDICTS = {  # For readers; but see `verdict_text`. A report gives none: see `w
 
 
 def verdict_text(verdict, results):
-  """A verdict in words; results of a registered study point to its hypotheses."""
+  """Words a verdict; results of a registered study point to its hypotheses."""
   if verdict == 'exploratory' and results.get('registration'):
     return 'Exploratory: no verdict, see the registered hypotheses'
   return VERDICTS[verdict]
@@ -63,12 +63,12 @@ class ClaimRow(NamedTuple):
 
 
 def label(results, method):
-  """A method's name for readers; its key if it was not run."""
+  """Returns a method's name for readers; its key if it was not run."""
   return results['methods'].get(method, {}).get('label', method)
 
 
 def final_rows(results, rows):
-  """The last row of every run that is done.
+  """Returns the last row of every run that is done.
 
   Args:
     results: checked results.
@@ -83,7 +83,7 @@ def final_rows(results, rows):
 
 
 def rows_by_run(rows):
-  """{run: its rows}."""
+  """Groups rows: {run: its rows}."""
   by_run = collections.defaultdict(list)
   for row in rows:
     by_run[row['run']].append(row)
@@ -149,7 +149,7 @@ class Setting(NamedTuple):
 
 
 def title_of(about):
-  """{field: value} of a setting for readers, e.g. 'Observation “grid”, 500 labels'."""
+  """Formats {field: value} of a setting, e.g. 'Observation “grid”, 500 labels'."""
   words = {'part': '', 'target': '{}', 'num_labels': '{:,} labels'}
   return ', '.join(filter(None, (
       words.get(field, f'{field.capitalize()} “{{}}”').format(x)
@@ -157,14 +157,14 @@ def title_of(about):
 
 
 def column(results, name):
-  """The column of a metric of agents: of the first way of acting that any run has."""
+  """Returns the column of a metric of agents: of the first way of acting that was run."""
   found = (key for key in (*(f'{mode}/{name}' for mode in MODES), name)
            if any(row.get(key) is not None for row in results['rows']))
   return next(found, f'argmax/{name}')
 
 
 def part_of(run):
-  """The part of a run, or of a row of one; files of before there were parts have agents only."""
+  """Returns the part of a run, or of a row; files without parts have agents only."""
   return run.get('part', SCORE)
 
 
@@ -224,7 +224,7 @@ def rows_of(results, setting, method):
 
 
 def curve(results, setting, method, metric=None):
-  """A method's learning curve in a setting; `metric` is a column, by default the setting's.
+  """Computes a method's learning curve in a setting, of `metric` or the setting's.
 
   Returns:
     A `curves.Curve`, and whether its std is over the episodes of the only run instead of over
@@ -246,7 +246,7 @@ def sources_of(setting, method):
 
 
 def spread(name, values):
-  """{name/mean, /std (population), /n, /low, /high (95 %; None for one run)} of what is finite."""
+  """Returns {name/mean, /std (population), /n, /low, /high (95 %)} of finite values."""
   values = np.array([x for x in values if math.isfinite(x)])
   interval = intervals.mean(values)
   return {f'{name}/mean': values.mean() if values.size else math.nan,
@@ -255,7 +255,7 @@ def spread(name, values):
 
 
 def final(results, setting, method, columns):
-  """The last evaluation of the runs of a method that are done.
+  """Sums up the last evaluation of the runs of a method that are done.
 
   Args:
     results: checked results.
@@ -285,7 +285,7 @@ def final(results, setting, method, columns):
 
 
 def run_problems(results, found, name):
-  """Runs that failed, are not finished, are missing or lack numbers.
+  """Lists runs that failed, are not finished, are missing or lack numbers.
 
   A run is missing if others of its setting ran with its target and seed, but it did not.
 
@@ -337,7 +337,7 @@ def mixed_versions(results):
 
 
 def remarks(results):
-  """What a reader must know of the runs, beside what is missing: a list of sentences.
+  """Lists what a reader must know of the runs, beside what is missing: sentences.
 
   That they were trained with different versions, and the `notes` of the results: runs that were
   added after a study was registered, and failures.
@@ -346,7 +346,7 @@ def remarks(results):
 
 
 def num_missing(results, problems):
-  """How many of the problems of results are runs or numbers that are missing."""
+  """Counts the problems that are missing runs or numbers."""
   return len(problems) - len(remarks(results))
 
 

@@ -1,4 +1,4 @@
-"""The floors of a run in results.json and in run files: what they hold, and their check.
+"""Schema of a run's floors in results.json and in run files.
 
 `floors` of a run, None or absent where they were not measured, is what `run_floors.measure` says of
 it without what belongs to other runs:
@@ -31,7 +31,7 @@ CEILINGS = ('expected', 'realised')
 
 
 def is_known(entry):
-  """Whether there is an entry, and it is not unknown."""
+  """Returns whether there is an entry, and it is not unknown."""
   return bool(entry) and 'unknown' not in entry
 
 

@@ -1,4 +1,4 @@
-"""The part of a report that shows how an IDM labels: what it mixes up, and where, in pictures.
+"""Builds the report's section on labels: confusion matrices and example strips.
 
 The numbers of labellings are those of `confusions`; here they become tables and strips of
 frames. All examples are in the page, the most wrong first; a few lines of script order and hide
@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from alpt_jax.measures import confusions
 from alpt_jax.reports import figures, labellings, page
-from alpt_jax.reports.page import html, join, muted
+from alpt_jax.reports.page import html, join, muted, share
 
 _FRAME = 90  # Pixels of the page that a frame is about wide, so that an action's name fits.
 
@@ -57,20 +57,16 @@ def _action(name):
   return Markup(re.sub(r'(UP|DOWN|RIGHT|LEFT)(?=\w)', r'\1<wbr>', escape(name)))
 
 
-def _share(x):
-  return page.number(x, 3)
-
-
 def _facts(labelling, numbers):
   interval, occurring = numbers.interval, int(np.isfinite(numbers.recall).sum())
   facts = [('Hidden actions', f'{labelling["num_hidden"]:,} labelled and counted')]
   if labelling['num_hidden']:
     facts += [
-        ('Labels right', f'{_share(numbers.accuracy)}, 95 % interval {_share(interval.low)} to '
-                         f'{_share(interval.high)}'),
-        ('Balanced', f'{_share(numbers.balanced_accuracy)}, the mean recall of the {occurring} '
+        ('Labels right', f'{share(numbers.accuracy)}, 95 % interval {share(interval.low)} to '
+                         f'{share(interval.high)}'),
+        ('Balanced', f'{share(numbers.balanced_accuracy)}, the mean recall of the {occurring} '
                      'actions that occur'),
-        ('Baseline', f'{_share(numbers.majority_accuracy)} by always saying '
+        ('Baseline', f'{share(numbers.majority_accuracy)} by always saying '
                      f'{labelling["actions"][numbers.majority]}')]
   facts.append(('Run', f'{labelling["run"]}, {labelling["method"]}'))
   return page.definitions(facts)
@@ -82,11 +78,11 @@ def _matrix_row(name, counts, index, recall):
                 count and html(' style="--share:{:.3f}"', count / total) or '',
                 f'{count:,}' if count else muted('0')) for j, count in enumerate(counts)]
   return html('<tr><th scope="row">{}</th>{}<td>{}</td><td>{:,}</td></tr>', _action(name),
-              join(cells, ''), _share(recall), total)
+              join(cells, ''), share(recall), total)
 
 
 def matrix(actions, confusion, what='Hidden actions'):
-  """A confusion matrix as a table with recall, precision and counts.
+  """Makes a confusion matrix as a table with recall, precision and counts.
 
   Args:
     actions: [A] names.
@@ -109,7 +105,7 @@ def matrix(actions, confusion, what='Hidden actions'):
       '</figure>', len(actions), heads, join(
           _matrix_row(name, counts, i, recall) for i, (name, counts, recall) in enumerate(
               zip(actions, confusion, numbers.recall, strict=True))),
-      join((html('<td>{}</td>', _share(x)) for x in numbers.precision), ''), what)
+      join((html('<td>{}</td>', share(x)) for x in numbers.precision), ''), what)
 
 
 def _ribbon(action):
@@ -244,7 +240,7 @@ def _labelling(labelling, is_open):
   title = (f'{labelling["label"]}, {labelling["target"]}, {num_labels}seed {labelling["seed"]}, '
            f'step {labelling["step"]:,}')
   return html('<details class="labelling"{}><summary><b>{}</b>: {} right</summary>{}</details>',
-              Markup(' open' * is_open), title, _share(numbers.accuracy), join([
+              Markup(' open' * is_open), title, share(numbers.accuracy), join([
                   _facts(labelling, numbers), matrix(labelling['actions'], labelling['confusion']),
                   viewer(labelling['examples'], labelling['actions'])]))
 

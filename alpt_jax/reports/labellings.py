@@ -11,13 +11,13 @@ ORDERS = ('most wrong', 'least sure', 'in order')
 
 
 def is_wrong(example):
-  """[T] bool: hidden actions that were labelled wrong. What training knew does not count."""
+  """Finds hidden actions that were labelled wrong, [T] bool; known ones are not hidden."""
   return np.array([predicted != true and not known for predicted, true, known in zip(
       example['predicted'], example['true'], example['was_labelled'], strict=True)])
 
 
 def mean_confidence(example):
-  """Mean over the hidden actions; infinite, so that it comes last, where none is known."""
+  """Averages confidence over the hidden actions; infinite where none is known."""
   if example['confidence'] is None or all(example['was_labelled']):
     return math.inf
   return float(np.mean(np.array(example['confidence'])[~np.array(example['was_labelled'])]))

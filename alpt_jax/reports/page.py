@@ -18,6 +18,8 @@ from markupsafe import Markup, escape
 from alpt_jax.reports import figures, findings
 from alpt_jax.reports import style as report_style
 
+_PICTURES = ('strip', 'gif')  # Fields of examples and episodes.
+
 
 def html(template, *values, **named):
   """Fills the places of an HTML template, as `str.format`; values that are no `Markup` as text."""
@@ -30,47 +32,52 @@ def join(parts, separator='\n'):
 
 
 def muted(text):
-  """Text in a lighter ink."""
+  """Shows text in a lighter ink."""
   return html('<span class="muted">{}</span>', text)
 
 
 def badge(text, kind=''):
-  """Text in a frame; `kind` is a CSS class."""
+  """Shows text in a frame; `kind` is a CSS class."""
   return html('<span class="{}">{}</span>', f'badge {kind}'.rstrip(), text)
 
 
 def fold(title, *content, is_open=False):
-  """Content that opens below its title."""
+  """Folds content below its title."""
   return html('<details{}><summary>{}</summary>{}</details>', Markup(' open' * is_open), title,
               join(content))
 
 
 def sentence(text):
-  """E.g. 'it holds' becomes 'It holds.'"""
+  """Makes a sentence: 'it holds' becomes 'It holds.'"""
   return text[0].upper() + text[1:] + '.'
 
 
 def listed(items):
-  """E.g. 'a, b and c'."""
+  """Joins items, e.g. 'a, b and c'."""
   *first, last = items
   return f'{", ".join(first)} and {last}' if first else last
 
 
 def number(mean, digits, std=math.nan):
-  """E.g. '0.50 ± 0.10'; a dash if there is no mean; from 1,000 on without digits."""
+  """Formats e.g. '0.50 ± 0.10'; a dash without a mean; no digits from 1,000 on."""
   if mean is None or not math.isfinite(mean):
     return '–'
   digits = digits if abs(mean) < 1000 else 0
   return f'{mean:,.{digits}f}' + (f' ± {std:,.{digits}f}' if math.isfinite(std) else '')
 
 
+def share(x):
+  """Formats a number with three digits, e.g. '0.500'; a dash for None."""
+  return number(x, 3)
+
+
 def count(x):
-  """E.g. '1,234'; a dash for None."""
+  """Formats e.g. '1,234'; a dash for None."""
   return '–' if x is None else f'{x:,.0f}'
 
 
 def table(header, body, caption=''):
-  """A table that scrolls sideways on narrow screens.
+  """Makes a table that scrolls sideways on narrow screens.
 
   Args:
     header: column titles.
@@ -91,30 +98,30 @@ def table(header, body, caption=''):
 
 
 def lines(header, rows):
-  """A table as indented lines of text; cells that say nothing are left out."""
+  """Writes a table as indented lines of text; cells that say nothing are left out."""
   return [f'  {name}: ' + '; '.join(
       f'{what} {cell}' for what, cell in zip(header[1:], cells, strict=True)
       if cell not in ('', '–')) for name, *cells in rows]
 
 
 def bullets(items):
-  """A list of items."""
+  """Makes a list of items."""
   return html('<ul class="plain">{}</ul>', join((html('<li>{}</li>', x) for x in items), ''))
 
 
 def definitions(pairs):
-  """A list of terms and what they are."""
+  """Makes a list of terms and what they are."""
   return html('<dl>{}</dl>', join((html('<dt>{}</dt><dd>{}</dd>', *pair) for pair in pairs), ''))
 
 
 def legend(styles):
-  """Names, lines and markers of `figures.Style`s."""
+  """Shows names, lines and markers of `figures.Style`s."""
   return html('<ul class="legend">{}</ul>', join(
       (html('<li>{}{}</li>', figures.swatch(style), style.label) for style in styles), ''))
 
 
 def grid(pictures):
-  """Figures side by side: pictures, or pairs of a picture and its caption."""
+  """Places figures side by side: pictures, or pairs of a picture and its caption."""
   pairs = (pair if isinstance(pair, tuple) else (pair, '') for pair in pictures)
   return html('<div class="grid">\n{}\n</div>', join(
       html('<figure>{}{}</figure>', svg, text and html('<figcaption>{}</figcaption>', text))
@@ -122,7 +129,7 @@ def grid(pictures):
 
 
 def what_was_run(results, places):
-  """Command, preset, runs, time, versions, methods and config.
+  """Shows command, preset, runs, time, versions, methods and config.
 
   Args:
     results: checked results.
@@ -148,7 +155,7 @@ def what_was_run(results, places):
 
 
 def csv_bytes(rows):
-  """Rows (dicts of scalars and lists) as CSV; what is missing is empty, lists are joined by '+'."""
+  """Writes rows (dicts of scalars and lists) as CSV; missing is empty, '+' joins lists."""
   rows = list(rows)
   fields = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
   buffer = io.StringIO()
@@ -171,19 +178,11 @@ def _finite(tree):
   return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
-def _without_pictures(results):
-  """The page shows them; once is enough."""
-  changes = {}
-  if 'labellings' in results:
-    changes['labellings'] = [
-        labelling | {part: [{k: v for k, v in example.items() if k != 'strip'}
-                            for example in labelling[part]]
-                     for part in ('examples', 'clips') if part in labelling}
-        for labelling in results['labellings']]
-  if 'episodes' in results:
-    changes['episodes'] = [{k: v for k, v in episode.items() if k != 'gif'}
-                           for episode in results['episodes']]
-  return results | changes
+def without_pictures(tree):
+  """Returns a tree as JSON has it without pictures, which the page shows: once is enough."""
+  if isinstance(tree, dict):
+    return {key: without_pictures(x) for key, x in tree.items() if key not in _PICTURES}
+  return [without_pictures(x) for x in tree] if isinstance(tree, list | tuple) else tree
 
 
 def downloads(results, tables, everything):
@@ -194,7 +193,7 @@ def downloads(results, tables, everything):
     tables: {file name: (rows as for `csv_bytes`, what they are)}.
     everything: what results.json holds, for readers.
   """
-  whole = json.dumps(_finite(_without_pictures(results)), default=str).encode()
+  whole = json.dumps(_finite(without_pictures(results)), default=str).encode()
   files = [
       ('results.csv.gz', 'application/gzip', gzip.compress(csv_bytes(results['rows']), mtime=0),
        'a row per run and evaluation'),
@@ -218,7 +217,7 @@ def links(files):
 
 
 def page(results, title, introduction, num_missing, sections, *, num_remarks=0):
-  """The whole page.
+  """Builds the whole page.
 
   Args:
     results: checked results.

@@ -1,4 +1,4 @@
-"""The style sheet of the report: light and dark, readable on a phone and on paper."""
+"""Style sheet of reports: light and dark, readable on a phone and on paper."""
 
 CSS = """
 :root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--ink:#1b1f24;--muted:#5d656e;--line:#d9dde2;

@@ -1,4 +1,4 @@
-"""Moving pictures of episodes: .gif by Pillow, .mp4 by OpenCV."""
+"""Writes videos: .gif by Pillow, .mp4 by OpenCV."""
 
 import io
 import os
@@ -32,7 +32,8 @@ def write(path, frames, *, fps=FPS):
     fps: frames per second.
 
   Raises:
-    ValueError: if there is nothing to show, it cannot be shown, or not be written to `path`.
+    ValueError: if there is nothing to show, or it cannot be shown.
+    OSError: if it cannot be written to `path`.
   """
   suffix = check_path(path)
   frames = np.asarray(frames)
@@ -44,18 +45,15 @@ def write(path, frames, *, fps=FPS):
                      '[N, H, W], [N, H, W, 1] or [N, H, W, 3] with at least one frame.')
   if not fps > 0:
     raise ValueError(f'{path}: fps is {fps}; expected more than 0.')
-  data = (_gif if suffix == '.gif' else _mp4)(frames, fps)
-  try:
-    atomic_files.write(path, data)
-  except OSError as error:
-    raise ValueError(f'{path}: cannot be written, {error.strerror}; give a file in a directory '
-                     'that you may write to.') from error
+  atomic_files.write(path, (_gif if suffix == '.gif' else _mp4)(frames, fps))
 
 
 def _gif(frames, fps):
   first, *rest = [Image.fromarray(frame) for frame in frames]
   file = io.BytesIO()
-  first.save(file, 'GIF', save_all=True, append_images=rest, duration=1000 / fps, loop=0)
+  # Held for a multiple of 10 ms: what one is held too long, the next is too short.
+  durations = np.diff(np.round(np.arange(len(frames) + 1) * 100 / fps)).astype(int) * 10
+  first.save(file, 'GIF', save_all=True, append_images=rest, duration=durations.tolist(), loop=0)
   return file.getvalue()
 
 

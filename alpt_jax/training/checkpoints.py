@@ -16,8 +16,10 @@ not count when old steps are deleted.
 import concurrent.futures
 import contextlib
 import json
+import logging as logging_
 import os
 import re
+import sys
 
 import deflate
 import jax
@@ -32,11 +34,27 @@ from alpt_jax.training import distributed, packing
 
 MANIFEST = 'MANIFEST.json'
 
+
+class _NotOrbax(logging_.Filter):
+  """Drops what threads of Orbax say of an error, each with a traceback: `_finish` says it."""
+
+  def filter(self, record):
+    return not (record.levelno >= logging_.ERROR and 'orbax' in record.pathname)
+
+  @staticmethod
+  def drop_unraisable(unraisable, show=sys.unraisablehook):
+    """As `sys.unraisablehook`; files that are written after the first error find no event loop."""
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      show(unraisable)
+
+
+logging.get_absl_logger().addFilter(_NotOrbax())
+sys.unraisablehook = _NotOrbax.drop_unraisable
 _NO_STEP = -1
 _NO_GOOD_STEP = -2
 
 
-class Checkpoints:
+class Checkpoints(contextlib.AbstractContextManager):
   """The checkpoints of one run, as a context manager; leaving it waits for the last save.
 
   All processes of a run make the same calls. Process 0 writes manifests and deletes.
@@ -65,9 +83,6 @@ class Checkpoints:
     self._executor = concurrent.futures.ThreadPoolExecutor(1, 'checkpoints')
     self._saving = None  # Step and future of the save in progress.
     self._damaged = set()  # Steps that have been warned of.
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, exc_type, exc_value, traceback):
     try:
@@ -131,11 +146,12 @@ class Checkpoints:
           _flush(self._began)
         self._remove_old(step)
     except Exception as error:  # Orbax raises any kind.
-      logging.error('%s: saving failed.', path)  # At once; the exception waits for the next call.
+      logging.error('%s: saving failed.', path)  # Now: the next call raises the exception.
       if jax.process_count() == 1:  # Others may still be writing.
         with contextlib.suppress(OSError):  # And threads of Orbax; what they leave goes later.
           _remove_killed_saves(self._directory)  # The disk may be full.
-      raise OSError(f'{path}: saving failed; the steps before it are unharmed. {error}') from error
+      raise OSError(f'{path}: saving failed; the steps before it are unharmed. '
+                    f'{_reason(error)}') from error
 
   def _remove_old(self, newest):
     """Keeps the newest steps that are undamaged now; those beyond `newest` are damaged."""
@@ -210,58 +226,29 @@ def latest_step(directory):
   return None if step == _NO_STEP else step
 
 
-def restore_newest(directory, like):
-  """Restores parameters of the newest checkpoint of a run.
+def restore_params(directory, abstract):
+  """Restores parameters of the newest step, without optimizer state, to finetune or evaluate them.
 
   Args:
-    directory: the checkpoints of the run.
-    like: {'idm': .., 'dt': ..} or one of them, with the shapes wanted, as `restore_params` takes.
+    directory: of `Checkpoints`.
+    abstract: {'idm': params, 'dt': params} or one of them, of arrays or `jax.ShapeDtypeStruct`s;
+      see `Checkpoints.restore_latest` for their shardings.
 
   Returns:
-    The number of its updates; the parameters.
+    The number of updates; a dict like `abstract`.
 
   Raises:
     FileNotFoundError: if there is no checkpoint.
-  """
-  step = latest_step(directory)
-  if step is None:
-    raise FileNotFoundError(f'{directory}: no checkpoint here. Train first, or correct the path.')
-  return step, restore_params(directory, like, step=step)
-
-
-def restore_params(directory, abstract, *, step=None):
-  """Restores parameters only, without optimizer state, to finetune or evaluate them.
-
-  Args:
-    directory: of `Checkpoints`, or one step in it.
-    abstract: {'idm': params, 'dt': params} or one of them, of arrays or `jax.ShapeDtypeStruct`s;
-      see `Checkpoints.restore_latest` for their shardings.
-    step: which step; the newest undamaged one if None.
-
-  Returns:
-    A dict like `abstract`.
-
-  Raises:
-    FileNotFoundError: if there is no such step.
-    ValueError: if it is damaged, or if the checkpoint has other parameters.
+    ValueError: if all are damaged, or if the checkpoint has other parameters.
   """
   directory = epath.Path(directory).absolute()
-  if step is None and directory.name.isdecimal() and not _steps(directory):
-    directory, step = directory.parent, int(directory.name)
+  step = latest_step(directory)
   if step is None:
-    step = latest_step(directory)
-    if step is None:
-      raise FileNotFoundError(f'{directory}: no checkpoint here; expected directories named after '
-                              'steps. Train first, or correct the path.')
-  elif not (directory / str(step)).exists():
-    raise FileNotFoundError(f'{directory}: no step {step}; it has {_steps(directory)}.')
-  else:
-    damage = _damage(directory / str(step))
-    if damage:
-      raise ValueError(f'{damage}; choose another step of {_steps(directory)}.')
+    raise FileNotFoundError(f'{directory}: no checkpoint here; expected directories named after '
+                            'steps. Train first, or correct the path.')
   restored = _load(directory / str(step),
                    {name: {'params': params} for name, params in abstract.items()}, partial=True)
-  return {name: model['params'] for name, model in restored.items()}
+  return step, {name: model['params'] for name, model in restored.items()}
 
 
 def _steps(directory):
@@ -399,10 +386,15 @@ def _check_same(path, saved, wanted):
                        f'it trained with another {cause}? Use the config it was trained with.')
 
 
+def _reason(error):
+  """The words of the system for an error of Orbax, which names many files; else its own."""
+  return atomic_files.system_error(str(error), '').strerror or error
+
+
 def _saving_context():
   """How Orbax saves: cheaply, while the same cores train."""
   context = ocp.Context()
-  context.array.saving.use_compression = False  # Floats hardly get smaller.
+  context.array.saving.use_compression = False  # Floats hardly compress.
   context.array.saving.enable_write_sharding_file = False  # `_load` says where arrays go.
   context.memory.deepcopy_host_arrays = False  # `packing` has copied them.
   return context

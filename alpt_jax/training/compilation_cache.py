@@ -1,4 +1,4 @@
-"""Compiled programs of earlier processes, on disk: starting again takes no compilation.
+"""Persistent compilation cache: a restarted process does not compile again.
 
 JAX writes an entry in place and never replaces one. A process that is killed while it writes would
 leave half a program, which all later ones fail to read and compile again, every time. So entries
@@ -26,7 +26,7 @@ def use(directory):
   """
   if not directory:
     return
-  if '://' not in directory:  # In a bucket, a file is there when it is whole.
+  if '://' not in directory:  # A bucket never shows an incomplete file.
     os.makedirs(directory, exist_ok=True)
     _remove_damaged(directory)
   jax.config.update('jax_compilation_cache_dir', directory)

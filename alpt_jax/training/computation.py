@@ -1,4 +1,4 @@
-"""The version of the computation: what an update makes of the same config, data and seed.
+"""Version of the computation: what an update makes of the same config, data and seed.
 
 A run writes it into config.json. A change beyond rounding that no key of the config tells gets a
 new `VERSION`: the second half of an unfinished run would not be what the first half was. Finished

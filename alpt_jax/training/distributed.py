@@ -1,4 +1,4 @@
-"""Several processes as one run: how they find each other, stop together, and notice who hangs.
+"""Runs several processes as one: start, agreement on stopping, detection of hung hosts.
 
 Each process runs the same program on its own devices; JAX makes one machine of them. What starts
 the processes says so in their environment:
@@ -16,6 +16,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -29,9 +30,9 @@ from jax.experimental import multihost_utils
 
 from alpt_jax.training import sharding
 
-HUNG = 76  # Exit code of a process that could not go on; nothing was saved, start it again.
+HUNG = 76  # Exit code of a process that hung; nothing was saved, start it again.
 _VARIABLES = ('ALPT_COORDINATOR', 'ALPT_NUM_PROCESSES', 'ALPT_PROCESS_ID')
-_STEPS_IN_FLIGHT = 2  # Of the device, while the host goes on.
+_STEPS_IN_FLIGHT = 2  # Of the device, ahead of which the host may run.
 _MAX_POLL_SECONDS = 10.
 _READING_SECONDS = 24 * 3600  # Indexing all of RL Unplugged takes hours.
 
@@ -72,11 +73,14 @@ def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
   elif os.environ['ALPT_DISTRIBUTED'] != '1':
     raise ValueError(f"ALPT_DISTRIBUTED is {os.environ['ALPT_DISTRIBUTED']!r}; expected 0 or 1.")
   jax.config.update('jax_enable_preemption_service', False)  # It would take our SIGTERM.
+  # Python would hear of a signal when all processes are there, and nothing is written yet.
+  previous = signal.signal(signal.SIGTERM, signal.SIG_DFL)
   with _RollCall(init_timeout_seconds, **options):
     jax.distributed.initialize(
         # Longer than ours: when it is over, JAX aborts without saying who is missing.
         initialization_timeout=init_timeout_seconds + 60,
         heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
+  signal.signal(signal.SIGTERM, previous)
   atexit.register(_leave)  # Before JAX's own: what was registered last is called first.
   _say_hosts(init_timeout_seconds)
 
@@ -125,12 +129,12 @@ class _RollCall:
             connection, _ = server.accept()
           except TimeoutError:
             continue
-          with connection, contextlib.suppress(OSError):  # Somebody else, who says nothing.
+          with connection, contextlib.suppress(OSError):  # Not one of ours; it sends nothing.
             connection.settimeout(1)
             text = connection.recv(16)
             if text.isdigit():
               self._there.add(int(text))
-    except OSError as error:  # The port is somebody else's.
+    except OSError as error:  # Another program has the port.
       self._error = error
 
   def _answer(self):
@@ -188,7 +192,7 @@ def _leave():
 
 
 def is_main():
-  """Whether this process writes what all processes know."""
+  """Returns whether this process writes the files that all processes share."""
   return jax.process_index() == 0
 
 
@@ -200,13 +204,13 @@ def agree(value):
 
 
 @contextlib.contextmanager
-def main_first(timeout_seconds=_READING_SECONDS):
+def main_first():
   """Lets the first process go through a block before the others; once in a process."""
   if jax.process_count() == 1:
     yield
     return
   wait = functools.partial(jax_distributed.global_state.client.wait_at_barrier, 'alpt_main_first',
-                           timeout_seconds * 1000)
+                           _READING_SECONDS * 1000)
   if not is_main():
     wait()
   yield
@@ -298,9 +302,10 @@ def _end_hung(client, timeout, poll):
       *(f'process {process}: has said nothing yet' for process in missing)])
   sys.stderr.write(
       f'error: process {jax.process_index()} made no step for {timeout} s '
-      f'(distributed.hang_timeout_seconds). Whoever is not "computing" is waited for by the '
-      f'others: {hosts}. Nothing is lost but the work since the last checkpoint; start again.\n')
+      f'(distributed.hang_timeout_seconds). The others wait for those that are not '
+      f'"computing": {hosts}. Nothing is lost but the work since the last checkpoint; start '
+      'again.\n')
   sys.stderr.flush()
-  if is_main():  # The others speak through it.
+  if is_main():  # The coordination service runs in it, and the others report through that.
     time.sleep(poll)
   os._exit(HUNG)

@@ -1,9 +1,9 @@
 """Mirrors metrics.jsonl to event files, for TensorBoard.
 
 metrics.jsonl is the truth. When a run is opened, one new event file with what metrics.jsonl has
-kept takes the place of those before, so a run that goes on at an earlier step shows no point twice
-and none that it has dropped. A file that is lost or cut is made again the same way. What is null
-has no point.
+kept takes the place of those before, so a run that resumes from an earlier step shows no point
+twice and none that it has dropped. A file that is lost or cut is made again the same way. What is
+null has no point.
 
 An event file is a TFRecord file (TensorFlow's core/lib/io/record_writer.h) of `Event` messages.
 Messages and checksums are tensorboardX's. Files are written here: training must not import
@@ -11,6 +11,7 @@ TensorFlow, which tensorboard's writer does, and on a full disk the thread of te
 and the run blocks forever.
 """
 
+import contextlib
 import os
 import struct
 import time
@@ -27,7 +28,7 @@ _MAX_FLOAT32 = 3.4028234e38
 _HEADER, _FOOTER = 12, 4  # Bytes of a record around an event.
 
 
-class EventWriter:
+class EventWriter(contextlib.AbstractContextManager):
   """Appends metrics to an event file; what fails here is said, and does not stop the run."""
 
   def __init__(self, directory, lines):
@@ -42,9 +43,6 @@ class EventWriter:
       self._file = open(_replace(directory, lines), 'ab', buffering=0)
     except OSError as error:
       self._give_up(error)
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, *unused):
     self.close()

@@ -1,4 +1,4 @@
-"""Lists what to know of a run's data: epochs of every stream, and the notes of its domain.
+"""Lists what to know of a run's data: epochs of every stream, and notes of its domain.
 
 Equal shares repeat small data many times: of 2,080 rows an update for five games, the 2,000
 labelled windows of the target get 416, which makes 208,000 epochs in a million updates.

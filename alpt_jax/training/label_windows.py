@@ -21,7 +21,7 @@ class Labels(NamedTuple):
     is_counted: [W, T] bool; False past the end of the episode, and where the transition has its
       label from another window.
     actions: [W, T] int8; the labels.
-    was_labelled: [W, T] bool; the true action was known to whoever trained the IDM.
+    was_labelled: [W, T] bool; the IDM was trained with the true action.
     confidence: [W, T] float16; the probability that the IDM gives its label.
   """
   episode: np.ndarray

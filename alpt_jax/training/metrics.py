@@ -1,14 +1,15 @@
-"""Metrics on disk.
+"""Writes and reads metrics.jsonl.
 
-metrics.jsonl holds one JSON object a line, {"step": 100, "idm/loss": 1.25}. It can be read while a
-run goes on. A killed run's file, opened again at the step it resumes from, ends up equal to that of
-an unbroken run, if a step's line is written before the step's checkpoint. If the machine may lose
-its power, the line must be on the disk before, too.
+metrics.jsonl holds one JSON object a line, {"step": 100, "idm/loss": 1.25}. It can be read while
+the run is under way. A killed run's file, opened again at the step it resumes from, ends up equal
+to that of an unbroken run, if a step's line is written before the step's checkpoint. If the machine
+may lose its power, the line must be on the disk before, too.
 
 What shows metrics elsewhere (training/events.py, training/wandb_run.py) gets its lines from here,
 after the file has them.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -17,7 +18,7 @@ import pathlib
 from alpt_jax import atomic_files
 
 
-class MetricsWriter:
+class MetricsWriter(contextlib.AbstractContextManager):
   """Appends metrics to a file, one JSON object a line.
 
   Attributes:
@@ -38,12 +39,8 @@ class MetricsWriter:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     self.lines = _truncate(path, resume_step) if path.exists() else []
-    self._path = path
     self._viewers = []
     self._file = path.open('ab', buffering=0)  # A kill loses no line.
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, *unused):
     self.close()
@@ -66,10 +63,7 @@ class MetricsWriter:
     for name, value in metrics.items():
       value = float(value)
       line[name] = value if math.isfinite(value) else None
-    try:
-      atomic_files.append(self._file, (json.dumps(line) + '\n').encode())
-    except OSError as error:
-      raise OSError(error.errno, error.strerror, str(self._path)) from error
+    atomic_files.append(self._file, (json.dumps(line) + '\n').encode())
     for viewer in self._viewers:
       viewer.write(line)
 

@@ -1,4 +1,4 @@
-"""Small arrays copied into a few large ones, and where each is: for `checkpoints`.
+"""Packs small arrays into a few large ones, for fewer files in a checkpoint.
 
 Orbax takes about a millisecond of Python for every array that it saves, whatever its size, and a
 state has hundreds of a few kilobytes.
@@ -15,7 +15,7 @@ _SMALL_BYTES = 1 << 20  # Of larger arrays, copying takes longer than Orbax's Py
 def pack(leaves):
   """Copies the small ones of some arrays together, on the host.
 
-  Small ones that lie in pieces on several processes stay what they are, as large ones do.
+  Small ones that are sharded over several processes stay what they are, as large ones do.
 
   Args:
     leaves: {name: `jax.Array`}.
@@ -81,6 +81,6 @@ def unpack(wanted, index, tree):
     values = tree['packed'][entry['dtype']][entry['packed']:][:math.prod(leaf.shape)]
     values = values.reshape(leaf.shape)
     return jax.make_array_from_callback(  # An update may write where its state was.
-        leaf.shape, leaf.sharding, lambda piece: np.array(values[piece]))
+        leaf.shape, leaf.sharding, lambda index: np.array(values[index]))
 
   return {name: leaf_of(name, leaf) for name, leaf in wanted.items()}

@@ -131,7 +131,7 @@ def initialise(directory, state):
   Returns:
     The state with these parameters.
   """
-  params = checkpoints.restore_params(
+  _, params = checkpoints.restore_params(
       os.path.join(directory, 'checkpoints'), program.network_params(state))
   return state.replace(**{name: getattr(state, name).replace(params=tree)
                           for name, tree in params.items()})

@@ -38,7 +38,7 @@ class Program(NamedTuple):
 
 
 def network_params(state):
-  """The parameters that a run is about: {'idm': .., 'dt': ..}, {'dt': ..} or {'q': ..}."""
+  """Returns the parameters that acting and labelling need: {'idm', 'dt'}, {'dt'} or {'q'}."""
   parts = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
   return {name: part.params for name, part in parts.items() if isinstance(part, types.ModelState)}
 
@@ -101,8 +101,8 @@ def _compiler_options(mesh):
   """Options of XLA that make the update faster.
 
   On the CPU, without the concurrency-optimized schedule: with two layers, an update on one core
-  took 93 ms instead of 120. On TPUs, gradients that the devices share out are not computed piece by
-  piece: of a matrix of 512 columns, a piece for one of eight devices fills half a matrix unit.
+  took 93 ms instead of 120. On TPUs, gradients that the devices share out are not computed shard by
+  shard: of a matrix of 512 columns, the shard of one of eight devices fills half a matrix unit.
 
   None changes a result but the last: on TPUs each device draws the random bits of its own rows,
   instead of all bits, so that dropout in bfloat16 is another one on another number of devices.
@@ -117,7 +117,7 @@ def _compiler_options(mesh):
 
 
 def abstract_batches(config, phase, specs, mesh):
-  """Shapes and shardings of the `types.Batches` of an update, without data."""
+  """Returns shapes and shardings of the `types.Batches` of an update, without data."""
   spec, made = specs[0], learner.make(config, phase, specs)
   window = made.window
   shard = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.rows(mesh))

@@ -1,4 +1,4 @@
-"""The run directory: all that a run keeps on disk, for one process that trains in it.
+"""Run directory: the files of a run, open for the one process that trains in it.
 
 It holds config.json, labels.json (which target transitions keep their action), sessions.jsonl
 (which versions trained from which step on), metrics.jsonl, events/ (the same for TensorBoard),
@@ -31,10 +31,11 @@ _SHOWN = ('idm/accuracy', 'dt/action_loss', 'q/loss')  # On the line of progress
 
 # Changing these, or all of a group, does not change what a run computes up to a step.
 _FREE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project', 'num_steps',
-              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps', 'study',
-              'preset', 'collect', 'import_', 'distributed', 'sampling.num_threads',
-              'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer', 'sharding.microbatch')
-# They decide which actions a run has seen, and never change: runs that start from it rely on them.
+              'allow_changed_config', 'allow_other_speed', 'data_times', 'checkpoint_every_steps',
+              'log_every_steps', 'study', 'preset', 'collect', 'import_', 'distributed',
+              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
+              'sharding.microbatch')
+# Keys that decide which actions a run has seen. They never change, as later runs may start from it.
 _KNOWLEDGE = ('method', 'phase', 'target', 'other_targets', 'sources', 'source_actions',
               'num_labels', 'label_seed', 'held_out', 'data_digests')
 # Groups of settings that only their learner reads.
@@ -47,7 +48,7 @@ def only_trainer(workdir):
   if not distributed.is_main():  # It holds the lock for all.
     yield
     return
-  os.makedirs(workdir, exist_ok=True)
+  os.makedirs(os.path.realpath(workdir), exist_ok=True)
   directory = os.open(workdir, os.O_RDONLY)  # Its lock needs no file, so none is left behind.
   try:
     fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,11 +60,11 @@ def only_trainer(workdir):
   finally:
     os.close(directory)
     if not os.listdir(workdir):  # A mistake was found before anything was written.
-      os.rmdir(workdir)
+      os.rmdir(os.path.realpath(workdir))
 
 
 def is_taken(workdir):
-  """Whether another process is training in a run directory on this machine."""
+  """Returns whether another process is training in a run directory on this machine."""
   try:
     directory = os.open(workdir, os.O_RDONLY)
   except FileNotFoundError:
@@ -78,17 +79,17 @@ def is_taken(workdir):
 
 
 def evaluation_path(workdir, step):
-  """Where the scores after `step` updates are written."""
+  """Returns the path of the scores after `step` updates."""
   return os.path.join(workdir, 'eval', f'step_{step:07d}.json')
 
 
 def episode_path(workdir, step):
-  """Where an episode of the last evaluation is shown, where there are pictures of it."""
+  """Returns the path of the video of the last evaluation's episode, if there is one."""
   return os.path.join(workdir, 'eval', f'episode_{step:07d}.gif')
 
 
 def check_config(config, workdir, digests, *, ignored=()):
-  """Refuses to go on with a run of another config or other data.
+  """Refuses to resume a run with another config or other data.
 
   Args:
     config: the run's.
@@ -123,7 +124,7 @@ def check_config(config, workdir, digests, *, ignored=()):
     if fixed or keys and not config.allow_changed_config:
       changes = ', '.join(f'{k}: {before.get(k)} -> {now.get(k)}' for k in keys)
       remedy = (f'{fixed[0]} decides which actions a run has seen, and never changes.' if fixed else
-                'Or go on with --config.allow_changed_config=True.')
+                'Or resume with --config.allow_changed_config=True.')
       raise ValueError(f'{path}: the run has another config ({changes}). Choose another '
                        f'--config.workdir. {remedy}')
   return content
@@ -172,7 +173,7 @@ class RunDirectory:
     return os.path.join(self._workdir, *names)
 
   def restore(self, compiled, key):
-    """Returns the state to start from, and takes note of its step.
+    """Returns the state to start from, and sets `start_step` to its step.
 
     Args:
       compiled: the run's `program.Program`.
@@ -212,7 +213,7 @@ class RunDirectory:
     atomic_files.write_json(self._path('config.json'), content)
     versions.record_session(self._workdir, self.start_step)
     if self.start_step:
-      sys.stderr.write(f'{self._workdir}: goes on from update {self.start_step} of '
+      sys.stderr.write(f'{self._workdir}: resumes from update {self.start_step} of '
                        f'{self._config.num_steps}\n')
     for i, (name, choice) in enumerate(choices.items()):
       labels.write_choice(self._path(f'labels-{name}.json' if i else 'labels.json'), choice)

@@ -1,10 +1,10 @@
-"""Where arrays lie: the mesh of devices and one rule for everything on it.
+"""Sharding of arrays: the mesh of devices, and one rule for everything on it.
 
 The only file that names mesh axes. Rows of a batch are cut over both:
 
   data   holds copies of the parameters. Cutting the optimizer's moments over it as well
          (`shard_optimizer`) divides their memory and LAMB's work by its size.
-  fsdp   holds pieces of the parameters; 1 unless they do not fit otherwise.
+  fsdp   holds shards of the parameters; 1 unless they do not fit otherwise.
 
 The rule: a tensor is cut along its first dimension, if the axis divides it; small tensors are not
 cut. Scalars, biases and norms are everywhere. (Cut along the last dimension, a kernel of [512, 512]
@@ -20,7 +20,7 @@ from jax import sharding as jax_sharding
 from alpt_jax import types
 
 DATA, FSDP = AXES = ('data', 'fsdp')
-_MIN_SIZE = 1 << 12  # Elements; below, moving a piece takes as long as moving the whole.
+_MIN_SIZE = 1 << 12  # Elements; below, moving a shard takes as long as moving all.
 
 
 def make_mesh(*, fsdp=1, num_devices=0, devices=None):
@@ -57,17 +57,17 @@ def make_mesh(*, fsdp=1, num_devices=0, devices=None):
 
 
 def replicated(mesh):
-  """The sharding of what every device has whole."""
+  """Returns the sharding of arrays replicated on every device."""
   return jax.NamedSharding(mesh, jax.P())
 
 
 def rows(mesh):
-  """The sharding of arrays whose first dimension is the rows of a batch."""
+  """Returns the sharding of arrays whose first dimension is the rows of a batch."""
   return jax.NamedSharding(mesh, jax.P(AXES))
 
 
 def of_state(mesh, state, *, shard_optimizer=False):
-  """The shardings of a run's state.
+  """Returns the shardings of a run's state.
 
   Args:
     mesh: from `make_mesh`.
@@ -88,7 +88,7 @@ def of_state(mesh, state, *, shard_optimizer=False):
 
 
 def of_params(mesh, params, *, shard_optimizer=False):
-  """The shardings of parameters; with `shard_optimizer` those of their moments."""
+  """Returns the shardings of parameters; with `shard_optimizer` those of their moments."""
   return jax.tree.map(lambda x: _of_tensor(mesh, x.shape, shard_optimizer), params)
 
 
@@ -97,7 +97,7 @@ def _of_tensor(mesh, shape, is_moment):
   if np.prod(shape) < _MIN_SIZE:
     return replicated(mesh)
   if data > 1 and shape[0] % (fsdp * data) == 0:
-    return jax.NamedSharding(mesh, jax.P(AXES[::-1]))  # Within the parameter's piece.
+    return jax.NamedSharding(mesh, jax.P(AXES[::-1]))  # Within the parameter's shard.
   if fsdp > 1 and shape[0] % fsdp == 0:
     return jax.NamedSharding(mesh, jax.P(FSDP))
   return replicated(mesh)
@@ -111,7 +111,7 @@ def with_shardings(tree, shardings):
 
 
 def num_processes(mesh):
-  """How many processes the devices of a mesh belong to."""
+  """Counts the processes that the devices of a mesh belong to."""
   return len({device.process_index for device in mesh.devices.flat})
 
 
@@ -134,14 +134,14 @@ def to_devices(mesh, batches):
 
 
 def on_one_device(tree):
-  """Copies a tree of global arrays, whole, to this process's first device.
+  """Gathers a tree of global arrays onto this process's first device, e.g. for evaluation.
 
-  For what every process does by itself, e.g. playing. All processes call it. Only good until the
+  All processes call it. Only good until the
   next update: nothing is copied that is there already, and an update takes the memory of its state.
   """
-  whole = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
-  if whole:
-    tree = jax.jit(_same, out_shardings=replicated(whole[0].sharding.mesh))(tree)
+  sharded = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
+  if sharded:
+    tree = jax.jit(_same, out_shardings=replicated(sharded[0].sharding.mesh))(tree)
   device = jax.local_devices()[0]
   return jax.tree.map(lambda x: jax.device_put(x.addressable_shards[0].data, device), tree)
 

@@ -10,7 +10,7 @@ from alpt_jax.training import sharding
 
 def split_rows(batch_size, num_environments, num_shards, *, name='batch_size', num_labelled=0,
                labelled_share=0.):
-  """Shares the rows of a batch between streams, as equally as whole shards allow.
+  """Divides the rows of a batch among streams, as equally as whole shards allow.
 
   Args:
     batch_size: rows in all.
@@ -98,7 +98,7 @@ def of(config, phase, specs):
 
 
 def part_rows(config, phase, specs):
-  """Rows of each part of the global batch: {'idm': 128, 'limited': 32, ...}; absent if 0."""
+  """Counts rows by part of the global batch: {'idm': 128, 'limited': 32, ...}; absent if 0."""
   result = {}
   for share in of(config, phase, specs):
     result[share.part] = result.get(share.part, 0) + share.rows

@@ -1,17 +1,16 @@
-"""How a run is told to stop, and what it leaves for the process that goes on."""
+"""Preemption: signal handling, and the state that a resumed run needs."""
 
 import contextlib
-import json
 import os
 import signal
 
 import jax
 
-from alpt_jax import atomic_files
+from alpt_jax import atomic_files, schema
 
 # Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
 DONE = 0
-PREEMPTED = 75  # Stopped by a signal, has saved, can go on.
+PREEMPTED = 75  # Stopped by a signal, has saved, can be resumed.
 POISONED = 77  # A loss is not finite; starting it again would end there again.
 
 
@@ -62,26 +61,22 @@ class StopSignal:
 
 
 class Postponed:
-  """The metrics of a step whose evaluation was stopped, for the process that goes on."""
+  """The metrics of a step whose evaluation was stopped, for the process that resumes the run."""
 
   def __init__(self, workdir):
     self._path = os.path.join(workdir, 'unevaluated.json')
 
   def write(self, step, scalars):
-    """Takes note of a step; before its state is saved."""
+    """Records a step; before its state is saved."""
     atomic_files.write_json(self._path, {'step': step, 'metrics': scalars})
 
   def read(self, step):
     """Returns the metrics of a step, or None if it is not the one."""
     if not os.path.exists(self._path):
       return None
-    try:
-      with open(self._path) as f:
-        content = json.load(f)
-      return dict(content['metrics']) if content['step'] == step else None
-    except (ValueError, KeyError, TypeError) as error:
-      raise ValueError(f'{self._path}: damaged ({error!r}). Delete it; the metrics of the step '
-                       'that was not evaluated are lost.') from error
+    content = schema.read(self._path, {'step': int, 'metrics': dict},
+                          'Delete it; the metrics of the step that was not evaluated are lost.')
+    return content['metrics'] if content['step'] == step else None
 
   def remove(self):
     """Forgets the step."""

@@ -4,6 +4,7 @@ What a run keeps is in its directory, see `run_directory`. Running `train` on it
 """
 
 import contextlib
+import sys
 import time
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from alpt_jax import domains
 from alpt_jax.data import pipeline
 from alpt_jax.learners import learner
 from alpt_jax.training import (
+    data_times,
     distributed,
     evaluation,
     exposure,
@@ -30,7 +32,7 @@ from alpt_jax.training import (
 
 
 def train(config, workdir):
-  """Trains one run, or goes on with it.
+  """Trains one run, or resumes it.
 
   Args:
     config: see experiments/configs.
@@ -71,6 +73,7 @@ def _prepare(config, workdir):
   digests = domains.digests(config, data.episodes)
   content = run_directory.check_config(config, workdir, digests)
   pretraining.check_data(config, digests, data)
+  content |= data_times.check(config, list(data.episodes), workdir)
   config = _with_microbatch(config, learner.make(config, phase, specs), content)
   compiled = program.make_program(config, phase, specs, mesh)
   evaluate = evaluation.Evaluation(config, compiled.learner, specs, data, workdir)
@@ -100,18 +103,19 @@ class _Prepared(NamedTuple):
 
 
 def _run(config, run, out, watch, stop):
-  """Makes the updates of a run; see `train`."""
+  """Runs the updates of a run; see `train`."""
   init_key, train_key = jax.random.split(jax.random.key(config.seed))
   state = out.restore(run.compiled, init_key)
   with contextlib.closing(_read_batches(config, run, out.start_step)) as batches:
     out.begin(run.config_content, run.data.choices)
     if distributed.is_main():
+      sys.stderr.write(''.join(f'{line}\n' for line in data_times.lines(run.config_content)))
       exposure.write(run.streams, list(run.data.episodes), config, run.compiled.learner.window)
     if out.owes_evaluation:
       watch.at(out.start_step, 'evaluating')
     scalars = stop.unless_set(
         lambda: run.evaluate.run(out.start_step, state) if out.owes_evaluation else {})
-    if scalars is None:  # Nothing is new since the last process.
+    if scalars is None:  # Told to stop meanwhile; nothing is new since the last save.
       return stopping.PREEMPTED
     out.evaluated(scalars)
     stop_together = distributed.StopTogether(run.mesh)
@@ -121,7 +125,7 @@ def _run(config, run, out, watch, stop):
       batch = sharding.to_devices(run.mesh, next(batches))
       watch.at(step, 'computing')
       state, scalars = run.compiled.update(state, batch, train_key)
-      # Asked once a step: who stops without having saved loses work.
+      # Saved below if it is to stop, so that no work is lost.
       due = _due(config, step, stop_together.ask(stop.is_set))
       if any(due):  # The only times the host waits for the device.
         scalars = _check_finite(jax.device_get(scalars), step, batches)

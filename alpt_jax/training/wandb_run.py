@@ -1,13 +1,14 @@
-"""metrics.jsonl once more, on Weights & Biases; only for who asks for it (`config.wandb_project`).
+"""Mirrors metrics.jsonl to Weights & Biases, if `config.wandb_project` asks for it.
 
-A run keeps its identifier in its directory, so that it goes on as the same one. W&B takes each step
-once: of what a killed process had sent, a resumed one sends nothing again. Lines that W&B does
-not have, e.g. from before it was asked for, are sent when the run is opened.
+A run keeps its W&B identifier in its directory, so that a resumed run stays the same one there.
+Each step is sent once: a resumed process does not repeat what a killed one had sent. Lines that W&B
+does not have, e.g. from before it was asked for, are sent when the run is opened.
 
-Nobody is asked for a login. Without one, and while W&B cannot be reached, the run is recorded
+There is no prompt for a login. Without one, and while W&B cannot be reached, the run is recorded
 in the run directory, and `wandb sync` sends it later.
 """
 
+import contextlib
 import json
 import os
 import uuid
@@ -28,11 +29,11 @@ def check_installed():
                      '--config.wandb_project empty.') from error
 
 
-class WandbRun:
+class WandbRun(contextlib.AbstractContextManager):
   """Sends metrics to W&B; what fails here is said, and does not stop the training."""
 
   def __init__(self, config, workdir, lines):
-    """Opens the run, or goes on with it.
+    """Starts or resumes the run.
 
     Args:
       config: the run's.
@@ -57,9 +58,6 @@ class WandbRun:
     self._next_step = self._run.step
     for line in lines:
       self.write(line)
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, error_type, *unused):
     if self._run is None:

@@ -17,14 +17,14 @@ def spread(values):
 
 
 def num_cores():
-  """Cores that this process may use."""
+  """Counts the cores that this process may use."""
   if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
     return len(os.sched_getaffinity(0))
   return os.cpu_count()
 
 
 def cpu_model():
-  """The processor's name, as the operating system has it."""
+  """Returns the processor's name, as the operating system has it."""
   with contextlib.suppress(OSError), open('/proc/cpuinfo') as f:
     for line in f:
       if line.startswith('model name'):

@@ -1,4 +1,4 @@
-"""Measures what saving costs a run, and how soon a run goes on; see `benchmark`.
+"""Measures checkpointing overhead and resume latency; see `benchmark`.
 
 What is measured is what `train` does: its updates, `alpt_jax.training.checkpoints` with verified
 manifests, and processes of `python -m experiments.train` on a run directory with a checkpoint.
@@ -110,7 +110,7 @@ class Saving:
 
 
 def measure_resume(config, directory, *, num_times):
-  """Lets processes of `experiments.train` go on with the run that `Saving` has saved.
+  """Measures how soon processes of `experiments.train` resume the run that `Saving` has saved.
 
   The clock runs from the start of the process until metrics.jsonl has the line of its first update:
   Python, imports, looking over the data, verifying and restoring the checkpoint, tracing, getting
@@ -125,7 +125,7 @@ def measure_resume(config, directory, *, num_times):
   Returns:
     {'seconds', 'programs_seconds': of which went into reading programs from the cache}, lists with
     one item a process; 'without_cache', the same two numbers of the first process, which compiles;
-    'from_steps', where each process, the first too, went on.
+    'from_steps', where each process, the first too, resumed.
 
   Raises:
     ValueError: if a process fails.
@@ -146,7 +146,7 @@ def measure_resume(config, directory, *, num_times):
 
 
 def _resume(config, run, log_path):
-  """Returns where a process went on, the seconds until its update, and those to get programs."""
+  """Returns the step a process resumed from, the seconds to its update, and those for programs."""
   from_step = checkpoints.latest_step(os.path.join(config.workdir, run.name, 'checkpoints'))
   path = os.pathsep.join(filter(None, [str(runs.ROOT), os.environ.get('PYTHONPATH')]))
   environment = os.environ | {'PYTHONPATH': path, 'JAX_LOG_COMPILES': '1'}

@@ -1,4 +1,4 @@
-"""The work of an update in PyTorch, with a plain GPT-2 for each network: a speed to compare with.
+"""Computes an update in PyTorch, with a plain GPT-2 for each network, to compare speed.
 
 For experiments/benchmark.py; nothing is learned here. Each GPT-2 is the one of `transformers`, of
 the shape of our networks and with their sequence lengths, in float32 and without compilation.
@@ -43,7 +43,7 @@ class _Network(torch.nn.Module):
     self.heads = torch.nn.ModuleList(torch.nn.Linear(d, n) for n in num_outputs)
 
   def embed_observations(self, observations):
-    """[B, T, ...] to [B, T, P, D]."""
+    """Embeds [B, T, ...] as [B, T, P, D]."""
     b, t = observations.shape[:2]
     return self.embed(observations.reshape(b, t, self.num_patches, -1).float())
 

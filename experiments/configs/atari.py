@@ -135,7 +135,7 @@ def _experiment(target):
   """
   return base.study(
       # The IDM alone: how well does it label the target's hidden actions? At a few hundred labels
-      # sources may help; whoever has none makes as many updates in all, 600.
+      # sources may help; variants without them make as many updates in all, 600.
       labels=dict(
           variants=dict(
               idm_target=dict(label='Target only', method='dt1_idm', sources=()),
@@ -273,7 +273,7 @@ def _paper(config):
   else:  # Lee et al., pretraining: section 5.1 leaves it unchanged on Atari.
     config.optimizer.update(idm_learning_rate=3e-4, dt_learning_rate=3e-4, warmup_steps=4000,
                             weight_decay=0.)
-    config.batch_size = config.idm_batch_size = 2048  # But see base.share_equally.
+    config.batch_size = config.idm_batch_size = 2048  # As whole shards, see base.share_equally.
     # Section 5.1 says "1M frames", 800 updates of 256 windows of 5; its figures count steps.
     config.num_steps = 1_000_000
 
@@ -310,7 +310,7 @@ def _cql_desk(config):
   # 100 iterations as in appendix C, but of 16 updates instead of 62,500, a 3,900th: about 5 times
   # over the data, where an agent still prefers an action more than it looks at the image. So few
   # updates need larger steps and an earlier target; the last hidden layer is narrower to be quick.
-  # The objective keeps its numbers.
+  # The settings of the loss are those of the paper.
   config.num_steps = config.eval_every_steps = 100 * 16
   config.checkpoint_every_steps, config.log_every_steps = 400, 16
   config.cql.update(hidden=128, learning_rate=3e-4, target_update_steps=100)

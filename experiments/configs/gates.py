@@ -1,4 +1,4 @@
-"""Gates: what has to hold before a study on recorded Atari means anything. Five seeds each.
+"""Gates: what must hold before a study on recorded Atari means anything. Five seeds each.
 
 python -m experiments.reproduce --config=experiments/configs/gates.py:labels
 python -m experiments.reproduce --config=experiments/configs/gates.py:agents

@@ -21,7 +21,7 @@ TUNNELED_SOURCE = 'maze-20-tunnel-seed100'
 
 
 def target(seed):
-  """The target maze that goes with a seed."""
+  """Returns the target maze that goes with a seed."""
   return f'maze-20-blocks:10-seed{seed}'
 
 
@@ -92,7 +92,7 @@ def get_config(preset=''):
 
 
 def _desk(config):
-  del config  # The values above.
+  del config  # Has the values above.
 
 
 def _study(config):
@@ -100,7 +100,7 @@ def _study(config):
   config.study.update(observations=('grid', 'xy'), seeds=tuple(range(5)),
                       targets=tuple(map(target, range(5))))
   config.study.labels.budgets = (25, 50, 100, 250, 1000)
-  # Is it that sources differ, or that there are two of them?
+  # Tells whether it matters that sources differ, or only that there are two of them.
   config.study.labels.variants.alpt_two_blocked = dict(
       label='ALPT-Two blocked', method='alpt', budgets=(250,),
       sources=(BLOCKED_SOURCE, SECOND_BLOCKED_SOURCE))

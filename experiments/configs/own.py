@@ -1,4 +1,4 @@
-"""ALPT on data of your own: what comes in, what is learned from what, and how much of it.
+"""ALPT on data of your own: which data, what is learned from what, and how much of it.
 
 python -m experiments.collect import --config.import_.kind=videos \\
     --config.import_.from_dir=clips --config.import_.environment=play.json
@@ -59,7 +59,7 @@ def get_config(argument=''):
 
 
 def _desk(config):
-  del config  # The values above.
+  del config  # Has the values above.
 
 
 def _paper(config):

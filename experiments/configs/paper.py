@@ -127,7 +127,7 @@ def _paper(config, figure):
   # launch/README.md, a v5e-8 with --config.sharding.accumulate=4. The update of both networks on
   # 2080 windows, of which 416 are labelled. ALPT-36 trains on 2624, the others on fewer; Figure 4
   # labels 1024. Q-learning: launch.preflight with this file's figure=table4,preset=paper and
-  # --config.method=cql. Nobody knows what starting and playing take there.
+  # --config.method=cql. Starting and playing were not measured there.
   config.study.rates = dict(
       source="a v5e-8, by its compiler's estimate; evaluations not counted",
       start=0., evaluation=0.,

@@ -1,4 +1,4 @@
-"""How many labels are enough, and how many a source is worth: from runs with ever more labels.
+"""Measures how many labels are enough, and how many a source is worth, over label budgets.
 
 A line is one method: a metric of its last evaluations against the number of labels. Two questions
 are asked of lines, by rules of ours: which number of labels is enough (`enough`),
@@ -91,7 +91,7 @@ def line(values):
 
 
 def enough(found, floor=-math.inf):
-  """The smallest number of labels that is as good as the largest, up to the spread.
+  """Finds the smallest number of labels as good as the largest, up to the spread.
 
   From there on every mean is at least that of the largest number minus its standard deviation. One
   lucky number below others that are worse does not count. Nothing is enough if not even the largest
@@ -116,7 +116,7 @@ def enough(found, floor=-math.inf):
 
 
 def clips(results):
-  """The clips worth labelling, as dicts that JSON can hold, without pictures."""
+  """Selects the clips worth labelling, as dicts that JSON can hold, without pictures."""
   return [{key: labelling[key] for key in ('run', 'target', 'num_labels')}
           | {'rank': i + 1, 'episode': clip['episode'], 'start': clip['start'],
              'num_transitions': len(clip['true']), 'uncertainty': clip['uncertainty']}
@@ -147,11 +147,11 @@ class Report(experiment.Report):
                                   if self.is_limited(m)})
 
   def is_limited(self, method):
-    """Whether it matters to a method how many labels there are; else it is a bound."""
+    """Returns whether the number of labels matters to a method; else it is a bound."""
     return self.results['methods'][method]['is_action_limited']
 
   def groups(self):
-    """The `Group`s: runs of a part that differ in methods, numbers of labels and seeds only."""
+    """Lists the `Group`s: runs of a part that differ in methods, labels and seeds only."""
     found = {}
     for run in self.results['runs']:
       if run.get('phase') != 'pretrain':
@@ -184,27 +184,27 @@ class Report(experiment.Report):
     return values
 
   def line(self, group, method, name):
-    """The `Line` of a method in a group, over the last evaluations of the runs that are done."""
+    """Returns the `Line` of a method in a group, over the last evaluations of finished runs."""
     return line({budget: list(of_budget.values())
                  for budget, of_budget in self._values(group, method, name).items()})
 
   def lines(self, group, name):
-    """{method: its `Line`} of the methods to which labels matter and that have the metric."""
+    """Returns {method: its `Line`} of the methods that labels matter to."""
     found = {method: self.line(group, method, name) for method in group.setting.methods
              if self.is_limited(method)}
     return {method: one for method, one in found.items() if one.budgets.size}
 
   def anchors(self, setting, metric):
-    """What needs no learning, as in the domain's own report."""
+    """Returns what needs no learning, as in the domain's own report."""
     return self.domain.anchors(setting, metric)
 
   def floor(self, group):
-    """The label accuracy of always saying the most frequent action; -inf if it is not known."""
+    """Returns the label accuracy of the most frequent action; -inf if it is not known."""
     found = self.anchors(group.setting, ACCURACY).get('majority', math.nan)
     return found if math.isfinite(found) else -math.inf
 
   def baselines(self, group, name):
-    """{name: level} of what labels make no difference to; NaN where it is not known."""
+    """Returns {name: level} of what labels make no difference to; NaN if unknown."""
     levels = dict(self.anchors(group.setting, name))
     for method in group.setting.methods:
       bound = self.line(group, method, name)
@@ -246,7 +246,7 @@ class Report(experiment.Report):
     return Worth(method, baseline, budget, level, savings)
 
   def table(self):
-    """Every point of every line as a dict, for tables and CSV."""
+    """Lists every point of every line as a dict, for tables and CSV."""
     return [dict(group=group.key, metric=column, method=method, num_labels=int(budget),
                  mean=float(mean), std=float(std), n=int(n))
             for group in self.groups() for name, column in group.metrics.items()
@@ -265,7 +265,7 @@ class Report(experiment.Report):
             'clips.csv': (clips(self.results), 'the clips worth labelling')}
 
   def sections(self):
-    """What is enough, lines, clips."""
+    """Returns the sections: what is enough, lines, clips."""
     more = super().sections() | {
         'found': ('What was found', self.found), 'budget': ('How many labels', self.budgets),
         'clips': ('Clips worth labelling', self.clips)}
@@ -273,7 +273,7 @@ class Report(experiment.Report):
                                        'data')}
 
   def answers(self, group):
-    """Two tables of text, (header, rows): what is enough, and what sources are worth."""
+    """Makes two tables of text, (header, rows): what is enough, what sources are worth."""
     enough_rows = [self._enough_row(group, method, name, found) for name in group.metrics
                    for method, found in self.lines(group, name).items()]
     worth_rows = [self._worth_row(worth) for worth in self.worths(group)]
@@ -307,7 +307,7 @@ class Report(experiment.Report):
             f'{low.number / worth.num_labels:.1f}']
 
   def found(self):
-    """What is enough and what sources are worth, in all groups."""
+    """Shows what is enough and what sources are worth, in all groups."""
     parts = [html(
         '<p>Numbers are of the last evaluation of the runs that are done: mean ± population '
         'standard deviation over n runs. A number of labels is <i>enough</i> if from there on '
@@ -336,13 +336,13 @@ class Report(experiment.Report):
         'labelled transitions of the target', True)
 
   def panels(self):
-    """Label accuracy and score as `figures.Panel`s, a row per group."""
+    """Makes `figures.Panel`s of label accuracy and score, a row per group."""
     rows = [[self._panel(group, name) for name in self._measured(group)] for group in self.groups()]
     width = max(map(len, rows), default=0)
     return [row + [None] * (width - len(row)) for row in rows if row]
 
   def budgets(self):
-    """The lines, and their numbers."""
+    """Shows the lines, and their numbers."""
     parts = [html('<p>Lines are means over runs, bands one population standard deviation; thin '
                   'where fewer runs are done. Dashed: what labels make no difference to.</p>'),
              page.legend(self.styles.values())]
@@ -371,7 +371,7 @@ class Report(experiment.Report):
                                                         for labelling in shown)])
 
   def summary_lines(self):
-    """What is enough and what sources are worth, after a line on the runs."""
+    """Sums up what is enough and what sources are worth, after a line on the runs."""
     lines = [self.runs_line()]
     for group in self.groups():
       lines.append(f'{group.title}:')

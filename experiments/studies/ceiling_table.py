@@ -55,18 +55,18 @@ def _check_game(game, content):
 
 
 def majority(content):
-  """Name and share of the most frequent action of a recording."""
+  """Returns name and share of the most frequent action of a recording."""
   row = max(content['actions'], key=lambda row: row['prior'])
   return row['name'], row['prior']
 
 
 def gap(content):
-  """How far the ceiling is above the share of the most frequent action."""
+  """Computes how far the ceiling is above the share of the most frequent action."""
   return max(content[name]['value'] for name in ('expected', 'realised')) - majority(content)[1]
 
 
 def rows(directory):
-  """Rows under HEADER, the largest gap first.
+  """Tabulates the ceilings: rows under HEADER, the largest gap first.
 
   Args:
     directory: of files <Game>.json.

@@ -1,4 +1,4 @@
-"""Says whether, and when, a registration was committed: by itself, before any run of its study."""
+"""Checks when a registration was committed: by itself, before any run of its study."""
 
 import pathlib
 import subprocess

@@ -1,4 +1,4 @@
-"""How long an experiment will take, before it starts: what is left to do, times measured rates.
+"""Estimates how long an experiment will take: what is left to do, times measured rates.
 
 Rates come from runs of the same kind that are finished, in the same directory; where there are
 none, from `config.study.rates`, which says what it was measured on. An estimate is for planning a
@@ -36,7 +36,7 @@ class Work:
 
 
 def kind(config, run):
-  """What an update of a run consists of: 'both' networks, 'idm', 'dt' or 'q'."""
+  """Returns the networks that a run updates: 'both', 'idm', 'dt' or 'q'."""
   own = runs.run_config(config, run)
   phase = methods.phase_of(own.method, own.phase)
   networks = [name for name, has in (
@@ -96,7 +96,7 @@ def plan(config, planned, finished):
 
 
 def num_workers(config, num_runs):
-  """How many runs are trained side by side."""
+  """Chooses how many runs are trained side by side."""
   return max(1, min(config.study.num_workers or runs.num_cores(), num_runs))
 
 
@@ -106,7 +106,7 @@ def _label(config, run):
 
 
 def missing_data(config, names):
-  """Environments of `names` whose data is not there yet."""
+  """Lists the environments of `names` whose data is not there yet."""
   domain = domains.of(config)
   return [name for name in names
           if not all(map(os.path.isdir, domain.directories(name)))]
@@ -119,7 +119,7 @@ def duration(seconds):
 
 
 def lines(config, planned, finished, missing):
-  """The plan in lines of text.
+  """Writes the plan as lines of text.
 
   Args:
     config: of the experiment.

@@ -1,4 +1,4 @@
-"""What eval/ of a run must hold: which steps it promises, and numbers that can be believed."""
+"""Checks eval/ of a run: the steps it must hold, and numbers that can be believed."""
 
 from alpt_jax import domains, schema
 from alpt_jax.learners import acting
@@ -14,7 +14,7 @@ def promised_steps(own, reached):
   Returns:
     Ascending ints, up to `own.num_steps`.
   """
-  if not reached:  # Even the evaluation of step 0 may be still to come.
+  if not reached:  # The evaluation of step 0 may not be made yet.
     return []
   steps = {*range(0, own.num_steps + 1, own.eval_every_steps), own.num_steps}
   return sorted(step for step in steps if step <= reached)

@@ -1,4 +1,4 @@
-"""The paper's figures and tables together: which were made, what they say of its claims.
+"""Collects the paper's figures and tables: which were made, and what they say of its claims.
 
 Each figure is an experiment with a directory of its own (`figure2` ... `table4`) whose results.json
 `results_file` reads. What is missing, cannot be read, or was made with other settings or versions
@@ -13,7 +13,7 @@ from alpt_jax import configs, versions
 from alpt_jax.reports import findings
 from experiments.studies import report, results_file
 
-PAGE, NUMBERS = 'figures.html', 'figures.json'  # A study beside them has its own names.
+PAGE, NUMBERS = 'figures.html', 'figures.json'  # A study in the same directory has other names.
 _COMMAND = ('python -m experiments.reproduce '
             '--config=experiments/configs/paper.py:figure={},preset={}')
 
@@ -46,7 +46,7 @@ class Figure:
 
   @property
   def directory(self):
-    """Of its results, in that of all."""
+    """Name of the directory of its results."""
     return self.title.replace(' ', '').lower()
 
 
@@ -106,17 +106,17 @@ def read(workdir):
 
 
 def command(figure, preset):
-  """The command that makes a figure."""
+  """Returns the command that makes a figure."""
   return _COMMAND.format(figure.name, preset)
 
 
 def preset_of(parts):
-  """The preset of what was made; 'desk' if nothing was."""
+  """Returns the preset of what was made; 'desk' if nothing was."""
   return next((part.results['preset'] for part in parts if part.results), 'desk')
 
 
 def claims(parts):
-  """The paper's claims, one by one.
+  """Lists the paper's claims, one by one.
 
   Args:
     parts: from `read`.
@@ -137,7 +137,7 @@ def claims(parts):
 
 
 def problems(parts):
-  """What a reader must know before comparing figures: a list of sentences."""
+  """Lists what a reader must know before comparing figures: sentences."""
   found = [f'{part.figure.title}: {part.problem}' for part in parts if part.problem]
   made = [part for part in parts if part.results]
   found += _differing('preset', {part: part.results['preset'] for part in made})
@@ -185,7 +185,7 @@ def _differing_settings(parts):
 
 
 def summary(parts):
-  """What figures.json holds.
+  """Returns the content of figures.json.
 
   Returns:
     A dict: `claims`, each with figure, section, paper, measured and verdict; `figures`, {title:

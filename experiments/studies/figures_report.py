@@ -1,4 +1,4 @@
-"""The report on all figures of the paper: its claims one by one, then every figure that was made.
+"""Builds the report on all figures of the paper: its claims, then every figure.
 
 One HTML file that needs no network. What each figure shows comes from the page of its experiment.
 """
@@ -58,7 +58,7 @@ _OPEN = ('updates', 'labels', 'scores', 'aggregates')
 
 
 def page(parts):
-  """The page, HTML.
+  """Builds the page, HTML.
 
   Args:
     parts: from `figures.read`.

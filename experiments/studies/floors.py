@@ -27,7 +27,7 @@ def check(config):
   for name in ('ceiling_steps', 'voted_transitions', 'labeller_transitions', 'exchanged_games'):
     if floors[name] < 0:
       raise ValueError(f'study.floors.{name} is {floors[name]}; expected at least 0.')
-  found = domains.of(config).measures()
+  found = domains.of(config).module('measures')
   if found is None:
     raise ValueError(f'study.floors is in the config, and nothing measures floors and ceilings of '
                      f'experiment {config.experiment!r}; expected none.')
@@ -35,7 +35,7 @@ def check(config):
 
 
 def missing(config, planned):
-  """What is still to be measured of recordings before runs are compared with it.
+  """Lists what is still to be measured of recordings before runs are compared with it.
 
   Args:
     config: of the experiment; its data may be missing.
@@ -44,7 +44,7 @@ def missing(config, planned):
   Returns:
     {game: list of 'ceiling', 'score floors'}, without games of which nothing is.
   """
-  path_of = domains.of(config).measures().path_of
+  path_of = domains.of(config).module('measures').path_of
   found = {game: [part for part in parts if not os.path.exists(path_of(part, directory))]
            for game, directory, parts in _wanted(config, planned)}
   return {game: parts for game, parts in found.items() if parts}
@@ -82,7 +82,7 @@ def measure(config, planned):
   for game, directory, parts in _wanted(config, planned):
     episodes = domain.read(game) if parts else None
     for part in parts:
-      domain.measures().measure(part, config, game, directory, episodes)
+      domain.module('measures').measure(part, config, game, directory, episodes)
 
 
 def of_run(config, run):

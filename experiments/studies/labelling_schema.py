@@ -1,4 +1,4 @@
-"""The form of a labelling in results.json: what an IDM said about a target's hidden actions.
+"""Schema of a labelling in results.json: an IDM's labels of a target's hidden actions.
 
   run, method, target   strings, as everywhere in that file
   label                 the method's name for readers

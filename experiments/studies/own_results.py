@@ -7,7 +7,6 @@ of the agent's games; play (its most_frequent_share, longest_run, num_cut, max_s
 versions.
 """
 
-import json
 import pathlib
 
 import numpy as np
@@ -28,12 +27,7 @@ def read(path):
   Raises:
     ValueError: in one line, naming the file and the field.
   """
-  try:
-    content = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-    schema.check(content, _FILE)
-  except ValueError as error:
-    raise ValueError(f'{path}: {error}') from error
-  return content
+  return schema.read(path, _FILE)
 
 
 def check_data(directory, digest=None):
@@ -55,7 +49,7 @@ def check_data(directory, digest=None):
 
 
 def table(directories):
-  """Rows under HEADER.
+  """Tabulates the results: rows under HEADER.
 
   Args:
     directories: of `results`, each of one film.

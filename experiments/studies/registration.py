@@ -42,7 +42,7 @@ import math
 import pathlib
 from typing import NamedTuple
 
-from alpt_jax import configs, versions
+from alpt_jax import configs, schema, versions
 from alpt_jax.measures import curves, intervals, verdicts
 from experiments.studies import committed, registered_settings, registration_schema, runs
 
@@ -94,12 +94,10 @@ def load(path, *, is_complete=True):
   """
   path = runs.ROOT / path
   try:
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = schema.read(path, object)
   except FileNotFoundError as error:
     raise ValueError(f'{path}: no such file; expected a registration, as described in '
                      'experiments/studies/registration.py. Correct the path.') from error
-  except ValueError as error:
-    raise ValueError(f'{path}: not JSON ({error}).') from error
   try:
     registration_schema.check(content, path, is_complete=is_complete)
   except ValueError as error:
@@ -130,7 +128,7 @@ def check_settings(registration, config):
 
 
 def start(config, planned, identity_of):
-  """Checks all that must hold before a study may start, or go on.
+  """Checks all that must hold before a study may start or resume.
 
   Args:
     config: of the experiment.
@@ -165,7 +163,7 @@ def start(config, planned, identity_of):
 
 
 def is_registered(registration, run_file):
-  """Whether a run file carries this registration, and is of a run in one of its grids."""
+  """Returns whether a run file carries this registration, and its run is in a grid of it."""
   return (run_file.get('registration') == registration.digest
           and registration_schema.is_in_grids(registration.content, run_file['identity']))
 
@@ -198,7 +196,7 @@ def primaries(registration, files):
 
 
 def in_words(primary):
-  """The verdict on a hypothesis, e.g. 'no verdict: 6 of 10 registered runs are in'."""
+  """Words the verdict on a hypothesis, e.g. 'no verdict: 6 of 10 registered runs are in'."""
   word, reason, _ = primary.verdict
   return '; '.join([f'{word}: {reason.removeprefix(f"{word}: ")}', *primary.remarks])
 

@@ -1,4 +1,4 @@
-"""The form of a registration's file, and which runs its grids hold; see `registration`."""
+"""Schema of a registration's file, and the runs that its grids hold; see `registration`."""
 
 import collections
 import itertools
@@ -96,7 +96,7 @@ def _grids_of(hypothesis, method, content):
 
 
 def pairs_of(hypothesis, content):
-  """The registered (target, seed) of a hypothesis: those that both arms have, without repetition.
+  """Lists the registered (target, seed) of a hypothesis, those that both arms have.
 
   Args:
     hypothesis: of the registration.
@@ -151,7 +151,7 @@ def _check_cells(hypothesis, content, where):
 
 
 def is_in_grids(content, identity):
-  """Whether a run is in one of the grids of a registration's content, by its identity."""
+  """Returns whether a run is in one of the grids of a registration, by its identity."""
   return any((identity['target'], identity['seed']) in _pairs_of(grid, content)
              and all(identity.get(name) in values for name, values in grid.items())
              for grid in content['grids'])

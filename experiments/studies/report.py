@@ -1,4 +1,4 @@
-"""The report of an experiment: a page, a table, a picture and a few lines of text.
+"""Writes the report of an experiment: a page, a table, a picture and a few lines of text.
 
 What its page says beside what all pages say, the domain brings; studies of how many labels are
 enough have one for all domains.
@@ -53,5 +53,5 @@ def figure_png(results, path):
 
 
 def summary_lines(results):
-  """The report in a few lines of plain text: runs done, final metrics, claims."""
+  """Sums up a report in lines of text: runs done, final metrics, claims."""
   return of(results).summary_lines()

@@ -1,4 +1,4 @@
-"""Reads results.json of an experiment and checks it, so that nothing behind it meets a bad field.
+"""Reads results.json of an experiment, and checks it against the schema.
 
 The file holds what was run (command, preset, config, versions), the mazes with their anchors or the
 games with their data, the runs, and a row of metrics per run and evaluation. A metric may be
@@ -10,7 +10,6 @@ agents only. What a domain adds is said by its `study`.
 """
 
 import base64
-import json
 import os
 
 from alpt_jax import schema
@@ -122,12 +121,7 @@ def read(path):
   if not os.path.isfile(path):
     raise FileNotFoundError(f'{path}: no such file; expected the results.json that '
                             'experiments.reproduce writes.')
-  with open(path, encoding='utf-8') as file:
-    try:
-      results = json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-      raise ValueError(f'{path} is not whole JSON ({error}); was its writing cut off? '
-                       f'{REMEDY}') from error
+  results = schema.read(path, object, REMEDY)
   try:
     check(results, path)
   except ValueError as error:

@@ -1,9 +1,9 @@
-"""Run files: what a finished run has to say, as one small file that is committed.
+"""Run files: all results of a finished run, as one small file that is committed.
 
 `<results>/runs/<run>.json` has all that summaries are made from: who the run is, its settings and
 their digest, the digests of its data, seeds, versions, curves, every game's return, the confusion
 of its labels by episode, and the floors that it is compared with. A run whose file is there is not
-run again, on whatever machine a study goes on; only what starts from its checkpoint needs its
+run again, on whatever machine a study is resumed; only what starts from its checkpoint needs its
 directory. A run that failed has a file, too, and keeps its failures when it succeeds later.
 
 There is one rule for numbers: curves are rounded to 6 digits, counts are integers.
@@ -55,13 +55,13 @@ _DONE = {
 
 
 def directory(config):
-  """Where the run files of an experiment are: in `study.results_dir`, or in its `workdir`."""
+  """Returns the directory of run files: in `study.results_dir`, or in its `workdir`."""
   place = config.study.get('results_dir', '')
   return pathlib.Path(place, 'runs') if place else pathlib.Path(config.workdir, 'run_files')
 
 
 def path_of(config, run):
-  """The run file of a `study.Run`."""
+  """Returns the path of the run file of a `study.Run`."""
   return directory(config) / f'{run.name}.json'
 
 
@@ -146,7 +146,7 @@ def read_all(config, planned, digest, missing=()):
       continue
     content = read(path_of(config, run))
     if not config.study.get('results_dir') and not _is_of(content, config, run):
-      continue  # Beside the run's directory, which is another one by now; is written again.
+      continue  # Of an earlier run in this workdir: it is written again.
     found[run] = content
     check(found[run], config, run, digest)
     if found[run]['status'] == 'done' and not set(missing) & set(runs.environments([run])):
@@ -155,7 +155,7 @@ def read_all(config, planned, digest, missing=()):
 
 
 def taken(found, planned, is_trained):
-  """The runs that need not be trained, as their files say all.
+  """Lists the runs that need no training, as their files are complete.
 
   Args:
     found: from `read_all`.
@@ -277,14 +277,14 @@ def _write(path, content):
 
 
 def rows(content):
-  """The rows of a run for results.json, one an evaluation."""
+  """Returns the rows of a run for results.json, one for each evaluation."""
   curves = content['curves']
   return [content['identity'] | {name: values and values[i] for name, values in curves.items()}
           for i in range(len(curves['step']))]
 
 
 def shown(content):
-  """The entry of a run in the `runs` of results.json."""
+  """Returns the entry of a run in the `runs` of results.json."""
   return content['identity'] | {
       'status': 'done', 'seconds': content.get('seconds'), 'num_steps': content['num_steps'],
       'damaged': [], 'versions': content['versions'], 'floors': content.get('floors')}

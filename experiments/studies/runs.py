@@ -1,4 +1,4 @@
-"""The training runs of an experiment: what each is, how it is started, and where it stands."""
+"""Training runs of an experiment: directories, commands and progress."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ _PLACE_KEYS = ('workdir', 'data_dir', 'compilation_cache_dir', 'wandb_project')
 _PLACES_OF_STUDY = ('num_workers', 'rates', 'results_dir', 'registration')
 # Of a run's config, what does not decide its numbers: `data_digests` says what data it read.
 _FREE_KEYS = (*_PLACE_KEYS, 'preset', 'study', 'collect', 'import_', 'distributed', 'init_from',
-              'allow_changed_config', 'checkpoint_every_steps', 'log_every_steps',
-              'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp', 'sharding.optimizer',
-              'sharding.microbatch')
+              'allow_changed_config', 'allow_other_speed', 'checkpoint_every_steps',
+              'log_every_steps', 'sampling.num_threads', 'sharding.num_devices', 'sharding.fsdp',
+              'sharding.optimizer', 'sharding.microbatch')
 # What keys that came after the first committed results stand for where they are missing: at these
 # values they leave digests and registered settings as they were.
 LATER_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
@@ -35,7 +35,7 @@ LATER_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
               'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
               'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
               'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
-              'source_actions': 'true'}
+              'source_actions': 'true', 'allow_other_speed': False}
 _SCORES_FORMAT = 3  # Of label_scores.json.
 
 
@@ -61,19 +61,19 @@ def identity(config, run):
 
 
 def figure_name(figure):
-  """E.g. 'Figure 2', 'Table 4' of 'table4'."""
+  """Formats e.g. 'Figure 2', 'Table 4' of 'table4'."""
   return f'Table {figure.removeprefix("table")}' if 'table' in figure else f'Figure {figure}'
 
 
 def results_directory(config):
-  """Where results.json and the report of an experiment are written."""
+  """Returns the directory of results.json and the report of an experiment."""
   figure = config.study.get('figure', '')
   name = figure_name(figure).replace(' ', '').lower() if figure else ''
   return pathlib.Path(config.workdir, name)
 
 
 def num_cores():
-  """Cores that this process may use."""
+  """Counts the cores that this process may use."""
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1
 
 
@@ -90,7 +90,7 @@ def command(config, run):
 
 
 def is_finished(config, run):
-  """Whether a run has been trained and scored to its last step.
+  """Returns whether a run has been trained and scored to its last step.
 
   Raises:
     ValueError: if it is of another config or other data.
@@ -104,7 +104,7 @@ def is_finished(config, run):
 
 
 def is_trained(config, run):
-  """Whether the directory of a run says that it was trained to its end."""
+  """Returns whether the directory of a run says that it was trained to its end."""
   return pathlib.Path(config.workdir, run.name, 'finished.json').exists()
 
 
@@ -115,7 +115,7 @@ def environments(planned):
 
 
 def num_steps(config, run):
-  """How many updates a run makes."""
+  """Returns the number of updates of a run."""
   return run.changes.get('num_steps', config.num_steps)
 
 
@@ -177,7 +177,7 @@ def config_changes(before, config):
 
 
 def seconds(config, run):
-  """Seconds that a run has taken so far, all its sessions together."""
+  """Returns the seconds that a run has taken so far, all its sessions together."""
   path = pathlib.Path(config.workdir, run.name, 'seconds.json')
   if not path.exists():
     return 0.
@@ -189,7 +189,7 @@ def seconds(config, run):
 
 
 def last_step(config, run):
-  """The step of the last whole line of a run's metrics; 0 if there is none."""
+  """Returns the step of the last complete line of a run's metrics; 0 if there is none."""
   try:
     with open(os.path.join(config.workdir, run.name, 'metrics.jsonl'), 'rb') as f:
       f.seek(max(0, f.seek(0, os.SEEK_END) - 4096))
@@ -304,7 +304,7 @@ def label_scores(config, run, truths):
     labelling = by_episode = None
     if files[-1] in good:
       spec = domain.spec(own.target)
-      labelling = run_labels.describe(files[-1], truth, spec, domain.action_names())
+      labelling = run_labels.describe(files[-1], truth, spec)
       by_episode = labelling.pop('by_episode')
       if num_clips:
         labelling['clips'] = run_labels.worth_labelling(files[-1], truth, spec, num_clips)
@@ -371,6 +371,6 @@ def _missing_labels(config, run, files):
 
 
 def status(config, run, failed):
-  """'done', 'failed' or 'unfinished', for the results."""
+  """Returns 'done', 'failed' or 'unfinished', for the results."""
   is_done = max(evaluations(config, run), default=-1) >= num_steps(config, run)
   return 'done' if is_done else 'failed' if run in failed else 'unfinished'

@@ -46,7 +46,7 @@ _NEXT = ('The same command, again, submits what has become ready by then; after 
 
 
 def target_name():
-  """The target that the user wants the runs on; '' to train them here."""
+  """Returns the target that the user wants the runs on; '' to train them here."""
   return _SUBMIT.value
 
 
@@ -179,7 +179,7 @@ class _Round:
     say(f'{len(self._todo)} runs to finish: {num_now} submitted now, {num_active} under way, '
         f'{len(self._todo) - num_now - num_active} waiting')
     if self._context.shell.dry_run:
-      say('In a dry run, nobody is asked what is under way already.')
+      say('A dry run does not ask what is under way already.')
     for run in self._todo if is_first else self.starting:
       text = f'{run.name}: {self._planned[run].id}'
       if run in self._active:
@@ -199,7 +199,7 @@ class _Round:
     return self._target.submit(chosen, self._context)
 
   def left(self, code):
-    """The runs that are still not finished when the programs have ended with an exit code.
+    """Lists the runs that are not finished when the programs have ended with an exit code.
 
     Raises:
       ValueError: if one is not, though all of the round have ended well.
@@ -217,7 +217,7 @@ class _Round:
                        f'{self._planned[missing[0]].workdir} on this computer. Give a '
                        '--config.workdir that the hosts and this computer both see.')
     for run in missing:
-      self._context.shell.say(f'{run.name}: is not finished; the same command goes on with it')
+      self._context.shell.say(f'{run.name}: is not finished; the same command resumes it')
     return [run for run in self._todo if run not in finished]
 
 
@@ -263,7 +263,7 @@ def _launch_run(config, hosts_config, run, settings):
   # Hosts have the code elsewhere.
   path = path.replace(f'--config={runs.ROOT}/', '--config=', 1)
   redaction.check_arguments(arguments, settings.secrets)
-  # Here, it may be what the config says anyway; the settings must not say otherwise.
+  # Always passed, even where it is the default here: data_dir of the settings must not replace it.
   data_dir = f'--config.data_dir={hosts_config.data_dir}'
   arguments = [path, *arguments, *([] if data_dir in arguments else [data_dir])]
   return launch_runs.make_run(settings, run_id(config, run), program, arguments,

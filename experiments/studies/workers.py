@@ -17,7 +17,7 @@ from alpt_jax.training import run_directory, stopping
 from experiments.studies import runs
 
 _POLL_SECONDS = 1.
-_ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT, starting.INTERRUPTED)
+_ENDED_BY_SIGNAL = (-signal.SIGTERM, -signal.SIGINT, starting.INTERRUPTED, starting.TERMINATED)
 _CAN_PIN = hasattr(os, 'sched_setaffinity')  # Not on macOS: one run at a time there.
 
 
@@ -61,7 +61,7 @@ class Workers:
                               self._codes.get(run.after))
             num_finished = sum(code == 0 for code in codes.values())
             num_steps = self._num_steps_done()
-            if num_steps > first_steps:  # Before, there is nothing to tell the time from.
+            if num_steps > first_steps:  # Before that, there is no speed to estimate the rest from.
               progress.update(num_steps, finished=f'{num_finished}/{len(codes)} runs')
         except BaseException:
           self._stop()
@@ -156,15 +156,15 @@ def _write_run_file(config, writer, run, code, code_before=None):
 
 
 def is_failure(code):
-  """Whether an exit code says that a run failed; None, of one not started, does not."""
+  """Returns whether an exit code means failure; None, of a run not started, does not."""
   return code not in (0, None, stopping.PREEMPTED)
 
 
 def log_path(config, run):
-  """The file with what a run printed."""
+  """Returns the path of what a run printed."""
   return pathlib.Path(config.workdir, run.name, 'train.log')
 
 
 def last_line(path):
-  """The last line of a text file; '' if it is empty."""
+  """Returns the last line of a text file; '' if it is empty."""
   return (path.read_text().strip().splitlines() or [''])[-1]

@@ -1,6 +1,6 @@
-"""Where runs can be started: a module for each target, all with the same functions.
+"""Targets: platforms that runs are started on, modules with the same functions.
 
-  submit(runs, context)       Starts runs, or goes on with them; returns an exit code.
+  submit(runs, context)       Starts or resumes runs; returns an exit code.
   activity(run_id, context)   What a run is doing there, so that it must not be submitted again.
   inventory(run_id, context)  All that a run has there, and how to remove it.
   read_logs(run_id, context)  What its hosts have said.
@@ -15,5 +15,5 @@ MOUNT = ('tpu_vm', 'gke')  # Their hosts see nothing lasting but storage, at mou
 
 
 def module(name):
-  """The module of a target."""
+  """Imports the module of a target."""
   return importlib.import_module(f'launch.targets.{name}')

@@ -83,53 +83,12 @@ def jobset(run, settings, bundle):
   Returns:
     YAML.
   """
-  wanted, gke = tpus.parse(settings.tpu), settings.gke
-  num_hosts = math.ceil(wanted.num_chips / gke.chips_per_host)
-  chips = min(gke.chips_per_host, wanted.num_chips)
-  # Checked and unpacked by the container itself; exec, so that signals reach the entry point.
-  script = (f'set -e; mkdir -p /tmp/alpt; cd /tmp/alpt; '
-            f'echo "{bundle.sha256}  {_CODE_DIRECTORY}/code.tar.gz" | sha256sum --check --quiet; '
-            f'tar -xzf {_CODE_DIRECTORY}/code.tar.gz; exec bash launch/entrypoint.sh -- "$@"')
-  env = [{'name': 'ALPT_DISTRIBUTED', 'value': '1'}, {'name': 'ALPT_RUN_ID', 'value': run.id},
-         {'name': 'ALPT_HOST', 'valueFrom': {'fieldRef': {'fieldPath': 'metadata.name'}}}]
-  env += [{'name': name, 'valueFrom': {_SECRET_KEYS: {'name': gke.secret, 'key': name}}}
-          for name in settings.secrets]
-  container = {
-      'name': _CONTAINER,
-      'image': gke.image,
-      'command': ['bash', '-c', script, 'alpt', *run.command('python3')],
-      'env': env,
-      'ports': [{'containerPort': 8471}, {'containerPort': 8482}],  # Of libtpu, and of JAX.
-      'resources': {'requests': {'google.com/tpu': chips}, 'limits': {'google.com/tpu': chips}},
-      'securityContext': {'privileged': gke.privileged},
-      'volumeMounts': [{'name': 'code', 'mountPath': _CODE_DIRECTORY, 'readOnly': True},
-                       {'name': 'storage', 'mountPath': settings.mount_point}],
-  }
-  tolerations = [{'key': 'google.com/tpu', 'operator': 'Exists', 'effect': 'NoSchedule'}]
-  node_selector = {'cloud.google.com/gke-tpu-accelerator': wanted.gke_accelerator,
-                   'cloud.google.com/gke-tpu-topology': wanted.topology}
-  if gke.spot:
-    node_selector['cloud.google.com/gke-spot'] = 'true'
-    tolerations.append({'key': 'cloud.google.com/gke-spot', 'operator': 'Equal', 'value': 'true',
-                        'effect': 'NoSchedule'})
-  labels = {'alpt-run': run.id}
-  pod = {
-      'restartPolicy': 'Never',
-      'terminationGracePeriodSeconds': settings.grace_seconds,
-      'nodeSelector': node_selector,
-      'tolerations': tolerations,
-      'containers': [container],
-      'volumes': [{'name': 'code', 'configMap': {'name': f'{run.id}-code'}},
-                  _storage_volume(settings.storage)],
-  }
-  if gke.service_account:
-    pod['serviceAccountName'] = gke.service_account
-  if gke.priority_class:
-    pod['priorityClassName'] = gke.priority_class
+  gke, labels = settings.gke, {'alpt-run': run.id}
+  num_hosts = math.ceil(tpus.parse(settings.tpu).num_chips / gke.chips_per_host)
   annotations = ({'gke-gcsfuse/volumes': 'true'} if settings.storage.startswith('gs://') else {})
   final = [code for code in range(256) if restarts.is_final(code) and code != restarts.DONE]
   template = {'metadata': {'labels': labels} | ({'annotations': annotations} if annotations
-                                                else {}), 'spec': pod}
+                                                else {}), 'spec': _pod(run, settings, bundle)}
   content = {
       'apiVersion': 'jobset.x-k8s.io/v1alpha2',
       'kind': 'JobSet',
@@ -167,6 +126,57 @@ def jobset(run, settings, bundle):
           + yaml.safe_dump(_copied(content), sort_keys=False, width=100))
 
 
+def _container(run, settings, bundle):
+  """The container of a host."""
+  gke = settings.gke
+  chips = min(gke.chips_per_host, tpus.parse(settings.tpu).num_chips)
+  # Checked and unpacked by the container itself; exec, so that signals reach the entry point.
+  script = (f'set -e; mkdir -p /tmp/alpt; cd /tmp/alpt; '
+            f'echo "{bundle.sha256}  {_CODE_DIRECTORY}/code.tar.gz" | sha256sum --check --quiet; '
+            f'tar -xzf {_CODE_DIRECTORY}/code.tar.gz; exec bash launch/entrypoint.sh -- "$@"')
+  env = [{'name': 'ALPT_DISTRIBUTED', 'value': '1'}, {'name': 'ALPT_RUN_ID', 'value': run.id},
+         {'name': 'ALPT_HOST', 'valueFrom': {'fieldRef': {'fieldPath': 'metadata.name'}}}]
+  env += [{'name': name, 'valueFrom': {_SECRET_KEYS: {'name': gke.secret, 'key': name}}}
+          for name in settings.secrets]
+  return {
+      'name': _CONTAINER,
+      'image': gke.image,
+      'command': ['bash', '-c', script, 'alpt', *run.command('python3')],
+      'env': env,
+      'ports': [{'containerPort': 8471}, {'containerPort': 8482}],  # Of libtpu, and of JAX.
+      'resources': {'requests': {'google.com/tpu': chips}, 'limits': {'google.com/tpu': chips}},
+      'securityContext': {'privileged': gke.privileged},
+      'volumeMounts': [{'name': 'code', 'mountPath': _CODE_DIRECTORY, 'readOnly': True},
+                       {'name': 'storage', 'mountPath': settings.mount_point}],
+  }
+
+
+def _pod(run, settings, bundle):
+  """The pod of a host."""
+  wanted, gke = tpus.parse(settings.tpu), settings.gke
+  tolerations = [{'key': 'google.com/tpu', 'operator': 'Exists', 'effect': 'NoSchedule'}]
+  node_selector = {'cloud.google.com/gke-tpu-accelerator': wanted.gke_accelerator,
+                   'cloud.google.com/gke-tpu-topology': wanted.topology}
+  if gke.spot:
+    node_selector['cloud.google.com/gke-spot'] = 'true'
+    tolerations.append({'key': 'cloud.google.com/gke-spot', 'operator': 'Equal', 'value': 'true',
+                        'effect': 'NoSchedule'})
+  pod = {
+      'restartPolicy': 'Never',
+      'terminationGracePeriodSeconds': settings.grace_seconds,
+      'nodeSelector': node_selector,
+      'tolerations': tolerations,
+      'containers': [_container(run, settings, bundle)],
+      'volumes': [{'name': 'code', 'configMap': {'name': f'{run.id}-code'}},
+                  _storage_volume(settings.storage)],
+  }
+  if gke.service_account:
+    pod['serviceAccountName'] = gke.service_account
+  if gke.priority_class:
+    pod['priorityClassName'] = gke.priority_class
+  return pod
+
+
 def _copied(tree):
   """Plain data without shared parts, which YAML would write as anchors."""
   return json.loads(json.dumps(tree))
@@ -190,7 +200,7 @@ def _state(commands, shell):
 
 
 def activity(run_id, context):
-  """What is said of a JobSet that is not finished; '' if there is none, or it is."""
+  """Describes a JobSet that is not finished; '' if there is none, or it is."""
   state = _state(_Commands(run_id, context), context.shell)
   return 'in the cluster and not finished' if state and not state[0] else ''
 
@@ -218,7 +228,7 @@ def submit(runs, context):
 
 
 def inventory(run_id, context):
-  """What a run has: [(kind, name, state, function that removes it or None)]."""
+  """Lists what a run has: [(kind, name, state, function that removes it or None)]."""
   commands, shell = _Commands(run_id, context), context.shell
   state = _state(commands, shell)
   found = []
@@ -238,7 +248,7 @@ def inventory(run_id, context):
 
 
 def read_logs(run_id, context):
-  """The logs of the pods that are there."""
+  """Reads the logs of the pods that are there."""
   commands, shell = _Commands(run_id, context), context.shell
   num_pods = len(shell.require(commands.pods(), quiet=True).splitlines())
   return [log_lines.parse(shell.require(commands.logs(num_pods), quiet=True))]

@@ -1,8 +1,8 @@
-"""Processes on this machine, each with CPU devices of its own: what a pod does, without one.
+"""Emulates a pod by processes on this machine, each with CPU devices of its own.
 
 Their output is prefixed with the process's number and kept in the run directory under logs/. When
-one dies, the others cannot go on and are ended. `local` is the same with one process and whatever
-devices there are.
+one dies, the others wait for it in vain and are ended. `local` is the same with one process and
+whatever devices there are.
 """
 
 import json
@@ -108,7 +108,7 @@ class Group:
 
 
 def _print(text):
-  """To standard output, whatever its encoding (LANG=C) and though nobody may read it."""
+  """Writes to standard output, in any encoding (LANG=C), even if its reader has gone."""
   encoding = sys.stdout.encoding or 'utf-8'
   try:
     print(text.encode(encoding, errors='replace').decode(encoding), flush=True)
@@ -117,7 +117,7 @@ def _print(text):
 
 
 def free_port():
-  """A port of this machine that nobody listens on, nor on the next: process 0 needs both."""
+  """Finds a free port of this machine whose next is free, too: process 0 needs both."""
   while True:
     with socket.socket() as first, socket.socket() as second:
       first.bind(('', 0))
@@ -130,7 +130,7 @@ def free_port():
 
 
 def environment(index, *, num_processes, devices_per_process, port, base):
-  """Environment of a process.
+  """Returns the environment variables of a process.
 
   Args:
     index: of the process.
@@ -235,13 +235,13 @@ def submit(runs, context):
 
 
 def activity(run_id, context):
-  """The first process of a run on this machine; '' if there is none."""
+  """Names the first process of a run on this machine; '' if there is none."""
   return next((f'{kind} {name}, {state}' for kind, name, state, remove in inventory(
       run_id, context) if remove), '')
 
 
 def inventory(run_id, context):
-  """What a run has on this machine: [(kind, name, state, function that removes it or None)]."""
+  """Lists what a run has here: [(kind, name, state, function that removes it or None)]."""
   workdir = pathlib.Path(settings_.ROOT, context.workdir(run_id))
   found = []
   try:
@@ -271,7 +271,7 @@ def _is_process(pid, is_sign):
 
 
 def read_logs(run_id, context):
-  """The logs of a run: lists of `log_lines.Line`."""
+  """Reads the logs of a run: lists of `log_lines.Line`."""
   directory = pathlib.Path(settings_.ROOT, context.workdir(run_id), 'logs')
   return [log_lines.parse(path.read_text(errors='replace'))
           for path in sorted(directory.glob('*.log'))]

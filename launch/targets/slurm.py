@@ -66,7 +66,7 @@ def _queued(run_id):
 
 
 def activity(run_id, context):
-  """The job of a run that is in the queue or running; '' if there is none of this user's."""
+  """Names the job of a run that is queued or running; '' if there is none of this user's."""
   words = context.shell.require(_queued(run_id), quiet=True).split()
   return f'job {words[0]}, {words[1]}' if words else ''
 
@@ -98,7 +98,7 @@ def submit(runs, context):
 
 
 def inventory(run_id, context):
-  """What a run has: [(kind, name, state, function that removes it or None)]."""
+  """Lists what a run has: [(kind, name, state, function that removes it or None)]."""
   shell = context.shell
   found = []
   for line in shell.require(_queued(run_id), quiet=True).splitlines():
@@ -112,6 +112,6 @@ def inventory(run_id, context):
 
 
 def read_logs(run_id, context):
-  """The logs of a run: lists of `log_lines.Line`."""
+  """Reads the logs of a run: lists of `log_lines.Line`."""
   logs = pathlib.Path(context.workdir(run_id), 'logs')
   return [log_lines.parse(path.read_text(errors='replace')) for path in sorted(logs.glob('*.log'))]

@@ -1,9 +1,9 @@
 """TPU VMs through queued resources: requested, waited for, started on, watched, and deleted.
 
 A run's queued resource and its one node have the run's id. The program outlives this process and
-its connection: submitting the same id again goes on watching. A request that has failed, or whose
+its connection: submitting the same id again resumes watching. A request that has failed, or whose
 machines were taken away, counts against the quota until it is deleted, so it is deleted and made
-again; the run goes on from its checkpoints. When the run is over, the request is deleted, too.
+again; the run resumes from its checkpoints. When the run is over, the request is deleted, too.
 """
 
 import concurrent.futures
@@ -18,7 +18,7 @@ from launch import log_lines, restarts, tpus
 # Of a queued resource; docs.cloud.google.com/tpu/docs/queued-resources. All others, from
 # WAITING_FOR_RESOURCES to SUSPENDING, change by themselves.
 _ABSENT = 'absent'
-_UNKNOWN = 'unknown'  # Nobody could say: no network, or gcloud is logged out.
+_UNKNOWN = 'unknown'  # No answer: no network, or gcloud is logged out.
 _ACTIVE = 'ACTIVE'
 _DEAD = ('FAILED', 'SUSPENDED', 'PREEMPTED', 'TERMINATED')
 # Of a node, while its queued resource may still be called ACTIVE.
@@ -60,11 +60,11 @@ class _Commands:
     return self._of('queued-resources', 'create', self._id, *flags, '--async')
 
   def describe(self):
-    """State of the request."""
+    """Returns the state of the request."""
     return self._of('queued-resources', 'describe', self._id, '--format=value(state.state)')
 
   def describe_node(self):
-    """State of the node."""
+    """Returns the state of the node."""
     return self._of('tpu-vm', 'describe', self._id, '--format=value(state)')
 
   def delete(self):
@@ -126,7 +126,7 @@ class _Pod:
     self._state = None  # As last told to the user.
     self._was_active = self._has_started = False
     self._num_failed_setups = 0
-    self.is_deleted = False  # By somebody else; it is not requested again.
+    self.is_deleted = False  # Not by this process; it is not requested again.
     self.is_hopeless = False
 
   def attempt(self):
@@ -199,8 +199,8 @@ class _Pod:
     return restarts.LOST
 
   def _cancel(self):
-    """Takes note that the request was deleted by somebody else, e.g. launch.cleanup."""
-    self._shell.say(f'{self._run.id}: was deleted by somebody; it is not requested again')
+    """Records that another process, e.g. launch.cleanup, has deleted the request."""
+    self._shell.say(f'{self._run.id}: was deleted by another process; it is not requested again')
     self.is_deleted = True
     return restarts.LOST
 
@@ -248,7 +248,7 @@ class _Pod:
           return self._cancel()
         if state in (*_DEAD, 'SUSPENDING') or node in _DEAD_NODE:
           return restarts.LOST
-        num_silent += state != _UNKNOWN  # Or is it us who are cut off?
+        num_silent += state != _UNKNOWN  # If that is unknown, this machine may be offline itself.
         if num_silent >= _MAX_SILENT:
           self._shell.say(f'{self._run.id}: {num_silent} times no answer from the workers; giving '
                           'them up')
@@ -291,7 +291,7 @@ def _log_path(run_id, context):
 
 
 def activity(run_id, context):
-  """Nothing that forbids submitting: `submit` looks, and watches what is running already."""
+  """Returns '': `submit` itself looks for a running run, and watches it."""
   del run_id, context
   return ''
 
@@ -361,7 +361,7 @@ def _show(run, context):
 
 
 def inventory(run_id, context):
-  """What a run has: [(kind, name, state, function that removes it or None)]."""
+  """Lists what a run has: [(kind, name, state, function that removes it or None)]."""
   commands, shell = _Commands(run_id, context), context.shell
   found = []
   for kind, describe in (('queued resource', commands.describe()),
@@ -382,7 +382,7 @@ def inventory(run_id, context):
 
 
 def read_logs(run_id, context):
-  """The logs of a run: of the workers if they can be reached, else as last kept."""
+  """Reads the logs of a run: of the workers if they can be reached, else as last kept."""
   result = context.shell.run(_Commands(run_id, context).log(), quiet=True)
   path = _log_path(run_id, context)
   if not result.code and result.output:

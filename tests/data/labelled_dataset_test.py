@@ -1,6 +1,7 @@
 """A labelled copy of a dataset: labels on the right frames, true ones untouched, nothing lost."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -14,7 +15,15 @@ import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 from tensorflow_datasets.core import example_parser
 
-from alpt_jax.data import environment_file, episode_files, labelled_dataset, records, rlds, writer
+from alpt_jax.data import (
+    environment_file,
+    episode_files,
+    labelled_dataset,
+    record_file,
+    records,
+    rlds,
+    writer,
+)
 from alpt_jax.data.importers import rlds as import_rlds
 from alpt_jax.labelling import votes
 from tests import exhaustive
@@ -85,8 +94,8 @@ def read_steps(directory, environment=ENVIRONMENT):
   parser = example_parser.ExampleParserNp(
       dataset.builder.info.features.get_serialized_info())
   parsed = []
-  for piece in dataset.pieces(100):
-    for record in dataset.read(piece).records:
+  for chunk in dataset.chunks(100):
+    for record in dataset.read(chunk).records:
       parsed.append(parser.parse_example(record)['steps'])
   return parsed
 
@@ -285,8 +294,8 @@ class LabelledDatasetTest(parameterized.TestCase):
     source, alive, most = open_walks(self.source), weakref.WeakSet(), []
     read = source.read
 
-    def read_and_watch(piece):
-      episodes = read(piece)
+    def read_and_watch(chunk):
+      episodes = read(chunk)
       alive.add(episodes)
       most.append(len(alive))
       return episodes
@@ -322,6 +331,36 @@ class LabelledDatasetTest(parameterized.TestCase):
     truth = write_walks(self.source, np.random.default_rng(0), 6, share_known=1.)
     card = self.write(known=lambda number, fields: np.full(len(fields['action']) - 1, number == 4))
     self.assertEqual(card['labels']['num_true'], len(truth[4]))
+
+  def test_a_disk_that_gets_full_loses_no_file_that_is_done(self):
+    write_walks(self.source, np.random.default_rng(3), 10)  # Five files.
+    expected = self.write(output=f'{self.output}_unbroken')
+    write, left = record_file.RecordFile.close, 0
+
+    def close(file):
+      nonlocal left
+      left -= 1
+      if left < 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file._path)
+      write(file)
+
+    for room in (0, 2):
+      left = room
+      with mock.patch.object(record_file.RecordFile, 'close', close):
+        with self.assertRaises(OSError) as raised:
+          self.write()
+      if room:
+        self.assertRegex(str(raised.exception), f'{self.output}: No space left on device. 2 of 5 '
+                         f'files stay in {self.output}.unfinished; the same command goes on')
+        names = [path for path in pathlib.Path(f'{self.output}.unfinished').rglob('*')
+                 if path.is_file()]
+        self.assertLen(names, 1 + 2 + 2)  # The plan; files and what is known of them.
+      else:
+        self.assertEqual(raised.exception.filename, self.output)
+        self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
+      self.assertFalse(os.path.exists(self.output))
+    card = self.write()
+    self.assertEqual(card['labels']['file_bytes'], expected['labels']['file_bytes'])
 
   def test_refuses_a_directory_that_is_there(self):
     write_walks(self.source, np.random.default_rng(0), 3)
@@ -423,10 +462,10 @@ class LabelledDatasetTest(parameterized.TestCase):
 
   def test_long_episodes_have_files_with_fewer_of_them(self):
     write_walks(self.source, np.random.default_rng(0), 8)
-    with mock.patch.object(records, '_PIECE_BYTES', 1):
+    with mock.patch.object(records, '_CHUNK_BYTES', 1):
       source = open_walks(self.source)
-      self.assertLen(source.pieces(50), 8)
-    self.assertEqual([p.end - p.begin for p in source.pieces(3)], [3, 1, 3, 1])
+      self.assertLen(source.chunks(50), 8)
+    self.assertEqual([p.end - p.begin for p in source.chunks(3)], [3, 1, 3, 1])
 
   def test_damaged_plan_is_named(self):
     write_walks(self.source, np.random.default_rng(0), 3)

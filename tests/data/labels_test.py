@@ -130,12 +130,15 @@ class ChoiceFileTest(parameterized.TestCase):
     self.assertEqual(os.listdir(os.path.dirname(self._path)), ['labels.json'])
 
   @parameterized.parameters(
-      ('', 'not JSON'), ('{"windows": [[0, 1]', 'not JSON'), ('[]', 'expected a JSON object'),
-      ('{"windows": [[0, 1]], "budget": 5}', 'expected a JSON object'),
-      ('{"windows": [[0, 1]], "budget": 10, "window": 5, "seed": 0}', 'for budget 10 and window 5'),
-      ('{"windows": [[0, 1], [2]], "budget": 10, "window": 5, "seed": 0}', 'not a list of'),
-      ('{"windows": [[0, 1.5]], "budget": 5, "window": 5, "seed": 0}', 'integers'),
-      ('{"windows": [[0, 1]], "budget": 5, "window": 5, "seed": null}', 'integers'))
+      ('', 'not JSON'), ('{"windows": [[0, 1]', 'not JSON'), ('[]', 'expected an object'),
+      ('{"windows": [[0, 1]], "budget": 5}', 'window is missing'),
+      ('{"windows": [[0, 1]], "budget": 10, "window": 5, "seed": 0}',
+       'windows holds 1 of 5 transitions; expected budget, 10, of them'),
+      ('{"windows": [[0, 1], [2]], "budget": 10, "window": 5, "seed": 0}',
+       'windows.1. is .2.; expected .episode, start.'),
+      ('{"windows": [[0, 1.5]], "budget": 5, "window": 5, "seed": 0}',
+       'windows.0..1. is 1.5; expected a whole number'),
+      ('{"windows": [[0, 1]], "budget": 5, "window": 5, "seed": null}', 'seed is None'))
   def test_damaged_file_is_refused(self, content, message):
     with open(self._path, 'w') as f:
       f.write(content)

@@ -18,9 +18,9 @@ class RecordTest(recorder_test.RecordTest):
 
   @property
   def recorder(self):
-    from alpt_jax.data import recorder_envlogger  # Not there on every Python; see conftest.py.
+    from tests.data import envlogger_recorder  # Not there on every Python; see conftest.py.
 
-    return recorder_envlogger
+    return envlogger_recorder
 
 
 class _Counter(dm_env.Environment):
@@ -60,13 +60,13 @@ class _Marked:
 class BothWaysTest(absltest.TestCase):
 
   def test_datasets_have_the_same_bytes(self):
-    from alpt_jax.data import recorder_envlogger
+    from tests.data import envlogger_recorder
 
     right = lambda timestep: 1  # noqa: E731
     for make_env, make_policy in ((corridor.Corridor, _Marked), (_Counter, lambda: right),
                                   (lambda: corridor.Corridor(horizon=4), lambda: right)):
       contents, digests, cards = [], [], []
-      for module in (recorder, recorder_envlogger):
+      for module in (recorder, envlogger_recorder):
         directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         cards.append(module.record_episodes(make_env(), make_policy(), 9, directory,
                                             name='corridor-8', metadata={'seed': 4}))

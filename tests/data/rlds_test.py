@@ -248,8 +248,8 @@ class ReadTest(parameterized.TestCase):
     _edit_json(os.path.join(train, 'dataset_info.json'), splits=splits)
     self.assertEqual(rlds.read_episodes(train, corridor.spec()).num_transitions.tolist(),
                      [5, 3])
-    pieces = records.Dataset(train, corridor.spec()).pieces(9)
-    self.assertEqual([piece.split for piece in pieces], ['atest', 'train'])
+    chunks = records.Dataset(train, corridor.spec()).chunks(9)
+    self.assertEqual([chunk.split for chunk in chunks], ['atest', 'train'])
 
   def test_grid_is_made_of_zeros_and_ones(self):
     directory = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'data')

@@ -5,12 +5,13 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import environment_file, episode_files, png, rlds, writer
+from alpt_jax.data import environment_file, episode_files, png, records, rlds, writer
 
 SHAPES = {'image': (6, 5, 3), 'grid': (3, 4, 2), 'vector': (4,)}
 
@@ -153,6 +154,43 @@ print(hashlib.sha256(record).hexdigest())
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
                           check=True, env=os.environ | {'PYTHONHASHSEED': '1'})
     self.assertEqual(done.stdout.strip(), hashlib.sha256(record).hexdigest())
+
+  @parameterized.parameters('image', 'grid', 'vector')
+  def test_bytes_are_those_of_tfds(self, kind):
+    extra = {
+        'action_source': tfds.features.ClassLabel(names=['a', 'b']), 'entropy':
+        tfds.features.Scalar(np.float64), 'probabilities': tfds.features.Tensor(
+            shape=(40,), dtype=np.float32), 'votes': tfds.features.Scalar(np.uint64)}
+    described = writer.features(environment(kind), extra)
+    for length in (1, 200):
+      rng = np.random.default_rng(length)
+      steps = writer.steps(**random_episode(rng, kind, num_transitions=length)) | {
+          'action_source': np.ones(length + 1, np.int64), 'entropy': rng.random(length + 1),
+          'probabilities': rng.random((length + 1, 40), np.float32),
+          'votes': np.full(length + 1, 2 ** 64 - 1, np.uint64)}
+      serializer = records.ExampleSerializer(described.get_serialized_info())
+      feature = described['steps'].feature['observation']
+      encoded = steps | {} if kind == 'vector' else steps | {
+          'observation': [png.encode(o) if kind == 'image' else feature.encode_example(o)
+                          for o in steps['observation']]}
+      self.assertEqual(writer.serialize(described, steps),
+                       serializer.serialize_example({'steps': encoded}))
+
+  def test_images_are_given_up_for_their_record(self):
+    described = writer.features(environment('image'))
+    played = random_episode(np.random.default_rng(0), num_transitions=3)
+    images = [png.encode(o) for o in played['observations']]
+    steps = writer.steps(**played | {'observations': images})
+    kept = writer.serialize(described, steps)
+    self.assertLen(images, 4)
+    self.assertEqual(writer.serialize(described, steps, consume=True), kept)
+    self.assertEmpty(images)
+
+  def test_a_record_that_protobuf_could_not_read_is_refused(self):
+    steps = writer.steps(**random_episode(np.random.default_rng(0), num_transitions=3))
+    with mock.patch.object(records, '_MOST_BYTES', 100):
+      with self.assertRaisesRegex(ValueError, 'an episode takes .* GB; expected at most 1e-07 GB'):
+        writer.serialize(writer.features(environment('image')), steps)
 
   def test_a_failure_leaves_nothing(self):
     def episodes():

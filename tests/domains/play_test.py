@@ -5,6 +5,7 @@ import types
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from alpt_jax import action_space
 from alpt_jax.domains import play
 from alpt_jax.measures import play as measures
 from tests.data import corridor
@@ -32,7 +33,7 @@ RIGHT, STAY = (measures.always(action, 2).astype(np.float32) for action in (1, 0
 
 
 def make_evaluator(num_episodes=6, max_steps=9, is_chance=True):
-  spec = types.SimpleNamespace(num_actions=2, legal_actions=(0, 1))
+  spec = types.SimpleNamespace(actions=action_space.numbered(2))
   return play.Evaluator(play.BlindPlayer(spec), Cells, num_episodes=num_episodes,
                         max_steps=max_steps, is_chance=is_chance)
 

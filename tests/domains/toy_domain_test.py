@@ -55,14 +55,12 @@ class Emulator:
 class Domain(base.Domain):
   """Corridors, named after their length."""
   metrics = {'score': metric.Metric('goals', 'share of episodes', kind=schema.SHARE)}
+  modules = ('study',)
   config_file = str(pathlib.Path(__file__).with_name('config.py'))
-
-  def action_names(self, name=''):
-    return 'STAY', 'RIGHT'
 
   def spec(self, name):
     return dataclasses.replace(
-        corridor.spec(), name=name, actions=action_space.Discrete(self.action_names()))
+        corridor.spec(), name=name, actions=action_space.Discrete(('STAY', 'RIGHT')))
 
   def collect(self, names):
     for name in names:
@@ -74,7 +72,7 @@ class Domain(base.Domain):
             directory, name=name, metadata={})
 
   def make_evaluation(self, learner):
-    legal = play.legal_of(self.spec(self.config.target))
+    legal = self.spec(self.config.target).actions.mask
     agent = play.Evaluator(
         learner.player(legal, rule='paper'), lambda: Emulator(_length(self.config.target)),
         num_episodes=7, max_steps=20, is_chance=True)
@@ -83,11 +81,6 @@ class Domain(base.Domain):
       return {'argmax': agent.run(params, acting_mode='argmax', seed=self.config.seed)[0]}
 
     return evaluate
-
-  @staticmethod
-  def study():
-    from my_corridor import study
-    return study
 
 
 def _length(name):

@@ -235,7 +235,7 @@ class SuiteTest(absltest.TestCase):
     path.write_text('{"experiment"')
     again = self.run_binary('6')
     self.assertEqual(again.returncode, 0, again.stderr)
-    self.assertRegex(again.stdout, f'\nFigure 4: cannot be read: {path} is not whole JSON')
+    self.assertRegex(again.stdout, f'\nFigure 4: cannot be read: {path}: not JSON')
 
   def test_again_nothing_is_trained(self):
     logs = {p: p.stat().st_mtime_ns for p in self.workdir.glob('*/train.log')}

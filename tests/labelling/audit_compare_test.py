@@ -131,7 +131,11 @@ class CompareTest(parameterized.TestCase):
     judged = np.concatenate([self.truth.actions_of(e)[0] for e in self.held_out])
     self.assertAlmostEqual(one['floors']['majority']['value'], np.mean(judged == frequent))
     self.assertEqual(one['floors']['num_labels'], 50)
-    self.assertIn('unknown', one['ceiling'])
+    for name in ('run', 'baseline'):  # Paired, so the means subtract; each against the same floor.
+      self.assertAlmostEqual(
+          one[name]['margin']['value'],
+          one[name]['accuracy']['value'] - one['floors'][one['floors']['best']]['value'])
+    self.assertGreater(one['ceiling']['expected']['value'], one['floors']['table']['value'])
 
   def test_one_pair_has_no_verdict_whatever_its_interval(self):
     found = self.compare()

@@ -52,6 +52,22 @@ class FloorsTest(parameterized.TestCase):
         'the most frequent action (NOOP) in 50 %, no other floor was measured (training had no '
         'labels).')
 
+  def test_an_idm_that_sees_the_past_only_may_be_the_best_floor(self):
+    def said(past, margin):
+      floors = audit_test.between(.6, causal={
+          'accuracy': audit_test.mean(past), 'margin': audit_test.mean(margin)})
+      found = audit.audit([audit_test.drawn()._replace(floors=floors)])
+      return found['headlines'][0], [w['text'] for w in found['warnings'] if w['kind'] == 'floor']
+
+    headline, found = said(.5, -.2)
+    self.assertIn('which is no network, in 60 %', headline)
+    self.assertEmpty(found)
+    headline, (warning,) = said(.7, -.02)
+    self.assertIn('; an IDM that sees the past only, which cannot see what an action did, in 70 %, '
+                  'the most frequent action', headline)
+    self.assertEqual(warning, 'Pong: labels are no better than an IDM that sees the past only, '
+                              'fitted to the same 250 labels, which is right in 70 % (69–71).')
+
   def test_nearly_constant_labels_are_warned_of(self):
     predictions = audit_test.constant()
     probabilities = predictions.probabilities.copy()

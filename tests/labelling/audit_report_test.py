@@ -52,15 +52,18 @@ class PageTest(absltest.TestCase):
     self.assertIn('Freeway: trained on, not held out', words)
 
   def test_floors_and_ceiling_stand_beside_the_accuracy(self):
-    source, page, words = read(audit_test.drawn()._replace(floors=audit_test.between(.512)))
+    past = {'accuracy': audit_test.mean(.444), 'margin': audit_test.mean(.1)}
+    source, page, words = read(
+        audit_test.drawn()._replace(floors=audit_test.between(.512, causal=past)))
     self.assertEmpty(page.open)
     row = re.search(r'What labels score that need no IDM.*?<tbody>(.*?)</tbody>', source, re.DOTALL)
-    for number in ('0.400<', '0.512<', '0.900<', '0.930<'):
+    for number in ('0.400<', '0.512<', '0.444<', '0.900<', '0.930<'):
       self.assertIn(number, row[1])
     self.assertIn('random draws: unknown, no step field action_is_random', words)
 
   def test_a_comparison_stands_in_the_page_with_its_verdict(self):
-    about = {'directory': 'runs/a', 'labels': {'is_constant': False}, 'pretraining_also': []}
+    about = {'directory': 'runs/a', 'labels': {'is_constant': False}, 'pretraining_also': [],
+             'margin': audit_test.mean(.3)}
     one = {'environment': 'Play', 'kind': 'held out', 'seed': 3, 'label_seed': 3,
            'num_transitions': 4321, 'num_episodes': 12,
            'run': about | {'sources': ['<b>Cousin'], 'method': 'alpt',

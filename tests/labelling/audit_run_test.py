@@ -1,17 +1,11 @@
 """Audits of real runs on recorded mazes: what is held out, what is found, what is refused."""
 
-import collections
 import contextlib
 import dataclasses
-import html
 import json
 import os
 import pathlib
-import re
-import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
 from unittest import mock
 
@@ -23,15 +17,12 @@ from absl.testing import absltest, parameterized
 from alpt_jax import domains, progress, schema
 from alpt_jax.data import environment_file, labels
 from alpt_jax.domains.maze import env
-from alpt_jax.labelling import audit_report, audit_run, trained_idm, trained_run
+from alpt_jax.labelling import audit_run, trained_idm, trained_run
 from alpt_jax.learners import alpt
 from alpt_jax.training import label_windows, sharding, train
 from experiments.studies import labelling_schema
 from tests import maze_data, own_runs
-from tests.labelling.saying import saying
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-Said = collections.namedtuple('Said', 'episode probabilities')  # As `votes.Votes`.
+from tests.labelling.saying import Said, always_up, saying
 
 
 def predictions_of_idm(trained, spec, stride):
@@ -71,14 +62,6 @@ def read_off(spec, stride):
       yield Said(number, np.eye(spec.num_actions)[said] * .96 + .01)
 
   return predict_fn
-
-
-def always_up(spec, stride):
-  """As constant as an IDM that has collapsed."""
-  del stride
-  row = np.where(np.arange(spec.num_actions) == env.UP, .7, .1)
-  return lambda episodes, numbers: (
-      Said(n, np.tile(row, (episodes.num_transitions[n], 1))) for n in numbers)
 
 
 @contextlib.contextmanager
@@ -284,6 +267,38 @@ class AuditRunTest(parameterized.TestCase):
     self.assertIn('collapse', kinds)
     self.assertIn('majority', kinds)
 
+  def test_an_idm_that_sees_the_past_only_is_a_floor(self):
+    config = maze_data.config(self.root / 'causal', method='dt1_idm', sources=(), train_dt=False)
+    config.model.idm_is_causal = True
+    train.train(config, config.workdir)
+    found, = self.audit(num_episodes=0, causal=config.workdir)['environments']
+    past, truth = trained_idm.restore(config.workdir), domains.of(config).read(config.target)
+    is_hit = []
+    for e in np.setdiff1d(np.arange(truth.num_episodes), self.choice.windows[:, 0]):
+      first, length = truth.first_step[e], truth.num_transitions[e]
+      said = past.predict(truth.observations[first:first + length + 1]).argmax(axis=1)
+      is_hit.append(said == truth.actions_of(e)[0])
+    is_hit = np.concatenate(is_hit)
+    floor = found['floors']['causal']
+    self.assertAlmostEqual(floor['accuracy']['value'], np.mean(is_hit))
+    self.assertEqual(floor['accuracy']['num_transitions'], found['num_transitions'])
+    self.assertAlmostEqual(floor['margin']['value'], found['accuracy']['value'] - np.mean(is_hit))
+    found, = self.audit(environments=('maze-8-tunnel-seed100',), num_episodes=2,
+                        causal=config.workdir)['environments']
+    self.assertNotIn('causal', found['floors'])  # It knew no label of this one.
+
+  def test_a_floor_that_sees_more_or_knew_other_data_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'idm_is_causal is False; expected True'):
+      self.audit(causal=self.config.workdir)
+    directory = self.copy()
+    path = directory / 'config.json'
+    content = json.loads(path.read_text())
+    content['model']['idm_is_causal'] = True
+    content['data_digests'][self.config.target] = 'another'
+    path.write_text(json.dumps(content))
+    with self.assertRaisesRegex(ValueError, 'on other data of maze-8-blocks:3-seed0'):
+      self.audit(causal=str(directory))
+
   @parameterized.parameters(
       (dict(environments=('Pong',)), "environments: Unknown maze 'Pong'"),
       (dict(environments=('maze-20-tunnel-seed0',)),
@@ -406,104 +421,6 @@ class AuditRunTest(parameterized.TestCase):
                            shown.append((done, *values))):
       self.audit(num_episodes=3, progress=True)
     self.assertEqual(shown, [(i, 'transitions') for i in (1, 2, 3, 1, 2, 3)])
-
-
-class FilesTest(absltest.TestCase):
-
-  def test_examples_have_the_files_that_the_data_knows(self):
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    own_runs.write(root / 'Play', (20, 31, 25, 18))
-    config = own_runs.config(root, root / 'run', train_dt=False, held_out=.5)
-    train.train(config, config.workdir)
-    trained = trained_idm.restore(config.workdir)
-
-    def examples():
-      environment, = audit_run.audit_run(saying(trained, always_up), progress=False)['environments']
-      return environment['examples']
-
-    before = examples()
-    self.assertFalse(any('file' in example for example in before))
-    path, files = root / 'Play' / 'dataset_card.json', ['a.mp4', 'b.mp4', 'c.mp4', 'd.mp4']
-    path.write_text(json.dumps(json.loads(path.read_text()) | {
-        'source_files': [{'name': name, 'steps_per_second': 15.} for name in files]}))
-    self.assertEqual(examples(), [
-        example | {'file': files[example['episode']]} for example in before])
-    self.assertNotEmpty(before)
-
-
-class OwnVideosTest(absltest.TestCase):
-
-  def test_the_page_says_what_the_owner_of_videos_can_do(self):
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    own_runs.write(root / 'Play', (20, 31, 25, 18))
-    config = own_runs.config(root, root / 'run', train_dt=False, held_out=.5)
-    train.train(config, config.workdir)
-    trained = trained_idm.restore(config.workdir)
-    path = root / 'Play' / 'dataset_card.json'
-    content = json.loads(path.read_text())
-
-    def page(**metadata):
-      path.write_text(json.dumps(content | {'metadata': metadata}))
-      found = audit_run.audit_run(saying(trained, always_up), progress=False)
-      return html.unescape(audit_report.page(found))
-
-    found = page(kind='videos')
-    self.assertNotIn('Record the data again', found)
-    for text in (
-        'random draws: unknown, Play: has no step field action_is_random, so nothing says which '
-        'actions were drawn at random. Recordings of experiments.collect say so. Of other data, an '
-        'IDM that sees the past only (--config.model.idm_is_causal=True)',
-        'ceiling: unknown, Play has no emulator in which all actions could be tried; a second '
-        'person’s list of some of the actions (actions-2.csv), imported with the clips, would '
-        'bound it',
-        'Audit 8 or more: hold out, label by hand or record more of them.'):
-      self.assertIn(text, found)
-    second = 'a second person’s list'
-    self.assertNotIn(second, page(kind='rlds'))  # There is no such list.
-    self.assertNotIn(second, page(kind='videos', agreement={
-        'value': .9, 'low': .8, 'high': 1., 'num_transitions': 9, 'num_episodes': 2}))
-
-
-class BinaryTest(absltest.TestCase):
-
-  def run_binary(self, *args):
-    return subprocess.run([sys.executable, '-m', 'experiments.audit', *args], cwd=ROOT,
-                          capture_output=True, text=True, check=False)
-
-  def test_a_mistake_is_one_line(self):
-    done = self.run_binary('--run=/nowhere')
-    self.assertEqual(done.returncode, 1)
-    self.assertEqual(done.stderr, 'error: /nowhere/config.json: no such file; expected a run '
-                                  'directory that experiments.train wrote. Correct the path.\n')
-
-  def test_verdict_page_and_numbers(self):
-    with tempfile.TemporaryDirectory() as directory:
-      config = maze_data.config(os.path.join(directory, 'run'), train_dt=False)
-      train.train(config, config.workdir)
-      path = pathlib.Path(config.workdir, 'config.json')  # As if it had been stopped.
-      path.write_text(json.dumps(json.loads(path.read_text()) | {'num_steps': 10_000}))
-      refused = self.run_binary(f'--run={config.workdir}', '--stride=6')
-      self.assertEqual(refused.returncode, 1)
-      self.assertRegex(refused.stderr, '^error: stride is 6; .*\n$')  # No warning before.
-      done = self.run_binary(f'--run={config.workdir}', '--num_episodes=10')
-      self.assertEqual(done.returncode, 0, msg=done.stderr)
-      self.assertRegex(done.stderr, r'(?m)^warning: .* stopped at update \d+ of 10000;')
-      found = json.loads(pathlib.Path(config.workdir, 'audit', 'audit.json').read_text())
-      page = pathlib.Path(config.workdir, 'audit', 'audit.html').read_text()
-    self.assertIn(found['headlines'][0], done.stdout)
-    self.assertIn(found['headlines'][0], page)
-    self.assertIn('10 held-out episodes', found['headlines'][0])
-    self.assertIn(f"Temperature {found['temperature']:.4g} for experiments.label with --stride=1; "
-                  f"{found['training_temperature']:.4g} for training", done.stdout)
-    fit = found['training_temperature_fit']
-    self.assertIn(f"  training_temperature {fit['fitted']:.4g}, fitted to "
-                  f"{fit['num_episodes_fitted']} episodes; on {fit['num_episodes_judged']} others "
-                  f"the log-likelihood costs {fit['nll_before']:.3f} -> ", done.stdout)
-    command, = re.findall('(?m)^To label: python -m experiments.label (.*)$', done.stdout)
-    self.assertEqual(shlex.split(command), [
-        f'--run={config.workdir}', f"--output={os.path.join(config.data_dir, 'Labelled')}",
-        '--stride=1', f"--temperature={found['temperature'] or 1:.4g}"])
-    self.assertIn(command, page)
 
 
 if __name__ == '__main__':

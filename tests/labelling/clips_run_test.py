@@ -23,7 +23,7 @@ from alpt_jax.labelling import clips, clips_run, label_dataset, trained_idm, vot
 from alpt_jax.training import train
 from tests import own_runs
 from tests.data import own_data
-from tests.data.importers import images_test, videos_test
+from tests.data.importers import images_test, video_files, videos_test
 from tests.labelling.saying import saying
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -220,7 +220,7 @@ class ClipsRunTest(parameterized.TestCase):
     config = own_runs.config(root, root / 'run')
     config.model.patch_size = 0
     trained = dataclasses.replace(
-        self.trained, config=config, spec=domains.of(config).spec('Play'))
+        self.trained, config=config, spec=domains.of(config).spec('Play'), time_scales={})
 
     def always_unsure(spec, stride):
       del stride
@@ -268,7 +268,7 @@ class BinaryTest(absltest.TestCase):
     source = root / 'clips'
     source.mkdir()
     for i in range(4):
-      videos_test.write(source / f'v{i}.mkv', videos_test.moving(25, seed=i), 15)
+      video_files.write(source / f'v{i}.mkv', videos_test.moving(25, seed=i), 15)
     environment_file.write(source / 'environment.json', own_data.environment(
         name='Play', shape=(16, 32, 1), steps_per_second=15.))
     images_test.write_csv(

@@ -105,7 +105,7 @@ class LabelRunTest(parameterized.TestCase):
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate()
     self.assertEqual(process.returncode, stopping.PREEMPTED, msg=out)
-    self.assertIn('stopped; the same command goes on from there', out)
+    self.assertIn('stopped; the same command resumes', out)
     self.assertFalse((self.root / 'killed').exists())
     done = subprocess.run(command, capture_output=True, check=False, **options)
     self.assertEqual(done.returncode, 0, msg=done.stderr)

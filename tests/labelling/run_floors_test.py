@@ -13,9 +13,9 @@ import numpy as np
 from absl.testing import absltest
 
 from alpt_jax import domains, schema
-from alpt_jax.data import labels, records
-from alpt_jax.domains import play
+from alpt_jax.data import labels, records, rlds
 from alpt_jax.domains.atari import action_sets, evaluate, recording_ceiling
+from alpt_jax.domains.maze import anchors, env
 from alpt_jax.labelling import (
     blindness,
     dt_labels,
@@ -161,8 +161,27 @@ class MazeFloorsTest(absltest.TestCase):
   def test_what_is_unknown_is_said_to_be(self):
     found = run_floors.measure(self.root / 'run')['labels']
     self.assertIn('--causal', found['causal']['unknown'])
-    self.assertIn('unknown', found['ceiling'])
+    directory, = domains.of(self.config).directories(self.config.target)
+    card = rlds.read_card(directory) | {'metadata': {}}
+    with mock.patch.object(rlds, 'read_card', return_value=card):
+      found = run_floors.measure(self.root / 'run')['labels']
+    self.assertIn('by which policy it was recorded', found['ceiling']['unknown'])
     self.assertIn('unknown', found['above_floor'])
+
+  def test_ceiling_of_a_maze_is_of_its_recording(self):
+    found = run_floors.measure(self.root / 'run')['labels']
+    top, num = found['ceiling'], int(self.truth.num_transitions.sum())
+    exact = anchors.idm_ceilings(env.layout_of(self.config.target), self.config.collect.epsilon,
+                                 self.config.collect.horizon)['bayes']
+    for name in ('expected', 'realised'):
+      self.assertEqual((top[name]['num_transitions'], top[name]['num_episodes']),
+                       (num, self.truth.num_episodes))
+      self.assertAlmostEqual(top[name]['value'], exact, delta=.05)  # Of 40 episodes.
+      self.assertGreater(top[name]['value'], found['floors']['table']['value'])
+    highest = max(found['floors'][name]['value'] for name in ('majority', 'table'))
+    best = max(top[name]['value'] for name in top)
+    self.assertAlmostEqual(found['above_floor'],
+                           (found['accuracy']['value'] - highest) / (best - highest))
 
   def test_nothing_else_is_computed_of_constant_labels(self):
     run = self._copy()
@@ -290,7 +309,7 @@ class AtariAgentTest(absltest.TestCase):
     self.assertEqual((found['delay'], found['num_games']), (41, 6))
     self.assertAlmostEqual(found['score'], self.own['score'])
     self.assertBetween(self.own['score'], found['low'], found['high'])
-    legal = play.legal_of(action_sets.spec('Breakout'))
+    legal = action_sets.spec('Breakout').actions.mask
     again = evaluate.AtariEvaluator(
         acting.Player(blindness.restore(self.run_dir).dt, legal, 'paper'), 'Breakout',
         num_episodes=6, max_steps=80)
@@ -324,7 +343,7 @@ class AtariAgentTest(absltest.TestCase):
     before = path.read_bytes()
     self.addCleanup(path.write_bytes, before)
     path.write_bytes(before[:50])
-    with self.assertRaisesRegex(ValueError, 'step_0000002.json: not an evaluation'):
+    with self.assertRaisesRegex(ValueError, 'step_0000002.json: not JSON'):
       self.measure(6)
 
 

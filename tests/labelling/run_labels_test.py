@@ -17,8 +17,7 @@ from alpt_jax.labelling import run_labels
 WINDOW = 3
 SPEC = types.EnvironmentSpec(
     name='toy', observation_key='', observation_kind='image', observation_shape=(8, 8, 1),
-    actions=action_space.numbered(5, legal=(0, 2, 4)), return_low=0, return_high=10)
-NAMES = ('A', 'B', 'C', 'D', 'E')
+    actions=action_space.Discrete(tuple('ABCDE'), legal=(0, 2, 4)), return_low=0, return_high=10)
 TRUE = np.array([[0, 2, 4], [2, 2, 2], [4, 4, 0], [0, 0, 0]])
 
 
@@ -48,7 +47,7 @@ class LabelQualityTest(absltest.TestCase):
 
   def describe(self):
     return run_labels.describe(
-        run_labels.files(self.directory)[-1], make_truth(), SPEC, NAMES)
+        run_labels.files(self.directory)[-1], make_truth(), SPEC)
 
   def test_counts_by_hand(self):
     was_labelled = np.zeros((4, 3), bool)

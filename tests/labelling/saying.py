@@ -1,9 +1,15 @@
 """IDMs that say what a test wants, in the place of trained ones."""
 
+import collections
 import dataclasses
 from typing import Any
 
+import numpy as np
+
+from alpt_jax.domains.maze import env
 from alpt_jax.labelling import trained_idm
+
+Said = collections.namedtuple('Said', 'episode probabilities')  # As `votes.Votes`.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,3 +32,11 @@ def saying(trained, make_predict_fn):
   fields = {field.name: getattr(trained, field.name)
             for field in dataclasses.fields(trained_idm.TrainedIdm) if field.init}
   return Saying(**fields, make_predict_fn=make_predict_fn)
+
+
+def always_up(spec, stride):
+  """As constant as an IDM that has collapsed."""
+  del stride
+  row = np.where(np.arange(spec.num_actions) == env.UP, .7, .1)
+  return lambda episodes, numbers: (
+      Said(n, np.tile(row, (episodes.num_transitions[n], 1))) for n in numbers)

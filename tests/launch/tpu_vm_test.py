@@ -145,7 +145,7 @@ class TpuVmTest(parameterized.TestCase):
     self.assertEqual(deleted.returncode, 0, deleted.stderr)
     self.assertIn('alpt: queued resource alpt: deleted', deleted.stdout)
     output, _ = first.communicate(timeout=60)
-    self.assertIn('deleted by somebody', output)
+    self.assertIn('deleted by another process', output)
     self.assertEqual(self.verbs(), ['create', 'delete'])
     status = self.repository.run('status', *place)
     self.assertIn('alpt: queued resource alpt: absent', status.stdout)

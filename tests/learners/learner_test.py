@@ -163,7 +163,7 @@ class AnotherLearnerTest(absltest.TestCase):
   def params(self, config):
     directory = pathlib.Path(config.workdir, 'checkpoints')
     wanted = make(config).init(jax.random.key(0)).habit.params
-    step, restored = checkpoints.restore_newest(directory, {'habit': wanted})
+    step, restored = checkpoints.restore_params(directory, {'habit': wanted})
     return step, np.asarray(restored['habit']['embedding'])
 
   def test_it_is_trained_stopped_and_resumed(self):

@@ -33,7 +33,7 @@ class JudgeTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     self.episodes, self.actions = make_episodes(12, 1000)
-    self.fitted = label_floors.fit(self.episodes, SPEC, *np.divmod(np.arange(300), 100))
+    self.fitted = label_floors.fit(self.episodes, SPEC, [(0, 0), (1, 0), (2, 0)], 100)
     rows = np.random.default_rng(1).permutation(12_000)  # In no order.
     self.episode, self.timestep = np.divmod(rows, 1000)
     self.true = self.actions[self.episode, self.timestep]

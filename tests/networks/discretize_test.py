@@ -15,7 +15,6 @@ class DiscretizeTest(parameterized.TestCase):
     bins = discretize.encode_return(returns, low=low, high=high)
     self.assertEqual(bins.dtype, np.int32)
     np.testing.assert_array_equal(bins, np.arange(expected))
-    np.testing.assert_array_equal(discretize.decode_return(bins, low=low), returns)
 
   def test_outside_values_are_clipped(self):
     returns = np.array([[-np.inf, -1e12, -21., -20.], [100., 101., 1e12, np.inf]], np.float32)

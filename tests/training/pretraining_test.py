@@ -183,7 +183,7 @@ class PretrainingTest(parameterized.TestCase):
     made = program.make_program(self.good, phase, specs, sharding.make_mesh(num_devices=1))
     state = made.init(jax.random.key(1))
     started = pretraining.initialise(self.good.workdir, state)
-    saved = checkpoints.restore_params(
+    _, saved = checkpoints.restore_params(
         f'{self.good.workdir}/checkpoints', program.network_params(state))
     jax.tree.map(np.testing.assert_array_equal, program.network_params(started), saved)
     jax.tree.map(np.testing.assert_array_equal, started.idm.opt_state, state.idm.opt_state)

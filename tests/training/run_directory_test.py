@@ -107,7 +107,7 @@ class RunDirectoryTest(absltest.TestCase):
           out.save(4, state(4))
       said.append(error.getvalue())
     self.assertEqual(
-        said, ['', f'{self.workdir}: goes on from update 4 of {self.config.num_steps}\n'])
+        said, ['', f'{self.workdir}: resumes from update 4 of {self.config.num_steps}\n'])
 
   def test_leaves_metrics_the_last_save_the_watch_then_what_waits_for_a_network(self):
     self.config.wandb_project = 'mazes'

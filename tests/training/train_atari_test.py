@@ -256,7 +256,7 @@ class TrainAtariTest(parameterized.TestCase):
           config, phase, specs, sharding.make_mesh(num_devices=1)).state
       params.append(checkpoints.restore_params(
           pathlib.Path(config.workdir, 'checkpoints'),
-          {'idm': abstract.idm.params, 'dt': abstract.dt.params}))
+          {'idm': abstract.idm.params, 'dt': abstract.dt.params})[1])
     for a, b in zip(*map(jax.tree.leaves, params), strict=True):
       np.testing.assert_array_equal(a, b)
 
@@ -284,7 +284,7 @@ class TrainAtariTest(parameterized.TestCase):
     self.assertEqual(sorted(accuracy), [0, 2, 4])
     described = run_labels.describe(
         run_labels.files(self.pretraining.workdir)[-1], truth,
-        domains.of(self.pretraining).spec('Breakout'), domains.of(self.pretraining).action_names())
+        domains.of(self.pretraining).spec('Breakout'))
     self.assertEqual(described['actions'], ['NOOP', 'FIRE', 'RIGHT', 'LEFT'])
     confusion = np.array(described['confusion'])
     self.assertAlmostEqual(np.trace(confusion) / described['num_hidden'], accuracy[4])

@@ -9,16 +9,25 @@ from 0. `action` is what was done there: a name, or an index of `actions.stored`
 file (or, without that, of `actions.space`); empty where it is not known. `reward`, a column that
 may be missing, is what that action earned. Steps that are not listed have no known action. The last
 frame of a file has no action: one that is listed there is passed over. A step may be listed again
-with what was not said of it before, so that lines can be added at the end.
+with what was not said of it before, so that lines can be added at the end. Names that differ only
+in how Unicode writes a letter (macOS writes an accent as a character of its own) are the same.
+
+Steps that count from 1, or count the frames of a file that `frame_skip` thins, would put every
+action in the wrong place: `Actions.check_steps` and `Actions.check_first_steps` refuse such lists.
 
 A second person's list of the same steps may lie beside it, as `actions-2.csv` or `actions-2.jsonl`.
 Nothing is trained on it: how often the two agree bounds how well labels can be judged at all.
 """
 
+import collections
 import csv
+import difflib
+import io
 import json
 import math
 import os
+import unicodedata
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +36,16 @@ from alpt_jax.measures import floors
 FILES = ('actions.csv', 'actions.jsonl')
 SECOND_FILES = ('actions-2.csv', 'actions-2.jsonl')
 _COLUMNS = ('file', 'step', 'action', 'reward')
+_RARE = 250  # One in so many lists has by chance all its steps at multiples of frame_skip.
+_FEW_FILES = 3  # That all begin with step 1 is no chance.
+_NEARLY_ALL = .9  # Of the files.
+
+
+class _Row(NamedTuple):
+  """What is said of a step: action (an id) and reward, None where not known; and where."""
+  action: int | None
+  reward: float | None
+  line: int
 
 
 class Actions:
@@ -49,8 +68,8 @@ class Actions:
       raise ValueError(f'{paths[1]}: beside {names[0]}; expected one of both. Delete the other.')
     self._path = paths[0] if paths else os.path.join(directory, names[0])
     self._environment = environment
-    self._rows = {}  # {file: {step: (id or None, reward or None)}}.
-    self._lines = {}  # {file: the first line that names it}.
+    self._action_names = {_key(name): name for name in environment.actions.space}
+    self._rows = {}  # {key of a file: {step: _Row}}.
     if paths:
       self._read()
 
@@ -61,16 +80,100 @@ class Actions:
 
   def known(self):
     """Returns {(file, step): id} of all steps whose action is known."""
-    return {(name, step): action for name, rows in self._rows.items()
-            for step, (action, _) in rows.items() if action is not None}
+    return {(name, step): row.action for name, rows in self._rows.items()
+            for step, row in rows.items() if row.action is not None}
 
   def check_files(self, names):
-    """Raises ValueError if actions are listed for a file that is not among `names`."""
-    unknown = [name for name in self._rows if name not in names]
-    if unknown:
-      raise ValueError(f'{self._path}, line {self._lines[unknown[0]]}: file is {unknown[0]!r} '
-                       f'({len(unknown)} such names); expected names of what lies beside it, e.g. '
-                       f'{sorted(names)[0]!r}. Correct them.')
+    """Raises ValueError if actions are listed for a file that is not among `names`, or for two."""
+    keys = collections.Counter(map(_key, names))
+    unknown = [name for name in self._rows if keys[name] != 1]
+    if not unknown:
+      return
+    name = unknown[0]
+    if keys[name] > 1:
+      raise ValueError(f'{self._where(name)}: file is {name!r}, and {keys[name]} files beside it '
+                       'have names that differ only in how Unicode writes them. Rename all but '
+                       'one.')
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
+    raise ValueError(f'{self._where(name)}: file is {name!r} ({len(unknown)} such names); expected '
+                     f'names of what lies beside it, e.g. {near!r}. Correct them.')
+
+  def check_steps(self, frame_skip):
+    """Raises ValueError if steps seem to count all frames of a file, of which some are kept.
+
+    Args:
+      frame_skip: every how manyth frame is kept.
+    """
+    num_needed = 1 + math.log(_RARE, frame_skip) if frame_skip > 1 else math.inf
+    few = []
+    for name, rows in self._rows.items():
+      if len(rows) >= num_needed:
+        self._check_skips(name, list(rows), frame_skip)
+      else:
+        few += rows
+    if len(few) >= num_needed:
+      self._check_skips(self.names[0], few, frame_skip)
+
+  def _check_skips(self, name, steps, frame_skip):
+    offset = steps[0] % frame_skip
+    if any(step % frame_skip != offset for step in steps):
+      return
+    steps = sorted(set(steps))
+    behind = f', {offset} more' if offset else ''
+    raise ValueError(
+        f'{self._where(name)}: steps are {", ".join(map(str, steps[:3]))} .. {steps[-1]}, all '
+        f'multiples of frame_skip {frame_skip}{behind}: they seem to count the frames of the file; '
+        f'expected steps that count the frames that are kept. Divide them by {frame_skip}. If they '
+        'are right, say so with a line for a step between them, its action empty.')
+
+  def check_first_steps(self, found):
+    """Passes on recordings; refuses lists whose steps seem to count from 1.
+
+    Such a list names every action one step late, and all of them pass any check of the values.
+
+    Args:
+      found: iterator of `checks.Recording` of videos or image folders, and of problems.
+
+    Yields:
+      The same.
+
+    Raises:
+      ValueError: if a file lists all steps from 1 to its last frame, which has no action; after the
+        last recording, if no file lists step 0, and nearly all list their last frame or, where
+        there are a few, begin with step 1.
+    """
+    rows_of, num_last, num_first = [], 0, 0
+    for item in found:
+      rows = self._rows.get(_key(item.file.name)) if getattr(item, 'file', None) else None
+      if rows:
+        last = len(item.observations) - 1
+        if len(rows) >= max(last, _FEW_FILES) and 0 not in rows and last in rows:
+          raise self._counted_from_one(
+              _key(item.file.name), 'but all others are, up to the last frame, which has no action')
+        rows_of.append((_key(item.file.name), rows))
+        num_last += last in rows
+        num_first += min(rows) == 1
+      yield item
+    if not rows_of or any(0 in rows for _, rows in rows_of):
+      return
+    nearly_all = _NEARLY_ALL * len(rows_of)
+    if num_last >= nearly_all:
+      raise self._counted_from_one(
+          rows_of[0][0], f'and {num_last} of {len(rows_of)} files list their last frame, which '
+          'has no action')
+    if len(rows_of) >= _FEW_FILES and num_first >= nearly_all:
+      raise self._counted_from_one(
+          rows_of[0][0], f'and {num_first} of {len(rows_of)} files begin with step 1')
+
+  def _counted_from_one(self, name, reason):
+    return ValueError(
+        f'{self._where(name)}: step 0 of {name!r} is not listed, {reason}: are steps '
+        'counted from 1? Expected the first frame to be step 0; otherwise every action '
+        'is one step late. Subtract 1 from all steps. If they are right, say so with a line for '
+        'step 0 of that file, its action empty.')
+
+  def _where(self, name):
+    return f'{self._path}, line {min(row.line for row in self._rows[name].values())}'
 
   def of(self, name, num_transitions):
     """Returns what is known of a file.
@@ -86,22 +189,26 @@ class Actions:
     Raises:
       ValueError: if what is listed does not fit; without the file's name.
     """
-    rows = self._rows.get(name, {})
+    rows = self._rows.get(_key(name), {})
     if rows and max(rows) > num_transitions:
-      raise ValueError(f'{self._path} lists step {max(rows)}; the file has the steps 0 to '
-                       f'{num_transitions - 1}. Correct the steps, or frame_skip.')
-    last_reward = rows.get(num_transitions, (None, None))[1]
-    if self._environment.reward and last_reward:
-      raise ValueError(f'{self._path} lists reward {last_reward} at step {num_transitions}, the '
-                       'last frame, which has no action; expected the reward at the step of the '
-                       'action that earned it. Move the rewards one step back.')
+      is_from_one = 0 not in rows and max(rows) == num_transitions + 1
+      hint = ' They seem to count from 1.' if is_from_one else ''
+      raise ValueError(f'{self._path}, line {rows[max(rows)].line}, lists step {max(rows)}; the '
+                       f'file has the steps 0 to {num_transitions - 1}. Correct the steps, or '
+                       f'frame_skip.{hint}')
+    last = rows.get(num_transitions)
+    if self._environment.reward and last and last.reward:
+      raise ValueError(f'{self._path}, line {last.line}, lists reward {last.reward} at step '
+                       f'{num_transitions}, the last frame, which has no action; expected the '
+                       'reward at the step of the action that earned it. Move the rewards one step '
+                       'back.')
     actions, is_labelled = np.zeros(num_transitions, np.int64), np.zeros(num_transitions, bool)
-    for step, (action, _) in rows.items():
-      if step < num_transitions and action is not None:
-        actions[step], is_labelled[step] = action, True
+    for step, row in rows.items():
+      if step < num_transitions and row.action is not None:
+        actions[step], is_labelled[step] = row.action, True
     if not self._environment.reward:
       return actions, is_labelled, None
-    rewards = [rows.get(t, (None, None))[1] for t in range(num_transitions)]
+    rewards = [rows[t].reward if t in rows else None for t in range(num_transitions)]
     if None in rewards:
       raise ValueError(f'reward of step {rewards.index(None)} is missing; expected one for every '
                        f'step in {self._path}, as the environment declares a reward. Add them, or '
@@ -109,23 +216,24 @@ class Actions:
     return actions, is_labelled, np.array(rewards, np.float32)
 
   def _read(self):
-    # Of spreadsheets, too, which write a byte order mark.
-    with open(self._path, encoding='utf-8-sig', newline='') as f:
+    with open(self._path, 'rb') as f:
+      content = f.read()
+    try:
+      text = content.decode('utf-8-sig')  # Spreadsheets write a byte order mark.
+    except UnicodeDecodeError as error:
+      line = content.count(b'\n', 0, error.start) + 1
+      raise ValueError(f'{self._path}, line {line}: not a text file in UTF-8 ({error.reason}). '
+                       'Write it again.') from error
+    file = io.StringIO(text, newline='')
+    for number, row in (_csv_rows if self._path.endswith('.csv') else _json_rows)(file):
       try:
-        for number, row in (_csv_rows if self._path.endswith('.csv') else _json_rows)(f):
-          try:
-            self._add(row)
-            self._lines.setdefault(row['file'], number)
-          except ValueError as error:
-            raise ValueError(f'{self._path}, line {number}: {error}') from error
-      except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{self._path}: not a text file in UTF-8 ({error}). Write it again.'
-                         ) from error
+        if isinstance(row, ValueError):
+          raise row
+        self._add(row, number)
+      except ValueError as error:
+        raise ValueError(f'{self._path}, line {number}: {error}') from error
 
-  def _add(self, row):
-    if not _are_columns(row):
-      raise ValueError(f'columns are {list(map(str, row))}; expected {list(_COLUMNS)}, of which '
-                       'the last may be missing.')
+  def _add(self, row, line):
     name, step = row['file'], row['step']
     if not isinstance(name, str):
       raise ValueError(f'file is {name!r}; expected the name of a video or of a folder of images.')
@@ -133,28 +241,33 @@ class Actions:
       step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
       raise ValueError(f'step is {step!r}; expected an integer from 0.')
-    steps = self._rows.setdefault(name, {})
-    before = steps.get(step, (None, None))
-    said = self._action(row['action']), _reward(row.get('reward'))
-    for what, old, new in zip(('action', 'reward'), before, said, strict=True):
-      if old is not None and new is not None:
-        raise ValueError(f'{what} of step {step} of {name!r} is listed a second time; expected it '
-                         'once.')
-    steps[step] = tuple(old if new is None else new
-                        for old, new in zip(before, said, strict=True))
+    steps = self._rows.setdefault(_key(name), {})
+    new = _Row(self._action(row['action']), _reward(row.get('reward')), line)
+    old = steps.get(step, _Row(None, None, line))
+    for what in ('action', 'reward'):
+      if getattr(old, what) is not None and getattr(new, what) is not None:
+        raise ValueError(f'{what} of step {step} of {name!r} is listed a second time, after line '
+                         f'{old.line}; expected it once.')
+    steps[step] = _Row(old.action if new.action is None else new.action,
+                       old.reward if new.reward is None else new.reward, old.line)
 
   def _action(self, value):
     """Returns the id of an action, None if it is not known."""
-    actions = self._environment.actions
     if value is None or value == '':
       return None
-    name = value
-    if name not in actions.space:
-      indices = actions.stored or actions.space
-      if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-      if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(indices):
-        name = indices[value]
+    actions, index, name = self._environment.actions, None, None
+    if isinstance(value, str):
+      name = self._action_names.get(_key(value))
+      if name is None and value.strip().isdecimal():
+        index = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+      index = value
+    indices = actions.stored or actions.space
+    if index is not None and 0 <= index < len(indices):
+      name = indices[index]
+      if str(value) in actions.space and str(value) != name:
+        raise ValueError(f'action is {value!r}, the index of {name!r} and a name; expected one of '
+                         'both. Write names as strings.')
     if name not in actions.legal:
       raise ValueError(f'action is {value!r}; expected one of actions.legal, '
                        f'{list(actions.legal)}, or an index. Correct it, or the environment file.')
@@ -188,24 +301,71 @@ def agreement(directory, environment):
   return floors.mean([ours[step] == theirs[step] for step in both], file)._asdict()
 
 
-def _are_columns(names):
-  return set(_COLUMNS[:3]) <= set(names) <= set(_COLUMNS)
+def _key(name):
+  """Makes one form of the names that look the same."""
+  return unicodedata.normalize('NFC', name)
+
+
+def _check_columns(names):
+  if set(_COLUMNS[:3]) <= set(names) <= set(_COLUMNS) and len(set(names)) == len(names):
+    return
+  hint = ' Put commas between them.' if len(names) == 1 else ''
+  raise ValueError(f'columns are {list(map(str, names))}; expected {list(_COLUMNS)}, each once, of '
+                   f'which the last may be missing.{hint}')
 
 
 def _csv_rows(file):
-  reader = csv.DictReader(file)
-  for row in reader:  # What is wrong with all rows is wrong in the first line.
-    yield reader.line_num if _are_columns(reader.fieldnames) else 1, row
+  """Yields the line and {column: field} of each row; an error in the place of the first wrong."""
+  reader = csv.reader(file, strict=True)
+  columns, line = None, 1
+  try:
+    for fields in reader:
+      if columns is None:
+        columns = fields
+        _check_columns(columns)
+      elif fields:  # No empty line.
+        _check_fields(fields, columns)
+        yield line, dict(zip(columns, fields, strict=True))
+      line = reader.line_num + 1
+    if columns is None:
+      raise ValueError(f'is empty; expected {",".join(_COLUMNS[:3])} in the first line.')
+  except csv.Error as error:
+    yield line, ValueError(f'not a list with commas and whole quotes ({error}). Correct it.')
+  except ValueError as error:
+    yield line, error
+
+
+def _check_fields(fields, columns):
+  if len(fields) != len(columns):
+    raise ValueError(f'has {len(fields)} fields, {fields[:5]}; expected {len(columns)}, as the '
+                     'first line. Complete it, or copy the list again if it breaks off.')
+  for column, field in zip(columns, fields, strict=True):
+    if '\n' in field or '\r' in field:
+      raise ValueError(f'{column} goes over several lines; expected it on one. Is a quote missing?')
 
 
 def _json_rows(file):
+  """Yields the line and the object of each row; an error in the place of a wrong one."""
   for number, line in enumerate(file, 1):
     if line.strip():
       try:
-        row = json.loads(line)
-      except ValueError:
-        row = None
-      yield number, row if isinstance(row, dict) else {line.strip()[:40]: None}
+        row = json.loads(line, object_pairs_hook=list)
+        if not _is_object(row):
+          raise ValueError('no object')
+      except (ValueError, RecursionError):
+        yield number, ValueError(f'is {line.strip()[:40]!r}; expected a JSON object. Correct it, '
+                                 'or copy the list again if it breaks off.')
+        return
+      try:
+        _check_columns([key for key, _ in row])
+        yield number, dict(row)
+      except ValueError as error:
+        yield number, error
+
+
+def _is_object(value):
+  """Whether a value is what `json.loads` makes of an object that is not empty, as pairs."""
+  return isinstance(value, list) and bool(value) and isinstance(value[0], tuple)
 
 
 def _reward(value):
@@ -215,6 +375,7 @@ def _reward(value):
     reward = float(value)
   except (TypeError, ValueError, OverflowError):
     reward = math.nan
-  if not math.isfinite(reward):
+  # Python takes 1_0 for 10, and True for 1.
+  if not math.isfinite(reward) or isinstance(value, bool) or '_' in str(value):
     raise ValueError(f'reward is {value!r}; expected a finite number, or nothing.')
   return reward

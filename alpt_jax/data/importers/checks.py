@@ -17,6 +17,7 @@ import numpy as np
 from alpt_jax.data import png, source_files, values, writer
 
 DAMAGED, SHORT, BLANK, DUPLICATE = 'damaged', 'too short', 'blank', 'duplicate'
+TOO_LARGE = 'too large'  # For one record; left out whatever the settings say, the others are kept.
 _ON_PROBLEM = ('error', 'skip')
 _DIGEST_BYTES = 16
 _BLANK_LEVELS = 3  # A video's black is not all the same.
@@ -34,6 +35,7 @@ class Recording(NamedTuple):
     is_terminal: whether the episode ended, and was not merely cut.
     file: `source_files.SourceFile`; None if it is not one file's.
     scaled_from: height and width that its images had; None if they were not scaled.
+    notes: sentences on it that whoever imports should see.
   """
   name: str
   observations: Any
@@ -43,6 +45,13 @@ class Recording(NamedTuple):
   is_terminal: bool = False
   file: source_files.SourceFile | None = None
   scaled_from: tuple[int, int] | None = None
+  notes: tuple[str, ...] = ()
+
+  def num_bytes(self):
+    """Returns what its observations take in a record, about."""
+    if isinstance(self.observations, list):
+      return sum(map(len, self.observations))
+    return np.asarray(self.observations).nbytes
 
 
 class Problem(NamedTuple):
@@ -51,9 +60,36 @@ class Problem(NamedTuple):
   Attributes:
     name: where it should have been.
     reason: a sentence with what was expected, and the remedy.
+    kind: DAMAGED or TOO_LARGE.
   """
   name: str
   reason: str
+  kind: str = DAMAGED
+
+
+class TooLarge(ValueError):
+  """Says that an episode is larger than a record can be."""
+
+
+def problem(name, error):
+  """Makes the `Problem` of an error that reading the episode `name` has raised."""
+  return Problem(name, str(error), TOO_LARGE if isinstance(error, TooLarge) else DAMAGED)
+
+
+class Images(list):
+  """Encoded images of an episode that is being read; `append` raises `TooLarge` in time."""
+
+  num_bytes = 0
+
+  def append(self, encoded):
+    """Adds the bytes of an image."""
+    super().append(encoded)
+    self.num_bytes += len(encoded)
+    if self.num_bytes > writer.MAX_EPISODE_BYTES:
+      raise TooLarge(f'its first {len(self)} images take {self.num_bytes / 1e9:.3g} GB; expected '
+                     f'at most {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB in an episode. Cut the '
+                     'recording into several, or make observation.shape of the environment file '
+                     'smaller.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +118,7 @@ class Settings:
 class LeftOut(NamedTuple):
   """An episode that is not in the dataset."""
   name: str
-  kind: str  # DAMAGED, SHORT, BLANK or DUPLICATE.
+  kind: str  # DAMAGED, TOO_LARGE, SHORT, BLANK or DUPLICATE.
   reason: str
 
 
@@ -99,18 +135,19 @@ def write_dataset(found, directory, environment, settings, *, metadata):
   Returns:
     The dataset card, with `left_out`: {kind: number}, `left_out_episodes`: [{name, kind, reason}],
     `scaled`: [{from, to, num_images, num_episodes}] of images of each size, [height, width], that
-    were made larger or smaller, and the `source_files`, if there are any.
+    were made larger or smaller, `notes`: [[name, note]], and the `source_files`, if there are any.
 
   Raises:
     ValueError: if an episode is damaged, none is left, or `directory` already holds something.
   """
-  left_out, files, scaled = [], [], {}
+  left_out, files, scaled, notes = [], [], {}, []
 
   def episodes():
     is_empty = True
     for recording in check(found, environment, settings, left_out):
       is_empty = False
       files.append(recording.file)
+      notes.extend([recording.name, note] for note in recording.notes)
       if recording.scaled_from:
         scaled.setdefault(recording.scaled_from, []).append(len(recording.observations))
       # Known to be in range by now.
@@ -133,11 +170,12 @@ def write_dataset(found, directory, environment, settings, *, metadata):
         'scaled': [{'from': list(size), 'to': list(environment.observation.shape[:2]),
                     'num_images': sum(numbers), 'num_episodes': len(numbers)}
                    for size, numbers in sorted(scaled.items())],
+        'notes': notes,
         **({source_files.KEY: [file._asdict() for file in files]} if None not in files else {}),
     }
 
   return writer.write(directory, name=environment.name, environment=environment,
-                      episodes=episodes(), card=card)
+                      episodes=episodes(), card=card, consume=True)
 
 
 def check(found, environment, settings, left_out):
@@ -155,11 +193,9 @@ def check(found, environment, settings, left_out):
   """
   seen = {}  # Name and number of known actions by digest.
   for item in found:
-    kind, reason = DAMAGED, _problem(item, environment)
+    kind, reason, digest = _judged(item, environment, settings)
     if not reason:
-      kind, reason = _useless(item, environment, settings)
-    if not reason:
-      digest, num_labelled = _digest(item, environment), int(np.sum(item.is_labelled))
+      num_labelled = int(np.sum(item.is_labelled))
       if digest in seen:
         name, num_before = seen[digest]
         kind, reason = DUPLICATE, f'is the same as {name}'
@@ -182,11 +218,89 @@ def describe(left_out):
   return f'{len(left_out)} left out ({words})' if left_out else 'none left out'
 
 
+def entries_of(value):
+  """Returns a dict as it is, and None of anything else."""
+  return value if isinstance(value, dict) else None
+
+
+def picked(found, key, entries=entries_of):
+  """Picks the entry of nested dicts of observations that an environment file names.
+
+  Args:
+    found: a dict of dicts, or what `entries` makes one of.
+    key: '' where it is no dict; 'cam' or, of nested ones, 'cam/front'.
+    entries: returns the dict of a value that has entries, None of others.
+
+  Returns:
+    The entry.
+
+  Raises:
+    ValueError: listing the keys that are there.
+  """
+  value, rest = found, key
+  while rest and (inner := entries(value)) is not None:
+    name = rest if rest in inner else rest.partition('/')[0]
+    if name not in inner:
+      break
+    value, rest = inner[name], rest[len(name) + 1:]
+  if rest or entries(value) is not None:
+    raise ValueError(f'the observation is {_keys(found, entries) or "a single array"}; expected '
+                     f'observation.key {key!r} of the environment file. Correct it.')
+  return value
+
+
+def _keys(value, entries, before=''):
+  """Keys of nested dicts, 'cam/front'."""
+  inner = entries(value)
+  if inner is None:
+    return [before] if before else []
+  return [key for name in sorted(inner) for key in _keys(
+      inner[name], entries, f'{before}/{name}' if before else name)]
+
+
+def check_num_actions(where, num_actions, environment):
+  """Raises ValueError if data has another number of actions than its environment file says."""
+  field, names = _stored(environment)
+  if num_actions != len(names):
+    raise ValueError(f'{where} has {num_actions} actions; expected the {len(names)} of {field} in '
+                     f'the environment file, {list(names)}. Correct it: actions.stored is the name '
+                     'of each action index of the data.')
+
+
+def named_actions(where, names, environment):
+  """Finds the ids of actions that the data itself names.
+
+  Args:
+    where: for the message.
+    names: of the action indices of the data.
+    environment: `environment_file.Environment`.
+
+  Returns:
+    [len(names)] int32, an id each; None if the environment file has the same names.
+
+  Raises:
+    ValueError: showing both lists, if the environment file does not know one, or stores others.
+  """
+  field, expected = _stored(environment)
+  if list(names) == list(expected):
+    return None
+  if environment.actions.stored or set(names) - set(expected):
+    raise ValueError(f'{where} names the actions {list(names)}; expected {field} of the '
+                     f'environment file, {list(expected)}. Correct it.')
+  return np.array([expected.index(name) for name in names], np.int32)
+
+
+def _stored(environment):
+  """Which field of an environment file names the action indices of the data, and the names."""
+  actions = environment.actions
+  return ('actions.stored', actions.stored) if actions.stored else ('actions.space', actions.space)
+
+
 def observations(observed, wanted):
   """Checks the observations of an episode, and encodes images.
 
   Args:
-    observed: [T + 1, ...]; grey images with or without a dimension for it.
+    observed: [T + 1, ...]; grey images with or without a dimension for it, and so vectors of one.
     wanted: `environment_file.Observation`.
 
   Returns:
@@ -198,13 +312,21 @@ def observations(observed, wanted):
   expected, is_right = {'image': ('uint8', observed.dtype == np.uint8),
                         'grid': ('integers', observed.dtype.kind in 'biu'),
                         'vector': ('numbers', observed.dtype.kind in 'fiu')}[wanted.kind]
-  is_grey = wanted.kind == 'image' and wanted.shape[2] == 1
-  if not is_right or observed.shape[1:] not in (wanted.shape, wanted.shape[:2] if is_grey else ()):
+  if not is_right or not is_shape(observed.shape[1:], wanted):
     raise ValueError(f'observations are {observed.dtype} {list(observed.shape[1:])}; expected '
                      f'{expected} {list(wanted.shape)} by the environment file. Correct it.')
   if wanted.kind != 'image':
-    return observed
-  return [png.encode(value.reshape(wanted.shape)) for value in observed]
+    return observed.reshape(-1, *wanted.shape)
+  images = Images()
+  for value in observed:
+    images.append(png.encode(value.reshape(wanted.shape)))
+  return images
+
+
+def is_shape(found, wanted):
+  """Whether observations of a shape are those of an environment: one grey plane, or one number."""
+  without = {'image': wanted.shape[:2], 'vector': ()}.get(wanted.kind, wanted.shape)
+  return found == wanted.shape or wanted.shape[-1] == 1 and found == without
 
 
 def action_ids(stored, environment, *, is_labelled=True):
@@ -229,10 +351,32 @@ def action_ids(stored, environment, *, is_labelled=True):
   return space.to_ids(stored, is_labelled)
 
 
+def _judged(item, environment, settings):
+  """Returns the kind and the reason why an item is left out, '' if it is not, and its digest."""
+  if isinstance(item, Problem):
+    return item.kind, item.reason, b''
+  if problem := _problem(item, environment):
+    return DAMAGED, problem, b''
+  num_transitions = max(len(item.observations) - 1, 0)
+  if num_transitions < settings.window:
+    return SHORT, (f'has {num_transitions} transitions; expected at least a window of '
+                   f'{settings.window}'), b''
+  if environment.observation.kind == 'image':
+    return _judged_images(item, environment.observation.shape, settings)
+  if item.num_bytes() > writer.MAX_EPISODE_BYTES:
+    return TOO_LARGE, (f'its observations take {item.num_bytes() / 1e9:.3g} GB; expected at most '
+                       f'{writer.MAX_EPISODE_BYTES / 1e9:.3g} GB in an episode. Cut it into '
+                       'several'), b''
+  observations = np.asarray(item.observations)
+  # In a small grid, different play may look the same.
+  digest = hashlib.sha256(np.ascontiguousarray(observations))
+  digest.update(np.where(item.is_labelled, item.actions, -1).astype(np.int64))
+  digest.update(b'' if item.rewards is None else item.rewards.astype(np.float32))
+  return '', '', digest.digest()[:_DIGEST_BYTES]
+
+
 def _problem(item, environment):
   """Says in a sentence what is wrong with the values of a recording; '' if nothing is."""
-  if isinstance(item, Problem):
-    return item.reason
   spec = environment.spec()
   wrong = np.flatnonzero(item.is_labelled & ~np.isin(item.actions, spec.legal_actions))
   if wrong.size:
@@ -249,44 +393,32 @@ def _problem(item, environment):
   return problem and f'{problem}. Correct the range in the environment file, or the data.'
 
 
-def _useless(item, environment, settings):
-  """Returns the kind and the reason why a recording cannot be trained on; '' if it can."""
-  num_transitions = max(len(item.observations) - 1, 0)
-  if num_transitions < settings.window:
-    return SHORT, (f'has {num_transitions} transitions; expected at least a window of '
-                   f'{settings.window}')
-  if environment.observation.kind != 'image':
-    return '', ''
-  image = np.empty(environment.observation.shape, np.uint8)
-  num_blank, last = 0, None
+def _judged_images(item, shape, settings):
+  """As `_judged`. The digest is of pixels, which another program may have compressed otherwise.
+
+  Images that are the same are the same play, whatever is known of it: labels of the one would leak
+  into the other.
+  """
+  if item.num_bytes() > writer.MAX_EPISODE_BYTES:
+    return TOO_LARGE, (f'its images take more than {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB, the '
+                       'most that an episode holds. Cut the recording into several'), b''
+  image, first = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+  num_blank, last, is_moving, digest = 0, None, False, hashlib.sha256()
   for t, encoded in enumerate(item.observations):
     if encoded != last:
       try:
         png.decode_into(image, encoded)
       except ValueError as error:
-        return DAMAGED, f'image of step {t}: {error} Copy the data again.'
+        return DAMAGED, f'image of step {t}: {error} Copy the data again.', b''
       is_blank = np.ptp(image, axis=(0, 1)).max() <= _BLANK_LEVELS
+      first = image.copy() if t == 0 else first
+      is_moving = is_moving or not np.array_equal(image, first)
+    digest.update(image)
     num_blank += bool(is_blank)
     last = encoded
   if num_blank > settings.max_blank * len(item.observations):
     return BLANK, (f'{num_blank} of {len(item.observations)} images have one colour only; expected '
-                   f'a share of at most {settings.max_blank}')
-  if all(encoded == last for encoded in item.observations):
-    return BLANK, 'all images are the same'
-  return '', ''
-
-
-def _digest(item, environment):
-  """Names the content of a recording.
-
-  Images that are the same are the same play, whatever is known of it: labels of the one would leak
-  into the other. In a small grid, different play may look the same.
-  """
-  digest = hashlib.sha256()
-  for observation in item.observations:
-    digest.update(observation if isinstance(observation, bytes) else
-                  np.ascontiguousarray(observation).tobytes())
-  if environment.observation.kind != 'image':
-    digest.update(np.where(item.is_labelled, item.actions, -1).astype(np.int64).tobytes())
-    digest.update(b'' if item.rewards is None else item.rewards.astype(np.float32).tobytes())
-  return digest.digest()[:_DIGEST_BYTES]
+                   f'a share of at most {settings.max_blank}'), b''
+  if not is_moving:
+    return BLANK, 'all images are the same', b''
+  return '', '', digest.digest()[:_DIGEST_BYTES]

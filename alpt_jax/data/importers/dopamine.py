@@ -8,13 +8,15 @@ Dopamine puts before every episode (one less than its stack of frames) are taken
 buffer begins, ends, or its oldest step follows on its newest, episodes are cut: their first part
 may be missing, and their returns end where they are cut. Where a buffer has counted fewer steps
 than it has room for (add_count), only those are play: what lies behind them was never written, or
-is of an older buffer.
+is of an older buffer. Every file is read to its end all the same, where its checksum is.
 """
 
 import contextlib
 import gzip
+import math
 import os
 import re
+import tokenize
 import zlib
 
 import numpy as np
@@ -23,10 +25,16 @@ from alpt_jax.data import png
 from alpt_jax.data.importers import checks, images
 
 _FIELDS = ('observation', 'action', 'reward', 'terminal')
+_KINDS = {'observation': ('uint8', 'u'), 'action': ('integers', 'iu'), 'reward': ('numbers', 'iuf'),
+          'terminal': ('0 or 1', 'biu')}  # What each holds, and the kinds of numpy that are that.
+_LARGEST_RATIO = 200  # Of what a .gz unpacks to; smaller arrays may be packed more tightly.
+_SMALL_BYTES = 1 << 30
 _FILE = r'\$store\$_observation_ckpt\.(\d+)\.gz'
 _CHUNK = 512  # Steps.
+_BLOCK = 1 << 20  # Bytes.
 _MAX_PADDING = 3  # Dopamine stacks 4 frames.
 _ERRORS = (OSError, EOFError, zlib.error, ValueError)
+_HEADER_ERRORS = (*_ERRORS, SyntaxError, tokenize.TokenError)  # Numpy evaluates a literal.
 
 
 def total(directory):
@@ -48,6 +56,7 @@ def recordings(directory, environment, *, progress=None):
 
   Raises:
     FileNotFoundError: if there are none.
+    Spoilt: if a file of images was changed, of which episodes have come already.
   """
   images.check_kind(environment, 'a replay buffer of images')
   num_passed = 0
@@ -60,6 +69,8 @@ def recordings(directory, environment, *, progress=None):
     path = _path(directory, 'observation', number)
     try:
       yield from _buffer(directory, number, environment, passed)
+    except Spoilt:
+      raise  # Episodes of it may be written by now.
     except ValueError as error:
       yield checks.Problem(path, str(error))
     num_passed += _length(path)
@@ -80,8 +91,8 @@ def _length(path):
   """Number of steps that the header says; 0 if it cannot be read."""
   try:
     with gzip.open(path) as f:
-      return _header(f)[0][0]
-  except _ERRORS:
+      return (*_header(f)[0], 0)[0]
+  except _HEADER_ERRORS:
     return 0
 
 
@@ -91,9 +102,13 @@ def _header(file):
   read = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
           np.lib.format.read_array_header_2_0)
   shape, is_fortran, dtype = read(file)
-  if is_fortran or not shape or dtype.hasobject:
+  if is_fortran or dtype.hasobject:  # Objects would be pickles.
     raise ValueError(f'an array {dtype} {list(shape)}; expected numbers, one row a step')
   return shape, dtype
+
+
+class Spoilt(ValueError):
+  """Says that a file, or its checksum, was changed: what was read from it may be wrong."""
 
 
 class _Array:
@@ -103,13 +118,18 @@ class _Array:
     self.path = path
     try:
       self._file = gzip.open(path)
-      self.shape, self._dtype = _header(self._file)
+      self.shape, self.dtype = _header(self._file)
     except FileNotFoundError as error:
       raise ValueError(f'{path} is missing; expected one file of each of {_FIELDS}. Copy it.'
                        ) from error
-    except _ERRORS as error:
-      raise ValueError(f'{path} is not a whole .gz of a numpy array ({error}). Copy it again.'
+    except _HEADER_ERRORS as error:
+      reason = ' '.join(str(error).split())
+      raise ValueError(f'{path} is not a whole .gz of a numpy array ({reason}). Copy it again.'
                        ) from error
+    self._num_left = self.dtype.itemsize * math.prod(self.shape)
+    if self._num_left > max(_SMALL_BYTES, _LARGEST_RATIO * os.path.getsize(path)):
+      raise ValueError(f'{path} unpacks to {self._num_left / 1e9:.3g} GB by its header, more than '
+                       f'{_LARGEST_RATIO} times its size; expected less. Copy it again.')
 
   def close(self):
     """Closes the file."""
@@ -117,15 +137,44 @@ class _Array:
 
   def read(self, num_rows):
     """Returns the next rows, fewer at the end."""
-    size = num_rows * self._dtype.itemsize * int(np.prod(self.shape[1:]))
+    data = self._bytes(num_rows * self.dtype.itemsize * math.prod(self.shape[1:]))
+    return np.frombuffer(data, self.dtype).reshape(num_rows, *self.shape[1:])
+
+  def whole(self):
+    """Returns the array, once the checksum at its end is known to be right."""
+    data = self._bytes(self._num_left)
+    self.finish()
+    return np.frombuffer(data, self.dtype).reshape(self.shape)
+
+  def finish(self):
+    """Reads what is left, and compares the checksum at its end.
+
+    Raises:
+      Spoilt: if it is wrong.
+      ValueError: if the file breaks off or goes on.
+    """
+    while self._num_left:
+      self._bytes(min(self._num_left, _BLOCK))
+    if self._read(1):
+      raise ValueError(f'{self.path} goes on behind what its header says, {list(self.shape)}. Copy '
+                       'it again.')
+
+  def _bytes(self, size):
+    data = self._read(size)
+    if len(data) < size:
+      raise ValueError(f'{self.path} breaks off: its header says {list(self.shape)}. Copy it again.'
+                       )
+    self._num_left -= size
+    return data
+
+  def _read(self, size):
     try:
-      data = self._file.read(size)
+      return self._file.read(size)
+    except (gzip.BadGzipFile, zlib.error) as error:
+      raise Spoilt(f'{self.path} is damaged ({error}): any of its steps may be another. Copy it '
+                   'again, or remove the files of its number.') from error
     except _ERRORS as error:
       raise ValueError(f'{self.path} breaks off or is damaged ({error}). Copy it again.') from error
-    if len(data) < size:
-      raise ValueError(f'{self.path} breaks off: its header says {self.shape[0]} steps. Copy it '
-                       'again.')
-    return np.frombuffer(data, self._dtype).reshape(num_rows, *self.shape[1:])
 
 
 def _buffer(directory, number, environment, passed):
@@ -134,26 +183,38 @@ def _buffer(directory, number, environment, passed):
     paths = {field: _path(directory, field, number) for field in _FIELDS}
     arrays = {field: stack.enter_context(contextlib.closing(_Array(path)))
               for field, path in paths.items()}
-    _check_shapes(arrays, environment.observation.shape)
+    _check_arrays(arrays, environment.observation.shape)
     length, seam = _play(directory, number, arrays['action'].shape[0])
+    try:
+      fields = [arrays[name].whole() for name in _FIELDS[1:]]
+    except Spoilt as error:  # Nothing has come of it.
+      raise ValueError(str(error)) from error
     pending, num_episodes = _Pending(environment), 0
     name = paths['observation'] + ', episode {}'
     for begin in range(0, length, _CHUNK):
-      rows = {name: array.read(min(_CHUNK, length - begin)) for name, array in arrays.items()}
-      for t in range(len(rows['action'])):
-        if begin + t == seam and pending.actions:
+      observations = arrays['observation'].read(min(_CHUNK, length - begin))
+      for t, observation in enumerate(observations, begin):
+        if t == seam and pending.actions:
           yield pending.recording(name.format(num_episodes), is_terminal=False)
           pending, num_episodes = _Pending(environment), num_episodes + 1
-        pending.add(*(rows[name][t] for name in _FIELDS))
-        if rows['terminal'][t]:
+        action, reward, terminal = (values[t] for values in fields)
+        pending.add(observation, action, reward, terminal)
+        if terminal:
           yield pending.recording(name.format(num_episodes), is_terminal=True)
           pending, num_episodes = _Pending(environment), num_episodes + 1
-      passed(begin + len(rows['action']))
+      passed(begin + len(observations))
+    arrays['observation'].finish()
     if pending.actions:
       yield pending.recording(name.format(num_episodes), is_terminal=False)
 
 
-def _check_shapes(arrays, shape):
+def _check_arrays(arrays, shape):
+  for name, array in arrays.items():
+    expected, kinds = _KINDS[name]
+    is_right = array.dtype.kind in kinds and (array.dtype.itemsize == 1 or name != 'observation')
+    if not is_right or (len(array.shape) != 1 if name != 'observation' else not array.shape):
+      raise ValueError(f'{array.path} holds {array.dtype} {list(array.shape)}; expected {expected}'
+                       f'{"" if name == "observation" else ", one a step"}. Convert it.')
   lengths = {name: array.shape[0] for name, array in arrays.items()}
   if len(set(lengths.values())) > 1:
     raise ValueError(f'has {lengths} steps; expected the same number in all files. Copy them '
@@ -170,8 +231,8 @@ def _play(directory, number, length):
   if not os.path.exists(path):  # Not every copy has it.
     return length, 0
   try:
-    with gzip.open(path) as f:
-      num_added = int(np.load(f))
+    with contextlib.closing(_Array(path)) as array:
+      num_added = int(array.whole())
   except (*_ERRORS, TypeError) as error:
     raise ValueError(f'{path} is not a whole .gz of a number ({error}). Copy it again.') from error
   return min(length, num_added), num_added % length if num_added > length else 0
@@ -182,8 +243,8 @@ class _Pending:
 
   def __init__(self, environment):
     self._environment = environment
-    self._observations, self.actions, self._rewards = [], [], []
-    self._num_padding = 0
+    self._observations, self.actions, self._rewards = checks.Images(), [], []
+    self._num_padding, self._problem = 0, None
 
   def add(self, observation, action, reward, terminal):
     """Takes a step."""
@@ -191,12 +252,20 @@ class _Pending:
     if is_padding and self._num_padding < _MAX_PADDING:
       self._num_padding += 1
       return
-    self._observations.append(png.encode(observation.reshape(self._environment.observation.shape)))
     self.actions.append(action)
+    if self._problem is None:
+      try:
+        self._observations.append(
+            png.encode(observation.reshape(self._environment.observation.shape)))
+      except checks.TooLarge as error:
+        self._observations.clear()
+        self._problem = error
     self._rewards.append(reward)
 
   def recording(self, name, *, is_terminal):
     """Returns all steps as a `Recording`, or a `Problem`."""
+    if self._problem:
+      return checks.problem(name, self._problem)
     if is_terminal:
       self._observations.append(self._observations[-1])
     num_transitions = len(self._observations) - 1

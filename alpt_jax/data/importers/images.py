@@ -2,21 +2,33 @@
 
 Beside them there may be a list of actions, see data/importers/actions.py. How fast images follow
 each other nobody says: whether they come as often as the environment's actions cannot be checked.
+Images are taken as a viewer shows them: turned as their EXIF says. Those that let a background
+through are refused.
 `fit` is what makes an observation of any frame, of videos, too.
 """
 
+import io
 import os
 import re
+import struct
+import warnings
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from alpt_jax.data import png, source_files
+from alpt_jax.data import png, rlds, source_files
 from alpt_jax.data.importers import actions as import_actions
-from alpt_jax.data.importers import checks
+from alpt_jax.data.importers import checks, frame_names
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
+_OTHER_SUFFIXES = tuple(
+    '.apng .avif .bmp .dds .dng .exr .gif .hdr .heic .heif .ico .jfif .jp2 .jpe .jxl .pbm .pgm '
+    '.pnm .ppm .psd .qoi .svg .tga .tif .tiff .webp'.split())
+_FORMATS = ('PNG', 'JPEG', 'BMP', 'GIF', 'WEBP')  # Some are called .png or .jpg.
+MAX_PIXELS = 1 << 25  # Of an image: 8K. Few bytes may unpack to many pixels.
+_MAX_FILE_BYTES = 8 * MAX_PIXELS
+_NUM_SHOWN = 5
 
 
 def fit(frame, shape):
@@ -70,7 +82,8 @@ def listed(directory, is_wanted, what):
 
 def total(directory):
   """Number of images, for the progress of `recordings`."""
-  return sum(len(_images(os.path.join(directory, name))) for name in files(directory))
+  paths = [os.path.join(directory, name) for name in files(directory)]
+  return sum(_is_image(path, name) for path in paths for name in os.listdir(path))
 
 
 def recordings(directory, environment, *, frame_skip=1, progress=None):
@@ -83,8 +96,8 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
     progress: called with the number of images passed, or None.
 
   Yields:
-    `checks.Recording`, or `Problem` where a folder has no images, or one that is damaged
-    or of another size than the first.
+    `checks.Recording`, or `Problem` where a folder has no images or no clear order of them (see
+    `frame_names`), or an image that is damaged or of another size than the first.
 
   Raises:
     FileNotFoundError, ValueError: if there are no folders, or the list of actions is wrong.
@@ -96,64 +109,132 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
   num_passed = 0
   for name in folders:
     path = os.path.join(directory, name)
-    paths = [os.path.join(path, file) for file in _images(path)]
+    num_images = 0
     try:
-      if not paths:
-        raise ValueError(f'has no {" or ".join(SUFFIXES)} images. Remove the folder, or fill it.')
+      images, others = _listed(path)
+      num_images = len(images)
+      images, gap = frame_names.order(images)
       shape = environment.observation.shape
-      observations, size = _observations(paths[::frame_skip], shape)
+      observations, size = _observations(path, images[::frame_skip], shape)
       labels = actions.of(name, len(observations) - 1)
       found = checks.Recording(
           path, observations, *labels, file=source_files.SourceFile(name),
-          scaled_from=None if size == shape[:2] else size)
+          scaled_from=None if size == shape[:2] else size,
+          notes=(f'{num_images} images, {images[0]} to {images[-1]}', *filter(None, (gap, others))))
     except ValueError as error:
-      found = checks.Problem(path, str(error))
+      found = checks.problem(path, error)
     yield found
-    num_passed += len(paths)
+    num_passed += num_images
     if progress is not None:
       progress(num_passed)
 
 
 def files(directory):
-  """Names of the folders; ValueError if there are none."""
-  return listed(directory, lambda name: os.path.isdir(os.path.join(directory, name)),
-                'folders of images')
+  """Names of the folders, but for datasets beside them; ValueError if there are none."""
+  def is_wanted(name):
+    path = os.path.join(directory, name)
+    return os.path.isdir(path) and '.unfinished-' not in name and (
+        not os.path.exists(os.path.join(path, rlds.CARD)))
+  return listed(directory, is_wanted, 'folders of images')
 
 
-def _images(path):
-  """Names of the images of a folder in natural order; other files are passed over."""
-  names = [name for name in os.listdir(path)
-           if name.lower().endswith(SUFFIXES) and not name.startswith('.')]
-  return sorted(names, key=natural_order)
+def check(encoded):
+  """Checks that an image is shown as its pixels are, or is turned only, and not too large.
+
+  Args:
+    encoded: bytes of a PNG or JPEG, or of what is called so.
+
+  Returns:
+    The opened image of Pillow, not yet decoded.
+
+  Raises:
+    ValueError: saying what it is; without a name.
+  """
+  try:
+    with warnings.catch_warnings(action='ignore', category=Image.DecompressionBombWarning):
+      image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
+    num_pixels = image.width * image.height
+  except Image.DecompressionBombError:
+    num_pixels = 2 * MAX_PIXELS + 1
+  except (OSError, SyntaxError, ValueError, struct.error) as error:
+    raise ValueError(f'is not a whole image ({error}). Copy it again, or remove it.') from error
+  if num_pixels > MAX_PIXELS:
+    raise ValueError(f'has more than {MAX_PIXELS:,} pixels, the most that are unpacked. Scale it.')
+  if image.mode.startswith(('I', 'F')) or image.format == 'PNG' and encoded[24] > 8:
+    raise ValueError('has pixels of more than 8 bit; expected 8 bit. Convert it.')
+  if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':  # Telephones add a preview.
+    raise ValueError(f'holds {image.n_frames} pictures; expected one. Convert it, or import it as '
+                     'a video.')
+  return image
 
 
-def _observations(paths, shape):
+def _listed(path):
+  """Names of the images of a folder; a note on its other files, '' if there are none."""
+  names = [name for name in sorted(os.listdir(path)) if not name.startswith('.')]
+  images = [name for name in names if _is_image(path, name)]
+  unread = [name for name in names if name.lower().endswith(_OTHER_SUFFIXES)]
+  if unread:
+    raise ValueError(f'{unread[0]} ({len(unread)} in all) is not read; expected images that are '
+                     f'{" or ".join(SUFFIXES)}. Convert the folder, or remove what is no image of '
+                     'the episode.')
+  if not images:
+    raise ValueError(f'has no {" or ".join(SUFFIXES)} images. Remove the folder, or fill it.')
+  others = [name for name in names if name not in set(images)]
+  more = ' ..' if len(others) > _NUM_SHOWN else ''
+  return images, others and (f'passed over {len(others)} that are no images: '
+                             f'{", ".join(others[:_NUM_SHOWN])}{more}')
+
+
+def _is_image(path, name):
+  return name.lower().endswith(SUFFIXES) and not name.startswith('.') and (
+      os.path.isfile(os.path.join(path, name)))
+
+
+def _observations(path, names, shape):
   """Images as PNG bytes of the shape, as they are if they have it; the size that they had."""
-  observations, first_size = [], None
-  for path in paths:
-    with open(path, 'rb') as f:
-      encoded = f.read()
-    if png.shape(encoded) == shape:
-      size = shape[:2]
-    else:
-      frame = _decode(path)
-      size, encoded = frame.shape[:2], png.encode(fit(frame, shape))
-    first_size = first_size or size
-    if size != first_size:
-      raise ValueError(f'{os.path.basename(path)} is {size[0]} x {size[1]} pixels, the first image '
-                       f'{first_size[0]} x {first_size[1]}; expected one size. Remove or scale it.')
+  observations, first_size = checks.Images(), None
+  for name in names:
+    try:
+      if os.path.getsize(os.path.join(path, name)) > _MAX_FILE_BYTES:
+        raise ValueError(f'is larger than {_MAX_FILE_BYTES:,} bytes. Convert it.')
+      with open(os.path.join(path, name), 'rb') as f:
+        encoded = f.read()
+      if png.shape(encoded) == shape and png.is_plain(encoded):
+        size = shape[:2]
+      else:
+        frame = decode(encoded)
+        size, encoded = frame.shape[:2], png.encode(fit(frame, shape))
+      first_size = first_size or size
+      if size != first_size:
+        raise ValueError(
+            f'is {size[0]} x {size[1]} pixels, the first image {first_size[0]} x {first_size[1]}; '
+            'expected one size. Remove or scale it.')
+    except ValueError as error:
+      raise ValueError(f'{name} {error}') from error
     observations.append(encoded)
   return observations, first_size
 
 
-def _decode(path):
-  """Returns [h, w] grey or [h, w, 3] RGB, uint8."""
+def decode(encoded):
+  """Decodes an image as a viewer shows it.
+
+  Args:
+    encoded: as of `check`.
+
+  Returns:
+    [h, w] grey or [h, w, 3] RGB, uint8.
+
+  Raises:
+    ValueError: as `check`; also if a background shows through, or the image is not whole.
+  """
+  image = check(encoded)
   try:
-    with Image.open(path) as image:
-      if image.mode.startswith(('I', 'F')):
-        raise ValueError(f'{os.path.basename(path)} has pixels of more than 8 bit; expected 8 bit. '
-                         'Convert it.')
-      return np.array(image if image.mode == 'L' else image.convert('RGB'))
-  except (OSError, SyntaxError, UnidentifiedImageError) as error:
-    raise ValueError(f'{os.path.basename(path)} is not a whole image ({error}). Copy it again, or '
-                     'remove it.') from error
+    if image.has_transparency_data:
+      lowest, _ = image.convert('RGBA').getchannel('A').getextrema()
+      if lowest < 255:
+        raise ValueError(f'has pixels that are transparent (alpha {lowest}); expected opaque ones, '
+                         'as what is behind them is not known. Convert it.')
+    image = ImageOps.exif_transpose(image)
+    return np.array(image if image.mode == 'L' else image.convert('RGB'))
+  except (OSError, SyntaxError, struct.error) as error:
+    raise ValueError(f'is not a whole image ({error}). Copy it again, or remove it.') from error

@@ -6,6 +6,8 @@ import numpy as np
 
 from alpt_jax.data.importers import checks
 
+_MOST_LETTERS = 200  # Of a space in a message.
+
 
 def total(directory):
   """Number of episodes, for the progress of `recordings`."""
@@ -18,22 +20,24 @@ def recordings(directory, environment, *, progress=None):
   Args:
     directory: of the dataset, e.g. ~/.minari/datasets/D4RL/door/human-v2, or its `data`.
     environment: `environment_file.Environment`; its `observation.key` picks an entry of a dict of
-      observations.
+      observations, 'cam/front' of nested ones.
     progress: called with the number of episodes passed, or None.
 
   Yields:
     `checks.Recording` or `Problem`.
 
   Raises:
-    ValueError: if it is no dataset of Minari, or Minari is not installed.
+    ValueError: if it is no dataset of Minari, has other spaces than the environment, or Minari is
+      not installed.
   """
   dataset = _open(directory)
+  _check_spaces(directory, dataset, environment)
   for i, episode in enumerate(dataset.iterate_episodes()):
     name = f'{directory}, episode {i}'
     try:
       found = _recording(name, episode, dataset.action_space, environment)
     except ValueError as error:
-      found = checks.Problem(name, str(error))
+      found = checks.problem(name, error)
     yield found
     if progress is not None:
       progress(i + 1)
@@ -56,26 +60,34 @@ def _open(directory):
     raise ValueError(f'{directory}: {error}. pip install "minari[hdf5]".') from error
 
 
+def _check_spaces(directory, dataset, environment):
+  """Checks the spaces that a dataset declares, before its episodes are read."""
+  space = dataset.action_space
+  if type(space).__name__ != 'Discrete':
+    raise ValueError(f'{directory}: the action space is {_short(space)}; expected Discrete. Other '
+                     'actions are not supported.')
+  checks.check_num_actions(f'{directory}: the action space {space}', space.n, environment)
+  try:
+    space = checks.picked(dataset.observation_space, environment.observation.key,
+                          lambda space: getattr(space, 'spaces', None))
+  except ValueError as error:
+    raise ValueError(f'{directory}: {error}') from error
+  if not checks.is_shape(space.shape, environment.observation):
+    raise ValueError(f'{directory}: the observation space is {_short(space)}; expected '
+                     f'{environment.observation.kind} {list(environment.observation.shape)}, as '
+                     'the environment file says. Correct it.')
+
+
+def _short(space):
+  """A space in one line."""
+  text = ' '.join(str(space).split())
+  return text if len(text) <= _MOST_LETTERS else f'{text[:_MOST_LETTERS]} ..'
+
+
 def _recording(name, episode, action_space, environment):
-  observations = _observations(episode.observations, environment)
-  actions = np.asarray(episode.actions)
-  if not hasattr(action_space, 'n'):
-    raise ValueError(f'the action space is {action_space}; expected Discrete. Other actions are '
-                     'not supported.')
-  actions = checks.action_ids(actions - action_space.start, environment)
+  observed = checks.picked(episode.observations, environment.observation.key)
+  actions = checks.action_ids(np.asarray(episode.actions) - action_space.start, environment)
   rewards = np.asarray(episode.rewards, np.float32) if environment.reward else None
   return checks.Recording(
-      name, observations, actions, np.ones(len(actions), bool), rewards,
-      bool(np.asarray(episode.terminations)[-1]))
-
-
-def _observations(observations, environment):
-  """Returns T + 1 observations as the environment has them."""
-  wanted = environment.observation
-  is_dict = isinstance(observations, dict)
-  if is_dict != bool(wanted.key) or is_dict and wanted.key not in observations:
-    found = sorted(observations) if is_dict else 'a single array'
-    raise ValueError(f'the observation is {found}; expected observation.key {wanted.key!r} of the '
-                     'environment file. Correct it.')
-  return checks.observations(
-      np.asarray(observations[wanted.key] if is_dict else observations), wanted)
+      name, checks.observations(np.asarray(observed), environment.observation), actions,
+      np.ones(len(actions), bool), rewards, bool(np.asarray(episode.terminations)[-1]))

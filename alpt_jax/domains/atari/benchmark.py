@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, evaluate, plain
 from alpt_jax.learners import acting
 
@@ -26,7 +25,7 @@ class Evaluation:
     """
     settings = config.evaluation
     self._agent = evaluate.AtariEvaluator(
-        acting.Player(dt, play.legal_of(action_sets.spec(config.target)), settings.rule),
+        acting.Player(dt, action_sets.spec(config.target).actions.mask, settings.rule),
         config.target, num_episodes=settings.num_episodes,
         max_steps=min(settings.max_steps, _EVALUATION_STEPS), sticky=settings.sticky)
     self._plain = plain.PlainEvaluation(
@@ -54,7 +53,7 @@ class Evaluation:
     return len(actions) / self._plain.seconds
 
   def summary(self, results, spread):
-    """What benchmark.json says, given the results of the jobs; `spread` describes numbers."""
+    """Sums up the results of the jobs for benchmark.json; `spread` describes numbers."""
     ours, plain = (np.array(results[name]) for name in ('evaluation', 'evaluation_plain'))
     total = sum(sum(s.values()) for s in self._seconds)
     return {

@@ -1,9 +1,9 @@
-"""Finds how well an action can be told from what followed, by trying all actions in the emulator.
+"""Enumerates actions in the emulator: how well an action can be told from its consequences.
 
 From the state before a step, all actions are played, with all numbers of frames for which the
 action before may have been held (sticky actions). Those that lead to the observation that followed
-are played on, one step more, and compared again. What is left agrees with o[t + 1] and o[t + 2]:
-whoever knows only how often each action is played does best to name the most probable of them. An
+are played on, one step more, and compared again. What is left agrees with o[t + 1] and o[t + 2];
+a guess that knows only these and how often each action is played is best at the most probable. An
 IDM that sees its whole window may know more of the policy, and do better.
 """
 
@@ -13,7 +13,7 @@ from alpt_jax.domains.atari import env as atari
 
 
 def held_probabilities(sticky):
-  """Probabilities [FRAME_SKIP + 1] that so many of a step's frames repeat the action before.
+  """Returns how probable each number of repeated frames is: [FRAME_SKIP + 1] float.
 
   Args:
     sticky: probability with which a frame repeats the last frame's action. Once a frame did not,

@@ -151,7 +151,7 @@ CLAIMS = (
 
 
 def is_disjoint(target, source):
-  """Whether two games share no action but doing nothing; False if a game is not known."""
+  """Returns whether two games share no action but NOOP; False if a game is not known."""
   known = action_sets.MINIMAL_ACTIONS
   return (target in known and source in known
           and set(known[target]) & set(known[source]) <= {action_sets.ACTION_NAMES.index('NOOP')})
@@ -191,7 +191,7 @@ def claims(results):
 
 
 def largest_gain(results):
-  """How much more ALPT scores than DT1-IDM in each game, as a `findings.ClaimRow`.
+  """Compares ALPT with DT1-IDM in each game, as a `findings.ClaimRow`.
 
   The paper says "up to 500 %" and gives no spread; here every gain has the interval of its
   difference, over the seeds that both have.
@@ -224,7 +224,7 @@ def largest_gain(results):
 
 
 def rows(results):
-  """The claims that the results are about, as a list of `findings.ClaimRow`."""
+  """Lists the claims that the results are about, as `findings.ClaimRow`s."""
   found = [findings.ClaimRow(
       finding.claim.section, finding.claim.text,
       '; '.join(_in_words(results, c, finding.claim.part) for c in finding.comparisons)
@@ -249,7 +249,7 @@ def _in_words(results, comparison, part):
 
 
 def flat(results):
-  """The comparisons behind the claims without nesting, for CSV."""
+  """Lists the comparisons behind the claims without nesting, for CSV."""
   for finding in claims(results):
     for comparison in finding.comparisons:
       setting, pairs = comparison.setting, comparison.pairs

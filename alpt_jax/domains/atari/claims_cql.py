@@ -1,4 +1,4 @@
-"""What conservative Q-learning scores, beside Table 4 of the paper."""
+"""Compares conservative Q-learning with Table 4 of the paper."""
 
 import math
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 def rows(results):
-  """The games of Table 4 that were played: a list of `Row`."""
+  """Lists the games of Table 4 that were played, as `Row`s."""
   return [Row(entry['target'], TABLE_4[entry['target']], entry['score/mean'], entry['score/std'],
               entry['score/low'], entry['score/high'], entry['score/n'],
               results['games'][entry['target']]['random'],
@@ -50,14 +50,14 @@ def rows(results):
 
 
 def is_comparable(results):
-  """Whether training was that of the paper: as many updates on as many labels, on DQN replay."""
+  """Returns whether a run is trained as the paper's: its updates and labels, on DQN replay."""
   runs = [run for run in results['runs'] if run['method'] == _METHOD]
   return (all((run.get('num_steps'), run['num_labels']) == (NUM_STEPS, NUM_LABELS) for run in runs)
           and not any(game.get('behaviour') for game in results['games'].values()))
 
 
 def claim_row(results):
-  """Table 4 as a `findings.ClaimRow`; None if CQL was not run.
+  """Returns Table 4 as a `findings.ClaimRow`; None if CQL was not run.
 
   Every game has its mean, spread and 95 % interval over training seeds beside the paper's number,
   which has no spread; see `is_comparable` for whether they are of the same training.

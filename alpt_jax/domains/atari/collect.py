@@ -1,4 +1,4 @@
-"""Brings an experiment's Atari data into `data_dir`, several games side by side.
+"""Collects an experiment's Atari data into `data_dir`, several games side by side.
 
 What `experiments.collect` runs for Atari configs. `collect.origin` says where data comes from:
   play     a behaviour plays the games; see alpt_jax/domains/atari/record.py.
@@ -21,13 +21,14 @@ import cv2
 import ml_collections
 import tensorflow_datasets as tfds
 
+from alpt_jax import disk_space, starting
 from alpt_jax import progress as progress_
 from alpt_jax.data import rlds
 from alpt_jax.domains.atari import rlu
 
 _VERBS = {'play': 'recording', 'convert': 'converting', 'prepare': 'preparing'}
 _POLL_SECONDS = .5
-_TERMINATED = 143  # What shells report of a process ended by SIGTERM.
+_BYTES_PER_STEP = 1500  # Of a game with much on its screen.
 
 
 def main(config, games):
@@ -49,7 +50,26 @@ def main(config, games):
         _check_source(game, run, config)
         missing.append((game, run))
   if missing:
+    _check_disk(missing, config)
     _collect(missing, config)
+
+
+def _check_disk(jobs, config):
+  """Says what is going to be written, where it is known before: not of what is downloaded."""
+  if config.collect.origin == 'play':
+    num_bytes = len(jobs) * config.collect.num_steps * _BYTES_PER_STEP
+  elif config.collect.origin == 'convert':
+    sources = [rlu.dataset_directory(config.collect.from_dir, config.dataset, game, run)
+               for game, run in jobs]
+    num_bytes = sum(os.path.getsize(os.path.join(source, name)) for source in sources
+                    for name in (os.listdir(source) if os.path.isdir(source) else ()))
+  else:
+    num_bytes = 0
+  if not num_bytes:
+    return
+  verb = _VERBS[config.collect.origin]
+  print(disk_space.check(config.data_dir, num_bytes, what=f'{verb} {len(jobs)} datasets'),
+        flush=True)
 
 
 def _check_config(config):
@@ -113,7 +133,7 @@ def _collect(jobs, config):
   counts, is_stopping = context.RawArray('q', len(jobs)), context.RawValue('b', 0)
   totals = [_total(game, run, config) for game, run in jobs]
   num_workers = min(len(jobs), len(os.sched_getaffinity(0)))
-  with (_handled(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED)),
+  with (_handled(signal.SIGTERM, lambda *_: sys.exit(starting.TERMINATED)),
         progress_.Progress(sum(totals), label=_VERBS[config.collect.origin]) as progress,
         concurrent.futures.ProcessPoolExecutor(
             num_workers, context, _start_worker, (counts, is_stopping)) as pool):
@@ -145,7 +165,7 @@ def _wait(futures, jobs, counts, totals, progress):
                       'the command again.') from error
       except (ValueError, OSError) as error:
         raise ValueError(f'{game}, run {run}: {error}') from error
-    if sum(counts) > shown:  # Before, there is nothing to tell the time from.
+    if sum(counts) > shown:  # Before that, there is no speed to estimate the rest from.
       shown = sum(counts)
       running = [f'{jobs[i][0]} {100 * counts[i] // totals[i]}%'
                  for i in sorted(futures[f] for f in pending) if counts[i]]

@@ -1,4 +1,4 @@
-"""Brings published RL Unplugged Atari data into array_record files, which training reads.
+"""Converts published RL Unplugged Atari data to array_record files, which training reads.
 
 TFDS publishes and prepares TFRecord files. They are copied once instead of being read in place: on
 one core and 51,000 steps of Breakout (24 MB), copying takes 29 MB/s (60,000 steps/s), after which

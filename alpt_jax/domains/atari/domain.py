@@ -3,8 +3,8 @@
 import functools
 import os
 
-from alpt_jax.data import copies, episode_files
-from alpt_jax.domains import base, play
+from alpt_jax.data import copies, episode_files, time_scale
+from alpt_jax.domains import base
 from alpt_jax.domains.atari import action_sets, metrics, rlu
 from alpt_jax.learners import acting
 from alpt_jax.reports import video
@@ -15,15 +15,11 @@ _MAX_SHOWN_FRAMES = 300  # Of the episode that is kept for the report.
 class Domain(base.Domain):
   """Atari games (paper sections 5.1 to 5.5): RL Unplugged data, the Arcade Learning Environment."""
   metrics = metrics.METRICS
+  modules = ('benchmark', 'measures', 'report', 'study')
   frames_per_step = 4  # In one of which the agent acts.
 
-  def action_names(self, name=''):
-    """Names of the actions of an environment, by id; '' for the target's."""
-    del name
-    return action_sets.ACTION_NAMES
-
   def spec(self, name):
-    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return action_sets.spec(name)
 
   def check(self):
@@ -35,7 +31,7 @@ class Domain(base.Domain):
     base.check_acting(config.evaluation)
 
   def directories(self, name):
-    """Where the data of an environment lies."""
+    """Lists the directories that hold the data of an environment."""
     return [rlu.dataset_directory(self.config.data_dir, self.config.dataset, name, run)
             for run in self.config.runs]
 
@@ -44,6 +40,11 @@ class Domain(base.Domain):
     data = self._open(name, with_idm_labels=with_idm_labels)
     base.reserve(self.config, data)
     return data
+
+  def time_scale(self, name):
+    """Returns the `time_scale.TimeScale` of a game: an emulator has 60 frames a second."""
+    del name
+    return time_scale.TimeScale('image', float(video.FPS), self.frames_per_step, True)
 
   def digest(self, name):
     """Returns the digest of an environment's data."""
@@ -78,7 +79,7 @@ class Domain(base.Domain):
       with this temperature of the actions: 'sharpened', which takes as long as 'sampled'.
     """
     config, settings = self.config, self.config.evaluation
-    legal = play.legal_of(action_sets.spec(config.target))
+    legal = action_sets.spec(config.target).actions.mask
     agent = self._evaluator(learner.player(legal, rule=settings.rule), settings.num_episodes)
 
     def run(params, is_last, video_path='', short_path=''):
@@ -105,7 +106,7 @@ class Domain(base.Domain):
   def make_delayed_play(self, dt, num_episodes):
     """Makes play in which an agent is shown images late."""
     config, settings = self.config, self.config.evaluation
-    legal = play.legal_of(action_sets.spec(config.target))
+    legal = action_sets.spec(config.target).actions.mask
     agent = functools.cache(lambda: self._evaluator(  # When it is first asked for.
         acting.Player(dt, legal, settings.rule), num_episodes))
     return lambda params, delay: agent().run(
@@ -156,27 +157,3 @@ class Domain(base.Domain):
     if found is None:
       return {'unknown': f'not measured: python -m experiments.score_floors, target {name}'}
     return score_floors.in_short(found)
-
-  @staticmethod
-  def measures():
-    """Returns the module that measures ceilings and the scores of blind agents."""
-    from alpt_jax.domains.atari import measures
-    return measures
-
-  @staticmethod
-  def study():
-    """Returns the module that plans studies."""
-    from alpt_jax.domains.atari import study
-    return study
-
-  @staticmethod
-  def benchmark():
-    """Returns the module that makes the evaluations to time."""
-    from alpt_jax.domains.atari import benchmark
-    return benchmark
-
-  @classmethod
-  def report(cls, results):
-    """Makes the report of results."""
-    from alpt_jax.domains.atari import report
-    return report.Report(results)

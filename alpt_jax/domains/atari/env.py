@@ -63,18 +63,6 @@ def make(game, seed, *, sticky=STICKY, max_steps=MAX_STEPS):
   return Atari(game, _load(rom_path(game)), seed, sticky, max_steps)
 
 
-def minimal_actions(game):
-  """Asks ALE for a game's minimal action set.
-
-  Args:
-    game: one of `action_sets.GAMES`.
-
-  Returns:
-    A list of `ale_py.Action`.
-  """
-  return _load(rom_path(game)).getMinimalActionSet()
-
-
 class Atari(dm_env.Environment):
   """A game in an emulator; made by `make`.
 
@@ -154,7 +142,7 @@ class Atari(dm_env.Environment):
     return self._advance(action, lambda frame: self._draw_stick())
 
   def step_with_held(self, action, num_held):
-    """As `step`, but where the action sticks is given and not drawn: no draw is used up.
+    """Takes a step as `step`, but with a given sticky action: no random number is used.
 
     Args:
       action: index into the minimal action set.

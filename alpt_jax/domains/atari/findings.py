@@ -1,4 +1,4 @@
-"""Measures the Atari experiment: which settings it has, and what its recordings are worth."""
+"""Finds the settings of the Atari experiment, and the best checkpoints of its recordings."""
 
 import math
 
@@ -10,16 +10,16 @@ MAIN = 'score'
 
 
 def score_metric(results):
-  """The score's column: 'sampled/score', or 'argmax/score' if agents acted so."""
+  """Returns the score's column: 'sampled/score', or 'argmax/score' if agents acted so."""
   return findings.column(results, MAIN)
 
 
 def settings(results, part):
-  """The `findings.Setting`s of a part, in the order of the runs."""
+  """Returns the `findings.Setting`s of a part, in the order of the runs."""
   return findings.settings(results, part, FIELDS, MAIN)
 
 
 def best_checkpoint(game):
-  """The highest mean score among the checkpoints of a game's data; NaN if none is known."""
+  """Returns the highest mean score among the checkpoints of a game's data; NaN if unknown."""
   scores = [curves.value(checkpoint, 'mean_score') for checkpoint in game['checkpoints']]
   return max((score for score in scores if math.isfinite(score)), default=math.nan)

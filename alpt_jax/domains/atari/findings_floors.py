@@ -1,4 +1,4 @@
-"""Where the runs of an Atari study stand between floors and ceiling, and which agents look.
+"""Places the runs of an Atari study between floors and ceiling, and finds blind agents.
 
 Rows for tables, from the `floors` of runs (see `floors_schema`). Of one run, intervals are over its
 episodes; of several, between training seeds (Student's t); `Interval.over` says which. A floor of
@@ -74,7 +74,7 @@ class AgentRow(NamedTuple):
       have both; None if none has.
     num_agents: runs of which is known what exchanged images do to them.
     num_blind: runs that are called blind, by their loss or their score.
-    num_looking: runs that neither calls blind; of others, one of them is unknown.
+    num_looking: runs that look by both; of the others, one of them cannot be told.
     by_loss, by_score: the same of each criterion, (blind, looking).
     is_held_out: whether all of them were judged on episodes of which training knew no action.
   """
@@ -111,7 +111,7 @@ class AgentRow(NamedTuple):
 
 
 def is_floor(results, method):
-  """Whether the IDM of a method sees the past only, so that it is a floor of the others."""
+  """Returns whether the IDM of a method sees the past only, so that it is a floor of the others."""
   return bool(results['methods'].get(method, {}).get('is_floor'))
 
 
@@ -143,7 +143,7 @@ def _top(labels):
 
 
 def label_rows(results, setting):
-  """Floors, methods and ceiling of label accuracy.
+  """Tabulates floors, methods and ceiling of label accuracy.
 
   Args:
     results: checked results.
@@ -225,7 +225,7 @@ def _above_floor(labels, pasts):
 
 
 def best_floor(labels, pasts=()):
-  """The highest floor of a run.
+  """Finds the highest floor of a run.
 
   Args:
     labels: of its floors, not constant.
@@ -240,7 +240,7 @@ def best_floor(labels, pasts=()):
 
 
 def agent_rows(results, setting):
-  """Agents, what they are compared with, and whether they look.
+  """Tabulates agents, what they are compared with, and whether they look.
 
   Args:
     results: checked results.
@@ -325,7 +325,7 @@ def _counts(verdicts):
 
 
 def blind_scores(runs):
-  """{name: score} of agents that look at nothing, from the first of some runs that has them."""
+  """Returns {name: score} of blind agents, from the first of some runs that has them."""
   for run in runs:
     scores = (run.get('floors') or {}).get('scores')
     if floors_schema.is_known(scores):
@@ -334,7 +334,7 @@ def blind_scores(runs):
 
 
 def levels(results, setting):
-  """Levels that need no training, for a picture of the setting.
+  """Returns the levels that need no training, for a picture of the setting.
 
   Args:
     results: checked results.

@@ -9,5 +9,6 @@ METRICS = {
         'std of the score', 'points of a game', digits=1, kind=schema.NOT_NEGATIVE),
     'score_median': metric.Metric('median score', 'points of a game', digits=1),
     # Null of games that no human was measured on.
-    'human_normalised': metric.Metric('human-normalised', kind=(schema.FINITE, None)),
+    'human_normalised': metric.Metric(
+        'human-normalised, by published scores', kind=(schema.FINITE, None)),
 }

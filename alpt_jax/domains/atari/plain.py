@@ -1,4 +1,4 @@
-"""The plain way to evaluate a decision transformer on Atari, to compare speed and answers with.
+"""Evaluates a decision transformer on Atari the plain way, as a reference of speed and scores.
 
 One environment at a time, and two passes of the whole model over the whole window at every step:
 one for the return, one for the action given it. Nothing but the benchmark and a test needs it: it

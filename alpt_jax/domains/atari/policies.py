@@ -111,7 +111,8 @@ def _look_ahead(env, num_actions, rng):
     actions = np.append(first_action, rng.integers(num_actions, size=_PLAN_STEPS - 1))
     plan = np.repeat(actions, rng.integers(1, _MAX_REPEATS + 1, size=_PLAN_STEPS))[:_PLAN_STEPS]
     rewards, lives_left = env.simulate(plan, rng)
-    points = np.sign(rewards) * np.log2(1 + np.abs(rewards))  # Or one big prize were all.
+    # Logarithms, so that no single large reward decides alone.
+    points = np.sign(rewards) * np.log2(1 + np.abs(rewards))
     values.append(points.sum() - _LIFE * max(lives - lives_left, 0))
     env.restore(state)
   return first_actions[np.argmax(values)]
@@ -170,7 +171,7 @@ def _breakout(ram, rng):
   landing = _LEFT_WALL + min(beyond_wall, 2 * (_RIGHT_WALL - _LEFT_WALL) - beyond_wall)
   centre, reach = (9, 7) if ram[108] == 8 else (6, 3)  # It shrinks at the upper wall.
   while num_frames > 4 * _BREAKOUT_STEPS:
-    num_frames -= 4  # At rest meanwhile.
+    num_frames -= 4  # The paddle rests in these frames.
   knobs, paddles = np.full(len(_BREAKOUT_PLANS), knob), np.full(len(_BREAKOUT_PLANS), paddle)
   for frame in range(num_frames):
     knobs = knobs + _KNOB_SPEED * _BREAKOUT_PLANS[:, frame // 4]
@@ -301,7 +302,8 @@ def _pong(ram, rng):
     beyond_wall = (y + speed_y * (188 - x) / speed_x - 48) % 318
     arrival = 48 + min(beyond_wall, 318 - beyond_wall)
     action = _toward(arrival - paddle, 8, RIGHT, LEFT)
-  return NOOP if {action, held_action} == {LEFT, RIGHT} else action  # Comes to rest first.
+  # The paddle stops before it turns.
+  return NOOP if {action, held_action} == {LEFT, RIGHT} else action
 
 
 # x, speed right, height and speed upwards, a step.

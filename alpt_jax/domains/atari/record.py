@@ -9,6 +9,7 @@ without TensorFlow. `rlu_atari`, which is one split, goes through envlogger.
 An episode is the same bytes both ways.
 """
 
+import contextlib
 import dataclasses
 import os
 import zlib
@@ -16,10 +17,9 @@ from importlib import metadata
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 
 from alpt_jax import atomic_files
-from alpt_jax.data import png, records, rlds
+from alpt_jax.data import png, record_file, records, rlds
 from alpt_jax.domains.atari import action_sets, policies, rlu
 from alpt_jax.domains.atari import env as atari
 from alpt_jax.measures import action_sequences
@@ -154,7 +154,7 @@ def _open_writer(dataset, game, run, staging, notice):
   return _Writer(dataset, game, run, staging, notice)
 
 
-class _Writer:
+class _Writer(contextlib.AbstractContextManager):
   """Writes one array_record file per checkpoint, and the manifests of the official builder."""
 
   def __init__(self, dataset, game, run, staging, notice):
@@ -169,9 +169,6 @@ class _Writer:
     self._file = None
     self._lengths = []  # Episodes of each checkpoint.
     self._sizes = []  # Bytes of each checkpoint.
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, *unused):
     if self._file is not None:
@@ -224,9 +221,7 @@ class _Writer:
   def _open_file(self, split):
     self.__exit__()
     name = f'{self._dataset}-{split}.array_record-00000-of-00001'
-    # group_size:1 stores each episode for itself: reading one does not unpack its neighbours.
-    self._file = array_record_module.ArrayRecordWriter(
-        os.path.join(self._directory, name), 'group_size:1')
+    self._file = record_file.RecordFile(os.path.join(self._directory, name))
     self._lengths.append(0)
     self._sizes.append(0)
 

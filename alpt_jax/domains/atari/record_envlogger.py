@@ -3,6 +3,7 @@
 The backend writes one split of TFRecord files; they are copied to array_record files at the end.
 """
 
+import contextlib
 import os
 
 import envlogger
@@ -15,7 +16,7 @@ from alpt_jax.domains.atari import env as atari
 from alpt_jax.domains.atari import rlu
 
 
-class Writer:
+class Writer(contextlib.AbstractContextManager):
   """Writes all checkpoints into the split 'train'; as `record` asks for."""
 
   def __init__(self, staging, notice):
@@ -23,9 +24,6 @@ class Writer:
     self._directory = os.path.join(staging, 'content')
     os.mkdir(self._recorded)
     self._backend = _Backend(self._recorded, notice)
-
-  def __enter__(self):
-    return self
 
   def __exit__(self, *unused):
     pass

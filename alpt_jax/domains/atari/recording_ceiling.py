@@ -35,12 +35,12 @@ _POSSIBLE = 1e-9
 
 
 def path_of(directory, output=''):
-  """Where the ceiling of a dataset is kept: beside the data, in `output`, or that if it is JSON."""
+  """Returns the path of a dataset's ceiling: beside the data, in `output`, or that if JSON."""
   return output if output.endswith('.json') else os.path.join(output or directory, FILE)
 
 
 def protocol_of(card, *, num_steps=NUM_STEPS, seed=0):
-  """What a ceiling depends on beside the data, from its card."""
+  """Returns what a ceiling depends on beside the data, from its card."""
   # The emulator, which reading a ceiling does not need.
   from alpt_jax.domains.atari import env as atari
 

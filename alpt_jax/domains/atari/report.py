@@ -1,4 +1,4 @@
-"""The report of the Atari experiment: what it has beside what all reports have."""
+"""Builds the report of the Atari experiment: sections beyond the generic report."""
 
 from alpt_jax.domains.atari import (
     claims,
@@ -41,12 +41,13 @@ class Report(experiment.Report):
     return any(game.get('behaviour') for game in self.results['games'].values())
 
   def anchors(self, setting, metric):
-    """What needs no learning; floors and ceiling where they were measured."""
+    """Returns what needs no learning; floors and ceiling where they were measured."""
     game = self.results['games'][setting.target]
     if metric == findings_atari.MAIN:
-      return {'random': curves.value(game, 'random'), 'human': curves.value(game, 'human'),
-              'best of data': findings_atari.best_checkpoint(game)
-              } | findings_floors.levels(self.results, setting)
+      measured = findings_floors.levels(self.results, setting)  # In the protocol of the agents.
+      random = {} if measured else {'random, published': curves.value(game, 'random')}
+      return random | {'human, published': curves.value(game, 'human'),
+                       'best of data': findings_atari.best_checkpoint(game)} | measured
     if metric != findings.ACCURACY:
       return {}
     measured = setting.part == findings.LABELS and findings_floors.levels(self.results, setting)
@@ -54,11 +55,11 @@ class Report(experiment.Report):
                         'chance': curves.value(game, 'chance_accuracy')}
 
   def claim_rows(self):
-    """The claims of sections 5.3 to 5.5, and Table 4."""
+    """Lists the claims of sections 5.3 to 5.5, and Table 4."""
     return claims.rows(self.results)
 
   def tables(self):
-    """The final metrics, and the comparisons behind the claims."""
+    """Adds the comparisons behind the claims to the final metrics."""
     return super().tables() | {
         'claims.csv': (claims.flat(self.results), 'the comparisons behind the claims')}
 
@@ -82,7 +83,7 @@ class Report(experiment.Report):
     return report_floors.sentences(self.results)
 
   def games(self):
-    """What the games' data is."""
+    """Describes the games' data."""
     notices = {}
     for name, game in self.results['games'].items():
       if game.get('notice'):
@@ -102,7 +103,7 @@ class Report(experiment.Report):
              join(_game_card(*item) for item in self.results['games'].items()))])
 
   def episodes(self):
-    """The best episode that was kept of each game, as moving pictures."""
+    """Shows the best episode that was kept of each game, as moving pictures."""
     kept = self.results.get('episodes', [])
     if not kept:
       return html('<p>None was kept.</p>')
@@ -122,7 +123,7 @@ class Report(experiment.Report):
         '\n</div>', join(pictures))
 
   def table_4(self):
-    """Conservative Q-learning beside Table 4."""
+    """Shows conservative Q-learning beside Table 4."""
     def normalised(row, x):
       return page.number((x - row.random) / (row.human - row.random), 3)
 
@@ -131,8 +132,8 @@ class Report(experiment.Report):
              normalised(row, row.mean)] for row in claims_cql.rows(self.results)]
     return join([
         html('<p>Conservative Q-learning on 10,000 labelled transitions: points of the paper, '
-             'which gives no spread, and here, mean ± population standard deviation over seeds.'
-             '</p>'),
+             'which gives no spread, and here, mean ± population standard deviation over seeds. '
+             'Random and human: published, of another protocol; normalised by these.</p>'),
         not claims_cql.is_comparable(self.results) and html(
             '<p>Not the same experiment: the paper trains for 100 iterations of 62,500 updates, on '
             '10,000 frames of DQN replay. “After steps” above says how many are made here.</p>'),
@@ -144,7 +145,7 @@ def _game_card(name, game):
   counts = [f'{page.count(game[key])} {what}' for key, what in (
       ('num_episodes', 'episodes'), ('num_transitions', 'transitions')) if game.get(key)]
   lines = [game['role'] + (f', {game["behaviour"]} behaviour' if game.get('behaviour') else ''),
-           ', '.join(counts), f'random play {page.number(game.get("random"), 1)}, human '
+           ', '.join(counts), f'published: random play {page.number(game.get("random"), 1)}, human '
            f'{page.number(game.get("human"), 1)}']
   rows = [[str(i), page.number(c.get('mean_score'), 1, curves.value(c, 'std_score')),
            page.number(c.get('epsilon'), 2), page.count(c.get('num_episodes'))]

@@ -1,4 +1,4 @@
-"""The part of a report that says how methods compare across games, with the doubt that remains.
+"""Builds the report's section on aggregate scores across games, with intervals.
 
 Human-normalised scores of all games together, as rliable reports them (`aggregates`): interquartile
 mean, median, mean and optimality gap with intervals over seeds, the share of runs above each score,
@@ -22,7 +22,7 @@ _NUM_THRESHOLDS = 101
 
 
 def scores(results):
-  """Human-normalised final scores of the runs that are done.
+  """Collects the human-normalised final scores of the runs that are done.
 
   Args:
     results: checked Atari results.
@@ -45,7 +45,7 @@ def scores(results):
 
 
 def common(by_method):
-  """The games that all methods have, and the scores on them: (games, {method: {game: scores}})."""
+  """Returns the games that all methods have, and {method: {game: scores}} on them."""
   games = [game for game in next(iter(by_method.values()))
            if all(game in by_game for by_game in by_method.values())]
   return games, {method: {game: by_game[game] for game in games}
@@ -101,13 +101,14 @@ def _profile(results, by_method, name):
 
 
 def section(results):
-  """The part of the page, HTML."""
+  """Builds the section of the page, HTML."""
   parts = [html(
       '<p>All games together, by human-normalised scores of the last evaluation: 0 is random, 1 '
-      'human play. IQM is the mean of the middle half of all runs; the optimality gap is what is '
-      'missing to 1, where less is better. Intervals: 95 %, from a bootstrap of the seeds within '
-      'each game (rliable; Agarwal et al., 2021). They are over training seeds, not games, and too '
-      'narrow for a handful of seeds: no verdict rests on them. From one seed there is none.</p>')]
+      'human play, both as published, of another protocol. IQM is the mean of the middle half of '
+      'all runs; the optimality gap is what is missing to 1, where less is better. Intervals: 95 '
+      '%, from a bootstrap of the seeds within each game (rliable; Agarwal et al., 2021). They are '
+      'over training seeds, not games, and too narrow for a handful of seeds: no verdict rests on '
+      'them. From one seed there is none.</p>')]
   found = scores(results)
   if not found:
     return html('<p>No agent has been scored.</p>')

@@ -1,4 +1,4 @@
-"""The part of an Atari report that says what its numbers are worth: floors, ceiling, blind agents.
+"""Builds the report's section on floors, ceilings and blind agents.
 
 Two tables, the primary ones of the page: label accuracy between what needs no inverse dynamics and
 a ceiling by enumeration, and scores beside those of agents that look at nothing. Its numbers come
@@ -44,7 +44,7 @@ def _constant(row):
 
 
 def label_cells(row):
-  """A `findings_floors.LabelRow` as a list of texts, under LABEL_HEADER."""
+  """Formats a `findings_floors.LabelRow` as a list of texts, under LABEL_HEADER."""
   kind = _KINDS[row.kind]
   name = f'{row.name} ({kind})' if kind and kind not in row.name.lower() else row.name
   return [name, _interval(row.accuracy) if row.accuracy else _constant(row) or _NONE,
@@ -61,7 +61,7 @@ AGENT_HEADER = ('', 'score', 'games', 'best that looks at nothing', 'best checkp
 
 
 def agent_cells(row):
-  """A `findings_floors.AgentRow` as a list of texts, under AGENT_HEADER."""
+  """Formats a `findings_floors.AgentRow` as a list of texts, under AGENT_HEADER."""
   score = (_interval(row.score, 1) if row.score.low is not None else page.number(row.score.value, 1)
            + ('' if row.standard_error is None else f' (s.e. {row.standard_error:.2g})'))
   blind = (_NONE if row.blind_score is None else
@@ -153,21 +153,21 @@ class Table(NamedTuple):
 
 
 def label_tables(results):
-  """A `Table` for each setting of the IDMs alone whose runs have floors, in a list."""
+  """Makes a `Table` for each setting of the IDMs alone whose runs have floors."""
   found = []
   for setting in findings_atari.settings(results, findings.LABELS):
     rows = findings_floors.label_rows(results, setting)
     if rows:
       title = f'{setting.target}: label accuracy at {setting.num_labels:,} labels'
       header, cells = LABEL_HEADER, list(map(label_cells, rows))
-      if all(row.voted is None for row in rows):  # A study may ask for it.
+      if all(row.voted is None for row in rows):  # Only some studies measure it.
         header, *cells = ([*row[:_VOTED], *row[_VOTED + 1:]] for row in (header, *cells))
       found.append(Table(title, tuple(header), cells, _over(rows)))
   return found
 
 
 def agent_tables(results):
-  """A `Table` for each setting of agents whose runs have floors, in a list."""
+  """Makes a `Table` for each setting of agents whose runs have floors."""
   found = []
   for setting in findings_atari.settings(results, findings.SCORE):
     rows = findings_floors.agent_rows(results, setting)
@@ -224,15 +224,18 @@ def _about_agents(runs):
       '95 % confidence over episodes: episodes of which its training knew no action, but for '
       'agents that were given all actions (oracles), which are judged on episodes that training '
       'knew, unless there is another recording; the table says which. It is <i>blind by its '
-      'score</i> if that stays inside its own 95 % interval over games when it is shown the images '
-      'of {} steps before. It looks if neither calls it blind.</p>',
+      'score</i> if that stays inside its own 95 % interval over games, or rises above it, when it '
+      'is shown the images of {} steps before. It looks if it looks by both: its loss rises by at '
+      'least as much with 95 % confidence, and its score falls by more than chance of both sets of '
+      'games explains (95 % interval of the difference). Of fewer than {} episodes or games, and '
+      'between the two, nothing can be told.</p>',
       'Scores beside those of agents that look at nothing, played by the same evaluator: '
       f'{page.listed(list(ways))}.' if ways else 'Agents that look at nothing were not played.',
-      blindness.SMALLEST_RISE, blindness.DELAY)
+      blindness.SMALLEST_RISE, blindness.DELAY, blindness.FEWEST_EPISODES)
 
 
 def section(results):
-  """Both kinds of tables, HTML."""
+  """Shows both kinds of tables, HTML."""
   parts = []
   rows = [row for setting in findings_atari.settings(results, findings.LABELS)
           for row in findings_floors.label_rows(results, setting)]
@@ -250,7 +253,7 @@ def tables(results):
 
 
 def sentences(results):
-  """The same in lines of text: a list, empty if nothing was measured."""
+  """Writes the tables as lines of text: a list, empty if nothing was measured."""
   lines = []
   for title, header, rows, _ in tables(results):
     lines += [f'{title}:', *page.lines(header, rows)]

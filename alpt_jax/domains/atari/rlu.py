@@ -1,4 +1,4 @@
-"""The RL Unplugged Atari datasets: their names, their files and their known damage.
+"""RL Unplugged's Atari datasets: names, files and known damage.
 
 Agarwal et al. (2020) recorded DQN agents; Gulcehre et al. (2020) published the episodes; TFDS calls
 them `{dataset}/{game}_run_{run}/{version}`. What is recorded, converted or prepared here is named

@@ -27,7 +27,7 @@ _GAMES_AT_ONCE = 50
 
 
 def path_of(directory, output=''):
-  """Where the floors of a dataset's game are kept: in `output`, or beside the data."""
+  """Returns the path of the floors of a dataset's game: in `output`, or beside the data."""
   return os.path.join(output or directory, FILE)
 
 
@@ -60,7 +60,7 @@ def measure(directory, episodes, game, *, num_episodes=NUM_EPISODES, max_steps, 
       'seed': seed})
   found = measure_files.read(path, 'score floors', **about)
   if found is None:
-    chances = play.blind_agents(episodes, action_sets.spec(game), action_sets.ACTION_NAMES)
+    chances = play.blind_agents(episodes, action_sets.spec(game))
     agents = _play(chances, game, num_episodes, max_steps, sticky, seed, progress)
     measure_files.write(path, 'score floors', **about,
                         content={'agents': agents, 'versions': versions.current()})
@@ -104,7 +104,7 @@ def check_num_episodes(num_episodes, name='num_episodes'):
 
 
 def in_short(floors):
-  """What a run keeps of the floors of its game: of single actions, the best only.
+  """Selects what a run keeps of its game's floors: of single actions, the best only.
 
   Args:
     floors: from `measure`.
@@ -124,13 +124,6 @@ def in_short(floors):
 def num_agents(game):
   """Says how many agents `measure` plays."""
   return 3 + len(action_sets.MINIMAL_ACTIONS[game])
-
-
-def random_score(floors):
-  """The mean score of random play, for `atari.scores.human_normalised`, and how to name it."""
-  found, protocol = floors['agents'][play.RANDOM], floors['protocol']
-  return found['score'], (f'random play of {found["num_episodes"]} games by this evaluator, sticky '
-                          f'{protocol["sticky"]:g}, {protocol["max_steps"]} steps')
 
 
 def _play(agents, game, num_episodes, max_steps, sticky, seed, progress):

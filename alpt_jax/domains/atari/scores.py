@@ -1,4 +1,4 @@
-"""Scores by which results on Atari are read: 0 is a random player, 1 a professional human.
+"""Scores of a random player and of a professional human, to normalise scores on Atari.
 
 The scores are those of `atari_data.py` in google-deepmind/dqn_zoo (which calls itself data of
 Atari-57: means over at least 3 episodes of at most 30 minutes, each begun with 1 to 30 no-ops).
@@ -55,20 +55,15 @@ RANDOM_AND_HUMAN = {  # Raw points. Carnival and Pooyan have no published human 
     'YarsRevenge': (3092.9, 54576.9),
     'Zaxxon': (32.5, 9173.3),
 }
-
-
 PUBLISHED = 'random play and human as published by dqn_zoo, whose protocol is another one'
 
 
-def human_normalised(game, score, *, random=None):
+def human_normalised(game, score):
   """Puts a score on the line from random (0) to human (1) play.
 
   Args:
     game: one of `action_sets.GAMES`.
     score: raw points, a number or an array.
-    random: points of random play, e.g. measured in the protocol of `score`, see
-      `atari.score_floors`; None for those that are published. Say which beside the result:
-      PUBLISHED, or how many games.
 
   Returns:
     (score - random) / (human - random); None if the game has no human score.
@@ -77,6 +72,5 @@ def human_normalised(game, score, *, random=None):
     ValueError: if `game` is unknown.
   """
   action_sets.check_game(game)
-  published, human = RANDOM_AND_HUMAN[game]
-  random = published if random is None else random
+  random, human = RANDOM_AND_HUMAN[game]
   return None if human is None else (score - random) / (human - random)

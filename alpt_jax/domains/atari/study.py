@@ -1,4 +1,4 @@
-"""The Atari experiment: its runs, and what they found.
+"""Plans the runs of the Atari experiment, and describes them for results.json.
 
 Two parts. 'labels' trains IDMs alone and asks how well they label the target's hidden actions.
 'score' trains agents, pretraining first where the method has it, and plays the game.
@@ -58,7 +58,7 @@ def plan(config):
   planned += _part(config, 'score', config.study.score_seeds, budgets)
   planned += _part(config, 'labels', config.study.seeds, config.study.labels.budgets,
                    train_dt=False)
-  # The longest chains first: nobody waits for them in the end.
+  # The longest chains first, so that none is left over in the end.
   return sorted(_once(planned), key=lambda run: run.part == 'labels')
 
 
@@ -241,26 +241,26 @@ def describe(config, planned):
 
 
 def identity(run, own):
-  """What tells a run from others, in the results; `own` is its config."""
+  """Returns the fields that identify a run in the results; `own` is its config."""
   return {'run': run.name, 'method': run.variant, 'part': run.part, 'phase': own.phase,
           'target': own.target, 'sources': list(own.sources), 'seed': own.seed,
           'num_labels': own.num_labels}
 
 
 def scores(own, evaluation):
-  """{column: number or None} of an evaluation."""
+  """Returns {column: number or None} of an evaluation."""
   played = evaluation.get(own.evaluation.acting_mode, {})
   return {f'sampled/{name}': played.get(name) for name in (
       *metrics.METRICS, 'num_episodes', 'num_cut', 'most_frequent_share', 'longest_run')}
 
 
 def title(own, label):
-  """How a run is called where its labels are shown; None of one that is not finetuned."""
+  """Names a run where its labels are shown; None of one that is not finetuned."""
   return label if own.phase == 'finetune' else None
 
 
 def shown(run, evaluations):
-  """Nothing more than what all runs have."""
+  """Returns nothing beyond what all runs show."""
   del run, evaluations
   return {}
 

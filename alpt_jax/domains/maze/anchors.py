@@ -1,4 +1,4 @@
-"""Exact reference values of a maze: what policies earn and how well actions can be inferred.
+"""Exact reference values of a maze: returns of policies, and how well actions can be inferred.
 
 A maze under a fixed policy is an absorbing Markov chain over its cells, so nothing here is sampled:
 the probability of not having reached the goal after t steps follows from that after t - 1. Results
@@ -37,7 +37,7 @@ def anchors(layout, epsilon=0.5, data_horizon=env.HORIZON):
 
 
 def policy_anchors(layout, policy_probs, horizon=env.HORIZON):
-  """Computes what a memoryless policy earns, averaged over all starts.
+  """Computes a memoryless policy's mean return over all starts.
 
   Args:
     layout: a `env.Layout`.
@@ -113,6 +113,37 @@ def idm_ceilings(layout, epsilon, horizon=env.HORIZON):
       'causal': float(np.sum(np.max(joint, axis=1))),
       'constant': float(np.max(np.sum(joint, axis=0))),
   }
+
+
+def best_guesses(layout, epsilon, before, after):
+  """Names the most probable action of transitions, knowing maze and policy and both cells.
+
+  What `idm_ceilings` calls 'bayes', of transitions that were recorded.
+
+  Args:
+    layout: a `env.Layout`.
+    epsilon: of the behaviour policy, in [0, 1].
+    before: [M, 2] int; cells.
+    after: [M, 2] int; cells one step later.
+
+  Returns:
+    actions [M] int, and their probabilities [M] float.
+
+  Raises:
+    ValueError: if `epsilon` is outside [0, 1], or no action leads from a cell to the next.
+  """
+  probs = policies.epsilon_greedy_probs(layout.walls, layout.goal, epsilon)[tuple(before.T)]
+  leads = np.stack([
+      (env.move(layout.walls, before, np.full(len(before), action)) == after).all(axis=1)
+      for action in range(env.NUM_ACTIONS)], axis=1)
+  joint = probs * leads
+  total = joint.sum(axis=1)
+  if not total.all():
+    wrong = int(np.argmin(total))
+    raise ValueError(f'no action of {layout.name} leads from cell {before[wrong].tolist()} to '
+                     f'{after[wrong].tolist()}; expected moves of this maze, of its policy with '
+                     f'epsilon {epsilon}.')
+  return joint.argmax(axis=1), joint.max(axis=1) / total
 
 
 def _chain(layout, policy_probs):

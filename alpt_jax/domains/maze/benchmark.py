@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 
-from alpt_jax.domains import play
 from alpt_jax.domains.maze import env, evaluate
 from alpt_jax.learners import acting
 
@@ -23,13 +22,14 @@ class Evaluation:
       params: its parameters.
     """
     layout = env.layout_of(config.target)
-    legal = play.legal_of(env.spec(layout, config.observation))
+    legal = env.spec(layout, config.observation).actions.mask
     self._agent = evaluate.MazeEvaluator(
         acting.Player(dt, legal, 'paper'), layout, observation=config.observation)
     self._params = params
     _, paths = self._agent.run(
         params, acting_mode='argmax', num_paths=len(env.starts(layout)))
-    # Every run is the same. Rows that are computed after their episode has ended do not count.
+    # Evaluations are deterministic, so steps are counted once; those after an episode has ended,
+    # which the batch computes as well, are left out.
     self.num_steps = sum(len(episode['path']) - 1 for episode in paths)
 
   def run(self):
@@ -44,7 +44,7 @@ class Evaluation:
     return {'evaluation': self.run}
 
   def summary(self, results, spread):
-    """What benchmark.json says, given the results of the jobs; `spread` describes numbers."""
+    """Sums up the results of the jobs for benchmark.json; `spread` describes numbers."""
     seconds = np.array(results['evaluation'])
     return {'num_steps': self.num_steps, 'seconds': spread(seconds),
             'steps_per_second': spread(self.num_steps / seconds)}

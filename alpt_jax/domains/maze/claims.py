@@ -61,7 +61,7 @@ def claims(results):
 
 
 def rows(results):
-  """The paper's claims as a list of `findings.ClaimRow`."""
+  """Lists the paper's claims as `findings.ClaimRow`s."""
   return [findings.ClaimRow(
       'Section 5.6', found.text, f'observation “{found.observation}”: ' + (
           'one of the two was not run' if found.comparison is None else

@@ -6,10 +6,12 @@ from importlib import metadata
 
 import numpy as np
 
+from alpt_jax import disk_space
 from alpt_jax import progress as progress_
 from alpt_jax.data import recorder, rlds
 from alpt_jax.domains.maze import env, policies
 
+_BYTES_PER_STEP = 100  # At most, of 8 x 8 to 20 x 20 cells.
 _PACKAGES = ('array-record', 'numpy', 'tensorflow-datasets')
 
 
@@ -25,6 +27,8 @@ def main(config, names):
     card = rlds.read_card(directory) if os.path.isdir(directory) else None
     if card is None:
       num_episodes = config.collect.num_episodes
+      most = num_episodes * (config.collect.horizon + 1) * _BYTES_PER_STEP
+      print(disk_space.check(directory, most, what=f'a recording of {name}'), flush=True)
       with progress_.Progress(num_episodes, label=f'recording {name}') as progress:
         card = record(name, config, progress.update)
       verb = 'recorded'
@@ -39,14 +43,13 @@ def main(config, names):
           f"transitions, mean length {card['mean_length']:.1f}", flush=True)
 
 
-def record(name, config, progress=None, *, record_episodes=recorder.record_episodes):
+def record(name, config, progress=None):
   """Records one maze.
 
   Args:
     name: of the maze; see `env.layout_of`.
     config: with `data_dir` and `collect`.
     progress: called with the number of episodes recorded, or None.
-    record_episodes: of `recorder`, or `recorder_envlogger`, which writes the same episodes.
 
   Returns:
     The dataset card.
@@ -56,7 +59,7 @@ def record(name, config, progress=None, *, record_episodes=recorder.record_episo
   # Mazes are recorded with streams of their own, whatever else is recorded.
   seed = np.random.SeedSequence([settings.seed, zlib.crc32(name.encode())])
   start_seed, policy_seed = (int(s) for s in seed.generate_state(2))
-  return record_episodes(
+  return recorder.record_episodes(
       env.Maze(layout, start_seed, horizon=settings.horizon),
       policies.EpsilonGreedy(layout, settings.epsilon, policy_seed),
       settings.num_episodes, os.path.join(config.data_dir, name), name=name, progress=progress,

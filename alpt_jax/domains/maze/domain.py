@@ -1,8 +1,10 @@
 """Mazes as a domain: specs, data and scores."""
 
-from alpt_jax.data import copies
-from alpt_jax.domains import base, play
-from alpt_jax.domains.maze import env, metrics
+import numpy as np
+
+from alpt_jax.data import copies, rlds
+from alpt_jax.domains import base
+from alpt_jax.domains.maze import anchors, env, metrics
 
 _NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the report.
 
@@ -10,14 +12,10 @@ _NUM_PATHS = 6  # Episodes of the last evaluation whose paths are kept, for the 
 class Domain(base.Domain):
   """20 x 20 mazes (paper section 5.6): every start once, by arg max."""
   metrics = metrics.METRICS
-
-  def action_names(self, name=''):
-    """Names of the actions of an environment, by id; '' for the target's."""
-    del name
-    return env.ACTION_NAMES
+  modules = ('benchmark', 'report', 'study')
 
   def spec(self, name):
-    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return env.spec(env.layout_of(name), self.config.observation)
 
   def check(self):
@@ -38,7 +36,7 @@ class Domain(base.Domain):
   def make_evaluation(self, learner):
     """Makes the evaluation of the agent; the last one has 'paths' of a few episodes."""
     from alpt_jax.domains.maze import evaluate  # Compiles acting, which only evaluation needs.
-    player = learner.player(play.legal_of(self.spec(self.config.target)), rule='paper')
+    player = learner.player(self.spec(self.config.target).actions.mask, rule='paper')
     agent = evaluate.MazeEvaluator(
         player, env.layout_of(self.config.target), observation=self.config.observation)
 
@@ -58,9 +56,22 @@ class Domain(base.Domain):
     return run
 
   def ceiling(self, name):
-    """None is measured: it is exact, see `anchors`."""
-    del name
-    return {'unknown': 'a maze has no ceiling file: where nothing moved, a wall was in the way'}
+    """Returns the ceiling of recorded transitions, given maze, policy and both cells of each."""
+    from alpt_jax.measures import floors  # SciPy, which training does without.
+    directory, = self.directories(name)
+    epsilon = ((rlds.read_card(directory) or {}).get('metadata') or {}).get('epsilon')
+    if epsilon is None:
+      return {'unknown': f'no {rlds.CARD} in {directory} says by which policy it was recorded'}
+    data = self.read(name)
+    episode = np.repeat(np.arange(data.num_episodes), data.num_transitions)
+    timestep = np.concatenate([np.arange(length) for length in data.num_transitions])
+    cut = data.cut(episode, timestep, 1)
+    guesses, chances = anchors.best_guesses(
+        env.layout_of(name), epsilon,
+        *(env.positions_of(cut.observations[:, i]) for i in range(2)))
+    is_known, is_right = cut.is_labelled[:, 0], guesses == cut.actions[:, 0]
+    return {'expected': floors.mean(chances, episode)._asdict(),
+            'realised': floors.mean(is_right[is_known], episode[is_known])._asdict()}
 
   def environments(self):
     """Returns the names of all mazes that the config and its study mention, sorted."""
@@ -75,21 +86,3 @@ class Domain(base.Domain):
     """Records what is missing of some mazes."""
     from alpt_jax.domains.maze import collect
     collect.main(self.config, names)
-
-  @staticmethod
-  def study():
-    """Returns the module that plans studies."""
-    from alpt_jax.domains.maze import study
-    return study
-
-  @staticmethod
-  def benchmark():
-    """Returns the module that makes the evaluations to time."""
-    from alpt_jax.domains.maze import benchmark
-    return benchmark
-
-  @classmethod
-  def report(cls, results):
-    """Makes the report of results."""
-    from alpt_jax.domains.maze import report
-    return report.Report(results)

@@ -193,7 +193,7 @@ def observe(walls, goal, positions):
 
   Args:
     walls: [n, n] bool.
-    goal: (row, column), or [B, 2] with a goal for every agent.
+    goal: (row, column).
     positions: [B, 2] int.
 
   Returns:
@@ -201,13 +201,22 @@ def observe(walls, goal, positions):
      'grid': [B, n, n, 3] uint8 in {0, 1}, the planes walls, goal and agent}.
   """
   positions = np.array(positions, np.int32)
-  goals = np.broadcast_to(goal, positions.shape)
   agents = np.arange(len(positions))
   grid = np.zeros((len(positions), *walls.shape, 3), np.uint8)
   grid[..., WALLS_PLANE] = walls
-  grid[agents, goals[:, 0], goals[:, 1], GOAL_PLANE] = 1
+  grid[:, *goal, GOAL_PLANE] = 1
   grid[agents, positions[:, 0], positions[:, 1], AGENT_PLANE] = 1
   return {'xy': positions, 'grid': grid}
+
+
+def positions_of(observations):
+  """Reads the cells [B, 2] int32 of agents off what `observe` showed of them, in either mode."""
+  observations = np.asarray(observations)
+  if observations.ndim == 2:
+    return observations.astype(np.int32)
+  agent = observations[..., AGENT_PLANE]
+  cells = np.unravel_index(agent.reshape(len(agent), -1).argmax(axis=1), agent.shape[1:])
+  return np.stack(cells, axis=1).astype(np.int32)
 
 
 def spec(layout, observation):
@@ -242,18 +251,15 @@ class Maze(dm_env.Environment):
 
   Attributes:
     layout: the `Layout`.
-    goal: (row, column) of the current episode's goal.
   """
 
-  def __init__(self, layout, seed, horizon=HORIZON, goal_per_episode=False):
+  def __init__(self, layout, seed, horizon=HORIZON):
     """Makes the environment; the first `step` or `reset` starts an episode.
 
     Args:
       layout: a `Layout`.
-      seed: seeds the starts, and the goals where they are drawn.
+      seed: seeds the starts.
       horizon: steps after which an episode is cut off, with discount 1.
-      goal_per_episode: draw the goal anew at every reset, uniformly over the cells from which the
-        layout's goal can be reached. Only the 'grid' observation shows where it is.
 
     Raises:
       ValueError: if `horizon` is not positive.
@@ -261,20 +267,15 @@ class Maze(dm_env.Environment):
     if horizon < 1:
       raise ValueError(f'horizon is {horizon}; expected at least 1 step.')
     self.layout = layout
-    self.goal = layout.goal
     self._rng = np.random.default_rng(seed)
     self._horizon = horizon
-    self._goal_per_episode = goal_per_episode
-    self._cells = np.argwhere(distances(layout.walls, layout.goal) >= 0)
+    self._starts = starts(layout)
     self._position = None
     self._num_steps = 0
     self._needs_reset = True
 
   def reset(self):
-    if self._goal_per_episode:
-      self.goal = tuple(int(x) for x in self._rng.choice(self._cells))
-    candidates = self._cells[(self._cells != self.goal).any(axis=1)]
-    self._position = self._rng.choice(candidates)
+    self._position = self._rng.choice(self._starts)
     self._num_steps = 0
     self._needs_reset = False
     return dm_env.restart(self._observation())
@@ -286,7 +287,7 @@ class Maze(dm_env.Environment):
       raise ValueError(f'action is {action}; expected an integer in [0, {NUM_ACTIONS}).')
     self._position = move(self.layout.walls, self._position[None], [int(action)])[0]
     self._num_steps += 1
-    if tuple(self._position) == self.goal:
+    if tuple(self._position) == self.layout.goal:
       self._needs_reset = True
       return dm_env.termination(1., self._observation())
     if self._num_steps == self._horizon:
@@ -305,7 +306,7 @@ class Maze(dm_env.Environment):
     return specs.DiscreteArray(NUM_ACTIONS, name='action')
 
   def _observation(self):
-    batch = observe(self.layout.walls, self.goal, self._position[None])
+    batch = observe(self.layout.walls, self.layout.goal, self._position[None])
     return {key: value[0] for key, value in batch.items()}
 
 

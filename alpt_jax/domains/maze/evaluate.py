@@ -1,4 +1,4 @@
-"""Scores of agents in mazes."""
+"""Evaluates agents in mazes, from every start."""
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ class MazeEvaluator:
   The batch shrinks as episodes end. A greedy agent with a bounded window in a deterministic maze
   repeats itself forever once its window recurs, the returns it asked for included: such an episode
   is ended as the failure it is. The 'release' rule samples returns even then, so it never is; nor
-  is an agent whose history is no `acting.History`, as nobody knows what it remembers.
+  is an agent whose history is no `acting.History`, as what it remembers is unknown.
   """
 
   def __init__(self, player, layout, *, observation, horizon=env.HORIZON):

@@ -17,33 +17,33 @@ RETURN = 'argmax/success_500'  # The reward is 1 at the goal and ends the episod
 
 
 def baseline(results):
-  """Key of the method that the others' steps are compared with; the study may name another."""
+  """Returns the method that the others' steps are compared with; a study may name another."""
   return results['config'].get('study', {}).get('baseline', 'dt1_idm')
 
 
 def observations(results):
-  """Observation modes that were run, in order."""
+  """Lists the observation modes that were run, in order."""
   return list(dict.fromkeys(run['observation'] for run in results['runs']))
 
 
 def rows_of(results, method, observation):
-  """Evaluations of the agents of one method in one observation mode."""
+  """Returns evaluations of the agents of one method in one observation mode."""
   return [row for row in results['rows'] if findings.part_of(row) == findings.SCORE
           and row['method'] == method and row['observation'] == observation]
 
 
 def targets(results):
-  """{name: maze} of the target mazes."""
+  """Returns {name: maze} of the target mazes."""
   return {name: maze for name, maze in results['mazes'].items() if maze['role'] == 'target'}
 
 
 def measured_methods(results, observation):
-  """Methods with rows of agents in an observation mode, in the order of the results' methods."""
+  """Lists the methods with agents in an observation mode, in the results' order."""
   return [method for method in results['methods'] if rows_of(results, method, observation)]
 
 
 def final_metrics(results):
-  """Final metrics of the runs that are done: mean and population std over targets and seeds.
+  """Averages final metrics of finished runs: mean and population std over targets and seeds.
 
   Args:
     results: checked results.
@@ -95,7 +95,7 @@ def steps_to_levels(results):
 
 
 def anchor(results, group, name, metric=None):
-  """Mean of an anchor over the target mazes; NaN if any of them lacks it."""
+  """Averages an anchor over the target mazes; NaN if any of them lacks it."""
   entries = [maze['anchors'][group].get(name) for maze in targets(results).values()]
   if metric is not None:
     entries = [entry and entry.get(metric) for entry in entries]

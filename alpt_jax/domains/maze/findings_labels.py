@@ -1,4 +1,4 @@
-"""Label accuracy in mazes: updates to a level, floors and ceiling.
+"""Measures label accuracy in mazes: updates to a level, floors and ceiling.
 
 Two observations of a maze nearly give the action away: a table of their change, with five
 entries, is right almost always. So no accuracy is a result by itself here. What can be asked is how
@@ -23,7 +23,7 @@ FLOORS = {  # Exact, from the maze and its policy; see `maze.anchors.idm_ceiling
 
 
 def ratio_text(comparison):
-  """E.g. 'at most 0.48 [0.00, 0.60]'; a dash if there is none."""
+  """Formats a ratio, e.g. 'at most 0.48 [0.00, 0.60]'; a dash if there is none."""
   return '–' if comparison is None or not comparison.interval.n else comparison.interval.text(2)
 
 
@@ -59,7 +59,7 @@ class Needed(NamedTuple):
 
 
 def primary_budget(results):
-  """The number of labels at which methods are compared; None in files that do not say it."""
+  """Returns the number of labels at which methods are compared; None in files without it."""
   return results['config'].get('num_labels')
 
 
@@ -68,12 +68,12 @@ def _num_labels(results, row):
 
 
 def has_part(results):
-  """Whether there are runs of IDMs alone; else the labels are those of the agents' IDMs."""
+  """Returns whether there are runs of IDMs alone; else the labels are those of the agents' IDMs."""
   return any(run.get('part') == 'labels' for run in results['runs'])
 
 
 def rows_of(results, observation):
-  """Rows with label accuracies in one observation mode, of IDMs alone where there are such runs."""
+  """Returns rows with label accuracies in a mode, of IDMs alone where there are such runs."""
   part = has_part(results)
   return [row for row in results['rows']
           if row['observation'] == observation and (row.get('part') == 'labels') == part
@@ -81,13 +81,13 @@ def rows_of(results, observation):
 
 
 def budgets(results, observation):
-  """Numbers of labels with label accuracies, ascending; [None] if the file does not say them."""
+  """Lists the numbers of labels with label accuracies, ascending; [None] if the file has none."""
   found = {_num_labels(results, row) for row in rows_of(results, observation)}
   return sorted(found, key=lambda num_labels: num_labels or 0)
 
 
 def rows_by_method(results, observation, num_labels):
-  """{method: rows with label accuracies}, in the order of the results' methods."""
+  """Returns {method: rows with label accuracies}, in the order of the results' methods."""
   rows = [row for row in rows_of(results, observation)
           if _num_labels(results, row) == num_labels]
   by_method = {method: [row for row in rows if row['method'] == method]
@@ -96,12 +96,12 @@ def rows_by_method(results, observation, num_labels):
 
 
 def level(results, target):
-  """The label accuracy that counts in a maze: LEVEL times its ceiling; NaN if it is not known."""
+  """Returns the label accuracy to reach in a maze, LEVEL times its ceiling; NaN if unknown."""
   return LEVEL * curves.value(results['mazes'][target]['anchors']['idm'], 'bayes')
 
 
 def wanted_text(results):
-  """The level, e.g. '0.898 (0.9 of the ceiling)'; of several mazes its range."""
+  """Formats the level, e.g. '0.898 (0.9 of the ceiling)'; of several mazes its range."""
   levels = [level(results, target) for target in findings_maze.targets(results)]
   levels = sorted({f'{x:.3f}' for x in levels if math.isfinite(x)})
   if not levels:
@@ -171,7 +171,7 @@ def table(results):
 
 
 def fitted_table(results, observation, num_labels):
-  """The table of the change, fitted to the labels of the runs.
+  """Returns the table of the change, fitted to the labels of the runs.
 
   Args:
     results: checked results.
@@ -189,7 +189,7 @@ def fitted_table(results, observation, num_labels):
 
 
 def csv_rows(results):
-  """The `table` without nesting: a dict per observation, number of labels and method."""
+  """Returns the `table` without nesting: a dict per observation, number of labels and method."""
   rows = []
   for (observation, num_labels), methods in table(results).items():
     for method, found in methods.items():
@@ -205,12 +205,12 @@ def csv_rows(results):
 
 
 def exact(results):
-  """{name for readers: level} of floors and ceiling, means over the targets; NaN if unknown."""
+  """Returns {name: level} of floors and ceiling, means over the targets; NaN if unknown."""
   return {title: findings_maze.anchor(results, 'idm', name) for name, title in FLOORS.items()}
 
 
 def no_idm_needed(results):
-  """The sentence that belongs beside every label accuracy of these mazes; '' if it is not known."""
+  """Words what a table without an IDM scores in these mazes; '' if that is not known."""
   for observation in findings_maze.observations(results):
     found, num_entries = fitted_table(results, observation, primary_budget(results))
     if found.value is not None:

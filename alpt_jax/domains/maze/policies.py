@@ -34,7 +34,7 @@ def epsilon_greedy_probs(walls, goal, epsilon):
 
 
 class EpsilonGreedy:
-  """Draws actions from `epsilon_greedy_probs`, for the goal that the observation shows.
+  """Draws actions from `epsilon_greedy_probs`.
 
   Attributes:
     is_random: whether the last action is from the uniform part of the mixture.
@@ -51,14 +51,13 @@ class EpsilonGreedy:
     Raises:
       ValueError: if `epsilon` is outside [0, 1].
     """
-    self._walls = layout.walls
+    self._probs = epsilon_greedy_probs(layout.walls, layout.goal, epsilon)
     self._epsilon = epsilon
     self._rng = np.random.default_rng(seed)
     # Actions are drawn from the mixture; which part each came from, given the action, has draws of
     # its own, so that the actions of a seed do not depend on it.
     self._mark_rng = np.random.default_rng([seed, 1])
     self.is_random = False
-    self._plan_for(layout.goal)
 
   def __call__(self, timestep):
     """Draws an action.
@@ -69,9 +68,6 @@ class EpsilonGreedy:
     Returns:
       np.int32 in [0, 4).
     """
-    goal = np.argwhere(timestep.observation['grid'][..., env.GOAL_PLANE])[0]
-    if tuple(goal) != self._goal:
-      self._plan_for(tuple(goal))
     row, column = timestep.observation['xy']
     probs = self._probs[row, column]
     action = np.int32(self._rng.choice(env.NUM_ACTIONS, p=probs))
@@ -79,7 +75,3 @@ class EpsilonGreedy:
     self.is_random = bool(
         self._mark_rng.random() < uniform / env.NUM_ACTIONS / probs[action])
     return action
-
-  def _plan_for(self, goal):
-    self._goal = goal
-    self._probs = epsilon_greedy_probs(self._walls, goal, self._epsilon)

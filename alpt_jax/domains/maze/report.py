@@ -1,4 +1,4 @@
-"""The report of the maze experiment: what it has beside what all reports have."""
+"""Builds the report of the maze experiment: sections beyond the generic report."""
 
 import itertools
 
@@ -37,7 +37,7 @@ class Report(experiment.Report):
             for name in findings_maze.anchor_names(self.results, 'policies')}
 
   def claim_rows(self):
-    """The claims of section 5.6."""
+    """Lists the claims of section 5.6."""
     return claims.rows(self.results)
 
   def tables(self):
@@ -58,7 +58,7 @@ class Report(experiment.Report):
                                        'mistakes', 'problems', 'data')}
 
   def panels(self):
-    """Label accuracy and return, a row per observation mode."""
+    """Draws label accuracy and return, a row per observation mode."""
     returns = {setting.about['observation']: self.panel(setting)
                for setting in self.settings(findings.SCORE)}
     return [[self._labels_panel(observation), returns.get(observation)]
@@ -81,7 +81,7 @@ class Report(experiment.Report):
             *filter(None, [findings_labels.no_idm_needed(self.results)])]
 
   def claims(self):
-    """The claims, and how many seeds the paper has."""
+    """Shows the claims, and how many seeds the paper has."""
     num_seeds = len({run['seed'] for run in self.results['runs']})
     return join([html('<p>What section 5.6 of the paper says of speed; it has three seeds, these '
                       'results have {}.</p>', num_seeds), super().claims()])

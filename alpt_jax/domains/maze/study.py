@@ -1,4 +1,4 @@
-"""The maze experiment: its runs, and what they found."""
+"""Plans the runs of the maze experiment, and describes them for results.json."""
 
 import os
 
@@ -105,7 +105,7 @@ def describe(config, planned):
 
 
 def identity(run, own):
-  """What tells a run from others, in the results; `own` is its config."""
+  """Returns the fields that identify a run in the results; `own` is its config."""
   names = ('observation', 'target', 'seed', 'num_labels')
   return ({'run': run.name, 'part': run.part or 'score', 'method': run.variant}
           | {name: own[name] for name in names} | {'sources': list(own.sources)})
@@ -124,19 +124,19 @@ def _describe_maze(name, role, config):
 
 
 def scores(own, evaluation):
-  """{column: number or None} of an evaluation."""
+  """Returns {column: number or None} of an evaluation."""
   return {f'{mode}/{name}': evaluation.get(mode, {}).get(name)
           for mode in (('argmax', 'sampled') if own.train_dt else ())
           for name in metrics.METRICS}
 
 
 def title(own, label):
-  """How a run is called where its labels are shown."""
+  """Names a run where its labels are shown."""
   return f'{label} ({own.observation})'
 
 
 def shown(run, evaluations):
-  """The paths of the last evaluation that has some."""
+  """Returns the paths of the last evaluation that has some."""
   with_paths = [scores['paths'] for scores in evaluations.values() if 'paths' in scores]
   return {'rollout': {'acting': 'argmax', 'target': run.changes['target'],
                       'episodes': with_paths[-1]['argmax']} if with_paths else None}

@@ -1,4 +1,4 @@
-"""Brings data of somebody's own into a canonical RLDS dataset; `experiments.collect import`.
+"""Imports a user's own data into a canonical RLDS dataset; `experiments.collect import`.
 
 What the data is, an environment file says (alpt_jax/data/environment_file.py). The dataset appears
 under its name when all of it is checked and written; what was left out, and why, is on its card.
@@ -9,16 +9,18 @@ import importlib
 import os
 from importlib import metadata
 
-from alpt_jax import atomic_files
+from alpt_jax import atomic_files, disk_space
 from alpt_jax import progress as progress_
 from alpt_jax.data import alignment_check, environment_file, rlds
-from alpt_jax.data.importers import actions
+from alpt_jax.data.importers import actions, checksums
 from alpt_jax.data.importers import checks as import_episodes
 from alpt_jax.measures import alignment
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
 _WITH_FRAMES = ('videos', 'images')  # Other data comes a step at a time.
-_PACKAGES = ('array-record', 'numpy', 'opencv-python-headless', 'pillow', 'tensorflow-datasets')
+_BY_EPISODES = ('rlds', 'minari')  # Their `total` counts episodes, not steps.
+_PACKAGES = ('array-record', 'av', 'numpy', 'opencv-python-headless', 'pillow',
+             'tensorflow-datasets')
 _NUM_SHOWN = 10
 
 
@@ -43,15 +45,19 @@ def main(config):
   atomic_files.check_new(to_dir)  # Before anything is read.
   checks = import_episodes.Settings(**{key: settings[key]
                                        for key in ('window', 'max_blank', 'on_problem')})
-  arguments, agreement = {}, None
+  arguments, agreement, listed = {}, None, None
   if settings.kind in _WITH_FRAMES:
     arguments['frame_skip'] = settings.frame_skip
+    listed = actions.Actions(settings.from_dir, environment)
+    listed.check_steps(settings.frame_skip)
     agreement = actions.agreement(settings.from_dir, environment)
-  with progress_.Progress(max(source.total(settings.from_dir), 1),
-                          label=f'importing {environment.name}') as progress:
+  total = max(source.total(settings.from_dir), 1)
+  with progress_.Progress(total, label=f'importing {environment.name}') as progress:
+    found = source.recordings(settings.from_dir, environment, progress=progress.update, **arguments)
+    found = listed.check_first_steps(found) if listed else found
+    found = _check_disk(found, to_dir, settings, total)
     card = import_episodes.write_dataset(
-        source.recordings(settings.from_dir, environment, progress=progress.update, **arguments),
-        to_dir, environment, checks, metadata={
+        found, to_dir, environment, checks, metadata={
             'kind': settings.kind, 'from_dir': settings.from_dir, **arguments,
             **({'agreement': agreement} if agreement else {}),
             'versions': {name: metadata.version(name) for name in _PACKAGES}})
@@ -66,6 +72,20 @@ def main(config):
     found = alignment_check.check_directory(to_dir)
     if found['gains']:  # Else there are too few labels to say anything.
       print('\n'.join(found['sentences']))
+
+
+def _check_disk(found, directory, settings, total):
+  """Passes on recordings; says by the first of them what all take, before it is written."""
+  is_checked = False
+  for item in found:
+    if not is_checked and isinstance(item, import_episodes.Recording) and len(item.observations):
+      size, num_observations = item.num_bytes(), len(item.observations)
+      num_bytes = size * total if settings.kind in _BY_EPISODES else (
+          size * total / settings.frame_skip / num_observations)
+      # Files of a source may not say how much is in them.
+      print(disk_space.check(directory, max(num_bytes, size), what='the dataset'), flush=True)
+      is_checked = True
+    yield item
 
 
 def _print_no_actions(settings):
@@ -83,7 +103,8 @@ def _print_no_actions(settings):
 
 def _print_others(settings, read):
   """Says what lies there and was not looked at: telephones write videos of many kinds."""
-  known = {*read, *actions.FILES, *actions.SECOND_FILES, environment_file.FILE}
+  known = {*read, *actions.FILES, *actions.SECOND_FILES, environment_file.FILE,
+           *checksums.lists(settings.from_dir)}
   others = sorted(name for name in os.listdir(settings.from_dir)
                   if name not in known and not name.startswith('.'))
   if others:
@@ -115,6 +136,10 @@ def _print(directory, environment, card):
     sizes = [' x '.join(map(str, scaled[key])) for key in ('from', 'to')]
     print(f"scaled {scaled['num_images']} images in {scaled['num_episodes']} of them from "
           f'{sizes[0]} to {sizes[1]} pixels (height x width)')
+  for name, note in card['notes'][:_NUM_SHOWN]:
+    print(f'{name}: {note}')
+  if len(card['notes']) > _NUM_SHOWN:
+    print(f"and {len(card['notes']) - _NUM_SHOWN} more such lines, in {rlds.CARD}")
   left_out = [import_episodes.LeftOut(**episode) for episode in card['left_out_episodes']]
   for episode in left_out[:_NUM_SHOWN]:
     print(f'left out {episode.name}: {episode.kind}: {episode.reason}')

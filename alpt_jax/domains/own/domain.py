@@ -1,10 +1,10 @@
-"""Own data as a domain: what environment.json says of it."""
+"""Own data as a domain, described by environment.json."""
 
 import dataclasses
 import glob
 import os
 
-from alpt_jax.data import copies, environment_file, episode_files, labels, rlds
+from alpt_jax.data import copies, environment_file, episode_files, labels, rlds, time_scale
 from alpt_jax.data.importers import actions
 from alpt_jax.domains import base
 from alpt_jax.domains.atari import action_sets
@@ -12,19 +12,15 @@ from alpt_jax.domains.atari import domain as atari
 
 
 class Domain(base.Domain):
-  """Somebody's own data: what `experiments.collect import` has brought in.
+  """Data of your own, as `experiments.collect import` has written it.
 
   Environments are directories of `config.data_dir`. What each is stands in its environment.json.
   Nothing plays them, unless the config says that one is an Atari game.
   """
   zero_labels_are_all = True
 
-  def action_names(self, name=''):
-    """Names of the actions of an environment, by id; '' for the target's."""
-    return self._environment(name or self.config.target).actions.space
-
   def spec(self, name):
-    """The `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
+    """Returns the `types.EnvironmentSpec` of an environment; ValueError if the name is none."""
     return dataclasses.replace(self._environment(name).spec(), name=name)
 
   def check(self):
@@ -77,8 +73,13 @@ class Domain(base.Domain):
     base.reserve(self.config, data)
     return data
 
+  def time_scale(self, name):
+    """Returns the `time_scale.TimeScale` of an environment's data."""
+    directory, = self.directories(name)
+    return time_scale.of_dataset(directory, self._environment(name))
+
   def notes(self, name):
-    """What whoever trains on an environment should know, a list of lines."""
+    """Lists what a user who trains on an environment should know."""
     directory, = self.directories(name)
     lines = self._environment(name).notes(name)
     card = rlds.read_card(directory) or {}
@@ -89,19 +90,19 @@ class Domain(base.Domain):
     return lines
 
   def check_data(self, episodes, hidden):
-    """As `Atari.check_data`."""
+    """Checks the data as the Atari domain does."""
     episode_files.check_no_duplicates(episodes)
     copies.check(episodes, hidden)
 
   def choose_labels(self, data):
-    """Which windows of a target keep their actions, see `labels.choose_known_windows`."""
+    """Chooses windows of a target that keep their actions, see `labels.choose_known_windows`."""
     config = self.config
     return labels.choose_known_windows(
         data, budget=config.num_labels, window=config.window, seed=config.label_seed,
         held_out=config.held_out)
 
   def make_evaluation(self, learner):
-    """As `Atari.make_evaluation`, of `config.evaluation.game`; None if there is no game."""
+    """Makes the evaluation of `config.evaluation.game`; None if there is no game."""
     config = self.config
     if not config.evaluation.game:
       return None
@@ -118,8 +119,8 @@ class Domain(base.Domain):
                      'word import before the flags (python -m experiments.collect import ...).')
 
   def import_data(self):
-    """Brings in data that somebody has made."""
-    from alpt_jax.domains.own import collect  # Readers that nobody else needs.
+    """Imports data, see `own.collect`."""
+    from alpt_jax.domains.own import collect  # Only imports need its readers.
     collect.main(self.config)
 
   def ceiling(self, name):

@@ -3,11 +3,12 @@ import io
 import os
 import pathlib
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import environment_file
+from alpt_jax.data import environment_file, writer
 from alpt_jax.data.importers import checks, dopamine
 from tests.data import own_data
 
@@ -148,6 +149,73 @@ class ImportDopamineTest(parameterized.TestCase):
     self.assertRegex(card['left_out_episodes'][0]['reason'], message)
     self._check(_Tail(read, 2), episodes)
 
+  @parameterized.product(name=['observation', 'action', 'reward', 'terminal', 'add_count'],
+                         level=[0, 9])
+  def test_changed_bytes_are_seen(self, name, level):
+    arrays, _ = buffer([8, 9], seed=3)
+    # Two are counted: what is behind them is read, too, as the checksum is.
+    write(self._source, 0, **arrays, add_count=np.array(2))
+    stem = 'add_count_ckpt' if name == 'add_count' else f'$store$_{name}_ckpt'
+    path = pathlib.Path(self._source, f'{stem}.0.gz')
+    content = gzip.decompress(path.read_bytes())
+    packed = gzip.compress(content, level)
+    rng = np.random.default_rng(0)
+    for place in [*rng.integers(10, len(packed) - 8, 12), *range(len(packed) - 8, len(packed))]:
+      changed = bytearray(packed)
+      changed[place] ^= 1 << rng.integers(8)
+      path.write_bytes(changed)
+      for on_problem in ('error', 'skip'):
+        with self.assertRaisesRegex(ValueError, '_ckpt.0.gz'):
+          self._import(on_problem=on_problem, window=1)
+    path.write_bytes(packed + gzip.compress(b'more'))
+    with self.assertRaisesRegex(ValueError, f'{stem}.0.gz goes on'.replace('$', r'\$')):
+      self._import(window=1)
+
+  @parameterized.parameters(
+      ('observation', np.float32, r'observation_ckpt.0.gz holds float32 .*; expected uint8'),
+      ('observation', np.int16, 'holds int16'),
+      ('action', np.float32, r'action_ckpt.0.gz holds float32 \[[0-9]+\]; expected integers, one'),
+      ('reward', 'S4', r'reward_ckpt.0.gz holds \|S4 '),
+      ('terminal', np.float64, 'terminal_ckpt.0.gz holds float64'))
+  def test_arrays_of_another_type(self, name, dtype, message):
+    arrays, _ = buffer([8])
+    write(self._source, **arrays | {name: arrays[name].astype(dtype)})
+    with self.assertRaisesRegex(ValueError, message):
+      self._import()
+
+  def test_actions_of_two_columns_and_pickles(self):
+    arrays, _ = buffer([8])
+    write(self._source, **arrays | {'action': arrays['action'][:, None]})
+    with self.assertRaisesRegex(ValueError, r'action_ckpt.0.gz holds .*, 1\]; expected integers'):
+      self._import()
+    write(self._source, **arrays)
+    for name in ('$store$_reward_ckpt.0.gz', 'add_count_ckpt.0.gz'):
+      file = io.BytesIO()
+      np.save(file, np.array([_Bomb()] * 10), allow_pickle=True)
+      pathlib.Path(self._source, name).write_bytes(gzip.compress(file.getvalue()))
+      with self.assertRaisesRegex(ValueError, 'an array object'):
+        self._import()
+      write(self._source, **arrays, add_count=np.array(10))
+
+  def test_what_a_few_bytes_unpack_to_is_limited(self):
+    arrays, _ = buffer([8])
+    write(self._source, **arrays)
+    path = pathlib.Path(self._source, '$store$_observation_ckpt.0.gz')
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {'descr': '|u1', 'fortran_order': False, 'shape': (10 ** 9, 6, 5)})
+    path.write_bytes(gzip.compress(file.getvalue()))
+    with self.assertRaisesRegex(ValueError, 'unpacks to 30 GB by its header, more than 200 times'):
+      self._import()
+
+  def test_an_episode_that_is_too_large_is_left_out(self):
+    arrays, (first, _, last) = buffer([5, 60, 6], num_padding=0)
+    write(self._source, **arrays)
+    with mock.patch.object(writer, 'MAX_EPISODE_BYTES', 2000):
+      card, read = self._import()
+    self._check(read, [first, last])
+    self.assertEqual(card['left_out'], {'too large': 1})
+
   def test_a_file_that_is_no_gz_and_one_that_is_no_array(self):
     arrays, _ = buffer([8])
     write(self._source, **arrays)
@@ -172,6 +240,13 @@ class ImportDopamineTest(parameterized.TestCase):
   def test_nothing_there(self):
     with self.assertRaisesRegex(ValueError, r'source: has no files \$store\$_observation_ckpt'):
       self._import()
+
+
+class _Bomb:
+  """Must not be unpickled."""
+
+  def __reduce__(self):
+    return os.mkdir, ('unpickled',)
 
 
 class _Tail:

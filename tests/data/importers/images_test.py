@@ -2,12 +2,15 @@ import csv
 import json
 import pathlib
 import tempfile
+import zlib
+from unittest import mock
 
+import cv2
 import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
-from alpt_jax.data import environment_file
+from alpt_jax.data import environment_file, png, writer
 from alpt_jax.data.importers import images as import_images
 from tests.data import own_data
 
@@ -138,12 +141,13 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertEqual(read.actions.tolist(), [1, 3, 0, 0, 0])
     self.assertEqual(read.is_labelled.tolist(), [True, True, False, True, False])
     env = own_data.environment(reward=environment_file.Reward(), returns=(0, 9))
-    path.write_text('file,step,action,reward\na,0,up,1\na,1,,2\na,2,,3\na,3,,0\na,1,jump\n')
+    path.write_text('file,step,action,reward\na,0,up,1\na,1,,2\na,2,,3\na,3,,0\na,1,jump,\n')
     _, read = self._import(env)
     self.assertEqual(read.actions.tolist(), [1, 3, 0, 0, 0])
     self.assertEqual(read.rewards.tolist(), [1, 2, 3, 0, 0])
     path.write_text('file,step,action,reward\na,0,up,1\na,0,,1\n')
-    self.assertRegex(self._problem(env), "line 3: reward of step 0 of 'a' is listed a second time")
+    self.assertRegex(self._problem(env),
+                     "line 3: reward of step 0 of 'a' is listed a second time, after line 2")
 
   @parameterized.parameters(
       ([('a', 0, 'up'), ('b', 0, 'up'), ('b', 1, 'up'), ('c', 0, 'up')],
@@ -152,27 +156,24 @@ class ImportImagesTest(parameterized.TestCase):
       ([('a', 0, 'up'), ('a', 0, 'up')], "actions.csv, line 3: action of step 0 of 'a' is li"),
       ([('a', -1, 'up')], "actions.csv, line 2: step is '-1'; expected an integer from 0"),
       ([('a', 0, 'down')], "actions.csv, line 2: action is 'down'; expected one of actions.legal"),
-      ([('a', 0, '4')], "actions.csv, line 2: action is 4; expected one of actions.legal"),
-      ([('a', 0, '2')], "actions.csv, line 2: action is 2; expected one of actions.legal"),
-      ([('a', 4, 'up')], '^a: .*actions.csv lists step 4; the file has the steps 0 to 2'),
-      ([('a', 1)], None),
+      ([('a', 0, '4')], "actions.csv, line 2: action is '4'; expected one of actions.legal"),
+      ([('a', 0, '2')], "actions.csv, line 2: action is '2'; expected one of actions.legal"),
+      ([('a', 4, 'up')], '^a: .*actions.csv, line 2, lists step 4; the file has the steps 0 to 2'),
   )
   def test_mistakes_in_the_list(self, rows, message):
     self._write('a', own_data.frames(np.random.default_rng(0), 4))
     write_csv(self._source / 'actions.csv', rows)
-    if message is None:  # A cell that is not there is one of which nothing is known.
-      self.assertFalse(self._import()[1].is_labelled.any())
-    else:
-      self.assertRegex(self._problem(), message)
+    self.assertRegex(self._problem(), message)
 
   @parameterized.parameters(
-      ('actions.csv', 'file,step,acton\n', None),
+      ('actions.csv', 'file,step,acton\n', r"line 1: columns are .*'acton'.*expected"),
       ('actions.csv', 'file,step,acton\na,0,up\n', r"line 1: columns are .*'acton'.*expected"),
       ('actions.csv', 'file,step,action,rewards\na,0,up,1\n', "line 1: columns are .*'rewards'"),
       ('actions.csv', 'file,step\na,0\na,1\n', "line 1: columns are .*expected"),
       ('actions.csv', 'file,step,action,reward\na,0,up,much\n', "line 2: reward is 'much'"),
-      ('actions.csv', 'file,step,action\na,0,up,1,2\n', 'line 2: columns are'),
-      ('actions.jsonl', '{"file": "a", "step": 0, "action": 1}\nup\n', r"columns are \['up'\]"),
+      ('actions.csv', 'file,step,action\na,0,up,1,2\n', r'line 2: has 5 fields, .*; expected 3'),
+      ('actions.jsonl', '{"file": "a", "step": 0, "action": 1}\nup\n',
+       "line 2: is 'up'; expected a JSON object"),
       ('actions.jsonl', '{"file": "a", "step": 0.5, "action": 1}', 'line 1: step is 0.5'),
       ('actions.jsonl', '{"file": "a", "step": 0, "action": true}', 'line 1: action is True'),
       ('actions.jsonl', '{"file": "a", "step": 0, "action": [1]}', r'line 1: action is \[1\]'),
@@ -182,10 +183,115 @@ class ImportImagesTest(parameterized.TestCase):
   def test_lists_of_another_form(self, name, content, message):
     self._write('a', own_data.frames(np.random.default_rng(0), 4))
     (self._source / name).write_text(content)
-    if message is None:
-      self.assertFalse(self._import()[1].is_labelled.any())
-    else:
-      self.assertRegex(self._problem(), f'{name}, {message}' if 'line' in message else message)
+    self.assertRegex(self._problem(), f'{name}, {message}')
+
+  def test_names_that_are_times_are_in_their_order(self):
+    images = own_data.frames(np.random.default_rng(0), 9)
+    (self._source / 'a').mkdir()
+    for t, image in enumerate(images):
+      Image.fromarray(image[..., 0]).save(self._source / 'a' / f'{t * .25}.png')
+    (self._source / 'a' / 'log.txt').write_text('')
+    card, read = self._import()
+    np.testing.assert_array_equal(read.observations, images)
+    self.assertEqual(card['notes'], [
+        [f'{self._source}/a', '9 images, 0.0.png to 2.0.png'],
+        [f'{self._source}/a', 'passed over 1 that are no images: log.txt']])
+
+  @parameterized.parameters(
+      ('frame7.bmp', r'^a: frame7.bmp \(1 in all\) is not read; expected images that are .png or'),
+      ('frame5.WEBP', 'frame5.WEBP .* is not read'),
+      ('frame1.jpeg', 'frame1.(png|jpeg) and frame1.(png|jpeg) have the same number'),
+      ('frame1 (1).png', r'frame1 \(1\).png and frame'),
+      ('frame8.png', 'numbers jump from frame5.png to frame8.png'))
+  def test_folders_that_hold_more_than_one_image_a_step(self, name, message):
+    images = own_data.frames(np.random.default_rng(0), 6)
+    self._write('a', images)
+    (self._source / 'a' / name).write_bytes((self._source / 'a' / 'frame1.png').read_bytes())
+    self.assertRegex(self._problem(), message)
+
+  @parameterized.product(orientation=list(range(1, 9)), suffix=['.png', '.jpg'])
+  def test_images_are_turned_as_a_viewer_shows_them(self, orientation, suffix):
+    # Blocks of 16: JPEG keeps them.
+    shown = np.kron(np.random.default_rng(0).choice([0, 255], (6, 4, 3)), np.ones((16, 16, 1)))
+    # By the EXIF standard: what is stored, for a viewer that shows it the right way up.
+    stored = {1: lambda x: x, 2: lambda x: x[:, ::-1], 3: lambda x: x[::-1, ::-1],
+              4: lambda x: x[::-1], 5: lambda x: x.T, 6: lambda x: x.T[::-1],
+              7: lambda x: x[::-1, ::-1].T, 8: lambda x: x.T[:, ::-1]}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (self._source / 'a').mkdir()
+    for t in range(3):
+      image = Image.fromarray(stored(shown[..., t]).astype(np.uint8))
+      image.save(self._source / 'a' / f'{t}{suffix}', exif=exif, quality=95)
+    _, read = self._import(own_data.environment(shape=(96, 64, 1)))
+    difference = np.abs(read.observations[..., 0].astype(int) - np.moveaxis(shown, -1, 0))
+    self.assertLess(difference.mean(), 4)
+
+  @parameterized.parameters('RGB', 'L', 'P', 'RGBA', 'LA')
+  def test_transparent_pixels_are_refused_and_opaque_ones_read(self, mode):
+    rng = np.random.default_rng(0)
+    env = own_data.environment(shape=(8, 6, 1 if mode in ('L', 'LA') else 3))
+    for name, is_transparent in (('opaque', False), ('transparent', True)):
+      (self._source / name).mkdir()
+      for t in range(3):
+        pixels = rng.integers(1, 255, (8, 6, 1 if mode in ('L', 'P', 'LA') else 3), dtype=np.uint8)
+        pixels[0, 0] = 0
+        options = {}
+        if mode in ('RGBA', 'LA'):
+          alpha = np.full((8, 6, 1), 255, np.uint8)
+          alpha[3, 3] = 254 if is_transparent else 255
+          image = Image.fromarray(np.concatenate([pixels, alpha], -1), mode)
+        else:
+          image = Image.fromarray(pixels.squeeze(), 'RGB' if mode == 'RGB' else 'L')
+          if mode == 'P':
+            image = image.convert('P')
+          unused = 0 if is_transparent else 255
+          options = {'transparency': (unused,) * 3 if mode == 'RGB' else unused}
+        image.save(self._source / name / f'{t}.png', **options)
+    card, read = self._import(env, settings={'on_problem': 'skip'})
+    self.assertEqual(read.num_episodes, 1)
+    (left_out,) = card['left_out_episodes']
+    self.assertRegex(left_out['name'] + left_out['reason'],
+                     'transparent0.png has pixels that are transparent')
+
+  def test_what_few_bytes_unpack_to_is_limited(self):
+    images = own_data.frames(np.random.default_rng(0), 6)
+    self._write('a', images)
+    path = self._source / 'a' / 'frame2.png'
+    whole = path.read_bytes()
+    for size in (6000, 60_000):  # Pillow refuses the second, but not as a ValueError.
+      header = b'IHDR' + size.to_bytes(4, 'big') * 2 + whole[24:29]
+      path.write_bytes(whole[:12] + header + zlib.crc32(header).to_bytes(4, 'big') + whole[33:])
+      self.assertRegex(self._problem(), 'a: frame2.png has more than 33,554,432 pixels')
+    with open(path, 'wb') as f:
+      f.truncate((1 << 28) + 1)
+    self.assertRegex(self._problem(), 'a: frame2.png is larger than 268,435,456 bytes')
+
+  def test_images_that_are_no_single_picture_of_8_bit(self):
+    images = own_data.frames(np.random.default_rng(0), 6)
+    self._write('a', images)
+    path = self._source / 'a' / 'frame2.png'
+    pictures = [Image.fromarray(image[..., 0]) for image in images]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    self.assertRegex(self._problem(), 'a: frame2.png holds 6 pictures')
+    for content in (np.zeros((8, 6), np.uint16), np.zeros((8, 6, 3), np.uint16)):
+      path.write_bytes(cv2.imencode('.png', content)[1].tobytes())
+      self.assertRegex(self._problem(), 'a: frame2.png has pixels of more than 8 bit')
+
+  def test_an_episode_that_is_too_large_is_left_out_and_others_are_kept(self):
+    rng = np.random.default_rng(0)
+    for name, length in (('a', 5), ('b', 40), ('c', 6)):
+      self._write(name, own_data.frames(rng, length))
+    size = (self._source / 'b' / 'frame0.png').stat().st_size
+    num_read = []
+    with mock.patch.object(writer, 'MAX_EPISODE_BYTES', 10 * size):
+      with mock.patch.object(png, 'is_plain', lambda encoded: num_read.append(encoded) or True):
+        card, read = self._import()
+    self.assertEqual(read.num_transitions.tolist(), [4, 5])
+    self.assertEqual(card['left_out'], {'too large': 1})
+    self.assertRegex(card['left_out_episodes'][0]['reason'],
+                     r'its first 1\d images take .* GB; expected at most .*Cut the recording')
+    self.assertLess(len(num_read), 5 + 12 + 6)  # No more was read of it.
 
   def test_two_lists_are_one_too_many(self):
     self._write('a', own_data.frames(np.random.default_rng(0), 4))

@@ -21,9 +21,10 @@ def made(root, observation_space, action_space, episodes):
   from minari.data_collector import EpisodeBuffer
 
   buffers = [EpisodeBuffer(
-      id=i, observations=observations, actions=list(actions), rewards=[float(r) for r in rewards],
-      terminations=[False] * (len(actions) - 1) + [is_terminal],
-      truncations=[False] * (len(actions) - 1) + [not is_terminal])
+      id=i, observations=observations, rewards=[float(r) for r in rewards],
+      actions=actions if isinstance(actions, dict | tuple) else list(actions),
+      terminations=[False] * (len(rewards) - 1) + [is_terminal],
+      truncations=[False] * (len(rewards) - 1) + [not is_terminal])
              for i, (observations, actions, rewards, is_terminal) in enumerate(episodes)]
   with mock.patch.dict(os.environ, MINARI_DATASETS_PATH=str(root)):
     minari.create_dataset_from_buffers(
@@ -79,15 +80,73 @@ class ImportMinariTest(parameterized.TestCase):
       np.testing.assert_array_equal(rewards, wanted[2].astype(np.float32))
       self.assertTrue(is_labelled.all())
 
-  def _vectors(self, action_space, action, observation=1.):
+  def _vectors(self, action_space, action):
     space = gymnasium.spaces.Box(-2, 2, (4,), np.float32)
-    observations = [np.full(4, observation, np.float32)] * 4
-    return made(self._parent, space, action_space, [(observations, [action] * 3, [0.] * 3, True)])
+    actions = ({key: [value] * 3 for key, value in action.items()} if isinstance(action, dict) else
+               tuple([value] * 3 for value in action) if isinstance(action, tuple) else
+               [action] * 3)
+    return made(self._parent, space, action_space,
+                [([np.ones(4, np.float32)] * 4, actions, [0.] * 3, True)])
 
   def test_actions_that_are_not_discrete(self):
     source = self._vectors(gymnasium.spaces.Box(-1, 1, (2,), np.float32), np.zeros(2, np.float32))
-    with self.assertRaisesRegex(ValueError, 'episode 0: the action space is Box.*Discrete'):
+    with self.assertRaisesRegex(ValueError, 'walk-v0: the action space is Box.*Discrete'):
       self._import(source, own_data.environment('vector', (4,)))
+
+  @parameterized.parameters(
+      (gymnasium.spaces.MultiBinary(4), np.zeros(4, np.int8)),
+      (gymnasium.spaces.MultiDiscrete([2, 3]), np.zeros(2, np.int64)),
+      (gymnasium.spaces.Dict({str(i): gymnasium.spaces.Discrete(2) for i in range(40)}),
+       {str(i): np.int64(1) for i in range(40)}),
+      (gymnasium.spaces.Tuple([gymnasium.spaces.Discrete(2)] * 2), (np.int64(0), np.int64(1))))
+  def test_buttons_and_several_actions_are_refused_in_one_line(self, space, action):
+    source = self._vectors(space, action)
+    name = type(space).__name__
+    with self.assertRaisesRegex(
+        ValueError, rf'^[^\n]{{1,400}}: the action space is {name}[^\n]*; expected Discrete'):
+      self._import(source, own_data.environment('vector', (4,)))
+
+  @parameterized.parameters(3, 5)
+  def test_another_number_of_actions_is_refused(self, number):
+    source = self._vectors(gymnasium.spaces.Discrete(number), 1)
+    with self.assertRaisesRegex(
+        ValueError, rf"walk-v0: .*Discrete\({number}\) has {number} actions; expected the 4 of "
+                    r"actions.space in the environment file, \['noop', "):
+      self._import(source, own_data.environment('vector', (4,)))
+    env = own_data.environment('vector', (4,), actions=environment_file.Actions(
+        space=('noop', 'up', 'down', 'jump'), stored=('up', 'jump')))
+    with self.assertRaisesRegex(ValueError, 'expected the 2 of actions.stored'):
+      self._import(source, env)
+
+  def test_numbers_are_vectors_of_one(self):
+    space = gymnasium.spaces.Discrete(16)
+    source = made(self._parent, space, gymnasium.spaces.Discrete(4), [
+        ([np.int64(o) for o in (3, 15, 0, 7)], [0, 1, 3], [0.] * 3, True)])
+    env = own_data.environment(observation=environment_file.Observation(
+        kind='vector', shape=(1,), low=0, high=15))
+    _, read = self._import(source, env)
+    self.assertEqual(read.observations.tolist(), [[3.], [15.], [0.], [7.]])
+    with self.assertRaisesRegex(
+        ValueError, r'walk-v0: the observation space is Discrete\(16\); expected vector \[2\]'):
+      list(import_minari.recordings(source, own_data.environment('vector', (2,))))
+
+  def test_nested_observations(self):
+    spaces = gymnasium.spaces
+    box = spaces.Box(0, 255, (8, 6, 3), np.uint8)
+    images = own_data.frames(np.random.default_rng(0), 4, (8, 6, 3))
+    source = made(
+        self._parent,
+        spaces.Dict({'cam': spaces.Dict({'front': box}), 'state': spaces.Discrete(9)}),
+        spaces.Discrete(4), [({'cam': {'front': list(images)}, 'state': [np.int64(1)] * 4},
+                              [0, 1, 3], [0.] * 3, True)])
+    env = lambda key: own_data.environment(  # noqa: E731
+        observation=environment_file.Observation(kind='image', key=key, shape=(8, 6, 3)))
+    _, read = self._import(source, env('cam/front'))
+    np.testing.assert_array_equal(read.observations, images)
+    for key in ('cam', 'front', '', 'cam/back', 'state/front'):
+      with self.assertRaisesRegex(
+          ValueError, rf"walk-v0: the observation is \['cam/front', 'state'\]; .* '{key}'"):
+        list(import_minari.recordings(source, env(key)))
 
   def test_actions_may_begin_with_another_number(self):
     source = self._vectors(gymnasium.spaces.Discrete(4, start=5), 8)
@@ -95,8 +154,8 @@ class ImportMinariTest(parameterized.TestCase):
     self.assertEqual(read.actions.tolist(), [3, 3, 3, 0])
 
   def test_other_observations(self):
-    source = self._vectors(gymnasium.spaces.Discrete(2), 1)
-    with self.assertRaisesRegex(ValueError, r'observations are float32 \[4\]; expected .* \[5\]'):
+    source = self._vectors(gymnasium.spaces.Discrete(4), 1)
+    with self.assertRaisesRegex(ValueError, r'walk-v0: the observation space is Box.*; ex.* \[5\]'):
       self._import(source, own_data.environment('vector', (5,)))
     env = own_data.environment(observation=environment_file.Observation(
         kind='vector', key='seen', shape=(4,)))

@@ -1,10 +1,12 @@
 import os
 import pathlib
+import shutil
 import tempfile
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
+from PIL import Image
 
 from alpt_jax.data import environment_file, png, rlds, tfrecord
 from alpt_jax.data import writer as dataset_writer
@@ -97,6 +99,106 @@ class ImportRldsTest(parameterized.TestCase):
     write(self._source, episodes, feature, **arguments)
     return episodes
 
+  @parameterized.parameters('tfrecord', 'array_record')
+  def test_actions_are_found_by_the_names_that_the_data_has(self, file_format):
+    label = tfds.features.ClassLabel(names=['jump', 'noop', 'up', 'down'])
+    episodes = self._write(action=label, file_format=file_format)
+    env = environment(actions=environment_file.Actions(
+        key='act', space=('noop', 'up', 'down', 'jump'), legal=('noop', 'jump')))
+    _, read = self._import(env)
+    for (_, actions, _, _), wanted in zip(own_data.split(read), episodes, strict=True):
+      self.assertEqual(actions.tolist(), [(3, 0)[a] for a in wanted['act'][:-1]])
+
+  @parameterized.parameters(
+      (['noop', 'up', 'down', 'jump'], None, None),
+      (['0', '1', '2', '3'], None, None),
+      (4, None, None),
+      (['noop', 'jump'], ('noop', 'jump'), None),
+      (2, ('noop', 'jump'), None),
+      (5, None, r"act, a ClassLabel .* has 5 actions; expected the 4 of actions.space .*'noop'"),
+      (3, ('noop', 'jump'), 'has 3 actions; expected the 2 of actions.stored'),
+      (['jump', 'noop'], ('noop', 'jump'),
+       r"names the actions \['jump', 'noop'\]; expected actions.stored .*\['noop', 'jump'\]"),
+      (['Noop', 'Jump'], None, r"names the actions \['Noop', 'Jump'\]; expected actions.space"),
+      (['noop', 'jump', 'fire'], None, "names the actions .*'fire'.*; expected actions.space"))
+  def test_names_and_numbers_of_actions(self, names, stored, message):
+    label = (tfds.features.ClassLabel(num_classes=names) if isinstance(names, int) else
+             tfds.features.ClassLabel(names=names))
+    self._write(action=label)
+    env = environment(actions=environment_file.Actions(
+        key='act', space=('noop', 'up', 'down', 'jump'), stored=stored))
+    if message is None:
+      self.assertEqual(self._import(env)[1].num_episodes, 4)
+    else:
+      with self.assertRaisesRegex(ValueError, f'source: {message}|source: act, .*{message}'):
+        self._import(env)
+
+  @parameterized.parameters(('1.0.0',), ('1.0.0', '1.10.0'), ('play/1.0.0',))
+  def test_a_dataset_that_lies_below(self, *below):
+    for name in below:
+      self._write(num_episodes=1)
+      os.renames(self._source, self._source + f'-/{name}')
+    os.rename(self._source + '-', self._source)
+    with self.assertRaisesRegex(
+        ValueError, f'source: has no dataset_info.json.* A dataset lies below it: .*{below[-1]}'):
+      self._import()
+
+  @parameterized.product(kind=('png', 'any_png', 'zlib', 'array'), shape=((7,), (1,), (2, 2, 3)))
+  def test_observations_of_another_kind(self, kind, shape):
+    self._write(kind)
+    env = environment(observation=environment_file.Observation(
+        kind='grid' if len(shape) > 1 else 'vector', shape=shape, low=0, high=1))
+    with self.assertRaisesRegex(
+        ValueError, r'features.json: the observation has shape \[|step 0: observations are uint8 '):
+      self._import(env)
+
+  @parameterized.parameters('tfrecord', 'array_record')
+  def test_nested_observations(self, file_format):
+    episodes = [played(np.random.default_rng(i), 'image', 4) for i in range(2)]
+    nested = [episode | {'observation': [{'front': image} for image in episode['observation']]}
+              for episode in episodes]
+    write(self._source, nested, tfds.features.FeaturesDict({'front': _OBSERVATIONS['png'][1]}),
+          key='cam', file_format=file_format)
+    _, read = self._import(environment(key='cam/front'))
+    np.testing.assert_array_equal(
+        read.observations, np.concatenate([episode['observation'] for episode in episodes]))
+    for key in ('cam', 'front', '', 'cam/back'):
+      with self.assertRaisesRegex(ValueError, r"the observation is \['cam/front', 'other'\]; exp"):
+        list(import_rlds.recordings(self._source, environment(key=key)))
+
+  def test_actions_in_a_dict(self):
+    self._write(action=tfds.features.FeaturesDict(
+        {f'button{i}': tfds.features.Scalar(np.int32) for i in range(30)}),
+                change=lambda episodes: [episode.update(act=[
+                    {f'button{i}': 0 for i in range(30)}] * len(episode['act']))
+                                         for episode in episodes])
+    with self.assertRaisesRegex(ValueError, r'^[^\n]{1,400}act is FeaturesDict[^\n]*; expected '):
+      self._import()
+
+  def test_images_that_are_turned_or_transparent(self):
+    def write_with(**options):
+      def change(episodes):
+        for episode in episodes:
+          paths = []
+          for t, image in enumerate(episode['observation']):
+            paths.append(str(self._parent / f'{len(os.listdir(self._parent))}-{t}.png'))
+            Image.fromarray(image).save(paths[-1], **options)
+          episode['observation'] = paths
+      self._write('png', change=change, num_episodes=1)
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for options, message in (({'exif': exif}, 'image of step 0: its EXIF says that it is turned'),
+                             ({'transparency': (0, 0, 0)}, 'step 0: has pixels that are transpare'),
+                             ({'transparency': (1, 2, 3)}, None)):
+      write_with(**options)
+      if message is None:
+        self.assertEqual(self._import()[1].num_episodes, 1)
+      else:
+        with self.assertRaisesRegex(ValueError, message):
+          self._import()
+      shutil.rmtree(self._source)
+
   @parameterized.product(layout=tuple(_OBSERVATIONS), key=('', 'pixels'),
                          file_format=('tfrecord', 'array_record'))
   def test_every_layout_comes_back(self, layout, key, file_format):
@@ -153,7 +255,7 @@ class ImportRldsTest(parameterized.TestCase):
     self.assertIsNone(card['mean_return'])
 
   @parameterized.parameters(
-      (dict(key='pixels'), "the observation is one array; expected observation.key 'pixels'"),
+      (dict(key='pixels'), "the observation is a single array; expected observation.key 'pixels'"),
       (dict(reward=environment_file.Reward(key='reward')), "no step field 'reward', as reward.key"),
       (dict(actions=environment_file.Actions(key='action', space=('a', 'b'))),
        r"no step field 'action', as actions.key .*\['act', 'is_first'"),

@@ -18,8 +18,10 @@ class ActionSetsTest(parameterized.TestCase):
 
   @parameterized.parameters(*action_sets.GAMES)
   def test_minimal_actions_are_those_of_the_emulated_game(self, game):
+    emulator = ale_py.ALEInterface()
+    emulator.loadROM(env.rom_path(game))
     self.assertEqual(action_sets.MINIMAL_ACTIONS[game],
-                     tuple(action.value for action in env.minimal_actions(game)))
+                     tuple(action.value for action in emulator.getMinimalActionSet()))
 
   def test_freeway_and_breakout_share_nothing_but_waiting(self):
     self.assertEqual(set(action_sets.MINIMAL_ACTIONS['Freeway'])

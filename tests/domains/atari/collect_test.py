@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import ml_collections
 from absl.testing import absltest, parameterized
@@ -41,7 +42,9 @@ class CollectAtariTest(parameterized.TestCase):
 
   def test_games_are_recorded_once(self):
     config = _config(self._directory())
-    lines = _run(config)
+    first, *lines = _run(config)
+    # 60 steps of 1.5 kB for each.
+    self.assertRegex(first, '^recording 2 datasets takes about 0.18 MB; .* [GM]B are free at /')
     self.assertLen(lines, 2)
     for line, game in zip(lines, ('Breakout', 'Freeway'), strict=True):
       # 30 steps a checkpoint, in episodes of 20.
@@ -52,6 +55,14 @@ class CollectAtariTest(parameterized.TestCase):
       _run(_config(config.data_dir, **{'collect.seed': 3}))
     with self.assertRaisesRegex(ValueError, 'scripted, the config has collect.behaviour random'):
       _run(_config(config.data_dir, **{'collect.behaviour': 'random'}))
+
+  def test_what_does_not_fit_on_the_disk_is_not_begun(self):
+    config = _config(self._directory())
+    usage = mock.Mock(return_value=mock.Mock(free=10_000))
+    with mock.patch('shutil.disk_usage', usage), self.assertRaisesRegex(
+        OSError, 'recording 2 datasets takes about 0.18 MB, and 0.01 MB are free on that disk'):
+      _run(config)
+    self.assertEmpty(os.listdir(config.data_dir))
 
   def test_error_in_a_worker_names_the_game(self):
     config = _config(self._directory(), target='Zaxxon', **{

@@ -3,6 +3,7 @@
 import tempfile
 from unittest import mock
 
+import ale_py
 import dm_env
 import numpy as np
 from absl.testing import parameterized
@@ -151,7 +152,7 @@ class CloneTest(parameterized.TestCase):
     env = atari.make('Breakout', seed=0, sticky=1.)
     env.reset()
     state, start = env.clone(), env.ram()[72]
-    env.restore(state._replace(held_action=atari.minimal_actions('Breakout')[RIGHT]))
+    env.restore(state._replace(held_action=ale_py.Action.RIGHT))
     play(env, [NOOP] * 4)
     moved = env.ram()[72]
     env.restore(state)

@@ -93,7 +93,7 @@ UNIFORM = np.zeros(18, np.float32)
 
 
 def legal_in(game):
-  return play.legal_of(action_sets.spec(game))
+  return action_sets.spec(game).actions.mask
 
 
 def make_evaluator(dt, game, *, rule='paper', **settings):

@@ -307,7 +307,7 @@ class ReportTest(parameterized.TestCase):
     results['games']['Breakout']['human'] = 42_000.
     *_, panel = report.of(results).panels()[0]
     self.assertLess(panel.limits[1], 20.)
-    self.assertIn('human 42000 ↑', figures.curves_svg(panel, 'name'))
+    self.assertIn('human, published 42000 ↑', figures.curves_svg(panel, 'name'))
 
   def test_figure_is_a_png_though_targets_have_different_panels(self):
     results = make_results()
@@ -324,8 +324,8 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('17 of 17 runs done', lines[0])
     self.assertIn('Breakout, 500 labels: labels right: Target only 0.510, Freeway 0.515, 4 games '
                   '0.710, Many labels 0.970, (majority 0.410), (chance 0.250)', lines)
-    self.assertIn('Breakout, 500 labels: score: DT1 2.0, DT1-IDM 4.0, ALPT 9.0, (random 1.7), '
-                  '(human 30.5), (best of data 12.5)', lines)
+    self.assertIn('Breakout, 500 labels: score: DT1 2.0, DT1-IDM 4.0, ALPT 9.0, '
+                  '(random, published 1.7), (human, published 30.5), (best of data 12.5)', lines)
     line, = (line for line in lines if line.startswith('More sources give better labels: '))
     self.assertStartsWith(line, 'More sources give better labels: exploratory: not registered, no '
                           'verdict: Breakout, 500 labels: 4 games 0.710, Freeway 0.515, difference '

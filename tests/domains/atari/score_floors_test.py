@@ -79,11 +79,6 @@ class ScoreFloorsTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'num_episodes is 60; expected 1 to 50, or a multiple'):
       self.measure(num_episodes=60)
 
-  def test_random_score_has_a_name(self):
-    score, name = score_floors.random_score(self.found)
-    self.assertEqual(score, self.found['agents']['random']['score'])
-    self.assertEqual(name, 'random play of 4 games by this evaluator, sticky 0, 80 steps')
-
   def test_batches_join_into_all_games(self):
     batch = dict(scores=[1., 3.], lengths=[10, 20], num_cut=1, num_episodes=2,
                  human_normalised=.5, most_frequent_action=0, most_frequent_share=.5,

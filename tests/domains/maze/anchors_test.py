@@ -74,6 +74,16 @@ class ByHandTest(absltest.TestCase):
     self.assertAlmostEqual(idm['causal'], 5 / 8)
     self.assertAlmostEqual(idm['constant'], 5 / 8)  # Left is greedy everywhere.
 
+  def test_best_guesses_in_a_corridor(self):
+    # A move shows; standing still in the near cell is one of two equals, in the far one of three.
+    before = np.array([[1, 2], [1, 2], [1, 3], [1, 2], [1, 3]])
+    after = np.array([[1, 1], [1, 3], [1, 2], [1, 2], [1, 3]])
+    guesses, chances = anchors.best_guesses(corridor(), .5, before, after)
+    np.testing.assert_array_equal(guesses[:3], [env.LEFT, env.RIGHT, env.LEFT])
+    np.testing.assert_allclose(chances, [1., 1., 1., 1 / 2, 1 / 3])
+    with self.assertRaisesRegex(ValueError, r'corridor leads from cell \[1, 2\] to \[3, 3\]'):
+      anchors.best_guesses(corridor(), .5, before[:1], np.array([[3, 3]]))
+
   def test_optimal_policy_takes_every_shortest_path(self):
     values = anchors.anchors(corridor())['policies']['optimal']
     self.assertEqual(values, {'success_500': 1., 'success_50': 1., 'mean_steps': 1.5,
@@ -144,6 +154,20 @@ class SimulationTest(parameterized.TestCase):
       excess = np.bincount(scored, is_right - accuracy)
       self.assertAlmostEqual(exact[name], accuracy, msg=name,
                              delta=4 * np.sqrt(np.sum(excess ** 2)) / len(scored))
+
+  def test_best_guesses_are_right_as_often_as_they_count_on(self):
+    layout = env.make_layout('blocks:20', size=9, seed=1)
+    probs = policies.epsilon_greedy_probs(layout.walls, layout.goal, .5)
+    steps = simulate(layout, probs, num_agents=8000, horizon=200)
+    step_ids, agents = np.nonzero(steps['is_running'])
+    before, actions, after = (steps[key][step_ids, agents]
+                              for key in ('positions', 'actions', 'next_positions'))
+    guesses, chances = anchors.best_guesses(layout, .5, before, after)
+    bayes = anchors.idm_ceilings(layout, .5)['bayes']
+    for values in (chances, guesses == actions):
+      excess = np.bincount(agents, values - np.mean(values))
+      self.assertAlmostEqual(np.mean(values), bayes,
+                             delta=4 * np.sqrt(np.sum(excess ** 2)) / len(agents))
 
 
 # Mean, smallest and largest over the maze seeds 0..99 at 20x20, epsilon 0.5, as measured with a

@@ -6,11 +6,12 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import records, rlds
+from alpt_jax.data import recorder, records, rlds
 from alpt_jax.domains.maze import collect, env
 from experiments.configs import maze
 from tests import maze_data, processes
@@ -64,12 +65,13 @@ class CollectTest(parameterized.TestCase):
                          for data_dir in (config.data_dir, directory)))
 
   def test_envlogger_records_the_same_episodes(self):
-    from alpt_jax.data import recorder_envlogger
+    from tests.data import envlogger_recorder
 
     config = maze_data.config('unused')
     fast = os.path.join(config.data_dir, config.target)
     config.data_dir = self.enterContext(tempfile.TemporaryDirectory())
-    collect.record(config.target, config, record_episodes=recorder_envlogger.record_episodes)
+    with mock.patch.object(recorder, 'record_episodes', envlogger_recorder.record_episodes):
+      collect.record(config.target, config)
     through_envlogger = os.path.join(config.data_dir, config.target)
     self.assertEqual(rlds.dataset_digest(fast), rlds.dataset_digest(through_envlogger))
     for observation in ('xy', 'grid'):

@@ -201,10 +201,12 @@ class MoveAndObserveTest(absltest.TestCase):
       self.assertEqual(np.argwhere(seen['grid'][b, ..., 1]).tolist(), [[2, 2]])
       self.assertEqual(np.argwhere(seen['grid'][b, ..., 2]).tolist(), [agent])
 
-  def test_agents_may_have_their_own_goals(self):
-    layout = parse(ROOM)
-    grid = maze.observe(layout.walls, np.array([[1, 1], [3, 3]]), np.array([[2, 2]] * 2))['grid']
-    self.assertEqual(np.argwhere(grid[..., 1]).tolist(), [[0, 1, 1], [1, 3, 3]])
+  def test_cells_are_read_off_both_observations(self):
+    layout = maze.make_layout('blocks:10', size=12, seed=3)
+    cells = maze.starts(layout)
+    seen = maze.observe(layout.walls, layout.goal, cells)
+    for observation in ('xy', 'grid'):
+      np.testing.assert_array_equal(maze.positions_of(seen[observation]), cells)
 
 
 class SpecTest(absltest.TestCase):
@@ -270,7 +272,7 @@ class MazeTest(absltest.TestCase):
 
   def test_arriving_on_the_last_allowed_step_still_counts(self):
     env = maze.Maze(parse(ROOM), seed=0, horizon=1)
-    actions = maze.optimal_actions(env.layout.walls, env.goal)
+    actions = maze.optimal_actions(env.layout.walls, env.layout.goal)
     outcomes = set()
     for _ in range(30):
       step = env.step(actions[tuple(env.reset().observation['xy'])])
@@ -286,20 +288,11 @@ class MazeTest(absltest.TestCase):
     standard_error = np.sqrt(3000 * (1 / 6) * (5 / 6))
     self.assertLess(np.abs(counts - 500).max(), 4 * standard_error)
 
-  def test_goal_stays_unless_drawn_per_episode(self):
-    layout = parse(SMALL)
-    fixed, varying = (maze.Maze(layout, seed=0, goal_per_episode=g) for g in (False, True))
-    goals = set()
+  def test_shows_the_goal_of_the_layout(self):
+    env = maze.Maze(parse(SMALL), seed=0)
     for _ in range(100):
-      grid = fixed.reset().observation['grid']
+      grid = env.reset().observation['grid']
       self.assertEqual(np.argwhere(grid[..., maze.GOAL_PLANE]).tolist(), [[1, 3]])
-      step = varying.reset()
-      shown = np.argwhere(step.observation['grid'][..., maze.GOAL_PLANE])
-      self.assertEqual(shown.tolist(), [list(varying.goal)])
-      self.assertNotEqual(tuple(step.observation['xy']), varying.goal)
-      goals.add(varying.goal)
-    reachable = {tuple(cell) for cell in maze.starts(layout)} | {layout.goal}
-    self.assertEqual(goals, reachable)
 
   def test_equal_seeds_give_equal_episodes(self):
     layout = maze.make_layout('blocks:10', seed=0)

@@ -4,20 +4,24 @@ import contextlib
 import io
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
+import cv2
 import numpy as np
 from absl.testing import absltest, parameterized
+from PIL import Image
 
 from alpt_jax.data import environment_file, episode_files, rlds
 from alpt_jax.domains.own import collect as import_own
 from experiments import collect
 from experiments.configs import maze, own
 from tests.data import own_data
-from tests.data.importers import images_test, videos_test
+from tests.data.importers import images_test, video_files, videos_test
 from tests.measures import alignment_test
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -56,17 +60,20 @@ class ImportOwnTest(parameterized.TestCase):
 
   def test_videos_become_a_dataset_that_training_reads(self):
     frames = videos_test.moving(25)
-    videos_test.write(self._source / 'a.mkv', frames, 30)
-    videos_test.write(self._source / 'b.mkv', frames[:5], 30)
-    videos_test.write(self._source / 'c.mkv', frames, 30)
+    video_files.write(self._source / 'a.mkv', frames, 30)
+    video_files.write(self._source / 'b.mkv', frames[:5], 30)
+    video_files.write(self._source / 'c.mkv', frames, 30)
     images_test.write_csv(self._source / 'actions.csv',
                           [('a.mkv', 0, 'jump'), ('a.mkv', 3, 1)])
-    (self._source / 'd.mov').write_bytes(b'')
+    (self._source / 'd.wmv').write_bytes(b'')
     (self._source / 'more').mkdir()
     done = self._run('import', '--config=experiments/configs/own.py', *self._flags())
     self.assertEqual(done.returncode, 0, done.stderr)
     directory = self._parent / 'data' / 'Own'
-    self.assertEqual(done.stdout.splitlines(), [
+    told, *lines = done.stdout.splitlines()
+    self.assertRegex(told, r'the dataset takes about 0\.0\d+ MB; .* are free at ' +
+                     re.escape(str(self._parent)))
+    self.assertEqual(lines, [
         f'imported Own into {directory}: 1 episodes, 12 transitions, 2 of them with their action, '
         'mean length 12.0',
         'Own has no rewards: the agent imitates what was done (behaviour cloning).',
@@ -74,7 +81,7 @@ class ImportOwnTest(parameterized.TestCase):
         'of 5',
         f'left out {self._source}/c.mkv: duplicate: is the same as {self._source}/a.mkv',
         '2 left out (1 duplicate, 1 too short)',
-        'passed over, as they are no videos: d.mov, more (2 in all)'])
+        'passed over, as they are no videos: d.wmv, more (2 in all)'])
     self.assertIn('importing Own', done.stderr)
     environment = environment_file.read(directory)
     data = episode_files.EpisodeFiles([directory], environment.spec(), expected_name='Own')
@@ -88,12 +95,85 @@ class ImportOwnTest(parameterized.TestCase):
   def test_says_which_images_were_scaled(self):
     for name, size in (('a.mkv', 2), ('b.mkv', 1)):
       frames = videos_test.moving(9, seed=size).repeat(size, axis=1).repeat(size, axis=2)
-      videos_test.write(self._source / name, frames, 30)
+      video_files.write(self._source / name, frames, 30)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
       import_own.main(self._config(kind='videos', frame_skip=2, window=4))
     self.assertEqual([line for line in out.getvalue().splitlines() if 'scaled' in line], [
         'scaled 5 images in 1 of them from 32 x 64 to 16 x 32 pixels (height x width)'])
+
+  def _write_folders(self, num_steps=9):
+    for name, seed in (('a', 1), ('b', 2)):
+      (self._source / name).mkdir()
+      for t, frame in enumerate(videos_test.moving(num_steps + 1, seed=seed)):
+        Image.fromarray(frame[..., 0]).save(self._source / name / f'{t}.png')
+
+  def _printed(self, **changes):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+      import_own.main(self._config(**{'kind': 'images'} | changes))
+    return out.getvalue()
+
+  def test_says_the_first_and_the_last_image_of_folders(self):
+    self._write_folders()
+    (self._source / 'b' / 'log.txt').touch()
+    printed = self._printed()
+    for name in 'ab':
+      self.assertIn(f'{self._source}/{name}: 10 images, 0.png to 9.png\n', printed)
+    self.assertIn(f'{self._source}/b: passed over 1 that are no images: log.txt\n', printed)
+
+  def test_a_dataset_may_lie_beside_the_folders(self):
+    self._write_folders()
+    for name in 'xy':
+      self.assertIn('2 episodes', self._printed(to_dir=str(self._source / name)))
+
+  def test_lists_that_are_late_end_the_import(self):
+    self._write_folders()
+    path = self._source / 'actions.csv'
+    images_test.write_csv(path, [(n, t + 1, 'jump') for n in 'ab' for t in range(9)])
+    with self.assertRaisesRegex(ValueError, "line 2: step 0 of 'a' is not listed.*counted from 1"):
+      self._printed()
+    images_test.write_csv(path, [(n, 4 * t, 'jump') for n in 'ab' for t in range(5)])
+    with self.assertRaisesRegex(ValueError, 'line 2: steps are 0, 4, 8 .. 16, all multiples of'):
+      self._printed(frame_skip=4)
+    self.assertFalse((self._parent / 'data' / 'Own').exists())
+
+  def test_what_does_not_fit_on_the_disk_is_not_begun(self):
+    self._write_folders()
+    size = sum(path.stat().st_size for path in self._source.glob('*/*.png'))
+    for free, fits in ((size // 2, False), (2 * size, True)):
+      with mock.patch('shutil.disk_usage', return_value=mock.Mock(free=free)):
+        if fits:
+          self.assertRegex(self._printed(), r'the dataset takes about .* MB; .* MB are free at')
+        else:
+          with self.assertRaisesRegex(OSError, 'Own: the dataset takes about .* MB, and .* are f'):
+            self._printed()
+          self.assertFalse((self._parent / 'data' / 'Own').exists())
+
+  def test_memory_is_bounded_by_the_largest_episode(self):
+    size = 1000 * 1000 * 3
+    frames = np.random.default_rng(0).integers(0, 256, (8, 1000, 1000, 3), np.uint8)
+    (self._source / 'a').mkdir()
+    for t in range(60):
+      frames[t % 8, t // 8] = 0
+      cv2.imwrite(str(self._source / 'a' / f'{t}.png'), frames[t % 8],
+                  [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    environment_file.write(self._environment, own_data.environment(shape=(1000, 1000, 3)))
+    program = f'''
+import re
+from alpt_jax.domains.own import collect
+from experiments.configs import own
+config = own.get_config()
+config.data_dir = {str(self._parent / 'data')!r}
+config.import_.update(kind='images', from_dir={str(self._source)!r},
+                      environment={str(self._environment)!r})
+collect.main(config)
+# Not getrusage: before a process executes, it counts that of the one that started it.
+print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
+'''
+    done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, text=True, check=True,
+                          capture_output=True)
+    most = int(done.stdout.splitlines()[-1]) * 1024
+    self.assertLess(most, 2.5 * 60 * size + 300e6)
 
   @parameterized.parameters(
       ('', ''),
@@ -103,7 +183,7 @@ class ImportOwnTest(parameterized.TestCase):
       ('actions.csv', None),
       ('actions.jsonl', None))
   def test_says_that_there_is_no_list_of_actions(self, name, hint):
-    videos_test.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
     if name:
       (self._source / name).write_text('' if name.endswith('l') else 'file,step,action\n')
     out = io.StringIO()
@@ -139,17 +219,17 @@ class ImportOwnTest(parameterized.TestCase):
     self.assertRegex(done.stderr, "^error: import_.kind is 'film'; expected one of .*\n$")
 
   def test_a_damaged_video_is_named_and_leaves_nothing(self):
-    videos_test.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
     (self._source / 'b.mp4').write_text('no video')
     with self.assertRaisesRegex(ValueError,
                                 f'^{self._source}/b.mp4: cannot be opened.*on_problem=skip'):
       import_own.main(self._config(kind='videos', frame_skip=2))
-    self.assertEmpty(list((self._parent / 'data').iterdir()))
+    self.assertFalse((self._parent / 'data').exists())
 
   def test_a_kill_leaves_nothing_under_the_final_name(self):
     for i in range(400):
       frames = own_data.frames(np.random.default_rng(i), 30, (16, 32, 1))
-      videos_test.write(self._source / f'{i}.mkv', frames, 30)
+      video_files.write(self._source / f'{i}.mkv', frames, 30)
     process = subprocess.Popen(self._command('import', *self._flags()), cwd=ROOT, text=True,
                                stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     for line in process.stderr:
@@ -170,7 +250,7 @@ class ImportOwnTest(parameterized.TestCase):
       import_own.main(self._config(kind='videos'))
 
   def test_the_environment_may_lie_beside_the_data(self):
-    videos_test.write(self._source / 'a.mkv', videos_test.moving(9), 15)
+    video_files.write(self._source / 'a.mkv', videos_test.moving(9), 15)
     with self.assertRaisesRegex(FileNotFoundError, 'clips/environment.json: no such file'):
       import_own.main(self._config(kind='videos', environment=''))
     self._environment.rename(self._source / 'environment.json')

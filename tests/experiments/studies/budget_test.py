@@ -163,8 +163,8 @@ class ResultsTest(absltest.TestCase):
     found = study.lines(labels, 'label_accuracy')['idm_target']
     np.testing.assert_array_equal(found.budgets, [500, 2000])
     np.testing.assert_allclose(found.mean, .51)
-    self.assertEqual(study.baselines(agents, 'score'),
-                     {'random': 1.7, 'human': 30.5, 'best of data': 12.5, 'DT1': 2.})
+    self.assertEqual(study.baselines(agents, 'score'), {
+        'random, published': 1.7, 'human, published': 30.5, 'best of data': 12.5, 'DT1': 2.})
     self.assertNotIn('pretrain', ''.join(agents.runs))
 
   def test_table_has_every_point(self):

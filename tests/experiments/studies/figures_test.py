@@ -85,7 +85,7 @@ class SuiteTest(parameterized.TestCase):
       self.assertIn(fragment, page.ids)
 
   @parameterized.parameters(
-      ('{"experiment": "atari", "pre', 'is not whole JSON'),
+      ('{"experiment": "atari", "pre', 'not JSON'),
       (json.dumps(results_of('4')), "figure is '4'; expected '2'"),
       (json.dumps(results_of('2') | {'experiment': 'chess'}), "experiment is 'chess'"),
   )
@@ -193,7 +193,7 @@ class SuiteTest(parameterized.TestCase):
     self.write('4', '{"experiment"')
     damaged = run()
     self.assertEqual(damaged.returncode, 1)
-    self.assertRegex(damaged.stdout, r'Figure 4: .*results.json is not whole JSON')
+    self.assertRegex(damaged.stdout, r'Figure 4: .*results.json: not JSON')
     self.assertEqual(damaged.stderr, 'error: Figure 4: cannot be read, see above\n')
 
 

@@ -7,16 +7,13 @@ import math
 import os
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 
 from absl.testing import absltest, parameterized
 
 from alpt_jax.domains.maze import claims, findings, findings_labels
-from alpt_jax.measures import curves, intervals
-from alpt_jax.reports import figures
-from experiments.studies import report, results_file
+from alpt_jax.measures import intervals
+from experiments.studies import report
 from tests.reports import html_page
 
 _ROOT = str(pathlib.Path(__file__).resolve().parents[3])
@@ -350,109 +347,6 @@ class ReportTest(parameterized.TestCase):
         'ALPT-Blocked solves the target “twice as fast” as training on the target only (DT1-IDM): '
         'exploratory: not registered, no verdict: observation “grid”: 0.50 [0.50, 0.50] times the '
         'updates to label 0.898 (0.9 of the ceiling) right, n = 4.', lines)
-
-
-class FiguresTest(absltest.TestCase):
-
-  def _num_pieces(self, values):
-    """Into how many pieces the gaps cut the line of a curve."""
-    style = figures.Style('method', '#123456', 'o')
-    rows = [dict(target='a', seed=seed, step=step, x=x)
-            for seed in range(2) for step, x in enumerate(values)]
-    panel = figures.Panel('title', 'unit', ((style, curves.curve(rows, 'x')),),
-                          {'ceiling': math.nan}, (0., 1.))
-    svg = figures.curves_svg(panel, 'name')
-    self.assertNotIn('ceiling', svg)
-    paths = re.findall(r'<path d="([^"]*)"[^>]*stroke: #123456; stroke-width: 1.8', svg)
-    self.assertLen(paths, 1)
-    return paths[0].count('M')
-
-  def test_a_missing_number_cuts_the_line(self):
-    self.assertEqual(self._num_pieces([.1, .5, .3, .4, .9]), 1)
-    self.assertEqual(self._num_pieces([.1, .5, None, .4, .9]), 2)
-
-  def test_maze_shows_walls_goal_and_where_an_episode_ended(self):
-    episode = dict(start=[1, 0], path=[[1, 0], [1, 1]], reached=False)
-    svg = figures.maze_svg([[1, 0], [0, 0]], [0, 1], 'a <maze>', [episode], '#123456')
-    self.assertIn('d="M0 0h1v1h-1z"', svg)  # The wall, in x and y.
-    self.assertIn('class="goal" x="1" y="0"', svg)
-    self.assertIn('d="M0.5 1.5L1.5 1.5"', svg)
-    self.assertIn('class="lost"', svg)
-    self.assertIn('a &lt;maze&gt;', svg)
-
-
-class ResultsFileTest(parameterized.TestCase):
-
-  @parameterized.named_parameters(
-      ('no_rows', lambda r: r.pop('rows'), r'results\.rows is missing; expected a list'),
-      ('no_label', lambda r: r['methods']['dt1'].pop('label'), r'methods\.dt1\.label is missing'),
-      ('threshold', lambda r: r['thresholds'].append(None), r'thresholds\[2\] is None'),
-      ('no_step', lambda r: r['rows'][3].pop('step'), r'rows\[3\]\.step is missing'),
-      ('text_metric', lambda r: r['rows'][3].update({'argmax/spl': 'high'}),
-       r"rows\[3\]\.argmax/spl is 'high'; expected a number or null"),
-      ('unknown_target', lambda r: r['runs'][0].update(target='nowhere'),
-       r"runs\[0\]\.target is 'nowhere'; expected one of"),
-      ('unknown_run', lambda r: r['rows'][0].update(run='other'), r"rows\[0\]\.run is 'other'"),
-      ('contradiction', lambda r: r['rows'][0].update(seed=7), r'rows\[0\]\.seed is 7; expected 0'),
-      ('twice', lambda r: r['rows'].append(r['rows'][0]), r'repeats step 0'),
-      ('ragged_walls', lambda r: r['mazes'][_SOURCE]['walls'][0].pop(),
-       r'walls is \[\[.*; expected rows of 0 and 1, equally long'),
-      ('part', lambda r: r['runs'][0].update(part='both', num_labels=5),
-       r"runs\[0\]\.part is 'both'; expected one of"),
-      ('no_part', lambda r: r['runs'][1].update(part='score', num_labels=5),
-       r'runs\[0\]\.part is missing'),
-      ('floor', lambda r: r.update(floors=[dict(observation='grid')]),
-       r'floors\[0\]\.target is missing'),
-      ('status', lambda r: r['runs'][0].update(status='fine'), r"runs\[0\]\.status is 'fine'"))
-  def test_a_bad_field_is_named(self, spoil, message):
-    results = make_results()
-    spoil(results)
-    with self.assertRaisesRegex(ValueError, message) as caught:
-      results_file.check(results)
-    self.assertNotIn('\n', str(caught.exception))
-
-  def _run(self, path):
-    return subprocess.run([sys.executable, '-m', 'experiments.report', f'--results={path}'],
-                          cwd=_ROOT, capture_output=True, text=True)
-
-  @parameterized.parameters(
-      (['--results='], '--results is empty; expected a file'),
-      (['--results=a.json', '--figures=b'], '--results=a.json --figures=b: one of the two'),
-      (['results.json'], 'results.json: unexpected argument; .* e.g. --results=results.json'))
-  def test_binary_refuses_flags_that_say_nothing_or_two_things(self, arguments, message):
-    result = subprocess.run([sys.executable, '-m', 'experiments.report', *arguments],
-                            cwd=_ROOT, capture_output=True, text=True)
-    self.assertEqual((result.returncode, result.stdout), (1, ''))
-    self.assertRegex(result.stderr, f'^error: {message}')
-    self.assertLen(result.stderr.splitlines(), 1)
-
-  def test_binary_writes_page_and_table_beside_the_results(self):
-    directory = self.enterContext(tempfile.TemporaryDirectory())
-    path = os.path.join(directory, 'results.json')
-    with open(path, 'w', encoding='utf-8') as file:
-      json.dump(make_results(), file)
-    result = self._run(path)
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertCountEqual(os.listdir(directory),
-                          ['results.json', 'report.html', 'results.csv'])
-    self.assertIn('20 of 20 runs done', result.stdout)
-
-  @parameterized.named_parameters(
-      ('missing', None, 'no such file'),
-      ('half_written', json.dumps(make_results())[:1000], 'is not whole JSON'),
-      ('wrong', '{"experiment": "maze"}', r'preset is missing'),
-      ('a_list', '[]', 'expected an object'))
-  def test_binary_refuses_bad_files_in_one_line(self, content, message):
-    directory = self.enterContext(tempfile.TemporaryDirectory())
-    path = os.path.join(directory, 'results.json')
-    if content is not None:
-      with open(path, 'w', encoding='utf-8') as file:
-        file.write(content)
-    result = self._run(path)
-    self.assertEqual(result.returncode, 1)
-    self.assertRegex(result.stderr, f'^error: {re.escape(path)}.*{message}')
-    self.assertLen(result.stderr.splitlines(), 1)
-    self.assertNotIn('report.html', os.listdir(directory))
 
 
 if __name__ == '__main__':

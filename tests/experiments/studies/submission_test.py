@@ -264,7 +264,7 @@ class RoundsTest(_SubmissionTest):
     self.codes = dict.fromkeys(self.ids(self.pretraining), 77)
     self.assertEqual(self.submit('local'), 77)
     self.assertLen(self.rounds, 1)
-    self.assertIn(f'{self.pretraining}: is not finished; the same command goes on with it',
+    self.assertIn(f'{self.pretraining}: is not finished; the same command resumes it',
                   self.said)
 
   def test_tpus_are_given_as_many_runs_at_a_time_as_there_are_workers(self):

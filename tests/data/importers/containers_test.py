@@ -1,0 +1,84 @@
+import pathlib
+import tempfile
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from alpt_jax.data.importers import containers
+from tests import exhaustive
+from tests.data.importers import video_files
+
+
+class ContainersTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self._directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def _written(self, name, codec='mjpeg', **arguments):
+    path = self._directory / name
+    video_files.write(path, video_files.numbered(20), codec=codec, **arguments)
+    return path
+
+  def _check(self, data, suffix):
+    path = self._directory / f'changed.{suffix}'
+    path.write_bytes(data)
+    return containers.check(str(path))
+
+  @parameterized.parameters(('mkv', 'mjpeg', {}), ('mkv', 'h264', {'live': '1'}),
+                            ('webm', 'vp9', {}), ('webm', 'vp8', {'live': '1'}),
+                            ('avi', 'mjpeg', {}))
+  def test_whole_files(self, suffix, codec, options):
+    self.assertEmpty(containers.check(str(
+        self._written(f'a.{suffix}', codec, seconds_of_sound=None if suffix == 'avi' else 2,
+                      **options))))
+
+  def test_durations_of_the_tracks_of_an_mp4(self):
+    declared, = containers.check(str(self._written('a.mp4')))
+    np.testing.assert_allclose(declared, [20 / 15] * 3, atol=1e-3)
+    self.assertEmpty(containers.check(str(
+        self._written('b.mp4', movflags='frag_keyframe+empty_moov'))))
+
+  def test_every_byte_of_a_matroska_file_with_checksums_counts(self):
+    data = self._written('a.mkv').read_bytes()
+    first = data.index(b'\x1f\x43\xb6\x75')  # The clusters, which hold all frames.
+    last = data.index(b'\x1c\x53\xbb\x6b')  # The index behind them.
+    rng = np.random.default_rng(0)
+    for at in exhaustive.some_of(range(first, last, 7)):
+      changed = bytearray(data)
+      changed[at] ^= int(rng.integers(1, 256))
+      with self.subTest(at=at), self.assertRaisesRegex(ValueError, 'is damaged|breaks off'):
+        self._check(changed, 'mkv')
+
+  @parameterized.parameters(
+      (b'\xa3', b'\xb3', 'no element is called b3'), (b'\x81', b'\x82', 'a block of no track'))
+  def test_blocks_that_would_be_passed_over(self, old, new, message):
+    data = self._written('a.webm', 'vp8').read_bytes()
+    at = data.index(b'\xa3', data.index(b'\x1f\x43\xb6\x75') + 8)  # The first block.
+    at = data.index(old, at)
+    with self.assertRaisesRegex(ValueError, message):
+      self._check(data[:at] + new + data[at + 1:], 'webm')
+
+  @parameterized.parameters(('mkv', 'h264', {}), ('mkv', 'h264', {'live': '1'}),
+                            ('webm', 'vp9', {}), ('mp4', 'h264', {'movflags': 'faststart'}))
+  def test_ends_that_are_missing(self, suffix, codec, options):
+    data = self._written(f'a.{suffix}', codec, **options).read_bytes()
+    for size in (len(data) // 2, len(data) - 3):
+      with self.subTest(size), self.assertRaisesRegex(ValueError, 'breaks off'):
+        self._check(data[:size], suffix)
+
+  def test_a_track_without_its_times(self):
+    data = self._written('a.mp4').read_bytes()
+    for name in (b'tkhd', b'mdhd', b'stts'):
+      with self.subTest(name), self.assertRaisesRegex(ValueError, 'a track lacks'):
+        self._check(data.replace(name, b'free'), 'mp4')
+
+  def test_what_follows_behind_a_video_is_not_looked_at(self):
+    for suffix in ('mp4', 'mkv', 'webm'):
+      data = self._written(f'a.{suffix}', 'vp9').read_bytes()
+      for more in (b'\n', b'\0' * 20, b'more than 8 bytes'):
+        self._check(data + more, suffix)
+
+
+if __name__ == '__main__':
+  absltest.main()
