@@ -14,7 +14,8 @@ import traceback
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from alpt_jax import configs, paths, starting
+from alpt_jax import configs, starting
+from alpt_jax.files import paths
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 

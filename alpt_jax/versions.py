@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import time
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'array-record',
              'opencv-python-headless', 'ale-py')

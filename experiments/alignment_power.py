@@ -17,8 +17,9 @@ import pathlib
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli, domains, paths
+from alpt_jax import cli, domains
 from alpt_jax import progress as progress_
+from alpt_jax.files import atomic_files, paths
 from experiments.studies import alignment_datasets
 
 _ENVIRONMENTS = flags.DEFINE_list('environments', [], 'Names; by default, all of the config.')

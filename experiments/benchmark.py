@@ -32,9 +32,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli, domains, methods
+from alpt_jax import cli, domains, methods
 from alpt_jax import progress as progress_
 from alpt_jax.data import pipeline
+from alpt_jax.files import atomic_files
 from alpt_jax.training import inputs, program, run_config, sharding, shares
 from experiments.benchmarks import machine, saving
 

@@ -13,10 +13,11 @@ with more actions.
 
 from absl import flags
 
-from alpt_jax import cli, domains, paths
+from alpt_jax import cli, domains
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
 from alpt_jax.domains.atari import recording_ceiling
+from alpt_jax.files import paths
 
 _NUM_STEPS = flags.DEFINE_integer('num_steps', recording_ceiling.NUM_STEPS, 'Transitions to try.',
                                   lower_bound=1)

@@ -16,7 +16,8 @@ import sys
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli, paths
+from alpt_jax import cli
+from alpt_jax.files import atomic_files, paths
 from alpt_jax.labelling import clips_run, label_dataset, trained_idm
 from alpt_jax.training import compilation_cache
 

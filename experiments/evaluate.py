@@ -17,7 +17,8 @@ import json
 import os
 import sys
 
-from alpt_jax import atomic_files, cli, domains, paths
+from alpt_jax import cli, domains
+from alpt_jax.files import atomic_files, paths
 from alpt_jax.labelling import run_labels, trained_run
 from alpt_jax.learners import acting
 from alpt_jax.reports import video

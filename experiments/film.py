@@ -16,11 +16,12 @@ import os
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli, paths
+from alpt_jax import cli
 from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file
 from alpt_jax.domains.atari import action_sets, policies
 from alpt_jax.domains.atari import env as atari
+from alpt_jax.files import atomic_files, paths
 from alpt_jax.reports import video
 
 _GAME = flags.DEFINE_string('game', 'Breakout', 'Which; see alpt_jax/domains/atari/action_sets.py.')

@@ -18,7 +18,8 @@ import os
 
 from absl import flags
 
-from alpt_jax import atomic_files, cli, paths
+from alpt_jax import cli
+from alpt_jax.files import atomic_files, paths
 from alpt_jax.labelling import run_floors
 
 _RUN = paths.define('run', '', 'The run directory.')

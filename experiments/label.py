@@ -19,7 +19,8 @@ import re
 
 from absl import flags
 
-from alpt_jax import cli, paths
+from alpt_jax import cli
+from alpt_jax.files import paths
 from alpt_jax.labelling import label_dataset, trained_idm
 from alpt_jax.training import compilation_cache, stopping
 

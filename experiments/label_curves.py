@@ -14,7 +14,8 @@ import sys
 
 import numpy as np
 
-from alpt_jax import atomic_files, cli, paths
+from alpt_jax import cli
+from alpt_jax.files import atomic_files, paths
 from alpt_jax.measures import curves
 from alpt_jax.reports import figures
 from experiments import summarise

@@ -10,7 +10,8 @@ is: experiments/studies/registration.py.
 import json
 import pathlib
 
-from alpt_jax import atomic_files, cli, methods, paths
+from alpt_jax import cli, methods
+from alpt_jax.files import atomic_files, paths
 from alpt_jax.learners import learner
 from alpt_jax.training import run_config, shares
 from experiments import reproduce

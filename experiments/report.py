@@ -12,7 +12,8 @@ import sys
 
 from absl import flags
 
-from alpt_jax import cli, paths
+from alpt_jax import cli
+from alpt_jax.files import paths
 from experiments.studies import figures, figures_report, report, results_file
 
 _RESULTS = paths.define('results', 'runs/maze/results.json',

@@ -10,9 +10,10 @@ reads it.
 
 from absl import flags
 
-from alpt_jax import cli, domains, paths
+from alpt_jax import cli, domains
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
+from alpt_jax.files import paths
 
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 400, 'Games of each agent.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the games.', lower_bound=0)

@@ -29,7 +29,8 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import atomic_files, cli, domains
+from alpt_jax import cli, domains
+from alpt_jax.files import atomic_files
 from alpt_jax.measures import confusions, intervals, label_savings
 from experiments import gates, tuning
 from experiments.studies import (

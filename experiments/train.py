@@ -15,7 +15,8 @@ import traceback
 
 import jax
 
-from alpt_jax import atomic_files, cli
+from alpt_jax import cli
+from alpt_jax.files import atomic_files
 from alpt_jax.training import compilation_cache, distributed, stopping, train
 
 

@@ -12,7 +12,8 @@ or failed is listed, without a mean, after the others.
 import pathlib
 import statistics
 
-from alpt_jax import atomic_files, cli, paths
+from alpt_jax import cli
+from alpt_jax.files import atomic_files, paths
 from experiments.configs import tuning as config_of_tuning
 from experiments.studies import run_files
 

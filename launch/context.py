@@ -5,7 +5,7 @@ import pathlib
 
 import ml_collections
 
-from alpt_jax import paths
+from alpt_jax.files import paths
 from launch import bundle, redaction, shell
 from launch import settings as settings_
 

@@ -12,7 +12,8 @@ from absl.testing import absltest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-# What the files of a folder may import beside each other. 'ground': files of alpt_jax/ itself.
+# What the files of a folder may import beside each other. 'ground': files of alpt_jax/ itself
+# and of alpt_jax/files.
 ALLOWED = {
     'ground': '',
     'measures': '',

@@ -17,7 +17,8 @@ import math
 import os
 import re
 
-from alpt_jax import action_space, atomic_files, schema, types
+from alpt_jax import action_space, schema, types
+from alpt_jax.files import atomic_files
 
 FILE = 'environment.json'
 _NAME = r'[A-Za-z][A-Za-z0-9._:-]*'  # Names a directory, too.

@@ -25,9 +25,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax import atomic_files
 from alpt_jax import progress as progress_
 from alpt_jax.data import copies, episodes, png, rlds, values
+from alpt_jax.files import atomic_files
 
 INDEX = 'episode_index.npz'
 _INDEX_FORMAT = 6  # Of that file; another number makes it anew.

@@ -33,8 +33,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax import atomic_files
 from alpt_jax.data import environment_file, record_file, rlds
+from alpt_jax.files import atomic_files
 
 _INFO = 'dataset_info.json'
 _PLAN = 'plan.json'

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax import atomic_files, schema
+from alpt_jax import schema
+from alpt_jax.files import atomic_files
 
 
 class Choice(NamedTuple):

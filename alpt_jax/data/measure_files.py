@@ -7,7 +7,8 @@ are.
 
 import os
 
-from alpt_jax import atomic_files, schema
+from alpt_jax import schema
+from alpt_jax.files import atomic_files
 
 FORMAT = 1
 HEAD = ('format', 'kind', 'digest', 'protocol')  # Of a file; the rest is what was measured.

@@ -4,7 +4,7 @@ import os
 
 from array_record.python import array_record_module
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 
 
 class RecordFile:

@@ -9,8 +9,8 @@ import re
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax import atomic_files
 from alpt_jax.data import rlds, writer
+from alpt_jax.files import atomic_files
 
 
 def record_episodes(env, policy, num_episodes, directory, *, name, metadata, progress=None):

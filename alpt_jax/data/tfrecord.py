@@ -15,8 +15,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from alpt_jax import atomic_files
 from alpt_jax.data import record_file
+from alpt_jax.files import atomic_files
 
 _READ_BYTES = 8 << 20
 

@@ -15,8 +15,8 @@ import re
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax import atomic_files
 from alpt_jax.data import environment_file, png, record_file, records, rlds
+from alpt_jax.files import atomic_files
 
 SPLIT = 'train'
 VERSION = '1.0.0'

@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 
 SUFFIXES = ('.gif', '.mp4')
 FPS = 15  # Agent steps a second of Atari: 60 frames, four to a step.

@@ -29,7 +29,7 @@ from absl import logging
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 from alpt_jax.training import distributed, packing
 
 MANIFEST = 'MANIFEST.json'

@@ -6,7 +6,8 @@ import os
 import jax
 import numpy as np
 
-from alpt_jax import atomic_files, domains
+from alpt_jax import domains
+from alpt_jax.files import atomic_files
 from alpt_jax.learners import acting
 from alpt_jax.training import distributed, label_windows, program, run_directory, sharding
 

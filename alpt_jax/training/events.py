@@ -21,7 +21,7 @@ from google.protobuf import message
 from tensorboardX import record_writer
 from tensorboardX.proto import event_pb2, summary_pb2
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 
 _PREFIX = 'events.out.tfevents.'
 _MAX_FLOAT32 = 3.4028234e38

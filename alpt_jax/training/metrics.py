@@ -15,7 +15,7 @@ import math
 import os
 import pathlib
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 
 
 class MetricsWriter(contextlib.AbstractContextManager):

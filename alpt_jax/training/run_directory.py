@@ -13,18 +13,19 @@ import json
 import os
 import sys
 
-from alpt_jax import atomic_files, configs, methods, progress, versions
+from alpt_jax import configs, methods, progress, versions
 from alpt_jax.data import labels
+from alpt_jax.files import atomic_files
 from alpt_jax.training import (
-    checkpoints,
-    computation,
-    distributed,
-    events,
-    metrics,
-    pretraining,
-    run_config,
-    stopping,
-    wandb_run,
+  checkpoints,
+  computation,
+  distributed,
+  events,
+  metrics,
+  pretraining,
+  run_config,
+  stopping,
+  wandb_run,
 )
 
 _SHOWN = ('idm/accuracy', 'dt/action_loss', 'q/loss')  # On the line of progress.

@@ -6,7 +6,8 @@ import signal
 
 import jax
 
-from alpt_jax import atomic_files, schema
+from alpt_jax import schema
+from alpt_jax.files import atomic_files
 
 # Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
 DONE = 0

@@ -15,7 +15,7 @@ import uuid
 
 from absl import logging
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 
 _SECONDS = 30.  # To wait for W&B at the start, and at the end: a preempted machine has no more.
 

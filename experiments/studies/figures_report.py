@@ -9,7 +9,7 @@ import re
 
 from markupsafe import Markup
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 from alpt_jax.reports import experiment, findings
 from alpt_jax.reports import page as report_page
 from alpt_jax.reports.page import html, join

@@ -4,7 +4,8 @@ What its page says beside what all pages say, the domain brings; studies of how 
 enough have one for all domains.
 """
 
-from alpt_jax import atomic_files, domains
+from alpt_jax import domains
+from alpt_jax.files import atomic_files
 from alpt_jax.reports import figures, page
 from experiments.studies import budget
 

@@ -6,9 +6,10 @@ import os
 import pathlib
 import re
 
-from alpt_jax import atomic_files, configs, domains, methods
+from alpt_jax import configs, domains, methods
 from alpt_jax.data import labels
 from alpt_jax.domains import study as studies
+from alpt_jax.files import atomic_files
 from alpt_jax.labelling import run_labels
 from alpt_jax.training import inputs, run_directory
 from experiments.studies import evaluations as evaluations_

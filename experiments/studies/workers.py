@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 
-from alpt_jax import atomic_files, starting
 from alpt_jax import progress as progress_
+from alpt_jax import starting
+from alpt_jax.files import atomic_files
 from alpt_jax.training import run_directory, stopping
 from experiments.studies import runs
 

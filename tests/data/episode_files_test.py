@@ -12,9 +12,9 @@ import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 from array_record.python import array_record_module
 
-from alpt_jax import atomic_files
 from alpt_jax.data import episode_files, labels, pipeline, png, sampling, transitions
 from alpt_jax.domains.atari import action_sets
+from alpt_jax.files import atomic_files
 from tests.data import atari_data
 
 SPEC = action_sets.spec(atari_data.GAME)

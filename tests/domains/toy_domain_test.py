@@ -12,8 +12,9 @@ import tempfile
 from absl import flags
 from absl.testing import absltest, parameterized
 
-from alpt_jax import atomic_files, configs, domains
+from alpt_jax import configs, domains
 from alpt_jax.data import rlds
+from alpt_jax.files import atomic_files
 from alpt_jax.training import stopping, train
 from experiments import collect, evaluate, reproduce
 from experiments.studies import gather, runs

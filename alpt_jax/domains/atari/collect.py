@@ -21,10 +21,11 @@ import cv2
 import ml_collections
 import tensorflow_datasets as tfds
 
-from alpt_jax import disk_space, starting
 from alpt_jax import progress as progress_
+from alpt_jax import starting
 from alpt_jax.data import rlds
 from alpt_jax.domains.atari import rlu
+from alpt_jax.files import disk_space
 
 _VERBS = {'play': 'recording', 'convert': 'converting', 'prepare': 'preparing'}
 _POLL_SECONDS = .5

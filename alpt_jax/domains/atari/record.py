@@ -18,10 +18,10 @@ from importlib import metadata
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax import atomic_files
 from alpt_jax.data import png, record_file, records, rlds
 from alpt_jax.domains.atari import action_sets, policies, rlu
 from alpt_jax.domains.atari import env as atari
+from alpt_jax.files import atomic_files
 from alpt_jax.measures import action_sequences
 
 _NOTICE = ('This is NOT DQN replay, which RL Unplugged published under the same names, but the '

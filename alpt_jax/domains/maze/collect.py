@@ -6,10 +6,10 @@ from importlib import metadata
 
 import numpy as np
 
-from alpt_jax import disk_space
 from alpt_jax import progress as progress_
 from alpt_jax.data import recorder, rlds
 from alpt_jax.domains.maze import env, policies
+from alpt_jax.files import disk_space
 
 _BYTES_PER_STEP = 100  # At most, of 8 x 8 to 20 x 20 cells.
 _PACKAGES = ('array-record', 'numpy', 'tensorflow-datasets')

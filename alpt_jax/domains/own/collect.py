@@ -9,11 +9,11 @@ import importlib
 import os
 from importlib import metadata
 
-from alpt_jax import atomic_files, disk_space
 from alpt_jax import progress as progress_
 from alpt_jax.data import alignment_check, environment_file, rlds
 from alpt_jax.data.importers import actions, checksums
 from alpt_jax.data.importers import checks as import_episodes
+from alpt_jax.files import atomic_files, disk_space
 from alpt_jax.measures import alignment
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')

@@ -9,9 +9,10 @@ import tempfile
 from absl import flags
 from absl.testing import absltest, parameterized
 
-from alpt_jax import configs, paths
+from alpt_jax import configs
+from alpt_jax.files import paths
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Flags and fields of configs that hold text, and no path.
 NO_PATH_FLAGS = {'environment', 'environments', 'game', 'known', 'preset', 'program', 'job',

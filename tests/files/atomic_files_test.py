@@ -16,7 +16,7 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 
 
 class WholeFilesTest(absltest.TestCase):
@@ -66,9 +66,9 @@ class WholeFilesTest(absltest.TestCase):
   def test_what_killed_writers_left_is_removed(self):
     killed = subprocess.Popen([sys.executable, '-c', f"""
 import os, signal
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 os.replace = lambda *unused: os.kill(os.getpid(), signal.SIGKILL)
-atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).parents[1])
+atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).parents[2])
     self.assertEqual(killed.wait(), -signal.SIGKILL)
     left, = os.listdir(self.path.parent)
     self.assertEqual(left, f'file.json.unfinished-{socket.gethostname()}-{killed.pid}')
@@ -182,11 +182,11 @@ atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).p
     """A process that makes a directory, with a file in it, and does something in the middle."""
     process = subprocess.Popen([sys.executable, '-c', f"""
 import os, pathlib, signal, time
-from alpt_jax import atomic_files
+from alpt_jax.files import atomic_files
 with atomic_files.new_directory({str(path)!r}) as staging:
   pathlib.Path(staging, 'content', 'half').touch()
   print('inside', flush=True)
-  {then}"""], cwd=pathlib.Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+  {then}"""], cwd=pathlib.Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
     self.addCleanup(process.communicate)
     self.addCleanup(process.kill)
     self.assertEqual(process.stdout.readline(), 'inside\n')

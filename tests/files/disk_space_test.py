@@ -6,7 +6,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import disk_space
+from alpt_jax.files import disk_space
 
 
 class DiskSpaceTest(parameterized.TestCase):
