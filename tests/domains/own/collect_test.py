@@ -202,7 +202,7 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
       rows = []
       for i in range(9):
         frames, actions = alignment_test.play(i, num_steps=40, follows=.3)
-        videos_test.write(self._source / f'{i}.mkv', frames, 15)
+        video_files.write(self._source / f'{i}.mkv', frames, 15)
         rows += [(f'{i}.mkv', t, int(a)) for t, a in enumerate(actions[:len(actions) - first],
                                                               first)]
       images_test.write_csv(self._source / 'actions.csv', rows)
