@@ -18,7 +18,7 @@ from tests import readmes_test
 ROOT = readmes_test.ROOT
 _BLOCK = re.compile(r'^ *```sh\n(.*?)^ *```', re.S | re.M)
 _INLINE = re.compile(r'`(python -m [^`]+)`')
-_PLACEHOLDERS = {'<study>': 'mazes', '<TFDS data_dir>': 'data'}
+_PLACEHOLDERS = {'<study>': 'labels', '<TFDS data_dir>': 'data'}
 # Parses each command of a JSON list in a process of its own, all but the program's work; prints
 # {index: what went wrong}. They are forked, as importing takes longer than parsing.
 _PARSE = '''
