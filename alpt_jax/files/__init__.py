@@ -1,1 +1,1 @@
-"""Files and directories: paths as people type them, writing whole or not at all, room on the disk."""
+"""Files and directories: paths as people type them, writing whole or not at all, disk space."""
