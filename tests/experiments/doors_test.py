@@ -34,7 +34,7 @@ import runpy, sys, time
 from alpt_jax import starting
 from alpt_jax.data import writer
 starting.end()
-def serialize(*unused):
+def serialize(*unused, **settings):
   print('writing', flush=True)
   time.sleep(600)
 writer.serialize = serialize

@@ -203,10 +203,7 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
       for i in range(9):
         frames, actions = alignment_test.play(i, num_steps=40, follows=.3)
         video_files.write(self._source / f'{i}.mkv', frames, 15)
-<<<<<<< HEAD
-=======
         rows += [(f'{i}.mkv', t, '') for t in range(first)]  # Or the list is refused.
->>>>>>> h/alignment
         rows += [(f'{i}.mkv', t, int(a)) for t, a in enumerate(actions[:len(actions) - first],
                                                               first)]
       images_test.write_csv(self._source / 'actions.csv', rows)
