@@ -164,10 +164,13 @@ def _track(data, track, movie_scale):
   if not (header and clock and times):
     raise ValueError(f'is damaged: a track lacks its duration, clock or times. {_REMEDY}')
   scale, duration = _clock(data, clock)
-  shown = _integer(data, header[0] + (28 if data[header[0]] else 20), 8 if data[header[0]] else 4)
-  low = times[0] + 8
-  counts = np.frombuffer(data[low:low + 8 * _integer(data, times[0] + 4, 4)], '>u4')
-  counts = counts.reshape(-1, 2).astype(np.float64)
+  is_long = data[header[0]]
+  shown = _duration(data, header, *(28, 8) if is_long else (20, 4))
+  low, count = times[0] + 8, _integer(data, times, 4, 4)
+  if low + 8 * count > times[1]:
+    raise ValueError(f'is damaged: a track lists {count} times in {times[1] - low} bytes. {_REMEDY}'
+                     )
+  counts = np.frombuffer(data[low:low + 8 * count], '>u4').reshape(-1, 2).astype(np.float64)
   return Declared(None if shown is None or not movie_scale else shown / movie_scale,
                   (duration or 0) / scale, counts.prod(1).sum() / scale)
 
@@ -175,14 +178,22 @@ def _track(data, track, movie_scale):
 def _clock(data, box):
   """The ticks in a second and in all of a movie or a track; the latter None if unknown."""
   is_long = data[box[0]]
-  at = box[0] + (20 if is_long else 12)
-  return _integer(data, at, 4), _integer(data, at + 4, 8 if is_long else 4)
+  return (_integer(data, box, 20 if is_long else 12, 4),
+          _duration(data, box, *(24, 8) if is_long else (16, 4)))
 
 
-def _integer(data, at, size):
+def _duration(data, box, at, size):
   """None if all bits are set, which means unknown."""
-  number = int.from_bytes(data[at:at + size], 'big')
+  number = _integer(data, box, at, size)
   return None if number == (1 << 8 * size) - 1 else number
+
+
+def _integer(data, box, at, size):
+  """Reads a number from within a box; IndexError if the box ends before."""
+  at += box[0]
+  if at + size > box[1]:
+    raise IndexError(at)
+  return int.from_bytes(data[at:at + size], 'big')
 
 
 def _box(data, span, *path):

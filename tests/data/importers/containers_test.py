@@ -73,6 +73,28 @@ class ContainersTest(parameterized.TestCase):
       with self.subTest(name), self.assertRaisesRegex(ValueError, 'a track lacks'):
         self._check(data.replace(name, b'free'), 'mp4')
 
+  @parameterized.parameters((b'stts', 8, 'lists 4294967295 times in 8 bytes'),
+                            (b'stts', 9, 'lists .* times in 8 bytes'))
+  def test_a_count_that_its_box_has_no_room_for(self, name, at, message):
+    data = bytearray(self._written('a.mp4').read_bytes())
+    start = data.index(name) + at
+    data[start:start + 12 - at] = b'\xff' * (12 - at)
+    with self.assertRaisesRegex(ValueError, f'is damaged: a track {message}'):
+      self._check(data, 'mp4')
+
+  def test_blocks_of_set_bits_give_an_error_or_durations(self):
+    data = self._written('a.mp4').read_bytes()
+    start, num_refused = data.index(b'moov'), 0
+    for at in exhaustive.some_of(range(start, len(data) - 16), at_least=60):
+      for size in (1, 4, 16):
+        changed = bytearray(data)
+        changed[at:at + size] = b'\xff' * size
+        try:
+          self._check(changed, 'mp4')
+        except ValueError:  # All other errors would end an import of many files.
+          num_refused += 1
+    self.assertGreater(num_refused, 5)
+
   def test_what_follows_behind_a_video_is_not_looked_at(self):
     for suffix in ('mp4', 'mkv', 'webm'):
       data = self._written(f'a.{suffix}', 'vp9').read_bytes()
