@@ -34,10 +34,13 @@ class Declared(NamedTuple):
     end: when it ends as it is shown, in seconds; None if it does not say.
     seconds: of the whole track, with what an edit list hides.
     seconds_of_samples: the same, as a sum over its samples.
+    num_from_start: how many frames there are from where the edit list begins; of all if there is
+      no list.
   """
   end: float | None
   seconds: float
   seconds_of_samples: float
+  num_from_start: int
 
 
 def check(path):
@@ -166,13 +169,47 @@ def _track(data, track, movie_scale):
   scale, duration = _clock(data, clock)
   is_long = data[header[0]]
   shown = _duration(data, header, *(28, 8) if is_long else (20, 4))
-  low, count = times[0] + 8, _integer(data, times, 4, 4)
-  if low + 8 * count > times[1]:
-    raise ValueError(f'is damaged: a track lists {count} times in {times[1] - low} bytes. {_REMEDY}'
-                     )
-  counts = np.frombuffer(data[low:low + 8 * count], '>u4').reshape(-1, 2).astype(np.float64)
+  counts = _table(data, times, '>u4', 2)
+  offsets = _box(data, track, b'mdia', b'minf', b'stbl', b'ctts')
+  offsets = _table(data, offsets, '>i4', 2) if offsets else np.zeros((0, 2), np.int64)
+  num_samples = int(counts[:, 0].sum())
+  if max(num_samples, *offsets[:, 0], -min([0, *offsets[:, 0]])) > len(data):
+    raise ValueError(f'is damaged: a track lists {num_samples} times of frames, in {len(data)} '
+                     f'bytes. {_REMEDY}')
   return Declared(None if shown is None or not movie_scale else shown / movie_scale,
-                  (duration or 0) / scale, counts.prod(1).sum() / scale)
+                  (duration or 0) / scale, float(counts.prod(1).sum()) / scale,
+                  num_samples - _num_before(_start(data, track), counts, offsets))
+
+
+def _num_before(start, counts, offsets):
+  """Counts frames that are to be shown before a time, in ticks, by both tables of times."""
+  shown = np.repeat(counts[:, 1], counts[:, 0])
+  shown = np.cumsum(shown) - shown
+  shifts = np.repeat(offsets[:, 1], offsets[:, 0])[:len(shown)]
+  shown[:len(shifts)] += shifts
+  return int((shown < start).sum())
+
+
+def _start(data, track):
+  """Reads where in a track its edit list begins, in ticks; 0 if it has none."""
+  edits = _box(data, track, b'edts', b'elst')
+  if not edits:
+    return 0
+  is_long = data[edits[0]]
+  found = _table(data, edits, [('length', '>u8'), ('start', '>i8'), ('rate', '>u4')] if is_long
+                 else [('length', '>u4'), ('start', '>i4'), ('rate', '>u4')])['start']
+  return min(found[found >= 0], default=0)  # Empty ones, which begin at -1, delay only.
+
+
+def _table(data, box, kind, columns=None):
+  """Reads the rows of a table, [N] of a kind of numpy or [N, columns] int64."""
+  kind = np.dtype(kind)
+  low, count = box[0] + 8, _integer(data, box, 4, 4)
+  size = count * kind.itemsize * (columns or 1)
+  if low + size > box[1]:
+    raise ValueError(f'is damaged: a table lists {count} rows in {box[1] - low} bytes. {_REMEDY}')
+  rows = np.frombuffer(data[low:low + size], kind)
+  return rows.reshape(-1, columns).astype(np.int64) if columns else rows
 
 
 def _clock(data, box):

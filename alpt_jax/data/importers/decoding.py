@@ -105,7 +105,7 @@ def scan(path):
     _check_end(container, stream, (ticks or 0) * tick, end, ends, _LARGEST_GAP / rate)
     if declared:
       _check_declared(declared[stream.index], (end, end - times[0] * tick), rate,
-                      stream.frames > len(times))
+                      len(times), stream.frames > len(times))
     return Video(path, times, tick, rate, order_only, first)
 
 
@@ -287,7 +287,7 @@ def _check_end(container, stream, of_track, end, ends, tolerance):
                        f'header declares. {_REMEDY}')
 
 
-def _check_declared(declared, ends, rate, is_trimmed):
+def _check_declared(declared, ends, rate, num_frames, is_trimmed):
   """Compares what an .mp4 says of its video track twice; `ends` from 0, and from its begin."""
   if declared.end is not None and all(
       abs(declared.end - end) > _LARGEST_GAP / rate for end in ends):
@@ -296,6 +296,11 @@ def _check_declared(declared, ends, rate, is_trimmed):
   if is_trimmed and abs(declared.seconds - declared.seconds_of_samples) * rate > _HIDDEN_FRAMES:
     raise ValueError(f'is damaged: {declared.seconds:.3f} s long by its header; its pictures are '
                      f'{declared.seconds_of_samples:.3f} s. {_REMEDY}')
+  # Its clock decides where an edit list ends, and what the header says of it: both may be wrong.
+  if num_frames < declared.num_from_start:
+    raise ValueError(f'is damaged, or its end is hidden: its edit list or its times show '
+                     f'{num_frames} of {declared.num_from_start} frames from its begin on. Copy it '
+                     'again; or, if it was trimmed on purpose, cut off what is not to be shown.')
 
 
 def _converter(frame):

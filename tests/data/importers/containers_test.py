@@ -35,7 +35,7 @@ class ContainersTest(parameterized.TestCase):
 
   def test_durations_of_the_tracks_of_an_mp4(self):
     declared, = containers.check(str(self._written('a.mp4')))
-    np.testing.assert_allclose(declared, [20 / 15] * 3, atol=1e-3)
+    np.testing.assert_allclose(declared, [20 / 15] * 3 + [20], atol=1e-3)
     self.assertEmpty(containers.check(str(
         self._written('b.mp4', movflags='frag_keyframe+empty_moov'))))
 
@@ -73,13 +73,19 @@ class ContainersTest(parameterized.TestCase):
       with self.subTest(name), self.assertRaisesRegex(ValueError, 'a track lacks'):
         self._check(data.replace(name, b'free'), 'mp4')
 
-  @parameterized.parameters((b'stts', 8, 'lists 4294967295 times in 8 bytes'),
-                            (b'stts', 9, 'lists .* times in 8 bytes'))
+  @parameterized.parameters((b'stts', 8, 'lists 4294967295 rows in 8 bytes'),
+                            (b'stts', 9, 'lists .* rows in 8 bytes'))
   def test_a_count_that_its_box_has_no_room_for(self, name, at, message):
     data = bytearray(self._written('a.mp4').read_bytes())
     start = data.index(name) + at
     data[start:start + 12 - at] = b'\xff' * (12 - at)
-    with self.assertRaisesRegex(ValueError, f'is damaged: a track {message}'):
+    with self.assertRaisesRegex(ValueError, f'is damaged: a table {message}'):
+      self._check(data, 'mp4')
+
+  def test_more_samples_than_bytes(self):
+    data = bytearray(self._written('a.mp4').read_bytes())
+    data[data.index(b'stts') + 12] = 0x7f  # The number of frames that the first row stands for.
+    with self.assertRaisesRegex(ValueError, 'a track lists 2130706452 times of frames, in'):
       self._check(data, 'mp4')
 
   def test_blocks_of_set_bits_give_an_error_or_durations(self):

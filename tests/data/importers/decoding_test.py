@@ -155,6 +155,15 @@ class DecodingTest(parameterized.TestCase):
     path.write_bytes(data[:at] + struct.pack('>I', begin + 2 * 1024) + data[at + 4:])
     self.assertRegex(self._problem(path), 'ends after 1.400 of the 1.533 s that its header')
 
+  @parameterized.parameters((0xfce8, 1), (1035, 29))
+  def test_a_clock_that_was_damaged_and_hides_the_end(self, scale, num_shown):
+    path = self._written('a.mp4', codec='mjpeg')
+    data = path.read_bytes()
+    at = data.index(b'mvhd') + 16  # Ticks of a second, of the edit list and of the track's header.
+    self.assertEqual(data[at:at + 4], struct.pack('>I', 1000))
+    path.write_bytes(data[:at] + struct.pack('>I', scale) + data[at + 4:])
+    self.assertRegex(self._problem(path), f'show {num_shown} of 30 frames from its begin on')
+
   def test_times_that_were_damaged_and_hide_the_end(self):
     path = self._written('a.mp4', codec='mjpeg')
     data = path.read_bytes()
