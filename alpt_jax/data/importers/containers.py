@@ -41,6 +41,8 @@ class Declared(NamedTuple):
   seconds: float
   seconds_of_samples: float
   num_from_start: int
+  size: tuple
+  pixel: tuple
 
 
 def check(path):
@@ -63,6 +65,15 @@ def check(path):
       return _matroska(data) if suffix in _MATROSKA else _mp4(data)
     except (IndexError, ZeroDivisionError) as error:  # Of the end of data, and of a clock.
       raise ValueError(f'is damaged: its structure ends within an element. {_REMEDY}') from error
+
+
+def size_of_avi(path):
+  """Reads (width, height) in pixels as the main header of an .avi says; None of other files."""
+  with open(path, 'rb') as f:
+    head = f.read(72)
+  if head[:4] != b'RIFF' or head[24:28] != b'avih' or len(head) < 72:
+    return None
+  return tuple(int.from_bytes(head[at:at + 4], 'little') for at in (64, 68))
 
 
 def _matroska(data):
@@ -178,7 +189,18 @@ def _track(data, track, movie_scale):
                      f'bytes. {_REMEDY}')
   return Declared(None if shown is None or not movie_scale else shown / movie_scale,
                   (duration or 0) / scale, float(counts.prod(1).sum()) / scale,
-                  num_samples - _num_before(_start(data, track), counts, offsets))
+                  num_samples - _num_before(_start(data, track), counts, offsets),
+                  tuple(_integer(data, header, header[1] - header[0] - of, 4) >> 16
+                        for of in (8, 4)),
+                  _pixel(data, track))
+
+
+def _pixel(data, track):
+  """Reads how wide and high a pixel is: (1, 1) unless the description of the pictures says so."""
+  samples = _box(data, track, b'mdia', b'minf', b'stbl', b'stsd')
+  entry = samples and next((of for _, of in _boxes(data, (samples[0] + 8, samples[1]))), None)
+  ratio = entry and _box(data, (entry[0] + 78, entry[1]), b'pasp')
+  return tuple(_integer(data, ratio, at, 4) for at in (0, 4)) if ratio else (1, 1)
 
 
 def _num_before(start, counts, offsets):

@@ -27,6 +27,8 @@ _MAX_THREADS = 8  # Each holds frames.
 _THREAD_PIXELS = 1 << 17  # Of a frame; for smaller ones, handing them over takes longer.
 _ORDER_ONLY = ('avi',)  # Containers that store an order, and no times.
 _ATTACHED = av.stream.Disposition.attached_pic  # The picture of a cover.
+# Of these the container alone says how large their pictures are.
+_WITHOUT_SIZE = ('ffv1', 'ffvhuff', 'huffyuv', 'rawvideo', 'utvideo')
 _VP8_IS_SHOWN = 0x10  # A bit of the first byte of a packet.
 _DURATION = re.compile(r'(\d+):(\d+):(\d+\.?\d*)')
 _REMEDY = 'Copy it again, or remove it.'
@@ -77,6 +79,8 @@ def scan(path):
   declared = containers.check(path)
   with _opened(path) as (container, stream, reports):
     order_only, codec = container.format.name in _ORDER_ONLY, stream.codec_context
+    if codec.name in _WITHOUT_SIZE:
+      _check_size(path, (codec.width, codec.height), declared and declared[stream.index])
     times, ends, first = [], {}, None
     for packet in _packets(container, None, reports, times):
       time = packet.dts if order_only else packet.pts
@@ -285,6 +289,18 @@ def _check_end(container, stream, of_track, end, ends, tolerance):
     if declared and declared - found > tolerance + more:
       raise ValueError(f'breaks off: ends after {found:.3f} of the {declared:.3f} s that its '
                        f'header declares. {_REMEDY}')
+
+
+def _check_size(path, size, declared):
+  """Compares the size of the pictures with what the container says of it a second time."""
+  other, widths = containers.size_of_avi(path), {size[0]}
+  if declared:
+    other, (width, height) = declared.size, declared.pixel
+    # Not all who write pixels that are not square say how wide they are shown.
+    widths.add(size[0] if width == height else round(size[0] * width / max(height, 1)))
+  if other and all(other) and (other[0] not in widths or other[1] != size[1]):
+    raise ValueError(f'is damaged: {size[0]} x {size[1]} pixels by one of its headers, '
+                     f'{other[0]} x {other[1]} by another. {_REMEDY}')
 
 
 def _check_declared(declared, ends, rate, num_frames, is_trimmed):

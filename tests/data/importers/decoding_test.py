@@ -155,6 +155,27 @@ class DecodingTest(parameterized.TestCase):
     path.write_bytes(data[:at] + struct.pack('>I', begin + 2 * 1024) + data[at + 4:])
     self.assertRegex(self._problem(path), 'ends after 1.400 of the 1.533 s that its header')
 
+  @parameterized.parameters(('avi', b'avih', 40, '<I'), ('avi', b'strf', 12, '<I'),
+                            ('mp4', b'tkhd', 80, '>H'), ('mp4', b'FFV1', 28, '>H'))
+  def test_a_size_that_was_damaged_where_no_codec_says_it(self, suffix, name, at, kind):
+    path = self._written(f'a.{suffix}')
+    data = path.read_bytes()
+    at += data.index(name)
+    for start, value in ((at, 96), (at + struct.calcsize(kind) * (1 + (name == b'tkhd')), 64)):
+      found, = struct.unpack_from(kind, data, start)
+      self.assertEqual(found, value)
+      changed = bytearray(data)
+      struct.pack_into(kind, changed, start, value + 1)
+      path.write_bytes(changed)
+      self.assertRegex(self._problem(path), 'is damaged: 9[67] x 6[45] pixels by one of its '
+                                            'headers, 9[67] x 6[45] by another')
+
+  @parameterized.parameters('avi', 'mp4')
+  def test_pixels_that_are_not_square_are_read(self, suffix):
+    def prepare(stream):
+      stream.codec_context.sample_aspect_ratio = fractions.Fraction(10, 11)
+    self.assertEqual(numbers(self._written(f'a.{suffix}', prepare=prepare)), list(range(30)))
+
   @parameterized.parameters((0xfce8, 1), (1035, 29))
   def test_a_clock_that_was_damaged_and_hides_the_end(self, scale, num_shown):
     path = self._written('a.mp4', codec='mjpeg')
