@@ -29,6 +29,7 @@ _FORMATS = ('PNG', 'JPEG', 'BMP', 'GIF', 'WEBP')  # Some are called .png or .jpg
 MAX_PIXELS = 1 << 25  # Of an image: 8K. Few bytes may unpack to many pixels.
 _MAX_FILE_BYTES = 8 * MAX_PIXELS
 _NUM_SHOWN = 5
+_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # Of Pillow.
 
 
 def fit(frame, shape):
@@ -154,17 +155,18 @@ def check(encoded):
     with warnings.catch_warnings(action='ignore', category=Image.DecompressionBombWarning):
       image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
     num_pixels = image.width * image.height
+    num_pictures = getattr(image, 'n_frames', 1)  # Which reads on.
   except Image.DecompressionBombError:
     num_pixels = 2 * MAX_PIXELS + 1
-  except (OSError, SyntaxError, ValueError, struct.error) as error:
+  except _ERRORS as error:
     raise ValueError(f'is not a whole image ({error}). Copy it again, or remove it.') from error
   if num_pixels > MAX_PIXELS:
     raise ValueError(f'has more than {MAX_PIXELS:,} pixels, the most that are unpacked. Scale it.')
   if image.mode.startswith(('I', 'F')) or image.format == 'PNG' and encoded[24] > 8:
     raise ValueError('has pixels of more than 8 bit; expected 8 bit. Convert it.')
-  if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':  # Telephones add a preview.
-    raise ValueError(f'holds {image.n_frames} pictures; expected one. Convert it, or import it as '
-                     'a video.')
+  if num_pictures > 1 and image.format != 'MPO':  # Telephones add a preview.
+    raise ValueError(f'holds {num_pictures} pictures; expected one. Convert it, or import it as a '
+                     'video.')
   return image
 
 
@@ -227,14 +229,15 @@ def decode(encoded):
   Raises:
     ValueError: as `check`; also if a background shows through, or the image is not whole.
   """
-  image = check(encoded)
+  image, lowest = check(encoded), 255
   try:
     if image.has_transparency_data:
       lowest, _ = image.convert('RGBA').getchannel('A').getextrema()
-      if lowest < 255:
-        raise ValueError(f'has pixels that are transparent (alpha {lowest}); expected opaque ones, '
-                         'as what is behind them is not known. Convert it.')
     image = ImageOps.exif_transpose(image)
-    return np.array(image if image.mode == 'L' else image.convert('RGB'))
-  except (OSError, SyntaxError, struct.error) as error:
+    pixels = np.array(image if image.mode == 'L' else image.convert('RGB'))
+  except _ERRORS as error:
     raise ValueError(f'is not a whole image ({error}). Copy it again, or remove it.') from error
+  if lowest < 255:
+    raise ValueError(f'has pixels that are transparent (alpha {lowest}); expected opaque ones, as '
+                     'what is behind them is not known. Convert it.')
+  return pixels

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import pathlib
 import tempfile
@@ -12,7 +13,9 @@ from PIL import Image
 
 from alpt_jax.data import environment_file, png, writer
 from alpt_jax.data.importers import images as import_images
+from tests import exhaustive
 from tests.data import own_data
+from tests.data.importers import damaged_videos
 
 
 def write_csv(path, rows, columns=('file', 'step', 'action')):
@@ -291,6 +294,37 @@ class ImportImagesTest(parameterized.TestCase):
     for content in (np.zeros((8, 6), np.uint16), np.zeros((8, 6, 3), np.uint16)):
       path.write_bytes(cv2.imencode('.png', content)[1].tobytes())
       self.assertRegex(self._problem(), 'a: frame2.png has pixels of more than 8 bit')
+
+  @parameterized.parameters('PNG', 'JPEG', 'BMP', 'GIF', 'WEBP')
+  def test_damaged_images_give_an_error_or_pixels(self, kind):
+    rng, file = np.random.default_rng(0), io.BytesIO()
+    images = [Image.fromarray(image[..., 0]) for image in own_data.frames(rng, 3, (40, 60, 1))]
+    # Several in a .gif: how many pictures there are is counted after it was opened.
+    images[0].save(file, kind, **{'save_all': True, 'append_images': images[1:]}
+                   if kind == 'GIF' else {})
+    whole, num_refused = file.getvalue(), 0
+    for size in exhaustive.some_of(range(len(whole)), at_least=40):
+      changed = damaged_videos.damage(whole, 'byte', rng)
+      for data in (whole[:size], changed):
+        try:
+          import_images.decode(data)
+        except ValueError:  # All others would end an import of many folders.
+          num_refused += 1
+    self.assertGreater(num_refused, 30)
+
+  def test_a_gif_that_breaks_off_under_the_name_of_a_png(self):
+    images = [Image.fromarray(image[..., 0])
+              for image in own_data.frames(np.random.default_rng(0), 6)]
+    self._write('a', [np.array(image) for image in images])
+    self._write('b', [np.array(image) for image in images[::-1]])
+    path = self._source / 'b' / 'frame2.png'
+    images[0].save(path, 'GIF', save_all=True, append_images=images[1:])
+    data = path.read_bytes()
+    second = data.index(b',', data.index(b',') + 1)
+    for size in (second + 1, second + 5, second + 12):
+      path.write_bytes(data[:size])
+      card, _ = self._import(settings={'on_problem': 'skip'})
+      self.assertRegex(card['left_out_episodes'][0]['reason'], 'frame2.png ')
 
   def test_an_episode_that_is_too_large_is_left_out_and_others_are_kept(self):
     rng = np.random.default_rng(0)
