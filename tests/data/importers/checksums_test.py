@@ -2,6 +2,7 @@ import hashlib
 import pathlib
 import subprocess
 import tempfile
+import unicodedata
 
 from absl.testing import absltest, parameterized
 
@@ -43,8 +44,43 @@ class ChecksumsTest(parameterized.TestCase):
     self.assertEmpty(self._problems())
 
   def test_files_that_are_not_listed_or_not_there(self):
-    (self._directory / 'SHA256SUMS').write_text(f'# A comment.\n\n{"0" * 64}  gone.mp4\n')
+    (self._directory / 'SHA256SUMS').write_text(
+        f'# A comment.\n\n{"0" * 64}  gone.mp4\n{"1" * 64}  notes.txt\n')
     self.assertEmpty(self._problems())
+
+  @parameterized.parameters(('', 'names nothing, and none'),
+                            (f'{"0" * 64}  gone.mp4\n', "names 'gone.mp4' .., and none"))
+  def test_a_list_that_names_no_file_is_refused(self, content, message):
+    (self._directory / 'a.sha256').write_text(content)
+    with self.assertRaisesRegex(ValueError, f"a.sha256: {message} of the files beside it; expected "
+                                            "names such as 'a.mp4'"):
+      self._problems()
+
+  @parameterized.parameters('videos', '/far/away', './x/../videos')
+  def test_lists_that_were_made_in_another_folder(self, folder):
+    (self._directory / 'SHA256SUMS').write_text(f'{"0" * 64}  {folder}/a.mp4\n')
+    self.assertEqual(list(self._problems()), ['a.mp4'])
+
+  def test_the_folder_tells_files_of_one_name_apart(self):
+    right, path = hashlib.sha256(b'a.mp4' * 9).hexdigest(), self._directory / 'SHA256SUMS'
+    own = self._directory.name
+    path.write_text(f'{"0" * 64}  other/a.mp4\n{right}  {own}/a.mp4\n{"1" * 64}  more/a.mp4\n')
+    self.assertEmpty(self._problems())
+    path.write_text(f'{"0" * 64}  other/a.mp4\n{"1" * 64}  more/a.mp4\n')
+    with self.assertRaisesRegex(ValueError, "SHA256SUMS, line 2: another sum of 'a.mp4' than"):
+      self._problems()
+    (self._directory / 'other').mkdir()
+    (self._directory / 'other' / 'a.mp4').write_bytes(b'not this one')
+    path.write_text(f'{"0" * 64}  other/a.mp4\n')
+    self.assertEmpty(self._problems())
+
+  @parameterized.parameters(('NFC', 'NFD'), ('NFD', 'NFC'))
+  def test_names_are_compared_however_their_letters_are_stored(self, of_file, of_list):
+    name = unicodedata.normalize(of_file, 'Mädchen.mp4')
+    (self._directory / name).write_bytes(b'changed')
+    (self._directory / 'SHA256SUMS').write_text(
+        f'{"0" * 64}  {unicodedata.normalize(of_list, name)}\n')
+    self.assertEqual(list(checksums.problems(str(self._directory), ['a.mp4', name])), [name])
 
   @parameterized.parameters('no sum', 'a' * 63 + '  a.mp4', 'a' * 64 + ' a.mp4', 'a' * 64)
   def test_lines_that_are_none(self, line):
