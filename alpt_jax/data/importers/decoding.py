@@ -30,6 +30,9 @@ _ATTACHED = av.stream.Disposition.attached_pic  # The picture of a cover.
 # Of these the container alone says how large their pictures are.
 _WITHOUT_SIZE = ('ffv1', 'ffvhuff', 'huffyuv', 'rawvideo', 'utvideo')
 _VP8_IS_SHOWN = 0x10  # A bit of the first byte of a packet.
+_ALPHA_MODE = 'alpha_mode'  # Of a Matroska file: a second picture says what is transparent.
+_SEEN_THROUGH = ('may be transparent; expected opaque pictures, as what is behind them is not '
+                 'known. Convert it, over a background.')
 _DURATION = re.compile(r'(\d+):(\d+):(\d+\.?\d*)')
 _REMEDY = 'Copy it again, or remove it.'
 
@@ -125,8 +128,8 @@ def frames(video, *, frame_skip=1, passed=None):
     [h, w, 3] RGB uint8, upright.
 
   Raises:
-    ValueError: without the file's name, if it is damaged, interlaced, or its size changes. What was
-      yielded before is then not to be used.
+    ValueError: without the file's name, if it is damaged, interlaced, may be transparent, or its
+      size changes. What was yielded before is then not to be used.
   """
   with _opened(video.path) as (container, stream, reports):
     codec, number, first, times = stream.codec_context, 0, None, video.times
@@ -142,6 +145,8 @@ def frames(video, *, frame_skip=1, passed=None):
             times = times[np.searchsorted(times, video.first):]
           _check_frame(frame, number, times, video.order_only)
           found = frame.width, frame.height, frame.format.name, frame.rotation
+          if any(component.is_alpha for component in frame.format.components):
+            raise ValueError(f'frame {number} ({frame.format.name}) {_SEEN_THROUGH}')
           if not first:
             first, to_rgb, upright = found, _converter(frame), _upright(frame)
           if found != first:
@@ -194,6 +199,8 @@ def _track(container):
   stream, = streams
   if stream.codec_context is None or not stream.codec_context.width:
     raise ValueError('has a codec that FFmpeg does not know. Convert it to H.264, or remove it.')
+  if any(name.lower() == _ALPHA_MODE and value != '0' for name, value in stream.metadata.items()):
+    raise ValueError(_SEEN_THROUGH)
   return stream
 
 

@@ -104,13 +104,18 @@ def frames(path, numbers, *, frame_skip=1, passed=None):
     [h, w, 3] RGB uint8.
 
   Raises:
-    ValueError: without the file's name, if it is damaged.
+    ValueError: without the file's name, if it is damaged, or pixels of it are transparent.
   """
   try:
     with Image.open(path, formats=['GIF']) as image:
       num_frames = 0
       for i, number in enumerate(numbers):
         image.seek(i)
+        if image.has_transparency_data:
+          lowest, _ = image.convert('RGBA').getchannel('A').getextrema()
+          if lowest < 255:
+            raise ValueError(f'has pixels that are transparent in picture {i}; expected opaque '
+                             'ones, as what is behind them is not known. Convert it.')
         picture = np.array(image.convert('RGB'))
         for _ in range(math.ceil(num_frames / frame_skip),
                        math.ceil((num_frames + number) / frame_skip)):

@@ -60,6 +60,13 @@ class DecodingTest(parameterized.TestCase):
     path = self._written('a.mkv', codec=codec, pixels=pixels)
     self.assertEqual(numbers(path), list(range(30)))
 
+  @parameterized.parameters(('ffv1', 'bgra', 'frame 0 .bgra. '), ('ffv1', 'yuva420p', 'frame 0 '),
+                            ('vp9', 'yuva420p', ''), ('vp8', 'yuva420p', ''))
+  def test_pictures_that_let_a_background_through_are_refused(self, codec, pixels, begin):
+    path = self._written('a.mkv', 5, codec, pixels=pixels,
+                         options={'auto-alt-ref': '0'} if codec == 'vp8' else {})
+    self.assertRegex(self._problem(path), f'^{begin}.*may be transparent; expected opaque')
+
   @parameterized.parameters('bt709', 'smpte170m')
   def test_colours_are_those_that_the_file_declares(self, matrix):
     red, green, blue, grey = colours = [(220, 30, 40), (30, 200, 60), (40, 50, 210), (90, 90, 90)]

@@ -77,6 +77,33 @@ class GifsTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       self._read()
 
+  def _layered(self, is_hole, disposal):
+    """A .gif whose second picture keeps half of the first; whether the first has a hole."""
+    pixels = np.ones((8, 6), np.uint8)
+    pixels[0, 0] = 0 if is_hole else 2
+    second = np.zeros_like(pixels)
+    second[:, 3:] = 3
+    images = [Image.fromarray(values).convert('P') for values in (pixels, second)]
+    for image in images:
+      image.putpalette([9, 9, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90])
+    file = io.BytesIO()
+    images[0].save(file, 'GIF', save_all=True, append_images=images[1:], transparency=0,
+                   duration=70, disposal=disposal, optimize=False)
+    self._write(file.getvalue())
+
+  def test_pixels_that_keep_those_of_the_picture_before(self):
+    self._layered(is_hole=False, disposal=1)
+    first, second = self._read()
+    self.assertEqual(first[0, 0].tolist(), [40, 50, 60])
+    np.testing.assert_array_equal(second[:, :3], first[:, :3])
+    self.assertEqual(np.unique(second[:, 3:].reshape(-1, 3), axis=0).tolist(), [[70, 80, 90]])
+
+  @parameterized.parameters((True, 1, 0), (False, 2, 1))
+  def test_pixels_that_let_a_background_through_are_refused(self, is_hole, disposal, picture):
+    self._layered(is_hole, disposal)
+    with self.assertRaisesRegex(ValueError, f'transparent in picture {picture}; expected opaque'):
+      self._read()
+
   def test_a_picture_that_is_too_large(self):
     size = (65_000).to_bytes(2, 'little') * 2
     data = encoded(video_files.numbered(2), duration=70)
