@@ -104,6 +104,8 @@ def _header(file):
   shape, is_fortran, dtype = read(file)
   if is_fortran or dtype.hasobject:  # Objects would be pickles.
     raise ValueError(f'an array {dtype} {list(shape)}; expected numbers, one row a step')
+  if min(shape, default=0) < 0:  # Of a negative size everything would be read.
+    raise ValueError(f'an array {list(shape)}; expected sizes of at least 0')
   return shape, dtype
 
 
@@ -219,6 +221,9 @@ def _check_arrays(arrays, shape):
   if len(set(lengths.values())) > 1:
     raise ValueError(f'has {lengths} steps; expected the same number in all files. Copy them '
                      'again.')
+  if not min(lengths.values()):
+    raise ValueError('has no steps; expected at least 1. Copy it again, or remove the files of its '
+                     'number.')
   found = arrays['observation'].shape[1:]
   if found not in (shape, shape[:2] if shape[2] == 1 else shape):
     raise ValueError(f'has observations {list(found)}; expected observation.shape {list(shape)} of '
@@ -233,8 +238,11 @@ def _play(directory, number, length):
   try:
     with contextlib.closing(_Array(path)) as array:
       num_added = int(array.whole())
-  except (*_ERRORS, TypeError) as error:
+  except (*_ERRORS, TypeError, OverflowError) as error:
     raise ValueError(f'{path} is not a whole .gz of a number ({error}). Copy it again.') from error
+  if num_added < 1:
+    raise ValueError(f'{path} counts {num_added} steps; expected at least 1. Copy it again, or '
+                     'remove the files of its number.')
   return min(length, num_added), num_added % length if num_added > length else 0
 
 
@@ -254,20 +262,22 @@ class _Pending:
       return
     self.actions.append(action)
     if self._problem is None:
-      try:
-        self._observations.append(
-            png.encode(observation.reshape(self._environment.observation.shape)))
-      except checks.TooLarge as error:
-        self._observations.clear()
-        self._problem = error
+      self._keep(png.encode(observation.reshape(self._environment.observation.shape)))
     self._rewards.append(reward)
+
+  def _keep(self, encoded):
+    try:
+      self._observations.append(encoded)
+    except checks.TooLarge as error:
+      self._observations.clear()
+      self._problem = error
 
   def recording(self, name, *, is_terminal):
     """Returns all steps as a `Recording`, or a `Problem`."""
+    if is_terminal and not self._problem:
+      self._keep(self._observations[-1])
     if self._problem:
       return checks.problem(name, self._problem)
-    if is_terminal:
-      self._observations.append(self._observations[-1])
     num_transitions = len(self._observations) - 1
     try:
       actions = checks.action_ids(np.array(self.actions[:num_transitions]),

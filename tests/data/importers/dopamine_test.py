@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import environment_file, writer
+from alpt_jax.data import environment_file, png, writer
 from alpt_jax.data.importers import checks, dopamine
 from tests import exhaustive
 from tests.data import own_data
@@ -217,6 +217,50 @@ class ImportDopamineTest(parameterized.TestCase):
       card, read = self._import()
     self._check(read, [first, last])
     self.assertEqual(card['left_out'], {'too large': 1})
+
+  def test_an_episode_whose_last_image_is_too_much_is_left_out(self):
+    arrays, (first, second, last) = buffer([5, 9, 6], num_padding=0)
+    write(self._source, **arrays)
+    sizes = [len(png.encode(image[..., None])) for image in second['observation']]
+    # The last observation comes twice; only the second time it is too much.
+    with mock.patch.object(writer, 'MAX_EPISODE_BYTES', sum(sizes)):
+      card, read = self._import()
+    self._check(read, [first, last])
+    self.assertEqual(card['left_out'], {'too large': 1})
+
+  @parameterized.parameters('observation', 'reward', 'add_count')
+  def test_negative_sizes_are_refused(self, name):
+    arrays, _ = buffer([8])
+    write(self._source, **arrays, add_count=np.array(8))
+    stem = f'{"" if name == "add_count" else "$store$_"}{name}_ckpt.0.gz'
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {'descr': '|u1', 'fortran_order': False, 'shape': (-1,)})
+    pathlib.Path(self._source, stem).write_bytes(gzip.compress(file.getvalue() + bytes(9)))
+    with self.assertRaisesRegex(ValueError, r'an array \[-1\]; expected sizes of at least 0'):
+      self._import()
+
+  @parameterized.parameters(0, -3)
+  def test_a_buffer_that_counts_no_steps_is_a_problem(self, num_added):
+    write(self._source, 0, **buffer([8], seed=1)[0], add_count=np.array(num_added))
+    arrays, episodes = buffer([8, 9], seed=2)
+    write(self._source, 1, **arrays)
+    message = f'add_count_ckpt.0.gz counts {num_added} steps; expected at least 1'
+    with self.assertRaisesRegex(ValueError, message):
+      self._import()
+    card, read = self._import(on_problem='skip')
+    self.assertRegex(card['left_out_episodes'][0]['reason'], message)
+    self._check(read, episodes)
+
+  def test_counts_that_are_no_number_and_arrays_without_steps(self):
+    arrays, _ = buffer([8])
+    write(self._source, **arrays, add_count=np.array(np.inf))
+    with self.assertRaisesRegex(ValueError, 'add_count_ckpt.0.gz is not a whole .gz of a number'):
+      self._import()
+    for count in ({}, {'add_count': np.array(5)}):
+      write(self._source, **{name: values[:0] for name, values in arrays.items()}, **count)
+      with self.assertRaisesRegex(ValueError, 'has no steps; expected at least 1'):
+        self._import()
 
   def test_a_file_that_is_no_gz_and_one_that_is_no_array(self):
     arrays, _ = buffer([8])
