@@ -3,7 +3,7 @@
 Zeros where a copy has a hole are the most frequent damage, and arithmetic decoders take them for
 "nothing changes": the frame before comes a second time. But H.264, HEVC and MPEG escape longer runs
 of zeros, as their start codes have them. A picture of MJPEG without its scan is whatever stood in
-memory before.
+memory before. A packet of VP9 that says "show an earlier picture" has no more to say.
 """
 
 import re
@@ -37,7 +37,18 @@ def is_damaged(codec, header, data):
     return bool(_NO_START_CODE.search(data))
   if codec == 'mjpeg':
     return not _has_scan(data)
-  return codec in _ARITHMETIC and _HOLE in data
+  return codec in _ARITHMETIC and _HOLE in data or codec == 'vp9' and _shows_more(data)
+
+
+def _shows_more(data):
+  """Whether a packet of VP9 shows an earlier picture, which one or two bytes say, and goes on."""
+  # Two bits of a mark, two of a profile, of which the highest has another bit; then what it shows.
+  is_highest = data[0] & 0x30 == 0x30
+  if len(data) <= 2 or not data[0] & (4 if is_highest else 8):
+    return False
+  # Several frames in one packet end with their lengths, between two bytes that say how many.
+  size = 2 + ((data[-1] >> 3 & 3) + 1) * ((data[-1] & 7) + 1)
+  return not (data[-1] >> 5 == 6 and len(data) > size and data[-size] == data[-1])
 
 
 def _units_are_damaged(data, size_of_length):

@@ -54,6 +54,17 @@ class BitstreamsTest(parameterized.TestCase):
         self.assertEqual(bitstreams.is_damaged(codec, header, data), is_damaged)
     self.assertTrue(bitstreams.is_damaged(codec, header, unit(b'\x65\x88', size)[:-1]))
 
+  def test_packets_of_vp9_that_show_an_earlier_picture(self):
+    # By the specification: 2 bits of a mark (10), 2 of a profile (3 has one more), show_existing,
+    # and 3 that say which; a superframe ends with its index: 110, bytes of a length, frames.
+    two_frames = b'\x88' + bytes(range(9)) + bytes([0b11000001, 1, 9, 0b11000001])
+    for data, is_damaged in ((b'\x88', False), (b'\x86\0\x40', False), (b'\xb4\x80', False),
+                             (b'\xb0\0\x40', False), (two_frames, False),
+                             (b'\x8e\0\x40', True), (b'\xb6\0\x40', True),
+                             (b'\x9b' * 300, True), (two_frames[:-4] + b'\xc1', True)):
+      with self.subTest(data):
+        self.assertEqual(bitstreams.is_damaged('vp9', None, data), is_damaged)
+
   @parameterized.parameters('h264', 'hevc', 'mpeg4', 'mpeg2video')
   def test_start_codes(self, codec):
     for data, is_damaged in ((b'\0\0\0\1\x65\x88\0\0\1\x41\x88', False),
