@@ -319,7 +319,7 @@ class DecodingTest(parameterized.TestCase):
 
 
 class DamageTest(absltest.TestCase):
-  """At random: byte flips, zeroed blocks and cuts over all formats."""
+  """At random: byte flips, overwritten blocks and cuts over all formats."""
 
   def test_no_frame_of_a_damaged_video_is_missing_doubled_or_of_another_time(self):
     with tempfile.TemporaryDirectory() as directory:

@@ -117,7 +117,7 @@ class GifsTest(parameterized.TestCase):
     wanted, num_refused = np.stack(self._read()), 0
     seeds = exhaustive.some_of(range(300))
     for seed in seeds:
-      kind = damaged_videos.KINDS[seed % 3]
+      kind = damaged_videos.KINDS[seed % len(damaged_videos.KINDS)]
       self._write(damaged_videos.damage(data, kind, np.random.default_rng(seed)))
       try:
         found = np.stack(self._read())
