@@ -260,12 +260,12 @@ class _Work:
     """Returns an OSError that says what stays, of one about a file of the unfinished directory."""
     if not str(error.filename).startswith(self._staging):
       return error
-    num_done = sum(map(self.is_done, range(len(self.pieces))))
+    num_done = sum(map(self.is_done, range(len(self.chunks))))
     if not num_done:
       if is_alone:  # Others may be at their first file.
         shutil.rmtree(self._staging, ignore_errors=True)
       return OSError(error.errno, error.strerror, self._directory)
-    return OSError(f'{self._directory}: {error.strerror}. {num_done} of {len(self.pieces)} files '
+    return OSError(f'{self._directory}: {error.strerror}. {num_done} of {len(self.chunks)} files '
                    f'stay in {self._staging}; the same command goes on from there.')
 
   def _path(self, i):
