@@ -147,7 +147,9 @@ def _signal_of(error):
 
   Compiled modules, and whoever cleans up, make errors of their own of a signal.
   """
-  while error is not None and not isinstance(error, SystemExit):
+  seen = []  # An error may be its own cause.
+  while error is not None and error not in seen and not isinstance(error, SystemExit):
+    seen.append(error)
     if isinstance(error, KeyboardInterrupt | _Terminated):
       return signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
     error = error.__cause__ or error.__context__

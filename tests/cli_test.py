@@ -55,6 +55,11 @@ def main(config):
         {}['nothing']
     except KeyError as error:
       raise RuntimeError('of a library') from error
+  if WORKDIR.value == 'own cause':
+    try:
+      raise OSError('gone')
+    except OSError as error:
+      raise error from error
   if WORKDIR.value == 'string':  # Python itself ends by a signal if one came in such code.
     exec('raise KeyboardInterrupt')
   if WORKDIR.value == 'memory':
@@ -92,7 +97,7 @@ class CliTest(parameterized.TestCase):
 
   def run_binary(self, *args):
     return subprocess.run([sys.executable, 'binary.py', *args], cwd=self.directory, text=True,
-                          capture_output=True, check=False,
+                          capture_output=True, check=False, timeout=120,
                           env=os.environ | {'PYTHONPATH': str(ROOT)})
 
   def test_default_config(self):
@@ -137,6 +142,7 @@ class CliTest(parameterized.TestCase):
       ('--workdir=user', 'field: is 3; expected 4'),
       ('--workdir=path', '/nowhere/file: No such file or directory'),
       ('--workdir=full', '/full/file: No space left on device'),
+      ('--workdir=own cause', 'gone'),
       ('--workdir=memory', f'out of memory. {REMEDY}'),
       ('--workdir=device memory', 'out of memory (RESOURCE_EXHAUSTED: Out of memory allocating '
        f'4398046511104 bytes.). {REMEDY}'),

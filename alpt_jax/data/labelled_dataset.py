@@ -154,7 +154,10 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
     # Another process that labels the same has finished, and what this one was at is gone.
     card = work.finished_card()
     if card is None:
-      raise work.named(error, is_alone=share[1] == 1) from error
+      named = work.named(error, is_alone=share[1] == 1)
+      if named is error:
+        raise
+      raise named from error
     return card
   return work.finish()
 
@@ -257,7 +260,10 @@ class _Work:
       os.makedirs(os.path.join(self._staging, name), exist_ok=True)
 
   def named(self, error, *, is_alone):
-    """Returns an OSError that says what stays, of one about a file of the unfinished directory."""
+    """Makes an OSError say what stays if it is about a file of the unfinished directory.
+
+    Another one is returned as it is.
+    """
     if not str(error.filename).startswith(self._staging):
       return error
     num_done = sum(map(self.is_done, range(len(self.chunks))))
