@@ -65,7 +65,10 @@ def main(config):
   if WORKDIR.value == 'memory':
     bytes(1 << 60)
   if WORKDIR.value == 'device memory':
-    raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 4398046511104 bytes.\\nMore')
+    import jax
+    jax.numpy.zeros(1 << 50, 'uint8')
+  if WORKDIR.value == 'sold out':
+    raise ValueError('RESOURCE_EXHAUSTED: no more capacity in the zone')
   if WORKDIR.value == 'full':
     raise OSError(28, 'No space left on device', '/full/file')
   if WORKDIR.value == 'code':
@@ -145,7 +148,8 @@ class CliTest(parameterized.TestCase):
       ('--workdir=own cause', 'gone'),
       ('--workdir=memory', f'out of memory. {REMEDY}'),
       ('--workdir=device memory', 'out of memory (RESOURCE_EXHAUSTED: Out of memory allocating '
-       f'4398046511104 bytes.). {REMEDY}'),
+       f'{1 << 50} bytes.). {REMEDY}'),
+      ('--workdir=sold out', 'RESOURCE_EXHAUSTED: no more capacity in the zone'),
       ('--flagfile=nowhere.txt', "Unable to open flagfile: [Errno 2] No such file or directory: "
        "'nowhere.txt'"),
       ('--config=~nil/x.py', "~nil/x.py: no user is called 'nil'; expected ~/.. for your "
