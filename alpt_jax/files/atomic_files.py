@@ -35,15 +35,21 @@ def write(path, data):
 
 
 def write_all(files):
-  """Writes files as `write` does; nothing has changed if one of them cannot be written.
+  """Writes files as `write` does, and replaces none before the content of all is on the disk.
 
   Args:
     files: {path: bytes}.
 
   Raises:
-    OSError: naming the file.
+    OSError: naming the file; if it has no room, or is a directory, nothing has changed.
+    ValueError: if two paths lead to one file.
   """
   places = {path: os.path.realpath(path) for path in files}
+  for i, (path, place) in enumerate(places.items()):
+    if os.path.isdir(place):
+      raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if place in list(places.values())[:i]:
+      raise ValueError(f'{path}: is written twice; expected another path for each file.')
   with contextlib.ExitStack() as undo:
     for path, data in files.items():
       undo.callback(_remove_made, _make_directories(os.path.dirname(places[path])))
