@@ -52,6 +52,7 @@ def write_all(files):
       raise ValueError(f'{path}: is written twice; expected another path for each file.')
   with contextlib.ExitStack() as undo:
     for path, data in files.items():
+      remove_unfinished(*os.path.split(places[path]))
       undo.callback(_remove_made, _make_directories(os.path.dirname(places[path])))
       unfinished = _unfinished(places[path])
       undo.callback(_remove_file, unfinished)
@@ -150,16 +151,19 @@ def _unfinished(path):
   return f'{path}.unfinished-{socket.gethostname()}-{os.getpid()}'
 
 
-def remove_unfinished(directory):
+def remove_unfinished(directory, of=None):
   """Removes files that killed processes of this host have left in a directory, not below it.
 
   Args:
     directory: need not exist.
+    of: name of the file that they were to become; None for all.
   """
   for name in os.listdir(directory) if os.path.isdir(directory) else ():
-    writer = re.search(rf'\.unfinished-{re.escape(socket.gethostname())}-(\d+)$', name)
-    if writer and not _is_alive(int(writer[1])):
-      os.remove(os.path.join(directory, name))
+    writer = re.fullmatch(rf'(.*)\.unfinished-{re.escape(socket.gethostname())}-(\d+)', name,
+                          re.DOTALL)
+    if writer and of in (None, writer[1]) and not _is_alive(int(writer[2])):
+      with contextlib.suppress(OSError):  # It is another user's, or removed by another process.
+        os.remove(os.path.join(directory, name))
 
 
 def _is_alive(process):

@@ -89,6 +89,13 @@ atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).p
     others = [alive, 'file.json.unfinished-elsewhere-1', f'{left}.txt', 'file.json']
     for name in others:
       self.path.with_name(name).touch()
+    atomic_files.write(self.path.with_name('json'), b'')  # Another file.
+    self.assertIn(left, os.listdir(self.path.parent))
+    self.path.with_name('json').unlink()
+    atomic_files.write(self.path, b'')
+    self.assertCountEqual(os.listdir(self.path.parent), [*others[1:]])
+    self.path.with_name(alive).touch()
+    self.path.with_name(left).touch()
     atomic_files.remove_unfinished(self.path.parent)
     self.assertCountEqual(os.listdir(self.path.parent), others)
     atomic_files.remove_unfinished(self.path.parent / 'nowhere')
