@@ -144,9 +144,9 @@ def _floor(environment):
   name, found, margin = _best_floor(environment)
   if name not in _FLOORS:  # `_majority` compares with the most frequent action.
     return
-  num_labels = environment['floors']['floors']['num_labels']
-  what = (f'{_FLOORS[name]}, fitted to the same {num_labels:,} labels, which is right in '
-          f'{share(found)}')
+  num_labels = (environment['floors'].get('floors') or {}).get('num_labels')
+  fitted = f', fitted to the same {num_labels:,} labels' if num_labels else ''
+  what = f'{_FLOORS[name]}{fitted}, which is right in {share(found)}'
   if margin['value'] <= 0:
     yield f'labels are no better than {what}.'
   elif margin['low'] is None:

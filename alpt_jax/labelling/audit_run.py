@@ -47,6 +47,9 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
   names = tuple(environments) or domains.targets(config)
   check(config, names, num_episodes=num_episodes, stride=stride)
   specs = [spec_of(trained, name) for name in names]  # All, before hours are spent on the first.
+  if causal and config.target not in names:
+    raise ValueError(f'causal is {causal}, and environments are {", ".join(names)}; expected '
+                     f'{config.target}, of which both runs knew the same labels, among them.')
   past = _restore_past(trained, causal) if causal else None
   times = {name: times_of(trained, name, is_allowed=allow_other_speed) for name in names}
   strides = sorted({stride, config.window})
@@ -118,6 +121,7 @@ def _restore_past(trained, causal):
   if past.digests.get(config.target) != trained.digests.get(config.target):
     raise ValueError(f'{causal}: was trained on other data of {config.target} than '
                      f'{trained.directory}; expected the same.')
+  trained_idm.warn_if_unfinished(past)
   return past
 
 

@@ -39,7 +39,7 @@ import functools
 
 import numpy as np
 
-from alpt_jax import domains, methods
+from alpt_jax import configs, domains, methods
 from alpt_jax.data import records, rlds
 from alpt_jax.labelling import (
     blindness,
@@ -190,6 +190,11 @@ def check_causal(causal, directory, config, choice):
   if other.target != config.target:
     raise ValueError(f'{causal}: target is {other.target!r}; expected {config.target!r}, that of '
                      f'{directory}.')
+  networks = [{key: value for key, value in x.model.to_dict().items()
+               if key != 'idm_is_causal' and not key.startswith('dt_')} for x in (config, other)]
+  if changes := configs.changes(*networks):
+    raise ValueError(f'{causal}: model has other settings than that of {directory} ({changes}); '
+                     'expected the same network but for idm_is_causal.')
   theirs = trained_run.known(causal, config.target, data_dir=config.data_dir).choice
   if not np.array_equal(theirs.windows, choice.windows):
     raise ValueError(f'{causal}: has other labels than {directory}; expected the same num_labels '

@@ -283,8 +283,8 @@ class AuditRunTest(parameterized.TestCase):
     self.assertAlmostEqual(floor['accuracy']['value'], np.mean(is_hit))
     self.assertEqual(floor['accuracy']['num_transitions'], found['num_transitions'])
     self.assertAlmostEqual(floor['margin']['value'], found['accuracy']['value'] - np.mean(is_hit))
-    found, = self.audit(environments=('maze-8-tunnel-seed100',), num_episodes=2,
-                        causal=config.workdir)['environments']
+    _, found = self.audit(environments=(self.config.target, 'maze-8-tunnel-seed100'),
+                          num_episodes=2, causal=config.workdir)['environments']
     self.assertNotIn('causal', found['floors'])  # It knew no label of this one.
 
   def test_a_floor_that_sees_more_or_knew_other_data_is_refused(self):
@@ -298,6 +298,12 @@ class AuditRunTest(parameterized.TestCase):
     path.write_text(json.dumps(content))
     with self.assertRaisesRegex(ValueError, 'on other data of maze-8-blocks:3-seed0'):
       self.audit(causal=str(directory))
+    content['model']['num_layers'] = 2
+    path.write_text(json.dumps(content))
+    with self.assertRaisesRegex(ValueError, 'model has other settings .*num_layers: 1 -> 2'):
+      self.audit(causal=str(directory))
+    with self.assertRaisesRegex(ValueError, 'maze-8-tunnel-seed100; expected maze-8-blocks'):
+      self.audit(causal=str(directory), environments=('maze-8-tunnel-seed100',))
 
   @parameterized.parameters(
       (dict(environments=('Pong',)), "environments: Unknown maze 'Pong'"),
