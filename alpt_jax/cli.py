@@ -25,8 +25,9 @@ _EXTRAS = {
     **dict.fromkeys(('ale_py', 'gymnasium', 'cv2'), ('Atari needs', 'atari')),
     'tensorflow': ('TFRecord files need', 'tensorflow'),
 }
-# How errors of libraries that are no MemoryError say it.
-_OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'ResourceExhaustedError', 'std::bad_alloc')
+# {type of an error of a library, which may not be imported here: what it says then}.
+_OUT_OF_MEMORY = {'JaxRuntimeError': 'RESOURCE_EXHAUSTED', 'XlaRuntimeError': 'RESOURCE_EXHAUSTED',
+                  'ResourceExhaustedError': ''}
 _MEMORY_REMEDY = ('Free some, or ask for less at a time: in training, with '
                   '--config.sharding.accumulate=2, or a smaller batch_size.')
 _OWN_PACKAGES = ('alpt_jax', 'experiments', 'launch', '__main__')
@@ -147,7 +148,9 @@ def _signal_of(error):
 
   Compiled modules, and whoever cleans up, make errors of their own of a signal.
   """
-  while error is not None and not isinstance(error, SystemExit):
+  seen = []  # An error may be its own cause.
+  while error is not None and error not in seen and not isinstance(error, SystemExit):
+    seen.append(error)
     if isinstance(error, KeyboardInterrupt | _Terminated):
       return signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
     error = error.__cause__ or error.__context__
@@ -163,8 +166,8 @@ def _message(error):
     if error.filename is None or error.strerror is None:
       return str(error)  # Ours: it has a sentence.
     return f'{error.filename}: {error.strerror}'
-  if isinstance(error, MemoryError) or any(
-      text in f'{type(error).__name__}: {error}' for text in _OUT_OF_MEMORY):
+  said = _OUT_OF_MEMORY.get(type(error).__name__)
+  if isinstance(error, MemoryError) or said is not None and said in str(error):
     found = (str(error).splitlines() or [''])[0]
     return f'out of memory{f" ({found})" if found else ""}. {_MEMORY_REMEDY}'
   return str(error) if isinstance(error, ValueError) and _is_ours(error) else None

@@ -115,7 +115,8 @@ def read(path, kind=dict, remedy=''):
   with open(path, 'rb') as file:
     try:
       content = json.load(file)
-    except ValueError as error:  # Covers bytes that are not UTF-8, too.
+    # Also bytes that are not UTF-8, and brackets in brackets without end.
+    except (ValueError, RecursionError) as error:
       raise ValueError(f'{path}: not JSON ({error}). {remedy}'.rstrip()) from error
   try:
     check(content, kind)

@@ -55,12 +55,20 @@ def main(config):
         {}['nothing']
     except KeyError as error:
       raise RuntimeError('of a library') from error
+  if WORKDIR.value == 'own cause':
+    try:
+      raise OSError('gone')
+    except OSError as error:
+      raise error from error
   if WORKDIR.value == 'string':  # Python itself ends by a signal if one came in such code.
     exec('raise KeyboardInterrupt')
   if WORKDIR.value == 'memory':
     bytes(1 << 60)
   if WORKDIR.value == 'device memory':
-    raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 4398046511104 bytes.\\nMore')
+    import jax
+    jax.numpy.zeros(1 << 50, 'uint8')
+  if WORKDIR.value == 'sold out':
+    raise ValueError('RESOURCE_EXHAUSTED: no more capacity in the zone')
   if WORKDIR.value == 'full':
     raise OSError(28, 'No space left on device', '/full/file')
   if WORKDIR.value == 'code':
@@ -92,7 +100,7 @@ class CliTest(parameterized.TestCase):
 
   def run_binary(self, *args):
     return subprocess.run([sys.executable, 'binary.py', *args], cwd=self.directory, text=True,
-                          capture_output=True, check=False,
+                          capture_output=True, check=False, timeout=120,
                           env=os.environ | {'PYTHONPATH': str(ROOT)})
 
   def test_default_config(self):
@@ -137,9 +145,11 @@ class CliTest(parameterized.TestCase):
       ('--workdir=user', 'field: is 3; expected 4'),
       ('--workdir=path', '/nowhere/file: No such file or directory'),
       ('--workdir=full', '/full/file: No space left on device'),
+      ('--workdir=own cause', 'gone'),
       ('--workdir=memory', f'out of memory. {REMEDY}'),
       ('--workdir=device memory', 'out of memory (RESOURCE_EXHAUSTED: Out of memory allocating '
-       f'4398046511104 bytes.). {REMEDY}'),
+       f'{1 << 50} bytes.). {REMEDY}'),
+      ('--workdir=sold out', 'RESOURCE_EXHAUSTED: no more capacity in the zone'),
       ('--flagfile=nowhere.txt', "Unable to open flagfile: [Errno 2] No such file or directory: "
        "'nowhere.txt'"),
       ('--config=~nil/x.py', "~nil/x.py: no user is called 'nil'; expected ~/.. for your "

@@ -1,6 +1,8 @@
 """Kinds of JSON: what is let in, and how what is refused is named."""
 
 import math
+import os
+import tempfile
 
 from absl.testing import absltest, parameterized
 
@@ -74,6 +76,18 @@ class CheckTest(parameterized.TestCase):
     with self.assertRaisesRegex(
         ValueError, r'^p\.lable is an unknown key; expected x, label; did you mean label\?$'):
       schema.check_names({'lable': 1}, kind, 'p')
+
+
+class ReadTest(parameterized.TestCase):
+
+  @parameterized.parameters((b'', 1), (b'{"a": ', 1), (b'"\xff"', 1), (b'[', 100_000),
+                            (b'{"a":', 100_000))
+  def test_what_is_not_json_is_one_error(self, content, times):
+    path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'a.json')
+    with open(path, 'wb') as f:
+      f.write(content * times)
+    with self.assertRaisesRegex(ValueError, f'^{path}: not JSON .*Make it again.$'):
+      schema.read(path, remedy='Make it again.')
 
 
 if __name__ == '__main__':

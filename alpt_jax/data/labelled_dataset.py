@@ -154,7 +154,10 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
     # Another process that labels the same has finished, and what this one was at is gone.
     card = work.finished_card()
     if card is None:
-      raise work.named(error, is_alone=share[1] == 1) from error
+      named = work.named(error, is_alone=share[1] == 1)
+      if named is error:
+        raise
+      raise named from error
     return card
   return work.finish()
 
@@ -257,15 +260,18 @@ class _Work:
       os.makedirs(os.path.join(self._staging, name), exist_ok=True)
 
   def named(self, error, *, is_alone):
-    """Returns an OSError that says what stays, of one about a file of the unfinished directory."""
+    """Makes an OSError say what stays if it is about a file of the unfinished directory.
+
+    Another one is returned as it is.
+    """
     if not str(error.filename).startswith(self._staging):
       return error
-    num_done = sum(map(self.is_done, range(len(self.pieces))))
+    num_done = sum(map(self.is_done, range(len(self.chunks))))
     if not num_done:
       if is_alone:  # Others may be at their first file.
         shutil.rmtree(self._staging, ignore_errors=True)
       return OSError(error.errno, error.strerror, self._directory)
-    return OSError(f'{self._directory}: {error.strerror}. {num_done} of {len(self.pieces)} files '
+    return OSError(f'{self._directory}: {error.strerror}. {num_done} of {len(self.chunks)} files '
                    f'stay in {self._staging}; the same command goes on from there.')
 
   def _path(self, i):

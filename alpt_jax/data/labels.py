@@ -6,6 +6,7 @@ the inverse dynamics model. Episodes are read with all their actions, and `hide_
 hidden ones before anything trains.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,16 @@ class Choice(NamedTuple):
   seed: int
 
 
+def _check_windows(found, where):
+  """Refuses what are no pairs of whole numbers; `schema` takes long for many."""
+  is_good = ({*map(type, found)} == {list} and {*map(len, found)} == {2} and
+             {*map(type, itertools.chain.from_iterable(found))} == {int})
+  if not is_good:
+    schema.check(found, [schema.Rule([int], lambda x: len(x) == 2, '[episode, start]')], where)
+
+
 _CHOICE = {
-    'windows': schema.filled([schema.Rule([int], lambda x: len(x) == 2, '[episode, start]')]),
+    'windows': schema.Also(schema.filled(list), _check_windows),
     'budget': int, 'window': int, 'seed': int}
 
 

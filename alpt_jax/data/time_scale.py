@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from alpt_jax.data import rlds, source_files
 
-_TOLERANCE = .01  # Of steps_per_second.
+_TOLERANCE = .01
 _FIELDS = ('observation_kind', 'steps_per_second', 'frame_skip')
 
 
@@ -53,10 +53,11 @@ def of_dataset(directory, environment):
   rates = [entry.get('steps_per_second') for entry in card.get(source_files.KEY) or ()]
   is_measured = bool(rates) and None not in rates
   rate = environment.steps_per_second
-  if rate is None and is_measured and _is_same(min(rates), max(rates)):
+  if rate is None and is_measured and _is_one_rate(min(rates), max(rates)):
     rate = rates[0]
   return TimeScale(environment.observation.kind, rate,
-                   (card.get('metadata') or {}).get('frame_skip'), is_measured)
+                   (card.get('metadata') or {}).get('frame_skip'),
+                   is_measured and rate is not None)
 
 
 def compare(found, learned, *, where, of):
@@ -75,7 +76,7 @@ def compare(found, learned, *, where, of):
   if found is None:
     return result
   learned = learned or TimeScale(found.observation_kind)
-  is_one_rate = found.is_measured and learned.is_measured and _is_same(
+  is_one_rate = found.is_measured and learned.is_measured and _is_one_rate(
       found.steps_per_second, learned.steps_per_second)
   for field in _FIELDS:
     values = getattr(found, field), getattr(learned, field)
@@ -85,7 +86,10 @@ def compare(found, learned, *, where, of):
                               if value is None)
         result.unknown.append(f'steps_per_second of {who} is not known, so whether {where} and '
                               f'{of} have one speed was not compared.')
-    elif not _is_same(*values) and not (field == 'frame_skip' and is_one_rate):
+    elif field == 'frame_skip' and is_one_rate or (
+        field == 'steps_per_second' and _is_one_rate(*values)):
+      continue
+    elif values[0] != values[1]:
       a, b = (f'{value:g}' if isinstance(value, float) else value for value in values)
       result.differences.append(f'{field} of {where} is {a}, that of {of} is {b}')
   return result
@@ -104,7 +108,6 @@ def refuse(differences, *, is_allowed, remedy):
                      f'step: {remedy}.')
 
 
-def _is_same(a, b):
-  if isinstance(a, str) or isinstance(b, str) or None in (a, b):
-    return a == b
-  return math.isclose(a, b, rel_tol=_TOLERANCE)
+def _is_one_rate(a, b):
+  """Whether two steps_per_second are known and the same."""
+  return None not in (a, b) and math.isclose(a, b, rel_tol=_TOLERANCE)

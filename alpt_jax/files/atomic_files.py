@@ -35,17 +35,24 @@ def write(path, data):
 
 
 def write_all(files):
-  """Writes files as `write` does; nothing has changed if one of them cannot be written.
+  """Writes files as `write` does, and replaces none before the content of all is on the disk.
 
   Args:
     files: {path: bytes}.
 
   Raises:
-    OSError: naming the file.
+    OSError: naming the file; if it has no room, or is a directory, nothing has changed.
+    ValueError: if two paths lead to one file.
   """
   places = {path: os.path.realpath(path) for path in files}
+  for i, (path, place) in enumerate(places.items()):
+    if os.path.isdir(place):
+      raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if place in list(places.values())[:i]:
+      raise ValueError(f'{path}: is written twice; expected another path for each file.')
   with contextlib.ExitStack() as undo:
     for path, data in files.items():
+      remove_unfinished(*os.path.split(places[path]))
       undo.callback(_remove_made, _make_directories(os.path.dirname(places[path])))
       unfinished = _unfinished(places[path])
       undo.callback(_remove_file, unfinished)
@@ -144,16 +151,19 @@ def _unfinished(path):
   return f'{path}.unfinished-{socket.gethostname()}-{os.getpid()}'
 
 
-def remove_unfinished(directory):
+def remove_unfinished(directory, of=None):
   """Removes files that killed processes of this host have left in a directory, not below it.
 
   Args:
     directory: need not exist.
+    of: name of the file that they were to become; None for all.
   """
   for name in os.listdir(directory) if os.path.isdir(directory) else ():
-    writer = re.search(rf'\.unfinished-{re.escape(socket.gethostname())}-(\d+)$', name)
-    if writer and not _is_alive(int(writer[1])):
-      os.remove(os.path.join(directory, name))
+    writer = re.fullmatch(rf'(.*)\.unfinished-{re.escape(socket.gethostname())}-(\d+)', name,
+                          re.DOTALL)
+    if writer and of in (None, writer[1]) and not _is_alive(int(writer[2])):
+      with contextlib.suppress(OSError):  # It is another user's, or removed by another process.
+        os.remove(os.path.join(directory, name))
 
 
 def _is_alive(process):

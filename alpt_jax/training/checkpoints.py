@@ -35,23 +35,33 @@ from alpt_jax.training import distributed, packing
 MANIFEST = 'MANIFEST.json'
 
 
+_NO_STEP = -1
+_NO_GOOD_STEP = -2
+
+
 class _NotOrbax(logging_.Filter):
-  """Drops what threads of Orbax say of an error, each with a traceback: `_finish` says it."""
+  """Drops what threads of Orbax say of an error, each with a traceback: `_finish` says it.
+
+  A context manager around saving.
+  """
+
+  def __enter__(self):
+    self._show = sys.unraisablehook
+    sys.unraisablehook = self._drop_unraisable
+    logging.get_absl_logger().addFilter(self)
+
+  def __exit__(self, *unused):
+    logging.get_absl_logger().removeFilter(self)
+    if sys.unraisablehook == self._drop_unraisable:
+      sys.unraisablehook = self._show
 
   def filter(self, record):
     return not (record.levelno >= logging_.ERROR and 'orbax' in record.pathname)
 
-  @staticmethod
-  def drop_unraisable(unraisable, show=sys.unraisablehook):
+  def _drop_unraisable(self, unraisable):
     """As `sys.unraisablehook`; files that are written after the first error find no event loop."""
     if str(unraisable.exc_value) != 'Event loop is closed':
-      show(unraisable)
-
-
-logging.get_absl_logger().addFilter(_NotOrbax())
-sys.unraisablehook = _NotOrbax.drop_unraisable
-_NO_STEP = -1
-_NO_GOOD_STEP = -2
+      self._show(unraisable)
 
 
 class Checkpoints(contextlib.AbstractContextManager):
@@ -81,7 +91,7 @@ class Checkpoints(contextlib.AbstractContextManager):
     self._keep = keep
     self._newest = None  # Step last restored or saved. Whatever is newer on disk is damaged.
     self._executor = concurrent.futures.ThreadPoolExecutor(1, 'checkpoints')
-    self._saving = None  # Step and future of the save in progress.
+    self._saving = None  # Step, future and what is to be closed of the save in progress.
     self._damaged = set()  # Steps that have been warned of.
 
   def __exit__(self, exc_type, exc_value, traceback):
@@ -126,9 +136,12 @@ class Checkpoints(contextlib.AbstractContextManager):
       self._directory.mkdir(parents=True, exist_ok=True)
     unnamed = self._directory / f'{step}.saving'
     packed, index = packing.pack(_flatten(state))
-    with _saving_context():
-      response = ocp.save_async(unnamed, packed, custom_metadata={'index': index})
-    self._saving = step, self._executor.submit(self._finish, step, unnamed, path, response)
+    with contextlib.ExitStack() as stack:
+      stack.enter_context(_NotOrbax())
+      with _saving_context():
+        response = ocp.save_async(unnamed, packed, custom_metadata={'index': index})
+      future = self._executor.submit(self._finish, step, unnamed, path, response)
+      self._saving = step, future, stack.pop_all()
     return True
 
   def _finish(self, step, unnamed, path, response):
@@ -201,8 +214,9 @@ class Checkpoints(contextlib.AbstractContextManager):
   def wait(self):
     """Waits until the last save is a step; raises OSError if it failed."""
     if self._saving is not None:
-      (step, future), self._saving = self._saving, None
-      future.result()
+      (step, future, stack), self._saving = self._saving, None
+      future.result()  # If it failed, threads of Orbax go on speaking of it.
+      stack.close()
       self._newest = step
 
 

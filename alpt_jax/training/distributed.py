@@ -75,12 +75,14 @@ def initialize(*, init_timeout_seconds, heartbeat_timeout_seconds):
   jax.config.update('jax_enable_preemption_service', False)  # It would take our SIGTERM.
   # Python would hear of a signal when all processes are there, and nothing is written yet.
   previous = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  with _RollCall(init_timeout_seconds, **options):
-    jax.distributed.initialize(
-        # Longer than ours: when it is over, JAX aborts without saying who is missing.
-        initialization_timeout=init_timeout_seconds + 60,
-        heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
-  signal.signal(signal.SIGTERM, previous)
+  try:
+    with _RollCall(init_timeout_seconds, **options):
+      jax.distributed.initialize(
+          # Longer than ours: when it is over, JAX aborts without saying who is missing.
+          initialization_timeout=init_timeout_seconds + 60,
+          heartbeat_timeout_seconds=heartbeat_timeout_seconds, **options)
+  finally:
+    signal.signal(signal.SIGTERM, previous)
   atexit.register(_leave)  # Before JAX's own: what was registered last is called first.
   _say_hosts(init_timeout_seconds)
 

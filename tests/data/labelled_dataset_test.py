@@ -362,6 +362,14 @@ class LabelledDatasetTest(parameterized.TestCase):
     card = self.write()
     self.assertEqual(card['labels']['file_bytes'], expected['labels']['file_bytes'])
 
+  def test_an_error_that_is_of_no_file_here_is_raised_as_it_is(self):
+    write_walks(self.source, np.random.default_rng(3), 4)
+    error = BrokenPipeError(errno.EPIPE, 'Broken pipe')
+    with self.assertRaises(BrokenPipeError) as raised:
+      self.write(progress=mock.Mock(side_effect=error))
+    self.assertIs(raised.exception, error)
+    self.assertIsNone(error.__cause__)
+
   def test_refuses_a_directory_that_is_there(self):
     write_walks(self.source, np.random.default_rng(0), 3)
     os.makedirs(os.path.join(self.output, 'something'))

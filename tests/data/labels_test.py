@@ -2,10 +2,12 @@ import collections
 import dataclasses
 import os
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from alpt_jax import schema
 from alpt_jax.data import labels, recorder, rlds
 from tests.data import corridor
 
@@ -138,12 +140,26 @@ class ChoiceFileTest(parameterized.TestCase):
        'windows.1. is .2.; expected .episode, start.'),
       ('{"windows": [[0, 1.5]], "budget": 5, "window": 5, "seed": 0}',
        'windows.0..1. is 1.5; expected a whole number'),
+      ('{"windows": [[0, 1], [true, 1]], "budget": 10, "window": 5, "seed": 0}',
+       'windows.1..0. is True; expected a whole number'),
+      ('{"windows": [[0, 1], 7], "budget": 10, "window": 5, "seed": 0}',
+       'windows.1. is 7; expected .episode, start.'),
+      ('{"windows": [], "budget": 0, "window": 5, "seed": 0}',
+       'windows is ..; expected a list, not empty'),
       ('{"windows": [[0, 1]], "budget": 5, "window": 5, "seed": null}', 'seed is None'))
   def test_damaged_file_is_refused(self, content, message):
     with open(self._path, 'w') as f:
       f.write(content)
     with self.assertRaisesRegex(ValueError, f'{self._path}: .*{message}.*choose the labels again'):
       labels.read_choice(self._path)
+
+  def test_many_windows_take_little_time(self):
+    windows = np.stack([np.arange(200_000), np.arange(200_000) % 7], axis=1)
+    labels.write_choice(self._path, labels.Choice(windows, 10 ** 6, 5, 0))
+    with mock.patch.object(schema, 'check', side_effect=schema.check) as check:
+      read = labels.read_choice(self._path)
+    np.testing.assert_array_equal(read.windows, windows)
+    self.assertLess(check.call_count, 20)
 
   def test_missing_file(self):
     with self.assertRaisesRegex(FileNotFoundError, 'labels.json'):

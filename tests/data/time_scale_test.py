@@ -51,9 +51,10 @@ class CompareTest(parameterized.TestCase):
     self.assertEqual(result.unknown, [f'steps_per_second of {who} is not known, so whether a and b '
                                       'have one speed was not compared.'])
 
-  def test_frame_skip_is_compared_where_no_speed_is_known(self):
-    result = self.compare(Scale('image', None, 2), Scale('image', None, 1))
-    self.assertEqual(result.differences, ['frame_skip of a is 2, that of b is 1'])
+  @parameterized.parameters((None, 2, 1, False), (None, 4, 1, True), (15., 200, 201, False))
+  def test_frame_skip_is_compared_exactly_where_no_speed_was_measured(self, rate, a, b, measured):
+    result = self.compare(Scale('image', rate, a, measured), Scale('image', rate, b, measured))
+    self.assertEqual(result.differences, [f'frame_skip of a is {a}, that of b is {b}'])
 
   def test_refuses_unless_allowed(self):
     time_scale.refuse([], is_allowed=False, remedy='mend it')
@@ -71,7 +72,7 @@ class OfDatasetTest(parameterized.TestCase):
       (None, {'source_files': [{'name': 'a', 'steps_per_second': 30.},
                                {'name': 'b', 'steps_per_second': 30.1}]}, (30., None, True)),
       (None, {'source_files': [{'name': 'a', 'steps_per_second': 30.},
-                               {'name': 'b', 'steps_per_second': 60.}]}, (None, None, True)),
+                               {'name': 'b', 'steps_per_second': 60.}]}, (None, None, False)),
       (None, {'source_files': [{'name': 'a'}]}, (None, None, False)))
   def test_environment_file_and_card(self, rate, card, expected):
     with tempfile.TemporaryDirectory() as directory:

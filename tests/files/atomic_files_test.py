@@ -63,6 +63,19 @@ class WholeFilesTest(absltest.TestCase):
     atomic_files.write_all({self.path: b'new', other: b'too'})
     self.assertEqual((self.path.read_bytes(), other.read_bytes()), (b'new', b'too'))
 
+  def test_of_several_files_none_is_written_if_one_is_a_directory_or_two_are_one(self):
+    atomic_files.write(self.path, b'old')
+    page, link = self.path.with_name('page'), self.path.with_name('link')
+    page.mkdir()
+    link.symlink_to(self.path.name)
+    with self.assertRaisesRegex(IsADirectoryError, f'Is a directory: .*{page}'):
+      atomic_files.write_all({self.path: b'new', page: b'new'})
+    for other in (link, f'{page}/../{self.path.name}'):
+      with self.assertRaisesRegex(ValueError, f'{other}: is written twice'):
+        atomic_files.write_all({self.path: b'new', other: b'new'})
+    self.assertEqual(self.path.read_bytes(), b'old')
+    self.assertCountEqual(os.listdir(self.path.parent), ['file.json', 'page', 'link'])
+
   def test_what_killed_writers_left_is_removed(self):
     killed = subprocess.Popen([sys.executable, '-c', f"""
 import os, signal
@@ -76,6 +89,13 @@ atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).p
     others = [alive, 'file.json.unfinished-elsewhere-1', f'{left}.txt', 'file.json']
     for name in others:
       self.path.with_name(name).touch()
+    atomic_files.write(self.path.with_name('json'), b'')  # Another file.
+    self.assertIn(left, os.listdir(self.path.parent))
+    self.path.with_name('json').unlink()
+    atomic_files.write(self.path, b'')
+    self.assertCountEqual(os.listdir(self.path.parent), [*others[1:]])
+    self.path.with_name(alive).touch()
+    self.path.with_name(left).touch()
     atomic_files.remove_unfinished(self.path.parent)
     self.assertCountEqual(os.listdir(self.path.parent), others)
     atomic_files.remove_unfinished(self.path.parent / 'nowhere')

@@ -4,6 +4,7 @@ import json
 import pathlib
 import resource
 import shutil
+import sys
 import tempfile
 import zlib
 
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from absl import logging
 from absl.testing import absltest, parameterized
 from etils import epath
 
@@ -296,6 +298,20 @@ class CheckpointsTest(parameterized.TestCase):
         with self.assertRaisesRegex(FloatingPointError, 'dt/params/embed/kernel is not finite'):
           ckpt.save(1, state)
     self.assertFalse(self.directory.exists())
+
+  def test_only_while_it_saves_it_changes_what_the_process_says_of_errors(self):
+    logger = logging.get_absl_logger()
+    before = sys.unraisablehook, list(logger.filters)
+    with self.open() as ckpt:
+      self.assertEqual((sys.unraisablehook, logger.filters), before)
+      for step in (1, 2):
+        ckpt.save(step, train_state(step))
+        self.assertNotEqual(sys.unraisablehook, before[0])
+        self.assertLen(logger.filters, len(before[1]) + 1)
+      ckpt.wait()
+      self.assertEqual((sys.unraisablehook, logger.filters), before)
+      ckpt.save(3, train_state(3))
+    self.assertEqual((sys.unraisablehook, logger.filters), before)
 
   def test_error_of_a_save_is_raised_at_the_next_call(self):
     with self.open() as ckpt:

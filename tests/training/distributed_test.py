@@ -174,6 +174,21 @@ class TogetherTest(absltest.TestCase):
         with absltest.mock.patch.dict('os.environ', processes.environment(0, 2, 1) | {name: value}):
           distributed.initialize(init_timeout_seconds=1, heartbeat_timeout_seconds=1)
 
+  def test_sigterm_is_given_back_if_joining_fails(self):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    self.addCleanup(signal.signal, signal.SIGTERM, before)
+    mock, found = absltest.mock, []
+
+    def fail(**unused):
+      found.append(signal.getsignal(signal.SIGTERM))
+      raise RuntimeError('no coordinator')
+
+    with mock.patch.dict('os.environ', ALPT_DISTRIBUTED='1'), mock.patch.object(
+        jax.distributed, 'initialize', fail), mock.patch.object(jax.config, 'update'):
+      with self.assertRaisesRegex(RuntimeError, 'no coordinator'):
+        distributed.initialize(init_timeout_seconds=60, heartbeat_timeout_seconds=60)
+    self.assertEqual((found, signal.getsignal(signal.SIGTERM)), ([signal.SIG_DFL], signal.SIG_IGN))
+
   def test_who_hangs_is_named(self):
     # Process 1 reads and reads; process 0 computes with it, that is, waits.
     program_text = '''

@@ -20,6 +20,7 @@ DAMAGED, SHORT, BLANK, DUPLICATE = 'damaged', 'too short', 'blank', 'duplicate'
 TOO_LARGE = 'too large'  # For one record; left out whatever the settings say, the others are kept.
 _ON_PROBLEM = ('error', 'skip')
 _DIGEST_BYTES = 16
+_DTYPES = {'grid': np.dtype(np.uint8), 'vector': np.dtype(np.float32)}  # As they are written.
 _BLANK_LEVELS = 3  # A video's black is not all the same.
 
 
@@ -47,11 +48,19 @@ class Recording(NamedTuple):
   scaled_from: tuple[int, int] | None = None
   notes: tuple[str, ...] = ()
 
-  def num_bytes(self):
-    """Returns what its observations take in a record, about."""
+  def num_bytes(self, environment):
+    """Returns what its observations take in a record, at most about: before grids are packed."""
     if isinstance(self.observations, list):
       return sum(map(len, self.observations))
-    return np.asarray(self.observations).nbytes
+    return np.size(self.observations) * _DTYPES[environment.observation.kind].itemsize
+
+  def steps(self, environment):
+    """Makes the step fields that are written, see `writer.steps`; values must be in range."""
+    dtype = _DTYPES.get(environment.observation.kind)
+    observed = self.observations
+    return writer.steps(
+        observed if dtype is None else np.asarray(observed).astype(dtype), self.actions,
+        rewards=self.rewards, is_labelled=self.is_labelled, is_terminal=self.is_terminal)
 
 
 class Problem(NamedTuple):
@@ -150,13 +159,7 @@ def write_dataset(found, directory, environment, settings, *, metadata):
       notes.extend([recording.name, note] for note in recording.notes)
       if recording.scaled_from:
         scaled.setdefault(recording.scaled_from, []).append(len(recording.observations))
-      # Known to be in range by now.
-      dtype = {'grid': np.uint8, 'vector': np.float32}.get(environment.observation.kind)
-      observed = recording.observations
-      yield writer.steps(
-          observed if dtype is None else np.asarray(observed).astype(dtype), recording.actions,
-          rewards=recording.rewards, is_labelled=recording.is_labelled,
-          is_terminal=recording.is_terminal)
+      yield recording.steps(environment)
     if is_empty:
       raise ValueError(f'{directory}: no episode is left to write, {describe(left_out)}; the first '
                        f'of them {left_out[0].name}: {left_out[0].reason}. Bring other recordings, '
@@ -362,9 +365,10 @@ def _judged(item, environment, settings):
     return SHORT, (f'has {num_transitions} transitions; expected at least a window of '
                    f'{settings.window}'), b''
   if environment.observation.kind == 'image':
-    return _judged_images(item, environment.observation.shape, settings)
-  if item.num_bytes() > writer.MAX_EPISODE_BYTES:
-    return TOO_LARGE, (f'its observations take {item.num_bytes() / 1e9:.3g} GB; expected at most '
+    return _judged_images(item, environment, settings)
+  num_bytes = item.num_bytes(environment)
+  if num_bytes > writer.MAX_EPISODE_BYTES:
+    return TOO_LARGE, (f'its observations take {num_bytes / 1e9:.3g} GB; expected at most '
                        f'{writer.MAX_EPISODE_BYTES / 1e9:.3g} GB in an episode. Cut it into '
                        'several'), b''
   observations = np.asarray(item.observations)
@@ -393,16 +397,16 @@ def _problem(item, environment):
   return problem and f'{problem}. Correct the range in the environment file, or the data.'
 
 
-def _judged_images(item, shape, settings):
+def _judged_images(item, environment, settings):
   """As `_judged`. The digest is of pixels, which another program may have compressed otherwise.
 
   Images that are the same are the same play, whatever is known of it: labels of the one would leak
   into the other.
   """
-  if item.num_bytes() > writer.MAX_EPISODE_BYTES:
+  if item.num_bytes(environment) > writer.MAX_EPISODE_BYTES:
     return TOO_LARGE, (f'its images take more than {writer.MAX_EPISODE_BYTES / 1e9:.3g} GB, the '
                        'most that an episode holds. Cut the recording into several'), b''
-  image, first = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+  image, first = (np.empty(environment.observation.shape, np.uint8) for _ in range(2))
   num_blank, last, is_moving, digest = 0, None, False, hashlib.sha256()
   for t, encoded in enumerate(item.observations):
     if encoded != last:

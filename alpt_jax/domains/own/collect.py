@@ -10,7 +10,7 @@ import os
 from importlib import metadata
 
 from alpt_jax import progress as progress_
-from alpt_jax.data import alignment_check, environment_file, rlds
+from alpt_jax.data import alignment_check, environment_file, rlds, writer
 from alpt_jax.data.importers import actions, checksums
 from alpt_jax.data.importers import checks as import_episodes
 from alpt_jax.files import atomic_files, disk_space
@@ -55,7 +55,7 @@ def main(config):
   with progress_.Progress(total, label=f'importing {environment.name}') as progress:
     found = source.recordings(settings.from_dir, environment, progress=progress.update, **arguments)
     found = listed.check_first_steps(found) if listed else found
-    found = _check_disk(found, to_dir, settings, total)
+    found = _check_disk(found, to_dir, environment, settings, total)
     card = import_episodes.write_dataset(
         found, to_dir, environment, checks, metadata={
             'kind': settings.kind, 'from_dir': settings.from_dir, **arguments,
@@ -74,18 +74,31 @@ def main(config):
       print('\n'.join(found['sentences']))
 
 
-def _check_disk(found, directory, settings, total):
-  """Passes on recordings; says by the first of them what all take, before it is written."""
+def _check_disk(found, directory, environment, settings, total):
+  """Passes on recordings; says by the first of them what all take, before it is written.
+
+  Others may be larger or smaller, so only one that itself does not fit is refused.
+  """
   is_checked = False
   for item in found:
     if not is_checked and isinstance(item, import_episodes.Recording) and len(item.observations):
-      size, num_observations = item.num_bytes(), len(item.observations)
+      size, num_observations = _record_bytes(item, environment), len(item.observations)
       num_bytes = size * total if settings.kind in _BY_EPISODES else (
           size * total / settings.frame_skip / num_observations)
       # Files of a source may not say how much is in them.
-      print(disk_space.check(directory, max(num_bytes, size), what='the dataset'), flush=True)
+      print(disk_space.check(directory, max(num_bytes, size), what='the dataset', certain=size),
+            flush=True)
       is_checked = True
     yield item
+
+
+def _record_bytes(recording, environment):
+  """What an episode takes when it is written, about."""
+  num_bytes = recording.num_bytes(environment)
+  # Images are packed already, and are not to be in memory a second time; too much is left out.
+  if environment.observation.kind == 'image' or num_bytes > writer.MAX_EPISODE_BYTES:
+    return num_bytes
+  return len(writer.serialize(writer.features(environment), recording.steps(environment)))
 
 
 def _print_no_actions(settings):

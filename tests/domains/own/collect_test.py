@@ -12,6 +12,7 @@ import tempfile
 from unittest import mock
 
 import cv2
+import gymnasium
 import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
@@ -21,7 +22,7 @@ from alpt_jax.domains.own import collect as import_own
 from experiments import collect
 from experiments.configs import maze, own
 from tests.data import own_data
-from tests.data.importers import images_test, video_files, videos_test
+from tests.data.importers import images_test, minari_test, video_files, videos_test
 from tests.measures import alignment_test
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -140,7 +141,7 @@ class ImportOwnTest(parameterized.TestCase):
   def test_what_does_not_fit_on_the_disk_is_not_begun(self):
     self._write_folders()
     size = sum(path.stat().st_size for path in self._source.glob('*/*.png'))
-    for free, fits in ((size // 2, False), (2 * size, True)):
+    for free, fits in ((size // 4, False), (2 * size, True)):
       with mock.patch('shutil.disk_usage', return_value=mock.Mock(free=free)):
         if fits:
           self.assertRegex(self._printed(), r'the dataset takes about .* MB; .* MB are free at')
@@ -148,6 +149,33 @@ class ImportOwnTest(parameterized.TestCase):
           with self.assertRaisesRegex(OSError, 'Own: the dataset takes about .* MB, and .* are f'):
             self._printed()
           self.assertFalse((self._parent / 'data' / 'Own').exists())
+
+  def _grids(self, lengths):
+    """Imports grids of int64, mostly empty, with little room; returns what is printed."""
+    env = own_data.environment('grid', (20, 20, 3), actions=environment_file.Actions(
+        space=('noop', 'up', 'down', 'jump')))
+    environment_file.write(self._environment, env)
+    rng, played = np.random.default_rng(0), []
+    for length in lengths:
+      grids = np.zeros((length + 1, 20, 20, 3), np.int64)
+      grids[np.arange(length + 1), rng.integers(20, size=length + 1), 3, 1] = 1
+      played.append((list(grids), rng.integers(0, 4, length), [0.] * length, True))
+    source = minari_test.made(self._parent, gymnasium.spaces.Box(0, 255, (20, 20, 3), np.int64),
+                              gymnasium.spaces.Discrete(4), played)
+    num_raw = (max(lengths) + 1) * 20 * 20 * 3 * 8
+    with mock.patch('shutil.disk_usage', return_value=mock.Mock(free=num_raw // 20)):
+      return self._printed(kind='minari', from_dir=source)
+
+  def test_grids_take_what_they_take_when_they_are_packed(self):
+    printed = self._grids([50] * 3)
+    told = float(re.match('the dataset takes about (.*?) MB', printed)[1]) * 1e6
+    self.assertBetween(told / (3 * 51), 20, 80)  # Bytes a step: 9600 before.
+    self.assertNotIn('may not fit', printed)
+
+  def test_a_long_first_episode_is_no_reason_to_refuse_short_ones(self):
+    printed = self._grids([50] + [6] * 11)
+    self.assertRegex(printed, 'the dataset takes about .* may not fit')
+    self.assertTrue((self._parent / 'data' / 'Own').exists())
 
   def test_memory_is_bounded_by_the_largest_episode(self):
     size = 1000 * 1000 * 3
