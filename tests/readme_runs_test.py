@@ -46,6 +46,7 @@ _MORE = {  # Of programs, beside the command's own words.
     'experiments.film': ['--num_videos=2', '--seconds=4', '--num_labelled=3',
                          '--labelled_seconds=3'],
     'experiments.label': ['--episodes_per_file=2'],
+    'experiments.own_study': ['--preset=tiny', '--seeds=0'],
 }
 _ATARI = '--config=experiments/configs/atari.py:tiny,target=Breakout'
 _WITHOUT = {  # What programs get that a page names without any words.
@@ -59,7 +60,8 @@ _READERS_OWN = [
     ('experiments.train', '--config=experiments/configs/maze.py:tiny', '--config.train_dt=False',
      f'--config.workdir=runs/own/{name}', *more) for name, more in {
          'with': (), 'without': ('--config.method=dt1_idm', '--config.sources=()')}.items()]
-_WITH_CACHE = ('experiments.train', 'experiments.reproduce', 'experiments.own_study')
+_CACHES = {'experiments.train': 'config.', 'experiments.reproduce': 'config.',
+           'experiments.own_study': ''}  # What their flag begins with.
 _WRITES = re.compile(r'--(?:output|config\.workdir)=(.*)')
 # What a command reads without its path.
 _NAMED = {'configs/own.py': 'runs/own/data', 'target=Labelled': 'runs/own/data/Labelled'}
@@ -146,8 +148,8 @@ class RunsTest(absltest.TestCase):
     if words in self.done:
       return ''
     self.done.add(words)
-    more = ([f'--config.compilation_cache_dir={jax.config.jax_compilation_cache_dir}']
-            if words[0] in _WITH_CACHE and '--dry_run' not in words else [])
+    more = ([f'--{_CACHES[words[0]]}compilation_cache_dir={jax.config.jax_compilation_cache_dir}']
+            if words[0] in _CACHES and '--dry_run' not in words else [])
     done = subprocess.run(
         [sys.executable, '-m', *words, *more], cwd=self.directory, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,

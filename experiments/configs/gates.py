@@ -43,6 +43,8 @@ def get_config(argument='labels'):
   config.study.update(seeds=tuple(range(1 if gate == 'rates' else 5)), score_seeds=tuple(range(5)))
   with config.unlocked():
     _GATES[gate](config)
+    if preset == 'tiny':
+      _tiny(config)
   return config
 
 
@@ -98,6 +100,13 @@ def _optimizers(config):
 def _variant(name, rate):
   return dict(label=f'{name}, {rate:g}', method='dt1_idm', sources=(),
               changes=dict(optimizer=dict(name=name, idm_learning_rate=rate)))
+
+
+def _tiny(config):
+  config.num_label_windows = 8
+  config.study.labels.update(budgets=(50,), num_steps=2, eval_every_steps=2)
+  config.study.score.update(num_steps=4, eval_every_steps=4)
+  config.study.floors.ceiling_steps = 5
 
 
 _GATES = dict(labels=_labels, agents=_agents, gopher=_gopher, optimizers=_optimizers, rates=_rates)

@@ -8,6 +8,7 @@ from unittest import mock
 
 import jax
 import numpy as np
+from absl import flags
 from absl.testing import absltest, parameterized
 
 from alpt_jax import domains
@@ -75,7 +76,7 @@ class TrainCqlTest(parameterized.TestCase):
     self.assertLen(scores['scores'], 2)
     self.assertEqual((scores['acting_rule'], scores['epsilon']), ('epsilon-greedy', .001))
     # Again, by the binary, from the checkpoint.
-    evaluate_binary._VIDEO.present or evaluate_binary.flags.FLAGS(['evaluate'])
+    evaluate_binary._VIDEO.present or flags.FLAGS(['evaluate'])
     evaluate_binary.main(self.unbroken)
     final = json.loads(pathlib.Path(self.unbroken.workdir, 'eval', 'final.json').read_text())
     self.assertEqual(final, {'step': 4, 'sampled': scores})
