@@ -77,8 +77,10 @@ class MultiprocessTest(parameterized.TestCase):
   def test_when_one_is_killed_the_others_are_ended_and_all_start_again(self):
     process = self.start('--config.ends=(-1,0)', '--config.other_ends=(-2,0)',
                          own=['--settings.grace_seconds=1'])
-    pids = json.loads(
-        (self.repository.path / 'runs/alpt/logs/processes.json').read_text())['processes']
+    path = self.repository.path / 'runs/alpt/logs/processes.json'
+    # Written after the processes are made, which may be half-way by then.
+    repositories.wait_for(lambda: path.exists() and path.read_text(), process)
+    pids = json.loads(path.read_text())['processes']
     os.kill(pids[0], signal.SIGKILL)
     output, _ = process.communicate()
     self.assertEqual(process.returncode, 0, output)
