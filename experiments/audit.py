@@ -43,12 +43,12 @@ from alpt_jax import cli
 from alpt_jax.data import alignment_check
 from alpt_jax.files import atomic_files, paths
 from alpt_jax.labelling import (
-  alignment_run,
-  audit_compare,
-  audit_report,
-  audit_run,
-  paired_runs,
-  trained_idm,
+    alignment_run,
+    audit_compare,
+    audit_report,
+    audit_run,
+    paired_runs,
+    trained_idm,
 )
 from alpt_jax.training import compilation_cache
 

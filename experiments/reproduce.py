@@ -27,18 +27,18 @@ from alpt_jax.files import atomic_files
 from alpt_jax.training import run_config, stopping
 from experiments import collect
 from experiments.studies import (
-  budget,
-  estimates,
-  figures,
-  figures_report,
-  floors,
-  gather,
-  registration,
-  report,
-  run_files,
-  runs,
-  submission,
-  workers,
+    budget,
+    estimates,
+    figures,
+    figures_report,
+    floors,
+    gather,
+    registration,
+    report,
+    run_files,
+    runs,
+    submission,
+    workers,
 )
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')

@@ -34,12 +34,12 @@ from alpt_jax.files import atomic_files
 from alpt_jax.measures import confusions, intervals, label_savings
 from experiments import gates, tuning
 from experiments.studies import (
-  ceiling_table,
-  claims_table,
-  own_results,
-  registration,
-  run_files,
-  runs,
+    ceiling_table,
+    claims_table,
+    own_results,
+    registration,
+    run_files,
+    runs,
 )
 
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')

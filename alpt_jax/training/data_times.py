@@ -37,10 +37,10 @@ def check(config, names, workdir):
            for name in scales if name != config.target]
   for directory in filter(None, (config.init_from, workdir)):
     before = read(directory)
-    names = before if directory == workdir else {*before, config.target}
+    shared = before if directory == workdir else {*before, config.target}
     found += [time_scale.compare(scales[name], before.get(name), where=name,
                                  of=f'{name} when {directory} was trained')
-              for name in scales if name in names and scales[name] != before.get(name)]
+              for name in scales if name in shared and scales[name] != before.get(name)]
   differences, unknown = (sum(sentences, []) for sentences in zip(*found, strict=True)) if (
       found) else ([], [])
   time_scale.refuse(differences, is_allowed=config.allow_other_speed, remedy=_REMEDY)

@@ -17,15 +17,15 @@ from alpt_jax import configs, methods, progress, versions
 from alpt_jax.data import labels
 from alpt_jax.files import atomic_files
 from alpt_jax.training import (
-  checkpoints,
-  computation,
-  distributed,
-  events,
-  metrics,
-  pretraining,
-  run_config,
-  stopping,
-  wandb_run,
+    checkpoints,
+    computation,
+    distributed,
+    events,
+    metrics,
+    pretraining,
+    run_config,
+    stopping,
+    wandb_run,
 )
 
 _SHOWN = ('idm/accuracy', 'dt/action_loss', 'q/loss')  # On the line of progress.

@@ -27,8 +27,7 @@ def get_config(experiment, preset):
   config.phase = 'joint'  # Section 5.6: no separate finetuning stage. Or 'pretrain', 'finetune'.
   config.train_dt = True  # False to train the IDM alone.
   config.init_from = ''  # Finetuning: the run directory of the pretraining.
-  config.target = ''
-  config.sources = ()
+  config.target, config.sources = '', ()
   # Controls: 'permuted' in time, 'renamed'; see alpt_jax/data/source_actions.py.
   config.source_actions = 'true'
   config.num_labels = 0  # Transitions of the target that keep their action.

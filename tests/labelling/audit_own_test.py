@@ -13,14 +13,19 @@ from tests import own_runs
 from tests.labelling.saying import always_up, saying
 
 
+def train_on_own_data(test):
+  """Trains an IDM on data of one's own; returns the directory of all of it, and the IDM."""
+  root = pathlib.Path(test.enterContext(tempfile.TemporaryDirectory()))
+  own_runs.write(root / 'Play', (20, 31, 25, 18))
+  config = own_runs.config(root, root / 'run', train_dt=False, held_out=.5)
+  train.train(config, config.workdir)
+  return root, trained_idm.restore(config.workdir)
+
+
 class FilesTest(absltest.TestCase):
 
   def test_examples_have_the_files_that_the_data_knows(self):
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    own_runs.write(root / 'Play', (20, 31, 25, 18))
-    config = own_runs.config(root, root / 'run', train_dt=False, held_out=.5)
-    train.train(config, config.workdir)
-    trained = trained_idm.restore(config.workdir)
+    root, trained = train_on_own_data(self)
 
     def examples():
       environment, = audit_run.audit_run(saying(trained, always_up), progress=False)['environments']
@@ -39,11 +44,7 @@ class FilesTest(absltest.TestCase):
 class OwnVideosTest(absltest.TestCase):
 
   def test_the_page_says_what_the_owner_of_videos_can_do(self):
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    own_runs.write(root / 'Play', (20, 31, 25, 18))
-    config = own_runs.config(root, root / 'run', train_dt=False, held_out=.5)
-    train.train(config, config.workdir)
-    trained = trained_idm.restore(config.workdir)
+    root, trained = train_on_own_data(self)
     path = root / 'Play' / 'dataset_card.json'
     content = json.loads(path.read_text())
 
