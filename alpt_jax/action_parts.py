@@ -213,10 +213,17 @@ class Continuous:
 
   def classes(self, values):
     """See `Categorical.classes`."""
+    return self.bins_of(values, np).astype(np.int32)
+
+  def bins_of(self, values, xp):
+    """Returns the bins of values, computed in float32 with `numpy` or `jax.numpy`, given as xp."""
+    values = xp.asarray(values, np.float32)
     if self.wraps:
-      values = self.low + np.mod(np.asarray(values, np.float64) - self.low, self.high - self.low)
-    found = np.searchsorted(self.edges[1:-1], values, side='right')
-    return found.astype(np.int32)
+      low, width = np.float32(self.low), np.float32(self.high - self.low)
+      values = low + xp.mod(values - low, width)
+    edges = self.edges[1:-1].astype(np.float32)
+    edges = edges.reshape((1,) * values.ndim + edges.shape)
+    return (values[..., None] >= edges).sum(axis=-1)
 
   def joined(self, other):
     """See `Categorical.joined`; the range of both, the bins of the first."""
