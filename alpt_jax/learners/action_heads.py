@@ -220,15 +220,9 @@ class Parts:
   def predict(self, logits):
     """Predicts what was done: [..., A] -> [..., P] float32.
 
-    The most probable value, or of a number its expectation; anything of parts without a legal
-    class.
+    See `action_space.Parts.predicted`.
     """
-    return self.predict_from(self.probabilities(logits), jnp)
-
-  def predict_from(self, probabilities, xp):
-    """Predicts as `predict`, from probabilities, with `numpy` or `jax.numpy`, given as xp."""
-    return xp.stack([predicted(part, probabilities[..., segment], xp) for part, segment in zip(
-        self.space.parts, self.space.segments, strict=True)], axis=-1)
+    return self.space.predicted(self.probabilities(logits), jnp)
 
   def values(self, classes):
     """Returns what classes stand for: [..., P] int32 -> [..., P] float32."""
@@ -248,7 +242,7 @@ class Parts:
     logits = (logs - jnp.where(jnp.isfinite(largest), largest, 0.)) / settings.temperature
     probabilities = self.probabilities(logits)
     confidence = self._by_part(lambda part, x: jnp.max(x, axis=-1), probabilities)
-    best = self.predict_from(probabilities, jnp)
+    best = self.space.predicted(probabilities, jnp)
     if settings.mode == 'soft':
       return pseudo_labels.Labels(best, is_kept=exists, probabilities=probabilities), confidence
     if settings.mode == 'sampled':
@@ -285,23 +279,6 @@ class Parts:
     chosen = jnp.where(is_greedy, jnp.stack(best, axis=-1), sampled)
     return jnp.where(
         self.exists(legal)[None], chosen, self._unknown(chosen.shape)).astype(jnp.int32)
-
-
-def predicted(part, probabilities, xp):
-  """Predicts the value of a part of `action_parts`: [..., n] -> [...] float32.
-
-  Of numbers it is the expectation; of those that wrap around, the direction of the mean of
-  the bins' directions.
-  """
-  values = part.class_values
-  if part.kind != 'continuous':
-    return xp.asarray(values)[xp.argmax(probabilities, axis=-1)]
-  if not part.wraps:
-    return probabilities @ values
-  width = part.high - part.low
-  turns = (2 * np.pi / width) * (values - part.low)
-  turn = xp.arctan2(probabilities @ np.sin(turns), probabilities @ np.cos(turns))
-  return part.low + xp.mod(turn, 2 * np.pi) * (width / (2 * np.pi))
 
 
 @functools.singledispatch
