@@ -4,43 +4,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from alpt_jax import action_parts, action_space
-
-NAMES = ('none', 'pistol', 'rocket')
-
-
-def random_part(rng, name):
-  """Draws a part of any kind."""
-  kind = rng.integers(3)
-  if kind == 0:
-    names = tuple(f'v{i}' for i in rng.permutation(rng.integers(1, 6)))
-    return action_parts.Categorical(
-        name, names, legal=tuple(n for n in names if rng.random() < .7) or names[:1])
-  if kind == 1:
-    return action_parts.Binary(name)
-  low, high = (np.sort(rng.normal(0, 80, 2)).round() / 8).tolist()  # As float32 holds them.
-  high += .5
-  growth = float(rng.choice([0., 5., 255.])) if low <= 0 <= high else 0.
-  return action_parts.Continuous(
-      name, low, high, unit='deg', mode=str(rng.choice(action_parts.MODES)),
-      wraps=bool(not growth and rng.random() < .3), num_bins=int(rng.integers(2, 60)),
-      growth=growth)
-
-
-def random_values(rng, part, num):
-  """Draws legal values of a part."""
-  if part.kind == 'categorical':
-    return rng.choice([part.names.index(name) for name in part.legal], num)
-  if part.kind == 'binary':
-    return rng.integers(0, 2, num)
-  values = rng.uniform(part.low, part.high, num).astype(np.float32)
-  values[:2] = part.low, part.high
-  return values
-
-
-def random_space(rng):
-  """Draws a space of 1 to 10 parts."""
-  return action_space.Parts(tuple(
-      random_part(rng, f'p{i}') for i in rng.permutation(rng.integers(1, 11))))
+from tests import random_spaces
 
 
 class PartsTest(parameterized.TestCase):
@@ -86,8 +50,8 @@ class PartsTest(parameterized.TestCase):
     for seed in range(500):
       with self.subTest(seed=seed):
         rng = np.random.default_rng(seed)
-        space = random_space(rng)
-        stored = {part.name: random_values(rng, part, 20) for part in space.parts}
+        space = random_spaces.space(rng)
+        stored = {part.name: random_spaces.values(rng, part, 20) for part in space.parts}
         self.assertEqual(space.check(stored, name='x'), '')
         actions = space.to_ids(stored)
         self.assertEqual((actions.shape, actions.dtype), ((20, len(space.parts)), np.float32))
@@ -168,12 +132,12 @@ class UnionTest(parameterized.TestCase):
     for seed in range(100):
       with self.subTest(seed=seed):
         rng = np.random.default_rng(seed)
-        whole = random_space(rng)
+        whole = random_spaces.space(rng)
         spaces = [action_space.Parts(tuple(p for p in whole.parts if rng.random() < .6)
                                      or whole.parts[:1]) for _ in range(3)]
         for space, own in zip(
             action_space.union(spaces, ['a', 'b', 'c']), spaces, strict=True):
-          stored = {part.name: random_values(rng, part, 9) for part in own.parts}
+          stored = {part.name: random_spaces.values(rng, part, 9) for part in own.parts}
           self.assertEqual(space.check(stored, name='x'), '')
           back = space.to_stored(space.to_ids(stored))
           for name, values in stored.items():
