@@ -1,12 +1,12 @@
-"""Draws action spaces of several parts, and values of them, for property tests."""
+"""Random spaces of actions of several parts, and legal values of them."""
 
 import numpy as np
 
 from alpt_jax import action_parts, action_space
 
 
-def part(rng, name):
-  """Draws a part of any kind; numbers in its range are as float32 holds them."""
+def part_of_any_kind(rng, name):
+  """Draws a part of any kind."""
   kind = rng.integers(3)
   if kind == 0:
     names = tuple(f'v{i}' for i in rng.permutation(rng.integers(1, 6)))
@@ -14,7 +14,7 @@ def part(rng, name):
         name, names, legal=tuple(n for n in names if rng.random() < .7) or names[:1])
   if kind == 1:
     return action_parts.Binary(name)
-  low, high = (np.sort(rng.normal(0, 80, 2)).round() / 8).tolist()
+  low, high = (np.sort(rng.normal(0, 80, 2)).round() / 8).tolist()  # As float32 holds them.
   high += .5
   growth = float(rng.choice([0., 5., 255.])) if low <= 0 <= high else 0.
   return action_parts.Continuous(
@@ -24,17 +24,17 @@ def part(rng, name):
 
 
 def values(rng, part, num):
-  """Draws `num` legal values of a part, at least 2."""
+  """Draws legal values of a part."""
   if part.kind == 'categorical':
     return rng.choice([part.names.index(name) for name in part.legal], num)
   if part.kind == 'binary':
     return rng.integers(0, 2, num)
-  found = rng.uniform(part.low, part.high, num).astype(np.float32)
-  found[:2] = part.low, part.high
-  return found
+  drawn = rng.uniform(part.low, part.high, num).astype(np.float32)
+  drawn[:2] = (part.low, part.high)[:num]
+  return drawn
 
 
 def space(rng):
   """Draws a space of 1 to 10 parts."""
   return action_space.Parts(tuple(
-      part(rng, f'p{i}') for i in rng.permutation(rng.integers(1, 11))))
+      part_of_any_kind(rng, f'p{i}') for i in rng.permutation(rng.integers(1, 11))))
