@@ -1,8 +1,9 @@
 """A simulated camera over points, with two keys, and the exact posterior of what was done.
 
 The camera looks at N points in fixed directions, of which some are hidden at every step, and sees
-the others' bearings with noise. How far it turns is the continuous part of an action. Two keys, each
-held or not for some steps, raise two dials that are read with noise, one key a bit of the other's.
+the others' bearings with noise. How far it turns is the continuous part of an action. Two keys,
+each held or not for some steps, raise two dials that are read with noise, one key a bit of the
+other's.
 
 All of it is Gaussian, or a Markov chain of four states, given which points are hidden (which tells
 nothing of the rest). So what observations tell of actions can be computed: the ceiling of labels.
