@@ -5,6 +5,8 @@ sums over transitions: of matched events, of squares, of a confusion matrix. Wit
 episode, resampling whole episodes is one matrix product.
 """
 
+import math
+
 import numpy as np
 
 from alpt_jax.measures import intervals
@@ -33,34 +35,57 @@ def interval(sums, statistic, *, level=intervals.LEVEL, num_resamples=10_000, se
   Raises:
     ValueError: if a sum is not finite, or `level` or `num_resamples` is out of range.
   """
-  intervals.check_level(level, num_resamples)
   sums, n = np.asarray(sums, np.float64), len(sums)
   if not np.all(np.isfinite(sums)):
     raise ValueError('sums over episodes are not all finite; expected numbers.')
-  found = float(statistic(sums.sum(axis=0))) if n else np.nan
-  value, reason = (found, '') if np.isfinite(found) else (None, 'not defined for this data')
-  if n < 2 or value is None:
-    reason = reason or f'no interval: n = {n}'
-    return intervals.Interval(value, None, None, n, intervals.EPISODES, level, reason)
-  flat = sums.reshape(n, -1)
-  values = np.concatenate([
-      statistic((counts @ flat).reshape(-1, *sums.shape[1:]))
-      for counts in draws(n, num_resamples, seed, size=n + flat.shape[1])])
-  return percentiles(value, values, n, level)
+  flat = sums.reshape(n, math.prod(sums.shape[1:]))
+  return of_weights(lambda counts: statistic((counts @ flat).reshape(
+      *counts.shape[:-1], *sums.shape[1:])), n, size=n + flat.shape[1], level=level,
+      num_resamples=num_resamples, seed=seed)
 
 
-def draws(num_episodes, num_resamples, seed, *, size):
-  """Draws how often each episode is in each resample.
+def of_weights(statistic, num_episodes, *, size, level=intervals.LEVEL, num_resamples=10_000,
+               seed=0):
+  """Computes a number from how often each episode counts; otherwise as `interval`.
+
+  For numbers that are no function of sums over episodes, such as those of ranks.
 
   Args:
+    statistic: function from [..., E] float64, how often each episode is drawn, to numbers [...].
     num_episodes: E.
-    num_resamples: R.
-    seed: of the draws.
-    size: how many numbers the caller holds for each resample.
+    size: how many numbers `statistic` holds for each resample.
+    level: as in `interval`.
+    num_resamples: as in `interval`.
+    seed: as in `interval`.
 
-  Yields:
-    [r, E] float64 counts that sum to E in each row, for some of the R resamples at a time.
+  Returns:
+    An `intervals.Interval` over EPISODES.
+
+  Raises:
+    ValueError: if `level` or `num_resamples` is out of range.
   """
+  intervals.check_level(level, num_resamples)
+  n = num_episodes
+  value = float(statistic(np.ones(n))) if n else np.nan
+  if not np.isfinite(value):
+    return intervals.Interval(None, None, None, n, intervals.EPISODES, level,
+                              'not defined for this data')
+  if n < 2:
+    return intervals.Interval(value, None, None, n, intervals.EPISODES, level,
+                              f'no interval: n = {n}')
+  values = np.concatenate([statistic(counts)
+                           for counts in _draws(n, num_resamples, seed, size)])
+  is_defined = np.isfinite(values)
+  if 1 - is_defined.mean() > (1 - level) / 2:
+    return intervals.Interval(
+        value, None, None, n, intervals.EPISODES, level,
+        f'no interval: not defined in {np.sum(~is_defined)} of {len(values)} resamples')
+  low, high = np.quantile(values[is_defined], [(1 - level) / 2, (1 + level) / 2])
+  return intervals.Interval(value, float(low), float(high), n, intervals.EPISODES, level)
+
+
+def _draws(num_episodes, num_resamples, seed, size):
+  """Yields [r, E] float64, how often each episode is drawn in some of the resamples at a time."""
   generator = np.random.default_rng(seed)
   most = max(1, _DRAWS_AT_ONCE // size)
   for begin in range(0, num_resamples, most):
@@ -69,24 +94,3 @@ def draws(num_episodes, num_resamples, seed, *, size):
     cells = drawn + num_episodes * np.arange(rows)[:, None]
     yield np.bincount(cells.ravel(), minlength=rows * num_episodes).reshape(
         rows, num_episodes).astype(np.float64)
-
-
-def percentiles(value, values, n, level):
-  """Puts a number between percentiles of its resamples.
-
-  Args:
-    value: the number.
-    values: [R] of the resamples; NaN where not defined.
-    n: how many episodes.
-    level: coverage, in (0, 1).
-
-  Returns:
-    An `intervals.Interval` over EPISODES.
-  """
-  is_defined = np.isfinite(values)
-  if 1 - is_defined.mean() > (1 - level) / 2:
-    return intervals.Interval(
-        value, None, None, n, intervals.EPISODES, level,
-        f'no interval: not defined in {np.sum(~is_defined)} of {len(values)} resamples')
-  low, high = np.quantile(values[is_defined], [(1 - level) / 2, (1 + level) / 2])
-  return intervals.Interval(value, float(low), float(high), n, intervals.EPISODES, level)

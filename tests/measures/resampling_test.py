@@ -40,11 +40,17 @@ class ResamplingTest(parameterized.TestCase):
     self.assertEqual(resampling.interval(sums, statistic, num_resamples=500), found)
 
   def test_every_episode_is_drawn_about_once(self):
-    counts = np.concatenate(list(resampling.draws(7, 2000, 0, size=7)))
+    counts = np.concatenate(list(resampling._draws(7, 2000, 0, 7)))
     self.assertEqual(counts.shape, (2000, 7))
     np.testing.assert_array_equal(counts.sum(axis=1), 7)
     np.testing.assert_allclose(counts.mean(axis=0), 1, atol=.1)  # Standard deviation .02.
     np.testing.assert_allclose(counts.var(axis=0), 6 / 7, atol=.15)
+
+  def test_sums_are_weights_of_episodes(self):
+    sums = np.random.default_rng(0).integers(1, 50, (12, 2))
+    self.assertEqual(
+        resampling.interval(sums, _ratio, seed=4),
+        resampling.of_weights(lambda counts: _ratio(counts @ sums), 12, size=14, seed=4))
 
   def test_one_episode_has_no_interval(self):
     found = resampling.interval([[2, 4]], _ratio)
