@@ -143,7 +143,8 @@ def shuffled(events, is_known, timeline, *, seed=0):
   _, has_one = timeline.before(is_known, is_known)
   is_place = np.asarray(is_known, bool) & has_one
   for k, kind in np.ndindex(events.shape[1:]):
-    order = np.lexsort((generator.random(len(timeline)), ~is_place[:, k], timeline.index))
+    rows = np.flatnonzero(is_place[:, k])
+    order = rows[np.argsort(timeline.index[rows] + generator.random(len(rows)))]
     of_sorted = timeline.index[order]
     rank = np.arange(len(order)) - np.searchsorted(of_sorted, of_sorted)
     result[order, k, kind] = rank < numbers[of_sorted, k, kind]
@@ -237,33 +238,40 @@ def share(sums):
   return _ratio(sums[..., 0], sums[..., 1])
 
 
-def average_precision(scores, is_pressed, weights=None):
+def _ranked(scores):
+  """Rows by falling score [M], and the last position of each run of equal scores."""
+  order = np.argsort(-scores, kind='stable')
+  return order, np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+
+
+def average_precision(scores, is_pressed):
   """Averages the precision over the recall, as the threshold falls.
 
   The sum over thresholds of (recall gained) x (precision there); equal scores pass together. Scores
   at random reach the prevalence, i.e. the share of pressed steps, which belongs beside it.
 
   Args:
-    scores: [M] float; higher for more likely pressed.
+    scores: [M] float; higher for more likely pressed. M at least 1.
     is_pressed: [M] bool, all known.
-    weights: [..., M] float, at least 0, of each step; None for 1 each.
 
   Returns:
-    [...] in [0, 1]; NaN if no step is pressed.
+    A float in [0, 1]; NaN if no step is pressed.
   """
   scores, is_pressed = np.asarray(scores, np.float64), np.asarray(is_pressed, bool)
-  weights = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)
-  order = np.argsort(-scores, kind='stable')
-  ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-  passed = weights[..., order]
-  hits = np.cumsum(passed * is_pressed[order], axis=-1)[..., ends]
+  order, ends = _ranked(scores)
+  return float(_area(np.ones(len(scores)), is_pressed[order], ends))
+
+
+def _area(weights, is_pressed, ends):
+  """Average precision [...] of steps by falling score, with weights [..., M]."""
+  hits = np.cumsum(weights * is_pressed, axis=-1)[..., ends]
   gained = np.diff(hits, axis=-1, prepend=0)
-  precisions = np.divide(hits, np.cumsum(passed, axis=-1)[..., ends], out=np.zeros(hits.shape),
+  precisions = np.divide(hits, np.cumsum(weights, axis=-1)[..., ends], out=np.zeros(hits.shape),
                          where=hits > 0)
   return _ratio((gained * precisions).sum(axis=-1), hits[..., -1])
 
 
-def average_precision_interval(scores, is_pressed, index, *, num_resamples=1000, seed=0):
+def average_precision_interval(scores, is_pressed, episodes, *, num_resamples=1000, seed=0):
   """Computes the average precision of one key, with an interval over episodes.
 
   It is no function of sums over episodes, since precision is over the ranks of all: each resample
@@ -272,7 +280,7 @@ def average_precision_interval(scores, is_pressed, index, *, num_resamples=1000,
   Args:
     scores: [M] float.
     is_pressed: [M] bool, all known.
-    index: [M] int; equal for the steps of an episode.
+    episodes: [M] int; equal for the steps of an episode.
     num_resamples: how many draws.
     seed: of the draws.
 
@@ -282,13 +290,14 @@ def average_precision_interval(scores, is_pressed, index, *, num_resamples=1000,
   Raises:
     ValueError: if the arrays differ in length, or there is no step.
   """
-  scores, is_pressed = np.asarray(scores), np.asarray(is_pressed)
-  if not len(scores) or not scores.shape == is_pressed.shape == np.shape(index):
-    raise ValueError(f'scores have shape {scores.shape}, is_pressed {is_pressed.shape}, index '
-                     f'{np.shape(index)}; expected [M] each, of at least one step.')
-  ids, index = np.unique(index, return_inverse=True)
+  scores, is_pressed = np.asarray(scores, np.float64), np.asarray(is_pressed, bool)
+  if not len(scores) or not scores.shape == is_pressed.shape == np.shape(episodes):
+    raise ValueError(f'scores have shape {scores.shape}, is_pressed {is_pressed.shape}, episodes '
+                     f'{np.shape(episodes)}; expected [M] each, of at least one step.')
+  order, ends = _ranked(scores)
+  ids, index = np.unique(np.asarray(episodes)[order], return_inverse=True)
   return resampling.of_weights(
-      lambda weights: average_precision(scores, is_pressed, weights[..., index]), len(ids),
+      lambda weights: _area(weights[..., index], is_pressed[order], ends), len(ids),
       size=4 * len(scores), num_resamples=num_resamples, seed=seed)
 
 
@@ -309,8 +318,7 @@ def fit_threshold(scores, is_pressed):
   scores, is_pressed = np.asarray(scores, np.float64), np.asarray(is_pressed, bool)
   if not is_pressed.any():
     return float('inf')
-  order = np.argsort(-scores, kind='stable')
-  ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+  order, ends = _ranked(scores)
   hits = np.cumsum(is_pressed[order])[ends]
   scored = f1(np.stack([hits, ends + 1, np.full(len(ends), is_pressed.sum())], axis=-1))
   return float(scores[order][ends[int(scored.argmax())]])

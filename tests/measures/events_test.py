@@ -291,15 +291,13 @@ class StepsTest(absltest.TestCase):
       events.count_joint([[1]], [[.7]], [[True]], _timeline(1))
 
 
-def _slow_average_precision(scores, is_pressed, weights):
+def _slow_average_precision(scores, is_pressed):
   """Of every threshold by itself, in as many steps as there are pairs."""
-  total, last, area = sum(w for w, y in zip(weights, is_pressed, strict=True) if y), 0., 0.
+  total, last, area = sum(is_pressed), 0, 0.
   for threshold in sorted(set(scores), reverse=True):
-    passed = [(w, y) for w, y, s in zip(weights, is_pressed, scores, strict=True) if s >= threshold]
-    hits = sum(w for w, y in passed if y)
-    if hits > last:
-      area += (hits - last) / total * hits / sum(w for w, _ in passed)
-    last = hits
+    passed = [y for y, s in zip(is_pressed, scores, strict=True) if s >= threshold]
+    area += (sum(passed) - last) / total * sum(passed) / len(passed)
+    last = sum(passed)
   return area
 
 
@@ -312,30 +310,20 @@ class AveragePrecisionTest(parameterized.TestCase):
       ([.5, .5, .5, .5], [1, 0, 0, 0], 1 / 4),  # Equal scores: the prevalence.
       ([.9, .5, .5], [0, 1, 0], 1 / 3))
   def test_by_hand(self, scores, is_pressed, expected):
-    self.assertAlmostEqual(float(events.average_precision(scores, is_pressed)), expected)
+    self.assertAlmostEqual(events.average_precision(scores, is_pressed), expected)
 
   def test_is_that_of_every_threshold(self):
     rng = np.random.default_rng(0)
     for _ in range(20):
-      scores = rng.integers(8, size=30) / 8
-      is_pressed, weights = rng.random(30) < .3, rng.integers(4, size=30)
-      is_pressed[0], weights[0] = True, 1
-      self.assertAlmostEqual(float(events.average_precision(scores, is_pressed, weights)),
-                             _slow_average_precision(scores, is_pressed, weights))
-
-  def test_weights_are_repetitions(self):
-    rng = np.random.default_rng(0)
-    scores, is_pressed = rng.random(30).round(1), rng.random(30) < .4
-    weights = rng.integers(3, size=(5, 30))
-    np.testing.assert_allclose(
-        events.average_precision(scores, is_pressed, weights),
-        [events.average_precision(np.repeat(scores, w), np.repeat(is_pressed, w))
-         for w in weights])
+      scores, is_pressed = rng.integers(8, size=30) / 8, rng.random(30) < .3
+      is_pressed[0] = True
+      self.assertAlmostEqual(events.average_precision(scores, is_pressed),
+                             _slow_average_precision(scores.tolist(), is_pressed.tolist()))
 
   def test_scores_at_random_reach_the_prevalence(self):
     rng = np.random.default_rng(0)
     is_pressed = rng.random(20_000) < .15
-    self.assertAlmostEqual(float(events.average_precision(rng.random(20_000), is_pressed)), .15,
+    self.assertAlmostEqual(events.average_precision(rng.random(20_000), is_pressed), .15,
                            delta=.01)
 
   def test_order_alone_matters(self):
@@ -352,18 +340,18 @@ class AveragePrecisionTest(parameterized.TestCase):
     is_pressed = rng.random(600) < .3
     scores, index = is_pressed + rng.normal(size=600), np.repeat(np.arange(12), 50)
     found = events.average_precision_interval(scores, is_pressed, index)
-    self.assertAlmostEqual(found.value, float(events.average_precision(scores, is_pressed)))
+    self.assertAlmostEqual(found.value, events.average_precision(scores, is_pressed))
     self.assertEqual((found.n, found.over), (12, intervals.EPISODES))
     slow = []
     for _ in range(400):
       rows = np.concatenate([np.arange(50) + 50 * e for e in rng.integers(12, size=12)])
-      slow.append(float(events.average_precision(scores[rows], is_pressed[rows])))
+      slow.append(events.average_precision(scores[rows], is_pressed[rows]))
     width = found.high - found.low
     self.assertAlmostEqual(found.low, np.quantile(slow, .025), delta=.15 * width)
     self.assertAlmostEqual(found.high, np.quantile(slow, .975), delta=.15 * width)
 
   def test_interval_of_arrays_that_differ_is_refused(self):
-    with self.assertRaisesRegex(ValueError, r'index \(2,\); expected \[M\] each'):
+    with self.assertRaisesRegex(ValueError, r'episodes \(2,\); expected \[M\] each'):
       events.average_precision_interval([.1, .2, .3], [0, 1, 1], [0, 0])
 
 
