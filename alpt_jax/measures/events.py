@@ -172,18 +172,14 @@ def luck(true, predicted, is_known, timeline, *, collar, num_shuffles=10, seed=0
                    timeline, collar=collar) for i in range(num_shuffles))
 
 
-def _ratio(part, whole):
-  return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
-
-
 def precision(counts):
   """Divides matched by predicted events: [..., 3] counts to [...], NaN if none is predicted."""
-  return _ratio(counts[..., MATCHED], counts[..., PREDICTED])
+  return resampling.ratio(counts[..., MATCHED], counts[..., PREDICTED])
 
 
 def recall(counts):
   """Divides matched by true events: [..., 3] counts to [...], NaN if there is none."""
-  return _ratio(counts[..., MATCHED], counts[..., TRUE])
+  return resampling.ratio(counts[..., MATCHED], counts[..., TRUE])
 
 
 def f1(counts):
@@ -195,7 +191,7 @@ def f1(counts):
   Returns:
     [...] in [0, 1]; NaN if there is neither a true nor a predicted one.
   """
-  return _ratio(2 * counts[..., MATCHED], counts[..., PREDICTED] + counts[..., TRUE])
+  return resampling.ratio(2 * counts[..., MATCHED], counts[..., PREDICTED] + counts[..., TRUE])
 
 
 def count_pressed(true, predicted, is_known, timeline):
@@ -235,7 +231,7 @@ def count_joint(true, predicted, is_known, timeline):
 
 def share(sums):
   """Divides the first of [..., 2] sums by the second: [...], NaN if that is 0."""
-  return _ratio(sums[..., 0], sums[..., 1])
+  return resampling.ratio(sums[..., 0], sums[..., 1])
 
 
 def _ranked(scores):
@@ -268,7 +264,7 @@ def _area(weights, is_pressed, ends):
   gained = np.diff(hits, axis=-1, prepend=0)
   precisions = np.divide(hits, np.cumsum(weights, axis=-1)[..., ends], out=np.zeros(hits.shape),
                          where=hits > 0)
-  return _ratio((gained * precisions).sum(axis=-1), hits[..., -1])
+  return resampling.ratio((gained * precisions).sum(axis=-1), hits[..., -1])
 
 
 def average_precision_interval(scores, is_pressed, episodes, *, num_resamples=1000, seed=0):

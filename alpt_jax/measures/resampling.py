@@ -14,6 +14,11 @@ from alpt_jax.measures import intervals
 _DRAWS_AT_ONCE = 2**21  # Numbers in memory; 16 MB.
 
 
+def ratio(part, whole):
+  """Divides [...] by [...] numbers of at least 0: [...], NaN where the divisor is 0."""
+  return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
 def interval(sums, statistic, *, level=intervals.LEVEL, num_resamples=10_000, seed=0):
   """Computes a number from sums over episodes, with a percentile bootstrap over the episodes.
 

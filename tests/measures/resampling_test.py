@@ -7,11 +7,14 @@ from alpt_jax.measures import intervals, resampling
 
 
 def _ratio(sums):
-  with np.errstate(invalid='ignore', divide='ignore'):
-    return sums[..., 0] / sums[..., 1]
+  return resampling.ratio(sums[..., 0], sums[..., 1])
 
 
 class ResamplingTest(parameterized.TestCase):
+
+  def test_what_is_divided_by_nothing_is_not_defined(self):
+    np.testing.assert_array_equal(_ratio(np.array([[3, 2], [0, 2], [3, 0], [0, 0]])),
+                                  [1.5, 0, np.nan, np.nan])
 
   def test_by_hand(self):
     # Two episodes, 2 of 3 and 1 of 2: a quarter of the draws are of one of them alone.
