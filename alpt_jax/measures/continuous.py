@@ -125,11 +125,29 @@ def _central(values, period=None):
   return values[np.argmin(np.abs(difference(values, mean_of(values, period), period)))]
 
 
-def _spread(total, first, second):
+def _spread(num, total, squares):
   """Sum of squares about the mean; 0 for constants."""
-  num, squares = total[..., _NUM], total[..., second]
-  found = squares - resampling.ratio(total[..., first]**2, num)
+  found = squares - resampling.ratio(total**2, num)
   return np.where(found > _SMALLEST_VARIANCE * squares, found, 0)
+
+
+def correlation(num, first, second, first_2, second_2, product):
+  """Correlates two variables by their sums.
+
+  Args:
+    num: [...] number of pairs.
+    first: [...] sum of one variable.
+    second: [...] sum of the other.
+    first_2: [...] sum of squares of the one.
+    second_2: [...] sum of squares of the other.
+    product: [...] sum of products.
+
+  Returns:
+    [...] in [-1, 1]; NaN if either is constant.
+  """
+  spread = np.sqrt(_spread(num, first, first_2) * _spread(num, second, second_2))
+  found = resampling.ratio(product - resampling.ratio(first * second, num), spread)
+  return np.clip(found, -1, 1)  # Rounding can put it outside.
 
 
 def r2(total):
@@ -142,15 +160,13 @@ def r2(total):
     [...] at most 1; 0 for the mean of the scored data, negative for worse. NaN if the truth is
     constant.
   """
-  return 1 - resampling.ratio(total[..., _ERROR_2], _spread(total, _TRUE, _TRUE_2))
+  return 1 - resampling.ratio(total[..., _ERROR_2], _spread(
+      total[..., _NUM], total[..., _TRUE], total[..., _TRUE_2]))
 
 
 def pearson(total):
   """Correlates truth and predictions: [..., 15] to [...] in [-1, 1]; NaN if either is constant."""
-  num = total[..., _NUM]
-  product = total[..., _PRODUCT] - resampling.ratio(total[..., _TRUE] * total[..., _SAID], num)
-  spread = np.sqrt(_spread(total, _TRUE, _TRUE_2) * _spread(total, _SAID, _SAID_2))
-  return np.clip(resampling.ratio(product, spread), -1, 1)  # Rounding can put it outside.
+  return correlation(*(total[..., i] for i in (_NUM, _TRUE, _SAID, _TRUE_2, _SAID_2, _PRODUCT)))
 
 
 def mean_absolute_error(total):
