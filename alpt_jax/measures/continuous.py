@@ -83,9 +83,9 @@ def sums(true, predicted, is_known, timeline, *, tolerance, threshold=0., period
   Raises:
     ValueError: if a shape is wrong, a counted value is not finite, or a setting is out of range.
   """
-  check_setting('tolerance', tolerance, tolerance >= 0)
-  check_setting('threshold', threshold, threshold >= 0)
-  check_setting('period', period, period is None or period > 0)
+  _check_setting('tolerance', tolerance, tolerance >= 0)
+  _check_setting('threshold', threshold, threshold >= 0)
+  _check_setting('period', period, period is None or period > 0)
   is_known = timeline.check(is_known, 'is_known').astype(bool)
   true, said = (_finite(x, is_known, timeline, name)
                 for x, name in ((true, 'true'), (predicted, 'predicted')))
@@ -105,7 +105,7 @@ def sums(true, predicted, is_known, timeline, *, tolerance, threshold=0., period
   return timeline.sums(np.where(is_known[:, None], columns, 0))
 
 
-def check_setting(name, value, is_right):
+def _check_setting(name, value, is_right):
   """Refuses a setting, in units of the part, that is not in its range."""
   if not is_right:
     raise ValueError(f'{name} is {value}; expected '
@@ -238,7 +238,7 @@ def count_covered(true, low, high, is_known, timeline, *, period=None):
     ValueError: if a shape is wrong, a counted value is not finite, or an interval ends before it
       begins.
   """
-  check_setting('period', period, period is None or period > 0)
+  _check_setting('period', period, period is None or period > 0)
   is_known = timeline.check(is_known, 'is_known').astype(bool)
   true, low, high = (_finite(x, is_known, timeline, name) for x, name in (
       (true, 'true'), (low, 'low'), (high, 'high')))

@@ -114,9 +114,14 @@ class NumbersTest(parameterized.TestCase):
     self.assertEqual((interval.value, interval.low), (None, None))
 
   def test_a_truth_that_is_constant_in_every_draw_of_one_episode_has_no_r2_there(self):
-    # A constant in each of two episodes: half of the draws are of one alone.
-    found = resampling.interval(_sums(np.repeat([.1, .3], 10), np.zeros(20)), continuous.r2)
-    self.assertAlmostEqual(found.value, -4.)  # Mean square .05, variance .01.
+    # Constants: of three episodes, a ninth of the draws is of one alone.
+    sums = continuous.sums(np.repeat([.1, .3, .8], 7), np.zeros(21), np.ones(21, bool),
+                           _timeline(7, 7, 7), tolerance=1.)
+    for episode in sums:
+      for times in (1, 2, 3):
+        self.assertTrue(np.isnan(continuous.r2(times * episode)))
+    found = resampling.interval(sums, continuous.r2)
+    self.assertAlmostEqual(found.value, 1 - .74 / 3 / np.var([.1, .3, .8]))
     self.assertIsNone(found.low)
     self.assertIn('not defined in', found.reason)
 
@@ -190,8 +195,9 @@ class CircleTest(parameterized.TestCase):
   @parameterized.parameters(0., 40., 170., 200.)
   def test_a_turn_of_the_circle_changes_nothing(self, turn):
     rng = np.random.default_rng(0)
-    true = rng.normal(0, 40, 200)  # Within half a turn of its mean.
-    said = true + rng.normal(2, 20, 200)
+    true = np.clip(rng.normal(0, 60, 200), -140, 140)  # Within half a turn of its mean,
+    said = true + rng.normal(2, 40, 200)  # which predictions need not be.
+    self.assertGreater(np.abs(said).max(), 190)
     line = _numbers(true, said, tolerance=15.)
     circle = _numbers((true + turn) % 360, (said + turn) % 360, tolerance=15., period=360.)
     for name in ('r2', 'pearson', 'mean_absolute_error', 'bias', 'within'):
@@ -231,7 +237,11 @@ class CoverageTest(parameterized.TestCase):
     self.assertAlmostEqual(found.value, share, delta=.025)  # Standard deviation .008 at most.
     self.assertEqual(found.n, 100)
 
-  def test_ends_the_wrong_way_round_are_refused(self):
+  def test_bad_input_is_refused(self):
+    with self.assertRaisesRegex(ValueError, 'period is -360; expected a positive number'):
+      continuous.count_covered([1], [0], [2], [True], _timeline(1), period=-360)
+    with self.assertRaisesRegex(ValueError, r'high\[0\] is nan; expected a finite number'):
+      continuous.count_covered([1], [0], [np.nan], [True], _timeline(1))
     with self.assertRaisesRegex(ValueError, r'low\[1\] is 3.0 and high\[1\] 2.0; expected'):
       continuous.count_covered([1, 2], [0, 3], [1, 2], [True, True], _timeline(2))
 

@@ -380,6 +380,19 @@ class ThresholdTest(parameterized.TestCase):
       found = events.fit_threshold(scores, is_pressed)
       self.assertAlmostEqual(f1(found), max(map(f1, scores)))
 
+  def test_thresholds_of_one_half_serve_the_other(self):
+    # A key that is rarely down, and rarely sure: calibrated probabilities seldom pass one half.
+    rng, line = np.random.default_rng(0), _timeline(*[50] * 60)
+    scores = rng.beta(1, 6, size=(3000, 2))
+    is_pressed, is_known = rng.random((3000, 2)) < scores, rng.random((3000, 2)) < .9
+    is_fitted = line.draw_half()
+    thresholds = events.fit_thresholds(*(x[is_fitted] for x in (scores, is_pressed, is_known)))
+    is_scored = is_known & ~is_fitted[:, None]
+    f1 = [events.f1(events.count_pressed(is_pressed, scores >= threshold, is_scored, line)
+                    .sum(axis=0)) for threshold in (thresholds, .5, 0.)]
+    for others in f1[1:]:
+      self.assertTrue(np.all(f1[0] > others + .04), f1)
+
   def test_each_key_is_fitted_where_it_is_known(self):
     scores = np.array([[.9, .3], [.5, .2], [.4, .1]])
     is_pressed = np.array([[0, 1], [1, 1], [0, 0]])

@@ -20,6 +20,10 @@ class TimelineTest(parameterized.TestCase):
     np.testing.assert_array_equal(timeline.order, [4, 1, 2, 3, 0])
     np.testing.assert_array_equal(timeline.previous, [-1, 4, -1, 2, -1])  # 3 follows no 2.
 
+  def test_nothing_is_before_the_first_timestep_of_an_episode(self):
+    timeline = timeline_.Timeline([0, 0, 1, 1], [0, 1, 2, 3])  # Timesteps go on by chance.
+    np.testing.assert_array_equal(timeline.previous, [-1, 0, -1, 2])
+
   def test_values_before_by_hand(self):
     timeline = timeline_.Timeline(EPISODES, TIMESTEPS)
     found, has_one = timeline.before([10., 11., 12., 13., 14.], np.ones(5, bool))
