@@ -4,6 +4,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from scipy import stats
 
+from alpt_jax import action_parts
 from alpt_jax.measures import continuous, events, resampling
 from alpt_jax.measures import timeline as timeline_
 
@@ -236,6 +237,22 @@ class CoverageTest(parameterized.TestCase):
     found = resampling.interval(sums, events.share)
     self.assertAlmostEqual(found.value, share, delta=.025)  # Standard deviation .008 at most.
     self.assertEqual(found.n, 100)
+
+  @parameterized.parameters(True, False)
+  def test_quantiles_of_a_part_cover_what_they_say(self, wraps):
+    part = action_parts.Continuous('turn', -180., 180., wraps=wraps)
+    rng, num = np.random.default_rng(0), 1500
+    centre = rng.uniform(-180, 180, (num, 1))
+    size = np.abs(continuous.difference(part.class_values, centre, 360. if wraps else None))
+    probabilities = np.exp(-(size / 50)**2)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    bins = (rng.random((num, 1)) > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    true = part.edges[bins] + rng.random(num) * np.diff(part.edges)[bins]
+    ends = part.quantiles(probabilities, np.array([.05, .25, .75, .95])).T
+    for low, high, share in ((0, 3, .9), (1, 2, .5)):
+      found = continuous.count_covered(true, ends[low], ends[high], np.ones(num, bool),
+                                       _timeline(num), period=360. if wraps else None)
+      self.assertAlmostEqual(found[0, 0] / num, share, delta=.04)  # Standard deviation .013.
 
   def test_bad_input_is_refused(self):
     with self.assertRaisesRegex(ValueError, 'period is -360; expected a positive number'):
