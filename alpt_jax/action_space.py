@@ -8,6 +8,7 @@ it, so that another kind of action is another class with these members:
   dtype                   of actions as networks get them
   check(stored, ..)       what is wrong with actions as a dataset stores them
   to_ids(stored, ..)      stored actions as networks get them
+  known(is_known, ..)     which of them are known, of the same shape
   to_stored(probabilities)   predictions over `to_ids`'s actions, as the dataset stores them
   num, mask               classes that are predicted, and which of them are legal
 """
@@ -105,6 +106,10 @@ class Discrete:
     if self.stored:
       ids = np.where(is_known, np.array(self.stored)[ids], 0)
     return ids.astype(np.int32)
+
+  def known(self, is_known, length):
+    """Returns [L] bool of that, or of True."""
+    return np.ones(length, bool) if is_known is True else np.asarray(is_known, bool)
 
   def to_stored(self, probabilities):
     """Translates predictions into those of what the dataset stores.

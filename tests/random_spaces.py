@@ -1,4 +1,6 @@
-"""Random spaces of actions of several parts, and legal values of them."""
+"""Random spaces of actions of several parts, and legal values of them: for tests of whatever reads,
+writes, learns or judges them.
+"""
 
 import numpy as np
 
@@ -38,3 +40,37 @@ def space(rng):
   """Draws a space of 1 to 10 parts."""
   return action_space.Parts(tuple(
       part_of_any_kind(rng, f'p{i}') for i in rng.permutation(rng.integers(1, 11))))
+
+
+def episode(rng, space, length, *, known=.6):
+  """Draws actions of an episode.
+
+  Args:
+    rng: numpy Generator.
+    space: `action_space.Parts`.
+    length: T.
+    known: share of known actions, of each part by itself.
+
+  Returns:
+    {part: [T] of the type that datasets store}, anything where not known; {part: [T] bool}.
+  """
+  actions, is_known = {}, {}
+  for part in filter(None, space.own):
+    kind = {'categorical': np.int64, 'binary': bool, 'continuous': np.float32}[part.kind]
+    is_known[part.name] = rng.random(length) < known
+    garbage = rng.choice([np.nan, 1e9]) if kind is np.float32 else 77
+    actions[part.name] = np.where(
+        is_known[part.name], values(rng, part, length), garbage).astype(kind)
+  return actions, is_known
+
+
+def in_process(space, actions, is_known):
+  """What readers should make of `episode`'s: [T, P] float32 and bool, by rules written out here."""
+  length = len(next(iter(actions.values())))
+  values, labelled = np.zeros((length, len(space.own)), np.float32), np.zeros(
+      (length, len(space.own)), bool)
+  for p, part in enumerate(space.own):
+    for t in range(length if part else 0):
+      if is_known[part.name][t]:
+        values[t, p], labelled[t, p] = actions[part.name][t], True
+  return values, labelled
