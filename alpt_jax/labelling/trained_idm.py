@@ -80,8 +80,8 @@ class TrainedIdm:
     Args:
       episodes: `episodes.Episodes`, or anything else with its `frames` and `num_transitions`.
       numbers: which of them, each at most once.
-      spec: the `types.EnvironmentSpec` of another environment that the IDM can read, see
-        `check_environment`; None for the run's target.
+      spec: the `types.EnvironmentSpec` of another environment that the IDM can read, as
+        `check_environment` returns it; None for the run's target.
       stride: transitions from one window to the next, in [1, config.window]: 1 averages all
         windows, config.window takes those that do not overlap, as in the paper.
       temperature: of the mean, above 0; as experiments.audit finds it for this stride.
@@ -182,19 +182,24 @@ def check_environment(trained, spec, *, where):
     spec: the `types.EnvironmentSpec` of the environment.
     where: what to call it in the message: the path of its data, or its name.
 
+  Returns:
+    The same with its actions laid out as those of the IDM, see `action_space.Parts.within`: what it
+    predicts of them. Parts that the IDM does not know are left out.
+
   Raises:
     ValueError: naming what differs.
   """
-  found, expected = (list(s.actions.names) for s in (spec, trained.spec))
-  if found != expected:
-    raise ValueError(f'{where}: actions.space is {found}, that of {trained.directory} is '
-                     f'{expected}. Use an IDM of this action space, or data with the space of the '
-                     'IDM.')
+  try:
+    space = spec.actions.within(trained.spec.actions, (str(trained.directory), spec.name))
+  except ValueError as error:
+    raise ValueError(f'{where}: {error} Use an IDM of this action space, or data with the space of '
+                     'the IDM.') from error
   for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
     found, wanted = getattr(spec, field), getattr(trained.spec, field)
     if found != wanted:
       raise ValueError(f'{where}: {field} is {found}, the IDM of {trained.directory} reads '
                        f'{wanted}. Use another IDM, or other data.')
+  return dataclasses.replace(spec, actions=space)
 
 
 def check_time(trained, name, found, *, where, is_own, is_allowed):
