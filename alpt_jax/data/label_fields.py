@@ -159,7 +159,7 @@ def _(space: action_space.Discrete, layout, fields, is_known, votes, *, top_k=0)
 
 @steps.register
 def _(space: action_space.Parts, layout, fields, is_known, votes, *, top_k=0):
-  said = layout.to_stored(layout.predicted(votes.probabilities))
+  said = values(layout, votes.probabilities)
   actions, labelled, sources = {}, {}, {}
   for name, stored in fields['action'].items():
     source = np.where(is_known[name], _TRUE, _IDM if name in said else _NONE)
@@ -168,23 +168,25 @@ def _(space: action_space.Parts, layout, fields, is_known, votes, *, top_k=0):
     sources[name] = np.append(source, _NONE)
   result = {
       'action': action_fields.each(_with_last, action_fields.stored(space, actions)),
-      action_fields.LABELLED: labelled, action_fields.SOURCE: sources}
+      action_fields.LABELLED: labelled, action_fields.SOURCE: sources,
+      _VOTES: _with_last(votes.num_votes.astype(np.int64)), _ENTROPY: {}}
+  if found := quantiles(layout, votes.probabilities, LEVELS):
+    result[_QUANTILES] = action_fields.each(_with_last, found)
   for part, own, segment in zip(layout.parts, layout.own, layout.segments, strict=True):
     if own:
       probabilities = votes.probabilities[:, segment]
-      found = {_ENTROPY: _with_last(entropy(probabilities))}
-      if own.kind == 'continuous':
-        found[_QUANTILES] = _with_last(part.to_own(part.quantiles(probabilities, LEVELS), own))
-      else:
-        found |= _own_probability_fields(part, own, probabilities, top_k)
-      for field, values in found.items():
-        result.setdefault(field, {})[own.name] = values
-  return result | {_VOTES: _with_last(votes.num_votes.astype(np.int64))}
+      result[_ENTROPY][own.name] = _with_last(entropy(probabilities))
+      for field, found in _of_part(part, own, probabilities, top_k).items():
+        result.setdefault(field, {})[own.name] = found
+  return result
 
 
-def _own_probability_fields(part, own, probabilities, top_k):
-  """As `_probability_fields`, of a run's part [L, n] in the order of the dataset's values."""
-  probabilities = probabilities[:, part.from_own(np.arange(own.num_classes), own).astype(int)]
+def _of_part(part, own, probabilities, top_k):
+  """`_probability_fields` of a part, [L, n] of the run's, in the order of the dataset's values."""
+  if own.kind == 'continuous':
+    return {}
+  classes = part.from_own(np.arange(own.num_classes), own).astype(int)
+  probabilities = probabilities[:, classes]
   return _probability_fields(
       probabilities, np.argsort(-probabilities, axis=1, kind='stable'), top_k)
 
@@ -196,6 +198,44 @@ def _probability_fields(probabilities, best, top_k):
   top = best[:, :top_k]
   return {_TOP: _with_last(top),
           _TOP_ALL: _with_last(np.take_along_axis(probabilities, top, axis=1))}
+
+
+@functools.singledispatch
+def values(layout, probabilities):
+  """Reads predictions as actions: the most probable ones, or of numbers their expectation.
+
+  Args:
+    layout: see `features`.
+    probabilities: [L, A] float32.
+
+  Returns:
+    [L] int ids; of several parts {part: [L]} of those that the environment has, as its data stores
+    them: int64 ids of its names, bool, or float32 in [low, high].
+  """
+  del layout
+  return probabilities.argmax(axis=1)
+
+
+@values.register
+def _(layout: action_space.Parts, probabilities):
+  return action_fields.stored(layout, layout.to_stored(layout.predicted(probabilities)))
+
+
+def quantiles(layout, probabilities, levels):
+  """Reads quantiles of numbers off predictions.
+
+  Args:
+    layout: an `action_space.Parts`, see `features`.
+    probabilities: [L, A] float32.
+    levels: [q] in [0, 1], rising.
+
+  Returns:
+    {part: [L, q] float32 in [low, high]} of those parts that are numbers. They rise, but around a
+    circle where they pass its end: they enclose the expectation.
+  """
+  return {own.name: part.to_own(part.quantiles(probabilities[:, segment], levels), own)
+          for part, own, segment in zip(layout.parts, layout.own, layout.segments, strict=True)
+          if own and own.kind == 'continuous'}
 
 
 def entropy(probabilities):

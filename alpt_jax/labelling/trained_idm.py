@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from alpt_jax.data import episodes as episodes_
-from alpt_jax.data import time_scale, values
+from alpt_jax.data import label_fields, time_scale, values
 from alpt_jax.labelling import trained_run, votes
 from alpt_jax.training import data_times, program, run_config, sharding
 
@@ -60,8 +60,9 @@ class TrainedIdm:
     Returns:
       [T - 1, A] float32 probabilities: row t is of the action between frames t and t + 1, column a
       of the action `spec.actions.names[a]`. Rows sum to 1; actions that are not legal have exactly
-      0. A clip of fewer frames than a window, `config.window` + 1, is padded with its last frame,
-      as in training; nothing is returned for the padding.
+      0. Actions of several parts have a distribution for each, side by side: see `values` and
+      `quantiles`. A clip of fewer frames than a window, `config.window` + 1, is padded with its
+      last frame, as in training; nothing is returned for the padding.
 
     Raises:
       ValueError: naming what of the frames, `stride` or `temperature` is not as said above.
@@ -73,6 +74,22 @@ class TrainedIdm:
         np.zeros(1, np.int64), np.array([len(frames) - 1], np.int64))
     found, = self.predict_episodes(clip, [0], stride=stride, temperature=temperature)
     return found.probabilities
+
+  def values(self, probabilities, *, spec=None):
+    """Reads predictions as actions, see `label_fields.values`.
+
+    Args:
+      probabilities: [L, A] float32, from `predict` and the like.
+      spec: as given to `predict_episodes`.
+
+    Returns:
+      [L] int ids; {part: [L]} of actions of several parts.
+    """
+    return label_fields.values((spec or self.spec).actions, probabilities)
+
+  def quantiles(self, probabilities, levels=label_fields.LEVELS, *, spec=None):
+    """Reads quantiles of the parts that are numbers: {part: [L, q]}; see `label_fields`."""
+    return label_fields.quantiles((spec or self.spec).actions, probabilities, levels)
 
   def predict_episodes(self, episodes, numbers, *, spec=None, stride=1, temperature=1.):
     """Predicts all actions of some episodes, which are read a few calls ahead.
