@@ -6,7 +6,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.data import environment_file, png
+from alpt_jax.data import png
 from alpt_jax.data.importers import checks
 from tests.data import own_data
 
@@ -163,21 +163,6 @@ class WriteTest(parameterized.TestCase):
 
 
 class ValuesTest(parameterized.TestCase):
-
-  def test_stored_actions_become_ids(self):
-    env = own_data.environment(actions=environment_file.Actions(
-        space=('noop', 'up', 'down', 'jump'), stored=('jump', 'noop')))
-    self.assertEqual(checks.action_ids(np.array([1, 0], np.int32), env).tolist(), [0, 3])
-    self.assertEqual(checks.action_ids(
-        np.array([7, 0]), env, is_labelled=np.array([False, True])).tolist()[1], 3)
-    with self.assertRaisesRegex(ValueError, r'action is 2 at step 1 \(1 .*; Own has \[0, 1\]'):
-      checks.action_ids(np.array([1, 2]), env)
-
-  @parameterized.parameters(([.5, 1.], 'actions are float64'), ([[1], [0]], r'of shape \[2, 1\]'),
-                            ([0, 2], r'action is 2 at step 1.*\[0, 1, 3\]'))
-  def test_other_actions_are_refused(self, stored, message):
-    with self.assertRaisesRegex(ValueError, message):
-      checks.action_ids(np.array(stored), own_data.environment())
 
   def test_observations_of_another_shape_or_type(self):
     wanted = own_data.environment().observation
