@@ -59,6 +59,7 @@ def recordings(directory, environment, *, progress=None):
     Spoilt: if a file of images was changed, of which episodes have come already.
   """
   images.check_kind(environment, 'a replay buffer of images')
+  stored_actions.check_one(environment, 'a replay buffer')
   num_passed = 0
 
   def passed(num_steps):

@@ -102,6 +102,13 @@ def action_ids(stored, environment, *, is_labelled=True):
   return space.to_ids(stored, is_labelled)
 
 
+def check_one(environment, what):
+  """Raises ValueError if `what`, which holds one discrete action a step, is to be several parts."""
+  if environment.spec().actions.shape:
+    raise ValueError(f'actions of {environment.name} are parts; expected actions.space, the names '
+                     f'of one discrete action, for {what}. Correct the environment file.')
+
+
 def places(value, entries, root):
   """Returns {key: value} of what nested dicts hold; `root` is the key of what is none.
 

@@ -70,7 +70,8 @@ def main(config):
     _print_others(settings, source.files(settings.from_dir))
   if card['num_labelled'] >= alignment.FEWEST_TRANSITIONS:
     found = alignment_check.check_directory(to_dir)
-    if found['gains']:  # Else there are too few labels to say anything.
+    # Without gains there are too few labels to say anything.
+    if found['gains'] or found['reason'] == alignment_check.SEVERAL_PARTS:
       print('\n'.join(found['sentences']))
 
 
