@@ -63,6 +63,13 @@ class Categorical:
     """[n] float32; the value that each class stands for."""
     return np.arange(self.num_classes, dtype=np.float32)
 
+  def predicted(self, probabilities, xp=np):
+    """Predicts the value from probabilities of the classes: [..., n] -> [...] float32.
+
+    It is the most probable one. xp: `numpy`, or `jax.numpy` for its arrays.
+    """
+    return xp.asarray(self.class_values)[xp.argmax(probabilities, axis=-1)]
+
   def joined(self, other):
     """Returns the part of both: names of this one, then those that only the other has."""
     extra = tuple(name for name in other.names if name not in self.names)
@@ -108,6 +115,8 @@ class Binary:
   def class_values(self):
     """See `Categorical.class_values`."""
     return np.arange(2, dtype=np.float32)
+
+  predicted = Categorical.predicted
 
   def joined(self, other):
     """See `Categorical.joined`."""
@@ -204,6 +213,11 @@ class Continuous:
     places = place(self.low) + (place(self.high) - place(self.low)) / self.num_bins * bins
     return np.sign(places) * np.expm1(abs(places)) * scale / self.growth
 
+  def _wrapped(self, values, xp=np):
+    """Values [...] in [low, high) of the same direction."""
+    low, width = np.float32(self.low), np.float32(self.high - self.low)
+    return low + xp.mod(values - low, width)
+
   def problem(self, values):
     """See `Categorical.problem`; values are compared in float32."""
     low, high = np.float32(self.low), np.float32(self.high)
@@ -213,10 +227,57 @@ class Continuous:
 
   def classes(self, values):
     """See `Categorical.classes`."""
+    return self.bins_of(values, np).astype(np.int32)
+
+  def bins_of(self, values, xp):
+    """Returns the bins of values, computed in float32 with `numpy` or `jax.numpy`, given as xp."""
+    values = xp.asarray(values, np.float32)
     if self.wraps:
-      values = self.low + np.mod(np.asarray(values, np.float64) - self.low, self.high - self.low)
-    found = np.searchsorted(self.edges[1:-1], values, side='right')
-    return found.astype(np.int32)
+      values = self._wrapped(values, xp)
+    edges = self.edges[1:-1].astype(np.float32)
+    edges = edges.reshape((1,) * values.ndim + edges.shape)
+    return (values[..., None] >= edges).sum(axis=-1)
+
+  def predicted(self, probabilities, xp=np):
+    """Predicts the value, see `Categorical.predicted`: the expectation.
+
+    Of values that wrap around it is the direction of the mean of the bins' directions.
+    """
+    if not self.wraps:
+      return probabilities @ self.class_values
+    width = self.high - self.low
+    turns = (2 * np.pi / width) * (self.class_values - self.low)
+    turn = xp.arctan2(probabilities @ np.sin(turns), probabilities @ np.cos(turns))
+    return self.low + xp.mod(turn, 2 * np.pi) * (width / (2 * np.pi))
+
+  def quantiles(self, probabilities, levels):
+    """Reads quantiles off the distribution, even inside of a bin.
+
+    Those of values that wrap around are of the way from the bin opposite of `predicted`, so that
+    they enclose it.
+
+    Args:
+      probabilities: [L, num_bins]; rows sum to 1.
+      levels: [q] in [0, 1], rising.
+
+    Returns:
+      [L, q] float32 in [low, high]; NaN in rows that are 0.
+    """
+    levels = np.maximum(levels, 1e-9)  # 0 is where the mass begins.
+    result = np.full((len(probabilities), len(levels)), np.nan, np.float32)
+    for row, found in zip(result, np.asarray(probabilities, float), strict=True):
+      if not found.any():
+        continue
+      first = 0
+      if self.wraps:
+        first = int(self.classes(self.predicted(found))) + (self.num_bins + 1) // 2
+      found = np.roll(found, -first) / found.sum()
+      sums = np.cumsum(found)
+      bins = np.minimum(np.searchsorted(sums, levels), np.flatnonzero(found)[-1])  # Of rounding.
+      places = self._at(first + bins + 1 - np.clip((sums - levels[:, None])[
+          np.arange(len(levels)), bins] / found[bins], 0, 1))
+      row[:] = self._wrapped(places) if self.wraps else places
+    return result
 
   def joined(self, other):
     """See `Categorical.joined`; the range of both, the bins of the first."""

@@ -56,6 +56,11 @@ class Discrete:
     return len(self.names)
 
   @property
+  def segments(self):
+    """Slices of the classes among which one is: see `Parts.segments`."""
+    return (slice(0, self.num),)
+
+  @property
   def num_stored(self):
     """Number of actions that the dataset can tell apart."""
     return len(self.stored) or self.num
@@ -255,6 +260,39 @@ class Parts:
     """Translates actions [L, P] into those of the dataset: {part: [L] float32}."""
     return {part.name: part.to_own(actions[:, p], own)
             for p, (part, own) in enumerate(zip(self.parts, self.own, strict=True)) if own}
+
+  def predicted(self, probabilities, xp=np):
+    """Predicts actions from probabilities of classes: [..., A] -> [..., P] float32.
+
+    The most probable value, or of a number its expectation; any of parts that the environment
+    lacks. xp: `numpy`, or `jax.numpy` for its arrays.
+    """
+    return xp.stack([part.predicted(probabilities[..., segment], xp)
+                     for part, segment in zip(self.parts, self.segments, strict=True)], axis=-1)
+
+  def within(self, space):
+    """Lays it out as another space of the same environment, e.g. of a run of several.
+
+    Args:
+      space: `Parts`.
+
+    Returns:
+      `Parts` with the parts of `space`.
+
+    Raises:
+      ValueError: naming the parts that `space` does not have.
+    """
+    own = {part.name: part for part in self.own if part}
+    missing = sorted(own.keys() - set(space.part_names))
+    if missing:
+      raise ValueError(f'action parts {missing} are not among {list(space.part_names)}')
+    return Parts(space.parts, tuple(own.get(name) for name in space.part_names))
+
+  def laid_out(self, actions, is_known, space):
+    """Translates actions [L, P], and which are known, into those of another layout, `within`."""
+    stored, names = self.to_stored(actions), self.part_names
+    known = {name: is_known[:, names.index(name)] for name in stored}
+    return space.to_ids(stored, known), space.known(known, len(actions))
 
   def classes(self, actions):
     """Returns the classes, each counted from its part's first: [..., P] float -> int32."""

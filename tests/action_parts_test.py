@@ -30,6 +30,31 @@ class PartsTest(parameterized.TestCase):
     part = action_parts.Continuous('yaw', -180., 180., num_bins=8, wraps=True)
     np.testing.assert_array_equal(part.classes([-180., 180., 179.9, -179.9]), [0, 0, 7, 0])
 
+  def test_quantiles_by_hand(self):
+    part = action_parts.Continuous('x', 0., 4., num_bins=4)
+    found = part.quantiles(np.array([[.25, .25, .25, .25], [0, .5, 0, .5], [0, 0, 0, 0.]]),
+                           [0., .25, .5, .9])
+    np.testing.assert_allclose(found, [[0, 1, 2, 3.6], [1, 1.5, 2, 3.8], [np.nan] * 4], atol=1e-6)
+
+  def test_quantiles_of_what_wraps_around_enclose_the_mean(self):
+    part = action_parts.Continuous('yaw', -180., 180., num_bins=36, wraps=True)
+    probabilities = np.zeros((1, 36))
+    probabilities[0, [35, 0]] = .5  # 170 .. 180 and -180 .. -170.
+    np.testing.assert_allclose(abs(part.predicted(probabilities)), 180, atol=1e-4)
+    found, = part.quantiles(probabilities, [.05, .25, .75, .95])
+    np.testing.assert_allclose(found, [171, 175, -175, -171], atol=1e-3)
+
+  def test_quantiles_of_random_distributions(self):
+    rng, levels = np.random.default_rng(0), np.array([.05, .25, .5, .75, .95])
+    for growth in (0., 9.):
+      part = action_parts.Continuous('x', -2., 3., num_bins=31, growth=growth)
+      values = np.clip(rng.normal(rng.uniform(-.5, 1.5, (9, 1)), .4, (9, 40000)), -2, 3)
+      counts = np.stack([np.bincount(part.classes(row), minlength=31) for row in values])
+      found = part.quantiles(counts / counts.sum(axis=1, keepdims=True), levels)
+      np.testing.assert_allclose(found, np.quantile(values, levels, axis=1).T, atol=.06)
+      np.testing.assert_allclose(
+          part.predicted(counts / counts.sum(axis=1, keepdims=True)), values.mean(axis=1), atol=.02)
+
   @parameterized.parameters(
       (lambda: action_parts.Continuous('a', 1., 1.), 'low and high of a are 1.0 and 1.0'),
       (lambda: action_parts.Continuous('a', 0., np.nan), 'low and high of a are 0.0 and nan'),
@@ -145,6 +170,18 @@ class UnionTest(parameterized.TestCase):
           np.testing.assert_array_equal(space.has, [p.name in own.part_names for p in space.parts])
           for part, segment in zip(space.parts, space.segments, strict=True):
             self.assertEqual(space.mask[segment].any(), part.name in own.part_names)
+
+  def test_a_layout_of_its_own_and_that_of_the_run(self):
+    own = action_space.Parts((action_parts.Binary('key'), action_parts.Continuous('x', 0., 1.)))
+    other = action_space.Parts((action_parts.Continuous('x', 0., 2.), action_parts.Binary('jump')))
+    run, _ = action_space.union([other, own], ['other', 'own'])
+    self.assertEqual(own.within(run), action_space.union([other, own], ['other', 'own'])[1])
+    actions, known = own.laid_out(np.array([[1, .5], [0, 0]], np.float32),
+                                  np.array([[True, True], [True, False]]), own.within(run))
+    np.testing.assert_array_equal(actions, [[.5, 0, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(known, [[True, False, True], [False, False, True]])
+    with self.assertRaisesRegex(ValueError, r"action parts \['jump'\] are not among"):
+      other.within(own)
 
   @parameterized.parameters(
       (action_parts.Binary('x'), 'kind of action part x is \'continuous\' in one and \'binary\''),

@@ -184,12 +184,14 @@ class InMemory(Episodes):
 
   def with_actions(self, change):
     """Implements `Episodes.with_actions`."""
-    actions, is_labelled = self.actions.copy(), self.is_labelled.copy()
+    changed = []
     for episode, (first, length) in enumerate(zip(
         self.first_step.tolist(), (self.num_transitions + 1).tolist(), strict=True)):
       steps = slice(first, first + length)
-      actions[steps], is_labelled[steps] = change(episode, actions[steps], is_labelled[steps])
-    result = dataclasses.replace(self, actions=actions, is_labelled=is_labelled)
+      changed.append(change(episode, self.actions[steps], self.is_labelled[steps]))
+    actions, is_labelled = map(np.concatenate, zip(*changed, strict=True))
+    result = dataclasses.replace(
+        self, actions=actions.astype(self.actions.dtype), is_labelled=is_labelled.astype(bool))
     vars(result)['num_labelled'] = self.num_labelled  # The class is frozen for others.
     return result
 

@@ -45,10 +45,10 @@ def read_data(config, phase):
   with_idm_labels = phase.unlabelled == methods.KNOWN_ACTIONS
   is_limited = methods.METHODS[config.method].is_action_limited
   targets = domains.targets(config)
-  read = {name: domain.read(name, with_idm_labels=with_idm_labels)
+  specs = domains.specs(config)
+  read = {name: domains.read(config, name, specs, with_idm_labels=with_idm_labels)
           for name in environments(config, phase)}
   domain.check_data(read, targets)
-  specs = domains.specs(config)
   data = Data(source_actions.change(
       config.source_actions, read, specs, len(targets), seed=config.seed), {})
   for name, spec in zip(targets, specs, strict=False):  # Targets come first.
