@@ -84,6 +84,9 @@ class RandomSpacesTest(FieldsTest):
         expected = [random_spaces.in_process(space, x['actions'], x['is_labelled']) for x in found]
         num_labelled = [int(was_known.any(axis=1).sum()) for _, was_known in expected]
         self.assertEqual(card['num_labelled'], sum(num_labelled))
+        self.assertEqual(card['num_labelled_by_part'], {
+            part: sum(int(x['is_labelled'][part].sum()) for x in found)
+            for part in space.part_names})
         # Laid out for a run with another environment, whose parts come first and in other places.
         other = action_space.Parts((
             action_parts.Binary('other'), *map(with_other_names, space.parts[::-1][:2])))
@@ -303,6 +306,11 @@ class RefusedTest(FieldsTest):
     with self.assertRaisesRegex(ValueError, f'data: episode 1: {message}'):
       self.write([good, bad], environment())
     self.assertFalse(os.path.exists(self.directory))
+
+  def test_an_array_is_no_dict_of_parts(self):
+    found = played(np.random.default_rng(0), SPACE, 3)
+    with self.assertRaisesRegex(ValueError, r"actions are an array; Own has the parts \['fire', "):
+      self.write([found | {'actions': np.zeros(3, int), 'is_labelled': None}], environment())
 
   def test_lengths_and_types(self):
     found = played(np.random.default_rng(0), SPACE, 3)

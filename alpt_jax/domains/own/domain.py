@@ -4,7 +4,6 @@ import dataclasses
 import glob
 import os
 
-from alpt_jax import action_space
 from alpt_jax.data import copies, environment_file, episode_files, labels, rlds, time_scale
 from alpt_jax.data.importers import actions
 from alpt_jax.domains import base
@@ -45,8 +44,8 @@ class Domain(base.Domain):
                            f'{values[0]}; expected observations of one kind. Import one of them '
                            'again.')
       spaces = [e.spec().actions for e in (target, other)]
-      action_space.union(spaces, [config.target, name])  # Parts of one name have to fit.
-      if not spaces[0].shape and spaces[0].names != spaces[1].names:
+      # What parts have to have in common, `domains.specs` checks.
+      if not any(space.shape for space in spaces) and spaces[0].names != spaces[1].names:
         raise ValueError(
             f'actions.space of {name} is {list(spaces[1].names)}, of {config.target} '
             f'{list(spaces[0].names)}; expected one list of all actions, in one order, of '

@@ -36,30 +36,31 @@ class PartsTest(parameterized.TestCase):
     self.parent = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.source = str(self.parent / 'source')
 
-  def write(self, actions, feature, *, steps=None, features=None):
+  def write(self, actions, feature, *, steps=None, features=None, file_format='array_record'):
     """Writes an episode for each list of actions; `steps`, `features` are of more step fields."""
     _, observation = rlds_test._OBSERVATIONS['vector']
     episodes = [rlds_test.played(np.random.default_rng(e), 'vector', len(of_steps) - 1)
                 | {'act': of_steps} | (steps or {}) for e, of_steps in enumerate(actions)]
     rlds_test.write(self.source, episodes, observation, action=feature, shards=1, more=features,
-                    file_format='array_record')
+                    file_format=file_format)
 
   def imported(self, env):
     return own_data.written(str(self.parent / 'data'),
                             import_rlds.recordings(self.source, env), env)
 
-  def of_arm(self, *, steps=None, features=None, **values):
+  def of_arm(self, *, steps=None, features=None, file_format='array_record', **values):
     """Writes three steps of a dict with a vector; the last has no action."""
     rows = [{'arm': np.float32(arm), 'grip': np.float32(grip)} for arm, grip in zip(
         values.get('arm', [(.5, 3), (-1, -9), (7, 7)]), values.get('grip', [1, 0, 5]), strict=True)]
     self.write([rows], tfds.features.FeaturesDict({'arm': VECTOR, 'grip': FLOAT}), steps=steps,
-               features=features)
+               features=features, file_format=file_format)
 
 
 class LayoutsTest(PartsTest):
 
-  def test_dicts_of_vectors_and_scalars(self):
-    self.of_arm()
+  @parameterized.parameters('array_record', 'tfrecord')
+  def test_dicts_of_vectors_and_scalars(self, file_format):
+    self.of_arm(file_format=file_format)
     card, read = self.imported(environment())
     self.assertEqual(read.actions.tolist(), [[.5, 3, 1], [-1, -9, 0], [0, 0, 0]])
     self.assertEqual(read.is_labelled.tolist(), [[True] * 3] * 2 + [[False] * 3])
@@ -67,10 +68,11 @@ class LayoutsTest(PartsTest):
     written = environment_file.read(str(self.parent / 'data'))
     self.assertEqual(written.actions, environment_file.ActionParts(parts=ARM))
 
-  @parameterized.parameters(('none',), ('zlib',))
-  def test_vectors(self, encoding):
+  @parameterized.product(encoding=('none', 'zlib'), file_format=('array_record', 'tfrecord'))
+  def test_vectors(self, encoding, file_format):
     feature = tfds.features.Tensor(shape=(2,), dtype=np.float64, encoding=encoding)
-    self.write([[np.array([.5, 3]), np.array([1., -9]), np.zeros(2)]], feature)
+    self.write([[np.array([.5, 3]), np.array([1., -9]), np.zeros(2)]], feature,
+               file_format=file_format)
     _, read = self.imported(environment(ARM[:2], ('act[0]', 'act[1]')))
     self.assertEqual(read.actions.tolist(), [[.5, 3], [1, -9], [0, 0]])
 

@@ -39,8 +39,11 @@ class PartsTest(parameterized.TestCase):
 
   def test_environments_of_other_parts_go_together(self):
     turn = action_parts.Continuous('turn', -1., 1.)
-    domains.of(self.config(described('A', turn, action_parts.Binary('x')),
-                           described('B', action_parts.Binary('y'), turn))).check()
+    specs = domains.specs(self.config(described('A', turn, action_parts.Binary('x')),
+                                      described('B', action_parts.Binary('y'), turn)))
+    self.assertEqual([spec.actions.part_names for spec in specs], [('turn', 'x', 'y')] * 2)
+    self.assertEqual([spec.actions.has.tolist() for spec in specs],
+                     [[True, True, False], [True, False, True]])
 
   @parameterized.parameters(
       ((action_parts.Binary('x'),), (action_parts.Continuous('x', 0., 1.),),
@@ -51,7 +54,7 @@ class PartsTest(parameterized.TestCase):
       ((), (action_parts.Binary('x'),), 'A has one action of 2 at every step'))
   def test_parts_that_do_not_fit(self, first, second, message):
     with self.assertRaisesRegex(ValueError, message):
-      domains.of(self.config(described('A', *first), described('B', *second))).check()
+      domains.specs(self.config(described('A', *first), described('B', *second)))
 
   def test_a_game_has_one_discrete_action(self):
     config = self.config(described('A', action_parts.Binary('x')))
