@@ -182,6 +182,23 @@ class ParityTest(FieldsTest):
     self.assertEqual(writer.serialize(described, steps),
                      serializer.serialize_example({'steps': encoded}))
 
+  def test_any_name_of_a_part(self):
+    names = ('a', 'a[0]', 'a[10]', 'a b', 'a.b', 'A', '1', 'Ctrl+C', 'é', '左', '_', 'x:y')
+    space = action_space.Parts(tuple(
+        action_parts.Continuous(name, 0., len(names)) for name in names))
+    env = environment(space, 'vector')
+    found = {'observations': np.zeros((2, 1), np.float32),
+             'actions': {name: np.float32([i]) for i, name in enumerate(names)}}
+    self.write([found], env)
+    self.assertEqual(environment_file.read(self.directory), env)
+    read = rlds.read_episodes(self.directory, environment_file.read(self.directory).spec())
+    self.assertEqual(read.actions[0].tolist(), list(range(len(names))))
+    described, steps = writer.features(env), writer.steps(**found)
+    self.assertEqual(
+        writer.serialize(described, steps),
+        records.ExampleSerializer(described.get_serialized_info()).serialize_example(
+            {'steps': steps}))
+
   def test_discrete_actions_have_the_features_of_ever(self):
     described = action_fields.features(action_space.numbered(3))
     self.assertEqual({name: feature.np_dtype for name, feature in described.items()},

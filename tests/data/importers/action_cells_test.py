@@ -117,6 +117,14 @@ class FormTest(PartsListTest):
     self.assertEqual((actions['forward'].tolist(), rewards.tolist()), ([True], [2.5]))
 
 
+  def test_ranges_are_those_of_float32(self):
+    self.environment = own_data.environment(actions=environment_file.ActionParts(
+        parts=(action_parts.Continuous('x', 0., .1),)))
+    high = float(np.float32(.1))  # A little more than .1.
+    self.assertEqual(self.of(f'file,step,x\na,0,{high!r}\na,1,.1\n', 2), {'x': [high, high]})
+    self.refused('file,step,x\na,0,.1000001\n', r"2: x is '.1000001'; expected a number in \[0.0")
+
+
 class AgreementTest(PartsListTest):
 
   def test_two_people_agree_on_what_both_know(self):

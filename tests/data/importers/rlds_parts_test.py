@@ -76,6 +76,12 @@ class LayoutsTest(PartsTest):
     _, read = self.imported(environment(ARM[:2], ('act[0]', 'act[1]')))
     self.assertEqual(read.actions.tolist(), [[.5, 3], [1, -9], [0, 0]])
 
+  def test_episodes_of_one_step_are_too_short(self):
+    rows = [{'lift': np.float32(t)} for t in range(3)]
+    self.write([rows[:1], rows], tfds.features.FeaturesDict({'lift': FLOAT}))
+    card, read = self.imported(environment(ARM[:1], ('lift',)))
+    self.assertEqual((card['left_out'], read.num_episodes), ({'too short': 1}, 1))
+
   def test_random_spaces_as_dicts_of_scalars(self):
     for seed in exhaustive.some_of(range(40)):
       with self.subTest(seed=seed):
