@@ -110,15 +110,28 @@ def read(path, kind=dict, remedy=''):
 
   Raises:
     FileNotFoundError: if there is none.
-    ValueError: in one line, naming the file, and the first bad field.
+    ValueError: in one line, naming the file, and the first bad field; also of a name that an object
+      has twice, of which Python would take the last.
   """
+  repeated = []  # (object, name); of objects in each other the outer one comes last.
+
+  def make(pairs):
+    made = dict(pairs)
+    if len(made) < len(pairs):
+      names = [name for name, _ in pairs]
+      repeated.append((made, next(name for i, name in enumerate(names) if name in names[:i])))
+    return made
+
   with open(path, 'rb') as file:
     try:
-      content = json.load(file)
+      content = json.load(file, object_pairs_hook=make)
     # Also bytes that are not UTF-8, and brackets in brackets without end.
     except (ValueError, RecursionError) as error:
       raise ValueError(f'{path}: not JSON ({error}). {remedy}'.rstrip()) from error
   try:
+    if repeated:
+      fail(_inside(_place(content, repeated[-1][0])) + repeated[-1][1], 'is there twice',
+           'every name once')
     check(content, kind)
   except ValueError as error:
     raise ValueError(f'{path}: {error}. {remedy}'.rstrip()) from error
@@ -164,6 +177,17 @@ def check_names(record, kind, where=''):
       close = difflib.get_close_matches(key, known, n=1)
       raise ValueError(f'{_inside(where)}{key} is an unknown key; expected {", ".join(known)}'
                        + (f'; did you mean {close[0]}?' if close else ''))
+
+
+def _place(value, wanted, where=''):
+  """Names the place of an object within a value; None if it is not there."""
+  if value is wanted:
+    return where
+  items = value.items() if isinstance(value, dict) else (
+      enumerate(value) if isinstance(value, list) else ())
+  inside = (_place(x, wanted, f'{where}[{key}]' if isinstance(value, list) else
+                   _inside(where) + key) for key, x in items)
+  return next((place for place in inside if place is not None), None)
 
 
 def _inside(where):

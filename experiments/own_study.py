@@ -20,9 +20,9 @@ import sys
 import numpy as np
 from absl import flags
 
-from alpt_jax import cli, domains, versions
+from alpt_jax import cli, domains
 from alpt_jax import progress as progress_
-from alpt_jax.files import atomic_files, paths
+from alpt_jax.files import atomic_files, paths, versions
 from experiments.configs import own
 from experiments.studies import own_results
 

@@ -89,6 +89,20 @@ class ReadTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, f'^{path}: not JSON .*Make it again.$'):
       schema.read(path, remedy='Make it again.')
 
+  @parameterized.parameters(
+      ('{"a": 1, "b": {}, "a": 2}', 'a'),
+      ('{"a": 1, "a": 1}', 'a'),
+      ('{"list": [{}, {"point": {"x": 1, "x": 2}}]}', r'list\[1\].point.x'),
+      ('{"kept": {}, "twice": {"x": 1, "x": 2}, "twice": {}}', 'twice'),
+      ('{"x": {"y": {"z": 1, "z": 2}, "y": 3}}', 'x.y'))
+  def test_a_name_that_is_there_twice_is_refused(self, content, place):
+    path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'a.json')
+    with open(path, 'w') as f:
+      f.write(content)
+    with self.assertRaisesRegex(
+        ValueError, f'^{path}: {place} is there twice; expected every name once. Correct it.$'):
+      schema.read(path, remedy='Correct it.')
+
 
 if __name__ == '__main__':
   absltest.main()

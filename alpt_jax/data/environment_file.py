@@ -8,6 +8,14 @@
    "returns": [-20, 100],
    "steps_per_second": 15.0}
 
+Actions of several parts, e.g. keys and a mouse, have `parts` in place of `space`, `legal` and
+`stored`, each with the fields of its kind, see `action_parts`:
+
+   "actions": {"parts": {
+       "fire": {"kind": "binary"},
+       "turn": {"kind": "continuous", "low": -90, "high": 90, "unit": "degrees", "mode": "delta"},
+       "weapon": {"kind": "categorical", "names": ["fist", "pistol"], "legal": ["fist"]}}}
+
 The same file describes data that is to be imported (where its fields are, what its action indices
 mean) and, with the names that all our datasets have, what was imported.
 """
@@ -16,12 +24,18 @@ import dataclasses
 import math
 import os
 import re
+import unicodedata
 
-from alpt_jax import action_space, schema, types
+import numpy as np
+
+from alpt_jax import action_parts, action_space, schema, types
 from alpt_jax.files import atomic_files
 
 FILE = 'environment.json'
 _NAME = r'[A-Za-z][A-Za-z0-9._:-]*'  # Names a directory, too.
+_PART_NAME = r'\w([\w .:+\[\]-]*[\w.:+\[\]-])?'  # Names a field of records, a column.
+RESERVED = ('file', 'step', 'reward')  # The other columns of lists of actions.
+_MOST_BINS, _MOST_GROWTH = 4096, 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +99,77 @@ class Actions:
       _check_names('actions.stored', self.stored, among=('actions.legal', self.legal),
                    is_once=False)
 
+  def spec(self):
+    """Returns the `action_space.Discrete`."""
+    ids = {name: i for i, name in enumerate(self.space)}
+    return action_space.Discrete(
+        self.space, legal=tuple(sorted(ids[name] for name in self.legal)),
+        stored=tuple(ids[name] for name in self.stored or ()))
+
+  def canonical(self):
+    """See `Environment.canonical`."""
+    return dataclasses.replace(self, key='action', stored=None)
+
+  def content(self):
+    """Returns what is written of them, JSON-able."""
+    return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActionParts:
+  """What can be done, where an action has several parts.
+
+  Attributes:
+    key: the field of the step that holds the action.
+    parts: from `action_parts`.
+    keys: where data that is imported has each part, see `importers.parts`; in the file a field
+      `key` of the part. None: they are called as the parts.
+    left_out: keys that this data has, too, and that are not imported.
+  """
+  key: str = 'action'
+  parts: tuple
+  keys: tuple[str, ...] | None = None
+  left_out: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    _expect('actions.key', self.key, isinstance(self.key, str) and self.key, 'a name of a field')
+    names = tuple(part.name for part in self.parts)
+    _expect('actions.parts', names, names, 'at least one part')
+    for name in names:
+      if not re.fullmatch(_PART_NAME, name) or name in RESERVED:
+        schema.fail('actions.parts', f'has a part {name!r}', 'names of letters, digits, spaces and '
+                    f'_ . : + - [ ], none of them {", ".join(RESERVED)}')
+    if self.keys is None:
+      object.__setattr__(self, 'keys', names)  # The class is frozen for others.
+    for name, key in zip(names, self.keys, strict=True):
+      _expect(f'actions.parts.{name}.key', key,
+              isinstance(key, str) and key and key not in RESERVED and self.keys.count(key) == 1,
+              f'where the data has it, unlike other parts, none of {", ".join(RESERVED)}')
+    _expect('actions.left_out', self.left_out,
+            isinstance(self.left_out, tuple) and not {*self.left_out} & {*self.keys, *RESERVED} and
+            all(isinstance(key, str) and key for key in self.left_out),
+            'a list of keys that no part has')
+
+  def spec(self):
+    """Returns the `action_space.Parts`."""
+    return action_space.Parts(self.parts)
+
+  def canonical(self):
+    """See `Environment.canonical`."""
+    return ActionParts(parts=self.parts)
+
+  def content(self):
+    """Returns what is written of them, JSON-able."""
+    parts = {}
+    for part, key in zip(self.parts, self.keys, strict=True):
+      fields = {'kind': part.kind} | dataclasses.asdict(part) | {'key': key}
+      del fields['name']
+      if key == part.name:
+        del fields['key']
+      parts[part.name] = fields
+    left_out = {'left_out': self.left_out} if self.left_out else {}
+    return {'key': self.key, 'parts': parts} | left_out
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reward:
@@ -110,7 +195,7 @@ class Environment:
   Attributes:
     name: names the environment in messages, results and directories.
     observation: `Observation`.
-    actions: `Actions`.
+    actions: `Actions` or `ActionParts`.
     reward: `Reward`, or None if rewards are unknown.
     returns: the smallest and the largest return of the return token, both inclusive, in units of
       (clipped) reward; None, for (0, 1), only where there is no reward.
@@ -118,7 +203,7 @@ class Environment:
   """
   name: str
   observation: Observation
-  actions: Actions
+  actions: Actions | ActionParts
   reward: Reward | None
   returns: tuple[int, int] | None = None
   steps_per_second: float | None = None
@@ -139,7 +224,6 @@ class Environment:
 
   def spec(self):
     """Returns the `types.EnvironmentSpec`."""
-    ids = {name: i for i, name in enumerate(self.actions.space)}
     clip = self.reward.clip if self.reward else None
     return types.EnvironmentSpec(
         name=self.name,
@@ -148,9 +232,7 @@ class Environment:
         observation_shape=self.observation.shape,
         observation_low=self.observation.low,
         observation_high=self.observation.high,
-        actions=action_space.Discrete(
-            self.actions.space, legal=tuple(sorted(ids[name] for name in self.actions.legal)),
-            stored=tuple(ids[name] for name in self.actions.stored or ())),
+        actions=self.actions.spec(),
         return_low=self.returns[0],
         return_high=self.returns[1],
         reward_clip=math.inf if clip is None else clip)
@@ -164,11 +246,25 @@ class Environment:
     """Returns the environment as our own datasets store it: fixed field names, ids as actions."""
     return dataclasses.replace(
         self, observation=dataclasses.replace(self.observation, key=''),
-        actions=dataclasses.replace(self.actions, key='action', stored=None),
+        actions=self.actions.canonical(),
         reward=self.reward and dataclasses.replace(self.reward, key='reward'))
 
 
-_PARTS = {'observation': Observation, 'actions': Actions, 'reward': Reward}
+_SECTIONS = {'observation': Observation, 'actions': Actions, 'reward': Reward}
+_NUMBER = schema.Rule(float, lambda x: abs(x) <= float(np.finfo(np.float32).max), 'a finite number')
+_PART_FIELDS = {
+    'binary': {},
+    'categorical': {'names': object, 'legal?': object},  # As `actions.space` and `actions.legal`.
+    'continuous': {
+        'low': _NUMBER, 'high': _NUMBER, 'unit?': str, 'mode?': schema.one_of(action_parts.MODES),
+        'wraps?': bool,
+        'growth?': schema.Rule(
+            float, lambda x: 0 <= x <= _MOST_GROWTH, f'a number from 0 to {_MOST_GROWTH}'),
+        'num_bins?': schema.Rule(
+            int, lambda x: 2 <= x <= _MOST_BINS, f'a whole number from 2 to {_MOST_BINS}')},
+}
+_KINDS = {'binary': action_parts.Binary, 'categorical': action_parts.Categorical,
+          'continuous': action_parts.Continuous}
 
 
 def read(path):
@@ -204,13 +300,16 @@ def write(path, environment):
     path: of the file.
     environment: `Environment`.
   """
-  atomic_files.write_json(path, dataclasses.asdict(environment), indent=2)
+  atomic_files.write_json(
+      path, dataclasses.asdict(environment) | {'actions': environment.actions.content()}, indent=2)
 
 
 def _parse(content):
   fields = _fields('', content, Environment)
-  for name, kind in _PARTS.items():
-    if name != 'reward' or fields[name] is not None:
+  for name, kind in _SECTIONS.items():
+    if name == 'actions' and isinstance(fields[name], dict) and 'parts' in fields[name]:
+      fields[name] = _action_parts(fields[name])
+    elif name != 'reward' or fields[name] is not None:
       fields[name] = kind(**_fields(name, fields[name], kind))
   if fields['observation'].kind == 'vector':
     for name in ('low', 'high'):
@@ -218,6 +317,43 @@ def _parse(content):
         raise ValueError(f'observation.{name} is missing; expected the '
                          f'{"smallest" if name == "low" else "largest"} value of the vectors.')
   return Environment(**fields)
+
+
+def _action_parts(content):
+  form = {'key?': object, 'parts': schema.filled({str: {'kind': schema.one_of(_PART_FIELDS)}}),
+          'left_out?': list}
+  schema.check_names(content, form, 'actions')
+  schema.check(content, form, 'actions')
+  named = {}
+  for name, fields in content['parts'].items():
+    name = unicodedata.normalize('NFC', name)
+    if name in named:
+      schema.fail(f'actions.parts.{name}', 'is there twice', 'every name once')
+    named[name] = _part(name, fields)
+  content = content | {'parts': tuple(part for part, _ in named.values()),
+                       'keys': tuple(key for _, key in named.values())}
+  return ActionParts(**content | {'left_out': tuple(content.get('left_out', ()))})
+
+
+def _part(name, content):
+  """Makes a part of the fields that a file has of it; also returns its key."""
+  where = f'actions.parts.{name}'
+  form = {'kind': str, 'key?': object} | _PART_FIELDS[content['kind']]
+  schema.check_names(content, form, where)
+  schema.check(content, form, where)
+  fields = {key: tuple(x) if isinstance(x, list) else x for key, x in content.items()
+            if key not in ('kind', 'key')}
+  if 'names' in fields:
+    _check_names(f'{where}.names', fields['names'])
+    if fields.get('legal') is not None:
+      _check_names(f'{where}.legal', fields['legal'], among=(f'{where}.names', fields['names']))
+  if 'low' in fields:
+    _expect(f'{where}.low', fields['low'], np.float32(fields['low']) < np.float32(fields['high']),
+            f'a number below {where}.high, {fields["high"]}')
+  try:
+    return _KINDS[content['kind']](name, **fields), content.get('key', name)
+  except ValueError as error:
+    raise ValueError(f'{where}: {error}') from error
 
 
 def _fields(name, content, kind):

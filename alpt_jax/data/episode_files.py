@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from alpt_jax import progress as progress_
-from alpt_jax.data import copies, episodes, png, rlds, values
+from alpt_jax.data import action_fields, copies, episodes, png, rlds, values
 from alpt_jax.files import atomic_files
 
 INDEX = 'episode_index.npz'
@@ -41,8 +41,8 @@ _TERMINAL = 'is_terminal'  # A step field that only Q-learning needs.
 class _Episode(NamedTuple):
   """One episode of L steps, its images encoded."""
   observations: np.ndarray  # [L] bytes.
-  actions: np.ndarray  # [L] int32.
-  is_labelled: np.ndarray  # [L] bool.
+  actions: np.ndarray  # [L] int32, or [L, P] float32.
+  is_labelled: np.ndarray  # As actions, bool.
   rewards: np.ndarray  # [L] float32; see `_on_transitions`.
   returns_to_go: np.ndarray  # [L] float32.
   is_terminal: np.ndarray | None  # [L] bool; None if the data has no such field.
@@ -209,9 +209,10 @@ class EpisodeFiles(episodes.Episodes):
         return self._held[number]
     split, place = self._index.split[number], int(self._index.place[number])
     fields = _read_record(self._sources[split], place, self._splits[split])
-    is_labelled = rlds.labelled(fields, with_idm_labels=self._with_idm_labels)
-    is_labelled[-1] = False
-    actions = self._spec.actions.to_ids(fields['action'], is_labelled)
+    is_known = action_fields.labelled_transitions(
+        fields, with_idm_labels=self._with_idm_labels)
+    actions = self._spec.actions.to_ids(fields['action'], is_known)
+    is_labelled = self._spec.actions.known(is_known, len(actions))
     rewards = _on_transitions(rlds.clip(fields['reward'], self._spec))
     if self._change is not None:
       actions, is_labelled = self._change(number, actions, is_labelled)
@@ -288,7 +289,7 @@ def _read_record(source, place, split):
     raise rlds.damaged(f'{path}, record {record}', error) from error
   names = (*rlds.STEP_FIELDS, 'observation',
            *({_TERMINAL, rlds.LABELLED, rlds.SOURCE} & steps.keys()))
-  return {name: np.asarray(steps[name]) for name in names}
+  return {name: action_fields.each(np.asarray, steps[name]) for name in names}
 
 
 def _check_episode(fields, spec, check_actions, path, episode):
@@ -299,8 +300,8 @@ def _check_episode(fields, spec, check_actions, path, episode):
   """
   where = f'{path}, record {episode}'
   rlds.check_flags(where, fields)
-  is_labelled = rlds.labelled(fields, with_idm_labels=True)[:-1]
-  actions = fields['action'][:-1]
+  is_labelled, actions = (action_fields.each(lambda values: values[:-1], field) for field in (
+      rlds.labelled(fields, with_idm_labels=True), fields['action']))
   if check_actions is not None:
     check_actions(np.where(is_labelled, actions, 0), path, episode)
   problem = (spec.actions.check(actions, is_labelled, name=spec.name)
@@ -390,13 +391,16 @@ def _make_index(directory, builder, sources, splits, spec, check_actions):
     fields = _read_record(sources[split], place, info)
     _check_episode(fields, spec, check_actions, *_where(info, place))
     digest = hashlib.sha256(b''.join(fields['observation']))
-    is_labelled = rlds.labelled(fields, with_idm_labels=True)
-    digest.update(np.where(is_labelled, fields['action'], 0).astype(np.int64).tobytes())
+    is_known = rlds.labelled(fields, with_idm_labels=True)
+    digest.update(action_fields.content(fields['action'], is_known))
     digest.update(fields['reward'].astype(np.float32).tobytes())
-    if not is_labelled[:-1].all():
-      digest.update(is_labelled[:-1].tobytes())
-    return (split, place, len(fields['action']) - 1, int(rlds.labelled(fields)[:-1].sum()),
-            int(is_labelled[:-1].sum()), int.from_bytes(digest.digest()[:8], 'big'),
+    is_labelled = spec.actions.known(is_known, len(fields['reward']))[:-1]
+    if not is_labelled.all():
+      digest.update(is_labelled.tobytes())
+    num_labelled, num_with_idm_labels = (int(action_fields.any_known(known)[:-1].sum())
+                                         for known in (rlds.labelled(fields), is_known))
+    return (split, place, len(is_labelled), num_labelled, num_with_idm_labels,
+            int.from_bytes(digest.digest()[:8], 'big'),
             _observation_digest(fields['observation'], spec, *_where(info, place)))
 
   rows = []

@@ -3,6 +3,11 @@
 `Episodes` is what all code may ask of them, wherever they lie: in memory (`InMemory`, e.g. of a
 maze), or on disk, images still encoded (`episode_files.EpisodeFiles`). `HeldWindows` keeps a few
 windows of either in memory: the labelled ones, which are asked for again and again.
+
+Actions of several parts (`action_space.Parts`) have a dimension of P parts more than is written
+here, and are float32: [L, P], [b, T, P]. So has `is_labelled`: each part of each step is known or
+not by itself. Where steps are counted or chosen, one is labelled of which any part is known, see
+`is_known`; what is not known of it, no loss sees.
 """
 
 import dataclasses
@@ -23,8 +28,8 @@ class Cut(NamedTuple):
   Attributes:
     observations: [b, T + 1, ...] uint8 or float32. Past the end of an episode, the last observation
       is repeated.
-    actions: [b, T] int32; 0 where not labelled and past the end.
-    is_labelled: [b, T] bool; the transition exists and its action is known.
+    actions: [b, T] int32, or [b, T, P] float32; 0 where not labelled and past the end.
+    is_labelled: as actions, bool; the transition exists and its action, or part, is known.
     rewards: [b, T] float32; 0 past the end.
     returns_to_go: [b, T] float32; undiscounted sum of rewards from t, inclusive, to the end of the
       episode.
@@ -43,13 +48,18 @@ def sums_to_end(rewards):
   return np.cumsum(rewards[::-1].astype(np.float64))[::-1].astype(np.float32)
 
 
+def is_known(is_labelled):
+  """Says which steps are labelled: [L] bool, or [L, P] of several parts -> [L] bool; any part."""
+  return is_labelled.any(axis=tuple(range(1, is_labelled.ndim)))
+
+
 class Episodes(Protocol):
   """E recorded episodes.
 
   Attributes:
     num_transitions: [E] int64; at least 1.
-    num_labelled: [E] int64; how many actions of each episode the data has, whatever `with_actions`
-      and `hidden` do.
+    num_labelled: [E] int64; how many labelled steps each episode of the data has, see `is_known`,
+      whatever `with_actions` and `hidden` do.
     observation_digests: [E] uint64; equal for episodes with the same observations, see `copies`.
     episode_digests: [E] uint64; equal for episodes with the same observations, actions and rewards;
       0 for those that may be equal by chance.
@@ -86,7 +96,8 @@ class Episodes(Protocol):
       episode: int; which one.
 
     Returns:
-      [L] int32, 0 where not labelled; [L] bool, whether the action is known.
+      [L] int32, or [L, P] float32, 0 where not labelled; the same shape of bool, whether it is
+      known.
     """
 
   def with_actions(self, change):
@@ -114,6 +125,7 @@ class Episodes(Protocol):
       is_kept = np.zeros(len(actions), bool)
       for start in starts.get(episode, ()):
         is_kept[start:start + window] = True
+      is_kept = is_kept.reshape(-1, *[1] * (actions.ndim - 1))  # All parts of a step, or none.
       actions, is_labelled = actions.copy(), is_labelled & is_kept
       actions[~is_labelled] = 0
       return actions, is_labelled
@@ -130,9 +142,9 @@ class InMemory(Episodes):
 
   Attributes:
     observations: [N, ...] uint8 (grid, image) or float32 (vector).
-    actions: [N] int32; 0 where not labelled.
+    actions: [N] int32, or [N, P] float32; 0 where not labelled.
     rewards: [N] float32; `rewards[t]` is what `actions[t]` earned.
-    is_labelled: [N] bool; the step is a transition whose action is known.
+    is_labelled: as actions, bool; the step is a transition whose action, or part, is known.
     first_step: [E] int64; where each episode begins.
     num_transitions: [E] int64; at least 1.
   """
@@ -146,7 +158,7 @@ class InMemory(Episodes):
   @functools.cached_property
   def num_labelled(self):
     """See `Episodes`."""
-    return np.add.reduceat(self.is_labelled.astype(np.int64), self.first_step)
+    return np.add.reduceat(is_known(self.is_labelled).astype(np.int64), self.first_step)
 
   @functools.cached_property
   def observation_digests(self):
@@ -172,12 +184,14 @@ class InMemory(Episodes):
 
   def with_actions(self, change):
     """Implements `Episodes.with_actions`."""
-    actions, is_labelled = self.actions.copy(), self.is_labelled.copy()
+    changed = []
     for episode, (first, length) in enumerate(zip(
         self.first_step.tolist(), (self.num_transitions + 1).tolist(), strict=True)):
       steps = slice(first, first + length)
-      actions[steps], is_labelled[steps] = change(episode, actions[steps], is_labelled[steps])
-    result = dataclasses.replace(self, actions=actions, is_labelled=is_labelled)
+      changed.append(change(episode, self.actions[steps], self.is_labelled[steps]))
+    actions, is_labelled = map(np.concatenate, zip(*changed, strict=True))
+    result = dataclasses.replace(
+        self, actions=actions.astype(self.actions.dtype), is_labelled=is_labelled.astype(bool))
     vars(result)['num_labelled'] = self.num_labelled  # The class is frozen for others.
     return result
 

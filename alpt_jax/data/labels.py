@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alpt_jax import schema
+from alpt_jax.data import episodes as episodes_
 from alpt_jax.files import atomic_files
 
 
@@ -92,9 +93,9 @@ def choose_windows(num_transitions, *, budget, window, seed):
 def choose_known_windows(episodes, *, budget, window, seed, held_out):
   """Chooses among the actions that the data has, where it does not have all.
 
-  Every run of known actions is cut into windows, as many as fit. Some episodes with such windows
-  are held out, for who wants to know what labels are worth; of the others, all windows are taken,
-  or some at random.
+  Every run of labelled steps (`episodes.is_known`) is cut into windows, as many as fit. Some
+  episodes with such windows are held out, for who wants to know what labels are worth; of the
+  others, all windows are taken, or some at random.
 
   Args:
     episodes: `episodes.Episodes`.
@@ -138,7 +139,8 @@ def _known_windows(episodes, window):
   """[M, 2] int64; the windows that runs of known actions hold, side by side."""
   result = []
   for episode in np.flatnonzero(episodes.num_labelled >= window).tolist():
-    edges = np.diff(np.concatenate([[0], episodes.actions_of(episode)[1], [0]]).astype(np.int8))
+    is_known = episodes_.is_known(episodes.actions_of(episode)[1])
+    edges = np.diff(np.concatenate([[0], is_known, [0]]).astype(np.int8))
     for begin, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
       result += [(episode, start) for start in range(begin, end - window + 1, window)]
   return np.array(result, np.int64).reshape(-1, 2)
@@ -170,13 +172,22 @@ def hide_actions(episodes, windows, window):
   return episodes.hidden(windows, window)
 
 
-def check_all_known(method, name, episodes):
-  """Refuses data of a target in which the true action of a transition is not known; ValueError."""
+def check_all_known(method, spec, episodes):
+  """Refuses data of a target in which the true action of a transition is not known; ValueError.
+
+  Args:
+    method: of the config.
+    spec: `types.EnvironmentSpec` of the target; of several parts, all that it has must be known.
+    episodes: `episodes.Episodes`.
+  """
   num_all, num_known = int(episodes.num_transitions.sum()), int(episodes.num_labelled.sum())
+  if spec.actions.shape:
+    num_known = sum(int(episodes.actions_of(e)[1][:, spec.actions.has].all(axis=1).sum())
+                    for e in range(episodes.num_episodes))
   if num_known < num_all:
-    raise ValueError(f'method is {method!r}, which trains on every true action, and {name} has '
-                     f'{num_known} true ones of {num_all}; expected all. To train on what it has, '
-                     "labels of an IDM, too, use --config.method=dt.")
+    raise ValueError(f'method is {method!r}, which trains on every true action, and {spec.name} '
+                     f'has {num_known} true ones of {num_all}; expected all. To train on what it '
+                     'has, labels of an IDM, too, use --config.method=dt.')
 
 
 def write_choice(path, choice):

@@ -8,12 +8,13 @@ import os
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.core import example_serializer
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
-from alpt_jax.data import png, rlds
+from alpt_jax.data import action_fields, png, rlds
 
 _MOST_BYTES = (1 << 31) - 1
 _CHUNK_BYTES = 16 << 20  # Of a run of episodes, on disk; a single one may be longer.
@@ -53,10 +54,10 @@ def random_draws(directory):
         except DecodeError as error:
           raise rlds.damaged(f'{path}, record {place}', error) from error
         marks = np.array(features[f'steps/{field}'].int64_list.value, bool)
-        if len(marks) != len(features['steps/action'].int64_list.value):
-          raise ValueError(f'{path}, record {place}: {field} has {len(marks)} steps, action has '
-                           f"{len(features['steps/action'].int64_list.value)}. Copy or record the "
-                           'dataset again.')
+        num_steps = len(features['steps/is_first'].int64_list.value)
+        if len(marks) != num_steps:
+          raise ValueError(f'{path}, record {place}: {field} has {len(marks)} steps, is_first has '
+                           f'{num_steps}. Copy or record the dataset again.')
         draws.append(marks[:-1])  # The last step has no action.
   return draws
 
@@ -212,15 +213,20 @@ class Dataset:
     features = tf_example_pb2.Example.FromString(record).features.feature
     key = self.spec.observation_key
     observation = f'steps/observation/{key}' if key else 'steps/observation'
-    places = {name: f'steps/{name}' for name in (
-        {*rlds.STEP_FIELDS, rlds.LABELLED, rlds.SOURCE} & self.step_features.keys())}
-    fields = {}
-    for name, place in (places | {'observation': observation}).items():
+
+    def values_at(place):
       if place not in features:
         raise KeyError(place)
       kind = features[place].WhichOneof('kind')
       values = getattr(features[place], kind).value if kind else ()
-      fields[name] = list(values) if kind == 'bytes_list' else np.array(values)
+      return list(values) if kind == 'bytes_list' else np.array(values)
+
+    fields = {'observation': values_at(observation)}
+    for name in {*rlds.STEP_FIELDS, rlds.LABELLED, rlds.SOURCE} & self.step_features.keys():
+      feature = self.step_features[name]
+      fields[name] = ({part: values_at(f'steps/{name}/{part}') for part in feature}
+                      if isinstance(feature, tfds.features.FeaturesDict) else
+                      values_at(f'steps/{name}'))
     if not isinstance(fields['observation'], list):
       fields['observation'] = fields['observation'].reshape(-1, *self._feature.shape)
     return fields
@@ -228,8 +234,9 @@ class Dataset:
   def _check(self, fields, where):
     """Checks the steps of an episode; returns them."""
     rlds.check_flags(where, fields)
-    is_known = rlds.labelled(fields, with_idm_labels=True)
-    problem = self.spec.actions.check(fields['action'][:-1], is_known[:-1], name=self.spec.name)
+    actions, is_known = (action_fields.each(lambda values: values[:-1], field) for field in (
+        fields['action'], rlds.labelled(fields, with_idm_labels=True)))
+    problem = self.spec.actions.check(actions, is_known, name=self.spec.name)
     if problem:
       raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
                        'Correct the path, or import the dataset again.')
@@ -243,14 +250,14 @@ class Episodes:
 
   Attributes:
     records: list of bytes.
-    fields: list of {name: L + 1 values}; 'observation' is encoded.
+    fields: list of {name: L + 1 values, or {part: L + 1 values}}; 'observation' is encoded.
     num_transitions: [E] int64.
   """
 
   def __init__(self, spec, feature, records, fields):
     self._spec, self._feature = spec, feature
     self.records, self.fields = records, fields
-    self.num_transitions = np.array([len(f['action']) - 1 for f in fields], np.int64)
+    self.num_transitions = np.array([len(f['is_first']) - 1 for f in fields], np.int64)
 
   def take(self, episode):
     """Returns an episode and forgets it.

@@ -17,16 +17,15 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from alpt_jax import schema
-from alpt_jax.data import episodes, png, values
+from alpt_jax.data import action_fields, episodes, png, values
 
 # Written beside the data by what records it; says what the data is and how it was made.
 CARD = 'dataset_card.json'
 _MANIFESTS = ('dataset_info.json', 'features.json')
 _REMEDY = 'The file is damaged: record or copy the dataset again.'
 STEP_FIELDS = ('action', 'reward', 'is_first', 'is_last')
-LABELLED = 'is_labelled'  # A step field that says whether the action is known; all are without it.
-SOURCE = 'action_source'  # A step field, one of SOURCES: what `labelled_dataset` writes.
-SOURCES = ('none', 'true', 'idm')
+LABELLED, SOURCE, SOURCES = action_fields.LABELLED, action_fields.SOURCE, action_fields.SOURCES
+labelled = action_fields.labelled
 # A step field of recordings made here, not of RL Unplugged's: whether the action was drawn
 # uniformly, whatever was seen. For audits and floors (`records.random_draws`); not for training.
 RANDOM = 'action_is_random'
@@ -241,15 +240,10 @@ def check_features(directory, features, spec):
     if field not in step:
       raise ValueError(f'{where} has no step field {field!r} but {sorted(step)}: not in the RLDS '
                        'format. Convert the data to RLDS episodes.')
-    if field != 'observation' and step[field].shape != ():
+    if field not in ('observation', 'action') and step[field].shape != ():
       raise ValueError(f'{where}: {field} has shape {step[field].shape}; expected a scalar.')
-  if LABELLED in step and (step[LABELLED].shape != () or step[LABELLED].np_dtype != np.bool_):
-    raise ValueError(f'{where}: {LABELLED} is {step[LABELLED]}; expected a bool, whether the '
-                     'action is known. Convert or import the dataset again.')
-  check_source(where, step)
-  if not np.issubdtype(step['action'].np_dtype, np.integer):
-    raise ValueError(f"{where}: action has dtype {step['action'].np_dtype}; expected integers: the "
-                     'ids of discrete actions.')
+  action_fields.check_features(spec.actions, where, dict(step.items()))
+  action_fields.check_source(where, step)
   observation = step['observation']
   is_dict = isinstance(observation, tfds.features.FeaturesDict)
   if is_dict != bool(spec.observation_key) or (is_dict and spec.observation_key not in observation):
@@ -274,14 +268,6 @@ def check_features(directory, features, spec):
   return feature
 
 
-def check_source(where, step):
-  """Raises ValueError unless the step feature SOURCE, if there is one, is what `labelled` reads."""
-  if SOURCE in step and getattr(step[SOURCE], 'names', None) != list(SOURCES):
-    raise ValueError(f'{where}: {SOURCE} is {step[SOURCE]}; expected a ClassLabel of {SOURCES}, '
-                     'who has labelled the action. Copy the dataset again, with all its files, or '
-                     'call the field something else.')
-
-
 def _read_split(directory, builder, split, feature, spec, with_idm_labels):
   """Reads the episodes of one split in the order of the files."""
   # Observations stay encoded until the one that is used is picked: TFDS's own numpy decoding of a
@@ -297,10 +283,10 @@ def _read_split(directory, builder, split, feature, spec, with_idm_labels):
     except (RuntimeError, DecodeError) as error:
       raise damaged(path, error) from error
     names = (*STEP_FIELDS, *({LABELLED, SOURCE} & steps.keys()))
-    fields = {name: np.asarray(steps[name]) for name in names}
+    fields = {name: action_fields.each(np.asarray, steps[name]) for name in names}
     encoded = steps['observation']
     encoded = np.asarray(encoded[spec.observation_key] if spec.observation_key else encoded)
-    shapes = {name: array.shape for name, array in fields.items()}
+    shapes = {name: array.shape for name, array in action_fields.flat(fields).items()}
     if len({encoded.shape[:1], *shapes.values()}) > 1 or not encoded.ndim:
       raise ValueError(f'{path}: in episode {i}, the shapes of {shapes} and of the observations '
                        f'{encoded.shape} do not fit each other: features.json is of another '
@@ -308,24 +294,23 @@ def _read_split(directory, builder, split, feature, spec, with_idm_labels):
     where = f'{directory}: episode {i} of split {split!r}'
     check_flags(where, fields)
     check_last_reward(where, fields)
-    is_labelled = labelled(fields, with_idm_labels=with_idm_labels)
-    is_labelled[-1] = False
+    is_known = action_fields.labelled_transitions(fields, with_idm_labels=with_idm_labels)
     observations = np.stack([feature.decode_example_np(o) for o in encoded])
     observations = observations.astype(spec.observation_dtype)
-    problem = (spec.actions.check(fields['action'], is_labelled, name=spec.name)
+    problem = (spec.actions.check(fields['action'], is_known, name=spec.name)
                or values.reward_problem(fields['reward'])
                or values.observation_problem(observations, spec))
     if problem:
       raise ValueError(f'{where}: {problem}. This is the data of another environment, or damaged. '
                        'Correct the path, or record the dataset again.')
-    read.append((observations, spec.actions.to_ids(fields['action'], is_labelled),
-                 fields['reward'].astype(np.float32), is_labelled))
+    read.append((observations, spec.actions.to_ids(fields['action'], is_known),
+                 fields['reward'].astype(np.float32), spec.actions.known(is_known, len(encoded))))
   return read
 
 
 def check_flags(where, fields):
   """Checks that an episode is one: fields of equal length, flags at first and last step only."""
-  lengths = {name: len(values) for name, values in fields.items()}
+  lengths = {name: len(values) for name, values in action_fields.flat(fields).items()}
   if len(set(lengths.values())) > 1:
     raise ValueError(f'{where}: steps have different lengths, {lengths}. Copy or record the '
                      'dataset again.')
@@ -351,25 +336,6 @@ def check_images(where, images, spec):
     if encoded[:png.NUM_HEADER_BYTES] in wrong:
       raise ValueError(f'{where}: observation at step {t} is {png.shape(encoded) or "no PNG"}; '
                        f'{spec.name} has {wanted} images, 8 bit. Convert the dataset.')
-
-
-def labelled(fields, *, with_idm_labels=False):
-  """Says which actions of an episode are known.
-
-  What an IDM has labelled is a guess: an IDM that trained on it, or was measured by it, would be
-  compared with its predecessor.
-
-  Args:
-    fields: {name: L values}, the step fields.
-    with_idm_labels: whether the labels of an IDM count, too.
-
-  Returns:
-    [L] bool.
-  """
-  result = np.asarray(fields.get(LABELLED, np.ones(len(fields['action']))), bool)
-  if SOURCE in fields and not with_idm_labels:
-    result = result & (np.asarray(fields[SOURCE]) == SOURCES.index('true'))
-  return result
 
 
 def check_last_reward(where, fields):

@@ -7,8 +7,9 @@
             expected to be worse than none, and where they are equal to none, nothing is shown of
             what images contribute; where they are better than none, images or the frequencies of
             actions help in spite of the wrong actions.
+            Of several parts those of a step move together, and what is known of them with them.
   renamed   Every action of a source gets an id that no target has. What still helps is not that
-            source and target share an action space.
+            source and target share an action space. Of one discrete action only.
 
 Actions of targets are not looked at: which of them are known, `labels` decides.
 """
@@ -17,6 +18,8 @@ import dataclasses
 import zlib
 
 import numpy as np
+
+from alpt_jax.data import episodes
 
 MODES = ('true', 'permuted', 'renamed')
 
@@ -70,7 +73,7 @@ def change(mode, data, specs, num_targets, *, seed):
   sources = [spec.name for spec in specs[num_targets:]]
   if mode == 'renamed':
     names = _new_names(specs, num_targets)
-    make = lambda name: lambda episode, actions: names[actions]  # noqa: E731
+    make = lambda name: lambda episode, actions, known: (names[actions], known)  # noqa: E731
   else:
     make = lambda name: _permutation(name, seed)  # noqa: E731
   return {name: _changed(read, make(name)) if name in sources else read
@@ -83,6 +86,9 @@ def _new_names(specs, num_targets):
     return sorted({action for spec in some for action in spec.legal_actions})
 
   targets, sources = specs[:num_targets], specs[num_targets:]
+  if specs[0].actions.shape:
+    raise ValueError(f"source_actions is 'renamed', and {specs[0].name} has actions of several "
+                     "parts, which have no other ids; expected 'true' or 'permuted'.")
   names = np.arange(specs[0].num_actions, dtype=np.int32)
   free, old = np.setdiff1d(names, ids(targets)), ids(sources)
   if len(old) > len(free):
@@ -96,18 +102,20 @@ def _new_names(specs, num_targets):
 
 
 def _permutation(name, seed):
-  """permute(episode, actions [M]) -> [M], of one source."""
-  def permute(episode, actions):
+  """permute(episode, actions [M, ..], is_labelled [M, ..]) -> both, of one source."""
+  def permute(episode, actions, is_labelled):
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), episode])
-    return rng.permutation(actions)
+    order = rng.permutation(len(actions))
+    return actions[order], is_labelled[order]
   return permute
 
 
 def _changed(data, change_known):
-  """Episodes whose known actions `change_known(episode, actions [M])` replaces."""
+  """Episodes whose labelled steps `change_known(episode, actions, is_labelled)` replaces."""
   def changed(episode, actions, is_labelled):
-    result = actions.copy()
-    result[is_labelled] = change_known(episode, actions[is_labelled])
-    return result, is_labelled
+    steps = np.flatnonzero(episodes.is_known(is_labelled))
+    actions, is_labelled = actions.copy(), is_labelled.copy()
+    actions[steps], is_labelled[steps] = change_known(episode, actions[steps], is_labelled[steps])
+    return actions, is_labelled
 
   return data.with_actions(changed)

@@ -2,7 +2,8 @@
 
 Without TensorFlow, and with the same bytes in every process. Whatever is written here has the same
 step fields, whatever it was made of: observation (one array), action, reward, discount, is_first,
-is_last, is_terminal and is_labelled, which says whether the action is known.
+is_last, is_terminal and is_labelled, which says whether the action is known. Actions of several
+parts are dicts, see `action_fields`.
 
 `write` writes a whole dataset from an iterator of episodes. `serialize`, `write_shard` and `finish`
 are its parts, for who makes shards one at a time.
@@ -15,7 +16,14 @@ import re
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax.data import environment_file, png, record_file, records, rlds
+from alpt_jax.data import (
+    action_fields,
+    environment_file,
+    png,
+    record_file,
+    records,
+    rlds,
+)
 from alpt_jax.files import atomic_files
 
 SPLIT = 'train'
@@ -45,15 +53,16 @@ def features(environment, extra=None):
     feature = tfds.features.Tensor(shape=observation.shape, dtype=np.uint8, encoding='zlib')
   else:
     feature = tfds.features.Tensor(shape=observation.shape, dtype=np.float32)
+  actions = action_fields.features(environment.spec().actions)
   step = {
       'observation': feature,
-      'action': tfds.features.Scalar(np.int64),
+      'action': actions['action'],
       'reward': tfds.features.Scalar(np.float32),
       'discount': tfds.features.Scalar(np.float32),
       'is_first': tfds.features.Scalar(np.bool_),
       'is_last': tfds.features.Scalar(np.bool_),
       'is_terminal': tfds.features.Scalar(np.bool_),
-      rlds.LABELLED: tfds.features.Scalar(np.bool_),
+      rlds.LABELLED: actions[rlds.LABELLED],
   }
   if repeated := sorted(step.keys() & (extra or {}).keys()):
     raise ValueError(f'{repeated[0]} is a step field of every dataset; expected another name.')
@@ -65,9 +74,11 @@ def steps(observations, actions, *, rewards=None, is_labelled=None, is_terminal=
 
   Args:
     observations: T + 1 arrays, or PNG bytes.
-    actions: [T] int; whatever stands where not labelled does not get into the result.
+    actions: [T] int, or {part: [T]} of the types in `action_fields`; whatever stands where not
+      labelled does not get into the result.
     rewards: [T] float; None for 0, where nobody knows them.
-    is_labelled: [T] bool; the action is known. None for all.
+    is_labelled: [T] bool; the action is known, with all its parts; or {part: [T] bool}. None for
+      all.
     is_terminal: whether the episode ended, and was not merely cut.
 
   Returns:
@@ -78,25 +89,38 @@ def steps(observations, actions, *, rewards=None, is_labelled=None, is_terminal=
   """
   length = len(observations)
   rewards = np.zeros(length - 1) if rewards is None else rewards
-  is_labelled = np.ones(length - 1, bool) if is_labelled is None else np.asarray(is_labelled, bool)
-  lengths = [len(values) for values in (actions, rewards, is_labelled)]
-  if lengths != [length - 1] * 3:
-    raise ValueError(f'{length} observations, and {lengths[0]} actions, {lengths[1]} rewards and '
-                     f'{lengths[2]} labels; expected one less of these than of observations.')
+  is_labelled = np.ones(length - 1, bool) if is_labelled is None else is_labelled
+  if isinstance(actions, dict) and not isinstance(is_labelled, dict):
+    is_labelled = dict.fromkeys(actions, is_labelled)
+  counts = [action_fields.each(len, field) for field in (actions, rewards, is_labelled)]
+  per_action = action_fields.each(lambda _: length - 1, actions)
+  if counts != [per_action, length - 1, per_action]:
+    raise ValueError(f'{length} observations, and {counts[0]} actions, {counts[1]} rewards and '
+                     f'{counts[2]} labels; expected one less of these than of observations.')
   is_end = np.arange(length) == length - 1
   discounts = np.ones(length, np.float32)
   if is_terminal:
     discounts[-2:] = 0  # The transition that ends it, and the step that has none.
   return {
       'observation': observations,
-      'action': np.append(np.where(is_labelled, actions, 0), 0).astype(np.int64),
+      'action': ({part: _with_last(actions[part], is_labelled[part]) for part in actions}
+                 if isinstance(actions, dict) else
+                 _with_last(actions, is_labelled).astype(np.int64)),
       'reward': np.append(rewards, 0).astype(np.float32),
       'discount': discounts,
       'is_first': np.arange(length) == 0,
       'is_last': is_end,
       'is_terminal': is_end & is_terminal,
-      rlds.LABELLED: np.append(is_labelled, False),
+      rlds.LABELLED: action_fields.each(
+          lambda known: np.append(np.asarray(known, bool), False), is_labelled),
   }
+
+
+def _with_last(values, is_known):
+  """[T] -> [T + 1] of one type: 0 where not known, and at the last step, which has no action."""
+  values = np.asarray(values)
+  zero = np.zeros(1, values.dtype)
+  return np.concatenate([np.where(is_known, values, zero), zero])
 
 
 def serialize(features, episode, *, consume=False):
@@ -113,7 +137,8 @@ def serialize(features, episode, *, consume=False):
   Raises:
     ValueError: if the fields do not fit the features, or the record gets too large.
   """
-  fields, episode = _flat(features['steps'].feature), _flat(episode)
+  fields, episode = (
+      action_fields.flat(x) for x in (features['steps'].feature, episode))
   if episode.keys() != fields.keys():
     raise ValueError(f'the fields of an episode are {sorted(episode)}; expected {sorted(fields)}.')
   lengths = {name: len(values) for name, values in episode.items()}
@@ -241,22 +266,27 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
     None without rewards).
 
   Raises:
-    ValueError: if there are no episodes, one does not fit the environment, or `directory` already
-      holds something.
+    ValueError: if there are no episodes, one does not fit the environment (an action that it does
+      not have is named with its step), or `directory` already holds something.
   """
   if not re.match('[A-Za-z]', name):
     raise ValueError(f'name is {name!r}; expected it to begin with a letter.')
-  described = features(environment, extra_features)
+  described, space = features(environment, extra_features), environment.canonical().spec().actions
   totals = {'num_episodes': 0, 'num_transitions': 0, 'num_labelled': 0}
   sum_of_returns = 0.
 
   def serialized():
     nonlocal sum_of_returns
     for episode in episodes:
+      actions, is_known = (action_fields.each(lambda values: values[:-1], episode[name])
+                           for name in ('action', rlds.LABELLED))
+      if problem := space.check(actions, is_known, name=environment.name):
+        raise ValueError(f'{directory}: episode {totals["num_episodes"]}: {problem}. Correct the '
+                         'environment file, or the data.')
       yield serialize(described, episode, consume=consume)
       totals['num_episodes'] += 1
-      totals['num_transitions'] += len(episode['action']) - 1
-      totals['num_labelled'] += int(np.sum(episode[rlds.LABELLED]))
+      totals['num_transitions'] += len(episode['reward']) - 1
+      totals['num_labelled'] += int(np.sum(action_fields.any_known(episode[rlds.LABELLED])))
       sum_of_returns += float(np.sum(episode['reward'], dtype=np.float64))
       if progress is not None:
         progress(totals['num_episodes'])
@@ -275,17 +305,6 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
     finish(content, name=name, features=described, shard_lengths=shard_lengths, card=card,
            environment=environment)
   return card
-
-
-def _flat(fields):
-  """{'observation/xy': .., 'action': ..} of the fields of a step, as TFDS names them."""
-  result = {}
-  for name, field in fields.items():
-    if isinstance(field, dict | tfds.features.FeaturesDict):
-      result |= {f'{name}/{key}': value for key, value in field.items()}
-    else:
-      result[name] = field
-  return result
 
 
 def _encode(name, feature, values):

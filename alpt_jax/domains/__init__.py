@@ -5,15 +5,16 @@ config says which domain it is of in `config.experiment`: a name of the table, o
 importable module with a class `Domain`, see `base.Domain`.
 """
 
+import dataclasses
 import importlib
 
-from alpt_jax import schema
+from alpt_jax import action_space, schema
 from alpt_jax.domains import base
 from alpt_jax.learners import alpt
 
 # {experiment: module}; imported when it is asked for, so that mazes need nothing of games.
 _DOMAINS = {'maze': 'alpt_jax.domains.maze.domain', 'atari': 'alpt_jax.domains.atari.domain',
-            'own': 'alpt_jax.domains.own.domain'}
+            'own': 'alpt_jax.domains.own.domain', 'camera': 'alpt_jax.domains.camera.domain'}
 EXPECTED = (f'one of {sorted(_DOMAINS)}, or the name of an importable module with a class Domain '
             'derived from alpt_jax.domains.base.Domain')
 
@@ -72,8 +73,31 @@ def specs(config):
   domain = of(config)
   domain.check()
   result = [domain.spec(name) for name in (*targets(config), *config.sources)]
+  spaces = action_space.union([spec.actions for spec in result], [spec.name for spec in result])
+  result = [dataclasses.replace(spec, actions=space)
+            for spec, space in zip(result, spaces, strict=True)]
   alpt.legal_actions(result)  # One action space.
   return result
+
+
+def read(config, name, specs, *, with_idm_labels=False):
+  """Reads the episodes of an environment of a run, with all known actions.
+
+  Args:
+    config: of the run.
+    name: of the environment.
+    specs: from `specs`; actions of several parts are laid out as there.
+    with_idm_labels: see `base.Domain.read`.
+
+  Returns:
+    `episodes.Episodes`.
+  """
+  domain = of(config)
+  found = domain.read(name, with_idm_labels=with_idm_labels)
+  own, space = domain.spec(name).actions, next(s.actions for s in specs if s.name == name)
+  if own == space:
+    return found
+  return found.with_actions(lambda _, actions, is_known: own.laid_out(actions, is_known, space))
 
 
 def notes(config):

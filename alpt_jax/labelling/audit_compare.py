@@ -32,7 +32,7 @@ import datetime
 
 import numpy as np
 
-from alpt_jax import versions
+from alpt_jax.files import versions
 from alpt_jax.labelling import audit, audit_run, compare_findings, paired_runs
 from alpt_jax.measures import floors, intervals, verdicts
 

@@ -8,9 +8,10 @@ import shlex
 
 import numpy as np
 
-from alpt_jax import domains, versions
+from alpt_jax import domains
 from alpt_jax import progress as progress_
 from alpt_jax.data import source_files
+from alpt_jax.files import versions
 from alpt_jax.labelling import audit, audit_findings, run_floors, trained_idm, trained_run
 from alpt_jax.labelling import examples as audit_examples
 

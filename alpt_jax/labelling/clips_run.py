@@ -37,9 +37,8 @@ from typing import NamedTuple
 import numpy as np
 
 from alpt_jax import progress as progress_
-from alpt_jax import versions
 from alpt_jax.data import rlds, source_files
-from alpt_jax.files import atomic_files
+from alpt_jax.files import atomic_files, versions
 from alpt_jax.labelling import clips, label_dataset
 
 CLIPS, ACTIONS = 'clips.json', 'actions.csv'

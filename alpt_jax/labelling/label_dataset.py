@@ -10,9 +10,10 @@ import sys
 import jax
 import numpy as np
 
-from alpt_jax import domains, versions
+from alpt_jax import domains
 from alpt_jax import progress as progress_
 from alpt_jax.data import environment_file, labelled_dataset, records, rlds, time_scale
+from alpt_jax.files import versions
 from alpt_jax.labelling import trained_idm, trained_run, votes
 
 KNOWN = ('data', 'run')

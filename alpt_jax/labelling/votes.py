@@ -32,8 +32,8 @@ class Votes(NamedTuple):
 
   Attributes:
     episode: its number.
-    probabilities: [L, A] float32; the mean of the windows. Rows sum to 1; of actions that are not
-      legal, exactly 0.
+    probabilities: [L, A] float32; the mean of the windows. Rows sum to 1, of several parts each
+      segment does; of what is not legal, exactly 0.
     num_votes: [L] int32; how many windows that were, at least 1.
   """
   episode: int
@@ -111,7 +111,7 @@ class VoteFn:
     rows = ROWS * mesh.size if rows is None else rows
     if rows % mesh.size:
       raise ValueError(f'rows is {rows}; expected a multiple of the {mesh.size} devices.')
-    self.rows, self.num_actions = rows, spec.num_actions
+    self.rows, self.space = rows, spec.actions
     self._legal, self._idm, self._mesh = alpt.legal_actions([spec]), idm, mesh
     self._microbatch = microbatch
     self._run = jax.jit(self._vote)
@@ -231,9 +231,9 @@ def _plan(lengths, window, stride, rows):
 class _Sums:
   """Adds up the votes on one episode."""
 
-  def __init__(self, length, num_actions, window, stride):
-    self._windows = windows_of(length, window, stride)
-    self._probabilities = np.zeros((length, num_actions), np.float32)
+  def __init__(self, length, space, window, stride):
+    self._windows, self._space = windows_of(length, window, stride), space
+    self._probabilities = np.zeros((length, space.num), np.float32)
     self._num_votes = np.zeros(length, np.int32)
     self._num_missing = len(self._windows.start)
 
@@ -249,13 +249,21 @@ class _Sums:
 
   def result(self, episode, temperature):
     """Returns the `Votes`."""
-    sums = self._probabilities.sum(axis=1, keepdims=True)
-    probabilities = self._probabilities / sums
-    if temperature != 1:
-      with np.errstate(divide='ignore'):  # Of actions that are not legal, -inf.
-        logits = np.log(probabilities)
-      probabilities = calibration.apply_temperature(logits, temperature).astype(np.float32)
-    return Votes(episode, probabilities, self._num_votes)
+    parts = [_normalised(self._probabilities[:, segment], temperature)
+             for segment in self._space.segments]
+    return Votes(episode, np.concatenate(parts, axis=1), self._num_votes)
+
+
+def _normalised(sums, temperature):
+  """Makes probabilities [L, n] of sums of them; none of a part that the environment lacks."""
+  if not sums.any():
+    return sums
+  probabilities = sums / sums.sum(axis=1, keepdims=True)
+  if temperature == 1:
+    return probabilities
+  with np.errstate(divide='ignore'):  # Of actions that are not legal, -inf.
+    logits = np.log(probabilities)
+  return calibration.apply_temperature(logits, temperature).astype(np.float32)
 
 
 def predict(vote_fn, params, episodes, numbers, **settings):
@@ -300,7 +308,7 @@ def predict_groups(vote_fn, params, groups, *, window, stride=1, temperature=1.,
       probabilities = np.asarray(probabilities)
       for episode, rows, indices in _by_episode(call.targets):
         if episode not in sums:
-          sums[episode] = _Sums(group.lengths[episode], vote_fn.num_actions, window, stride)
+          sums[episode] = _Sums(group.lengths[episode], vote_fn.space, window, stride)
         if sums[episode].add(indices, probabilities[rows]):
           yield sums.pop(episode).result(episode, temperature)
 

@@ -110,7 +110,7 @@ def predict_with_confidence(idm, params, observations, legal):
     [B, T] int32, the labels; [B, T] float32, their probabilities, at least 1 / (legal actions).
   """
   logits, head = _legal_logits(idm, params, observations, legal), _head(idm)
-  return head.predict(logits), jnp.max(head.probabilities(logits), axis=-1)
+  return head.predict(logits), head.confidence(logits)
 
 
 def probabilities(idm, params, observations, legal, *, is_tokenized=False):
@@ -234,22 +234,23 @@ def _join(first, second):
   return jax.tree.map(join, first, second)
 
 
-def _dt_batch(dt, limited, idm_labels):
+def _dt_batch(head, dt, limited, idm_labels):
   """Joins the DT's windows.
 
   Args:
+    head: of `action_heads`.
     dt: `types.Batches.dt`.
     limited: `types.Batches.limited`; one of both may be None.
-    idm_labels: [B, T] int32, hard labels for `limited`, or None to leave unlabelled what is.
+    idm_labels: `pseudo_labels.Labels` for `limited`, or None to leave unlabelled what is.
 
   Returns:
     A `types.Batch` of all their rows; `is_labelled` includes what the IDM labelled.
   """
   if limited is not None and idm_labels is not None:
-    limited = pseudo_labels.fill_in(limited, pseudo_labels.Labels(idm_labels))
+    limited = pseudo_labels.fill_in(limited, idm_labels, head)
   if dt is None or limited is None:
     return limited if dt is None else dt
-  return _join(pseudo_labels.like(dt, limited), limited)
+  return _join(pseudo_labels.like(dt, limited, head), limited)
 
 
 def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_IDM,
@@ -293,7 +294,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
 
   def update_idm(model, batch, key, augment_key):
     number, (batch,) = num_microbatches(batch), _number_rows(batch)
-    counts = _count(batch, None, False) if number > 1 else None
+    counts = _count(batch, None, False, _head(networks.idm), legal) if number > 1 else None
     return _train(
         model, optimizers[0], lambda params, batch, key: idm_objective(
             params, networks.idm, _changed(batch, augment, augment_key), key, counts=counts),
@@ -302,7 +303,7 @@ def make_update(networks, optimizers, specs, *, unlabelled=methods.LABEL_WITH_ID
 
   def update_dt(model, parts, idm_params, key, augment_key):
     number, parts = num_microbatches(*parts), _number_rows(*parts)
-    counts = _count(*parts, is_hard) if number > 1 else None
+    counts = _count(*parts, is_hard, _head(networks.dt), legal) if number > 1 else None
     objective = functools.partial(
         _dt_objective_of_parts, networks=networks, idm_params=idm_params if is_hard else None,
         legal=legal, changed=lambda batch: _changed(batch, augment, augment_key),
@@ -342,12 +343,21 @@ def _changed(batch, augment, key):
 
 def _dt_objective_of_parts(params, parts, key, *, networks, idm_params, legal, changed, **settings):
   """`dt_objective` of `Batches.dt` and `Batches.limited`, which the IDM labels if it is given."""
-  _, limited = parts
+  (_, limited), head = parts, _head(networks.dt)
   idm_labels = None
   if limited is not None and idm_params is not None:
-    idm_labels = predict(
-        networks.idm, idm_params, limited.observations, legal[limited.environment])
-  return dt_objective(params, networks.dt, changed(_dt_batch(*parts, idm_labels)), key, **settings)
+    own_legal = legal[limited.environment]
+    idm_labels = pseudo_labels.Labels(
+        predict(networks.idm, idm_params, limited.observations, own_legal),
+        is_kept=_exists(head, own_legal, limited))
+  batch = _dt_batch(head, *parts, idm_labels)
+  return dt_objective(params, networks.dt, changed(batch), key, **settings)
+
+
+def _exists(head, legal, batch):
+  """Which parts of actions the environments of a batch have: [B, T, P], or None for all."""
+  exists = head.exists(legal)
+  return None if exists is None else jnp.broadcast_to(exists[:, None], batch.is_labelled.shape)
 
 
 def _pseudo_labelled(idm, params, limited, legal, labelling, key, num_microbatches, num_devices):
@@ -356,23 +366,31 @@ def _pseudo_labelled(idm, params, limited, legal, labelling, key, num_microbatch
       lambda arrays: _legal_logits(idm, params, arrays[0], legal[arrays[1]]),
       (limited.observations, limited.environment), num_microbatches, num_devices)
   labels, confidence = _head(idm).pseudo_labels(logits, labelling, key)
-  is_label = limited.is_valid & ~limited.is_labelled
+  is_label = losses.action_mask(~limited.is_labelled, limited.is_valid)
+  exists = _exists(_head(idm), legal[limited.environment], limited)
+  is_label = is_label if exists is None else is_label & exists
   metrics = {'dt/label_confidence': losses.masked_mean(confidence, is_label)}
   if labels.is_kept is not None:
     metrics['dt/labels_kept'] = losses.masked_mean(labels.is_kept.astype(jnp.float32), is_label)
-  return pseudo_labels.fill_in(limited, labels), metrics
+  return pseudo_labels.fill_in(limited, labels, _head(idm)), metrics
 
 
-def _count(batch, limited, is_all_labelled):
+def _count(batch, limited, is_all_labelled, head, legal):
   """`losses.Counts` of the batches that a network trains on; either may be None.
 
   `is_all_labelled` says that `limited` will be, once it has hard labels.
   """
-  counts = losses.Counts(0, 0)
+  counts = losses.Counts(0, 0, 0)
   for part, is_all in ((batch, False), (limited, is_all_labelled)):
     if part is not None:
-      mask = part.is_valid if is_all else losses.action_mask(
-          part.is_labelled, part.is_valid, part.action_weights)
+      exists = _exists(head, legal[part.environment], part)
+      if not is_all:
+        mask = losses.action_mask(part.is_labelled, part.is_valid, part.action_weights)
+      elif exists is None:
+        mask = part.is_valid
+      else:
+        mask = losses.action_mask(part.is_labelled | exists, part.is_valid)
       counts = losses.Counts(counts.valid + jnp.sum(part.is_valid),
-                             counts.actions + jnp.sum(mask))
+                             counts.actions + jnp.sum(mask),
+                             counts.acted + jnp.sum(losses.acted_mask(mask)))
   return counts

@@ -40,11 +40,14 @@ class Counts(NamedTuple):
 
   Attributes:
     valid: [] int32; transitions that exist.
-    actions: [] int32; those of them whose action is a target. Where actions have weights, the sum
-      of theirs, float32.
+    actions: [] int32; those of them whose action is a target, or their parts that are. Where
+      actions have weights, the sum of theirs, float32.
+    acted: [] int32 or float32; as `actions`, of transitions: of the part that counts
+      most.
   """
   valid: Any
   actions: Any
+  acted: Any
 
 
 def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
@@ -53,8 +56,8 @@ def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
   Args:
     head: of `action_heads`.
     logits: [B, T, A] of the IDM; what the head says of an action.
-    actions: [B, T] int32.
-    is_labelled: [B, T] bool.
+    actions: [B, T] int32, or [B, T, P] float32 of several parts.
+    is_labelled: [B, T] bool, or [B, T, P].
     is_valid: [B, T] bool.
     counts: `Counts` of the batch that this is a microbatch of; None for a batch. What is returned
       adds up over the microbatches.
@@ -62,7 +65,7 @@ def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
   Returns:
     [] float32, and a dict of scalars with `loss` and `accuracy`.
   """
-  mask = is_labelled & is_valid
+  mask = action_mask(is_labelled, is_valid)
   count = None if counts is None else counts.actions
   loss = masked_mean(head.nll(logits, actions), mask, count)
   return loss, {'loss': loss,
@@ -70,9 +73,25 @@ def idm_loss(head, logits, actions, is_labelled, is_valid, counts=None):
 
 
 def action_mask(has_action, is_valid, action_weights=None):
-  """Returns the action weights of `dt_loss`: [B, T] bool, or float32 if there are weights."""
-  mask = has_action & is_valid
+  """Returns the action weights of `dt_loss`, bool, or float32 if there are weights.
+
+  Args:
+    has_action: [B, T] bool, or [B, T, P] of several parts.
+    is_valid: [B, T] bool.
+    action_weights: as `has_action`, float32, or None.
+
+  Returns:
+    As `has_action`.
+  """
+  mask = has_action & (is_valid if has_action.ndim == is_valid.ndim else is_valid[..., None])
   return mask if action_weights is None else jnp.where(mask, action_weights, 0.)
+
+
+def acted_mask(mask):
+  """Returns what `action_mask` says of transitions: [B, T], the most that a part counts."""
+  if mask.ndim == 2:
+    return mask
+  return mask.max(axis=-1)
 
 
 def dt_loss(head, logits, *, returns, actions, rewards, has_action, is_valid, reward_weight,
@@ -84,25 +103,25 @@ def dt_loss(head, logits, *, returns, actions, rewards, has_action, is_valid, re
     head: of `action_heads`.
     logits: `decision_transformer.DTLogits`.
     returns: [B, T] int32 return bins.
-    actions: [B, T] int32.
+    actions: [B, T] int32, or [B, T, P] float32 of several parts.
     rewards: [B, T] int32 reward ids; unused if `logits.rewards` is None.
-    has_action: [B, T] bool; the action is a target: true, or labelled by the IDM. Steps without
-      count for the returns only.
+    has_action: [B, T] bool, or [B, T, P]; the action, or the part of it, is a target: true, or
+      labelled by the IDM. Steps without count for the returns only.
     is_valid: [B, T] bool.
     reward_weight: weight of the reward term; 0 is eq. 3 as written.
     return_weight: weight of the return term; 1 is eq. 3.
     action_weight: weight of the action term; 1 is eq. 3.
     counts: see `idm_loss`.
-    action_weights: [B, T] float32, at least 0, or None; how much the actions count that do. The
-      loss is divided by their sum, not by their number: an IDM that is less sure of all its labels
-      alike would otherwise only make actions count less against returns.
+    action_weights: as `has_action`, float32, at least 0, or None; how much the actions count that
+      do. The loss is divided by their sum, not by their number: an IDM that is less sure of all its
+      labels alike would otherwise only make actions count less against returns.
     action_probabilities: [B, T, A] float32, or None; targets in place of `actions`.
 
   Returns:
     [] float32, and a dict of scalars: `loss`, each term without its weight, and `action_accuracy`.
   """
   mask = action_mask(has_action, is_valid, action_weights)
-  counts = counts or Counts(None, None)
+  counts = counts or Counts(None, None, None)
   return_loss = cross_entropy(logits.returns, returns, is_valid, counts.valid)
   targets = actions if action_probabilities is None else action_probabilities
   action_loss = masked_mean(head.nll(logits.actions, targets), mask, counts.actions)
@@ -113,6 +132,6 @@ def dt_loss(head, logits, *, returns, actions, rewards, has_action, is_valid, re
   if logits.rewards is not None:
     # Rewards are predicted from the step's action token, which says nothing where it is not known.
     metrics['reward_loss'] = cross_entropy(
-        logits.rewards, rewards, mask, counts.actions)
+        logits.rewards, rewards, acted_mask(mask), counts.acted)
     loss += reward_weight * metrics['reward_loss']
   return loss, metrics | {'loss': loss}

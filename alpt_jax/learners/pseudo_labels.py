@@ -17,7 +17,6 @@ Arrays in, arrays out; no gradient flows from the DT's loss into the IDM.
 import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 MODES = ('hard', 'soft', 'sampled', 'weighted', 'thresholded')
@@ -43,7 +42,7 @@ class Labels(NamedTuple):
   """Pseudo-labels of a batch's transitions.
 
   Attributes:
-    ids: [B, T] int32; the actions.
+    ids: [B, T] int32; the actions. Of several parts [B, T, P] float32, and so are the next two.
     is_kept: [B, T] bool; False where the action stays unknown. None: all are kept.
     weights: [B, T] float32 in (0, 1]; how much they count. None: 1.
     probabilities: [B, T, A] float32; the target in place of the action. None: the action.
@@ -70,43 +69,35 @@ def check(settings):
     raise ValueError(f'pseudo_labels.threshold is {settings.threshold}; expected it in [0, 1].')
 
 
-def fill_in(batch, labels):
+def fill_in(batch, labels, head):
   """Fills in pseudo-labels; true labels are kept, with weight 1.
 
   Args:
     batch: a `types.Batch`.
     labels: `Labels` for it.
+    head: of `action_heads`.
 
   Returns:
     A `types.Batch` whose `is_labelled` includes the labels that are kept.
   """
   known = batch.is_labelled
   filled = batch._replace(
-      actions=jnp.where(_for_each_part(known, batch.actions), batch.actions, labels.ids),
+      actions=jnp.where(known, batch.actions, labels.ids),
       is_labelled=jnp.ones_like(known) if labels.is_kept is None else known | labels.is_kept)
   if labels.weights is not None:
     filled = filled._replace(action_weights=jnp.where(known, 1., labels.weights))
   if labels.probabilities is not None:
-    truth = _one_hot(batch.actions, labels.probabilities)
-    filled = filled._replace(
-        action_probabilities=jnp.where(known[..., None], truth, labels.probabilities))
+    truth = head.one_hot(batch.actions, labels.probabilities.dtype)
+    filled = filled._replace(action_probabilities=jnp.where(
+        head.to_classes(known), truth, labels.probabilities))
   return filled
 
 
-def like(batch, filled):
+def like(batch, filled, head):
   """Gives a batch of true labels the fields that `fill_in` has added to another batch."""
   if filled.action_weights is not None:
     batch = batch._replace(action_weights=jnp.ones(batch.is_labelled.shape, jnp.float32))
   if filled.action_probabilities is not None:
-    batch = batch._replace(
-        action_probabilities=_one_hot(batch.actions, filled.action_probabilities))
+    batch = batch._replace(action_probabilities=head.one_hot(
+        batch.actions, filled.action_probabilities.dtype))
   return batch
-
-
-def _for_each_part(mask, actions):
-  """[B, T] -> [B, T, 1, ..], as many dimensions as actions have."""
-  return mask.reshape(*mask.shape, *(1,) * (actions.ndim - mask.ndim))
-
-
-def _one_hot(actions, probabilities):
-  return jax.nn.one_hot(actions, probabilities.shape[-1], dtype=probabilities.dtype)

@@ -81,6 +81,18 @@ def balanced_accuracy(known):
   return confusions.numbers(confusion(known)).balanced_accuracy
 
 
+def macro_f1(known):
+  """Averages the F1 of the actions that occur or are predicted; see `confusions.macro_f1`.
+
+  Args:
+    known: `predictions.Predictions`.
+
+  Returns:
+    A float in [0, 1].
+  """
+  return float(confusions.macro_f1(confusion(known)))
+
+
 def top_k_accuracy(known, k):
   """Measures the share of transitions whose true action is among the k most probable.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax.measures import intervals
+from alpt_jax.measures import intervals, resampling
 
 _MOST_VALUES = 2 ** 24  # Of a packed array, so that a damaged file asks for no more memory.
 
@@ -93,23 +93,56 @@ class Numbers(NamedTuple):
   precision: np.ndarray
 
 
-def _shares(parts, wholes):
-  return np.divide(parts, wholes, out=np.full(len(parts), math.nan), where=wholes > 0)
-
-
 def numbers(confusion):
   """Computes the `Numbers` of a confusion matrix, [A, A] counts with true actions as rows."""
   counts = np.asarray(confusion)
   right, n = np.diagonal(counts), int(counts.sum())
   occurring = counts.sum(1)
-  recall = _shares(right, occurring)
+  recall = resampling.ratio(right, occurring)
   return Numbers(
       accuracy=int(right.sum()) / n if n else math.nan,
       interval=intervals.wilson(int(right.sum()), n),
       balanced_accuracy=float(recall[occurring > 0].mean()) if n else math.nan,
       majority=int(occurring.argmax()) if n else None,
       majority_accuracy=int(occurring.max()) / n if n else math.nan,
-      recall=recall, precision=_shares(right, counts.sum(0)))
+      recall=recall, precision=resampling.ratio(right, counts.sum(0)))
+
+
+def accuracy(counts):
+  """Computes the share that is right: [..., A, A] counts to [...], NaN without any."""
+  return resampling.ratio(_diagonal(counts).sum(axis=-1), np.sum(counts, axis=(-2, -1)))
+
+
+def balanced_accuracy(counts):
+  """Averages the recall of the actions that occur: [..., A, A] counts to [...], as `numbers`."""
+  return _mean_share(_diagonal(counts), np.sum(counts, axis=-1))
+
+
+def macro_f1(counts):
+  """Averages the F1 of actions, so that rare ones weigh as much as frequent ones.
+
+  In contrast to balanced accuracy, it also falls with false alarms, i.e. where a rare action is
+  predicted too often.
+
+  Args:
+    counts: [..., A, A], e.g. summed over episodes; true actions as rows.
+
+  Returns:
+    [...] in [0, 1]: the mean, over the actions that occur or are predicted, of twice the right ones
+    by all that are true or predicted. NaN without any.
+  """
+  either = np.sum(counts, axis=-1) + np.sum(counts, axis=-2)
+  return _mean_share(2 * _diagonal(counts), either)
+
+
+def _diagonal(counts):
+  return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _mean_share(parts, wholes):
+  """Mean [...] of the shares [..., A] whose whole is not 0."""
+  shares = resampling.ratio(parts, wholes)
+  return resampling.ratio(np.nansum(shares, axis=-1), np.sum(wholes > 0, axis=-1))
 
 
 class Baselines(NamedTuple):

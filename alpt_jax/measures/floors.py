@@ -52,7 +52,7 @@ class Table(NamedTuple):
 
 
 class LinearMap(NamedTuple):
-  """A linear map of F features to A scores; the label is the largest.
+  """A linear map of F features to the scores of A actions, or to the values of continuous parts.
 
   Attributes:
     weights: [F, A] float64.
@@ -223,21 +223,49 @@ def fit_linear(features, actions, num_actions):
   Raises:
     ValueError: for fewer than two transitions.
   """
-  features, actions = np.asarray(features, np.float64), np.asarray(actions)
-  if len(actions) < 2:
-    raise ValueError(f'{len(actions)} transitions are labelled; expected at least 2 to fit a map.')
-  num_fitted = max(len(actions) - max(len(actions) // _NUM_PARTS, 1), 1)
+  actions = np.asarray(actions)
+  _check_num(actions)
+  return _fit(features, np.eye(num_actions)[actions],
+              lambda scores, rows: np.sum(scores.argmax(axis=1) != actions[rows]))
+
+
+def fit_linear_values(features, values):
+  """Fits a linear map to values of continuous parts by ridge regression; else as `fit_linear`.
+
+  Args:
+    features: [N, F] float; N at least 2.
+    values: [N, D] float.
+
+  Returns:
+    `LinearMap` to D values, for `predict_values`.
+
+  Raises:
+    ValueError: for fewer than two transitions.
+  """
+  values = np.asarray(values, np.float64)
+  _check_num(values)
+  return _fit(features, values, lambda said, rows: np.sum((said - values[rows])**2))
+
+
+def _check_num(labels):
+  if len(labels) < 2:
+    raise ValueError(f'{len(labels)} transitions are labelled; expected at least 2 to fit a map.')
+
+
+def _fit(features, targets, loss_fn):
+  """Fits targets [N, D]; the penalty is that of least loss_fn(outputs, rows) on the last fifth."""
+  features = np.asarray(features, np.float64)
+  num_fitted = max(len(targets) - max(len(targets) // _NUM_PARTS, 1), 1)
   first, last = slice(None, num_fitted), slice(num_fitted, None)
-  maps = _ridges(features[first], actions[first], num_actions, _PENALTIES)
-  num_right = [np.sum(predict_linear(m, features[last]) == actions[last]) for m in maps]
+  maps = _ridges(features[first], targets[first], _PENALTIES)
+  losses = [loss_fn(predict_values(m, features[last]), last) for m in maps]
   # Of equals, the largest penalty.
-  best = max(range(len(maps)), key=lambda i: (num_right[i], i))
-  return _ridges(features, actions, num_actions, _PENALTIES[best:best + 1])[0]
+  best = min(range(len(maps)), key=lambda i: (losses[i], -i))
+  return _ridges(features, targets, _PENALTIES[best:best + 1])[0]
 
 
-def _ridges(features, actions, num_actions, penalties):
+def _ridges(features, targets, penalties):
   """A `LinearMap` for each penalty, from one decomposition."""
-  targets = np.eye(num_actions)[actions]
   mean, base = features.mean(axis=0), targets.mean(axis=0)
   centred = features - mean
   values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
@@ -253,8 +281,12 @@ def _ridges(features, actions, num_actions, penalties):
 
 def predict_linear(linear_map, features):
   """Labels M transitions with features [M, F]: [M] int, the largest score."""
-  scores = np.asarray(features, np.float64) @ linear_map.weights + linear_map.bias
-  return scores.argmax(axis=1)
+  return predict_values(linear_map, features).argmax(axis=1)
+
+
+def predict_values(linear_map, features):
+  """Applies a `LinearMap` to features [M, F]: [M, D] float."""
+  return np.asarray(features, np.float64) @ linear_map.weights + linear_map.bias
 
 
 def on_random_draws(is_right, episodes, is_random, *, name, seed=0):

@@ -104,7 +104,8 @@ class Comparison:
     return dataclasses.replace(self.interval, low=low, high=high, level=level)
 
 
-def _check_level(level, num_resamples=1):
+def check_level(level, num_resamples=1):
+  """Refuses a coverage outside of (0, 1), or less than one resample, with a ValueError."""
   if not 0 < level < 1:
     raise ValueError(f'level is {level}; expected a number between 0 and 1, e.g. 0.95.')
   if num_resamples < 1:
@@ -138,7 +139,7 @@ def mean(values, *, over=SEEDS, level=LEVEL):
   Raises:
     ValueError: if a value is missing or `level` is out of range.
   """
-  _check_level(level)
+  check_level(level)
   values = _finite(values, 'values')
   n = len(values)
   centre = float(values.mean()) if n else None
@@ -249,7 +250,7 @@ def ratio(values, baseline_values, *, level=LEVEL):
   Raises:
     ValueError: if a number is not positive and finite, or `level` is out of range.
   """
-  _check_level(level)
+  check_level(level)
   seeds, unpaired = _paired(values, baseline_values)
   lows, highs = np.empty(len(seeds)), np.empty(len(seeds))
   for i, seed in enumerate(seeds):
@@ -349,7 +350,7 @@ def bootstrap_ratio(sums, sizes, *, level=LEVEL, num_resamples=10_000, seed=0):
   Returns:
     An `Interval` of sum(sums) / sum(sizes).
   """
-  _check_level(level, num_resamples)
+  check_level(level, num_resamples)
   sums, sizes = _finite(sums, 'sums'), _finite(sizes, 'sizes')
   if sums.shape != sizes.shape or np.any(sizes <= 0):
     raise ValueError(f'sizes are {sizes.tolist()} of {len(sums)} sums; expected as many positive '
@@ -381,7 +382,7 @@ def bootstrap_ends(samples, statistic, *, level, num_resamples, seed, is_paired=
   Raises:
     ValueError: if `level` or `num_resamples` is out of range.
   """
-  _check_level(level, num_resamples)
+  check_level(level, num_resamples)
   found = stats.bootstrap(
       samples, statistic, paired=is_paired, vectorized=True, confidence_level=level,
       method='percentile', n_resamples=num_resamples, rng=np.random.default_rng(seed),

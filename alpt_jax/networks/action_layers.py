@@ -6,6 +6,7 @@ registers layers of its own with both functions.
 
 import functools
 
+import numpy as np
 from flax import linen as nn
 
 from alpt_jax import action_space
@@ -41,4 +42,34 @@ def _(space: action_space.Discrete, d_model):  # Tokens: ids, and `num` for what
 
 @output.register
 def _(space: action_space.Discrete, **options):  # Logits.
+  return nn.Dense(space.num, **options)
+
+
+class PartsEmbedding(nn.Module):
+  """Embeds [B, T, P] int32 classes of the parts, a part's number of classes where not known.
+
+  What each part says is added up.
+
+  Attributes:
+    space: `action_space.Parts`.
+    d_model: D.
+  """
+  space: action_space.Parts
+  d_model: int
+
+  @nn.compact
+  def __call__(self, classes):
+    sizes = np.array([part.num_classes + 1 for part in self.space.parts])
+    table = nn.Embed(sizes.sum(), self.d_model, embedding_init=tokens.EMBEDDING_INIT)
+    first = np.broadcast_to(np.cumsum(sizes) - sizes, classes.shape)
+    return table(classes + first).sum(axis=-2)
+
+
+@embedding.register
+def _(space: action_space.Parts, d_model):
+  return PartsEmbedding(space, d_model)
+
+
+@output.register
+def _(space: action_space.Parts, **options):  # Logits of the classes of all parts.
   return nn.Dense(space.num, **options)

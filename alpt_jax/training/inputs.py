@@ -45,14 +45,15 @@ def read_data(config, phase):
   with_idm_labels = phase.unlabelled == methods.KNOWN_ACTIONS
   is_limited = methods.METHODS[config.method].is_action_limited
   targets = domains.targets(config)
-  read = {name: domain.read(name, with_idm_labels=with_idm_labels)
+  specs = domains.specs(config)
+  read = {name: domains.read(config, name, specs, with_idm_labels=with_idm_labels)
           for name in environments(config, phase)}
   domain.check_data(read, targets)
   data = Data(source_actions.change(
-      config.source_actions, read, domains.specs(config), len(targets), seed=config.seed), {})
-  for name in targets:
+      config.source_actions, read, specs, len(targets), seed=config.seed), {})
+  for name, spec in zip(targets, specs, strict=False):  # Targets come first.
     if phase.unlabelled == methods.TRUE_ACTIONS:
-      labels.check_all_known(config.method, name, data.episodes[name])
+      labels.check_all_known(config.method, spec, data.episodes[name])
     try:
       windows = domain.choose_labels(data.episodes[name])
     except ValueError as error:

@@ -82,13 +82,16 @@ def predict_actions(label_fn, params, episodes, *, window, num_windows=0):
     tiles = [field[np.sort(chosen)] for field in tiles]
   episode, start, is_counted = tiles
   num_rows = min(_ROWS, len(episode))
-  actions = np.zeros(is_counted.shape, np.int8)
-  was_labelled = np.zeros(is_counted.shape, bool)
-  confidence = np.zeros(is_counted.shape, np.float16)
+  actions = None
   for begin in range(0, len(episode), num_rows):
     rows = np.arange(begin, begin + num_rows) % len(episode)
     cut = episodes.cut(episode[rows], start[rows], window)
-    actions[rows], confidence[rows] = map(np.asarray, label_fn(params, cut.observations))
+    found = [np.asarray(x) for x in label_fn(params, cut.observations)]
+    if actions is None:
+      shape, kind = (*is_counted.shape, *found[0].shape[2:]), found[0].dtype.kind
+      actions = np.zeros(shape, np.int8 if kind == 'i' else np.float32)
+      confidence, was_labelled = np.zeros(shape, np.float16), np.zeros(shape, bool)
+    actions[rows], confidence[rows] = found
     was_labelled[rows] = cut.is_labelled
   return Labels(episode, start, is_counted, actions, was_labelled, confidence)
 

@@ -13,9 +13,9 @@ import json
 import os
 import sys
 
-from alpt_jax import configs, methods, progress, versions
+from alpt_jax import configs, methods, progress
 from alpt_jax.data import labels
-from alpt_jax.files import atomic_files
+from alpt_jax.files import atomic_files, versions
 from alpt_jax.training import (
     checkpoints,
     computation,

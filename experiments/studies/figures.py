@@ -9,7 +9,8 @@ import dataclasses
 import json
 import pathlib
 
-from alpt_jax import configs, versions
+from alpt_jax import configs
+from alpt_jax.files import versions
 from alpt_jax.reports import findings
 from experiments.studies import report, results_file
 

@@ -9,9 +9,9 @@ import json
 import os
 import pathlib
 
-from alpt_jax import domains, methods, versions
+from alpt_jax import domains, methods
 from alpt_jax.data import episode_files, rlds
-from alpt_jax.files import atomic_files
+from alpt_jax.files import atomic_files, versions
 from alpt_jax.labelling import run_floors, run_labels
 from experiments.studies import runs
 

@@ -7,8 +7,8 @@ import pathlib
 import shlex
 import sys
 
-from alpt_jax import versions
 from alpt_jax.domains import study as studies
+from alpt_jax.files import versions
 from alpt_jax.measures import confusions
 from experiments.studies import floors, run_files, runs
 

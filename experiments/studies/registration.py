@@ -42,7 +42,8 @@ import math
 import pathlib
 from typing import NamedTuple
 
-from alpt_jax import configs, schema, versions
+from alpt_jax import configs, schema
+from alpt_jax.files import versions
 from alpt_jax.measures import curves, intervals, verdicts
 from experiments.studies import committed, registered_settings, registration_schema, runs
 

@@ -15,8 +15,8 @@ import pathlib
 import re
 import time
 
-from alpt_jax import configs, domains, methods, schema, versions
-from alpt_jax.files import atomic_files
+from alpt_jax import configs, domains, methods, schema
+from alpt_jax.files import atomic_files, versions
 from alpt_jax.measures import confusions
 from alpt_jax.reports import floors_schema
 from alpt_jax.training import inputs

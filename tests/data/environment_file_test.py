@@ -3,9 +3,12 @@ import math
 import pathlib
 import tempfile
 
+import numpy as np
 from absl.testing import absltest, parameterized
 
+from alpt_jax import action_parts, action_space
 from alpt_jax.data import environment_file
+from tests import random_spaces
 
 CONTENT = {
     'name': 'Breakout',
@@ -19,9 +22,9 @@ CONTENT = {
 _MISSING = object()
 
 
-def changed(path, value):
+def changed(path, value, before=None):
   """The content with another value at a dotted path."""
-  content = json.loads(json.dumps(CONTENT))
+  content = json.loads(json.dumps(before or CONTENT))
   *groups, key = path.split('.')
   inside = content
   for group in groups:
@@ -126,6 +129,138 @@ class EnvironmentFileTest(parameterized.TestCase):
       environment_file.read(self._path)
     with self.assertRaisesRegex(ValueError, 'the content is .*; expected an object'):
       self._read([])
+
+
+PARTS = CONTENT | {'actions': {'key': 'act', 'parts': {
+    'forward': {'kind': 'binary', 'key': 'W'},
+    'turn': {'kind': 'continuous', 'low': -90, 'high': 90, 'unit': 'degrees', 'mode': 'delta',
+             'wraps': False, 'num_bins': 21, 'growth': 5.},
+    'weapon': {'kind': 'categorical', 'names': ['fist', 'pistol', 'saw'], 'legal': ['saw', 'fist']},
+}, 'left_out': ['time']}}
+
+
+class PartsTest(parameterized.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self._path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'environment.json')
+
+  def _read(self, content):
+    self._path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return environment_file.read(self._path)
+
+  def test_what_is_written_is_read(self):
+    environment = self._read(PARTS)
+    environment_file.write(self._path, environment)
+    self.assertEqual(json.loads(self._path.read_text()), PARTS)
+    self.assertEqual(environment_file.read(self._path), environment)
+
+  def test_spec_has_the_parts_in_their_order(self):
+    environment = self._read(PARTS)
+    expected = action_space.Parts((
+        action_parts.Binary('forward'),
+        action_parts.Continuous('turn', -90, 90, unit='degrees', mode='delta', num_bins=21,
+                                growth=5.),
+        action_parts.Categorical('weapon', ('fist', 'pistol', 'saw'), legal=('saw', 'fist'))))
+    self.assertEqual(environment.spec().actions, expected)
+    self.assertEqual(environment.actions.keys, ('W', 'turn', 'weapon'))
+
+  def test_canonical_data_has_every_part_under_its_name(self):
+    environment = self._read(PARTS).canonical()
+    self.assertEqual((environment.actions.key, environment.actions.keys,
+                      environment.actions.left_out),
+                     ('action', ('forward', 'turn', 'weapon'), ()))
+    self.assertEqual(environment.spec().actions, self._read(PARTS).spec().actions)
+
+  def test_defaults(self):
+    actions = self._read(CONTENT | {'actions': {'parts': {
+        'x': {'kind': 'continuous', 'low': 0, 'high': 1}, 'é': {'kind': 'binary'},
+        'w': {'kind': 'categorical', 'names': ['a', 'b'], 'legal': None}}}}).actions
+    self.assertEqual(actions.parts, (
+        action_parts.Continuous('x', 0, 1), action_parts.Binary('é'),
+        action_parts.Categorical('w', ('a', 'b'))))
+    self.assertEqual((actions.key, actions.keys), ('action', ('x', 'é', 'w')))
+
+  def test_random_spaces_come_back(self):
+    for seed in range(100):
+      rng = np.random.default_rng(seed)
+      space = random_spaces.space(rng)
+      keys = tuple(f'k{i}' for i in rng.permutation(len(space.parts)))
+      environment = environment_file.Environment(
+          name='a', reward=None,
+          observation=environment_file.Observation(kind='grid', shape=(3, 3, 2)),
+          actions=environment_file.ActionParts(
+              parts=space.parts, keys=keys if seed % 2 else None))
+      environment_file.write(self._path, environment)
+      self.assertEqual(environment_file.read(self._path), environment)
+      self.assertEqual(environment_file.read(self._path).spec().actions, space)
+
+  @parameterized.parameters(
+      ('', 3, r'actions.parts is 3; expected an object, not empty'),
+      ('', {}, r'actions.parts is {}; expected an object, not empty'),
+      ('turn', [], r'actions.parts.turn is \[\]; expected an object'),
+      ('turn.kind', 'analog', r"actions.parts.turn.kind is 'analog'; expected one of \['binary', "),
+      ('turn.kind', _MISSING, 'actions.parts.turn.kind is missing'),
+      ('turn.low', _MISSING, 'actions.parts.turn.low is missing; expected a finite number'),
+      ('turn.low', math.nan, 'actions.parts.turn.low is nan; expected a finite number'),
+      ('turn.high', math.inf, 'actions.parts.turn.high is inf; expected a finite number'),
+      ('turn.high', 1e39, r'actions.parts.turn.high is 1e\+39; expected a finite number'),
+      ('turn.low', 10 ** 400, 'actions.parts.turn.low is 1000.*; expected a finite number'),
+      ('turn.low', '-90', "actions.parts.turn.low is '-90'; expected a finite number"),
+      ('turn.low', True, 'actions.parts.turn.low is True; expected a finite number'),
+      ('turn.low', 90, 'actions.parts.turn.low is 90; expected a number below .*turn.high, 90'),
+      ('turn.low', 90 - 1e-9, 'actions.parts.turn.low is 89.99.*; expected a number below'),
+      ('turn.unit', 3, 'actions.parts.turn.unit is 3; expected a string'),
+      ('turn.mode', 'relative', "turn.mode is 'relative'; expected one of .'absolute', 'delta'."),
+      ('turn.wraps', 1, 'actions.parts.turn.wraps is 1; expected true or false'),
+      ('turn.wraps', True, 'actions.parts.turn: growth of turn is 5.0, and its values wrap around'),
+      ('turn.num_bins', 1, 'actions.parts.turn.num_bins is 1; expected a whole number from 2 to'),
+      ('turn.num_bins', 1e9, 'actions.parts.turn.num_bins is 1000000000.0; expected a whole'),
+      ('turn.growth', -1, 'actions.parts.turn.growth is -1; expected a number from 0 to'),
+      ('turn.growth', math.nan, 'actions.parts.turn.growth is nan; expected'),
+      ('turn.hihg', 3, 'actions.parts.turn.hihg is an unknown key; .*did you mean high'),
+      ('turn.names', ['a'], 'actions.parts.turn.names is an unknown key; expected kind, key, low'),
+      ('forward.low', 0, 'actions.parts.forward.low is an unknown key; expected kind, key'),
+      ('forward.key', 'turn', "actions.parts.forward.key is 'turn'; expected where .* unlike"),
+      ('forward.key', 'step', "actions.parts.forward.key is 'step'; expected .* none of file, st"),
+      ('forward.key', 3, 'actions.parts.forward.key is 3; expected where the data has it'),
+      ('weapon.names', [], r'actions.parts.weapon.names is \[\]; expected a list of names'),
+      ('weapon.names', ['a', 'a'], r"weapon.names is .* every name once, and \['a'\] is repeated"),
+      ('weapon.legal', ['bow'], r"weapon.legal is \['bow'\]; expected names of .*weapon.names"),
+      ('weapon.legal', [], r'actions.parts.weapon.legal is \[\]; expected a list of names'),
+      ('step', {'kind': 'binary'}, "actions.parts has a part 'step'; expected .* none of them"),
+      ('a/b', {'kind': 'binary'}, "actions.parts has a part 'a/b'; expected names of letters"),
+      ('a,b', {'kind': 'binary'}, "actions.parts has a part 'a,b'; expected names of letters"),
+      (' a', {'kind': 'binary'}, "actions.parts has a part ' a'; expected names of letters"))
+  def test_mistakes_are_named(self, path, value, message):
+    place = f'actions.parts.{path}' if path else 'actions.parts'
+    with self.assertRaisesRegex(ValueError, message) as raised:
+      self._read(changed(place, value, PARTS))
+    self.assertStartsWith(str(raised.exception), f'{self._path}: ')
+    self.assertNotIn('\n', str(raised.exception))
+
+  @parameterized.parameters(
+      ('space', ['a'], 'actions.space is an unknown key; expected key, parts, left_out'),
+      ('key', '', "actions.key is ''; expected a name of a field"),
+      ('left_out', 'time', "actions.left_out is 'time'; expected a list"),
+      ('left_out', ['W'], r"actions.left_out is \['W'\]; expected a list of keys that no part has"))
+  def test_mistakes_beside_the_parts(self, key, value, message):
+    with self.assertRaisesRegex(ValueError, message):
+      self._read(changed(f'actions.{key}', value, PARTS))
+
+  @parameterized.parameters(
+      '{"turn": {"kind": "binary"}, "x": {"kind": "binary"}, "turn": {"kind": "binary"}}',
+      '{"turn": {"kind": "binary"}, "turn": 3}')
+  def test_two_parts_of_one_name(self, parts):
+    content = json.dumps(PARTS | {'actions': {'parts': 'HERE'}}).replace('"HERE"', parts)
+    with self.assertRaisesRegex(ValueError, 'actions.parts.turn is there twice; expected every'):
+      self._read(content)
+
+  def test_two_parts_whose_names_look_the_same(self):
+    content = CONTENT | {'actions': {'parts': {
+        name: {'kind': 'binary'} for name in ('\u00e9', 'e\u0301')}}}
+    with self.assertRaisesRegex(ValueError, 'actions.parts.\u00e9 is there twice'):
+      self._read(content)
 
 
 if __name__ == '__main__':

@@ -80,5 +80,61 @@ class EpisodesTest(absltest.TestCase):
         self.assertLen(getattr(x, name), x.num_episodes)
 
 
+def of_parts(seed=0, lengths=(7, 1, 12), num_parts=3):
+  """Episodes in memory of several parts, each known or not by itself."""
+  rng = np.random.default_rng(seed)
+  lengths = np.array(lengths)
+  first, num_steps = np.cumsum(lengths + 1) - lengths - 1, int((lengths + 1).sum())
+  is_labelled = rng.random((num_steps, num_parts)) < .5
+  is_labelled[first + lengths] = False
+  actions = np.where(is_labelled, rng.normal(size=is_labelled.shape), 0).astype(np.float32)
+  return episodes.InMemory(
+      np.arange(num_steps, dtype=np.float32)[:, None], actions, np.zeros(num_steps, np.float32),
+      is_labelled, first, lengths)
+
+
+class PartsTest(absltest.TestCase):
+
+  def test_a_step_is_labelled_if_any_part_is_known(self):
+    is_labelled = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1]], bool)
+    self.assertEqual(episodes.is_known(is_labelled).tolist(), [False, True, True])
+    self.assertEqual(episodes.is_known(is_labelled[:, 1]).tolist(), [False, True, True])
+    self.assertEqual(episodes.is_known(np.zeros((0, 3), bool)).tolist(), [])
+
+  def test_num_labelled_counts_steps(self):
+    data = of_parts()
+    self.assertEqual(data.num_labelled.tolist(), [
+        sum(any(data.is_labelled[first + t]) for t in range(length))
+        for first, length in zip(data.first_step, data.num_transitions, strict=True)])
+
+  def test_windows_have_all_parts_and_padding_has_none(self):
+    data = of_parts()
+    cut = data.cut(np.array([0, 2, 1]), np.array([4, 0, 0]), 5)
+    self.assertEqual((cut.actions.shape, cut.is_labelled.shape), ((3, 5, 3), (3, 5, 3)))
+    np.testing.assert_array_equal(cut.actions[0, :3], data.actions[4:7])
+    np.testing.assert_array_equal(cut.is_labelled[1], data.is_labelled[10:15])
+    self.assertFalse(cut.is_labelled[0, 3:].any() or cut.actions[0, 3:].any())
+    self.assertFalse(cut.is_labelled[2, 1:].any() or cut.actions[2, 1:].any())
+
+  def test_hiding_takes_all_parts_of_a_step(self):
+    data = of_parts()
+    hidden = data.hidden([(0, 2), (2, 9)], 3)
+    is_kept = np.zeros(len(data.actions), bool)
+    is_kept[[2, 3, 4, 19, 20, 21]] = True  # Episode 2 begins at step 10.
+    np.testing.assert_array_equal(hidden.is_labelled, data.is_labelled & is_kept[:, None])
+    np.testing.assert_array_equal(hidden.actions, np.where(hidden.is_labelled, data.actions, 0))
+    self.assertEqual(hidden.actions.dtype, np.float32)
+    np.testing.assert_array_equal(hidden.num_labelled, data.num_labelled)
+
+  def test_held_windows_are_those_of_the_episodes(self):
+    data = of_parts()
+    windows = np.array([(2, 1), (0, 0), (2, 6)])
+    held = episodes.HeldWindows(data, windows, 4)
+    for episode, start in ((2, 6), (0, 0)):
+      one, other = (x.cut(np.array([episode]), np.array([start]), 4) for x in (held, data))
+      for a, b in zip(one[:5], other[:5], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 if __name__ == '__main__':
   absltest.main()

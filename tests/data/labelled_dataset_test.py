@@ -386,7 +386,9 @@ class LabelledDatasetTest(parameterized.TestCase):
   def test_names_the_record_with_an_action_that_is_not_declared(self):
     episodes, _ = make_walks(np.random.default_rng(0), 6, share_known=1.)
     episodes[5]['action'][0] = 7
-    writer.write(self.source, name='Walk', environment=ENVIRONMENT,
+    larger = environment_file.Actions(space=tuple(map(str, range(8))))
+    writer.write(self.source, name='Walk',
+                 environment=dataclasses.replace(ENVIRONMENT, actions=larger),
                  episodes=iter(episodes), card={}, episodes_per_shard=4)
     with self.assertRaisesRegex(
         ValueError, r'00001-of-00002, record 1: action is 7 at step 0 .*; Walk has \[0, 1, 2, 3\]'):

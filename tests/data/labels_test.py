@@ -7,8 +7,8 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import schema
-from alpt_jax.data import labels, recorder, rlds
+from alpt_jax import action_parts, action_space, schema
+from alpt_jax.data import episodes, labels, recorder, rlds
 from tests.data import corridor
 
 _LENGTHS = np.array([3, 28, 5, 11, 4, 60, 9, 5])
@@ -108,6 +108,39 @@ class HideActionsTest(absltest.TestCase):
     for window in ([12, 0], [-1, 0], [1, length - 4], [1, -1]):
       with self.assertRaisesRegex(ValueError, 'labelled window 1 is transitions.*another dataset'):
         labels.hide_actions(self._episodes, [[0, 0], window], 5)
+
+
+class PartsTest(absltest.TestCase):
+  """Of several parts, each known or not by itself."""
+
+  def data(self, is_labelled):
+    """One episode, whose last step is no transition."""
+    is_labelled = np.array([*is_labelled, [0] * len(is_labelled[0])], bool)
+    length = len(is_labelled)
+    return episodes.InMemory(
+        np.zeros((length, 1), np.float32), is_labelled.astype(np.float32),
+        np.zeros(length, np.float32), is_labelled, np.array([0]), np.array([length - 1]))
+
+  def test_windows_are_runs_of_steps_with_any_known_part(self):
+    data = self.data([[1, 0], [0, 1], [1, 1], [0, 0], [0, 1], [0, 1], [1, 0], [0, 1], [0, 0]])
+    windows = labels.choose_known_windows(data, budget=0, window=2, seed=0, held_out=0)
+    self.assertEqual(windows.tolist(), [[0, 0], [0, 4], [0, 6]])
+
+  def test_hidden_windows_lose_all_parts(self):
+    hidden = labels.hide_actions(self.data([[1, 0], [1, 1], [0, 1]]), [[0, 1]], 1)
+    self.assertEqual(hidden.is_labelled.tolist(), [[0, 0], [1, 1], [0, 0], [0, 0]])
+    self.assertEqual(hidden.actions.tolist(), [[0, 0], [1, 1], [0, 0], [0, 0]])
+
+  def test_every_part_that_the_environment_has_must_be_known(self):
+    parts = tuple(map(action_parts.Binary, 'xy'))
+    spec = lambda own: dataclasses.replace(  # noqa: E731
+        corridor.spec(), actions=action_space.Parts(parts, own))
+    labels.check_all_known('oracle', spec(parts), self.data([[1, 1], [1, 1]]))
+    labels.check_all_known('oracle', spec((parts[0], None)), self.data([[1, 0], [1, 0]]))
+    with self.assertRaisesRegex(ValueError, "'oracle', .* corridor-8 has 1 true ones of 2; exp"):
+      labels.check_all_known('oracle', spec(parts), self.data([[1, 1], [1, 0]]))
+    with self.assertRaisesRegex(ValueError, 'has 0 true ones of 1'):
+      labels.check_all_known('oracle', spec((None, parts[1])), self.data([[1, 0]]))
 
 
 class ChoiceFileTest(parameterized.TestCase):

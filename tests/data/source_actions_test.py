@@ -1,12 +1,14 @@
 """Sources whose actions are permuted or renamed: only their actions change, and only as said."""
 
 import collections
+import dataclasses
 import types as python_types
+import zlib
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import domains, methods
+from alpt_jax import action_parts, action_space, domains, methods
 from alpt_jax.data import episode_files, episodes, pipeline, source_actions
 from alpt_jax.domains import study as studies
 from alpt_jax.domains.atari import action_sets
@@ -14,7 +16,7 @@ from alpt_jax.training import inputs, run_config
 from experiments.configs import atari, maze, own
 from experiments.studies import runs
 from tests import atari_runs, maze_data
-from tests.data import atari_data
+from tests.data import atari_data, corridor
 
 _LENGTHS = np.array([30, 1, 40])
 
@@ -105,6 +107,41 @@ class PermutedTest(absltest.TestCase):
     for field in ('observations', 'rewards', 'returns_to_go', 'is_labelled'):
       np.testing.assert_array_equal(*(getattr(cut, field) for cut in cuts))
     np.testing.assert_array_equal(cuts[1].actions[0], found.actions_of(1)[0][:5])
+
+
+  def test_draws_are_those_of_numpy(self):
+    after = change('permuted', {'Freeway': make_episodes(some_actions())}, seed=3)['Freeway']
+    for episode in range(3):
+      rng = np.random.default_rng([3, zlib.crc32(b'Freeway'), episode])
+      np.testing.assert_array_equal(
+          after.actions_of(episode)[0],
+          rng.permutation(make_episodes(some_actions()).actions_of(episode)[0]))
+
+  def test_parts_of_a_step_move_together(self):
+    whole = make_episodes(some_actions())
+    rng = np.random.default_rng(0)
+    is_known = whole.is_labelled[:, None] & (rng.random((len(whole.actions), 3)) < .6)
+    number = np.arange(1, len(whole.actions) + 1, dtype=np.float32)[:, None]  # Of the step.
+    source = dataclasses.replace(
+        whole, actions=np.where(is_known, number, 0), is_labelled=is_known)
+    after = change('permuted', {'Freeway': source})['Freeway']
+    for episode in range(3):
+      (before, was_known), (moved, is_known) = (
+          data.actions_of(episode) for data in (source, after))
+      steps = moved.max(axis=1)
+      np.testing.assert_array_equal(moved, np.where(is_known, steps[:, None], 0))
+      self.assertEqual(sorted(steps), sorted(before.max(axis=1)))
+      first = int(source.first_step[episode]) + 1
+      for t in np.flatnonzero(steps):
+        np.testing.assert_array_equal(is_known[t], was_known[int(steps[t]) - first])
+      np.testing.assert_array_equal(steps > 0, was_known.any(axis=1))
+    self.assertFalse(np.array_equal(after.actions, source.actions))
+
+  def test_parts_have_no_other_ids(self):
+    spec = dataclasses.replace(
+        corridor.spec(), actions=action_space.Parts((action_parts.Binary('x'),)))
+    with self.assertRaisesRegex(ValueError, "'renamed', and corridor-8 has actions of several"):
+      source_actions.of_specs('renamed', [spec, spec], 1)
 
 
 class RenamedTest(absltest.TestCase):

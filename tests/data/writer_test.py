@@ -240,7 +240,8 @@ class LabelledTest(parameterized.TestCase):
     steps = writer.steps(**played)
     steps['action'] = np.array(actions)  # Of somebody who leaves garbage in the file.
     steps[rlds.LABELLED] = np.array(is_labelled)
-    write(self._directory, [], episodes=[steps])
+    everything = environment_file.Actions(space=environment().actions.space)
+    write(self._directory, [], episodes=[steps], environment=environment(actions=everything))
 
   def test_garbage_of_unlabelled_steps_is_gone(self):
     self._write([1, 2, 99, 50], [True, False, False, True])

@@ -25,7 +25,7 @@ SPEC = types.EnvironmentSpec(
 
 class Differences:
   """Votes as a perfect IDM would: a step of the walk says its action."""
-  num_actions = 4
+  space = action_space.numbered(4)
 
   def __init__(self, rows):
     self.rows, self.num_windows, self.num_frames = rows, 0, 0
@@ -41,7 +41,7 @@ class Differences:
     stream = np.concatenate([stream, frames])
     assert (first >= 0).all() and (first + window < len(stream)).all()
     actions = np.diff(stream[first[:, None] + np.arange(window + 1)][..., 0], axis=1)
-    probabilities = np.eye(self.num_actions, dtype=np.float32)[np.clip(actions.astype(int), 0, 3)]
+    probabilities = np.eye(self.space.num, dtype=np.float32)[np.clip(actions.astype(int), 0, 3)]
     return probabilities, stream[num_frames:num_frames + window]
 
 

@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import action_space, methods, types
 from alpt_jax.domains.maze import anchors, env, policies
-from alpt_jax.learners import alpt, optimizers
+from alpt_jax.learners import action_heads, alpt, optimizers, pseudo_labels
 from alpt_jax.networks import decision_transformer, inverse_dynamics
 
 B, T, A = 4, 3, 4
@@ -18,6 +18,7 @@ SPECS = [types.EnvironmentSpec(
     name=f'environment {i}', observation_key='', observation_kind='vector', observation_shape=(3,),
     actions=action_space.numbered(A, legal=legal), return_low=0, return_high=3)
          for i, legal in enumerate([(0, 1, 2, 3), (0, 2)])]
+HEAD = action_heads.of(SPECS[0].actions)
 SIZES = dict(num_layers=1, num_heads=2, d_model=8, dropout=.5)
 NETWORKS = alpt.Networks(
     inverse_dynamics.InverseDynamicsModel(SPECS[0], **SIZES),
@@ -118,7 +119,7 @@ class LabelTest(absltest.TestCase):
     def dt_loss(idm_params):
       labels = alpt.predict(
           NETWORKS.idm, idm_params, batch.observations, jnp.ones((1, A), bool))
-      joined = alpt._dt_batch(None, batch, labels)
+      joined = alpt._dt_batch(HEAD, None, batch, pseudo_labels.Labels(labels))
       return alpt.dt_objective(state.dt.params, NETWORKS.dt, joined, KEY, reward_weight=1.)[0]
 
     for gradient in jax.tree.leaves(jax.jit(jax.grad(dt_loss))(state.idm.params)):
@@ -127,7 +128,8 @@ class LabelTest(absltest.TestCase):
   def test_true_labels_stay_and_only_limited_windows_are_labelled(self):
     batches = all_batches()._replace(dt=make_batch(1, SOME))
     labels = jnp.full((B, T), 9)
-    joined = alpt._dt_batch(batches.dt, batches.limited, labels)
+    joined = alpt._dt_batch(
+        HEAD, batches.dt, batches.limited, pseudo_labels.Labels(labels))
     # Equally many windows of both: they alternate.
     np.testing.assert_array_equal(joined.actions[::2], batches.dt.actions)
     np.testing.assert_array_equal(joined.is_labelled[::2], SOME)
@@ -141,13 +143,13 @@ class LabelTest(absltest.TestCase):
 
   def test_windows_are_mixed_as_evenly_as_their_numbers_allow(self):
     dt, limited = make_batch(1), rows(make_batch(2), slice(2))
-    actions = np.asarray(alpt._dt_batch(dt, limited, None).actions)
+    actions = np.asarray(alpt._dt_batch(HEAD, dt, limited, None).actions)
     np.testing.assert_array_equal(actions[[0, 1, 3, 4]], dt.actions)
     np.testing.assert_array_equal(actions[[2, 5]], limited.actions)
 
   def test_without_the_idm_unlabelled_steps_stay_unlabelled(self):
     batches = types.Batches(None, None, make_batch(2, SOME))
-    joined = alpt._dt_batch(None, batches.limited, None)
+    joined = alpt._dt_batch(HEAD, None, batches.limited, None)
     np.testing.assert_array_equal(joined.is_labelled, SOME)
 
   def test_environments_must_share_an_action_space(self):

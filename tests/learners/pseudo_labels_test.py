@@ -234,9 +234,9 @@ class LabelsTest(parameterized.TestCase):
       known = rng.random((B, T)) < rng.random()
       batch = alpt_test.make_batch(seed, known)
       labels, _ = self.make(rng.normal(size=(B, T, A)), mode, threshold=.6, seed=seed)
-      taught = pseudo_labels.fill_in(batch, labels)
+      taught = pseudo_labels.fill_in(batch, labels, alpt_test.HEAD)
       other = alpt_test.make_batch(seed + 9, known)
-      joined = alpt._dt_batch(other, taught, None)
+      joined = alpt._dt_batch(alpt_test.HEAD, other, taught, None)
       for part, truth in ((taught, batch), (alpt_test.rows(joined, slice(None, None, 2)), other),
                           (alpt_test.rows(joined, slice(1, None, 2)), batch)):
         self.assertTrue(np.all(part.is_labelled[known]))

@@ -174,6 +174,31 @@ class CountsTest(parameterized.TestCase):
                            float(sum(recalls) / len(recalls)))
 
 
+class MacroF1Test(absltest.TestCase):
+
+  def test_by_hand(self):
+    # Labels 0, 1, 0, 2, 0 of 0, 1, 1, 2, 1.
+    found = accuracy.macro_f1(Predictions(data.PROBABILITIES, data.ACTIONS))
+    self.assertAlmostEqual(found, (2 / 4 + 2 / 4 + 1) / 3)
+
+  def test_is_the_mean_of_slow_harmonic_means(self):
+    probabilities, actions = data.random_case(seed=5)
+    labels = [data.slow_label(row) for row in probabilities]
+    scores = []
+    for action in sorted({*labels, *actions.tolist()}):
+      right = sum(x == a == action for x, a in zip(labels, actions, strict=True))
+      shares = [Fraction(right, max(of.count(action), 1)) for of in (labels, actions.tolist())]
+      scores.append(2 * shares[0] * shares[1] / sum(shares) if right else 0)
+    self.assertAlmostEqual(accuracy.macro_f1(Predictions(probabilities, actions)),
+                           float(sum(scores) / len(scores)))
+
+  def test_false_alarms_cost_it_more_than_balanced_accuracy(self):
+    actions = np.array([0] * 90 + [1] * 10)
+    labels = np.where(np.arange(100) < 40, 1, actions)  # All of action 1 is found, and much more.
+    known = Predictions(np.eye(2)[labels], actions)
+    self.assertLess(accuracy.macro_f1(known), accuracy.balanced_accuracy(known) - .2)
+
+
 class TopKTest(parameterized.TestCase):
 
   @parameterized.parameters((1, .6), (2, 1.), (3, 1.))

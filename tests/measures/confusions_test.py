@@ -57,6 +57,25 @@ class NumbersTest(absltest.TestCase):
     np.testing.assert_allclose(numbers.recall, [5 / 6, 1, 0, math.nan])
     np.testing.assert_allclose(numbers.precision, [5 / 6, 1, 0, math.nan])
 
+  def test_shares_and_means_by_hand(self):
+    # Recall 3/4 and 1/2. Precision 1 and 1/2, and 0 of an action that is said once and is wrong.
+    counts = np.array([[3, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    self.assertEqual(confusions.accuracy(counts), 4 / 6)
+    self.assertAlmostEqual(float(confusions.balanced_accuracy(counts)), (3 / 4 + 1 / 2) / 2)
+    self.assertAlmostEqual(float(confusions.macro_f1(counts)), (6 / 7 + 2 / 4 + 0) / 3)
+
+  def test_shares_and_means_are_those_of_each_matrix(self):
+    counts = np.random.default_rng(0).integers(4, size=(6, 5, 5))
+    counts[1], counts[2, 3] = 0, 0
+    for matrix, accuracy, balanced in zip(
+        counts, confusions.accuracy(counts), confusions.balanced_accuracy(counts), strict=True):
+      expected = confusions.numbers(matrix)
+      np.testing.assert_allclose([accuracy, balanced],
+                                 [expected.accuracy, expected.balanced_accuracy], rtol=1e-15)
+    np.testing.assert_array_equal(confusions.macro_f1(counts),
+                                  [confusions.macro_f1(matrix) for matrix in counts])
+    self.assertTrue(np.isnan(confusions.macro_f1(counts[1])))
+
   def test_rows_are_true_actions(self):
     numbers = confusions.numbers([[1, 3], [0, 2]])
     np.testing.assert_allclose(numbers.recall, [.25, 1.])

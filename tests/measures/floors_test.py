@@ -126,6 +126,39 @@ class LinearTest(absltest.TestCase):
     expected = np.linalg.solve(gram + alpha * np.eye(3), centred.T @ np.eye(2)[actions])
     np.testing.assert_allclose(found.weights, expected, rtol=1e-9)
 
+  def test_values_of_a_linear_world_are_found(self):
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(80, 3)), np.array([[2., 0], [-1, 1], [0, .5]])
+    found = floors.fit_linear_values(x[:60], x[:60] @ weights + [3, -1])
+    np.testing.assert_allclose(floors.predict_values(found, x[60:]), x[60:] @ weights + [3, -1],
+                               atol=1e-2)
+
+  def test_values_are_those_of_ridge_regression_with_the_best_penalty(self):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(50, 8))
+    values = x[:, :2] + 2 * rng.normal(size=(50, 2))
+
+    def slow(penalty, x, values):
+      centred = x - x.mean(axis=0)
+      gram = centred.T @ centred
+      return np.linalg.solve(gram + penalty * np.trace(gram) / 8 * np.eye(8),
+                             centred.T @ (values - values.mean(axis=0)))
+
+    def error(penalty):
+      weights = slow(penalty, x[:40], values[:40])
+      said = values[:40].mean(axis=0) + (x[40:] - x[:40].mean(axis=0)) @ weights
+      return np.sum((said - values[40:])**2)
+
+    found = floors.fit_linear_values(x, values)
+    self.assertEqual(found.penalty, min((10.**k for k in range(-4, 4)), key=error))
+    np.testing.assert_allclose(found.weights, slow(found.penalty, x, values), rtol=1e-9)
+
+  def test_one_label_is_refused(self):
+    for fit in (lambda: floors.fit_linear([[1.]], [0], 2),
+                lambda: floors.fit_linear_values([[1.]], [[0.]])):
+      with self.assertRaisesRegex(ValueError, '1 transitions are labelled; expected at least 2'):
+        fit()
+
 
 class RandomDrawsTest(absltest.TestCase):
 

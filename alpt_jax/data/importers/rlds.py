@@ -9,7 +9,7 @@ import re
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax.data import png, rlds
+from alpt_jax.data import action_fields, png, rlds
 from alpt_jax.data.importers import checks, images
 
 _FLAGS = ('is_first', 'is_last')
@@ -92,7 +92,7 @@ def _check_features(directory, features, environment):
     raise ValueError(f"{where} has no dataset 'steps' but {sorted(features)}; expected the RLDS "
                      'format. Convert the data to RLDS episodes.')
   step = features['steps'].feature
-  rlds.check_source(where, step)
+  action_fields.check_source(where, step)
   _check_number(where, step, 'actions.key', environment.actions.key, np.integer)
   if environment.reward:
     _check_number(where, step, 'reward.key', environment.reward.key, np.number)

@@ -24,9 +24,9 @@ import os
 
 import numpy as np
 
-from alpt_jax import versions
 from alpt_jax.data import measure_files, rlds
 from alpt_jax.domains.atari import action_sets
+from alpt_jax.files import versions
 from alpt_jax.measures import floors
 
 FILE = 'ceiling.json'

@@ -16,10 +16,10 @@ import os
 import jax.numpy as jnp
 import numpy as np
 
-from alpt_jax import versions
 from alpt_jax.data import measure_files
 from alpt_jax.domains import play
 from alpt_jax.domains.atari import action_sets, evaluate
+from alpt_jax.files import versions
 
 FILE = 'score_floors.json'
 NUM_EPISODES = 400

@@ -9,8 +9,9 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from alpt_jax import domains, versions
+from alpt_jax import domains
 from alpt_jax.domains.atari import recording_ceiling, score_floors, study
+from alpt_jax.files import versions
 from alpt_jax.labelling import run_floors
 from experiments.studies import floors, runs
 from tests import atari_runs
