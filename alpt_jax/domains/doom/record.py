@@ -1,15 +1,21 @@
-"""Plays scenarios of Doom into episodes: scripts with fewer random actions from checkpoint to
+"""Plays scenarios of Doom into datasets: scripts with fewer random actions from checkpoint to
 checkpoint, as the play of a learning agent improves."""
 
 import contextlib
 import dataclasses
 import zlib
+from importlib import metadata
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow_datasets as tfds
 
+from alpt_jax.data import rlds, writer
 from alpt_jax.domains.doom import env as doom
 from alpt_jax.domains.doom import policies, scenarios
+
+_PACKAGES = ('array-record', 'numpy', 'opencv-python-headless', 'tensorflow-datasets', 'vizdoom')
+_RANDOM_NOTICE = 'Whether the action was drawn uniformly, all parts at once, whatever was seen.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Episode(NamedTuple):
   Attributes:
     observations: [L + 1, H, W, 3] uint8.
     actions: [L, P] float32, see `scenarios`.
-    rewards: [L] float32.
+    rewards: [L] float32, as the game gives them.
     is_random: [L] bool; the action was drawn uniformly, all parts at once, whatever was seen.
     is_terminal: whether the scenario ended, or else the episode was cut.
     checkpoint: from 0.
@@ -66,6 +72,63 @@ class Episode(NamedTuple):
   is_random: np.ndarray
   is_terminal: bool
   checkpoint: int
+
+
+def record(scenario, directory, settings, *, progress=None):
+  """Plays a scenario and writes the dataset; it appears under its name only when it is complete.
+
+  Recorded rewards are those of the game times `Scenario.reward_scale`; scores on the card are not.
+
+  Args:
+    scenario: one of `scenarios.SCENARIOS`; names the dataset, too.
+    directory: where to; must not exist, or be empty.
+    settings: `Settings`.
+    progress: called with the number of steps played, at most `settings.num_steps`, or None.
+
+  Returns:
+    The dataset card, a dict.
+
+  Raises:
+    ValueError: if an argument is unknown or out of range, or `directory` already holds something.
+  """
+  checkpoints = [{'epsilon': epsilon, 'num_episodes': 0, 'num_transitions': 0, 'mean_score': 0.}
+                 for epsilon in settings.epsilons]
+  num_played = 0
+
+  def steps():
+    nonlocal num_played
+    for episode in episodes(scenario, settings):
+      own = checkpoints[episode.checkpoint]
+      own['num_episodes'] += 1
+      own['num_transitions'] += len(episode.actions)
+      own['mean_score'] += (float(episode.rewards.sum()) - own['mean_score']) / own['num_episodes']
+      num_played += len(episode.actions)
+      yield _rlds_steps(scenario, episode)
+      if progress is not None:
+        progress(min(num_played, settings.num_steps))
+
+  return writer.write(
+      directory, name=scenario, episodes=steps(),
+      environment=scenarios.environment(scenario, frame_skip=settings.frame_skip),
+      extra_features={rlds.RANDOM: tfds.features.Scalar(
+          np.bool_, doc=tfds.features.Documentation(desc=_RANDOM_NOTICE))},
+      card=lambda: {
+          'metadata': dataclasses.asdict(settings) | {
+              'behaviour': 'a script mixed with ever fewer uniform actions',
+              'reward_scale': scenarios.of(scenario).reward_scale,
+              'versions': {package: metadata.version(package) for package in _PACKAGES}},
+          'own_features': {f'steps/{rlds.RANDOM}': _RANDOM_NOTICE},
+          'checkpoints': checkpoints})
+
+
+def _rlds_steps(scenario, episode):
+  """Returns {step field: L + 1 values} of an episode, see `writer.steps`."""
+  parts, scale = scenarios.of(scenario).parts, scenarios.of(scenario).reward_scale
+  actions = {part: values if part == scenarios.TURN else values.astype(bool)
+             for part, values in zip(parts, episode.actions.T, strict=True)}
+  return writer.steps(
+      list(episode.observations), actions, rewards=scale * episode.rewards,
+      is_terminal=episode.is_terminal) | {rlds.RANDOM: np.append(episode.is_random, False)}
 
 
 def episodes(scenario, settings):

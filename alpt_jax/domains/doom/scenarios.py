@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alpt_jax import action_parts
+from alpt_jax.data import environment_file
+
 KEYS = 'forward', 'backward', 'left', 'right', 'attack'
 TURN = 'turn'
 PARTS = (*KEYS, TURN)
@@ -17,6 +20,8 @@ MAX_TURN = 30.  # Degrees a step, each way. With four tics a step a third of the
 TICS_PER_SECOND = 35
 FRAME_SKIP = 4  # Tics a step: 8.75 steps a second.
 OBSERVATION_SHAPE = (48, 64, 3)
+RETURNS = -20, 100  # Of all scenarios, in recorded rewards: one return token serves them all.
+_BINS, _GROWTH = 41, 4.  # Of turns: .6 degrees wide around 0, as a hand trembles, to 2.8.
 
 
 class Scenario(NamedTuple):
@@ -25,18 +30,21 @@ class Scenario(NamedTuple):
   Attributes:
     parts: of its actions, in the order of `PARTS`; all have 'turn'.
     max_tics: after which an episode is cut, with discount 1.
+    reward_scale: recorded rewards are those of the game times this, so that returns of all
+      scenarios lie within `RETURNS`.
   """
   parts: tuple[str, ...]
   max_tics: int
+  reward_scale: float
 
 
 SCENARIOS = {
-    'deadly_corridor': Scenario(PARTS, 2100),
-    'deathmatch': Scenario(PARTS, 2100),
-    'defend_the_center': Scenario(('attack', TURN), 2100),
-    'defend_the_line': Scenario(('left', 'right', 'attack', TURN), 2100),
-    'health_gathering': Scenario(('forward', 'backward', 'left', 'right', TURN), 2100),
-    'my_way_home': Scenario(('forward', 'left', 'right', TURN), 2100),
+    'deadly_corridor': Scenario(PARTS, 2100, .04),
+    'deathmatch': Scenario(PARTS, 2100, 1.),
+    'defend_the_center': Scenario(('attack', TURN), 2100, 4.),
+    'defend_the_line': Scenario(('left', 'right', 'attack', TURN), 2100, 2.),
+    'health_gathering': Scenario(('forward', 'backward', 'left', 'right', TURN), 2100, .04),
+    'my_way_home': Scenario(('forward', 'left', 'right', TURN), 2100, 90.),
 }
 
 
@@ -47,11 +55,17 @@ def of(name):
   return SCENARIOS[name]
 
 
-def action_parts(name):
-  """Returns {part: what environment.json declares of it} of a scenario."""
-  keys = dict.fromkeys(of(name).parts[:-1], {'kind': 'binary'})
-  return keys | {TURN: {'kind': 'continuous', 'low': -MAX_TURN, 'high': MAX_TURN,
-                        'unit': 'degrees', 'mode': 'delta', 'wraps': False}}
+def environment(name, *, frame_skip=FRAME_SKIP):
+  """Returns the `environment_file.Environment` of recordings of a scenario."""
+  parts = tuple(map(action_parts.Binary, of(name).parts[:-1]))
+  turn = action_parts.Continuous(TURN, -MAX_TURN, MAX_TURN, unit='degrees', mode='delta',
+                                 num_bins=_BINS, growth=_GROWTH)
+  return environment_file.Environment(
+      name=name,
+      observation=environment_file.Observation(kind='image', shape=OBSERVATION_SHAPE),
+      actions=environment_file.ActionParts(parts=(*parts, turn)),
+      reward=environment_file.Reward(), returns=RETURNS,
+      steps_per_second=TICS_PER_SECOND / frame_skip)
 
 
 def bounds(name):

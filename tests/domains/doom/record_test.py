@@ -1,8 +1,12 @@
 """Tests of recordings of Doom."""
 
+import pathlib
+import tempfile
+
 import numpy as np
 from absl.testing import parameterized
 
+from alpt_jax.data import environment_file, records, rlds
 from alpt_jax.domains.doom import env as doom
 from alpt_jax.domains.doom import record, scenarios
 
@@ -33,6 +37,34 @@ class RecordTest(parameterized.TestCase):
       first = checkpoints.index(c)
       if last > first:
         self.assertLess(num_steps[last - 1], 80 * (c + 1))
+
+  def test_datasets_hold_what_was_played(self):
+    directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), 'deadly_corridor')
+    done = []
+    card = record.record('deadly_corridor', directory, SETTINGS, progress=done.append)
+    played = list(record.episodes('deadly_corridor', SETTINGS))
+    environment = environment_file.read(directory)
+    self.assertEqual(environment, scenarios.environment('deadly_corridor'))
+    found = rlds.read_episodes(directory, environment.spec(), expected_name='deadly_corridor')
+    self.assertLen(played, found.num_episodes)
+    marks = records.random_draws(directory)
+    for i, episode in enumerate(played):
+      length = len(episode.actions)
+      cut = found.cut(np.array([i]), np.array([0]), length)
+      np.testing.assert_array_equal(cut.observations[0], episode.observations)
+      np.testing.assert_array_equal(cut.actions[0], episode.actions)
+      np.testing.assert_allclose(cut.rewards[0], .04 * episode.rewards, rtol=1e-6)
+      self.assertTrue(cut.is_labelled.all())
+      np.testing.assert_array_equal(marks[i], episode.is_random)
+    scores = [[e.rewards.sum() for e in played if e.checkpoint == c] for c in range(3)]
+    np.testing.assert_allclose([c['mean_score'] for c in card['checkpoints']],
+                               [np.mean(own) for own in scores], rtol=1e-5)
+    self.assertEqual([c['num_episodes'] for c in card['checkpoints']], list(map(len, scores)))
+    self.assertEqual((done[-1], len(done)), (240, len(played)))
+    low, high = environment.returns
+    for own in scores:
+      self.assertBetween(.04 * min(own), low, high)
+      self.assertBetween(.04 * max(own), low, high)
 
   def test_played_again_the_actions_give_the_same_frames_and_rewards(self):
     episode = next(record.episodes('deadly_corridor', SETTINGS))
