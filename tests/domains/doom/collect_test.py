@@ -15,7 +15,7 @@ from alpt_jax.domains.doom import collect, record, scenarios
 def config(data_dir, **settings):
   settings = dict(num_steps=40, num_checkpoints=2) | settings
   return ml_collections.ConfigDict(dict(
-      experiment='alpt_jax.domains.doom.domain', data_dir=data_dir, window=4,
+      experiment='doom', data_dir=data_dir, window=4,
       target='deadly_corridor', sources=('my_way_home',), phase='joint',
       sampling=dict(pool_size=8, num_shards=1),
       collect=vars(record.Settings(**settings))))
