@@ -147,9 +147,14 @@ def _action_reader(actions, directory, step, environment):
 def _(actions: environment_file.Actions, directory, step, environment):
   _check_number(f'{directory}: features.json', step, 'actions.key', actions.key, np.integer)
   ids = _ids(directory, actions.key, step[actions.key], stored_actions.stored_names(actions))
+  said = [name for name in _SAID if name in step]
+  for name in said:
+    if step[name].shape != ():
+      raise ValueError(f'{directory}: features.json: {name} is {_short(step[name])}; expected a '
+                       'scalar: the action has one part. Convert the dataset.')
 
   def read(steps):
-    fields = {name: np.asarray(steps[name]) for name in step.keys() & {*_SAID}}
+    fields = {name: np.asarray(steps[name]) for name in said}
     is_labelled = rlds.labelled(fields | {'action': steps[actions.key]})[:-1]
     stored = np.asarray(steps[actions.key])[:-1]
     if ids is None:

@@ -141,7 +141,7 @@ def check_keys(where, found, actions):
     found: keys of the data, see the module.
     actions: `environment_file.ActionParts`.
   """
-  found = list(found)
+  found = sorted(found)
   shown = f'{found[:_NUM_SHOWN]}{" .." if len(found) > _NUM_SHOWN else ""}'
   for part, key in zip(actions.parts, actions.keys, strict=True):
     if key not in found:
@@ -208,8 +208,8 @@ def parts(found, environment, is_known=None):
   """
   actions, space = environment.actions, environment.spec().actions
   if missing := [key for key in actions.keys if key not in found]:
-    raise ValueError(f'the actions have no {missing[0]!r} but {list(found)[:_NUM_SHOWN]}. Copy the '
-                     'data again.')
+    raise ValueError(f'the actions have no {missing[0]!r} but {sorted(found)[:_NUM_SHOWN]}. Copy '
+                     'the data again.')
   values = {part.name: np.asarray(found[key])
             for part, key in zip(actions.parts, actions.keys, strict=True)}
   lengths = {part: len(x) for part, x in values.items()}

@@ -171,6 +171,15 @@ class KnownTest(PartsTest):
       self.imported(environment())
 
 
+  def test_one_discrete_action_has_one_flag(self):
+    flag = {'x': True}
+    self.write([[0, 1, 0]], tfds.features.Scalar(np.int64), steps={'is_labelled': [flag] * 3},
+               features={'is_labelled': tfds.features.FeaturesDict({'x': self.BOOL})})
+    env = environment(actions=environment_file.Actions(key='act', space=('a', 'b')))
+    with self.assertRaisesRegex(ValueError, 'is_labelled is FeaturesDict.*; expected a scalar'):
+      self.imported(env)
+
+
 class RefusedTest(PartsTest):
 
   @parameterized.parameters(
