@@ -231,7 +231,8 @@ class Continuous:
   def problem(self, values):
     """See `Categorical.problem`; values are compared in float32."""
     low, high = np.float32(self.low), np.float32(self.high)
-    values = np.asarray(values, np.float32)
+    with np.errstate(over='ignore'):  # Of what is far too large.
+      values = np.asarray(values, np.float32)
     is_wrong = ~((values >= low) & (values <= high))  # Also where it is NaN.
     return is_wrong, f'a number in [{self.low}, {self.high}]{self.unit and " " + self.unit}'
 

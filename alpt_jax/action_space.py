@@ -228,6 +228,8 @@ class Parts:
       '' if there are none; else the first of them and what was expected, to be put into a message.
     """
     own = {part.name: part for part in self.own if part}
+    if not isinstance(stored, dict):
+      return f'actions are an array; {name} has the parts {sorted(own)}'
     if set(stored) != set(own):
       return f'actions have parts {sorted(stored)}; {name} has {sorted(own)}'
     for key, values in stored.items():

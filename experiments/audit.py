@@ -45,7 +45,6 @@ from alpt_jax.files import atomic_files, paths
 from alpt_jax.labelling import (
     alignment_run,
     audit_compare,
-    audit_report,
     audit_run,
     paired_runs,
     trained_idm,
@@ -98,6 +97,7 @@ def main():
     pairs = paired_runs.pair(*([paired_runs.restore(directory, data_dir=_DATA_DIR.value)
                                 for directory in names] for names in (_RUN.value, _COMPARE.value)))
   trained = trained_idm.restore(_RUN.value[0], data_dir=_DATA_DIR.value)
+  kind = audit_run.kind_of(trained.spec.actions)
   compilation_cache.use(trained.config.compilation_cache_dir)
   settings = dict(
       environments=_ENVIRONMENTS.value, num_episodes=_NUM_EPISODES.value, seed=_SEED.value,
@@ -110,7 +110,7 @@ def main():
       trained, causal=_CAUSAL.value, allow_other_speed=_ALLOW_OTHER_SPEED.value, **settings)
   comparison = audit_compare.compare(
       pairs, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
-  _write(trained, found, comparison)
+  _write(trained, kind.page(found, comparison), found, comparison)
 
 
 def _check_alignment():
@@ -132,7 +132,7 @@ def _check_alignment():
   print('\n'.join([*(line for each in found for line in each['sentences']), f'Wrote {path}.']))
 
 
-def _write(trained, found, comparison):
+def _write(trained, content_of_page, found, comparison):
   """Writes and prints an audit, and a comparison if there is one."""
   numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
   written = {numbers: found}
@@ -140,7 +140,7 @@ def _write(trained, found, comparison):
     written[os.path.join(os.path.dirname(numbers), 'compare.json')] = comparison
   atomic_files.write_all({path: json.dumps(content, indent=1).encode()
                           for path, content in written.items()}
-                         | {page: audit_report.page(found, comparison).encode()})
+                         | {page: content_of_page.encode()})
   trained_idm.warn_if_unfinished(trained)
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))

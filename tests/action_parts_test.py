@@ -1,5 +1,7 @@
 """Parts of actions, and spaces of several: 500 random ones against rules written out here."""
 
+import warnings
+
 import numpy as np
 from absl.testing import absltest, parameterized
 
@@ -96,6 +98,12 @@ class PartsTest(parameterized.TestCase):
   def test_parts_that_mean_nothing(self, make, message):
     with self.assertRaisesRegex(ValueError, message):
       make()
+
+  def test_values_beyond_float32_are_out_of_range_without_a_word(self):
+    part = action_parts.Continuous('x', 0., 1.)
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')
+      self.assertEqual(part.problem([1e300, -1e300, .5])[0].tolist(), [True, True, False])
 
   def test_random_spaces(self):
     for seed in range(500):

@@ -29,6 +29,7 @@ _MOST = 8000  # Transitions, of all episodes together.
 _LEAST, _MOST_OF_ONE = 50, 400  # Of an episode.
 _NUM_SHOWN = 10
 _WARNING = 'warning (alignment): '
+SEVERAL_PARTS = 'actions of several parts are not compared with pictures'
 
 
 def check_directory(directory, **settings):
@@ -67,14 +68,15 @@ def check(data, spec, files=None, *, num_episodes=NUM_EPISODES, latency=None, se
   """
   rng = np.random.default_rng(seed)
   listed = np.flatnonzero(data.num_labelled)
-  drawn = listed
-  if num_episodes and len(listed) > num_episodes:
+  drawn = listed[:0] if spec.actions.shape else listed
+  if num_episodes and len(drawn) > num_episodes:
     drawn = np.sort(rng.choice(listed, num_episodes, replace=False))
   most = int(np.clip(_MOST // max(len(drawn), 1), _LEAST, _MOST_OF_ONE))
   stretches = [stretch for episode in drawn.tolist()
                for stretch in _stretches(data, spec.num_actions, episode, most, rng)]
   found = (alignment.measure(stretches, seed=seed) if stretches else
-           alignment.Alignment(reason='no action is listed'))
+           alignment.Alignment(reason=SEVERAL_PARTS if spec.actions.shape else
+                               'no action is listed'))
   kind, steps = alignment.verdict(found, latency)
   result = {
       'format': FORMAT, 'environment': spec.name, 'kind': kind, 'steps': steps, 'latency': latency,

@@ -43,11 +43,12 @@ class Domain(base.Domain):
           raise ValueError(f'observation.{field} of {name} is {values[1]}, of {config.target} '
                            f'{values[0]}; expected observations of one kind. Import one of them '
                            'again.')
-      is_one_action = not (target.spec().actions.shape or other.spec().actions.shape)
-      if is_one_action and other.actions.space != target.actions.space:  # `union` compares parts.
+      spaces = [e.spec().actions for e in (target, other)]
+      # What parts have to have in common, `domains.specs` checks.
+      if not any(space.shape for space in spaces) and spaces[0].names != spaces[1].names:
         raise ValueError(
-            f'actions.space of {name} is {list(other.actions.space)}, of {config.target} '
-            f'{list(target.actions.space)}; expected one list of all actions, in one order, of '
+            f'actions.space of {name} is {list(spaces[1].names)}, of {config.target} '
+            f'{list(spaces[0].names)}; expected one list of all actions, in one order, of '
             'which each environment says with actions.legal what it knows. Import one again.')
     game = config.evaluation.game
     if game:
