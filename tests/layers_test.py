@@ -45,6 +45,7 @@ DOORS = {
     'envlogger': {'alpt_jax/data/recorder_envlogger.py',
                   'alpt_jax/domains/atari/record_envlogger.py'},
     'ale_py': {'alpt_jax/domains/atari/env.py', 'alpt_jax/domains/atari/evaluate.py'},
+    'vizdoom': {'alpt_jax/domains/doom/env.py'},
     'av': {'alpt_jax/data/importers/decoding.py'},
     'orbax': {'alpt_jax/training/checkpoints.py'},
     'minari': {'alpt_jax/data/importers/minari.py'},

@@ -140,7 +140,7 @@ class FormTest(ListTest):
   def test_numbers_that_are_names(self):
     self.environment = own_data.environment(
         actions=environment_file.Actions(space=('1', '2', '0')))
-    self.assertEqual(self.read('file,step,action\na,0,1\n').known(), {('a', 0): 0})
+    self.assertEqual(self.read('file,step,action\na,0,1\n').known(), {('a', 0): {'action': 0}})
     (self.directory / 'actions.csv').unlink()
     self.refused('{"file": "a", "step": 0, "action": 1}',
                  "1: action is 1, the index of '2' and a name", 'actions.jsonl')
