@@ -110,11 +110,22 @@ def _(space: action_space.Discrete):
 
 @_lists.register
 def _(space: action_space.Parts):
-  return [_List(part.name, functools.partial(_part_targets, part, p))
+  return [_List(part.name, functools.partial(targets_of_part, part, p))
           for p, part in enumerate(space.parts) if space.own[p] is not None]
 
 
-def _part_targets(part, p, actions, is_known):
+def targets_of_part(part, p, actions, is_known):
+  """Makes targets of a part for `alignment.Stretch`.
+
+  Args:
+    part: from `action_parts`.
+    p: its position.
+    actions: [L, P] float of an episode.
+    is_known: [L, P] bool.
+
+  Returns:
+    [L, D] float; of a continuous part, increments. [L] bool, whether they are known.
+  """
   values, is_known = actions[:, p], is_known[:, p]
   if part.kind == 'categorical':
     return alignment.indicators(values.astype(np.int64), part.num_classes), is_known

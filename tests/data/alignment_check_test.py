@@ -188,7 +188,7 @@ class PartsTest(absltest.TestCase):
   def test_the_first_of_several_increments_is_not_known(self):
     _, spec = self.camera()
     part = spec.actions.parts[0]
-    targets, is_known = alignment_check._part_targets(
+    targets, is_known = alignment_check.targets_of_part(
         part, 0, np.array([[3.], [5.], [4.], [0.], [2.]]), np.array(
             [[1], [1], [1], [0], [1]], bool))
     self.assertEqual(is_known.tolist(), [False, True, True, False, False])
