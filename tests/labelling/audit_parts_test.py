@@ -1,24 +1,26 @@
 """Audits of real runs on simulated cameras, whose ceiling is known."""
 
-import contextlib
 import dataclasses
-import io
+import html
 import json
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from unittest import mock
 
 import numpy as np
-from absl.testing import absltest, flagsaver
+from absl.testing import absltest
 
 from alpt_jax import domains
 from alpt_jax.labelling import audit_compare, audit_run, paired_runs, trained_idm
 from alpt_jax.training import train
-from experiments import audit
 from experiments.configs import camera
 from tests.labelling.saying import Said, saying
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def config(workdir, **changes):
@@ -64,13 +66,13 @@ class AuditPartsTest(absltest.TestCase):
     cls.trained = trained_idm.restore(cls.config.workdir)
 
   def test_the_program_says_a_line_for_each_part_with_floor_and_ceiling(self):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), flagsaver.flagsaver(
-        run=[self.config.workdir], num_episodes=8), mock.patch('sys.argv', ['audit']):
-      audit.main()
-    lines = said.getvalue().splitlines()
+    done = subprocess.run(
+        [sys.executable, '-m', 'experiments.audit', f'--run={self.config.workdir}',
+         '--num_episodes=8'], cwd=ROOT, capture_output=True, text=True, check=False)
+    self.assertEqual(done.returncode, 0, msg=done.stderr)
+    lines = done.stdout.splitlines()
     found = json.loads((self.root / 'run' / 'audit' / 'audit.json').read_text())
-    page = (self.root / 'run' / 'audit' / 'audit.html').read_text()
+    page = html.unescape((self.root / 'run' / 'audit' / 'audit.html').read_text())
     environment, = found['environments']
     self.assertEqual([part['name'] for part in environment['parts']], ['turn', 'light', 'jump'])
     self.assertEqual((environment['kind'], environment['num_episodes'], found['format']),
@@ -142,7 +144,8 @@ class AuditPartsTest(absltest.TestCase):
       self.assertNotIn('\n', str(caught.exception))
     member = paired_runs.Member(self.trained, [self.config], {})
     with self.assertRaisesRegex(ValueError, 'run: actions have several parts; expected runs with '):
-      audit_compare.check([paired_runs.Pair(member, member)], num_episodes=3, stride=1)
+      audit_compare.check([paired_runs.Pair(member, member)], environments=(), num_episodes=3,
+                          stride=1, smallest_effect=.03)
 
   def test_data_of_another_run_is_refused(self):
     other = dataclasses.replace(self.trained, digests={'camera-seed0': 'another'})

@@ -49,7 +49,7 @@ def predictions(data, numbers):
       np.repeat(numbers, LENGTH)[rows], np.tile(np.arange(LENGTH), len(numbers))[rows])
 
 
-CHOICE = labels.Choice(np.array([[0, 3], [1, 0], [1, 20], [2, 10], [3, 5], [0, 18]]), 10)
+CHOICE = labels.Choice(np.array([[0, 3], [1, 0], [1, 20], [2, 10], [3, 5], [0, 18]]), 60, 10, 0)
 
 
 class FloorsTest(absltest.TestCase):
@@ -60,7 +60,8 @@ class FloorsTest(absltest.TestCase):
     said = part_floors.find(data, spec(), CHOICE, found).said
     np.testing.assert_allclose(said['turn']['linear'].values, found.actions[:, 0], atol=.05)
     np.testing.assert_array_equal(said['jump']['linear'].values, found.actions[:, 1])
-    np.testing.assert_allclose(said['jump']['linear'].scores, found.actions[:, 1], atol=.05)
+    scores, is_down = said['jump']['linear'].scores, found.actions[:, 1] == 1
+    self.assertGreater(scores[is_down].min(), scores[~is_down].max())
     self.assertGreater(np.mean(said['way']['linear'].values == found.actions[:, 2]), .6)
     heading = said['heading']['linear'].values
     self.assertTrue(np.all((heading >= -180) & (heading < 180)))
@@ -97,7 +98,7 @@ class FloorsTest(absltest.TestCase):
     self.assertEqual(references.num_labels['turn'], 0)  # The mean is that of what is audited.
     np.testing.assert_allclose(references.said['turn']['mean'].values,
                                found.actions[:, 0].mean(), rtol=1e-5)
-    one = labels.Choice(np.array([[0, 0]]), 1)
+    one = labels.Choice(np.array([[0, 0]]), 1, 1, 0)
     self.assertEqual(
         part_floors.find(data, spec(), one, found).unknown['jump']['linear'],
         'training knew it in 1 steps; a linear map takes at least 2')
