@@ -3,11 +3,12 @@
 python -m experiments.camera_study --results_dir=experiments/results/camera \\
     --workdir=runs/camera_study
 
-Trains IDMs on cameras (alpt_jax/domains/camera) in three ways: with every label of much data, which
+Trains IDMs on cameras (alpt_jax/domains/camera) in four ways: with every label of much data, which
 shows how near the ceiling the network comes; and with 200 labels, alone and with a source of other
-noise and one key less, both with the same updates. A seed draws everything anew: target, source,
-labels and initial values. All are judged on the same episodes, which nothing trained on, beside the
-posterior, the true action of the step before, and a linear map fitted on the same labels.
+noise and one key less, both with the same updates, and alone with a tenth of them, as so few labels
+are soon learned by heart. A seed draws everything anew: target, source, labels and initial values.
+All are judged on the same episodes, which nothing trained on, beside the posterior, the true action
+of the step before, and a linear map fitted on the same labels.
 <results>/runs/<way>-seed<n>.json says what came of a run, and one that is there is not run again.
 """
 
@@ -42,6 +43,8 @@ WAYS = {
         'tiny': {'num_labels': 400, 'num_steps': 4}}),
     'few': ('200 labels of the target', {
         'desk': {'num_steps': 3_000}, 'tiny': {'num_steps': 4}}),
+    'few_short': ('200 labels of the target, a tenth of the updates', {
+        'desk': {'num_steps': 300}, 'tiny': {'num_steps': 4}}),
     'few_source': ('200 labels of the target, and a source', {
         'desk': {'collect.num_episodes': 10_000, 'num_steps': 3_000}, 'tiny': {'num_steps': 4}}),
 }
@@ -166,7 +169,10 @@ def _differences(files):
             for way in WAYS}
   wanted = [
       ('exact posterior minus IDM, every label', 'all', 'ceiling', 'all', 'idm'),
-      ('with a source minus without, 200 labels', 'few_source', 'idm', 'few', 'idm')]
+      ('with a source minus without, 200 labels', 'few_source', 'idm', 'few', 'idm'),
+      ('with a source minus a tenth of the updates without', 'few_source', 'idm', 'few_short',
+       'idm'),
+      ('with a source minus the linear map', 'few_source', 'idm', 'few_source', 'linear')]
   rows = []
   for title, way, who, other_way, other in wanted:
     pairs = [({seed: found[who][number] for seed, found in labels[way].items()},

@@ -36,6 +36,7 @@ UPWARD = {
 ONE_DOMAIN = {
     'experiments/film.py', 'experiments/report_speed.py',
     'experiments/ceiling.py', 'experiments/score_floors.py', 'experiments/studies/ceiling_table.py',
+    'experiments/camera_study.py',
 }
 MAY_IMPORT = {('own', 'atari')}  # Own data may be of a game.
 

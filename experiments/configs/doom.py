@@ -10,8 +10,10 @@ The argument is a preset and, after commas, what is learned from what:
   method=alpt     see alpt_jax/methods.py.
 """
 
-from alpt_jax.domains.doom import scenarios
 from experiments.configs import base
+
+SCENARIOS = ('deadly_corridor', 'deathmatch', 'defend_the_center', 'defend_the_line',
+             'health_gathering', 'my_way_home')
 
 
 def get_config(argument=''):
@@ -21,13 +23,14 @@ def get_config(argument=''):
   config.method = options.get('method', 'alpt')
   # It has all keys, needs all of them, and its episodes are short.
   config.target = options.get('target', 'deadly_corridor')
-  scenarios.of(config.target)
-  config.sources = tuple(name for name in scenarios.SCENARIOS if name != config.target)
+  if config.target not in SCENARIOS:
+    raise ValueError(f'target is {config.target!r}; expected one of {", ".join(SCENARIOS)}.')
+  config.sources = tuple(name for name in SCENARIOS if name != config.target)
   config.other_targets = ()
   config.num_labels = 1_000
   config.collect = dict(  # See alpt_jax/domains/doom/record.py.
       num_steps=30_000, num_checkpoints=10, first_epsilon=.5, last_epsilon=.02,
-      frame_skip=scenarios.FRAME_SKIP, seed=0)
+      frame_skip=4, seed=0)  # Tics a step, of 35 a second.
   config.model.patch_size = 16
   _PRESETS[preset](config)
   base.share_equally(config)

@@ -55,8 +55,8 @@ class CameraStudyTest(absltest.TestCase):
         seeds=['0']):
       camera_study.main()
       paths = sorted(pathlib.Path(directory, 'runs').iterdir())
-      self.assertEqual([path.name for path in paths],
-                       ['all-seed0.json', 'few-seed0.json', 'few_source-seed0.json'])
+      self.assertEqual([path.stem for path in paths], [
+          'all-seed0', 'few-seed0', 'few_short-seed0', 'few_source-seed0'])
       for path in paths:
         labels = camera_study.read(path)['labels']
         self.assertGreater(labels['ceiling']['r2'], max(labels[w]['r2'] for w in ('idm', 'linear')))

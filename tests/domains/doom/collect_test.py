@@ -10,6 +10,7 @@ from absl.testing import parameterized
 
 from alpt_jax import domains
 from alpt_jax.domains.doom import collect, record, scenarios
+from experiments.configs import doom
 
 
 def config(data_dir, **settings):
@@ -69,6 +70,13 @@ class CollectTest(parameterized.TestCase):
     for frame_skip, rate in ((4, 8.75), (7, 5.)):
       domain = domains.of(config(self.data_dir, frame_skip=frame_skip))
       self.assertEqual(domain.time_scale('my_way_home')[:3], ('image', rate, frame_skip))
+
+  def test_the_config_knows_all_scenarios_and_how_they_are_recorded(self):
+    own = doom.get_config('target=my_way_home')
+    self.assertEqual((*own.sources, own.target), tuple(scenarios.SCENARIOS))
+    self.assertEqual(own.collect.to_dict(), vars(record.Settings(num_steps=30_000)))
+    with self.assertRaisesRegex(ValueError, "target is 'Doom'; expected one of deadly_corridor"):
+      doom.get_config('target=Doom')
 
   def test_a_scenario_that_there_is_not_is_named(self):
     with self.assertRaisesRegex(ValueError, "scenario is 'maze'; expected one of deadly_corridor"):
