@@ -79,10 +79,13 @@ class Figure(NamedTuple):
   statistic: Any
 
 
-def said_by(part, probabilities):
-  """Makes a `Said` of probabilities [M, n] of a part's classes."""
+def said_by(part, own, probabilities):
+  """Makes a `Said` of probabilities [M, n] of a part's classes; numbers are in the range of own."""
+  values = part.predicted(probabilities)
+  if part.kind == 'continuous':
+    values = part.to_own(values, own)
   return Said(
-      np.asarray(part.predicted(probabilities), np.float64),
+      np.asarray(values, np.float64),
       probabilities[:, 1] if part.kind == 'binary' else None, probabilities,
       part.quantiles(probabilities, np.array(LEVELS)) if part.kind == 'continuous' else None)
 
