@@ -15,7 +15,7 @@ import numpy as np
 from absl.testing import absltest
 
 from alpt_jax import domains
-from alpt_jax.labelling import audit_compare, audit_run, paired_runs, trained_idm
+from alpt_jax.labelling import audit_compare, audit_run, paired_runs, run_floors, trained_idm
 from alpt_jax.training import train
 from experiments.configs import camera
 from tests.labelling.saying import Said, saying
@@ -142,6 +142,8 @@ class AuditPartsTest(absltest.TestCase):
       with self.assertRaisesRegex(ValueError, re.escape(message)) as caught:
         audit_run.audit_run(self.trained, progress=False, **settings)
       self.assertNotIn('\n', str(caught.exception))
+    with self.assertRaisesRegex(ValueError, 'whose floors and ceiling experiments.audit measures'):
+      run_floors.measure(self.config.workdir)
     member = paired_runs.Member(self.trained, [self.config], {})
     with self.assertRaisesRegex(ValueError, 'run: actions have several parts; expected runs with '):
       audit_compare.check([paired_runs.Pair(member, member)], environments=(), num_episodes=3,
