@@ -70,9 +70,9 @@ def main(config):
     _print_others(settings, source.files(settings.from_dir))
   if card['num_labelled'] >= alignment.FEWEST_TRANSITIONS:
     found = alignment_check.check_directory(to_dir)
-    # Without gains there are too few labels to say anything.
-    if found['gains'] or found['reason'] == alignment_check.SEVERAL_PARTS:
-      print('\n'.join(found['sentences']))
+    for each in found.get('parts', [found]):
+      if each['gains']:  # Else there are too few labels to say anything.
+        print('\n'.join(each['sentences']))
 
 
 def _check_disk(found, directory, environment, settings, total):
