@@ -13,7 +13,7 @@ from alpt_jax import progress as progress_
 from alpt_jax.data import alignment_check, environment_file, rlds, writer
 from alpt_jax.data.importers import actions, checksums
 from alpt_jax.data.importers import checks as import_episodes
-from alpt_jax.files import atomic_files, disk_space
+from alpt_jax.files import atomic_files, disk_space, regular_files
 from alpt_jax.measures import alignment
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
@@ -40,6 +40,7 @@ def main(config):
     raise ValueError('import_ is not in the config; expected one like experiments/configs/own.py.')
   settings = config.import_
   source = _source(settings)
+  regular_files.check_tree(settings.from_dir)
   environment = environment_file.read(settings.environment or settings.from_dir)
   to_dir = settings.to_dir or os.path.join(config.data_dir, environment.name)
   atomic_files.check_new(to_dir)  # Before anything is read.
@@ -70,9 +71,9 @@ def main(config):
     _print_others(settings, source.files(settings.from_dir))
   if card['num_labelled'] >= alignment.FEWEST_TRANSITIONS:
     found = alignment_check.check_directory(to_dir)
-    # Without gains there are too few labels to say anything.
-    if found['gains'] or found['reason'] == alignment_check.SEVERAL_PARTS:
-      print('\n'.join(found['sentences']))
+    for each in found.get('parts', [found]):
+      if each['gains']:  # Else there are too few labels to say anything.
+        print('\n'.join(each['sentences']))
 
 
 def _check_disk(found, directory, environment, settings, total):
