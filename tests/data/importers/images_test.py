@@ -162,6 +162,10 @@ class ImportImagesTest(parameterized.TestCase):
       ([('a', 0, 'down')], "actions.csv, line 2: action is 'down'; expected one of actions.legal"),
       ([('a', 0, '4')], "actions.csv, line 2: action is '4'; expected one of actions.legal"),
       ([('a', 0, '2')], "actions.csv, line 2: action is '2'; expected one of actions.legal"),
+      ([('a', '9' * 5000, 'up')], "line 2: step is '9{199} ..; expected an integer from 0"),
+      ([('a', 0, '9' * 5000)], "line 2: action is '9{199} ..; expected one of actions.legal"),
+      ([('a' * 5000, 0, 'up')], r"line 2: file is 'a{199} .. \(1 such names\)"),
+      ([('a', 0, 'u\0p')], 'line 2: not a text file in UTF-8: it has bytes of 0'),
       ([('a', 4, 'up')], '^a: .*actions.csv, line 2, lists step 4; the file has the steps 0 to 2'),
   )
   def test_mistakes_in_the_list(self, rows, message):
@@ -170,6 +174,8 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertRegex(self._problem(), message)
 
   @parameterized.parameters(
+      ('actions.csv', '\0\0\1' * 999, 'line 1: not a text file in UTF-8: it has bytes of 0'),
+      ('actions.csv', 'x' * 999, r"line 1: columns are \['x{198} \.\.; expected"),
       ('actions.csv', 'file,step,acton\n', r"line 1: columns are .*'acton'.*expected"),
       ('actions.csv', 'file,step,acton\na,0,up\n', r"line 1: columns are .*'acton'.*expected"),
       ('actions.csv', 'file,step,action,rewards\na,0,up,1\n', "line 1: columns are .*'rewards'"),
