@@ -23,6 +23,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # {optional package: (what it is for, the extra that installs it)}.
 _EXTRAS = {
     **dict.fromkeys(('ale_py', 'gymnasium', 'cv2'), ('Atari needs', 'atari')),
+    'vizdoom': ('Doom needs', 'doom'),
     'tensorflow': ('TFRecord files need', 'tensorflow'),
 }
 # {type of an error of a library, which may not be imported here: what it says then}.

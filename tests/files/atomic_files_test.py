@@ -151,7 +151,7 @@ atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).p
     (root / 'data' / 'part').mkdir(parents=True)
     (root / 'data' / 'part' / 'file').touch()
     (root / 'link').symlink_to('data')
-    inputs = {'the other': str(root / 'none'), 'the run': str(root / 'link')}
+    inputs = {'the other': '/nowhere', 'the run': str(root / 'link')}
     for name, how in (('data', 'is'), ('link', 'is'), ('data/', 'is'), ('', 'holds')):
       with self.assertRaisesRegex(ValueError, f'^{root}/{name}: {how} the run, {root}/link; '):
         atomic_files.check_new(f'{root}/{name}', inputs)

@@ -77,8 +77,9 @@ def main(config):
     _print_others(settings, source.files(settings.from_dir))
   if card['num_labelled'] >= alignment.FEWEST_TRANSITIONS:
     found = alignment_check.check_directory(to_dir)
-    if found['gains']:  # Else there are too few labels to say anything.
-      print('\n'.join(found['sentences']))
+    for each in found.get('parts', [found]):
+      if each['gains']:  # Else there are too few labels to say anything.
+        print('\n'.join(each['sentences']))
 
 
 def _check_disk(found, directory, environment, settings, total):
@@ -153,6 +154,8 @@ def _print(directory, environment, card):
   print(f"imported {environment.name} into {directory}: {card['num_episodes']} episodes, "
         f"{num_transitions} transitions, {card['num_labelled']} of them with their action, mean "
         f"length {card['mean_length']:.1f}")
+  if by_part := card.get('num_labelled_by_part'):
+    print(f"known by part: {', '.join(f'{part} {number}' for part, number in by_part.items())}")
   for line in environment.notes(environment.name):
     print(line)
   for scaled in card['scaled']:

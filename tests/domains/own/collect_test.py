@@ -17,6 +17,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
+from alpt_jax import action_parts
 from alpt_jax.data import environment_file, episode_files, rlds
 from alpt_jax.domains.own import collect as import_own
 from experiments import collect
@@ -247,7 +248,7 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
 
   @parameterized.parameters(
       ([('c.mkv', 0, 'jump')], r"line 2: file is 'c.mkv' \(1 such names\); expected names of what"),
-      ([('a.mkv', 13, 'jump')], 'line 2, lists step 13; the file has the steps 0 to 11. Correct'),
+      ([('a.mkv', 13, 'jump'), ('a.mkv', 0, 'jump')], 'line 2, lists step 13; the file has the steps 0 to 11. Correct'),
       ([('a.mkv', t, 'jump') for t in range(1, 13)],
        "line 2: step 0 of 'a.mkv' is not listed, .* are steps counted from 1"),
       ([('a.mkv', t, 'jump') for t in range(0, 28, 2)], 'line 2: steps are 0, 2, 4 .. 26, all'))
@@ -311,6 +312,31 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
       verdict = out.getvalue().splitlines()[-1]
       self.assertIn(f'Own: listed actions {kind}', verdict)
       self.assertEqual(verdict.startswith('warning (alignment): '), bool(first))
+
+  def test_actions_of_several_parts_from_a_list_to_episodes(self):
+    parts = (action_parts.Binary('jump'), action_parts.Continuous('turn', -9., 9.))
+    environment_file.write(self._environment, own_data.environment(
+        shape=(16, 32, 1), actions=environment_file.ActionParts(parts=parts)))
+    self._write_folders(120)
+    rows = [(name, t, t % 2, '' if t % 3 else t / 100) for name in 'ab' for t in range(120)]
+    text = 'file,step,jump,turn\n' + ''.join(','.join(map(str, row)) + '\n' for row in rows)
+    (self._source / 'actions.csv').write_text(text)
+    printed = self._printed()
+    self.assertIn('2 episodes, 240 transitions, 240 of them with their action', printed)
+    self.assertIn('\nknown by part: jump 240, turn 80\n', printed)
+    self.assertIn('cannot be told: actions of several parts are not compared', printed)
+    directory = self._parent / 'data' / 'Own'
+    data = episode_files.EpisodeFiles([directory], environment_file.read(directory).spec())
+    t = np.arange(120)
+    for episode in range(2):
+      actions, is_labelled = data.actions_of(episode)
+      np.testing.assert_array_equal(is_labelled, np.stack([t >= 0, t % 3 == 0], axis=1))
+      np.testing.assert_array_equal(
+          actions, np.where(is_labelled, np.stack([t % 2, t / 100], axis=1), 0).astype(np.float32))
+    (self._source / 'actions.csv').write_text(text.replace('b,7,1,', 'b,7,2,'))
+    with self.assertRaisesRegex(ValueError, "actions.csv, line 129: jump is '2'; expected 0 or 1"):
+      self._printed(to_dir=str(self._parent / 'other'))
+    self.assertFalse((self._parent / 'other').exists())
 
   def test_a_mistake_ends_in_one_line(self):
     done = self._run('import', '--config.import_.kind=film')
