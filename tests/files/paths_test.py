@@ -23,8 +23,8 @@ NO_PATH_FIELDS = {
     'evaluation.game', 'evaluation.rule', 'experiment', 'import_.kind', 'import_.on_problem',
     'method', 'model.compute_dtype', 'model.dt_tokenizer', 'model.idm_tokenizer',
     'model.action_order', 'model.return_tokens', 'observation', 'optimizer.name',
-    'optimizer.schedule', 'phase', 'preset', 'pseudo_labels.mode', 'source_actions', 'study.baseline', 'study.figure', 'study.rates.source',
-    'target', 'wandb_project'}
+    'optimizer.schedule', 'phase', 'preset', 'pseudo_labels.mode', 'source_actions',
+    'study.baseline', 'study.figure', 'study.rates.source', 'target', 'wandb_project'}
 TEXT_FLAGS = ('DEFINE_string', 'DEFINE_list', 'DEFINE_multi_string', 'DEFINE_enum', 'DEFINE')
 
 

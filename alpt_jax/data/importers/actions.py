@@ -47,8 +47,7 @@ SECOND_FILES = ('actions-2.csv', 'actions-2.jsonl')
 _RARE = 250  # One in so many lists has by chance all its steps at multiples of frame_skip.
 _FEW_FILES = 3  # That all begin with step 1 is no chance.
 _NEARLY_ALL = .9  # Of the files.
-_key, _short = action_cells.look, action_cells.short
-_MOST_DIGITS = 18  # Of a number.
+_key, _quoted = action_cells.look, action_cells.quoted
 
 
 class _Row(NamedTuple):
@@ -74,8 +73,9 @@ class _Form(NamedTuple):
         len(found) == len(names)):
       return
     hint = ' Put commas between them.' if len(names) == 1 else ''
-    raise ValueError(f'columns are {list(map(str, names))}; expected {[*self.needed, "reward"]}, '
-                     f'each once, of which the last may be missing.{hint}')
+    raise ValueError(f'columns are {_quoted(list(map(str, names)))}; expected '
+                     f'{[*self.needed, "reward"]}, each once, of which the last may be '
+                     f'missing.{hint}')
 
 
 class Actions:
@@ -137,7 +137,7 @@ class Actions:
                        'have names that differ only in how Unicode writes them. Rename all but '
                        'one.')
     near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
-    raise ValueError(f'{self._where(name)}: file is {_short(name)} ({len(unknown)} such names); '
+    raise ValueError(f'{self._where(name)}: file is {_quoted(name)} ({len(unknown)} such names); '
                      f'expected names of what lies beside it, e.g. {near!r}. Correct them.')
 
   def check_steps(self, frame_skip):
@@ -290,12 +290,12 @@ class Actions:
   def _add(self, row, line):
     name, step = row['file'], row['step']
     if not isinstance(name, str):
-      raise ValueError(f'file is {_short(name)}; expected the name of a video or of a folder of '
+      raise ValueError(f'file is {_quoted(name)}; expected the name of a video or of a folder of '
                        'images.')
-    if isinstance(step, str) and step.strip().isdecimal() and len(step) <= _MOST_DIGITS:
+    if isinstance(step, str) and step.strip().isdecimal() and len(step) <= action_cells.MOST_DIGITS:
       step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-      raise ValueError(f'step is {_short(step)}; expected an integer from 0.')
+      raise ValueError(f'step is {_quoted(step)}; expected an integer from 0.')
     steps = self._rows.setdefault(_key(name), {})
     new = {column: of.parse(row[column]) for column, of in self._columns.items()
            if row[column] not in (None, '')}
@@ -363,8 +363,8 @@ def _csv_rows(file, form):
 
 def _check_fields(fields, columns):
   if len(fields) != len(columns):
-    raise ValueError(f'has {len(fields)} fields, {_short(fields[:5])}; expected {len(columns)}, as '
-                     'the first line. Complete it, or copy the list again if it breaks off.')
+    raise ValueError(f'has {len(fields)} fields, {_quoted(fields[:5])}; expected {len(columns)}, '
+                     'as the first line. Complete it, or copy the list again if it breaks off.')
   for column, field in zip(columns, fields, strict=True):
     if '\n' in field or '\r' in field:
       raise ValueError(f'{column} goes over several lines; expected it on one. Is a quote missing?')
@@ -398,5 +398,5 @@ def _is_object(value):
 def _reward(value):
   reward = action_cells.number(value)
   if math.isnan(reward):
-    raise ValueError(f'reward is {_short(value)}; expected a finite number, or nothing.')
+    raise ValueError(f'reward is {_quoted(value)}; expected a finite number, or nothing.')
   return reward

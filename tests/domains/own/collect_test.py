@@ -248,7 +248,8 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
 
   @parameterized.parameters(
       ([('c.mkv', 0, 'jump')], r"line 2: file is 'c.mkv' \(1 such names\); expected names of what"),
-      ([('a.mkv', 13, 'jump')], 'line 2, lists step 13; the file has the steps 0 to 11. Correct'),
+      ([('a.mkv', 13, 'jump'), ('a.mkv', 0, 'jump')], 'line 2, lists step 13; the file '
+       'has the steps 0 to 11. Correct'),
       ([('a.mkv', t, 'jump') for t in range(1, 13)],
        "line 2: step 0 of 'a.mkv' is not listed, .* are steps counted from 1"),
       ([('a.mkv', t, 'jump') for t in range(0, 28, 2)], 'line 2: steps are 0, 2, 4 .. 26, all'))
