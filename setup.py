@@ -30,6 +30,8 @@ setuptools.setup(
         'envlogger': ['envlogger==1.2', 'tensorflow-cpu'],
         # The emulator is GPL-2.0.
         'atari': ['ale-py', 'gymnasium'],
+        # The game with its scenarios; MIT, on top of an engine of several licences.
+        'doom': ['vizdoom>=1.3.2'],
         # To import its datasets; reads them for experiments.collect import.
         'minari': ['minari[hdf5]>=0.5.4'],
         'tpu': ['jax[tpu]'],

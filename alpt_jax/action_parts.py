@@ -75,6 +75,11 @@ class Categorical:
     extra = tuple(name for name in other.names if name not in self.names)
     return Categorical(self.name, self.names + extra)
 
+  def beyond(self, own):
+    """Says which values of `own` it does not have: both in words, or ('', '') if there are none."""
+    missing = [name for name in own.names if name not in self.names]
+    return (f'names {missing}', f'names {list(self.names)}') if missing else ('', '')
+
   def own_classes(self, own):
     """Which classes an environment has that declares the part as `own`: [n] bool."""
     return np.isin(self.names, own.legal)
@@ -122,6 +127,11 @@ class Binary:
     """See `Categorical.joined`."""
     del other
     return self
+
+  def beyond(self, own):
+    """See `Categorical.beyond`."""
+    del own
+    return '', ''
 
   def own_classes(self, own):
     """See `Categorical.own_classes`."""
@@ -221,7 +231,8 @@ class Continuous:
   def problem(self, values):
     """See `Categorical.problem`; values are compared in float32."""
     low, high = np.float32(self.low), np.float32(self.high)
-    values = np.asarray(values, np.float32)
+    with np.errstate(over='ignore'):  # Of what is far too large.
+      values = np.asarray(values, np.float32)
     is_wrong = ~((values >= low) & (values <= high))  # Also where it is NaN.
     return is_wrong, f'a number in [{self.low}, {self.high}]{self.unit and " " + self.unit}'
 
@@ -264,19 +275,23 @@ class Continuous:
       [L, q] float32 in [low, high]; NaN in rows that are 0.
     """
     levels = np.maximum(levels, 1e-9)  # 0 is where the mass begins.
+    found = np.asarray(probabilities, float)
+    rows = np.flatnonzero(found.any(axis=1))
+    found = found[rows]
+    first = np.zeros(len(rows), int)
+    if self.wraps:
+      first = self.classes(self.predicted(found)) + (self.num_bins + 1) // 2
+      found = np.take_along_axis(
+          found, (first[:, None] + np.arange(self.num_bins)) % self.num_bins, axis=1)
+    found = found / found.sum(axis=1, keepdims=True)
+    sums, of_row = np.cumsum(found, axis=1), np.arange(len(rows))
+    last = self.num_bins - 1 - np.argmax(found[:, ::-1] > 0, axis=1)
     result = np.full((len(probabilities), len(levels)), np.nan, np.float32)
-    for row, found in zip(result, np.asarray(probabilities, float), strict=True):
-      if not found.any():
-        continue
-      first = 0
-      if self.wraps:
-        first = int(self.classes(self.predicted(found))) + (self.num_bins + 1) // 2
-      found = np.roll(found, -first) / found.sum()
-      sums = np.cumsum(found)
-      bins = np.minimum(np.searchsorted(sums, levels), np.flatnonzero(found)[-1])  # Of rounding.
-      places = self._at(first + bins + 1 - np.clip((sums - levels[:, None])[
-          np.arange(len(levels)), bins] / found[bins], 0, 1))
-      row[:] = self._wrapped(places) if self.wraps else places
+    for i, level in enumerate(levels):
+      bins = np.minimum((sums < level).sum(axis=1), last)  # Of rounding.
+      rest = (sums[of_row, bins] - level) / found[of_row, bins]
+      places = self._at(first + bins + 1 - np.clip(rest, 0, 1))
+      result[rows, i] = self._wrapped(places) if self.wraps else places
     return result
 
   def joined(self, other):
@@ -286,6 +301,14 @@ class Continuous:
                        f'and at {other.low} and {other.high} in another; expected the same.')
     return dataclasses.replace(
         self, low=min(self.low, other.low), high=max(self.high, other.high))
+
+  def beyond(self, own):
+    """See `Categorical.beyond`; values that wrap around need the same range."""
+    ranges = [(part.low, part.high) for part in (own, self)]
+    is_within = self.low <= own.low and own.high <= self.high
+    if ranges[0] == ranges[1] or (is_within and not self.wraps):
+      return '', ''
+    return tuple(f'numbers from {low} to {high}' for low, high in ranges)
 
   def own_classes(self, own):
     """See `Categorical.own_classes`."""

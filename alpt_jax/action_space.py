@@ -9,7 +9,8 @@ it, so that another kind of action is another class with these members:
   check(stored, ..)       what is wrong with actions as a dataset stores them
   to_ids(stored, ..)      stored actions as networks get them
   known(is_known, ..)     which of them are known, of the same shape
-  to_stored(probabilities)   predictions over `to_ids`'s actions, as the dataset stores them
+  to_stored(predictions)  predictions over `to_ids`'s actions, as the dataset stores them
+  within(space, names)    the same, laid out as those that a run was trained on
   num, mask               classes that are predicted, and which of them are legal
 """
 
@@ -37,6 +38,7 @@ class Discrete:
   legal: tuple[int, ...] | None = None
   stored: tuple[int, ...] = ()
 
+  kind = 'one action of a list at every step'
   shape = ()
   dtype = np.int32
 
@@ -111,6 +113,14 @@ class Discrete:
     """Returns [L] bool of that, or of True."""
     return np.ones(length, bool) if is_known is True else np.asarray(is_known, bool)
 
+  def within(self, space, names=('the run', 'the environment')):
+    """Lays it out as another space: as it is; ValueError if that is another. See `Parts.within`."""
+    _check_kind(space, self, names)
+    if self.names != space.names:
+      raise ValueError(f'actions.space is {list(self.names)}, that of {names[0]} is '
+                       f'{list(space.names)}.')
+    return self
+
   def to_stored(self, probabilities):
     """Translates predictions into those of what the dataset stores.
 
@@ -151,6 +161,7 @@ class Parts:
   parts: tuple
   own: tuple | None = None
 
+  kind = 'actions of several parts'
   dtype = np.float32
 
   def __post_init__(self):
@@ -217,6 +228,8 @@ class Parts:
       '' if there are none; else the first of them and what was expected, to be put into a message.
     """
     own = {part.name: part for part in self.own if part}
+    if not isinstance(stored, dict):
+      return f'actions are an array; {name} has the parts {sorted(own)}'
     if set(stored) != set(own):
       return f'actions have parts {sorted(stored)}; {name} has {sorted(own)}'
     for key, values in stored.items():
@@ -270,22 +283,32 @@ class Parts:
     return xp.stack([part.predicted(probabilities[..., segment], xp)
                      for part, segment in zip(self.parts, self.segments, strict=True)], axis=-1)
 
-  def within(self, space):
-    """Lays it out as another space of the same environment, e.g. of a run of several.
+  def within(self, space, names=('the run', 'the environment')):
+    """Lays it out as another space, e.g. of a run of several environments.
 
     Args:
       space: `Parts`.
+      names: of whom `space` is, and of whom this is, for messages.
 
     Returns:
-      `Parts` with the parts of `space`.
+      `Parts` with the parts of `space`; those that it does not have are left out.
 
     Raises:
-      ValueError: naming the parts that `space` does not have.
+      ValueError: naming the part and both values, if parts of one name do not fit each other, or
+        `space` has not all values of one; or if the two have no part in common.
     """
+    _check_kind(space, self, names)
     own = {part.name: part for part in self.own if part}
-    missing = sorted(own.keys() - set(space.part_names))
-    if missing:
-      raise ValueError(f'action parts {missing} are not among {list(space.part_names)}')
+    if not own.keys() & set(space.part_names):
+      raise ValueError(f'action parts are {list(own)} in {names[1]} and {list(space.part_names)} '
+                       f'in {names[0]}; expected some in common.')
+    for part in space.parts:
+      if part.name in own:
+        _check_same(part, own[part.name], *names)
+        found, expected = part.beyond(own[part.name])
+        if found:
+          raise ValueError(f'action part {part.name} has {found} in {names[1]}, and {names[0]} '
+                           f'knows {expected}; expected no others.')
     return Parts(space.parts, tuple(own.get(name) for name in space.part_names))
 
   def laid_out(self, actions, is_known, space):
@@ -335,6 +358,13 @@ def union(spaces, names):
     own = {part.name: part for part in space.own if part}
     result.append(Parts(tuple(joined.values()), tuple(own.get(name) for name in joined)))
   return result
+
+
+def _check_kind(first, second, names):
+  """Refuses one action at every step beside several parts."""
+  if type(first) is not type(second):
+    raise ValueError(f'{names[1]} has {second.kind}, and {names[0]} has {first.kind}; expected the '
+                     'same.')
 
 
 def _check_same(first, second, first_name, second_name):

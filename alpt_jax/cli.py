@@ -14,7 +14,7 @@ import traceback
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from alpt_jax import configs, starting
+from alpt_jax import configs, signals, starting
 from alpt_jax.files import paths
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
@@ -23,6 +23,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # {optional package: (what it is for, the extra that installs it)}.
 _EXTRAS = {
     **dict.fromkeys(('ale_py', 'gymnasium', 'cv2'), ('Atari needs', 'atari')),
+    'vizdoom': ('Doom needs', 'doom'),
     'tensorflow': ('TFRecord files need', 'tensorflow'),
 }
 # {type of an error of a library, which may not be imported here: what it says then}.
@@ -105,19 +106,21 @@ class _Terminated(BaseException):
   """SIGTERM came; not an error, so nothing that handles errors takes it."""
 
 
+_OF_SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _Terminated}
+
+
 def _run_main(main):
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)  # Libraries say much that is not for users.
   try:
-    starting.end()
     with _terminable():
       return main()
   except BaseException as error:
-    number = _signal_of(error)
-    if number:  # What was unfinished is removed by now; no thread is waited for.
-      with contextlib.suppress(OSError):  # Nobody may read it any more.
-        sys.stdout.flush()
-      starting.leave(number)
+    for number, kind in _OF_SIGNALS.items():
+      if signals.is_of(error, kind):  # What was unfinished is removed; no thread is waited for.
+        with contextlib.suppress(OSError):  # Nobody may read it any more.
+          sys.stdout.flush()
+        starting.leave(number)
     message = None if _DEBUG.value else _message(error)
     if message is None:
       raise
@@ -129,32 +132,32 @@ def _run_main(main):
 
 @contextlib.contextmanager
 def _terminable():
-  """Lets SIGTERM raise `_Terminated` in the block, so that what is unfinished is removed."""
-  def terminate(*unused):
-    raise _Terminated
+  """Lets SIGINT and SIGTERM raise in the block, so that what is unfinished is removed.
 
-  is_ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-  if is_ours:
-    signal.signal(signal.SIGTERM, terminate)
-  try:
-    yield
-  finally:
-    if is_ours:
-      signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _signal_of(error):
-  """The signal that an error comes of; None for others.
-
-  Compiled modules, and whoever cleans up, make errors of their own of a signal.
+  None is lost: see `signals`. One that the block has swallowed is raised at its end.
   """
-  seen = []  # An error may be its own cause.
-  while error is not None and error not in seen and not isinstance(error, SystemExit):
-    seen.append(error)
-    if isinstance(error, KeyboardInterrupt | _Terminated):
-      return signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
-    error = error.__cause__ or error.__context__
-  return None
+  def take(number, unused_frame):
+    signals.insist(_OF_SIGNALS[number])
+
+  previous = {number: starting.before(number) for number in _OF_SIGNALS}
+  for number, handler in previous.items():
+    if handler is not None:
+      signal.signal(number, take)
+  wanted = None
+  try:
+    try:
+      yield
+    finally:
+      wanted = signals.settle()
+      for number, handler in previous.items():
+        if handler is not None:
+          signal.signal(number, handler)
+  except BaseException as error:
+    if wanted and not signals.is_of(error, wanted):
+      raise wanted from error
+    raise
+  if wanted:
+    raise wanted
 
 
 def _message(error):

@@ -30,9 +30,15 @@ def begin():
 
 def end():
   """Gives signals back: from now on SIGINT raises KeyboardInterrupt."""
-  for number, (handler, *_) in _ENDINGS.items():
+  for number in _ENDINGS:
     if signal.getsignal(number) is leave:
-      signal.signal(number, handler)
+      signal.signal(number, before(number))
+
+
+def before(number):
+  """Returns the handler that a signal has if no program takes it; None if somebody else does."""
+  usual = _ENDINGS[number][0]
+  return usual if signal.getsignal(number) in (usual, leave) else None
 
 
 def leave(number, unused_frame=None):

@@ -16,6 +16,9 @@ Fits two temperatures: one for experiments.label with the same --stride, to the 
 windows that vote; one for training (pseudo_labels.temperature), to single windows, for which the
 IDM goes through the episodes once more.
 
+Of actions of several parts, each is judged by its kind: keys by when they are pressed and released,
+numbers by R² and their error, beside what needs no IDM and the ceiling, where it is known.
+
 --causal=runs/past names a run with --config.model.idm_is_causal=True and the same labels: what the
 past alone tells of an action, as another floor.
 
@@ -45,7 +48,6 @@ from alpt_jax.files import atomic_files, paths
 from alpt_jax.labelling import (
     alignment_run,
     audit_compare,
-    audit_report,
     audit_run,
     paired_runs,
     trained_idm,
@@ -98,6 +100,7 @@ def main():
     pairs = paired_runs.pair(*([paired_runs.restore(directory, data_dir=_DATA_DIR.value)
                                 for directory in names] for names in (_RUN.value, _COMPARE.value)))
   trained = trained_idm.restore(_RUN.value[0], data_dir=_DATA_DIR.value)
+  kind = audit_run.kind_of(trained.spec.actions)
   compilation_cache.use(trained.config.compilation_cache_dir)
   settings = dict(
       environments=_ENVIRONMENTS.value, num_episodes=_NUM_EPISODES.value, seed=_SEED.value,
@@ -110,7 +113,7 @@ def main():
       trained, causal=_CAUSAL.value, allow_other_speed=_ALLOW_OTHER_SPEED.value, **settings)
   comparison = audit_compare.compare(
       pairs, smallest_effect=_SMALLEST_EFFECT.value, **settings) if pairs else None
-  _write(trained, found, comparison)
+  _write(trained, kind.page(found, comparison), found, comparison)
 
 
 def _check_alignment():
@@ -132,7 +135,7 @@ def _check_alignment():
   print('\n'.join([*(line for each in found for line in each['sentences']), f'Wrote {path}.']))
 
 
-def _write(trained, found, comparison):
+def _write(trained, content_of_page, found, comparison):
   """Writes and prints an audit, and a comparison if there is one."""
   numbers, page = audit_run.paths(trained.directory, _OUTPUT.value)
   written = {numbers: found}
@@ -140,7 +143,7 @@ def _write(trained, found, comparison):
     written[os.path.join(os.path.dirname(numbers), 'compare.json')] = comparison
   atomic_files.write_all({path: json.dumps(content, indent=1).encode()
                           for path, content in written.items()}
-                         | {page: audit_report.page(found, comparison).encode()})
+                         | {page: content_of_page.encode()})
   trained_idm.warn_if_unfinished(trained)
   print('\n'.join([*found['headlines'], *(
       f'warning ({warning["kind"]}): {warning["text"]}' for warning in found['warnings'])]))

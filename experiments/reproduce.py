@@ -21,7 +21,7 @@ import time
 
 from absl import flags
 
-from alpt_jax import cli
+from alpt_jax import cli, signals
 from alpt_jax.domains import study as studies
 from alpt_jax.files import atomic_files
 from alpt_jax.training import run_config, stopping
@@ -173,6 +173,7 @@ def main(config):
   try:
     codes = workers.Workers(config, todo, writer).train_all() if todo else {}
   except KeyboardInterrupt:
+    signals.settle()
     print('Interrupted; what was trained is saved. The same command resumes.')
     return stopping.PREEMPTED
   failed = [run for run, code in codes.items() if workers.is_failure(code)]

@@ -32,7 +32,7 @@ from absl import flags
 from alpt_jax import cli, domains
 from alpt_jax.files import atomic_files
 from alpt_jax.measures import confusions, intervals, label_savings
-from experiments import gates, tuning
+from experiments import camera_study, gates, tuning
 from experiments.studies import (
     ceiling_table,
     claims_table,
@@ -45,7 +45,7 @@ from experiments.studies import (
 _CHECK = flags.DEFINE_bool('check', False, 'Write nothing; fail if a README is not up to date.')
 
 _BLOCK = re.compile(r'(<!-- run files: (\S+) -->\n).*?(<!-- end of run files -->)', re.S)
-_NAME = r'(?:gate|own|tuning|ceilings|claims) \S+'  # Of _TABLES.
+_NAME = r'(?:gate|own|tuning|ceilings|claims|camera) \S+'  # Of _TABLES.
 _OTHER = re.compile(rf'(<!-- ({_NAME}): (\S+) -->\n).*?(<!-- end of table -->)', re.S)
 _MARKERS = re.compile(rf'<!-- (?:run files:|end of run files|{_NAME}:|end of table)')
 _COLUMNS = {  # Of curves: title, digits.
@@ -377,6 +377,7 @@ def _ceilings(directory):
 # Name: table(directory) -> header, rows.
 _TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
     'own study': _own, 'ceilings all': _ceilings,
+    'camera study': camera_study.table,
     'claims all': lambda directory: (claims_table.HEADER, claims_table.rows(directory)),
     'tuning trials': lambda directory: tuning.table(tuning.trials(read(directory)))}
 

@@ -1,5 +1,7 @@
 """Parts of actions, and spaces of several: 500 random ones against rules written out here."""
 
+import warnings
+
 import numpy as np
 from absl.testing import absltest, parameterized
 
@@ -55,6 +57,32 @@ class PartsTest(parameterized.TestCase):
       np.testing.assert_allclose(
           part.predicted(counts / counts.sum(axis=1, keepdims=True)), values.mean(axis=1), atol=.02)
 
+  @parameterized.parameters(False, True)
+  def test_quantiles_are_those_of_each_row_by_itself(self, wraps):
+    # None but the ends is a sum of probabilities, where all of a gap would be right.
+    rng, levels = np.random.default_rng(0), np.array([0., .05213, .30117, .5019, .95071, 1.])
+    for _ in range(30):
+      num = int(rng.integers(2, 60))
+      part = action_parts.Continuous('x', -2., 3., num_bins=num, wraps=wraps)
+      rows = np.maximum(rng.integers(-3, 9, (12, num)), 0)
+      found = part.quantiles(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1), levels)
+      for row, own in zip(rows, found, strict=True):
+        if not row.any():
+          self.assertTrue(np.isnan(own).all())
+          continue
+        first = 0
+        if wraps:
+          first = int(part.classes(part.predicted(row / row.sum()))) + (num + 1) // 2
+        row = np.roll(row, -first)
+        sums = np.concatenate([[0], np.cumsum(row) / row.sum()])
+        for level, value in zip(levels, own, strict=True):
+          b = np.flatnonzero((sums[1:] >= level - 1e-12) & (row > 0))[0]
+          place = b + np.clip((level - sums[b]) / (row[b] / row.sum()), 0, 1)
+          expected = -2 + 5 / num * (first + place)
+          expected = (expected + 2) % 5 - 2 if wraps else expected
+          gap = abs(value - expected)
+          self.assertLess(min(gap, abs(5 - gap)) if wraps else gap, 1e-5)
+
   @parameterized.parameters(
       (lambda: action_parts.Continuous('a', 1., 1.), 'low and high of a are 1.0 and 1.0'),
       (lambda: action_parts.Continuous('a', 0., np.nan), 'low and high of a are 0.0 and nan'),
@@ -70,6 +98,12 @@ class PartsTest(parameterized.TestCase):
   def test_parts_that_mean_nothing(self, make, message):
     with self.assertRaisesRegex(ValueError, message):
       make()
+
+  def test_values_beyond_float32_are_out_of_range_without_a_word(self):
+    part = action_parts.Continuous('x', 0., 1.)
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')
+      self.assertEqual(part.problem([1e300, -1e300, .5])[0].tolist(), [True, True, False])
 
   def test_random_spaces(self):
     for seed in range(500):
@@ -180,8 +214,39 @@ class UnionTest(parameterized.TestCase):
                                   np.array([[True, True], [True, False]]), own.within(run))
     np.testing.assert_array_equal(actions, [[.5, 0, 1], [0, 0, 0]])
     np.testing.assert_array_equal(known, [[True, False, True], [False, False, True]])
-    with self.assertRaisesRegex(ValueError, r"action parts \['jump'\] are not among"):
-      other.within(own)
+    wide = action_space.Parts((action_parts.Continuous('x', -9., 9.), action_parts.Binary('key')))
+    left = other.within(wide)  # Which has no `jump`.
+    self.assertEqual(left, action_space.Parts(wide.parts, (other.parts[0], None)))
+
+  @parameterized.parameters(
+      ((action_parts.Binary('jump'),), r"parts are \['jump'\] in Play and .*'way'\] in IDM; expe"),
+      ((action_parts.Binary('x'),), "kind of action part x is 'continuous' in IDM and 'binary'"),
+      ((action_parts.Continuous('x', 0., 1., unit='rad'),), "unit .* 'deg' in IDM and 'rad' in P"),
+      ((action_parts.Continuous('x', 0., 1.5, unit='deg'),),
+       'x has numbers from 0.0 to 1.5 in Play, and IDM knows numbers from 0.0 to 1.0; expected no'),
+      ((action_parts.Categorical('way', ('a', 'c')),),
+       r"way has names \['c'\] in Play, and IDM knows names \['b', 'a'\]"),
+      ((action_parts.Continuous('yaw', 0., 90., wraps=True),),
+       'yaw has numbers from 0.0 to 90.0 in Play, and IDM knows numbers from 0.0 to 360.0'))
+  def test_layouts_that_do_not_fit(self, parts, message):
+    run = action_space.Parts((
+        action_parts.Continuous('x', 0., 1., unit='deg'),
+        action_parts.Continuous('yaw', 0., 360., wraps=True),
+        action_parts.Categorical('way', ('b', 'a'))))
+    with self.assertRaisesRegex(ValueError, message):
+      action_space.Parts(parts).within(run, ('IDM', 'Play'))
+
+  def test_one_action_is_laid_out_as_it_is_or_not_at_all(self):
+    space = action_space.Discrete(('a', 'b'), legal=(1,))
+    self.assertIs(space.within(action_space.Discrete(('a', 'b'))), space)
+    with self.assertRaisesRegex(ValueError, r"space is \['a', 'b'\], that of IDM is \['b', 'a'\]"):
+      space.within(action_space.Discrete(('b', 'a')), ('IDM', 'Play'))
+    parts = action_space.Parts((action_parts.Binary('x'),))
+    with self.assertRaisesRegex(
+        ValueError, 'Play has one action of a list at every step, and IDM has actions of several'):
+      space.within(parts, ('IDM', 'Play'))
+    with self.assertRaisesRegex(ValueError, 'Play has actions of several parts, and IDM has one'):
+      parts.within(space, ('IDM', 'Play'))
 
   @parameterized.parameters(
       (action_parts.Binary('x'), 'kind of action part x is \'continuous\' in one and \'binary\''),

@@ -23,7 +23,7 @@ for name in sys.argv[1:]:
     flag.allow_override = True  # Programs have flags of one name.
   importlib.import_module(name)
 """
-HEAVY = ('tensorflow', 'tensorflow_datasets', 'orbax', 'ale_py', 'envlogger')
+HEAVY = ('tensorflow', 'tensorflow_datasets', 'orbax', 'ale_py', 'vizdoom', 'envlogger')
 
 
 def modules(name):

@@ -36,6 +36,7 @@ UPWARD = {
 ONE_DOMAIN = {
     'experiments/film.py', 'experiments/report_speed.py',
     'experiments/ceiling.py', 'experiments/score_floors.py', 'experiments/studies/ceiling_table.py',
+    'experiments/camera_study.py',
 }
 MAY_IMPORT = {('own', 'atari')}  # Own data may be of a game.
 
@@ -45,6 +46,7 @@ DOORS = {
     'envlogger': {'alpt_jax/data/recorder_envlogger.py',
                   'alpt_jax/domains/atari/record_envlogger.py'},
     'ale_py': {'alpt_jax/domains/atari/env.py', 'alpt_jax/domains/atari/evaluate.py'},
+    'vizdoom': {'alpt_jax/domains/doom/env.py'},
     'av': {'alpt_jax/data/importers/decoding.py'},
     'orbax': {'alpt_jax/training/checkpoints.py'},
     'minari': {'alpt_jax/data/importers/minari.py'},

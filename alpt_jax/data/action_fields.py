@@ -90,7 +90,7 @@ def _(space: action_space.Parts):
 
 
 @functools.singledispatch
-def stored(space, actions, is_known):
+def stored(space, actions, is_known=True):
   """Returns actions of the types that are written; 0 where not known.
 
   Args:

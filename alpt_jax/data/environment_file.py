@@ -88,6 +88,8 @@ class Actions:
   legal: tuple[str, ...] | None = None
   stored: tuple[str, ...] | None = None
 
+  left_out = ()  # See `ActionParts`; no field of the file.
+
   def __post_init__(self):
     _expect('actions.key', self.key, isinstance(self.key, str) and self.key, 'a name of a field')
     _check_names('actions.space', self.space)

@@ -1,18 +1,8 @@
 """Writes a dataset again with an IDM's labels in it.
 
-Every record is copied as it is, whatever is in it, with these step fields put in or replaced; those
-of an earlier labelling go:
-
-  action                      the true one where it is known, which is never changed; else the most
-                              probable one, as the dataset stores actions
-  is_labelled                 True for all transitions
-  action_source               'true' or 'idm'; 'none' at the last step, which has no action
-  action_probabilities        [A] float32, in the order of the actions that the dataset stores; or
-  action_top, action_top_probabilities   [K], the K most probable ones of them
-  action_entropy              of the probabilities, in nats
-  num_votes                   windows that the probabilities are the mean of
-
-The IDM is asked about known actions, too: who reads the dataset can compare.
+Every record is copied as it is, whatever is in it, with the step fields of `label_fields` put in or
+replaced; those of an earlier labelling go. The IDM is asked about known actions, too: who reads the
+dataset can compare.
 
 The dataset grows file by file in `<directory>.unfinished`, in an order that depends on the source
 only. A process that is killed loses the file it was at, or a few small ones. Several processes
@@ -33,14 +23,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from alpt_jax.data import environment_file, record_file, rlds
+from alpt_jax.data import action_fields, environment_file, label_fields, record_file, rlds
 from alpt_jax.files import atomic_files
 
 _INFO = 'dataset_info.json'
 _PLAN = 'plan.json'
 _CONTENT = 'content'
 _SIDECARS = 'files'
-_PROBABILITIES = ('action_probabilities', 'action_top', 'action_top_probabilities')
 
 
 class Settings(NamedTuple):
@@ -54,72 +43,24 @@ class Settings(NamedTuple):
   episodes_per_file: int = 50
 
 
-def _new_features(space, top_k):
-  """{name: TFDS feature} of the step fields that are put in."""
-  if top_k:
-    shape = (top_k,)
-    probabilities = {
-        'action_top': tfds.features.Tensor(shape=shape, dtype=np.int64),
-        'action_top_probabilities': tfds.features.Tensor(shape=shape, dtype=np.float32)}
-  else:
-    probabilities = {'action_probabilities': tfds.features.Tensor(
-        shape=(space.num_stored,), dtype=np.float32)}
-  return probabilities | {
-      'action': tfds.features.Scalar(np.int64),
-      rlds.LABELLED: tfds.features.Scalar(np.bool_),
-      rlds.SOURCE: tfds.features.ClassLabel(names=list(rlds.SOURCES)),
-      'action_entropy': tfds.features.Scalar(np.float32),
-      'num_votes': tfds.features.Scalar(np.int64),
-  }
-
-
-def _with_last(values):
-  """[L, ...] -> [L + 1, ...] with zeros for the last step."""
-  return np.concatenate([values, np.zeros_like(values[:1])])
-
-
-def label_steps(stored, is_known, votes, space, *, top_k=0):
-  """Makes the step fields of an episode.
-
-  Args:
-    stored: [L + 1] int; actions as the dataset stores them.
-    is_known: [L] bool.
-    votes: `votes.Votes` of the L transitions, over the declared actions.
-    space: the `action_space.Discrete` of the dataset.
-    top_k: see `Settings`.
-
-  Returns:
-    {name: L + 1 values}, see the module's docstring.
-  """
-  probabilities = space.to_stored(votes.probabilities)
-  best = np.argsort(-probabilities, axis=1, kind='stable')
-  logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-  fields = {
-      'action': np.append(np.where(is_known, stored[:-1], best[:, 0]), 0).astype(np.int64),
-      rlds.LABELLED: np.append(np.ones(len(is_known), bool), False),
-      rlds.SOURCE: np.append(np.where(is_known, 1, 2), 0),
-      'action_entropy': _with_last(-np.sum(probabilities * logs, axis=1).astype(np.float32)),
-      'num_votes': _with_last(votes.num_votes.astype(np.int64)),
-  }
-  if not top_k:
-    return fields | {'action_probabilities': _with_last(probabilities)}
-  top = best[:, :top_k]
-  return fields | {
-      'action_top': _with_last(top),
-      'action_top_probabilities': _with_last(np.take_along_axis(probabilities, top, axis=1))}
+def _clear(features, names):
+  """Takes step fields out of an example, be they of an action or of its parts."""
+  for key in list(features):
+    steps, *name = key.split('/')
+    if steps == 'steps' and name[0] in names:
+      del features[key]
 
 
 def _set_feature(feature, values):
   """Sets a step field of an example to numbers, as TFDS would, which takes 18 us a step."""
-  feature.Clear()
   if np.issubdtype(values.dtype, np.floating):
     feature.float_list.value.extend(values.ravel().tolist())
   else:
     feature.int64_list.value.extend(values.ravel().astype(np.int64).tolist())
 
 
-def write(source, directory, predict, settings, *, provenance, notes=None, known=None,
-          share=(0, 1), progress=None):
+def write(source, directory, predict, settings, *, provenance, layout=None, notes=None, known=None,
+          share=(0, 1), progress=None, inputs=None):
   """Labels a dataset, or resumes doing so.
 
   Args:
@@ -129,12 +70,15 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
     settings: `Settings`.
     provenance: JSON-able dict that says what makes the labels. A dataset that was begun with
       another one is not resumed.
+    layout: the action space of the votes: that of the source, laid out as that of a run, see
+      `within` of action spaces; None for as it is.
     notes: JSON-able dict of what else the card shall say, of the process that began.
-    known: known(number, fields) -> [L] bool: which actions of an episode are true ones; None for
-      those that the data says, see `rlds.labelled`.
+    known: known(number, fields) -> [L] bool, or {part: [L] bool}: which actions of an episode are
+      true ones; None for those that the data says, see `rlds.labelled`.
     share: (i, n); this process makes files i, i + n, .. .
     progress: called with the numbers of episodes done and of all that this process does; first
       with those that were done before.
+    inputs: {what they are: path} of what else is read.
 
   Returns:
     The dataset card if the dataset is whole now; None if files of other processes are missing.
@@ -143,11 +87,11 @@ def write(source, directory, predict, settings, *, provenance, notes=None, known
     ValueError: if `directory` holds something else, was begun with another provenance, or the
       source is damaged.
   """
-  work = _Work(source, directory, settings, provenance)
+  work = _Work(source, directory, settings, provenance, layout or source.spec.actions)
   card = work.finished_card()
   if card is not None:
     return card
-  atomic_files.check_new(directory)
+  atomic_files.check_new(directory, {'the dataset to label': source.directory} | (inputs or {}))
   try:
     _label(work, source, predict, known, share, notes, progress or (lambda *_: None))
   except OSError as error:
@@ -205,18 +149,18 @@ def _num_episodes(chunks):
 class _Work:
   """A dataset on its way: `<directory>.unfinished`, and then `directory`."""
 
-  def __init__(self, source, directory, settings, provenance):
+  def __init__(self, source, directory, settings, provenance, layout):
     # Of `.`, of a link or with a slash at its end, the place beside it has no name.
     self._source, self._directory, self._settings = source, os.path.realpath(directory), settings
     self._staging = f'{self._directory}.unfinished'
     self.chunks = source.chunks(settings.episodes_per_file)
     self._names = _file_names(source.builder.name, self.chunks)
-    space = source.spec.actions
-    features = _new_features(space, settings.top_k)
-    self._features = _replaced(source, features)
+    self._space, self._layout = source.spec.actions, layout
+    self._features = _replaced(
+        source, label_fields.features(self._space, layout, settings.top_k))
     self._plan = json.loads(json.dumps({  # As it is read back.
-        'provenance': provenance, 'files': len(self.chunks), 'settings': {
-            'num_actions': space.num, 'stored_actions': space.stored} | settings._asdict()}))
+        'provenance': provenance, 'files': len(self.chunks),
+        'settings': label_fields.about(self._space, layout) | settings._asdict()}))
     # What the card says of it.
     self._said = self._plan['provenance'] | {k: self._plan[k] for k in ('settings', 'files')}
     self._notes = None
@@ -282,8 +226,9 @@ class _Work:
     try:
       with open(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json')) as f:
         about = json.load(f)
+      about['counts']  # Which an earlier version did not write.
       return about if os.path.getsize(self._path(i)) == about['content'][0] else None
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, KeyError):
       return None
 
   def is_done(self, i):
@@ -295,19 +240,16 @@ class _Work:
       return list(atomic_files.crc32(f)) == about['content']
 
   def label(self, episodes, votes, known, chunk):
-    """Makes the record of an episode of a chunk; returns it and its numbers of labels."""
+    """Makes the record of an episode of a chunk; returns it and its `label_fields.count`."""
     example, fields = episodes.take(votes.episode)
-    is_known = (known(chunk.first + votes.episode, fields) if known
-                else rlds.labelled(fields)[:-1])
-    steps = label_steps(fields['action'], is_known, votes, self._source.spec.actions,
-                        top_k=self._settings.top_k)
-    for name in _PROBABILITIES:
-      if f'steps/{name}' in example.features.feature:
-        del example.features.feature[f'steps/{name}']
-    for name, values in steps.items():
+    is_known = (known(chunk.first + votes.episode, fields) if known else
+                action_fields.each(lambda values: values[:-1], rlds.labelled(fields)))
+    steps = label_fields.steps(self._space, self._layout, fields, is_known, votes,
+                               top_k=self._settings.top_k)
+    _clear(example.features.feature, {*steps, *label_fields.OPTIONAL})
+    for name, values in action_fields.flat(steps).items():
       _set_feature(example.features.feature[f'steps/{name}'], values)
-    num_true = int(np.sum(is_known))
-    return example.SerializeToString(deterministic=True), num_true, len(is_known) - num_true
+    return example.SerializeToString(deterministic=True), label_fields.count(steps)
 
   def write(self, i, labelled):
     """Writes a file, whole or not at all, and then what is known of it."""
@@ -315,7 +257,7 @@ class _Work:
     # Level 1 takes 1.7 us for a step of Breakout instead of 4, and files are 2 % larger.
     try:
       with record_file.RecordFile(unfinished, 'group_size:1,zstd:1') as file:
-        for record, *_ in labelled:
+        for record, _ in labelled:
           file.write(record)
       with open(unfinished, 'rb') as f:
         content = atomic_files.crc32(f)
@@ -327,7 +269,7 @@ class _Work:
     atomic_files.flush(os.path.dirname(path))
     atomic_files.write_json(os.path.join(self._staging, _SIDECARS, f'{i:05d}.json'), {
         'content': content, 'episodes': len(labelled), 'bytes': sum(len(x[0]) for x in labelled),
-        'true': sum(x[1] for x in labelled), 'idm': sum(x[2] for x in labelled)})
+        'counts': label_fields.total(counts for _, counts in labelled)})
 
   def _private(self, name):
     """A path in the unfinished directory that is this process's own."""
@@ -369,12 +311,11 @@ class _Work:
   def _card(self, about):
     card = dict(rlds.read_card(self._source.directory) or {})
     card.setdefault('name', os.path.basename(os.path.abspath(self._directory)))
-    num_true, num_idm = (sum(a[name] for a in about) for name in ('true', 'idm'))
+    counts = label_fields.total(a['counts'] for a in about)
     return card | {
         'num_episodes': sum(a['episodes'] for a in about),
-        'num_transitions': num_true + num_idm, 'num_labelled': num_true + num_idm,
-        'labels': self._said | self._notes | {
-            'num_true': num_true, 'num_idm': num_idm,
+        'num_transitions': counts['transitions'], 'num_labelled': counts['labelled'],
+        'labels': self._said | self._notes | label_fields.said(counts) | {
             'file_bytes': [a['content'][0] for a in about]}}
 
   def _write_info(self, content, about):
@@ -409,7 +350,7 @@ def _by_split(chunks, values):
 def _replaced(source, features):
   """The features of the source, with those of steps put in."""
   episode = dict(source.builder.info.features)
-  kept = {name: x for name, x in source.step_features.items() if name not in _PROBABILITIES}
+  kept = {name: x for name, x in source.step_features.items() if name not in label_fields.OPTIONAL}
   return tfds.features.FeaturesDict(
       episode | {'steps': tfds.features.Dataset(kept | features)})
 

@@ -9,6 +9,7 @@ parts are dicts, see `action_fields`.
 are its parts, for who makes shards one at a time.
 """
 
+import collections
 import itertools
 import os
 import re
@@ -262,8 +263,8 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
 
   Returns:
     The dataset card, a dict: `card` with name, num_episodes, num_transitions, num_labelled (the
-    transitions whose action is known), mean_length (in transitions) and mean_return (unclipped;
-    None without rewards).
+    transitions whose action, or any part of it, is known), num_labelled_by_part (if there are
+    parts), mean_length (in transitions) and mean_return (unclipped; None without rewards).
 
   Raises:
     ValueError: if there are no episodes, one does not fit the environment (an action that it does
@@ -273,7 +274,7 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
     raise ValueError(f'name is {name!r}; expected it to begin with a letter.')
   described, space = features(environment, extra_features), environment.canonical().spec().actions
   totals = {'num_episodes': 0, 'num_transitions': 0, 'num_labelled': 0}
-  sum_of_returns = 0.
+  sum_of_returns, by_part = 0., collections.Counter()
 
   def serialized():
     nonlocal sum_of_returns
@@ -286,7 +287,9 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
       yield serialize(described, episode, consume=consume)
       totals['num_episodes'] += 1
       totals['num_transitions'] += len(episode['reward']) - 1
-      totals['num_labelled'] += int(np.sum(action_fields.any_known(episode[rlds.LABELLED])))
+      totals['num_labelled'] += int(np.sum(action_fields.any_known(is_known)))
+      if isinstance(is_known, dict):
+        by_part.update({part: int(np.sum(known)) for part, known in is_known.items()})
       sum_of_returns += float(np.sum(episode['reward'], dtype=np.float64))
       if progress is not None:
         progress(totals['num_episodes'])
@@ -301,6 +304,7 @@ def write(directory, *, name, environment, episodes, card, extra_features=None,
         'name': name,
         'mean_length': totals['num_transitions'] / num_episodes,
         'mean_return': sum_of_returns / num_episodes if environment.reward else None,
+        **({'num_labelled_by_part': dict(by_part)} if by_part else {}),
     }
     finish(content, name=name, features=described, shard_lengths=shard_lengths, card=card,
            environment=environment)

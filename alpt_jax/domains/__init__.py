@@ -14,7 +14,8 @@ from alpt_jax.learners import alpt
 
 # {experiment: module}; imported when it is asked for, so that mazes need nothing of games.
 _DOMAINS = {'maze': 'alpt_jax.domains.maze.domain', 'atari': 'alpt_jax.domains.atari.domain',
-            'own': 'alpt_jax.domains.own.domain', 'camera': 'alpt_jax.domains.camera.domain'}
+            'own': 'alpt_jax.domains.own.domain', 'camera': 'alpt_jax.domains.camera.domain',
+            'doom': 'alpt_jax.domains.doom.domain'}
 EXPECTED = (f'one of {sorted(_DOMAINS)}, or the name of an importable module with a class Domain '
             'derived from alpt_jax.domains.base.Domain')
 

@@ -137,6 +137,20 @@ class Domain:
     """
     return {'unknown': f'{name} has no emulator in which all actions could be tried'}
 
+  def part_ceiling(self, name, numbers):
+    """Returns what the best guesser says of actions of several parts, if it is known.
+
+    Args:
+      name: of an environment.
+      numbers: of the episodes.
+
+    Returns:
+      For each of them {part: [L]}: the expectation of a number, the probability that a key is down;
+      or [L, n], the probabilities of a categorical part's values. Or {'unknown': why}.
+    """
+    del numbers
+    return {'unknown': f'nothing says what the observations of {name} tell of its actions at most'}
+
   def score_floors(self, name):
     """Returns the scores of agents that look at nothing, if they were measured.
 

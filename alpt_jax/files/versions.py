@@ -11,7 +11,7 @@ import time
 from alpt_jax.files import atomic_files
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'array-record',
-             'opencv-python-headless', 'ale-py')
+             'opencv-python-headless', 'ale-py', 'vizdoom')
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 SESSIONS = 'sessions.jsonl'  # In a run directory: a line for every process that trained there.
 

@@ -58,6 +58,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from alpt_jax.data import episodes as episodes_
 from alpt_jax.labelling import audit_findings
 from alpt_jax.measures import accuracy, calibration, confusions, floors, lag
 from alpt_jax.measures import predictions as predictions_
@@ -124,6 +125,21 @@ def audit(predictions, single_windows=None, *, stride=1, num_resamples=10_000, s
   Raises:
     ValueError: naming the environment and what is wrong with its predictions.
   """
+  check_names(predictions)
+  cases = _legal_parts(predictions)
+  result = {'format': FORMAT, 'headlines': [], 'warnings': [], 'stride': stride,
+            'environments': []}
+  for case in cases:
+    with _naming(case.name):
+      result['environments'].append(_measure(case, num_resamples, seed))
+  result |= temperatures(
+      cases, cases if single_windows is None else _legal_parts(single_windows), seed)
+  return result | {'headlines': audit_findings.headlines(result),
+                   'warnings': audit_findings.warnings(result)}
+
+
+def check_names(predictions):
+  """Refuses no predictions, or those of one environment twice."""
   if not predictions:
     raise ValueError('predictions are empty; expected those of one environment at least.')
   names = [p.name for p in predictions]
@@ -131,18 +147,19 @@ def audit(predictions, single_windows=None, *, stride=1, num_resamples=10_000, s
     if names.count(name) > 1:
       raise ValueError(f'predictions are of {name} {names.count(name)} times; expected each '
                        'environment once.')
-  cases = _legal_parts(predictions)
-  result = {'format': FORMAT, 'headlines': [], 'warnings': [], 'stride': stride,
-            'environments': []}
-  for case in cases:
-    with _naming(case.name):
-      result['environments'].append(_measure(case, num_resamples, seed))
-  training_cases = cases if single_windows is None else _legal_parts(single_windows)
-  for key, some in (('temperature', cases), ('training_temperature', training_cases)):
+
+
+def temperatures(cases, single_windows, seed):
+  """Fits temperatures to votes and to single windows, lists of `Predictions` of legal actions.
+
+  Returns:
+    {'temperature_fit', 'temperature', 'training_temperature_fit', 'training_temperature'}.
+  """
+  result = {}
+  for key, some in (('temperature', cases), ('training_temperature', single_windows)):
     fit = result[f'{key}_fit'] = _fit_temperature(some, seed)
     result[key] = _recommended(fit)
-  return result | {'headlines': audit_findings.headlines(result),
-                   'warnings': audit_findings.warnings(result)}
+  return result
 
 
 def _recommended(fit):
@@ -217,9 +234,9 @@ def _measure(case, num_resamples, seed):
       'nll': accuracy.negative_log_likelihood(known),
       'nll_uniform': float(np.log(num_actions)),
       'actions': list(names), 'confusion': confusion.tolist(),
-      'calibration': _calibration(known, seed),
+      'calibration': calibration_of(known, seed),
       'coverage': _coverage(known),
-      'lag': _plain(found_lag._asdict()), 'examples': list(case.examples)}
+      'lag': plain(found_lag._asdict()), 'examples': list(case.examples)}
 
 
 def about_labels(labels, names):
@@ -234,9 +251,10 @@ def _with_interval(estimate):
   return {key: getattr(estimate, key) for key in ('value', 'low', 'high', 'level')}
 
 
-def _calibration(known, seed):
+def calibration_of(known, seed):
+  """Makes the entry `calibration` of `predictions.Predictions`."""
   found = calibration.equal_mass_calibration(known, num_bins=_NUM_BINS)
-  return _plain(found._asdict()) | {
+  return plain(found._asdict()) | {
       'error_by_chance': calibration.calibration_error_by_chance(
           known, num_bins=_NUM_BINS, seed=seed),
       'mean_confidence': float(np.average(found.confidence, weights=found.count)),
@@ -248,11 +266,11 @@ def _coverage(known):
   curve = calibration.coverage_curve(known)
   wanted = np.arange(1, _NUM_COVERAGE_POINTS + 1) / _NUM_COVERAGE_POINTS
   kept = np.unique(np.searchsorted(curve.coverage, wanted))  # The last coverage is 1.
-  return _plain({'threshold': curve.threshold[kept], 'coverage': curve.coverage[kept],
-                 'accuracy': curve.accuracy[kept], 'area': curve.area})
+  return plain({'threshold': curve.threshold[kept], 'coverage': curve.coverage[kept],
+                'accuracy': curve.accuracy[kept], 'area': curve.area})
 
 
-def _plain(fields):
+def plain(fields):
   """Arrays as lists; NaN, which JSON does not know, as None."""
   return {key: [None if x != x else x for x in value.tolist()]
           if isinstance(value, np.ndarray) else value for key, value in fields.items()}
@@ -261,7 +279,7 @@ def _plain(fields):
 def _fit_temperature(cases, seed):
   """A fit of a temperature: from a half of the episodes of each target, judged on the others."""
   halves = ([], [])
-  num_episodes = [0, 0]
+  halved = (set(), set())  # Episodes; several cases may be of one environment.
   width = max(case.probabilities.shape[1] for case in cases)
   for case in cases:
     ids = np.random.default_rng(seed).permutation(np.unique(case.episodes))
@@ -274,7 +292,7 @@ def _fit_temperature(cases, seed):
     for half, part in enumerate((ids[:middle], ids[middle:])):
       is_in = np.isin(case.episodes, part)
       halves[half].append((logits[is_in], case.actions[is_in]))
-      num_episodes[half] += len(part)
+      halved[half].update((case.name, i) for i in part.tolist())
   if not halves[0]:
     return None
   (logits, actions), other = (map(np.concatenate, zip(*half, strict=True)) for half in halves)
@@ -284,10 +302,10 @@ def _fit_temperature(cases, seed):
                    for t in (1., fit.value))
   return {
       'fitted': fit.value, 'is_at_bound': fit.is_at_bound,
-      'num_episodes_fitted': num_episodes[0], 'num_episodes_judged': num_episodes[1],
+      'num_episodes_fitted': len(halved[0]), 'num_episodes_judged': len(halved[1]),
       'nll_before': accuracy.negative_log_likelihood(before),
       'nll_after': accuracy.negative_log_likelihood(after),
-      'before': _calibration(before, seed), 'after': _calibration(after, seed)}
+      'before': calibration_of(before, seed), 'after': calibration_of(after, seed)}
 
 
 def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, kind,
@@ -298,36 +316,66 @@ def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, 
     name: of the environment.
     episodes: `episodes.Episodes`, with all known actions.
     numbers: which episodes, in order.
-    predict_fn: predict_fn(episodes, numbers) -> iterator of what has `episode`, one of the numbers
-      in their order, and `probabilities` [L, A] of all its L transitions, as
-      `TrainedIdm.predict_episodes`.
+    predict_fn: as in `collect`.
     action_names: [A] names.
     legal_actions: ids in [0, A).
     kind: one of KINDS.
-    is_used_fn: is_used_fn(episode) -> [L] bool, which transitions to audit; None for all.
-    progress_fn: progress_fn(number of episodes done, number of transitions); called after each.
+    is_used_fn: as in `collect`.
+    progress_fn: as in `collect`.
 
   Returns:
     `Predictions` of the transitions whose action is known.
 
   Raises:
+    ValueError: as `collect`.
+  """
+  found = collect(name, episodes, numbers, predict_fn, len(action_names), is_used_fn=is_used_fn,
+                  progress_fn=progress_fn)
+  del found['is_known']
+  return Predictions(
+      name, **found, action_names=tuple(action_names), legal_actions=tuple(legal_actions),
+      no_op=next((i for i, x in enumerate(action_names) if x.upper() in _NO_OPS), None),
+      kind=kind)
+
+
+def collect(name, episodes, numbers, predict_fn, num_classes, *, is_used_fn=None,
+            progress_fn=None):
+  """Predicts the actions of episodes, of any kind, and looks up the truth.
+
+  Args:
+    name: of the environment.
+    episodes: `episodes.Episodes`, with all known actions.
+    numbers: which episodes, in order.
+    predict_fn: predict_fn(episodes, numbers) -> iterator of what has `episode`, one of the numbers
+      in their order, and `probabilities` [L, A] of all its L transitions, as
+      `TrainedIdm.predict_episodes`.
+    num_classes: A.
+    is_used_fn: is_used_fn(episode) -> [L] bool, which transitions to audit; None for all.
+    progress_fn: progress_fn(number of episodes done, number of transitions); called after each.
+
+  Returns:
+    {'probabilities' [M, A], 'actions', 'is_known' as `actions_of` has them, 'timesteps' [M],
+    'episodes' [M]} of the transitions of which any part is known.
+
+  Raises:
     ValueError: if predictions are not of these episodes, or no action is known.
   """
-  parts = {'probabilities': [], 'actions': [], 'episodes': [], 'timesteps': []}
+  parts = {key: [] for key in ('probabilities', 'actions', 'is_known', 'episodes', 'timesteps')}
   num_transitions = 0
   for i, (number, said) in enumerate(
       zip(numbers, predict_fn(episodes, numbers), strict=True), 1):
-    actions, is_used = episodes.actions_of(number)
-    expected = (len(actions), len(action_names))
+    actions, is_known = episodes.actions_of(number)
+    expected = (len(actions), num_classes)
     if (said.episode, said.probabilities.shape) != (number, expected):
       raise ValueError(f'predictions of {name} are of episode {said.episode} and have shape '
                        f'{said.probabilities.shape}; expected episode {number} and {expected}.')
+    is_used = episodes_.is_known(is_known)
     if is_used_fn is not None:
       is_used = is_used & is_used_fn(number)
     timesteps = np.flatnonzero(is_used)
     for field, values in (('probabilities', said.probabilities[is_used]),
-                          ('actions', actions[is_used]), ('timesteps', timesteps),
-                          ('episodes', np.full(len(timesteps), number))):
+                          ('actions', actions[is_used]), ('is_known', is_known[is_used]),
+                          ('timesteps', timesteps), ('episodes', np.full(len(timesteps), number))):
       parts[field].append(values)
     num_transitions += len(timesteps)
     if progress_fn is not None:
@@ -335,8 +383,4 @@ def gather(name, episodes, numbers, predict_fn, *, action_names, legal_actions, 
   if not num_transitions:
     raise ValueError(f'{name}: no action is known of the {len(numbers)} episodes that were drawn; '
                      'expected recorded actions to compare labels with.')
-  return Predictions(
-      name, **{field: np.concatenate(values) for field, values in parts.items()},
-      action_names=tuple(action_names), legal_actions=tuple(legal_actions),
-      no_op=next((i for i, x in enumerate(action_names) if x.upper() in _NO_OPS), None),
-      kind=kind)
+  return {field: np.concatenate(values) for field, values in parts.items()}

@@ -103,6 +103,9 @@ def check(pairs, *, environments, num_episodes, stride, smallest_effect):
   specs = []
   for pair in pairs:
     trained = pair.run.trained
+    if not audit_run.kind_of(trained.spec.actions).is_comparable:
+      raise ValueError(f'{trained.directory}: actions have several parts; expected runs with one '
+                       'action a step to compare. Audit both, and compare part by part.')
     names = tuple(environments) or (trained.config.target,)
     audit_run.check(trained.config, names, num_episodes=num_episodes, stride=stride)
     specs.append([audit_run.spec_of(trained, name) for name in names])
@@ -114,7 +117,7 @@ def _compare(pair, spec, stride, settings):
   predictions = []
   for member in pair:
     trained = member.trained
-    episodes = audit_run.read(trained, spec.name)
+    episodes = audit_run.read(trained, spec)
     found = audit_run.gather(trained, spec, episodes, [stride], **settings)
     predictions.append(found[stride])
     if found[stride].kind == audit.TRAINED_ON:

@@ -18,7 +18,7 @@ FEWEST_EPISODES = 8  # As in `lag.lag_test`; with fewer, intervals are too narro
 _SUSPICIOUS_GAIN = .25  # Of a lag, where episodes are too few to test it; guesses gain .1 there.
 _LARGEST_ERROR = .05  # Of calibration.
 _SMALLEST_SHARE = .01  # Of an action that is missed if it is never said.
-_MORE = 'hold out, label by hand or record more of them'  # Where there are no more to audit.
+MORE = 'hold out, label by hand or record more of them'  # Where there are no more to audit.
 
 
 def percent(x):
@@ -165,7 +165,7 @@ _NOTES = {'table': 'which is no network', 'linear': 'which is no network',
 
 def _by(difference):
   return (f'by {100 * difference["value"]:.1f} percentage points ({100 * difference["low"]:.1f} to '
-          f'{100 * difference["high"]:.1f}). Audit more episodes: {_MORE}.')
+          f'{100 * difference["high"]:.1f}). Audit more episodes: {MORE}.')
 
 
 def _majority(environment):
@@ -176,7 +176,8 @@ def _majority(environment):
     yield f'labels are not clearly better than always saying {name}: {_by(gain)}'
 
 
-def _lag(environment):
+def lag_of(environment):
+  """Yields what is said of the entry `lag` of an environment, or of a part."""
   lag = environment['lag']
   steps = f'{abs(lag["best"])} transition{"s" * (abs(lag["best"]) != 1)}'
   where, then = ('early', 'later') if lag['best'] > 0 else ('late', 'earlier')
@@ -189,7 +190,7 @@ def _lag(environment):
            'actions.')
   elif lag['best'] and lag['gain'] >= _SUSPICIOUS_GAIN and lag['num_episodes'] < FEWEST_EPISODES:
     yield (f'labels may come {where}: {right}; {lag["num_episodes"]} episodes are too few to '
-           f'tell. Audit {FEWEST_EPISODES} or more: {_MORE}.')
+           f'tell. Audit {FEWEST_EPISODES} or more: {MORE}.')
 
 
 def _collapse(environment):
@@ -205,7 +206,8 @@ def _collapse(environment):
     yield f'never said: {", ".join(missed)}.'
 
 
-def _calibration(environment):
+def calibration_of(environment):
+  """Yields what is said of the entries `calibration` and `accuracy`."""
   calibration, accuracy = environment['calibration'], environment['accuracy']['value']
   if calibration['error'] < max(_LARGEST_ERROR, calibration['error_by_chance']):
     return
@@ -218,17 +220,19 @@ def _calibration(environment):
          'dropping or weighting labels by confidence.')
 
 
-def _few_episodes(environment):
+def few_episodes(environment):
+  """Yields what is said of the entry `num_episodes`."""
   n = environment['num_episodes']
   if n == 1:
     yield ('one episode says nothing about others, so the accuracy has no interval. Audit '
-           f'{FEWEST_EPISODES} or more: {_MORE}.')
+           f'{FEWEST_EPISODES} or more: {MORE}.')
   elif n < FEWEST_EPISODES:
     yield (f'{n} episodes are few: the interval is too narrow, and a lag cannot be told from '
-           f'chance. Audit {FEWEST_EPISODES} or more: {_MORE}.')
+           f'chance. Audit {FEWEST_EPISODES} or more: {MORE}.')
 
 
-def _known(environment):
+def known(environment):
+  """Yields what is said of the entry `kind`."""
   if environment['kind'] == 'trained on':
     yield ('trained on, not held out: these numbers say how well the IDM remembers, not how well '
            'it labels.')
@@ -237,6 +241,6 @@ def _known(environment):
            'may be a little too good.')
 
 
-_RULES = {'constant': _constant, 'floor': _floor, 'majority': _majority, 'lag': _lag,
-          'collapse': _collapse, 'calibration': _calibration, 'episodes': _few_episodes,
-          'known': _known}
+_RULES = {'constant': _constant, 'floor': _floor, 'majority': _majority, 'lag': lag_of,
+          'collapse': _collapse, 'calibration': calibration_of, 'episodes': few_episodes,
+          'known': known}

@@ -19,8 +19,8 @@ from alpt_jax.reports import figures, label_section
 from alpt_jax.reports import page as report_page
 from alpt_jax.reports.page import html, join, muted, share
 
-_LINE = figures.COLOURS[2]
-_AFTER = figures.COLOURS[3]
+LINE = figures.COLOURS[2]
+AFTER = figures.COLOURS[3]
 _SHARES = (1., .9, .75, .5, .25)  # Of labels that are kept.
 # The others say that labels are bad.
 _BADGES = {'episodes': 'partly', 'known': 'partly', 'speed': 'partly'}
@@ -39,21 +39,22 @@ def page(audit, comparison=None):
     HTML.
   """
   about = audit['about']
-  sections = {'verdict': ('What it says', _verdict(audit)),
+  sections = {'verdict': ('What it says', verdict(audit)),
               'environments': ('Numbers', _environments(audit))}
   if comparison is not None:
     sections['comparison'] = 'Is a source worth using?', _comparison(comparison)
   sections |= {'details': ('Mistakes, confidence and lag', _details(audit)),
                'examples': ('Labels beside the frames', _examples(audit)),
-               'temperature': ('Temperatures', _temperatures(audit)),
-               'about': ('What was audited', _about(audit))}
+               'temperature': ('Temperatures', temperatures(audit)),
+               'about': ('What was audited', about_section(audit))}
   return report_page.page(
       about, 'Can these labels be trusted?',
       html('What the inverse dynamics model of <b>{}</b> ({}, step {:,}) says of transitions whose '
            'actions are known.', about['run'], about['method'], about['step']), 0, sections)
 
 
-def _verdict(audit):
+def verdict(audit):
+  """Shows headlines and warnings of an audit."""
   warnings = [join([report_page.badge(warning['kind'],
                                       _BADGES.get(warning['kind'], 'not-shown')),
                     warning['text']], ' ') for warning in audit['warnings']]
@@ -63,11 +64,12 @@ def _verdict(audit):
           '<p>{} The labels are better than each floor that was measured, sit at their '
           'transitions, and their confidence can be relied on.</p>',
           report_page.badge('no warning')),
-      _note('In parentheses: 95 % interval, by drawing whole episodes again; it is about other '
-            'episodes of the same environment and data.')])
+      note('In parentheses: 95 % interval, by drawing whole episodes again; it is about other '
+           'episodes of the same environment and data.')])
 
 
-def _note(text):
+def note(text):
+  """Shows small print below a table."""
   return html('<p class="muted small">{}</p>', text)
 
 
@@ -77,19 +79,19 @@ def _environments(audit):
           ['', 'known to training', 'episodes', 'transitions', 'right', 'more than most frequent',
            'balanced', 'most frequent', 'no-op', 'chance'],
           [_accuracy_row(environment) for environment in audit['environments']]),
-      _note('Shares of transitions, 95 % intervals below. Balanced: mean over the actions that '
-            'occur. Most frequent, no-op, chance: what always saying that, or guessing, scores.'),
+      note('Shares of transitions, 95 % intervals below. Balanced: mean over the actions that '
+           'occur. Most frequent, no-op, chance: what always saying that, or guessing, scores.'),
       _floors(audit),
       report_page.table(
           ['', 'among 2 likeliest', 'among 3 likeliest', 'NLL, nats', 'if nothing were known',
            'mean confidence', 'calibration error', 'by chance at most', 'lag'],
           [_confidence_row(environment) for environment in audit['environments']]),
-      _note('Among 2 likeliest: share of transitions whose true action is one of the two most '
-            'probable. NLL: mean negative log-likelihood of the true action. Calibration error: '
-            'mean difference of confidence and accuracy in 15 bins of equally many transitions, '
-            'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is '
-            'clearly better than none; one that all listed actions share is seen by '
-            'experiments.audit --alignment only.')])
+      note('Among 2 likeliest: share of transitions whose true action is one of the two most '
+           'probable. NLL: mean negative log-likelihood of the true action. Calibration error: '
+           'mean difference of confidence and accuracy in 15 bins of equally many transitions, '
+           'and what calibrated labels stay below in 95 of 100 cases. Lag: the shift that is '
+           'clearly better than none; one that all listed actions share is seen by '
+           'experiments.audit --alignment only.')])
 
 
 def _floors(audit):
@@ -121,13 +123,13 @@ def _floors(audit):
           ['', 'most frequent label', 'right', 'most frequent action', 'table of the change',
            'linear map of the change', 'past only', 'on random draws', 'ceiling, expected',
            'ceiling, realised'], rows, 'What labels score that need no IDM, and what any could.'),
-      _note('Most frequent action, table and linear map know the labels that the IDM knew, and '
-            'nothing else; past only is an IDM with these labels that does not see what an action '
-            'did (--causal). A label more frequent than 0.95 is called constant. On random draws: '
-            'right of the steps whose action no policy chose. Ceiling: what the best guesser '
-            'counts on, and what it got right, when all actions are tried, in the emulator or in '
-            'the maze. '
-            'Intervals: 95 %, over episodes.'), reasons and report_page.bullets(reasons)])
+      note('Most frequent action, table and linear map know the labels that the IDM knew, and '
+           'nothing else; past only is an IDM with these labels that does not see what an action '
+           'did (--causal). A label more frequent than 0.95 is called constant. On random draws: '
+           'right of the steps whose action no policy chose. Ceiling: what the best guesser '
+           'counts on, and what it got right, when all actions are tried, in the emulator or in '
+           'the maze. '
+           'Intervals: 95 %, over episodes.'), reasons and report_page.bullets(reasons)])
 
 
 def _comparison(comparison):
@@ -147,8 +149,8 @@ def _comparison(comparison):
       report_page.table(
           ['', 'right', 'right, compared with', 'difference', *titles, 'transitions of episodes'],
           rows, 'The same transitions, of which neither run of a pair knew the action.'),
-      _note('Intervals: 95 %, over episodes, of these IDMs. A verdict is over training seeds '
-            f'(Student’s t). A difference below {comparison["smallest_effect"]:g} counts as none.'),
+      note('Intervals: 95 %, over episodes, of these IDMs. A verdict is over training seeds '
+           f'(Student’s t). A difference below {comparison["smallest_effect"]:g} counts as none.'),
       report_page.bullets(comparison['sentences']),
       report_page.links([('compare.json', 'application/json', content,
                           'all numbers; alpt_jax/labelling/audit_compare.py says what each is')])])
@@ -210,20 +212,13 @@ def _pictures(environment, i):
   accuracy, lag = environment['accuracy']['value'], environment['lag']
 
   def draw_coverage(ax):
-    ax.plot(coverage['coverage'], coverage['accuracy'], color=_LINE, lw=1.8)
+    ax.plot(coverage['coverage'], coverage['accuracy'], color=LINE, lw=1.8)
     ax.axhline(accuracy, color=figures.MUTED, lw=.9, ls=(0, (5, 3)), zorder=1)
     ax.set_xlim(0, 1.02)
 
-  def draw_lag(ax):
-    shares = [np.nan if x is None else x for x in lag['accuracy']]
-    colours = [_AFTER if lag['is_shifted'] and x == lag['best'] else _LINE for x in lag['shifts']]
-    ax.bar(lag['shifts'], shares, color=colours, width=.7)
-    ax.set_xticks(lag['shifts'])
-    ax.set_ylim(0, 1.02)
-
   pictures = [
       (figures.plot_svg(
-          lambda ax: _draw_reliability(ax, ((calibration, _LINE, 'o'),)), 'Reliability',
+          lambda ax: draw_reliability(ax, ((calibration, LINE, 'o'),)), 'Reliability',
           'confidence', 'share right', f'reliability-{i}'),
        'A point for each of 15 bins of equally many transitions; on the dashed line, confidence is '
        'the share that is right. Below it, labels are too sure of themselves. With bins of equal '
@@ -232,14 +227,26 @@ def _pictures(environment, i):
                         'share right of these', f'coverage-{i}'),
        'How many labels are right if only the surest are kept; dashed, if confidence said nothing. '
        f'Area below the curve: {share(coverage["area"])}.'),
-      (figures.plot_svg(draw_lag, 'Lag', 'shift, transitions', 'share right', f'lag-{i}'),
+      (lag_picture(lag, 'share right', f'lag-{i}'),
        'Labels compared with what was done so many transitions later. The highest bar must be at '
        '0; at +1, labels come one transition too early. Several high bars mean that actions seldom '
        'change, or a lag that changes, e.g. another frame skip.')]
   return report_page.grid(pictures)
 
 
-def _draw_reliability(ax, curves):
+def lag_picture(lag, y_label, name):
+  """Draws the entry `lag` of an audit; `name` is unique on the page."""
+  def draw(ax):
+    shares = [np.nan if x is None else x for x in lag['accuracy']]
+    colours = [AFTER if lag['is_shifted'] and x == lag['best'] else LINE for x in lag['shifts']]
+    ax.bar(lag['shifts'], shares, color=colours, width=.7)
+    ax.set_xticks(lag['shifts'])
+    ax.set_ylim(0, 1.02)
+
+  return figures.plot_svg(draw, 'Lag', 'shift, transitions', y_label, name)
+
+
+def draw_reliability(ax, curves):
   """Draws (calibration, colour, marker) of each."""
   ax.plot([0, 1], [0, 1], color=figures.MUTED, lw=.9, ls=(0, (5, 3)), zorder=1)
   for calibration, colour, marker in curves:
@@ -262,7 +269,8 @@ def _kept(environment):
                            list(rows.values()), 'What dropping unsure labels would leave.')
 
 
-def _temperatures(audit):
+def temperatures(audit):
+  """Shows the temperatures of an audit, and what they were fitted to."""
   if audit['temperature_fit'] is None:
     return html('<p>Not fitted: that takes two episodes of a target that training did not know, '
                 'one to fit it and one to judge it.</p>')
@@ -289,10 +297,10 @@ def _temperature(audit, key):
            share(fit[when]['mean_confidence'])]
           for name, when, t in (('as they are', 'before', 1.), ('fitted', 'after', fit['fitted']))]
   svg = figures.plot_svg(
-      lambda ax: _draw_reliability(ax, ((fit['before'], _LINE, 'o'), (fit['after'], _AFTER, 's'))),
+      lambda ax: draw_reliability(ax, ((fit['before'], LINE, 'o'), (fit['after'], AFTER, 's'))),
       'Reliability of the other half', 'confidence', 'share right', key.replace('_', '-'))
-  legend = report_page.legend([figures.Style('as they are', _LINE, 'o'),
-                               figures.Style('at the fitted temperature', _AFTER, 's')])
+  legend = report_page.legend([figures.Style('as they are', LINE, 'o'),
+                               figures.Style('at the fitted temperature', AFTER, 's')])
   return join([
       html('<p><b>{}</b> Episodes that it was fitted on: {}; others that it was judged on: {}.</p>',
            _advice(fit, audit[key]), fit['num_episodes_fitted'], fit['num_episodes_judged']),
@@ -312,7 +320,14 @@ def _advice(fit, temperature):
   return f'Leave the temperature at 1, as no other was found to help: {why}.'
 
 
-def _about(audit):
+def about_section(audit, kinds=audit_findings.KINDS, prefix=''):
+  """Shows what was audited, and links to the numbers.
+
+  Args:
+    audit: as in `page`.
+    kinds: of warnings.
+    prefix: of the modules that have the rules of warnings, and say what the numbers are.
+  """
   about = audit['about']
   content = json.dumps(report_page.without_pictures(audit), allow_nan=False, indent=1).encode()
   return join([
@@ -320,8 +335,8 @@ def _about(audit):
       report_page.definitions([
           ('Run', f'{about["run"]}, step {about["step"]:,}'), ('Method', about['method']),
           ('Windows', f'of {about["window"]} transitions, {audit["stride"]} apart'),
-          ('Rules of warnings', f'kinds: {", ".join(audit_findings.KINDS)}; see '
-                                'alpt_jax/labelling/audit_findings.py'),
+          ('Rules of warnings', f'kinds: {", ".join(kinds)}; see '
+                                f'alpt_jax/labelling/{prefix or "audit_"}findings.py'),
           ('Versions', ', '.join(f'{k} {v}' for k, v in about['versions'].items()))]),
       report_page.links([('audit.json', 'application/json', content,
-                          'all numbers; alpt_jax/labelling/audit.py says what each is')])])
+                          f'all numbers; alpt_jax/labelling/{prefix}audit.py says what each is')])])

@@ -1,18 +1,33 @@
-"""Audits a run's IDM against recorded actions that training did not know."""
+"""Audits a run's IDM against recorded actions that training did not know.
+
+What depends on the kind of actions is a `Kind`, which `kind_of` picks by the action space.
+"""
 
 import contextlib
 import datetime
 import functools
 import os
 import shlex
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax import domains
+from alpt_jax import action_space, domains
 from alpt_jax import progress as progress_
 from alpt_jax.data import source_files
 from alpt_jax.files import versions
-from alpt_jax.labelling import audit, audit_findings, run_floors, trained_idm, trained_run
+from alpt_jax.labelling import (
+    audit,
+    audit_findings,
+    audit_report,
+    part_audit,
+    part_audit_report,
+    part_floors,
+    run_floors,
+    trained_idm,
+    trained_run,
+)
 from alpt_jax.labelling import examples as audit_examples
 
 _PICTURE_BYTES = 600_000  # Of all environments, so that the page stays below a megabyte.
@@ -65,7 +80,8 @@ def audit_run(trained, *, environments=(), num_episodes=100, seed=0, stride=1,
       'created': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       'method': config.method, 'step': trained.step, 'window': config.window,
       'versions': versions.current(), 'times': times}
-  found = audit.audit(predictions, single_windows, stride=stride, seed=seed)
+  found = kind_of(trained.spec.actions).audit(
+      predictions, single_windows, stride=stride, seed=seed)
   return found | {
       'warnings': [*audit_findings.speed_warnings(times), *found['warnings']],
       'about': about | {'label_command': _label_command(trained, found)}}
@@ -109,8 +125,7 @@ def spec_of(trained, name):
     spec = domains.of(trained.config).spec(name)
   except ValueError as error:
     raise ValueError(f'environments: {error}') from error
-  trained_idm.check_environment(trained, spec, where=f'environments: {name}')
-  return spec
+  return trained_idm.check_environment(trained, spec, where=f'environments: {name}')
 
 
 def _restore_past(trained, causal):
@@ -133,33 +148,24 @@ def times_of(trained, name, *, is_allowed):
 
 
 def _predict(trained, spec, strides, past, *, picture_bytes, seed, **settings):
-  """Returns {stride: `audit.Predictions`} of an environment; the smallest has the examples."""
-  config, files = trained.config, None
-  episodes = read(trained, spec.name)
-  directories = domains.of(config).directories(spec.name)
-  if len(directories) == 1:
-    files = source_files.read(directories[0], episodes.num_episodes)
+  """Returns {stride: predictions} of an environment; of the smallest, with what is beside them."""
+  episodes = read(trained, spec)
   found = gather(trained, spec, episodes, strides, seed=seed, **settings)
-  voted = found[min(found)]
-  examples = audit_examples.choose(
-      voted, episodes, spec, window=config.window, num_bytes=picture_bytes)
-  if files:
-    examples = [example | {'file': files[example['episode']].name} for example in examples]
-  measured = floors_of(trained, spec, episodes, voted, seed=seed)
-  if past is not None and spec.name == config.target:
+  said = None
+  if past is not None and spec.name == trained.config.target:
     said = gather(past, spec, episodes, [min(found)], seed=seed, **settings)[min(found)]
-    measured |= {'causal': run_floors.of_past(voted, said, seed=seed)}
-  return found | {min(found): voted._replace(examples=examples, floors=measured)}
+  return found | {min(found): kind_of(spec.actions).complete(
+      trained, spec, episodes, found[min(found)], said, picture_bytes=picture_bytes, seed=seed)}
 
 
-def read(trained, name):
-  """Reads an environment with all its actions.
+def read(trained, spec):
+  """Reads the environment of a `spec_of` with all its actions.
 
   Raises:
     FileNotFoundError, ValueError: for data that is missing, or is not what the run was trained on.
   """
-  domain = domains.of(trained.config)
-  episodes = domain.read(name)
+  domain, name = domains.of(trained.config), spec.name
+  episodes = domains.read(trained.config, name, [spec])
   if name in trained.digests and domain.digest(name) != trained.digests[name]:
     raise ValueError(f'{", ".join(map(str, domain.directories(name)))}: other data than '
                      f'{trained.directory} was trained on. Give the directory of that data with '
@@ -181,7 +187,7 @@ def gather(trained, spec, episodes, strides, *, num_episodes, seed, is_hidden, p
     progress: whether to write progress to standard error.
 
   Returns:
-    {stride: `audit.Predictions`}, without examples and floors.
+    {stride: `audit.Predictions`, or those of `part_audit`}, without examples and floors.
 
   Raises:
     FileNotFoundError, ValueError: for data that cannot be audited.
@@ -191,8 +197,7 @@ def gather(trained, spec, episodes, strides, *, num_episodes, seed, is_hidden, p
   if num_episodes and num_episodes < len(numbers):
     rng = np.random.default_rng(seed)
     numbers = np.sort(rng.choice(numbers, num_episodes, replace=False))
-  settings = dict(action_names=spec.actions.names, legal_actions=spec.legal_actions, kind=kind,
-                  is_used_fn=(lambda number: ~known[number]) if known else None)
+  settings = dict(kind=kind, is_used_fn=(lambda number: ~known[number]) if known else None)
   found = {}
   for stride in strides:
     predict_fn = functools.partial(trained.predict_episodes, spec=spec, stride=stride)
@@ -202,7 +207,8 @@ def gather(trained, spec, episodes, strides, *, num_episodes, seed, is_hidden, p
             len(numbers), label=f'audit {name}, stride {stride}', unit='episodes'))
         settings['progress_fn'] = lambda done, num_transitions, shown=shown: shown.update(
             done, transitions=num_transitions)
-      found[stride] = audit.gather(name, episodes, numbers.tolist(), predict_fn, **settings)
+      found[stride] = kind_of(spec.actions).gather(
+          spec, episodes, numbers.tolist(), predict_fn, **settings)
   return found
 
 
@@ -243,3 +249,75 @@ def paths(directory, output=''):
   """Returns the paths of an audit: the JSON file and the page."""
   directory = output or os.path.join(directory, 'audit')
   return os.path.join(directory, 'audit.json'), os.path.join(directory, 'audit.html')
+
+
+class Kind(NamedTuple):
+  """What an audit does by the kind of actions.
+
+  Attributes:
+    gather: gather(spec, episodes, numbers, predict_fn, **settings) -> predictions.
+    complete: complete(trained, spec, episodes, predictions, past, ..) -> the same with floors,
+      ceiling and examples; `past` are those of an IDM that sees the past only, or None.
+    audit: audit(predictions, single_windows, ..) -> a dict.
+    page: page(that with `about`, comparison) -> HTML.
+    is_comparable: whether `audit_compare` compares such runs.
+  """
+  gather: Callable
+  complete: Callable
+  audit: Callable
+  page: Callable
+  is_comparable: bool
+
+
+@functools.singledispatch
+def kind_of(space):
+  """Returns the `Kind` of an action space."""
+  raise NotImplementedError(space)
+
+
+@kind_of.register
+def _(space: action_space.Discrete):
+  del space
+  return Kind(_gather, _complete, audit.audit, audit_report.page, is_comparable=True)
+
+
+@kind_of.register
+def _(space: action_space.Parts):
+  del space
+  return Kind(part_audit.gather, _complete_parts, part_audit.audit, part_audit_report.page,
+              is_comparable=False)
+
+
+def _gather(spec, episodes, numbers, predict_fn, **settings):
+  return audit.gather(spec.name, episodes, numbers, predict_fn, action_names=spec.actions.names,
+                      legal_actions=spec.legal_actions, **settings)
+
+
+def _complete(trained, spec, episodes, predictions, past, *, picture_bytes, seed):
+  config, files = trained.config, None
+  directories = domains.of(config).directories(spec.name)
+  if len(directories) == 1:
+    files = source_files.read(directories[0], episodes.num_episodes)
+  examples = audit_examples.choose(
+      predictions, episodes, spec, window=config.window, num_bytes=picture_bytes)
+  if files:
+    examples = [example | {'file': files[example['episode']].name} for example in examples]
+  measured = floors_of(trained, spec, episodes, predictions, seed=seed)
+  if past is not None:
+    measured |= {'causal': run_floors.of_past(predictions, past, seed=seed)}
+  return predictions._replace(examples=examples, floors=measured)
+
+
+def _complete_parts(trained, spec, episodes, predictions, past, *, picture_bytes, seed):
+  del picture_bytes, seed  # No window is shown, and nothing is drawn.
+  config, name = trained.config, spec.name
+  domain = domains.of(config)
+  choice = trained_run.known(trained.directory, name, data_dir=config.data_dir).choice
+  scale = domain.time_scale(name)
+  known = spec.actions.part_names
+  return predictions._replace(
+      left_out=tuple(part for part in domain.spec(name).actions.parts if part.name not in known),
+      references=part_floors.find(
+          episodes, spec, choice, predictions, past=past, ceiling=domain.part_ceiling(
+              name, np.unique(predictions.episodes).tolist())),
+      step_seconds=1 / scale.steps_per_second if scale and scale.steps_per_second else None)

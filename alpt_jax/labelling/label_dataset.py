@@ -12,7 +12,15 @@ import numpy as np
 
 from alpt_jax import domains
 from alpt_jax import progress as progress_
-from alpt_jax.data import environment_file, labelled_dataset, records, rlds, time_scale
+from alpt_jax.data import (
+    action_fields,
+    environment_file,
+    label_fields,
+    labelled_dataset,
+    records,
+    rlds,
+    time_scale,
+)
 from alpt_jax.files import versions
 from alpt_jax.labelling import trained_idm, trained_run, votes
 
@@ -54,9 +62,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
   name, spec, source, times = open_dataset(trained, dataset, environment,
                                            allow_other_speed=allow_other_speed)
   directory = source.directory
-  num_stored = spec.actions.num_stored
-  if not 0 <= top_k <= num_stored:
-    raise ValueError(f'top_k is {top_k}; expected 1 to {num_stored}, or 0 for all probabilities.')
+  label_fields.check_top_k(source.spec.actions, top_k)
   known = which_known(known, source)
   digest = rlds.dataset_digest(directory)
   predict = functools.partial(
@@ -74,9 +80,10 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
             # Another number of them, or of another kind, rounds otherwise.
             'devices': f'{mesh.size} x {mesh.devices.flat[0].device_kind}',
             'rows': trained.vote_fn(spec).rows},
+        layout=spec.actions,
         notes={'versions': versions.current()} | ({'times': times} if times else {}),
         known=known_by_run(trained, name, directory, digest) if known == 'run' else None,
-        share=share, progress=shown.update)
+        share=share, progress=shown.update, inputs={'the run': trained.directory})
 
 
 def _check_numbers(window, stride, temperature, episodes_per_file, share):
@@ -150,22 +157,25 @@ def open_dataset(trained, dataset, environment, *, allow_other_speed=False):
     allow_other_speed: see `label_run`.
 
   Returns:
-    The name; the `types.EnvironmentSpec`; a `records.Dataset`; what `trained_idm.check_time` says.
+    The name; the `types.EnvironmentSpec` as the IDM predicts it, see
+    `trained_idm.check_environment`; a `records.Dataset`, whose `spec` is as the data says it; what
+    `trained_idm.check_time` says.
 
   Raises:
     FileNotFoundError, ValueError: if there is no such dataset, or the IDM cannot read it.
   """
   name = environment or trained.config.target
   directory = dataset or _directory_of(trained.config, name)
-  spec, expected_name, scale = _spec(trained, directory, name)
+  spec, expected_name, scale, where = _spec(trained, directory, name)
+  predicted = trained_idm.check_environment(trained, spec, where=where)
   source = records.Dataset(directory, spec, expected_name=expected_name)
   times = trained_idm.check_time(trained, name, scale, where=str(directory), is_own=not dataset,
                                  is_allowed=allow_other_speed)
-  return name, spec, source, times
+  return name, predicted, source, times
 
 
 def _spec(trained, directory, name):
-  """The `types.EnvironmentSpec` of a dataset that the IDM can read; its name; its time scale."""
+  """The `types.EnvironmentSpec` of a dataset; its name; its time scale; where that stands."""
   domain, path = domains.of(trained.config), os.path.join(directory, environment_file.FILE)
   if os.path.exists(path):
     environment = environment_file.read(path)
@@ -174,8 +184,7 @@ def _spec(trained, directory, name):
   else:
     spec, expected_name, where = domain.spec(name), name, directory
     scale = domain.time_scale(name)
-  trained_idm.check_environment(trained, spec, where=where)
-  return spec, expected_name, scale
+  return spec, expected_name, scale, where
 
 
 def which_known(known, source):
@@ -211,7 +220,7 @@ def known_by_run(trained, name, directory, digest):
     digest: of it, see `rlds.dataset_digest`.
 
   Returns:
-    known(number, fields) -> [L] bool, see `labelled_dataset.write`.
+    known(number, fields) -> [L] bool, or {part: [L] bool}, see `labelled_dataset.write`.
 
   Raises:
     ValueError: if it is no target, or not the data that training read.
@@ -233,7 +242,7 @@ def known_by_run(trained, name, directory, digest):
       found.choice, domain.read(name).num_transitions, found.path)
 
   def known(number, fields):
-    is_labelled = rlds.labelled(fields)[:-1]
-    return is_labelled & marked.get(number, False)
+    return action_fields.each(lambda known: known[:-1] & marked.get(number, False),
+                              rlds.labelled(fields))
 
   return known

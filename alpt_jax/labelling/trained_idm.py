@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from alpt_jax.data import episodes as episodes_
-from alpt_jax.data import time_scale, values
+from alpt_jax.data import label_fields, time_scale, values
 from alpt_jax.labelling import trained_run, votes
 from alpt_jax.training import data_times, program, run_config, sharding
 
@@ -60,8 +60,9 @@ class TrainedIdm:
     Returns:
       [T - 1, A] float32 probabilities: row t is of the action between frames t and t + 1, column a
       of the action `spec.actions.names[a]`. Rows sum to 1; actions that are not legal have exactly
-      0. A clip of fewer frames than a window, `config.window` + 1, is padded with its last frame,
-      as in training; nothing is returned for the padding.
+      0. Actions of several parts have a distribution for each, side by side: see `values` and
+      `quantiles`. A clip of fewer frames than a window, `config.window` + 1, is padded with its
+      last frame, as in training; nothing is returned for the padding.
 
     Raises:
       ValueError: naming what of the frames, `stride` or `temperature` is not as said above.
@@ -74,14 +75,30 @@ class TrainedIdm:
     found, = self.predict_episodes(clip, [0], stride=stride, temperature=temperature)
     return found.probabilities
 
+  def values(self, probabilities, *, spec=None):
+    """Reads predictions as actions, see `label_fields.values`.
+
+    Args:
+      probabilities: [L, A] float32, from `predict` and the like.
+      spec: as given to `predict_episodes`.
+
+    Returns:
+      [L] int ids; {part: [L]} of actions of several parts.
+    """
+    return label_fields.values((spec or self.spec).actions, probabilities)
+
+  def quantiles(self, probabilities, levels=label_fields.LEVELS, *, spec=None):
+    """Reads quantiles of the parts that are numbers: {part: [L, q]}; see `label_fields`."""
+    return label_fields.quantiles((spec or self.spec).actions, probabilities, levels)
+
   def predict_episodes(self, episodes, numbers, *, spec=None, stride=1, temperature=1.):
     """Predicts all actions of some episodes, which are read a few calls ahead.
 
     Args:
       episodes: `episodes.Episodes`, or anything else with its `frames` and `num_transitions`.
       numbers: which of them, each at most once.
-      spec: the `types.EnvironmentSpec` of another environment that the IDM can read, see
-        `check_environment`; None for the run's target.
+      spec: the `types.EnvironmentSpec` of another environment that the IDM can read, as
+        `check_environment` returns it; None for the run's target.
       stride: transitions from one window to the next, in [1, config.window]: 1 averages all
         windows, config.window takes those that do not overlap, as in the paper.
       temperature: of the mean, above 0; as experiments.audit finds it for this stride.
@@ -182,19 +199,24 @@ def check_environment(trained, spec, *, where):
     spec: the `types.EnvironmentSpec` of the environment.
     where: what to call it in the message: the path of its data, or its name.
 
+  Returns:
+    The same with its actions laid out as those of the IDM, see `action_space.Parts.within`: what it
+    predicts of them. Parts that the IDM does not know are left out.
+
   Raises:
     ValueError: naming what differs.
   """
-  found, expected = (list(s.actions.names) for s in (spec, trained.spec))
-  if found != expected:
-    raise ValueError(f'{where}: actions.space is {found}, that of {trained.directory} is '
-                     f'{expected}. Use an IDM of this action space, or data with the space of the '
-                     'IDM.')
+  try:
+    space = spec.actions.within(trained.spec.actions, (str(trained.directory), spec.name))
+  except ValueError as error:
+    raise ValueError(f'{where}: {error} Use an IDM of this action space, or data with the space of '
+                     'the IDM.') from error
   for field in ('observation_kind', 'observation_shape', 'observation_low', 'observation_high'):
     found, wanted = getattr(spec, field), getattr(trained.spec, field)
     if found != wanted:
       raise ValueError(f'{where}: {field} is {found}, the IDM of {trained.directory} reads '
                        f'{wanted}. Use another IDM, or other data.')
+  return dataclasses.replace(spec, actions=space)
 
 
 def check_time(trained, name, found, *, where, is_own, is_allowed):

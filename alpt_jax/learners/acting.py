@@ -124,8 +124,11 @@ def make_act(dt, legal, *, rule='paper', is_tokenized=False):
     chosen_return = choose_return(logits, return_key, rule=rule, is_greedy=is_greedy)
     logits = dt.apply({'params': params}, chosen_return, caches, slot,
                       method=model.predict_action)
+    dependences = {}
+    if dt.parts_in_order:
+      dependences = {'dependences': dt.apply({'params': params}, method=model.dependences)}
     action = head.choose(logits, legal, action_key, is_greedy=is_greedy, temperature=temperature,
-                         better_half=rule == BETTER_HALF)
+                         better_half=rule == BETTER_HALF, **dependences)
     return action, History(seen, returns.at[:, slot].set(chosen_return),
                            actions.at[:, slot].set(action), rewards, history.num_steps + 1)
 

@@ -16,6 +16,7 @@ import optax
 
 from alpt_jax import action_space
 from alpt_jax.learners import pseudo_labels
+from alpt_jax.networks import action_layers
 
 _PERCENTILE = 50.  # Of the logits, above which `better_half` samples; Lee et al.'s release.
 
@@ -167,9 +168,7 @@ class Parts:
 
   def one_hot(self, actions, dtype):
     """Makes the distributions of known actions: [B, T, P] float32 -> [B, T, A] of `dtype`."""
-    classes = self._classes(actions)
-    return jnp.concatenate([jax.nn.one_hot(classes[..., p], part.num_classes, dtype=dtype)
-                            for p, part in enumerate(self.space.parts)], axis=-1)
+    return action_layers.one_hot_of_tokens(self.space, self._classes(actions)).astype(dtype)
 
   def to_classes(self, is_known):
     """Says of the A classes what is said of their parts: [..., P] -> [..., A]."""
@@ -260,25 +259,35 @@ class Parts:
     return self._by_part(
         lambda part, x: jax.random.categorical(next(keys), x), logits).astype(jnp.int32)
 
-  def choose(self, logits, legal, key, *, is_greedy, temperature=1., better_half=False):
-    """Chooses legal classes to act with: [B, P] int32; see `Categorical.choose` and `values`.
+  def choose(self, logits, legal, key, *, is_greedy, temperature=1., better_half=False,
+             dependences=None):
+    """Chooses legal classes to act with, part after part; see `Categorical.choose` and `values`.
 
-    Of a part that the environment lacks, one that stands for what is not known.
+    Args:
+      logits, legal, key, is_greedy, temperature, better_half: see there.
+      dependences: [A, A] float32; what a class that was chosen adds to the logits of later parts.
+        None: each part is chosen by itself.
+
+    Returns:
+      [B, P] int32. Of a part that the environment lacks, the one that stands for what is not known.
     """
-    best, candidates = [], []
-    for segment in self.space.segments:
+    exists, chosen = self.exists(legal), []
+    keys = jax.random.split(key, len(self.space.parts))
+    for p, (part, segment) in enumerate(zip(self.space.parts, self.space.segments, strict=True)):
       own = logits[..., segment]
       threshold = jnp.percentile(own, _PERCENTILE, axis=-1, keepdims=True)
       own = self.only_legal(own, legal[None, segment])
-      best.append(jnp.argmax(own, axis=-1))
+      candidates = own
       if better_half:
         is_best = own >= jnp.max(own, axis=-1, keepdims=True)
-        own = jnp.where((own > threshold) | is_best, own, -jnp.inf)
-      candidates.append(own)
-    sampled = self._sample(jnp.concatenate(candidates, axis=-1) / temperature, key)
-    chosen = jnp.where(is_greedy, jnp.stack(best, axis=-1), sampled)
-    return jnp.where(
-        self.exists(legal)[None], chosen, self._unknown(chosen.shape)).astype(jnp.int32)
+        candidates = jnp.where((own > threshold) | is_best, own, -jnp.inf)
+      sampled = jax.random.categorical(keys[p], candidates / temperature)
+      found = jnp.where(is_greedy, jnp.argmax(own, axis=-1), sampled)
+      chosen.append(jnp.where(exists[p], found, part.num_classes).astype(jnp.int32))
+      if dependences is not None:
+        taken = jax.nn.one_hot(chosen[p], part.num_classes, dtype=logits.dtype)
+        logits = logits + taken @ dependences[segment]
+    return jnp.stack(chosen, axis=-1)
 
 
 @functools.singledispatch

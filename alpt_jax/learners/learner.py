@@ -22,6 +22,7 @@ from alpt_jax.learners import (
 from alpt_jax.networks import decision_transformer, flops, inverse_dynamics, q_network, tokens
 
 COMPUTE_DTYPES = ('float32', 'bfloat16')
+ACTION_ORDERS = ('independent', 'sequential')
 _CQL_AT_LEAST_1 = ('batch_size', 'stack', 'num_quantiles', 'hidden', 'target_update_steps')
 
 
@@ -289,7 +290,18 @@ def make_networks(config, spec):
           is_causal=model.idm_is_causal, places=model.idm_places, **shared),
       dt=decision_transformer.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
-          tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0, **shared))
+          tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0,
+          parts_in_order=_has_parts_in_order(model.action_order, spec), **shared))
+
+
+def _has_parts_in_order(order, spec):
+  """Whether the DT predicts parts of actions one after the other; ValueError for another order."""
+  if order not in ACTION_ORDERS:
+    raise ValueError(f'model.action_order is {order!r}; expected one of {ACTION_ORDERS}.')
+  if order == 'sequential' and len(spec.actions.segments) < 2:
+    raise ValueError(f'model.action_order is {order!r}, and actions of {spec.name} have one part; '
+                     "expected 'independent'.")
+  return order == 'sequential'
 
 
 def _check_patches(size, spec):

@@ -104,11 +104,16 @@ def _read(episodes, kind, episode, timestep):
 
 def _parts(episodes, kind, episode, timestep):
   """Yields numbers of some transitions, and what `_read` returns of these."""
-  episode, timestep = np.asarray(episode), np.asarray(timestep)
-  order = np.lexsort((timestep, episode))  # So that each episode is read once.
-  for rows in np.split(order, range(_AT_ONCE, len(order), _AT_ONCE)):
-    cut = episodes.cut(episode[rows], timestep[rows], 1)
+  for rows, cut in transitions(episodes, episode, timestep):
     before, after = cut.observations[:, 0], cut.observations[:, 1]
     yield (rows, cut.actions[:, 0], cut.is_labelled[:, 0],
            None if kind == 'image' else np.array(floors.change_keys(before, after, kind), object),
            None if kind == 'grid' else floors.change_features(before, after))
+
+
+def transitions(episodes, episode, timestep):
+  """Yields rows of some transitions, [M] int each, and `episodes.Cut`s of these, of one each."""
+  episode, timestep = np.asarray(episode), np.asarray(timestep)
+  order = np.lexsort((timestep, episode))  # So that each episode is read once.
+  for rows in np.split(order, range(_AT_ONCE, len(order), _AT_ONCE)):
+    yield rows, episodes.cut(episode[rows], timestep[rows], 1)

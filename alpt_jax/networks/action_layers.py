@@ -6,6 +6,8 @@ registers layers of its own with both functions.
 
 import functools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -73,3 +75,23 @@ def _(space: action_space.Parts, d_model):
 @output.register
 def _(space: action_space.Parts, **options):  # Logits of the classes of all parts.
   return nn.Dense(space.num, **options)
+
+
+def one_hot_of_tokens(space, classes):
+  """Marks what was done, and nothing of parts that are not known.
+
+  Args:
+    space: `action_space.Parts`.
+    classes: [..., P] int32, see `PartsEmbedding`.
+
+  Returns:
+    [..., A] float32.
+  """
+  return jnp.concatenate([jax.nn.one_hot(classes[..., p], part.num_classes)  # Of others, zeros.
+                          for p, part in enumerate(space.parts)], axis=-1)
+
+
+def earlier_parts(space):
+  """Says which classes may depend on which: [A, A] float32, 1 where the first's part is earlier."""
+  part = np.repeat(np.arange(len(space.segments)), [s.stop - s.start for s in space.segments])
+  return (part[:, None] < part).astype(np.float32)

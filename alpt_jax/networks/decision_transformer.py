@@ -50,6 +50,9 @@ class DecisionTransformer(nn.Module):
     dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
     return_tokens: which return tokens are attended; see `masks.block_causal`.
     predict_rewards: also predict the sign of the reward, as the multi-game DT does on Atari.
+    parts_in_order: of actions of several parts, predict each part given those before it: a class
+      that was taken adds a learned number to the logits of each class of later parts. False: each
+      by itself.
   """
   spec: types.EnvironmentSpec
   num_steps: int
@@ -64,6 +67,7 @@ class DecisionTransformer(nn.Module):
   dtype: jnp.dtype = jnp.float32
   return_tokens: str = 'current'
   predict_rewards: bool = False
+  parts_in_order: bool = False
 
   def setup(self):
     spec, d = self.spec, self.d_model
@@ -83,6 +87,8 @@ class DecisionTransformer(nn.Module):
         self.num_layers, self.num_heads, self.dropout, self.dtype)
     self.return_head = nn.Dense(self.num_returns)
     self.action_head = action_layers.output(spec.actions)
+    if self.parts_in_order:
+      self.dependence = self.param('dependence', nn.initializers.zeros, (spec.actions.num,) * 2)
     if self.predict_rewards:
       self.reward_head = nn.Dense(discretize.NUM_REWARD_TOKENS)
 
@@ -100,7 +106,8 @@ class DecisionTransformer(nn.Module):
     Args:
       observations: [B, T, ...] as the spec declares.
       returns: [B, T] int32 return bins.
-      actions: [B, T] int32 in [0, A]; A where the action is not known.
+      actions: [B, T] int32 in [0, A]; A where the action is not known. Of several parts
+        [B, T, P], see `action_layers.PartsEmbedding`.
       rewards: [B, T] int32 reward ids (`discretize.encode_reward`).
       deterministic: False to apply dropout (needs a 'dropout' rng).
       rows: [B] int32 numbers of the windows, for dropout; see `transformer.drop`.
@@ -121,8 +128,18 @@ class DecisionTransformer(nn.Module):
         x_BSD[:, :num_used], self.mask_SS[:num_used, :num_used], deterministic=deterministic,
         rows=rows, read=read)
     outs = jnp.split(out_BSD, len(read) // self.num_steps, axis=1)
-    return DTLogits(self.return_head(outs[0]), self.action_head(outs[1]),
+    action_logits = self.action_head(outs[1])
+    if self.parts_in_order:
+      taken = action_layers.one_hot_of_tokens(self.spec.actions, actions)
+      action_logits += taken @ self.dependences()
+    return DTLogits(self.return_head(outs[0]), action_logits,
                     self.reward_head(outs[2]) if self.predict_rewards else None)
+
+  def dependences(self):
+    """Returns what a class that was taken adds to the logits of others: [A, A] float32, or None."""
+    if not self.parts_in_order:
+      return None
+    return self.dependence * action_layers.earlier_parts(self.spec.actions)
 
   def tokenize(self, observations, before):
     """Embeds images, each by itself, for `predict_return`.
@@ -170,7 +187,7 @@ class DecisionTransformer(nn.Module):
       step: [] int32, as given there.
 
     Returns:
-      [B, A] logits.
+      [B, A] logits; with `parts_in_order`, `dependences` add to them as parts are chosen.
     """
     place = step * (self.num_observation_tokens + 3) + self.num_observation_tokens
     x_B1D = self.position(self.return_embedding(returns)[:, None], place)

@@ -6,7 +6,7 @@ import signal
 
 import jax
 
-from alpt_jax import schema
+from alpt_jax import schema, signals
 from alpt_jax.files import atomic_files
 
 # Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
@@ -27,16 +27,19 @@ class StopSignal:
     self._previous = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
     return self
 
-  def __exit__(self, *unused):
+  def __exit__(self, kind, error, unused_trace):
+    wanted = signals.settle()
     for number, handler in self._previous.items():
       signal.signal(number, handler)
+    if wanted and not signals.is_of(error, wanted):
+      raise wanted
 
   def _handle(self, number, unused_frame):
     if self.is_set and number == signal.SIGINT:
-      raise KeyboardInterrupt
+      return signals.insist(KeyboardInterrupt)
     self.is_set = True
     if self._is_raising:
-      raise Stopped
+      signals.insist(Stopped)
 
   @contextlib.contextmanager
   def raising(self):
@@ -51,6 +54,7 @@ class StopSignal:
       yield
     finally:
       self._is_raising = False
+      signals.settle(Stopped)
 
   def unless_set(self, function, *args):
     """Calls a function that takes long, see `raising`; returns its result, None if stopped."""

@@ -55,6 +55,9 @@ def get_config(experiment, preset):
       idm_places=True,
       return_tokens='current',  # Eq. 3. Lee et al.'s release: 'first'.
       compute_dtype='float32',  # 'bfloat16' for TPUs; parameters are float32.
+      # Of actions of several parts, how the DT predicts them: each by itself, or, 'sequential',
+      # each given those before it, as keys and a mouse go together.
+      action_order='independent',
       idm_is_causal=False,  # True for a floor: the IDM sees the past only, and clones behaviour.
       # Lee et al.: 0.1 for the DT. So few updates of so small a network do not overfit.
       idm_dropout=0., dt_dropout=0.)

@@ -36,7 +36,8 @@ LATER_KEYS = {'sharding.accumulate': 1, 'sharding.microbatch': 0,
               'evaluation.sharpened_temperature': 0., 'model.idm_places': True,
               'study.floors.exchanged_games': 0, 'study.floors.held_out_dir': '',
               'study.floors.voted_transitions': 0, 'study.floors.labeller_transitions': 0,
-              'source_actions': 'true', 'allow_other_speed': False}
+              'source_actions': 'true', 'allow_other_speed': False,
+              'model.action_order': 'independent'}
 _SCORES_FORMAT = 3  # Of label_scores.json.
 
 

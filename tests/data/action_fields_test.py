@@ -74,7 +74,7 @@ class FieldsTest(parameterized.TestCase):
 class RandomSpacesTest(FieldsTest):
 
   def test_what_is_written_is_read(self):
-    for seed in exhaustive.some_of(range(100)):
+    for seed in exhaustive.some_of(range(60)):
       rng = np.random.default_rng(seed)
       space = random_spaces.space(rng)
       found = [played(rng, space, int(rng.integers(1, 9))) for _ in range(3)]
@@ -84,6 +84,9 @@ class RandomSpacesTest(FieldsTest):
         expected = [random_spaces.in_process(space, x['actions'], x['is_labelled']) for x in found]
         num_labelled = [int(was_known.any(axis=1).sum()) for _, was_known in expected]
         self.assertEqual(card['num_labelled'], sum(num_labelled))
+        self.assertEqual(card['num_labelled_by_part'], {
+            part: sum(int(x['is_labelled'][part].sum()) for x in found)
+            for part in space.part_names})
         # Laid out for a run with another environment, whose parts come first and in other places.
         other = action_space.Parts((
             action_parts.Binary('other'), *map(with_other_names, space.parts[::-1][:2])))
@@ -178,6 +181,23 @@ class ParityTest(FieldsTest):
     encoded = steps | {'observation': [png.encode(o) for o in steps['observation']]}
     self.assertEqual(writer.serialize(described, steps),
                      serializer.serialize_example({'steps': encoded}))
+
+  def test_any_name_of_a_part(self):
+    names = ('a', 'a[0]', 'a[10]', 'a b', 'a.b', 'A', '1', 'Ctrl+C', 'é', '左', '_', 'x:y')
+    space = action_space.Parts(tuple(
+        action_parts.Continuous(name, 0., len(names)) for name in names))
+    env = environment(space, 'vector')
+    found = {'observations': np.zeros((2, 1), np.float32),
+             'actions': {name: np.float32([i]) for i, name in enumerate(names)}}
+    self.write([found], env)
+    self.assertEqual(environment_file.read(self.directory), env)
+    read = rlds.read_episodes(self.directory, environment_file.read(self.directory).spec())
+    self.assertEqual(read.actions[0].tolist(), list(range(len(names))))
+    described, steps = writer.features(env), writer.steps(**found)
+    self.assertEqual(
+        writer.serialize(described, steps),
+        records.ExampleSerializer(described.get_serialized_info()).serialize_example(
+            {'steps': steps}))
 
   def test_discrete_actions_have_the_features_of_ever(self):
     described = action_fields.features(action_space.numbered(3))
@@ -303,6 +323,11 @@ class RefusedTest(FieldsTest):
     with self.assertRaisesRegex(ValueError, f'data: episode 1: {message}'):
       self.write([good, bad], environment())
     self.assertFalse(os.path.exists(self.directory))
+
+  def test_an_array_is_no_dict_of_parts(self):
+    found = played(np.random.default_rng(0), SPACE, 3)
+    with self.assertRaisesRegex(ValueError, r"actions are an array; Own has the parts \['fire', "):
+      self.write([found | {'actions': np.zeros(3, int), 'is_labelled': None}], environment())
 
   def test_lengths_and_types(self):
     found = played(np.random.default_rng(0), SPACE, 3)

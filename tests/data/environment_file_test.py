@@ -1,6 +1,7 @@
 import json
 import math
 import pathlib
+import re
 import tempfile
 
 import numpy as np
@@ -8,6 +9,7 @@ from absl.testing import absltest, parameterized
 
 from alpt_jax import action_parts, action_space
 from alpt_jax.data import environment_file
+from alpt_jax.data.importers import actions as import_actions
 from tests import random_spaces
 
 CONTENT = {
@@ -261,6 +263,45 @@ class PartsTest(parameterized.TestCase):
         name: {'kind': 'binary'} for name in ('\u00e9', 'e\u0301')}}}
     with self.assertRaisesRegex(ValueError, 'actions.parts.\u00e9 is there twice'):
       self._read(content)
+
+
+class ExamplesTest(parameterized.TestCase):
+  """Those of experiments/OWN_DATA.md."""
+
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(__file__).resolve().parents[2]
+    self._page = (root / 'experiments' / 'OWN_DATA.md').read_text()
+    self._directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def _read(self):
+    environments = {}
+    for content in re.findall(r'^```json\n(.*?)^```', self._page, re.M | re.S):
+      (self._directory / 'environment.json').write_text(content)
+      environment = environment_file.read(self._directory)
+      environments[environment.name] = environment
+    return environments
+
+  def test_all_can_be_read(self):
+    environments = self._read()
+    self.assertEqual(list(environments), ['Racer', 'Shooter', 'Arm6', 'Shop'])
+    specs = {name: environment.spec().actions for name, environment in environments.items()}
+    self.assertEqual(specs['Racer'], action_space.Discrete(('NOOP', 'LEFT', 'RIGHT', 'BOOST')))
+    self.assertEqual({name: [part.kind[:3] for part in specs[name].parts] for name in (
+        'Shooter', 'Arm6', 'Shop')}, {
+            'Shooter': ['bin', 'bin', 'con', 'cat'], 'Arm6': ['con', 'con', 'con', 'bin'],
+            'Shop': ['bin', 'con', 'con', 'con', 'cat']})
+
+  def test_list_is_one_of_the_game(self):
+    content, = re.findall(r'^```csv\n(.*?)^```', self._page, re.M | re.S)
+    (self._directory / 'actions.csv').write_text(content)
+    listed = import_actions.Actions(self._directory, self._read()['Shooter'])
+    actions, is_known, _ = listed.of('first.mp4', 2)
+    self.assertEqual({part: values.tolist() for part, values in actions.items()}, {
+        'forward': [True, True], 'attack': [False, False], 'turn': [-2.5, 0], 'weapon': [1, 1]})
+    self.assertEqual({part: known.tolist() for part, known in is_known.items()}, {
+        'forward': [True, True], 'attack': [True, False], 'turn': [True, False],
+        'weapon': [True, True]})
 
 
 if __name__ == '__main__':

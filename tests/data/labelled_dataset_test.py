@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -13,11 +14,13 @@ from unittest import mock
 import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
+from array_record.python import array_record_module
 from tensorflow_datasets.core import example_parser
 
 from alpt_jax.data import (
     environment_file,
     episode_files,
+    label_fields,
     labelled_dataset,
     record_file,
     records,
@@ -100,6 +103,21 @@ def read_steps(directory, environment=ENVIRONMENT):
   return parsed
 
 
+def label_steps(stored, is_known, vote, space, **kwargs):
+  """`label_fields.steps` of one action."""
+  return label_fields.steps(
+      space, space, {'action': np.array(stored)}, np.array(is_known), vote, **kwargs)
+
+
+def content(directory):
+  """SHA-256 of all records of a dataset, without their compression: 16 hex digits."""
+  digest = hashlib.sha256()
+  for path in sorted(pathlib.Path(directory).glob('*.array_record*')):
+    for record in array_record_module.ArrayRecordReader(str(path)).read_all():
+      digest.update(record)
+  return digest.hexdigest()[:16]
+
+
 class LabelledDatasetTest(parameterized.TestCase):
 
   def setUp(self):
@@ -135,6 +153,16 @@ class LabelledDatasetTest(parameterized.TestCase):
                      sum(map(len, truth)))
     self.assertEqual({k: card['labels'][k] for k in PROVENANCE}, PROVENANCE)
     self.assertFalse(os.path.exists(f'{self.output}.unfinished'))
+
+  @parameterized.parameters((0, '91364c21445ed452'), (2, 'e7b1f2d5b8edbd89'))
+  def test_records_of_one_action_are_those_that_they_always_were(self, top_k, digest):
+    write_walks(self.source, np.random.default_rng(0), 7)
+    card = self.write(settings=SETTINGS._replace(top_k=top_k))
+    self.assertEqual(content(self.output), digest)
+    del card['labels']['started'], card['labels']['file_bytes']
+    self.assertEqual(card['labels'], PROVENANCE | {
+        'settings': {'num_actions': 4, 'stored_actions': [], 'top_k': top_k,
+                     'episodes_per_file': 3}, 'files': 3, 'num_true': 22, 'num_idm': 57})
 
   def test_our_own_loaders_and_tfds_read_it(self):
     truth = write_walks(self.source, np.random.default_rng(0), 7, IMAGES)
@@ -209,7 +237,7 @@ class LabelledDatasetTest(parameterized.TestCase):
           is_known = rlds.labelled(fields)[:-1]
           # A known action that the IDM would get wrong: it has to stay.
           fields['action'][:-1][is_known] = 3 - actions[is_known]
-          step = labelled_dataset.label_steps(fields['action'], is_known, vote, SPACE)
+          step = label_fields.steps(SPACE, SPACE, fields, is_known, vote)
           np.testing.assert_array_equal(
               step['action'], [*np.where(is_known, 3 - actions, actions), 0])
 
@@ -285,8 +313,7 @@ class LabelledDatasetTest(parameterized.TestCase):
 
   def test_probabilities_sum_to_1_where_fewer_actions_are_stored(self):
     vote = votes.Votes(0, np.array([[.1, .2, .3, .4]], np.float32), np.array([1]))
-    step = labelled_dataset.label_steps(np.array([0, 0]), np.array([False]), vote,
-                                        dataclasses.replace(SPACE, stored=(3, 1)))
+    step = label_steps([0, 0], [False], vote, dataclasses.replace(SPACE, stored=(3, 1)))
     np.testing.assert_allclose(step['action_probabilities'][0], [2 / 3, 1 / 3], rtol=1e-6)
 
   def test_memory_holds_a_few_files_whatever_there_is(self):
@@ -309,8 +336,7 @@ class LabelledDatasetTest(parameterized.TestCase):
   def test_top_k_by_hand(self):
     vote = votes.Votes(0, np.array([[.1, .2, .3, .4], [.5, 0., .5, 0.]], np.float32),
                        np.array([5, 1]))
-    step = labelled_dataset.label_steps(
-        np.array([3, 2, 0]), np.array([False, True]), vote, SPACE, top_k=2)
+    step = label_steps([3, 2, 0], [False, True], vote, SPACE, top_k=2)
     np.testing.assert_array_equal(step['action'], [3, 2, 0])
     np.testing.assert_array_equal(step['action_top'], [[3, 2], [0, 2], [0, 0]])
     np.testing.assert_allclose(step['action_top_probabilities'], [[.4, .3], [.5, .5], [0, 0]])
@@ -321,9 +347,8 @@ class LabelledDatasetTest(parameterized.TestCase):
     # Declared actions 0 .. 3; the data stores indices into (3, 1).
     vote = votes.Votes(0, np.array([[0., .25, 0., .75], [0., .6, 0., .4]], np.float32),
                        np.array([1, 1]))
-    step = labelled_dataset.label_steps(
-        np.array([0, 0, 0]), np.array([False, False]), vote,
-        dataclasses.replace(SPACE, stored=(3, 1)))
+    step = label_steps(
+        [0, 0, 0], [False, False], vote, dataclasses.replace(SPACE, stored=(3, 1)))
     np.testing.assert_array_equal(step['action'], [0, 1, 0])
     np.testing.assert_allclose(step['action_probabilities'], [[.75, .25], [.4, .6], [0, 0]])
 

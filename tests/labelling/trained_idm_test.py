@@ -134,6 +134,7 @@ class TrainedIdmTest(parameterized.TestCase):
   def test_python_blocks_of_the_readme_run(self):
     text = (ROOT / 'alpt_jax' / 'README.md').read_text()
     blocks = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+    blocks = [block for block in blocks if 'quantiles' not in block]  # See part_labels_test.py.
     self.assertLen(blocks, 2)
     np.save(self.root / 'clip.npy', self.frames(2))
     names, out = {}, io.StringIO()

@@ -1,5 +1,6 @@
 """The head of actions of several parts, against numpy, and an update with it."""
 
+import dataclasses
 import functools
 
 import jax
@@ -261,6 +262,50 @@ class UpdateTest(parameterized.TestCase):
                            True)
       self.assertEqual(taken.shape, (4, 4))
       np.testing.assert_array_equal(history.actions[:, step], taken)
+
+  def test_parts_in_order_go_together(self):
+    space = action_space.Parts((action_parts.Binary('attack'),
+                                action_parts.Continuous('turn', -1., 1., num_bins=3)))
+    spec = dataclasses.replace(SPECS[0], actions=space)
+    optimizers, rng = (optax.adam(.02),) * 2, np.random.default_rng(0)
+    attack = rng.integers(0, 2, (64, T))
+    data = types.Batch(
+        observations=np.zeros((64, T + 1, 3), np.float32),  # They tell nothing.
+        actions=np.stack([attack, attack * 1.8 - .9], axis=-1).astype(np.float32),
+        is_labelled=np.ones((64, T, 2), bool), is_valid=np.ones((64, T), bool),
+        rewards=np.zeros((64, T), np.float32), returns_to_go=np.zeros((64, T), np.float32),
+        environment=np.zeros(64, np.int32))
+    share_together = {}
+    for in_order in (False, True):
+      networks = alpt.Networks(
+          inverse_dynamics.InverseDynamicsModel(spec, **SIZES),
+          decision_transformer.DecisionTransformer(spec, T, **SIZES, parts_in_order=in_order))
+      state = alpt.init(jax.random.key(0), networks, optimizers, window=T, with_idm=False)
+      update = jax.jit(alpt.make_update(networks, optimizers, [spec], unlabelled='true'))
+      for step in range(200):
+        state, metrics = update(state, types.Batches(None, data, None), jax.random.key(step))
+      act = jax.jit(acting.make_act(networks.dt, space.mask, rule='imitate'))
+      taken, _ = act(state.dt.params, acting.empty_history(jnp.zeros((2000, 3)), T, space.shape),
+                     jnp.zeros((2000, 3)), jax.random.key(1), False)
+      share_together[in_order] = float(np.mean(np.asarray(taken)[:, 0] * 2 == taken[:, 1]))
+      np.testing.assert_allclose(np.asarray(taken)[:, 0].mean(), .5, atol=.1)
+    np.testing.assert_allclose(share_together[False], .5, atol=.1)
+    self.assertGreater(share_together[True], .95)
+
+  def test_later_parts_do_not_see_themselves_or_what_comes_after(self):
+    dt = NETWORKS.dt.clone(dropout=0., parts_in_order=True)
+    rng, space = np.random.default_rng(0), SPECS[0].actions
+    params = dict(start().dt.params)
+    params['dependence'] = jnp.asarray(rng.normal(size=(space.num, space.num)), jnp.float32)
+    window = np.zeros((1, T, 3), np.float32), np.zeros((1, T), int)
+    first = np.zeros((1, T, 4), int)
+    for p in range(4):
+      other = first.copy()
+      other[0, -1, p] += 1  # Of the last step, which no later one sees.
+      a, b = (np.asarray(dt.apply({'params': params}, *window, x, window[1]).actions[0, -1])
+              for x in (first, other))
+      for q, segment in enumerate(space.segments):
+        self.assertEqual(np.array_equal(a[segment], b[segment]), q <= p, (p, q))
 
   def test_parts_that_no_environment_has_learn_nothing(self):
     only_b = batch(0, 1.)

@@ -3,7 +3,7 @@
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.measures import lag
+from alpt_jax.measures import lag, timeline
 from alpt_jax.measures.predictions import Predictions
 from tests.measures import predictions_data as data
 
@@ -124,6 +124,61 @@ class LagTest(parameterized.TestCase):
   def test_no_draws_are_refused(self):
     with self.assertRaisesRegex(ValueError, 'num_resamples is 0; expected at least 1'):
       _lag(data.PROBABILITIES, data.ACTIONS, data.EPISODES, [0, 1, 2, 0, 1], num_resamples=0)
+
+
+class IncrementsTest(parameterized.TestCase):
+
+  def values(self, injected, *, period=None, seed=0, share=.8):
+    """Slow values, and the same of `injected` steps later, with noise; `lag_test_increments`."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(0, 10, (10, 46))
+    walk = np.cumsum(steps, axis=1)
+    true, said = walk[:, 3:43], walk[:, 3 + injected:43 + injected]
+    said = share * said + rng.normal(0, 2, said.shape)
+    if period:
+      true, said = true % period, said % period
+    rows = rng.permutation(true.size)
+    place = timeline.Timeline(np.repeat(np.arange(10), 40)[rows], np.tile(np.arange(40), 10)[rows])
+    return lag.lag_test_increments(true.ravel()[rows], said.ravel()[rows],
+                                   np.ones(true.size, bool), place, period=period)
+
+  def test_by_hand(self):
+    # Increments 1, 3, 2, 6, of which predictions say 3, 2, 6, 2: the next ones, but for the last.
+    place = timeline.Timeline([4] * 5, range(5))
+    found = lag.lag_test_increments([0, 1, 4, 6, 12], [0, 3, 5, 11, 13], [True] * 5, place)
+    true, said = (np.array(x) - np.mean(x) for x in ([1, 3, 2, 6], [3, 2, 6, 2]))
+    scale = 4 * true.std() * said.std()
+    np.testing.assert_allclose(found.accuracy[3], (true * said).sum() / scale)
+    np.testing.assert_allclose(found.accuracy[4], (said[:3] * true[1:]).sum() / scale * 4 / 3)
+    np.testing.assert_array_equal(found.num_transitions, [1, 2, 3, 4, 3, 2, 1])
+    # One pair, -1.25 and -2 instead of 3, beats three that gain 11.75 together: no evidence.
+    self.assertEqual((found.best, found.is_shifted), (-3, False))
+    self.assertAlmostEqual(found.gain, 6.25 * 4 / scale)
+
+  @parameterized.product(injected=(-3, -1, 0, 2), period=(None, 360.))
+  def test_finds_a_lag_of_slow_values(self, injected, period):
+    share = 1 if period else .8
+    found = self.values(injected, period=period, share=share)
+    self.assertEqual((found.best, found.is_shifted), (injected, injected != 0))
+    self.assertGreater(found.accuracy[3 + injected], .9)
+
+  def test_what_is_not_known_is_not_compared(self):
+    place = timeline.Timeline([0] * 6 + [1] * 2, [0, 1, 2, 3, 4, 5, 0, 1])
+    is_known = np.array([True, True, False, True, True, True, True, True])
+    found = lag.lag_test_increments(
+        [0, 1, np.nan, 5, 7, 8, 0, 1], [0, 1, 9, 5, 7, 9, 0, 2], is_known, place)
+    # Increments at 1; 4, 5; and 1 of the other episode.
+    np.testing.assert_array_equal(found.num_transitions, [1, 0, 1, 4, 1, 0, 1])
+
+  def test_constant_increments_are_refused(self):
+    place = timeline.Timeline([0] * 4, range(4))
+    for true, said, message in (
+        ([0, .1, .2, .3], [0, 1, 3, 4], '3 increments of true values are all 0.1; expected'),
+        ([0, 1, 3, 4], [2, 2, 2, 2], '3 increments of predicted values are all 0; expected')):
+      with self.assertRaisesRegex(ValueError, message):
+        lag.lag_test_increments(true, said, [True] * 4, place)
+    with self.assertRaisesRegex(ValueError, '0 increments of true values are known; expected'):
+      lag.lag_test_increments([0, 1], [0, 1], [True, False], timeline.Timeline([0, 0], [0, 1]))
 
 
 if __name__ == '__main__':

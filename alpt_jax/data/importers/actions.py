@@ -7,10 +7,18 @@
 `file` is the name of a video, or of a folder of images. `step` counts the frames that are kept,
 from 0. `action` is what was done there: a name, or an index of `actions.stored` of the environment
 file (or, without that, of `actions.space`); empty where it is not known. `reward`, a column that
-may be missing, is what that action earned. Steps that are not listed have no known action. The last
-frame of a file has no action: one that is listed there is passed over. A step may be listed again
-with what was not said of it before, so that lines can be added at the end. Names that differ only
-in how Unicode writes a letter (macOS writes an accent as a character of its own) are the same.
+may be missing, is what that action earned. If the environment file has `actions.parts`, there is a
+column for each of them in the place of `action`, see `action_cells`:
+
+  file,step,forward,turn,weapon
+  first.mp4,0,1,-2.5,pistol
+  first.mp4,1,0,,3
+
+All columns have to be there, and no others but those of `actions.left_out`. Steps that are not
+listed have no known action. The last frame of a file has no action: one that is listed there is
+passed over. A step may be listed again with what was not said of it before, so that lines can be
+added at the end. Names that differ only in how Unicode writes a letter (macOS writes an accent as a
+character of its own) are the same.
 
 Steps that count from 1, or count the frames of a file that `frame_skip` thins, would put every
 action in the wrong place: `Actions.check_steps` and `Actions.check_first_steps` refuse such lists.
@@ -26,26 +34,48 @@ import io
 import json
 import math
 import os
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
 
+from alpt_jax.data.importers import action_cells
+from alpt_jax.files import regular_files
 from alpt_jax.measures import floors
 
 FILES = ('actions.csv', 'actions.jsonl')
 SECOND_FILES = ('actions-2.csv', 'actions-2.jsonl')
-_COLUMNS = ('file', 'step', 'action', 'reward')
 _RARE = 250  # One in so many lists has by chance all its steps at multiples of frame_skip.
 _FEW_FILES = 3  # That all begin with step 1 is no chance.
 _NEARLY_ALL = .9  # Of the files.
+_key, _quoted = action_cells.look, action_cells.quoted
 
 
 class _Row(NamedTuple):
-  """What is said of a step: action (an id) and reward, None where not known; and where."""
-  action: int | None
-  reward: float | None
+  """What is said of a step: {column: number} of what is known, the reward included; and where."""
+  values: dict
   line: int
+
+
+class _Form(NamedTuple):
+  """Which columns of actions a list has, and which others it may have."""
+  columns: tuple[str, ...]
+  left_out: tuple[str, ...]
+
+  @property
+  def needed(self):
+    """The columns that a list must have."""
+    return ('file', 'step', *self.columns)
+
+  def check(self, names):
+    """Refuses other columns, or keys of an object."""
+    found = set(names)
+    if {*self.needed} <= found <= {*self.needed, *self.left_out, 'reward'} and (
+        len(found) == len(names)):
+      return
+    hint = ' Put commas between them.' if len(names) == 1 else ''
+    raise ValueError(f'columns are {_quoted(list(map(str, names)))}; expected '
+                     f'{[*self.needed, "reward"]}, each once, of which the last may be '
+                     f'missing.{hint}')
 
 
 class Actions:
@@ -63,15 +93,22 @@ class Actions:
       ValueError: naming file and line, if something there is not as it has to be.
     """
     paths = [os.path.join(directory, name) for name in names]
-    paths = [path for path in paths if os.path.exists(path)]
+    paths = [path for path in paths if os.path.lexists(path)]  # A link may lead to nothing.
     if len(paths) > 1:
       raise ValueError(f'{paths[1]}: beside {names[0]}; expected one of both. Delete the other.')
     self._path = paths[0] if paths else os.path.join(directory, names[0])
     self._environment = environment
-    self._action_names = {_key(name): name for name in environment.actions.space}
+    self._columns = action_cells.columns(environment.actions)
+    self._form = _Form((*self._columns,), (*map(_key, environment.actions.left_out),))
     self._rows = {}  # {key of a file: {step: _Row}}.
     if paths:
+      regular_files.check(self._path)
       self._read()
+
+  @property
+  def path(self):
+    """Of the file, or where it would be."""
+    return self._path
 
   @property
   def names(self):
@@ -79,9 +116,14 @@ class Actions:
     return list(self._rows)
 
   def known(self):
-    """Returns {(file, step): id} of all steps whose action is known."""
-    return {(name, step): row.action for name, rows in self._rows.items()
-            for step, row in rows.items() if row.action is not None}
+    """Returns {(file, step): {column: kind}} of all steps of which something is known.
+
+    A kind is the id of an action; of a continuous part it is a bin.
+    """
+    kinds = {(name, step): {column: of.kind(row.values[column])
+                            for column, of in self._columns.items() if column in row.values}
+             for name, rows in self._rows.items() for step, row in rows.items()}
+    return {place: found for place, found in kinds.items() if found}
 
   def check_files(self, names):
     """Raises ValueError if actions are listed for a file that is not among `names`, or for two."""
@@ -95,8 +137,8 @@ class Actions:
                        'have names that differ only in how Unicode writes them. Rename all but '
                        'one.')
     near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
-    raise ValueError(f'{self._where(name)}: file is {name!r} ({len(unknown)} such names); expected '
-                     f'names of what lies beside it, e.g. {near!r}. Correct them.')
+    raise ValueError(f'{self._where(name)}: file is {_quoted(name)} ({len(unknown)} such names); '
+                     f'expected names of what lies beside it, e.g. {near!r}. Correct them.')
 
   def check_steps(self, frame_skip):
     """Raises ValueError if steps seem to count all frames of a file, of which some are kept.
@@ -127,9 +169,10 @@ class Actions:
         'are right, say so with a line for a step between them, its action empty.')
 
   def check_first_steps(self, found):
-    """Passes on recordings; refuses lists whose steps seem to count from 1.
+    """Passes on recordings; refuses lists whose steps seem to count from 1, or go beyond the end.
 
-    Such a list names every action one step late, and all of them pass any check of the values.
+    A list that counts from 1 names every action one step late, and all of them pass any check of
+    the values.
 
     Args:
       found: iterator of `checks.Recording` of videos or image folders, and of problems.
@@ -138,15 +181,16 @@ class Actions:
       The same.
 
     Raises:
-      ValueError: if a file lists all steps from 1 to its last frame, which has no action; after the
-        last recording, if no file lists step 0, and nearly all list their last frame or, where
-        there are a few, begin with step 1.
+      ValueError: if a file lists steps that it has not, or all steps from 1 to its last frame,
+        which has no action; after the last recording, if no file lists step 0, and nearly all list
+        their last frame or, where there are a few, begin with step 1.
     """
     rows_of, num_last, num_first = [], 0, 0
     for item in found:
       rows = self._rows.get(_key(item.file.name)) if getattr(item, 'file', None) else None
       if rows:
         last = len(item.observations) - 1
+        self._check_last_step(rows, last)
         if len(rows) >= max(last, _FEW_FILES) and 0 not in rows and last in rows:
           raise self._counted_from_one(
               _key(item.file.name), 'but all others are, up to the last frame, which has no action')
@@ -183,37 +227,42 @@ class Actions:
       num_transitions: T, one less than frames that are kept.
 
     Returns:
-      actions [T] int64, ids, 0 where not known; is_labelled [T] bool; rewards [T] float32, or None
-      if the environment has none.
+      actions and is_labelled of a `checks.Recording`, 0 where not known; rewards [T] float32, or
+      None if the environment has none.
 
     Raises:
       ValueError: if what is listed does not fit; without the file's name.
     """
     rows = self._rows.get(_key(name), {})
+    self._check_last_step(rows, num_transitions)
+    last = rows.get(num_transitions)
+    if self._environment.reward and last and last.values.get('reward'):
+      raise ValueError(f'{self._path}, line {last.line}, lists reward {last.values["reward"]} at '
+                       f'step {num_transitions}, the last frame, which has no action; expected the '
+                       'reward at the step of the action that earned it. Move the rewards one step '
+                       'back.')
+    values, is_known = ({column: np.zeros(num_transitions, dtype) for column in self._columns}
+                        for dtype in (np.float64, bool))
+    for step, row in rows.items():
+      for column in self._columns.keys() & row.values.keys() if step < num_transitions else ():
+        values[column][step], is_known[column][step] = row.values[column], True
+    actions, is_labelled = action_cells.recorded(self._environment.actions, values, is_known)
+    if not self._environment.reward:
+      return actions, is_labelled, None
+    rewards = [rows[t].values.get('reward') if t in rows else None for t in range(num_transitions)]
+    if None in rewards:
+      raise ValueError(f'reward of step {rewards.index(None)} is missing; expected one for every '
+                       f'step in {self._path}, as the environment declares a reward. Add them, or '
+                       'set "reward": null in the environment file.')
+    return actions, is_labelled, np.array(rewards, np.float32)
+
+  def _check_last_step(self, rows, num_transitions):
     if rows and max(rows) > num_transitions:
       is_from_one = 0 not in rows and max(rows) == num_transitions + 1
       hint = ' They seem to count from 1.' if is_from_one else ''
       raise ValueError(f'{self._path}, line {rows[max(rows)].line}, lists step {max(rows)}; the '
                        f'file has the steps 0 to {num_transitions - 1}. Correct the steps, or '
                        f'frame_skip.{hint}')
-    last = rows.get(num_transitions)
-    if self._environment.reward and last and last.reward:
-      raise ValueError(f'{self._path}, line {last.line}, lists reward {last.reward} at step '
-                       f'{num_transitions}, the last frame, which has no action; expected the '
-                       'reward at the step of the action that earned it. Move the rewards one step '
-                       'back.')
-    actions, is_labelled = np.zeros(num_transitions, np.int64), np.zeros(num_transitions, bool)
-    for step, row in rows.items():
-      if step < num_transitions and row.action is not None:
-        actions[step], is_labelled[step] = row.action, True
-    if not self._environment.reward:
-      return actions, is_labelled, None
-    rewards = [rows[t].reward if t in rows else None for t in range(num_transitions)]
-    if None in rewards:
-      raise ValueError(f'reward of step {rewards.index(None)} is missing; expected one for every '
-                       f'step in {self._path}, as the environment declares a reward. Add them, or '
-                       'set "reward": null in the environment file.')
-    return actions, is_labelled, np.array(rewards, np.float32)
 
   def _read(self):
     with open(self._path, 'rb') as f:
@@ -224,8 +273,13 @@ class Actions:
       line = content.count(b'\n', 0, error.start) + 1
       raise ValueError(f'{self._path}, line {line}: not a text file in UTF-8 ({error.reason}). '
                        'Write it again.') from error
+    if '\0' in text:
+      line = text.count('\n', 0, text.index('\0')) + 1
+      raise ValueError(f'{self._path}, line {line}: not a text file in UTF-8: it has bytes of 0, '
+                       'as UTF-16 and tables of spreadsheets have. Write it again.')
     file = io.StringIO(text, newline='')
-    for number, row in (_csv_rows if self._path.endswith('.csv') else _json_rows)(file):
+    read = _csv_rows if self._path.endswith('.csv') else _json_rows
+    for number, row in read(file, self._form):
       try:
         if isinstance(row, ValueError):
           raise row
@@ -236,42 +290,23 @@ class Actions:
   def _add(self, row, line):
     name, step = row['file'], row['step']
     if not isinstance(name, str):
-      raise ValueError(f'file is {name!r}; expected the name of a video or of a folder of images.')
-    if isinstance(step, str) and step.strip().isdecimal():
+      raise ValueError(f'file is {_quoted(name)}; expected the name of a video or of a folder of '
+                       'images.')
+    if isinstance(step, str) and step.strip().isdecimal() and len(step) <= action_cells.MOST_DIGITS:
       step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-      raise ValueError(f'step is {step!r}; expected an integer from 0.')
+      raise ValueError(f'step is {_quoted(step)}; expected an integer from 0.')
     steps = self._rows.setdefault(_key(name), {})
-    new = _Row(self._action(row['action']), _reward(row.get('reward')), line)
-    old = steps.get(step, _Row(None, None, line))
-    for what in ('action', 'reward'):
-      if getattr(old, what) is not None and getattr(new, what) is not None:
+    new = {column: of.parse(row[column]) for column, of in self._columns.items()
+           if row[column] not in (None, '')}
+    if row.get('reward') not in (None, ''):
+      new['reward'] = _reward(row['reward'])
+    old = steps.get(step, _Row({}, line))
+    for what in new:
+      if what in old.values:
         raise ValueError(f'{what} of step {step} of {name!r} is listed a second time, after line '
                          f'{old.line}; expected it once.')
-    steps[step] = _Row(old.action if new.action is None else new.action,
-                       old.reward if new.reward is None else new.reward, old.line)
-
-  def _action(self, value):
-    """Returns the id of an action, None if it is not known."""
-    if value is None or value == '':
-      return None
-    actions, index, name = self._environment.actions, None, None
-    if isinstance(value, str):
-      name = self._action_names.get(_key(value))
-      if name is None and value.strip().isdecimal():
-        index = int(value)
-    elif isinstance(value, int) and not isinstance(value, bool):
-      index = value
-    indices = actions.stored or actions.space
-    if index is not None and 0 <= index < len(indices):
-      name = indices[index]
-      if str(value) in actions.space and str(value) != name:
-        raise ValueError(f'action is {value!r}, the index of {name!r} and a name; expected one of '
-                         'both. Write names as strings.')
-    if name not in actions.legal:
-      raise ValueError(f'action is {value!r}; expected one of actions.legal, '
-                       f'{list(actions.legal)}, or an index. Correct it, or the environment file.')
-    return actions.space.index(name)
+    steps[step] = _Row(old.values | new, old.line)
 
 
 def agreement(directory, environment):
@@ -282,53 +317,44 @@ def agreement(directory, environment):
     environment: `environment_file.Environment`.
 
   Returns:
-    `floors.Mean` of the steps that both list, as a dict: the share in which they agree, with an
-    interval over files. None if there is no second list.
+    `floors.Mean` of the steps that both list, as a dict: the share in which they agree (of several
+    parts in all that both know, of numbers on the bin), with an interval over files. None if there
+    is no second list.
 
   Raises:
     ValueError: if a list is not as it has to be, or the two have no step in common.
   """
-  second = [name for name in SECOND_FILES if os.path.exists(os.path.join(directory, name))]
+  second = [name for name in SECOND_FILES if os.path.lexists(os.path.join(directory, name))]
   if not second:
     return None
   ours = Actions(directory, environment).known()
   theirs = Actions(directory, environment, SECOND_FILES).known()
-  both = sorted(ours.keys() & theirs.keys())
+  both = sorted(place for place in ours.keys() & theirs.keys()
+                if ours[place].keys() & theirs[place].keys())
   if not both:
     raise ValueError(f'{os.path.join(directory, second[0])}: lists no step whose action the first '
                      'list knows; expected labels of the same steps. Correct it, or remove it.')
   _, file = np.unique([name for name, _ in both], return_inverse=True)
-  return floors.mean([ours[step] == theirs[step] for step in both], file)._asdict()
+  agree = [all(ours[place][column] == theirs[place][column]
+               for column in ours[place].keys() & theirs[place].keys()) for place in both]
+  return floors.mean(agree, file)._asdict()
 
 
-def _key(name):
-  """Makes one form of the names that look the same."""
-  return unicodedata.normalize('NFC', name)
-
-
-def _check_columns(names):
-  if set(_COLUMNS[:3]) <= set(names) <= set(_COLUMNS) and len(set(names)) == len(names):
-    return
-  hint = ' Put commas between them.' if len(names) == 1 else ''
-  raise ValueError(f'columns are {list(map(str, names))}; expected {list(_COLUMNS)}, each once, of '
-                   f'which the last may be missing.{hint}')
-
-
-def _csv_rows(file):
+def _csv_rows(file, form):
   """Yields the line and {column: field} of each row; an error in the place of the first wrong."""
   reader = csv.reader(file, strict=True)
   columns, line = None, 1
   try:
     for fields in reader:
       if columns is None:
-        columns = fields
-        _check_columns(columns)
+        columns = [*map(_key, fields)]
+        form.check(columns)
       elif fields:  # No empty line.
         _check_fields(fields, columns)
         yield line, dict(zip(columns, fields, strict=True))
       line = reader.line_num + 1
     if columns is None:
-      raise ValueError(f'is empty; expected {",".join(_COLUMNS[:3])} in the first line.')
+      raise ValueError(f'is empty; expected {",".join(form.needed)} in the first line.')
   except csv.Error as error:
     yield line, ValueError(f'not a list with commas and whole quotes ({error}). Correct it.')
   except ValueError as error:
@@ -337,14 +363,14 @@ def _csv_rows(file):
 
 def _check_fields(fields, columns):
   if len(fields) != len(columns):
-    raise ValueError(f'has {len(fields)} fields, {fields[:5]}; expected {len(columns)}, as the '
-                     'first line. Complete it, or copy the list again if it breaks off.')
+    raise ValueError(f'has {len(fields)} fields, {_quoted(fields[:5])}; expected {len(columns)}, '
+                     'as the first line. Complete it, or copy the list again if it breaks off.')
   for column, field in zip(columns, fields, strict=True):
     if '\n' in field or '\r' in field:
       raise ValueError(f'{column} goes over several lines; expected it on one. Is a quote missing?')
 
 
-def _json_rows(file):
+def _json_rows(file, form):
   """Yields the line and the object of each row; an error in the place of a wrong one."""
   for number, line in enumerate(file, 1):
     if line.strip():
@@ -357,7 +383,8 @@ def _json_rows(file):
                                  'or copy the list again if it breaks off.')
         return
       try:
-        _check_columns([key for key, _ in row])
+        row = [(_key(key), value) for key, value in row]
+        form.check([key for key, _ in row])
         yield number, dict(row)
       except ValueError as error:
         yield number, error
@@ -369,13 +396,7 @@ def _is_object(value):
 
 
 def _reward(value):
-  if value is None or value == '':
-    return None
-  try:
-    reward = float(value)
-  except (TypeError, ValueError, OverflowError):
-    reward = math.nan
-  # Python takes 1_0 for 10, and True for 1.
-  if not math.isfinite(reward) or isinstance(value, bool) or '_' in str(value):
-    raise ValueError(f'reward is {value!r}; expected a finite number, or nothing.')
+  reward = action_cells.number(value)
+  if math.isnan(reward):
+    raise ValueError(f'reward is {_quoted(value)}; expected a finite number, or nothing.')
   return reward

@@ -9,12 +9,13 @@ Whatever is left out is counted and listed on the card of the dataset.
 
 import collections
 import dataclasses
+import functools
 import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from alpt_jax.data import png, source_files, values, writer
+from alpt_jax.data import action_fields, environment_file, png, source_files, values, writer
 
 DAMAGED, SHORT, BLANK, DUPLICATE = 'damaged', 'too short', 'blank', 'duplicate'
 TOO_LARGE = 'too large'  # For one record; left out whatever the settings say, the others are kept.
@@ -30,8 +31,9 @@ class Recording(NamedTuple):
   Attributes:
     name: where it was found, for messages.
     observations: T + 1 of them; images as PNG bytes of the environment's shape.
-    actions: [T] int; ids. Anything where not labelled.
-    is_labelled: [T] bool; the action is known.
+    actions: [T] int ids, or {part: [T]} of the types in `action_fields`; anything where not
+      labelled.
+    is_labelled: [T] bool, or {part: [T] bool}; the action, or the part, is known.
     rewards: [T] float32; None if the environment has no reward.
     is_terminal: whether the episode ended, and was not merely cut.
     file: `source_files.SourceFile`; None if it is not one file's.
@@ -40,8 +42,8 @@ class Recording(NamedTuple):
   """
   name: str
   observations: Any
-  actions: np.ndarray
-  is_labelled: np.ndarray
+  actions: Any
+  is_labelled: Any
   rewards: np.ndarray | None
   is_terminal: bool = False
   file: source_files.SourceFile | None = None
@@ -198,7 +200,7 @@ def check(found, environment, settings, left_out):
   for item in found:
     kind, reason, digest = _judged(item, environment, settings)
     if not reason:
-      num_labelled = int(np.sum(item.is_labelled))
+      num_labelled = sum(int(np.sum(known)) for known in _flat(item.is_labelled))
       if digest in seen:
         name, num_before = seen[digest]
         kind, reason = DUPLICATE, f'is the same as {name}'
@@ -261,44 +263,6 @@ def _keys(value, entries, before=''):
       inner[name], entries, f'{before}/{name}' if before else name)]
 
 
-def check_num_actions(where, num_actions, environment):
-  """Raises ValueError if data has another number of actions than its environment file says."""
-  field, names = _stored(environment)
-  if num_actions != len(names):
-    raise ValueError(f'{where} has {num_actions} actions; expected the {len(names)} of {field} in '
-                     f'the environment file, {list(names)}. Correct it: actions.stored is the name '
-                     'of each action index of the data.')
-
-
-def named_actions(where, names, environment):
-  """Finds the ids of actions that the data itself names.
-
-  Args:
-    where: for the message.
-    names: of the action indices of the data.
-    environment: `environment_file.Environment`.
-
-  Returns:
-    [len(names)] int32, an id each; None if the environment file has the same names.
-
-  Raises:
-    ValueError: showing both lists, if the environment file does not know one, or stores others.
-  """
-  field, expected = _stored(environment)
-  if list(names) == list(expected):
-    return None
-  if environment.actions.stored or set(names) - set(expected):
-    raise ValueError(f'{where} names the actions {list(names)}; expected {field} of the '
-                     f'environment file, {list(expected)}. Correct it.')
-  return np.array([expected.index(name) for name in names], np.int32)
-
-
-def _stored(environment):
-  """Which field of an environment file names the action indices of the data, and the names."""
-  actions = environment.actions
-  return ('actions.stored', actions.stored) if actions.stored else ('actions.space', actions.space)
-
-
 def observations(observed, wanted):
   """Checks the observations of an episode, and encodes images.
 
@@ -332,28 +296,6 @@ def is_shape(found, wanted):
   return found == wanted.shape or wanted.shape[-1] == 1 and found == without
 
 
-def action_ids(stored, environment, *, is_labelled=True):
-  """Makes ids of the action indices that a source stores.
-
-  Args:
-    stored: [T] int.
-    environment: `environment_file.Environment`; `actions.stored` says what they mean.
-    is_labelled: [T] bool; others are not looked at.
-
-  Returns:
-    [T] int32; ids in the action space, of the labelled.
-
-  Raises:
-    ValueError: naming the first that the environment does not have; without the file's name.
-  """
-  space = environment.spec().actions
-  problem = space.check(stored, is_labelled, name=environment.name)
-  if problem:
-    raise ValueError(f'{problem}. Correct actions.stored or actions.legal of the environment file, '
-                     'or the data.')
-  return space.to_ids(stored, is_labelled)
-
-
 def _judged(item, environment, settings):
   """Returns the kind and the reason why an item is left out, '' if it is not, and its digest."""
   if isinstance(item, Problem):
@@ -374,7 +316,9 @@ def _judged(item, environment, settings):
   observations = np.asarray(item.observations)
   # In a small grid, different play may look the same.
   digest = hashlib.sha256(np.ascontiguousarray(observations))
-  digest.update(np.where(item.is_labelled, item.actions, -1).astype(np.int64))
+  digest.update(action_fields.content(item.actions, item.is_labelled))
+  for known in _flat(item.is_labelled):
+    digest.update(known)
   digest.update(b'' if item.rewards is None else item.rewards.astype(np.float32))
   return '', '', digest.digest()[:_DIGEST_BYTES]
 
@@ -382,12 +326,8 @@ def _judged(item, environment, settings):
 def _problem(item, environment):
   """Says in a sentence what is wrong with the values of a recording; '' if nothing is."""
   spec = environment.spec()
-  wrong = np.flatnonzero(item.is_labelled & ~np.isin(item.actions, spec.legal_actions))
-  if wrong.size:
-    name = environment.actions.space[item.actions[wrong[0]]]
-    return (f'action is {name!r} at step {wrong[0]} ({wrong.size} in all); expected one of '
-            f'actions.legal, {list(environment.actions.legal)}. Correct the environment file or '
-            'the data.')
+  if problem := _action_problem(environment.actions, item):
+    return f'{problem}. Correct the environment file or the data.'
   problem = '' if item.rewards is None else values.reward_problem(item.rewards)
   if problem:
     return f'{problem}. Correct the data.'
@@ -395,6 +335,33 @@ def _problem(item, environment):
     return ''  # They were made, or are decoded below.
   problem = values.observation_problem(np.asarray(item.observations), spec)
   return problem and f'{problem}. Correct the range in the environment file, or the data.'
+
+
+@functools.singledispatch
+def _action_problem(actions, item):
+  """Says what is wrong with the actions of a recording; '' if nothing is."""
+  raise NotImplementedError(type(actions))
+
+
+@_action_problem.register
+def _(actions: environment_file.Actions, item):
+  legal = actions.spec().legal
+  wrong = np.flatnonzero(item.is_labelled & ~np.isin(item.actions, legal))
+  if not wrong.size:
+    return ''
+  name = actions.space[item.actions[wrong[0]]]
+  return (f'action is {name!r} at step {wrong[0]} ({wrong.size} in all); expected one of '
+          f'actions.legal, {list(actions.legal)}')
+
+
+@_action_problem.register
+def _(actions: environment_file.ActionParts, item):
+  return actions.spec().check(item.actions, item.is_labelled, name='the environment file')
+
+
+def _flat(field):
+  """The arrays of what is [T], or {part: [T]}."""
+  return [np.ascontiguousarray(values) for values in action_fields.flat({'': field}).values()]
 
 
 def _judged_images(item, environment, settings):

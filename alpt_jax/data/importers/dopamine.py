@@ -22,7 +22,7 @@ import zlib
 import numpy as np
 
 from alpt_jax.data import png
-from alpt_jax.data.importers import checks, images
+from alpt_jax.data.importers import checks, images, stored_actions
 
 _FIELDS = ('observation', 'action', 'reward', 'terminal')
 _KINDS = {'observation': ('uint8', 'u'), 'action': ('integers', 'iu'), 'reward': ('numbers', 'iuf'),
@@ -59,6 +59,7 @@ def recordings(directory, environment, *, progress=None):
     Spoilt: if a file of images was changed, of which episodes have come already.
   """
   images.check_kind(environment, 'a replay buffer of images')
+  stored_actions.check_one(environment, 'a replay buffer')
   num_passed = 0
 
   def passed(num_steps):
@@ -280,8 +281,8 @@ class _Pending:
       return checks.problem(name, self._problem)
     num_transitions = len(self._observations) - 1
     try:
-      actions = checks.action_ids(np.array(self.actions[:num_transitions]),
-                                  self._environment)
+      actions = stored_actions.action_ids(
+          np.array(self.actions[:num_transitions]), self._environment)
     except ValueError as error:
       return checks.Problem(name, str(error))
     rewards = np.array(self._rewards[:num_transitions], np.float32)

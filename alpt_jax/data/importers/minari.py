@@ -1,10 +1,19 @@
-"""Reads datasets of Minari (optional: pip install "minari[hdf5]") with discrete actions."""
+"""Reads datasets of Minari (optional: pip install "minari[hdf5]").
 
+Actions are Discrete, or parts: each element of a Box, MultiDiscrete or MultiBinary, and each entry
+of a Dict of them, is a part, see `stored_actions`: action[0], action[1], .. of a Box. Minari does
+not say in which units numbers are, nor whether they are changes: `unit` and `mode` of the
+environment file are the word of whoever writes it.
+"""
+
+import functools
 import os
+from typing import NamedTuple
 
 import numpy as np
 
-from alpt_jax.data.importers import checks
+from alpt_jax.data import environment_file
+from alpt_jax.data.importers import checks, stored_actions
 
 _MOST_LETTERS = 200  # Of a space in a message.
 
@@ -31,11 +40,12 @@ def recordings(directory, environment, *, progress=None):
       not installed.
   """
   dataset = _open(directory)
-  _check_spaces(directory, dataset, environment)
+  _check_observations(directory, dataset, environment)
+  actions_of = _action_reader(environment.actions, directory, dataset.action_space, environment)
   for i, episode in enumerate(dataset.iterate_episodes()):
     name = f'{directory}, episode {i}'
     try:
-      found = _recording(name, episode, dataset.action_space, environment)
+      found = _recording(name, episode, actions_of, environment)
     except ValueError as error:
       found = checks.problem(name, error)
     yield found
@@ -60,13 +70,80 @@ def _open(directory):
     raise ValueError(f'{directory}: {error}. pip install "minari[hdf5]".') from error
 
 
-def _check_spaces(directory, dataset, environment):
-  """Checks the spaces that a dataset declares, before its episodes are read."""
-  space = dataset.action_space
+class _Element(NamedTuple):
+  """A number of an action: its type; how many values it has, None for any; the smallest of them."""
+  dtype: np.dtype
+  num: int | None = None
+  start: int = 0
+
+
+@functools.singledispatch
+def _action_reader(actions, directory, space, environment):
+  """Checks the action space that a dataset declares, before its episodes are read.
+
+  Returns:
+    A function of an episode's actions: actions and is_labelled of a `checks.Recording`.
+  """
+  raise NotImplementedError(type(actions))
+
+
+@_action_reader.register
+def _(actions: environment_file.Actions, directory, space, environment):
   if type(space).__name__ != 'Discrete':
-    raise ValueError(f'{directory}: the action space is {_short(space)}; expected Discrete. Other '
-                     'actions are not supported.')
-  checks.check_num_actions(f'{directory}: the action space {space}', space.n, environment)
+    raise ValueError(f'{directory}: the action space is {_short(space)}; expected Discrete. '
+                     'Declare others as actions.parts in the environment file.')
+  stored_actions.check_num_actions(f'{directory}: the action space {space}', space.n,
+                                   stored_actions.stored_names(actions))
+
+  def read(stored):
+    ids = stored_actions.action_ids(np.asarray(stored) - space.start, environment)
+    return ids, np.ones(len(ids), bool)
+
+  return read
+
+
+@_action_reader.register
+def _(actions: environment_file.ActionParts, directory, space, environment):
+  where = f'{directory}: the action space'
+  found = {}
+  for key, leaf in stored_actions.places(space, _spaces, actions.key).items():
+    found |= _elements(where, key, leaf)
+  stored_actions.check_keys(where, found, actions)
+  for part, key in zip(actions.parts, actions.keys, strict=True):
+    stored_actions.check_values(where, key, part, found[key].dtype, found[key].num)
+
+  def read(stored):
+    values = {}
+    for name, leaf in stored_actions.places(stored, checks.entries_of, actions.key).items():
+      leaf = np.asarray(leaf)
+      for key, index in stored_actions.elements(name, leaf.shape[1:]).items():
+        values[key] = leaf[:, *index] - (found[key].start if key in found else 0)
+    return stored_actions.parts(values, environment)
+
+  return read
+
+
+def _spaces(space):
+  return space.spaces if type(space).__name__ == 'Dict' else None
+
+
+def _elements(where, key, space):
+  """{key: `_Element`} of a space that is no Dict."""
+  kind = type(space).__name__
+  if kind == 'Discrete':
+    return {key: _Element(space.dtype, int(space.n), int(space.start))}
+  if kind not in ('Box', 'MultiBinary', 'MultiDiscrete'):
+    raise ValueError(f'{where} is, at {key!r}, {_short(space)}; expected Discrete, Box, '
+                     'MultiBinary, MultiDiscrete, or a Dict of them.')
+  places = stored_actions.elements(key, space.shape)
+  if kind == 'MultiDiscrete':
+    return {place: _Element(space.dtype, int(space.nvec[index]), int(space.start[index]))
+            for place, index in places.items()}
+  return dict.fromkeys(places, _Element(space.dtype, 2 if kind == 'MultiBinary' else None))
+
+
+def _check_observations(directory, dataset, environment):
+  """Checks the observation space that a dataset declares."""
   try:
     space = checks.picked(dataset.observation_space, environment.observation.key,
                           lambda space: getattr(space, 'spaces', None))
@@ -84,10 +161,9 @@ def _short(space):
   return text if len(text) <= _MOST_LETTERS else f'{text[:_MOST_LETTERS]} ..'
 
 
-def _recording(name, episode, action_space, environment):
+def _recording(name, episode, actions_of, environment):
   observed = checks.picked(episode.observations, environment.observation.key)
-  actions = checks.action_ids(np.asarray(episode.actions) - action_space.start, environment)
   rewards = np.asarray(episode.rewards, np.float32) if environment.reward else None
   return checks.Recording(
-      name, checks.observations(np.asarray(observed), environment.observation), actions,
-      np.ones(len(actions), bool), rewards, bool(np.asarray(episode.terminations)[-1]))
+      name, checks.observations(np.asarray(observed), environment.observation),
+      *actions_of(episode.actions), rewards, bool(np.asarray(episode.terminations)[-1]))

@@ -13,16 +13,15 @@ import functools
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from concurrent.futures import process
+from multiprocessing import resource_tracker
 
 import cv2
 import ml_collections
 import tensorflow_datasets as tfds
 
 from alpt_jax import progress as progress_
-from alpt_jax import starting
 from alpt_jax.data import rlds
 from alpt_jax.domains.atari import rlu
 from alpt_jax.files import disk_space
@@ -134,14 +133,13 @@ def _collect(jobs, config):
   counts, is_stopping = context.RawArray('q', len(jobs)), context.RawValue('b', 0)
   totals = [_total(game, run, config) for game, run in jobs]
   num_workers = min(len(jobs), len(os.sched_getaffinity(0)))
-  with (_handled(signal.SIGTERM, lambda *_: sys.exit(starting.TERMINATED)),
-        progress_.Progress(sum(totals), label=_VERBS[config.collect.origin]) as progress,
+  with (progress_.Progress(sum(totals), label=_VERBS[config.collect.origin]) as progress,
         concurrent.futures.ProcessPoolExecutor(
             num_workers, context, _start_worker, (counts, is_stopping)) as pool):
-    with _handled(signal.SIGINT, signal.SIG_IGN):  # Inherited: we tell the workers when to stop.
-      futures = {pool.submit(_work, i, game, run, config.to_dict()): i
-                 for i, (game, run) in enumerate(jobs)}
     try:
+      with _held_back(signal.SIGINT):  # Inherited: we tell the workers when to stop.
+        futures = {pool.submit(_work, i, game, run, config.to_dict()): i
+                   for i, (game, run) in enumerate(jobs)}
       _wait(futures, jobs, counts, totals, progress)
     except BaseException:
       is_stopping.value = 1
@@ -175,12 +173,14 @@ def _wait(futures, jobs, counts, totals, progress):
 
 
 @contextlib.contextmanager
-def _handled(number, handler):
-  previous = signal.signal(number, handler)
+def _held_back(number):
+  """Holds a signal back until the end of the block, and for ever in processes started in it."""
+  resource_tracker.ensure_running()  # Whose start would let it through.
+  previous = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
   try:
     yield
   finally:
-    signal.signal(number, previous)
+    signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def _total(game, run, config):

@@ -43,21 +43,24 @@ class Domain(base.Domain):
           raise ValueError(f'observation.{field} of {name} is {values[1]}, of {config.target} '
                            f'{values[0]}; expected observations of one kind. Import one of them '
                            'again.')
-      if other.actions.space != target.actions.space:
+      spaces = [e.spec().actions for e in (target, other)]
+      # What parts have to have in common, `domains.specs` checks.
+      if not any(space.shape for space in spaces) and spaces[0].names != spaces[1].names:
         raise ValueError(
-            f'actions.space of {name} is {list(other.actions.space)}, of {config.target} '
-            f'{list(target.actions.space)}; expected one list of all actions, in one order, of '
+            f'actions.space of {name} is {list(spaces[1].names)}, of {config.target} '
+            f'{list(spaces[0].names)}; expected one list of all actions, in one order, of '
             'which each environment says with actions.legal what it knows. Import one again.')
     game = config.evaluation.game
     if game:
       action_sets.check_game(game)
       expected = action_sets.spec(game)
-      if (target.observation.kind, target.observation.shape, target.actions.space) != (
+      names = target.spec().actions.names
+      if (target.observation.kind, target.observation.shape, names) != (
           'image', expected.observation_shape, action_sets.ACTION_NAMES):
         raise ValueError(f'evaluation.game is {game}; expected observations '
                          f'{expected.observation_shape} and the actions '
                          f'{action_sets.ACTION_NAMES}, and {config.target} has '
-                         f'{target.observation.shape} and {target.actions.space}. Import it again, '
+                         f'{target.observation.shape} and {names}. Import it again, '
                          'or leave evaluation.game empty.')
       base.check_acting(config.evaluation)
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import pathlib
@@ -6,6 +7,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from alpt_jax import action_parts
 from alpt_jax.data import environment_file, png
 from alpt_jax.data.importers import checks
 from tests.data import own_data
@@ -162,22 +164,55 @@ class WriteTest(parameterized.TestCase):
       self.assertEmpty(os.listdir(self._parent))
 
 
+class PartsTest(parameterized.TestCase):
+  """Recordings whose actions have several parts."""
+
+  def setUp(self):
+    super().setUp()
+    self._directory = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'data')
+    self._env = own_data.environment('vector', (1,), actions=environment_file.ActionParts(
+        parts=(action_parts.Binary('fire'), action_parts.Continuous('turn', -9., 9.))))
+
+  def recording(self, name, turn, known=(True, True), seen=0.):
+    return checks.Recording(
+        name, np.full((3, 1), seen, np.float32),
+        {'fire': np.array([True, False]), 'turn': np.float32(turn)},
+        {'fire': np.array([True, True]), 'turn': np.array(known)}, None)
+
+  def write(self, *found):
+    return own_data.written(self._directory, found, self._env)
+
+  def test_the_same_play_twice(self):
+    first = self.recording('a', [1, 2])
+    card, read = self.write(first, self.recording('b', [1, 3]), self.recording('c', [1, 2]),
+                            self.recording('d', [1, 2], (True, False)))
+    self.assertEqual([x['name'] for x in card['left_out_episodes']], ['c'])
+    self.assertEqual(read.actions[:2].tolist(), [[1, 1], [0, 2]])
+    self.assertEqual(read.num_labelled.tolist(), [2, 2, 2])
+
+  def test_of_the_same_images_those_with_more_known_parts_are_wanted(self):
+    images = [png.encode(x) for x in own_data.frames(np.random.default_rng(0), 3)]
+    self._env = dataclasses.replace(
+        self._env, observation=environment_file.Observation(kind='image', shape=(8, 6, 1)))
+    less, more = (self.recording('a', [1, 2], known)._replace(observations=list(images))
+                  for known in ((True, False), (True, True)))
+    with self.assertRaisesRegex(ValueError, 'has 4 known actions where that has 3. Remove a'):
+      self.write(less, more._replace(name='b'))
+
+  @parameterized.parameters(
+      ([1, 9.5], (True, True), r'a: action turn is 9.5 at step 1 \(1 in all\); expected a number'),
+      ([np.nan, 1], (True, True), 'a: action turn is nan at step 0'),
+      ([np.nan, 1], (False, True), None))
+  def test_values_of_parts(self, turn, known, message):
+    if message is None:
+      self.assertEqual(self.write(self.recording('a', turn, known))[1].actions[:2].tolist(),
+                       [[1, 0], [0, 1]])
+    else:
+      with self.assertRaisesRegex(ValueError, f'{message}.*Correct the environment file or the da'):
+        self.write(self.recording('a', turn, known))
+
+
 class ValuesTest(parameterized.TestCase):
-
-  def test_stored_actions_become_ids(self):
-    env = own_data.environment(actions=environment_file.Actions(
-        space=('noop', 'up', 'down', 'jump'), stored=('jump', 'noop')))
-    self.assertEqual(checks.action_ids(np.array([1, 0], np.int32), env).tolist(), [0, 3])
-    self.assertEqual(checks.action_ids(
-        np.array([7, 0]), env, is_labelled=np.array([False, True])).tolist()[1], 3)
-    with self.assertRaisesRegex(ValueError, r'action is 2 at step 1 \(1 .*; Own has \[0, 1\]'):
-      checks.action_ids(np.array([1, 2]), env)
-
-  @parameterized.parameters(([.5, 1.], 'actions are float64'), ([[1], [0]], r'of shape \[2, 1\]'),
-                            ([0, 2], r'action is 2 at step 1.*\[0, 1, 3\]'))
-  def test_other_actions_are_refused(self, stored, message):
-    with self.assertRaisesRegex(ValueError, message):
-      checks.action_ids(np.array(stored), own_data.environment())
 
   def test_observations_of_another_shape_or_type(self):
     wanted = own_data.environment().observation

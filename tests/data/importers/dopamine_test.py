@@ -8,6 +8,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from alpt_jax import action_parts
 from alpt_jax.data import environment_file, png, writer
 from alpt_jax.data.importers import checks, dopamine
 from tests import exhaustive
@@ -61,6 +62,12 @@ class ImportDopamineTest(parameterized.TestCase):
     self.assertEqual(seen, sorted(seen))
     self.assertEqual(seen[-1], dopamine.total(self._source))
     return result
+
+  def test_a_buffer_has_no_parts(self):
+    env = own_data.environment(shape=(6, 5, 1), actions=environment_file.ActionParts(
+        parts=(action_parts.Binary('x'),)))
+    with self.assertRaisesRegex(ValueError, 'actions of Own are parts; expected actions.space, '):
+      next(dopamine.recordings(self._source, env))
 
   def _check(self, read, episodes):
     for (observations, actions, rewards, is_labelled), wanted in zip(

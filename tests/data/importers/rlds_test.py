@@ -40,13 +40,14 @@ def played(rng, kind, num_transitions):
 
 
 def write(directory, episodes, feature, *, key='', file_format='tfrecord', with_label=False,
-          action=None, shards=2):
-  """Writes a dataset in a layout of somebody else."""
+          action=None, shards=2, more=None):
+  """Writes a dataset in a layout of somebody else; `more` are features of more step fields."""
   fields = {'observation': tfds.features.FeaturesDict(
                 {key: feature, 'other': tfds.features.Scalar(np.float32)}) if key else feature,
             'act': action or tfds.features.Scalar(np.int32),
             'score': tfds.features.Scalar(np.float32),
             'is_first': tfds.features.Scalar(np.bool_), 'is_last': tfds.features.Scalar(np.bool_)}
+  fields |= more or {}
   if with_label:
     fields[rlds.LABELLED] = tfds.features.Scalar(np.bool_)
   written = f'{directory}.tfrecord' if file_format == 'array_record' else directory

@@ -337,7 +337,7 @@ class ResultsFileTest(parameterized.TestCase):
   @parameterized.named_parameters(
       ('no_games', lambda r: r.pop('games'), r'results\.games is missing; expected an object'),
       ('experiment', lambda r: r.update(experiment='go'),
-       r"results\.experiment is 'go', which cannot be imported .*; expected one of \['atari', 'ma"),
+       r"results\.experiment is 'go', which cannot be imported .*; expected one of \['atari', 'ca"),
       ('no_role', lambda r: r['games']['Freeway'].pop('role'), r'games\.Freeway\.role is missing'),
       ('human', lambda r: r['games']['Freeway'].update(human='good'),
        r"games\.Freeway\.human is 'good'; expected a number or null"),

@@ -17,6 +17,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
+from alpt_jax import action_parts
 from alpt_jax.data import environment_file, episode_files, rlds
 from alpt_jax.domains.own import collect as import_own
 from experiments import collect
@@ -214,13 +215,84 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
     video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
     if name:
       (self._source / name).write_text('' if name.endswith('l') else 'file,step,action\n')
+    self.assertEqual(self._lines_on_no_actions(), [
+        f'no actions are known: {self._source}/{name} lists no step with its action.'
+        if hint is None else f'no actions are known: {self._source}/actions.csv is not there, nor '
+                             f'actions.jsonl.{hint}'])
+
+  def _lines_on_no_actions(self, **changes):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-      import_own.main(self._config(kind='videos', frame_skip=2))
-    self.assertEqual([line for line in out.getvalue().splitlines() if 'no actions' in line],
-                     [] if hint is None else [
-                         f'no actions are known: {self._source}/actions.csv is not there, nor '
-                         f'actions.jsonl.{hint}'])
+      import_own.main(self._config(kind='videos', frame_skip=2, **changes))
+    return [line for line in out.getvalue().splitlines() if 'no actions' in line]
+
+  def test_says_that_no_listed_action_came_in(self):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    video_files.write(self._source / 'b.mkv', videos_test.moving(5), 30)  # Too short.
+    images_test.write_csv(self._source / 'actions.csv', [('a.mkv', 2, ''), ('b.mkv', 0, 'jump')])
+    self.assertEqual(self._lines_on_no_actions(), [
+        f'no actions are known: {self._source}/actions.csv lists no step of what came in.'])
+    images_test.write_csv(self._source / 'actions.csv', [('a.mkv', 0, 'jump')])
+    self.assertEqual(self._lines_on_no_actions(to_dir=f'{self._parent}/other'), [])
+
+  @parameterized.parameters('actions.csv', 'actions.jsonl', 'actions-2.csv', 'actions-2.jsonl')
+  def test_a_list_that_is_no_file_is_refused(self, name):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    for make, what in ((os.mkfifo, 'a pipe'), (os.mkdir, 'a directory'),
+                       (lambda path: path.symlink_to('/nowhere'), 'a link to what cannot be')):
+      path = self._source / name
+      make(path)
+      with self.assertRaisesRegex(ValueError, f'^{path}: is {what}'):
+        import_own.main(self._config(kind='videos', frame_skip=2))
+      path.rmdir() if path.is_dir() else path.unlink()
+
+  @parameterized.parameters(
+      ([('c.mkv', 0, 'jump')], r"line 2: file is 'c.mkv' \(1 such names\); expected names of what"),
+      ([('a.mkv', 13, 'jump'), ('a.mkv', 0, 'jump')], 'line 2, lists step 13; the file '
+       'has the steps 0 to 11. Correct'),
+      ([('a.mkv', t, 'jump') for t in range(1, 13)],
+       "line 2: step 0 of 'a.mkv' is not listed, .* are steps counted from 1"),
+      ([('a.mkv', t, 'jump') for t in range(0, 28, 2)], 'line 2: steps are 0, 2, 4 .. 26, all'))
+  def test_both_lists_are_checked_in_the_same_way(self, rows, message):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    right = [('a.mkv', t, 'jump') for t in range(12)]
+    for names in (('actions.csv', 'actions-2.csv'), ('actions-2.csv', 'actions.csv')):
+      for name, some in zip(names, (rows, right), strict=True):
+        images_test.write_csv(self._source / name, some)
+      with self.assertRaisesRegex(ValueError, f'{names[0]}, {message}'):
+        import_own.main(self._config(kind='videos', frame_skip=2))
+      self.assertFalse((self._parent / 'data').exists())
+    for name in names:
+      images_test.write_csv(self._source / name, right)
+    self.assertEqual(self._lines_on_no_actions(), [])
+
+  @parameterized.parameters(*import_own.KINDS)
+  def test_what_would_be_waited_for_is_refused(self, kind):
+    os.mkfifo(self._source / 'f.mp4')
+    with self.assertRaisesRegex(ValueError, f'^{self._source}/f.mp4: is a pipe; expected a file'):
+      import_own.main(self._config(kind=kind))
+
+  @parameterized.parameters('.mp4', '.GIF')
+  def test_a_directory_with_the_name_of_a_video_is_none(self, suffix):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    (self._source / f'd{suffix}').mkdir()
+    with self.assertRaisesRegex(ValueError, f'^{self._source}/d{suffix}: is a directory'):
+      import_own.main(self._config(kind='videos', frame_skip=2, on_problem='skip'))
+
+  def test_nobody_is_told_to_delete_what_is_to_be_imported(self):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    (self._source / 'more').mkdir()
+    (self._source / 'more' / 'b.txt').touch()
+    (self._parent / 'link').symlink_to('clips')
+    for place, message in (('clips', 'is'), ('link', 'is'), ('.', 'holds'),
+                           ('clips/more', 'lies in')):
+      with self.assertRaisesRegex(ValueError, f'{message} the recordings to import, '
+                                  f'{self._source}; expected a new directory. Choose another'):
+        import_own.main(self._config(kind='videos', to_dir=str(self._parent / place)))
+    changes = {'kind': 'videos', 'frame_skip': 2, 'to_dir': str(self._source / 'out')}
+    import_own.main(self._config(**changes))
+    with self.assertRaisesRegex(ValueError, 'out: already exists and is not overwritten. Delete'):
+      import_own.main(self._config(**changes))
 
   def test_a_list_that_is_late_is_told(self):
     environment_file.write(self._environment, own_data.environment(
@@ -241,6 +313,31 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
       verdict = out.getvalue().splitlines()[-1]
       self.assertIn(f'Own: listed actions {kind}', verdict)
       self.assertEqual(verdict.startswith('warning (alignment): '), bool(first))
+
+  def test_actions_of_several_parts_from_a_list_to_episodes(self):
+    parts = (action_parts.Binary('jump'), action_parts.Continuous('turn', -9., 9.))
+    environment_file.write(self._environment, own_data.environment(
+        shape=(16, 32, 1), actions=environment_file.ActionParts(parts=parts)))
+    self._write_folders(120)
+    rows = [(name, t, t % 2, '' if t % 3 else t / 100) for name in 'ab' for t in range(120)]
+    text = 'file,step,jump,turn\n' + ''.join(','.join(map(str, row)) + '\n' for row in rows)
+    (self._source / 'actions.csv').write_text(text)
+    printed = self._printed()
+    self.assertIn('2 episodes, 240 transitions, 240 of them with their action', printed)
+    self.assertIn('\nknown by part: jump 240, turn 80\n', printed)
+    self.assertIn('cannot be told: actions of several parts are not compared', printed)
+    directory = self._parent / 'data' / 'Own'
+    data = episode_files.EpisodeFiles([directory], environment_file.read(directory).spec())
+    t = np.arange(120)
+    for episode in range(2):
+      actions, is_labelled = data.actions_of(episode)
+      np.testing.assert_array_equal(is_labelled, np.stack([t >= 0, t % 3 == 0], axis=1))
+      np.testing.assert_array_equal(
+          actions, np.where(is_labelled, np.stack([t % 2, t / 100], axis=1), 0).astype(np.float32))
+    (self._source / 'actions.csv').write_text(text.replace('b,7,1,', 'b,7,2,'))
+    with self.assertRaisesRegex(ValueError, "actions.csv, line 129: jump is '2'; expected 0 or 1"):
+      self._printed(to_dir=str(self._parent / 'other'))
+    self.assertFalse((self._parent / 'other').exists())
 
   def test_a_mistake_ends_in_one_line(self):
     done = self._run('import', '--config.import_.kind=film')

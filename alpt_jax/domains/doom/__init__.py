@@ -1,0 +1,1 @@
+"""Scenarios of Doom, played with keys and mouse."""
