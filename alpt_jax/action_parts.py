@@ -342,6 +342,4 @@ class Continuous:
     del own
     return np.asarray(values, np.float32)
 
-  def to_own(self, values, own):
-    """See `Categorical.to_own`; what the bins hold outside of the range of `own` is its end."""
-    return np.clip(np.asarray(values, np.float32), np.float32(own.low), np.float32(own.high))
+  to_own = from_own

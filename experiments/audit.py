@@ -16,6 +16,9 @@ Fits two temperatures: one for experiments.label with the same --stride, to the 
 windows that vote; one for training (pseudo_labels.temperature), to single windows, for which the
 IDM goes through the episodes once more.
 
+Of actions of several parts, each is judged by its kind: keys by when they are pressed and released,
+numbers by R² and their error, beside what needs no IDM and the ceiling, where it is known.
+
 --causal=runs/past names a run with --config.model.idm_is_causal=True and the same labels: what the
 past alone tells of an action, as another floor.
 

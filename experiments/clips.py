@@ -43,7 +43,7 @@ def main():
   if not _RUN.value:
     raise ValueError('--run is empty; expected a run directory, e.g. --run=runs/own/idm.')
   output = _OUTPUT.value or os.path.join(_RUN.value, 'clips')
-  atomic_files.check_new(output)  # Before anything is read.
+  atomic_files.check_new(output, {'the run': _RUN.value})  # Before anything is read.
   trained = trained_idm.restore(_RUN.value, data_dir=_DATA_DIR.value)
   compilation_cache.use(trained.config.compilation_cache_dir)
   found = clips_run.clips_run(

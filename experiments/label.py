@@ -4,7 +4,7 @@ python -m experiments.label --run=runs/own --output=runs/own/data/Labelled
 python -m experiments.label --run=runs/breakout --known=run --stride=5 --output=labelled/Breakout
 
 Known actions are never changed; action_source says which those are. What else is written stands in
-alpt_jax/data/labelled_dataset.py. Every window that holds a transition votes on it; --stride=5, the
+alpt_jax/data/label_fields.py. Every window that holds a transition votes on it; --stride=5, the
 window of the IDM, takes one of them, as the paper does.
 
 After an interruption, the same command resumes. --share=0/4 .. 3/4 divide the work among
@@ -74,9 +74,20 @@ def main():
     print(f'{_OUTPUT.value}: share {_SHARE.value} is done; others are not yet.')
     return stopping.DONE
   found = card['labels']
-  print(f"{_OUTPUT.value}: {card['num_episodes']} episodes; {found['num_true']} true actions, "
+  if 'parts' in found:
+    print('\n'.join(_lines(found['parts'], card['num_transitions'])))
+  values = 'values' if 'parts' in found else 'actions'
+  print(f"{_OUTPUT.value}: {card['num_episodes']} episodes; {found['num_true']} true {values}, "
         f"{found['num_idm']} labelled by the IDM of step {found['step']}.")
   return stopping.DONE
+
+
+def _lines(parts, num_transitions):
+  """Says of each part of actions whose its values are."""
+  for name, of in parts.items():
+    unknown = num_transitions - of['num_true'] - of['num_idm']
+    rest = f', {unknown} not known: the IDM has not learned this part' if unknown else ''
+    yield f"  {name}: {of['num_true']} true, {of['num_idm']} labelled{rest}"
 
 
 if __name__ == '__main__':

@@ -15,21 +15,28 @@ The dict, which `experiments.audit --alignment` writes to alignment.json:
   files           [{file, episode, late, gain, low, high, num_transitions}] of those that were
                   looked at, see `alignment.Difference`; `file` is None where the card names none
   sentences       what to say of it
+
+Of actions of several parts each is checked by itself, as keys and motion may be logged by different
+clocks: {format (2), environment, parts, sentences}, where `parts` are such dicts, with `part`, its
+name. Continuous parts are checked by their increments: values hardly change in a transition.
 """
+
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from alpt_jax import action_space
 from alpt_jax.data import environment_file, episode_files, rlds, source_files
-from alpt_jax.measures import alignment, picture_changes
+from alpt_jax.measures import alignment, continuous, picture_changes
 
-FORMAT = 1
+FORMAT, FORMAT_OF_PARTS = 1, 2
 FILE = 'alignment.json'
 NUM_EPISODES = 100
 _MOST = 8000  # Transitions, of all episodes together.
 _LEAST, _MOST_OF_ONE = 50, 400  # Of an episode.
 _NUM_SHOWN = 10
 _WARNING = 'warning (alignment): '
-SEVERAL_PARTS = 'actions of several parts are not compared with pictures'
 
 
 def check_directory(directory, **settings):
@@ -66,17 +73,80 @@ def check(data, spec, files=None, *, num_episodes=NUM_EPISODES, latency=None, se
   Returns:
     The dict that the module describes.
   """
-  rng = np.random.default_rng(seed)
   listed = np.flatnonzero(data.num_labelled)
-  drawn = listed[:0] if spec.actions.shape else listed
-  if num_episodes and len(drawn) > num_episodes:
+  settings = dict(num_episodes=num_episodes, latency=latency, seed=seed)
+  pictures = {}  # The same for all parts.
+  found = [_check(data, spec, one, listed, files, pictures, **settings)
+           for one in _lists(spec.actions)]
+  if found[0]['part'] is None:
+    del found[0]['part']
+    return found[0]
+  return {'format': FORMAT_OF_PARTS, 'environment': spec.name, 'parts': found,
+          'sentences': [line for each in found for line in each['sentences']]}
+
+
+class _List(NamedTuple):
+  """What is listed of actions.
+
+  Attributes:
+    part: its name; None of all.
+    targets: targets(actions, is_known) of an episode -> [L, D] float, [L] bool.
+  """
+  part: str | None
+  targets: Any
+
+
+@functools.singledispatch
+def _lists(space):
+  """The `_List`s of an action space, each of which is checked by itself."""
+  raise NotImplementedError(space)
+
+
+@_lists.register
+def _(space: action_space.Discrete):
+  return [_List(None, lambda actions, is_known: (
+      alignment.indicators(actions, space.num), is_known))]
+
+
+@_lists.register
+def _(space: action_space.Parts):
+  return [_List(part.name, functools.partial(targets_of_part, part, p))
+          for p, part in enumerate(space.parts) if space.own[p] is not None]
+
+
+def targets_of_part(part, p, actions, is_known):
+  """Makes targets of a part for `alignment.Stretch`.
+
+  Args:
+    part: from `action_parts`.
+    p: its position.
+    actions: [L, P] float of an episode.
+    is_known: [L, P] bool.
+
+  Returns:
+    [L, D] float; of a continuous part, increments. [L] bool, whether they are known.
+  """
+  values, is_known = actions[:, p], is_known[:, p]
+  if part.kind == 'categorical':
+    return alignment.indicators(values.astype(np.int64), part.num_classes), is_known
+  if part.kind == 'binary':
+    return values[:, None].astype(float), is_known
+  period = part.high - part.low if part.wraps else None
+  increments = continuous.difference(values[1:], values[:-1], period)
+  return np.append(0., increments)[:, None], is_known & np.append(False, is_known[:-1])
+
+
+def _check(data, spec, one, listed, files, pictures, *, num_episodes, latency, seed):
+  """Checks a `_List` of the episodes `listed`, which have any."""
+  rng = np.random.default_rng(seed)
+  drawn = listed
+  if num_episodes and len(listed) > num_episodes:
     drawn = np.sort(rng.choice(listed, num_episodes, replace=False))
   most = int(np.clip(_MOST // max(len(drawn), 1), _LEAST, _MOST_OF_ONE))
   stretches = [stretch for episode in drawn.tolist()
-               for stretch in _stretches(data, spec.num_actions, episode, most, rng)]
+               for stretch in _stretches(data, one, episode, most, rng, pictures)]
   found = (alignment.measure(stretches, seed=seed) if stretches else
-           alignment.Alignment(reason=SEVERAL_PARTS if spec.actions.shape else
-                               'no action is listed'))
+           alignment.Alignment(reason='no action is listed'))
   kind, steps = alignment.verdict(found, latency)
   result = {
       'format': FORMAT, 'environment': spec.name, 'kind': kind, 'steps': steps, 'latency': latency,
@@ -85,36 +155,41 @@ def check(data, spec, files=None, *, num_episodes=NUM_EPISODES, latency=None, se
       'files': [{'file': files[d.episode].name if files else None, **d._asdict()}
                 for d in found.differences]}
   del result['differences']
-  return result | {'sentences': _sentences(result)}
+  return result | {'part': one.part, 'sentences': _sentences(result, one.part)}
 
 
-def _stretches(data, num_actions, episode, most, rng):
+def _stretches(data, one, episode, most, rng, pictures):
   """Yields `alignment.Stretch` of at most so many listed actions of an episode, in a row."""
-  actions, is_known = data.actions_of(episode)
+  targets, is_known = one.targets(*data.actions_of(episode))
   steps = np.flatnonzero(is_known)
+  if not len(steps):
+    return
   if len(steps) > most:
     begin = int(rng.integers(len(steps) - most + 1))
     steps = steps[begin:begin + most]
   reach = alignment.REACH
   for part in np.split(steps, np.flatnonzero(np.diff(steps) > 2 * reach) + 1):
-    begin, end = max(part[0] - reach, 0), min(part[-1] + reach + 1, len(actions))
-    frames = data.frames(episode, begin, end + 1)
+    begin, end = max(part[0] - reach, 0), min(part[-1] + reach + 1, len(targets))
+    place = (episode, int(begin), int(end))
+    if place not in pictures:
+      pictures[place] = picture_changes.features(data.frames(episode, begin, end + 1))
     yield alignment.Stretch(
-        episode, *picture_changes.features(frames),
-        alignment.indicators(actions[begin:end], num_actions), is_known[begin:end])
+        episode, *pictures[place], targets[begin:end], is_known[begin:end])
 
 
-def _sentences(result):
+def _sentences(result, part):
   """What to say of a result, a list of lines; the first is the verdict."""
   is_wrong = result['kind'] in (alignment.LATE, alignment.EARLY)
-  lines = [f'{_WARNING if is_wrong else ""}{result["environment"]}: {_verdict(result)}']
+  name = result['environment'] + (f', {part}' if part else '')
+  lines = [f'{_WARNING if is_wrong else ""}{name}: {_verdict(result)}']
   differing = [file for file in result['files'] if file['late']]
   if differing:
     names = [f'{_name(file)} ({_steps(file["late"])} {"later" if file["late"] > 0 else "earlier"})'
              for file in differing]
     more = f' .. ({len(names)} in all)' if len(names) > _NUM_SHOWN else ''
-    lines.append(f'{_WARNING}{len(names)} of {len(result["files"])} lists differ from the rest: '
-                 f'{", ".join(names[:_NUM_SHOWN])}{more}')
+    what = f'{part}: ' if part else ''
+    lines.append(f'{_WARNING}{what}{len(names)} of {len(result["files"])} lists differ from the '
+                 f'rest: {", ".join(names[:_NUM_SHOWN])}{more}')
   return lines
 
 

@@ -218,7 +218,16 @@ def values(layout, probabilities):
 
 @values.register
 def _(layout: action_space.Parts, probabilities):
-  return action_fields.stored(layout, layout.to_stored(layout.predicted(probabilities)))
+  found = layout.to_stored(layout.predicted(probabilities))
+  return action_fields.stored(layout, {
+      own.name: _in_range(own, found[own.name]) for own in layout.own if own})
+
+
+def _in_range(own, values):
+  """Values in the range of a part: the outermost of the run's bins may hold more than it has."""
+  if own.kind != 'continuous':
+    return values
+  return np.clip(values, np.float32(own.low), np.float32(own.high))
 
 
 def quantiles(layout, probabilities, levels):
@@ -233,7 +242,7 @@ def quantiles(layout, probabilities, levels):
     {part: [L, q] float32 in [low, high]} of those parts that are numbers. They rise, but around a
     circle where they pass its end: they enclose the expectation.
   """
-  return {own.name: part.to_own(part.quantiles(probabilities[:, segment], levels), own)
+  return {own.name: _in_range(own, part.quantiles(probabilities[:, segment], levels))
           for part, own, segment in zip(layout.parts, layout.own, layout.segments, strict=True)
           if own and own.kind == 'continuous'}
 

@@ -60,7 +60,7 @@ def _set_feature(feature, values):
 
 
 def write(source, directory, predict, settings, *, provenance, layout=None, notes=None, known=None,
-          share=(0, 1), progress=None):
+          share=(0, 1), progress=None, inputs=None):
   """Labels a dataset, or resumes doing so.
 
   Args:
@@ -78,6 +78,7 @@ def write(source, directory, predict, settings, *, provenance, layout=None, note
     share: (i, n); this process makes files i, i + n, .. .
     progress: called with the numbers of episodes done and of all that this process does; first
       with those that were done before.
+    inputs: {what they are: path} of what else is read.
 
   Returns:
     The dataset card if the dataset is whole now; None if files of other processes are missing.
@@ -90,7 +91,7 @@ def write(source, directory, predict, settings, *, provenance, layout=None, note
   card = work.finished_card()
   if card is not None:
     return card
-  atomic_files.check_new(directory)
+  atomic_files.check_new(directory, {'the dataset to label': source.directory} | (inputs or {}))
   try:
     _label(work, source, predict, known, share, notes, progress or (lambda *_: None))
   except OSError as error:

@@ -11,6 +11,10 @@ import numpy as np
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _CHANNELS = {0: 1, 2: 3}  # By colour type: grey and RGB.
+_ALL_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# Of interlaced images: first column and row, and the steps between.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+           (0, 1, 1, 2))
 NUM_HEADER_BYTES = 33  # Of the signature and the IHDR chunk; `shape` needs no more.
 _FLAT = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 _AT_A_TIME = 64  # Images that are decoded together: small ones stay in the cache.
@@ -45,16 +49,61 @@ def is_plain(encoded):
   Returns:
     False for what is no PNG, too, and for what only seems to be turned.
   """
+  return not any(kind in _NOT_PLAIN or kind in _TEXTS and data.startswith(_NOT_PLAIN_TEXTS)
+                 for kind, data, _ in _chunks(encoded)) and not problem(encoded)
+
+
+def problem(encoded):
+  """Says what shows that a PNG is damaged: a length, a checksum, or its end.
+
+  Args:
+    encoded: bytes; its pixels are unpacked, and so have to be few enough.
+
+  Returns:
+    A clause; '' if all chunks have the right checksum, the last is IEND, and pixels unpack to the
+    size that the header declares.
+  """
+  kind, parts = b'', []
+  for kind, data, is_right in _chunks(encoded):
+    if not is_right:
+      return f'the checksum of a chunk {kind.decode("latin-1")!r} is wrong'
+    if kind == b'IDAT':
+      parts.append(data)
+  if kind != b'IEND':
+    return 'its end is missing' if encoded.startswith(_SIGNATURE) else 'it is no PNG'
+  size = _num_bytes(encoded)
+  try:
+    is_whole = size > 0 and len(deflate.zlib_decompress(b''.join(parts), size)) == size
+  except deflate.DeflateError:
+    is_whole = False
+  return '' if is_whole else 'its pixels do not unpack'
+
+
+def _chunks(encoded):
+  """Yields kind, data and whether the checksum is right of each chunk that is there, up to IEND."""
   begin, kind = len(_SIGNATURE), b''
-  while encoded[:begin].startswith(_SIGNATURE) and begin + _AROUND <= len(encoded):
-    length, kind = int.from_bytes(encoded[begin:begin + 4], 'big'), encoded[begin + 4:begin + 8]
-    if kind in _NOT_PLAIN or (
-        kind in _TEXTS and encoded[begin + 8:begin + 8 + length].startswith(_NOT_PLAIN_TEXTS)):
-      return False
-    begin += length + _AROUND
-    if kind == b'IEND':
-      return begin <= len(encoded)
-  return False
+  while encoded.startswith(_SIGNATURE) and kind != b'IEND':
+    end = begin + _AROUND + int.from_bytes(encoded[begin:begin + 4], 'big')
+    if begin + _AROUND > len(encoded) or end > len(encoded):
+      return
+    kind = encoded[begin + 4:begin + 8]
+    is_right = deflate.crc32(encoded[begin + 4:end - 4]) == (
+        int.from_bytes(encoded[end - 4:end], 'big'))
+    yield kind, encoded[begin + 8:end - 4], is_right
+    begin = end
+
+
+def _num_bytes(encoded):
+  """Bytes that the pixels of a PNG unpack to, by its header; 0 if that cannot be."""
+  width, height = (int.from_bytes(encoded[i:i + 4], 'big') for i in (16, 20))
+  depth, colours, is_interlaced = encoded[24], _ALL_CHANNELS.get(encoded[25], 0), encoded[28]
+  passes = _PASSES if is_interlaced else ((0, 0, 1, 1),)
+  total = 0
+  for x, y, step_x, step_y in passes:
+    columns, rows = -(-(width - x) // step_x), -(-(height - y) // step_y)
+    if columns > 0 and rows > 0:  # The first byte of a row is its filter.
+      total += rows * (1 + -(-columns * depth * colours // 8))
+  return total if colours else 0
 
 
 def encode(image):
@@ -84,6 +133,8 @@ def decode_into(image, encoded):
     raise ValueError(f'an image is {shape(encoded) or "no PNG"}; expected {image.shape}.')
   line = 1 + width * channels  # The first byte is the number of the line's filter, 0 for none.
   lines = None if encoded[28] else _inflate(encoded, height * line)  # Byte 28: interlaced.
+  if lines is None and not encoded[28]:  # OpenCV would print a line of its own.
+    raise ValueError('an image is not a whole PNG; the file is damaged.')
   if lines is not None and lines[::line].count(0) == height:
     image[...] = np.frombuffer(lines, np.uint8).reshape(height, line)[:, 1:].reshape(image.shape)
     return
@@ -132,7 +183,7 @@ def _decode_plain(images, encoded):
 
 
 def _inflate(encoded, size):
-  """The `size` bytes in the IDAT chunks; None if they are not there, for OpenCV to say why."""
+  """The `size` bytes in the IDAT chunks; None if they are not there."""
   data = _only_chunk(encoded)
   if data is None:
     parts, begin = [], NUM_HEADER_BYTES

@@ -196,9 +196,27 @@ def crc32(file):
   return size, f'{value:08x}'
 
 
-def check_new(path):
-  """Raises ValueError if no directory can be made: a path holds more than an empty directory."""
+def check_new(path, inputs=None, *, may_lie_in=True):
+  """Checks that a directory can be made: a path holds no more than an empty one.
+
+  Args:
+    path: of the directory.
+    inputs: {what they are: path} of what is read to make it, which nobody is to delete for it.
+    may_lie_in: whether what is there may be called an output that lies in an input.
+
+  Raises:
+    ValueError: saying what is there, and what to do.
+  """
   if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+    place = os.path.realpath(path)
+    for what, other in (inputs or {}).items():
+      other_place = os.path.realpath(other)
+      common = os.path.commonpath([place, other_place])
+      how = ('is' if place == other_place else 'holds' if common == place else
+             'lies in' if common == other_place and not may_lie_in else '')
+      if how:
+        raise ValueError(f'{path}: {how} {what}, {other}; expected a new directory. Choose another '
+                         'one, and keep what is there.')
     raise ValueError(f'{path}: already exists and is not overwritten. Delete it, or choose another '
                      'directory.')
   if os.path.ismount(os.path.realpath(path)):

@@ -4,7 +4,6 @@ What depends on the kind of actions is a `Kind`, which `kind_of` picks by the ac
 """
 
 import contextlib
-import dataclasses
 import datetime
 import functools
 import os
@@ -126,11 +125,7 @@ def spec_of(trained, name):
     spec = domains.of(trained.config).spec(name)
   except ValueError as error:
     raise ValueError(f'environments: {error}') from error
-  where = f'environments: {name}'
-  spec = dataclasses.replace(spec, actions=kind_of(trained.spec.actions).laid_out(
-      spec.actions, trained.spec.actions, where))
-  trained_idm.check_environment(trained, spec, where=where)
-  return spec
+  return trained_idm.check_environment(trained, spec, where=f'environments: {name}')
 
 
 def _restore_past(trained, causal):
@@ -260,7 +255,6 @@ class Kind(NamedTuple):
   """What an audit does by the kind of actions.
 
   Attributes:
-    laid_out: laid_out(space, run_space, where) -> the space of an environment, as the run has it.
     gather: gather(spec, episodes, numbers, predict_fn, **settings) -> predictions.
     complete: complete(trained, spec, episodes, predictions, past, ..) -> the same with floors,
       ceiling and examples; `past` are those of an IDM that sees the past only, or None.
@@ -268,7 +262,6 @@ class Kind(NamedTuple):
     page: page(that with `about`, comparison) -> HTML.
     is_comparable: whether `audit_compare` compares such runs.
   """
-  laid_out: Callable
   gather: Callable
   complete: Callable
   audit: Callable
@@ -285,15 +278,14 @@ def kind_of(space):
 @kind_of.register
 def _(space: action_space.Discrete):
   del space
-  return Kind(lambda space, run_space, where: space, _gather, _complete, audit.audit,
-              audit_report.page, is_comparable=True)
+  return Kind(_gather, _complete, audit.audit, audit_report.page, is_comparable=True)
 
 
 @kind_of.register
 def _(space: action_space.Parts):
   del space
-  return Kind(part_audit.laid_out, part_audit.gather, _complete_parts, part_audit.audit,
-              part_audit_report.page, is_comparable=False)
+  return Kind(part_audit.gather, _complete_parts, part_audit.audit, part_audit_report.page,
+              is_comparable=False)
 
 
 def _gather(spec, episodes, numbers, predict_fn, **settings):
@@ -322,7 +314,9 @@ def _complete_parts(trained, spec, episodes, predictions, past, *, picture_bytes
   domain = domains.of(config)
   choice = trained_run.known(trained.directory, name, data_dir=config.data_dir).choice
   scale = domain.time_scale(name)
+  known = spec.actions.part_names
   return predictions._replace(
+      left_out=tuple(part for part in domain.spec(name).actions.parts if part.name not in known),
       references=part_floors.find(
           episodes, spec, choice, predictions, past=past, ceiling=domain.part_ceiling(
               name, np.unique(predictions.episodes).tolist())),

@@ -22,8 +22,21 @@ def uncertainty(confidence, is_hidden):
   Returns:
     [W] float64 in [0, 1]; 0 where nothing is hidden.
   """
+  return mean_of_hidden(1. - confidence.astype(np.float64), is_hidden)
+
+
+def mean_of_hidden(doubt, is_hidden):
+  """Averages how unsure an IDM is over the hidden actions of a window.
+
+  Args:
+    doubt: [W, T] float64, at least 0.
+    is_hidden: [W, T] bool.
+
+  Returns:
+    [W] float64; 0 where nothing is hidden.
+  """
   counts = np.maximum(is_hidden.sum(axis=1), 1)
-  return np.where(is_hidden, 1. - confidence.astype(np.float64), 0.).sum(axis=1) / counts
+  return np.where(is_hidden, doubt, 0.).sum(axis=1) / counts
 
 
 def looks(observations):

@@ -12,8 +12,10 @@ found is a dict that JSON can hold:
   known           whose word on known actions counted, see `label_dataset.label_run`
   length          transitions of a clip
   frame_skip      every how manyth frame of a file is a step; None if the data does not say
-  num_labelled    clips with a known action, which are no candidates
+  num_labelled    clips with a known action, which are no candidates; of several parts, all must be
+                  known of one step
   num_unlabelled  clips without one
+  parts           names of the parts of actions; not there where actions have one
   num_candidates  the most unsure of these, 10,000 at most: what was picked from
   versions        {package: version}
   times           what `trained_idm.check_time` says
@@ -24,7 +26,10 @@ found is a dict that JSON can hold:
     first_step, last_step   of the episode, both inclusive; each has an action, to be labelled
     first_second, last_second   when in the video that begins, and when what it led to is seen; None
                     where a file has no times
-    uncertainty     one minus the mean confidence of the IDM
+    uncertainty     one minus the mean confidence of the IDM; of several parts, the entropies of
+                    those that are not known, in nats, summed, then averaged over steps: what the
+                    label of a step would tell if parts told nothing of each other. Numbers tell
+                    more than keys, as they are predicted over more values
 """
 
 import contextlib
@@ -36,8 +41,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alpt_jax import action_space
 from alpt_jax import progress as progress_
-from alpt_jax.data import rlds, source_files
+from alpt_jax.data import action_fields, label_fields, rlds, source_files
 from alpt_jax.files import atomic_files, versions
 from alpt_jax.labelling import clips, label_dataset
 
@@ -95,7 +101,8 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
       trained, dataset, environment, allow_other_speed=allow_other_speed)
   known, digest = label_dataset.which_known(known, source), rlds.dataset_digest(source.directory)
   is_known_fn = (label_dataset.known_by_run(trained, name, source.directory, digest)
-                 if known == 'run' else lambda _, fields: rlds.labelled(fields)[:-1])
+                 if known == 'run' else lambda _, fields: action_fields.each(
+                     lambda known: known[:-1], rlds.labelled(fields)))
   chunks = source.chunks(_EPISODES_AT_A_TIME)
   num_episodes = sum(chunk.end - chunk.begin for chunk in chunks)
   files = source_files.read(source.directory, num_episodes)
@@ -121,9 +128,14 @@ def clips_run(trained, *, dataset='', environment='', known='', num_clips=20, le
       'length': length, 'frame_skip': _frame_skip(source.directory),
       'num_labelled': num_labelled, 'num_unlabelled': num_unlabelled,
       'num_candidates': int(np.sum(~found.is_labelled)),
-      'versions': versions.current(), 'times': times,
+      'versions': versions.current(), 'times': times, **_parts(source.spec.actions),
       'clips': [_clip(rank, found, i, files, length)
                 for rank, i in enumerate(chosen.tolist(), 1)]}
+
+
+def _parts(space):
+  """The entry `parts` of a dataset's action space, if it has several."""
+  return {'parts': list(space.part_names)} if space.shape else {}
 
 
 def _look(source, chunks, predict, is_known_fn, spec, length, progress_fn):
@@ -133,7 +145,7 @@ def _look(source, chunks, predict, is_known_fn, spec, length, progress_fn):
     episodes, parts = source.read(chunk), [] if found is None else [found]
     for said in predict(episodes, range(len(episodes.num_transitions))):
       is_known = is_known_fn(chunk.first + said.episode, episodes.fields[said.episode])
-      if len(is_known) >= length:
+      if len(said.probabilities) >= length:
         part = _windows(said, episodes, is_known, spec, length)
         parts.append(part._replace(episode=part.episode + chunk.first,
                                    number=part.number + num_labelled))
@@ -148,15 +160,44 @@ def _look(source, chunks, predict, is_known_fn, spec, length, progress_fn):
 
 def _windows(said, episodes, is_known, spec, length):
   """The `_Windows` of an episode; what is left at its end is in none."""
-  starts = np.arange(0, len(is_known) - length + 1, length)
+  doubt, is_hidden = _doubt(spec.actions, said.probabilities, is_known)
+  starts = np.arange(0, len(is_hidden) - length + 1, length)
   rows = starts[:, None] + np.arange(length)
   looks = [_looks(episodes, said.episode, starts[i:i + _WINDOWS_AT_A_TIME], spec, length)
            for i in range(0, len(starts), _WINDOWS_AT_A_TIME)]
-  is_labelled = is_known[rows].any(axis=1)
+  is_labelled = ~is_hidden[rows].all(axis=1)
   return _Windows(
       np.full(len(starts), said.episode), starts, is_labelled, np.cumsum(is_labelled) - is_labelled,
-      clips.uncertainty(said.probabilities.max(axis=1)[rows], ~is_known[rows]),
-      np.concatenate(looks))
+      clips.mean_of_hidden(doubt[rows], is_hidden[rows]), np.concatenate(looks))
+
+
+@functools.singledispatch
+def _doubt(space, probabilities, is_known):
+  """How unsure an IDM is of what is not known of the steps, and which of them are not: [L], [L].
+
+  Args:
+    space: as the IDM predicts it.
+    probabilities: [L, A] of `space`.
+    is_known: [L] bool, or {part: [L] bool}.
+  """
+  raise NotImplementedError(type(space))
+
+
+@_doubt.register
+def _(space: action_space.Discrete, probabilities, is_known):
+  del space
+  return 1. - probabilities.max(axis=1).astype(np.float64), ~is_known
+
+
+@_doubt.register
+def _(space: action_space.Parts, probabilities, is_known):
+  doubt, is_hidden = np.zeros(len(probabilities)), np.zeros(len(probabilities), bool)
+  for own, segment in zip(space.own, space.segments, strict=True):
+    if own:
+      entropy = label_fields.entropy(probabilities[:, segment])
+      doubt += np.where(is_known[own.name], 0, entropy)
+      is_hidden |= ~is_known[own.name]
+  return doubt, is_hidden
 
 
 def _looks(episodes, number, starts, spec, length):
@@ -244,9 +285,10 @@ def actions_csv(found):
   """
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(['file', 'step', 'action'])
+  columns = found.get('parts', ['action'])
+  writer.writerow(['file', 'step', *columns])
   for clip in found['clips']:
-    writer.writerows((clip['file'], step, '')
+    writer.writerows((clip['file'], step, *[''] * len(columns))
                      for step in range(clip['first_step'], clip['last_step'] + 1))
   return text.getvalue()
 

@@ -37,9 +37,11 @@ def label(trained, truth, directory, *, num_transitions, seed=0):
     transitions whose action is recorded, and was hidden in training.
 
   Raises:
-    FileNotFoundError, ValueError: if the run does not say which actions it knew.
+    FileNotFoundError, ValueError: if the run does not say which actions it knew, or actions have
+      several parts.
   """
   config = trained.config
+  voted_labels.check_one_action(trained.dt.spec)
   was_known = voted_labels.known_in_training(directory, config, truth)
   numbers = voted_labels.draw(truth.num_transitions, num_transitions, seed)
   predict_fn = jax.jit(make_predict_fn(trained.dt))

@@ -83,7 +83,7 @@ def label_run(trained, output, *, dataset='', environment='', stride=1, temperat
         layout=spec.actions,
         notes={'versions': versions.current()} | ({'times': times} if times else {}),
         known=known_by_run(trained, name, directory, digest) if known == 'run' else None,
-        share=share, progress=shown.update)
+        share=share, progress=shown.update, inputs={'the run': trained.directory})
 
 
 def _check_numbers(window, stride, temperature, episodes_per_file, share):

@@ -17,7 +17,8 @@ continuous ones, always the same value; 'linear', a linear map of the change of 
     name, kind, num_transitions, num_episodes   as in `audit`
     parts        list of those that it has:
       name, kind   'categorical', 'binary' or 'continuous'
-      unknown      where its truth is known in no step: why; nothing follows then
+      unknown      where its truth is known in no step, or training did not know it: why; nothing
+                   follows then
       num_labels   that floors were fitted to; 0: the constant ones are those of the audited truth
       references   {who: why there is none}
       num_transitions, num_episodes   with known truth
@@ -60,13 +61,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alpt_jax import action_space
 from alpt_jax.labelling import audit as audit_
 from alpt_jax.labelling import part_desktop, part_findings, part_measures
 from alpt_jax.measures import events, timeline
 from alpt_jax.measures import predictions as predictions_
 
 FORMAT = 4
+_NOT_PREDICTED = 'training had no such part, so it has no labels'
 _MOST_OF_A_FIT = 2**18  # Rows of classes that a temperature is fitted to.
 
 
@@ -84,6 +85,7 @@ class Predictions(NamedTuple):
     kind: one of `audit.KINDS`.
     references: `part_floors.References`, or None.
     step_seconds: length of a step; None if nobody knows.
+    left_out: parts from `action_parts` that the environment has and the run does not know.
   """
   name: str
   space: Any
@@ -95,37 +97,7 @@ class Predictions(NamedTuple):
   kind: str = audit_.HELD_OUT
   references: Any = None
   step_seconds: float | None = None
-
-
-def laid_out(space, run_space, where):
-  """Lays out the parts of an environment as a run has them.
-
-  Args:
-    space: `action_space.Parts` of the environment.
-    run_space: `action_space.Parts` of the run.
-    where: what to call the environment in messages.
-
-  Returns:
-    `action_space.Parts`.
-
-  Raises:
-    ValueError: if the run does not know a part, or knows another of its name.
-  """
-  alone = action_space.Parts(run_space.parts)
-  try:
-    joined = action_space.union([alone, space], ['the run', 'it'])[1]
-  except ValueError as error:
-    raise ValueError(f'{where}: {error}') from error
-  known = dict(zip(run_space.part_names, run_space.parts, strict=True))
-  for part in joined.parts:
-    if part.name not in known:
-      raise ValueError(f'{where}: action part {part.name} is none of the run, which has '
-                       f'{list(known)}. Use an IDM that knows it.')
-    if part != action_space.union([alone, alone], ['the run'] * 2)[0].parts[
-        run_space.part_names.index(part.name)]:
-      raise ValueError(f'{where}: action part {part.name} has values that the run does not know: '
-                       f'with them, {part}; expected those of {known[part.name]}.')
-  return space.within(run_space)
+  left_out: tuple = ()
 
 
 def gather(spec, episodes, numbers, predict_fn, *, kind, **settings):
@@ -198,8 +170,9 @@ def _check(found):
     except ValueError as error:
       raise ValueError(f'{where}: part {part.name}: {error}') from error
     values = found.actions[known, p]
-    is_wrong, expected = own.problem(part.to_own(values, own)) if (
-        part.kind != 'categorical') else (~np.isin(values, legal), f'one of {legal.tolist()}')
+    is_wrong, expected = (  # Ids of an environment may be others than those of the run.
+        (~np.isin(values, legal), f'one of {legal.tolist()}') if part.kind == 'categorical' else
+        own.problem(values))
     if is_wrong.any():
       raise ValueError(f'{where}: part {part.name} is {values[is_wrong.argmax()]:g}; expected '
                        f'{expected}. This is the data of another environment.')
@@ -231,7 +204,7 @@ def _measure(found, cases, num_resamples, seed):
   segments = dict(zip(found.space.part_names, found.space.segments, strict=True))
   for name, case in cases.items():
     said[name] = {part_measures.IDM: part_measures.said_by(
-        case.part, found.probabilities[:, segments[name]])}
+        case.part, case.own, found.probabilities[:, segments[name]])}
     said[name] |= references.said[name] if references else {}
     entry = {'name': name, 'kind': case.part.kind,
              'num_labels': references.num_labels[name] if references else 0,
@@ -239,6 +212,8 @@ def _measure(found, cases, num_resamples, seed):
     parts.append(entry | (
         part_measures.measure(case, said[name], **settings) if case.is_known.any() else
         {'unknown': f'of {len(found.episodes)} audited transitions, its truth is known in none'}))
+  parts += [{'name': part.name, 'kind': part.kind, 'unknown': _NOT_PREDICTED}
+            for part in found.left_out]
   used = {name: case for name, case in cases.items() if case.is_known.any()}
   return {'name': found.name, 'kind': found.kind, 'num_transitions': len(found.episodes),
           'num_episodes': len(np.unique(found.episodes)), 'parts': parts,

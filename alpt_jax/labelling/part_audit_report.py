@@ -111,9 +111,13 @@ def _cell(found):
   if found is None or found['value'] is None:
     return '–'
   if found['low'] is None:
-    return number(found['value'], 3)
-  return join([number(found['value'], 3),
-               muted(f'{number(found["low"], 3)} to {number(found["high"], 3)}')], '<br>')
+    return _three(found['value'])
+  return join([_three(found['value']), muted(f'{_three(found["low"])} to {_three(found["high"])}')],
+              '<br>')
+
+
+def _three(x):
+  return number(round(x, 3) + 0., 3)  # -0 is 0.
 
 
 def _keys(keys):
@@ -184,7 +188,7 @@ def _scatter(part, name):
       ax.plot(ends, a + b * ends, color=style.colour, lw=1.4, ls=_DASHES)
     if picture['true']:
       low, high = np.min(picture['true']), np.max(picture['true'])
-      margin = .05 * (high - low)
+      margin = .05 * (high - low) or 1.
       ax.set_xlim(low - margin, high + margin)
       ax.set_ylim(low - margin, high + margin)
 

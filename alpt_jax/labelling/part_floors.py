@@ -60,11 +60,12 @@ def find(episodes, spec, choice, found, *, past=None, ceiling=None):
     if past is None:
       missing['past'] = _NO_CAUSAL
     else:
-      of_part['past'] = part_measures.said_by(part, past.probabilities[:, space.segments[p]])
+      of_part['past'] = part_measures.said_by(
+          part, own, past.probabilities[:, space.segments[p]])
     if ceiling is None or 'unknown' in ceiling:
       missing[part_measures.CEILING] = (ceiling or {}).get('unknown', 'nobody has computed it')
     else:
-      of_part[part_measures.CEILING] = _ceiling_said(part, ceiling, found)
+      of_part[part_measures.CEILING] = _ceiling_said(part, own, ceiling, found)
     said[part.name], unknown[part.name] = of_part, missing
   return References(said, unknown, num_labels)
 
@@ -157,7 +158,7 @@ def _why_not_linear(spec, choice, num_labels):
   return f'training knew it in {num_labels} steps; a linear map takes at least 2'
 
 
-def _ceiling_said(part, ceiling, found):
+def _ceiling_said(part, own, ceiling, found):
   """What the best guesser says, from its numbers of whole episodes."""
   place = np.searchsorted(np.unique(found.episodes), found.episodes)
   values = np.stack([np.asarray(ceiling[e][part.name])[t]
@@ -166,5 +167,5 @@ def _ceiling_said(part, ceiling, found):
     return part_measures.Said(values.astype(np.float64))
   if part.kind == 'binary':
     values = np.stack([1 - values, values], axis=1)
-  return part_measures.said_by(part, values)
+  return part_measures.said_by(part, own, values)
 

@@ -12,9 +12,17 @@ import numpy as np
 
 from alpt_jax import action_parts
 from alpt_jax.labelling import audit
-from alpt_jax.measures import changes, confusions, continuous, events, floors, lag, resampling
+from alpt_jax.measures import (
+    accuracy,
+    changes,
+    confusions,
+    continuous,
+    events,
+    floors,
+    lag,
+    resampling,
+)
 from alpt_jax.measures import predictions as predictions_
-from alpt_jax.measures.accuracy import PROBABILITY_FLOOR
 
 IDM, PERSISTENCE, LUCK, CEILING = 'idm', 'persistence', 'luck', 'ceiling'
 FLOORS = (PERSISTENCE, 'majority', 'mean', 'zero', 'linear', 'past', LUCK)
@@ -23,7 +31,7 @@ LEVELS = (.05, .25, .75, .95)  # Of quantiles, for the intervals of 90 % and 50 
 _AT_CHANGES = ('accuracy', 'r2', 'mean_absolute_error', 'within')
 _SMALLEST_SPREAD = .05  # Of labels, relative to that of the truth: less is constant.
 _NUM_POINTS = 400  # Of a picture.
-_AP_RESAMPLES = 500  # Ranks are summed up anew in each.
+_AP_RESAMPLES = 200  # Ranks are summed up anew in each.
 
 
 class Case(NamedTuple):
@@ -71,10 +79,13 @@ class Figure(NamedTuple):
   statistic: Any
 
 
-def said_by(part, probabilities):
-  """Makes a `Said` of probabilities [M, n] of a part's classes."""
+def said_by(part, own, probabilities):
+  """Makes a `Said` of probabilities [M, n] of a part's classes; numbers are in the range of own."""
+  values = part.predicted(probabilities)
+  if part.kind == 'continuous':
+    values = part.to_own(values, own)
   return Said(
-      np.asarray(part.predicted(probabilities), np.float64),
+      np.asarray(values, np.float64),
       probabilities[:, 1] if part.kind == 'binary' else None, probabilities,
       part.quantiles(probabilities, np.array(LEVELS)) if part.kind == 'continuous' else None)
 
@@ -149,7 +160,7 @@ def _nll(case, said, is_counted):
   if said.probabilities is None:
     return {}
   true = np.where(is_counted, case.true, 0).astype(np.int64)
-  found = np.maximum(said.probabilities[np.arange(len(true)), true], PROBABILITY_FLOOR)
+  found = np.maximum(said.probabilities[np.arange(len(true)), true], accuracy.PROBABILITY_FLOOR)
   columns = np.stack([-np.log(found), np.ones(len(true))], axis=1)
   return {'nll': Figure(case.timeline.sums(np.where(is_counted[:, None], columns, 0)),
                         events.share)}

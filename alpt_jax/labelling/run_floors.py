@@ -80,6 +80,9 @@ def measure(directory, *, data_dir='', causal='', held_out_dir='', voted_transit
     FileNotFoundError, ValueError: for a run or data that is missing, damaged or does not fit.
   """
   config, digests = trained_run.read_config(directory, data_dir=data_dir)
+  if domains.of(config).spec(config.target).actions.shape:
+    raise ValueError(f'{directory}: actions have several parts, whose floors and ceiling '
+                     'experiments.audit measures.')
   phase = methods.phase_of(config.method, config.phase)
   result = {'format': FORMAT, 'run': str(directory), 'method': config.method,
             'environment': config.target, 'labels': None, 'agent': None, 'as_labeller': None,

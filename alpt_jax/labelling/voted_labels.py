@@ -25,13 +25,22 @@ def label(trained, truth, *, num_transitions, seed=0):
     transitions whose action is recorded, and was hidden in training.
 
   Raises:
-    FileNotFoundError, ValueError: if the run does not say which actions it knew.
+    FileNotFoundError, ValueError: if the run does not say which actions it knew, or actions have
+      several parts.
   """
+  check_one_action(trained.spec)
   was_known = known_in_training(trained.directory, trained.config, truth)
   numbers = draw(truth.num_transitions, num_transitions, seed)
   return hidden(truth, was_known, (
       (said.episode, said.probabilities.argmax(axis=1))
       for said in trained.predict_episodes(truth, numbers)))
+
+
+def check_one_action(spec):
+  """Raises ValueError for a `types.EnvironmentSpec` with actions of several parts."""
+  if spec.actions.shape:
+    raise ValueError(f'{spec.name}: actions have several parts, {list(spec.actions.part_names)}, '
+                     'whose labels experiments.audit judges; expected one action at every step.')
 
 
 def hidden(truth, was_known, said):

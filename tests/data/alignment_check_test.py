@@ -7,8 +7,10 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
+from alpt_jax import domains
 from alpt_jax.data import alignment_check, environment_file, episode_files, writer
 from experiments import film
+from experiments.configs import camera as camera_config
 from tests import own_runs
 from tests.measures import alignment_test
 
@@ -138,6 +140,59 @@ class FilmTest(absltest.TestCase):
         found = alignment_check.check_directory(f'{parent}/Play')
       self.assertEqual((found['kind'], found['steps']), (kind, late), found['sentences'])
       self.assertEqual({file['late'] for file in found['files']} - {None}, {0})
+
+
+
+class PartsTest(absltest.TestCase):
+
+  def camera(self, **late):
+    """A camera's episodes, some of whose parts are listed `late` by so many steps."""
+    config = camera_config.get_config('tiny')
+    config.collect.num_episodes = 30
+    domain = domains.of(config)
+    spec = domain.spec('camera-seed0')
+    names = spec.actions.part_names
+
+    def delay(_, actions, is_known):
+      actions = actions.copy()
+      for name, steps in late.items():
+        actions[:-1, names.index(name)] = np.roll(actions[:-1, names.index(name)], steps)
+      return actions, is_known
+
+    return domain.read('camera-seed0').with_actions(delay), spec
+
+  def test_each_part_has_a_verdict_of_its_own(self):
+    data, spec = self.camera(light=1, turn=2)
+    found = alignment_check.check(data, spec, latency=0)
+    self.assertEqual([(part['part'], part['kind'], part['steps']) for part in found['parts']],
+                     [('turn', 'late', 2), ('light', 'late', 1), ('jump', 'aligned', 0)])
+    self.assertEqual(found['format'], 2)
+    self.assertLen(found['sentences'], 3)
+    self.assertStartsWith(
+        found['sentences'][0], 'warning (alignment): camera-seed0, turn: listed actions come 2 '
+                               'steps late')
+    self.assertStartsWith(found['sentences'][2], 'camera-seed0, jump: listed actions sit at their')
+
+  def test_a_part_that_nobody_lists_cannot_be_told(self):
+    data, spec = self.camera()
+
+    def hide(_, actions, is_known):
+      return actions, is_known & np.array([True, False, True])
+
+    found = alignment_check.check(data.with_actions(hide), spec)
+    self.assertEqual([part['kind'] for part in found['parts']],
+                     ['aligned', 'cannot tell', 'aligned'])
+    self.assertIn('camera-seed0, light: whether listed actions sit at their own transitions cannot '
+                  'be told: no action is listed', found['sentences'])
+
+  def test_the_first_of_several_increments_is_not_known(self):
+    _, spec = self.camera()
+    part = spec.actions.parts[0]
+    targets, is_known = alignment_check.targets_of_part(
+        part, 0, np.array([[3.], [5.], [4.], [0.], [2.]]), np.array(
+            [[1], [1], [1], [0], [1]], bool))
+    self.assertEqual(is_known.tolist(), [False, True, True, False, False])
+    self.assertEqual(targets[1:3, 0].tolist(), [2, -1])
 
 
 if __name__ == '__main__':

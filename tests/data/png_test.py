@@ -34,6 +34,28 @@ def _make_png(image, *, filters=0, num_chunks=1, size=None):
           _chunk(b'IEND', b''))
 
 
+def _saved(image, **options):
+  file = io.BytesIO()
+  image.save(file, 'PNG', **options)
+  return file.getvalue()
+
+
+def _interlaced(image):
+  """A PNG of [h, w, 3] in the seven passes that the standard describes."""
+  height, width, _ = image.shape
+  lines = b''
+  for x, y, step_x, step_y in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+                               (1, 0, 2, 2), (0, 1, 1, 2)):
+    part = image[y::step_y, x::step_x]
+    if part.size:
+      lines += np.insert(part.reshape(len(part), -1), 0, 0, axis=1).tobytes()
+  encoded = (b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', struct.pack(
+      '>IIBBBBB', width, height, 8, 2, 0, 0, 1)) + _chunk(b'IDAT', zlib.compress(lines)) +
+      _chunk(b'IEND', b''))
+  np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(encoded))), image)
+  return encoded
+
+
 def _random(shape):
   return _RNG.integers(256, size=shape, dtype=np.uint8)
 
@@ -155,6 +177,45 @@ class PlainTest(parameterized.TestCase):
                     self.saved(save_all=True, append_images=[Image.new('RGB', (5, 6))]),
                     b'GIF89a' + self.saved()):
       self.assertFalse(png.is_plain(encoded))
+
+  def whole(self):
+    """Images of many forms, one of several chunks of pixels among them."""
+    large = _random((80, 60, 3))
+    return (self.saved(), _make_png(_random((7, 5, 1)), num_chunks=3), png.encode(large),
+            self.saved(transparency=(1, 2, 3)), self.saved(dpi=(30, 30)),
+            _interlaced(large[:9, :11]),
+            *(_saved(self.image.convert(mode)) for mode in ('1', 'L', 'P', 'LA', 'RGBA')),
+            _saved(self.image.convert('P', palette=Image.Palette.ADAPTIVE, colors=4), bits=2),
+            cv2.imencode('.png', np.zeros((5, 3, 3), np.uint16))[1].tobytes())
+
+  def test_whole_images_have_no_problem(self):
+    for encoded in self.whole():
+      self.assertEqual(png.problem(encoded), '')
+      self.assertEqual(png.problem(encoded + b'more'), '')
+
+  def test_every_byte_that_is_changed_or_lost_is_a_problem(self):
+    for encoded in self.whole():
+      places = range(len(encoded))
+      if len(encoded) > 1000:
+        places = [*places[::29], *places[-20:]]
+      for at in places:
+        changed = encoded[:at] + bytes([encoded[at] ^ 1 + at % 255]) + encoded[at + 1:]
+        self.assertNotEqual(png.problem(changed), '', at)
+        self.assertNotEqual(png.problem(encoded[:at]), '', at)
+        if encoded[at:] != encoded[at + 1:] + b'\0':
+          lost = encoded[:at] + encoded[at + 1:]
+          self.assertNotEqual(png.problem(lost), '', at)
+          self.assertNotEqual(png.problem(lost + b'\0'), '', at)
+
+  def test_pixels_that_do_not_unpack_are_a_problem_whatever_the_checksums_say(self):
+    image = _random((6, 5, 1))
+    lines = np.insert(image[..., 0], 0, 0, axis=1).tobytes()
+    header = _chunk(b'IHDR', struct.pack('>IIBBBBB', 5, 6, 8, 0, 0, 0, 0))
+    for data, expected in ((zlib.compress(lines), ''), (zlib.compress(lines)[:-4], 'unpack'),
+                           (zlib.compress(lines[:-1]), 'unpack'), (b'', 'unpack'),
+                           (zlib.compress(lines + b'0'), 'unpack')):
+      self.assertRegex(png.problem(b'\x89PNG\r\n\x1a\n' + header + _chunk(b'IDAT', data) +
+                                   _chunk(b'IEND', b'')), f'{expected}$')
 
   def test_a_transparent_colour_is_refused_in_words(self):
     with self.assertRaisesRegex(ValueError, r'decodes to \(6, 5, 4\); .* a transparent colour'):

@@ -146,6 +146,22 @@ atomic_files.write({str(self.path)!r}, b'new')"""], cwd=pathlib.Path(__file__).p
             self.fail()
         (root / 'far' / 'place' / 'file').unlink()
 
+  def test_what_is_read_is_not_to_be_deleted(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    (root / 'data' / 'part').mkdir(parents=True)
+    (root / 'data' / 'part' / 'file').touch()
+    (root / 'link').symlink_to('data')
+    inputs = {'the other': '/nowhere', 'the run': str(root / 'link')}
+    for name, how in (('data', 'is'), ('link', 'is'), ('data/', 'is'), ('', 'holds')):
+      with self.assertRaisesRegex(ValueError, f'^{root}/{name}: {how} the run, {root}/link; '):
+        atomic_files.check_new(f'{root}/{name}', inputs)
+    with self.assertRaisesRegex(ValueError, 'part: lies in the run, .*; expected a new directory'):
+      atomic_files.check_new(root / 'data' / 'part', inputs, may_lie_in=False)
+    with self.assertRaisesRegex(ValueError, 'part: already exists and is not overwritten. Delete'):
+      atomic_files.check_new(root / 'data' / 'part', inputs)
+    for may_lie_in in (True, False):
+      atomic_files.check_new(root / 'data' / 'new', inputs, may_lie_in=may_lie_in)
+
   def test_the_later_of_two_makers_says_that_it_is_there(self):
     place = self.path.parent / 'place'
     with atomic_files.new_directory(place) as first:

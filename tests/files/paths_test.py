@@ -22,9 +22,9 @@ NO_PATH_FIELDS = {
     'augmentation', 'collect.behaviour', 'collect.origin', 'dataset', 'evaluation.acting_mode',
     'evaluation.game', 'evaluation.rule', 'experiment', 'import_.kind', 'import_.on_problem',
     'method', 'model.compute_dtype', 'model.dt_tokenizer', 'model.idm_tokenizer',
-    'model.return_tokens', 'observation', 'optimizer.name', 'optimizer.schedule', 'phase', 'preset',
-    'pseudo_labels.mode', 'source_actions', 'study.baseline', 'study.figure', 'study.rates.source',
-    'target', 'wandb_project'}
+    'model.action_order', 'model.return_tokens', 'observation', 'optimizer.name',
+    'optimizer.schedule', 'phase', 'preset', 'pseudo_labels.mode', 'source_actions',
+    'study.baseline', 'study.figure', 'study.rates.source', 'target', 'wandb_project'}
 TEXT_FLAGS = ('DEFINE_string', 'DEFINE_list', 'DEFINE_multi_string', 'DEFINE_enum', 'DEFINE')
 
 

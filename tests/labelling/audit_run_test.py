@@ -70,8 +70,8 @@ def shifted_data(shift):
   maze = domains.named('maze')
   read = maze.read
 
-  def read_shifted(domain, name):
-    episodes = read(domain, name)
+  def read_shifted(domain, name, **settings):
+    episodes = read(domain, name, **settings)
     actions = episodes.actions.copy()
     for first, length in zip(episodes.first_step, episodes.num_transitions, strict=True):
       actions[first:first + length] = np.roll(actions[first:first + length], shift)

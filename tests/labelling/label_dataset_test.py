@@ -189,6 +189,9 @@ class OwnDataTest(parameterized.TestCase):
       (self.root / 'taken' / 'file').touch()
       with self.assertRaisesRegex(ValueError, 'taken: already exists'):
         label_dataset.label_run(trained, self.root / 'taken')
+      for place, what in ((trained.directory, 'is the run'), (self.root, 'holds the dataset')):
+        with self.assertRaisesRegex(ValueError, f'{what}.*; expected a new directory. Choose ano'):
+          label_dataset.label_run(trained, place)
       self.assertEqual(error.getvalue(), '')
       label_dataset.label_run(trained, self.root / 'Labelled')
     self.assertStartsWith(error.getvalue(), f'warning: {self.root}/run stopped at update 1 of 4;')

@@ -177,23 +177,17 @@ class AuditTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, 'are of Desk 2 times; expected each environment once'):
       audit(desk, desk)
 
-  def test_environments_are_laid_out_as_the_run(self):
-    turn = action_parts.Continuous('turn', -5, 5, unit='degrees', mode='delta')
-    own = action_space.Parts((turn, action_parts.Binary('jump')))
-    found = part_audit.laid_out(own, part_data.DESK, 'Room')
-    self.assertEqual(found.parts, part_data.DESK.parts)
-    self.assertEqual(found.own, (own.parts[1], None, turn, None))
-    for part, message in (
-        (action_parts.Binary('crouch'), "Room: action part crouch is none of the run, which has "
-                                        "['jump', 'run', 'turn', 'weapon']"),
-        (action_parts.Continuous('turn', -5, 5, unit='radians', mode='delta'),
-         "Room: unit of action part turn is 'degrees' in the run and 'radians' in it"),
-        (action_parts.Continuous('turn', -50, 5, unit='degrees', mode='delta'),
-         'Room: action part turn has values that the run does not know'),
-        (action_parts.Categorical('weapon', ('fist', 'gun')),
-         'Room: action part weapon has values that the run does not know')):
-      with self.assertRaisesRegex(ValueError, re.escape(message)):
-        part_audit.laid_out(action_space.Parts((part,)), part_data.DESK, 'Room')
+  def test_a_part_that_training_did_not_know_is_said(self):
+    found = audit(self.desk()._replace(left_out=(action_parts.Binary('crouch'),)))
+    why = 'training had no such part, so it has no labels'
+    self.assertEqual(found['environments'][0]['parts'][-1],
+                     {'name': 'crouch', 'kind': 'binary', 'unknown': why})
+    self.assertIn(f'crouch of Desk: unknown, {why}.', found['headlines'])
+
+  def test_numbers_are_in_the_range_of_the_environment(self):
+    turn = action_parts.Continuous('turn', -9, 9, num_bins=2)
+    said = part_measures.said_by(turn, action_parts.Continuous('turn', -3, 3), np.eye(2))
+    self.assertEqual(said.values.tolist(), [-3, 3])  # The middles of bins are -4.5 and 4.5.
 
 
 if __name__ == '__main__':

@@ -12,8 +12,9 @@ from absl.testing import absltest, parameterized
 from alpt_jax import action_parts, domains
 from alpt_jax.data import environment_file, labels, records, rlds, writer
 from alpt_jax.domains.camera import world
-from alpt_jax.labelling import label_dataset, trained_idm
+from alpt_jax.labelling import clips_run, label_dataset, trained_idm, voted_labels
 from alpt_jax.training import inputs, run_config, stopping, train
+from experiments import label
 from tests import own_runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -147,12 +148,46 @@ class PartLabelsTest(parameterized.TestCase):
     self.assertNotIn('action_top', steps)
     self.assertEqual(set(steps['action_probabilities']), {'mode', 'jump'})
 
+  def test_the_program_says_whose_the_values_of_each_part_are(self):
+    lines = label._lines({'turn': {'num_true': 3, 'num_idm': 7},
+                          'shoot': {'num_true': 4, 'num_idm': 0}}, 10)
+    self.assertEqual(list(lines), [
+        '  turn: 3 true, 7 labelled',
+        '  shoot: 4 true, 0 labelled, 6 not known: the IDM has not learned this part'])
+
   def test_known_may_be_what_training_was_given(self):
     card = self.label('Known', known='run')
     choice = labels.read_choice(self.root / 'run' / 'labels.json')
     self.assertEqual(card['labels']['parts']['mode']['num_true'], sum(
         int(e < 4) * 5 for e, _ in choice.windows.tolist()))
     self.assertEqual(card['labels']['parts']['light']['num_true'], choice.budget)
+
+  def test_clips_to_label_next_by_the_entropy_of_what_is_not_known(self):
+    found = clips_run.clips_run(self.idm, num_clips=9, length=4, progress=False)
+    self.assertEqual(found['parts'], ['turn', 'light', 'mode'])
+    # Four episodes are known; so is a half of the turns of the fifth, but not its modes.
+    self.assertEqual((found['num_labelled'], found['num_unlabelled']), (12, 6))
+    self.assertLen(found['clips'], 6)
+    read = rlds.read_episodes(self.root / 'Play', domains.of(self.config).spec('Play'))
+    sizes = [part.num_classes for part in self.idm.spec.actions.parts]  # The turn's are first.
+    for clip in found['clips']:
+      episode, steps = clip['episode'], range(clip['first_step'], clip['last_step'] + 1)
+      self.assertIn(episode, (4, 5))
+      rows = self.idm.predict(read.frames(episode, 0, 13)).astype(float)
+      entropy = [-x * np.log(x) if x else 0. for x in rows.ravel()]
+      turn, _, mode, _ = np.split(
+          np.reshape(entropy, rows.shape), np.cumsum(sizes)[:-1], axis=1)
+      expected = np.mean([mode[t].sum() + (turn[t].sum() if episode == 5 or t >= 6 else 0)
+                          for t in steps])
+      self.assertAlmostEqual(clip['uncertainty'], expected, delta=2e-4)
+    text = clips_run.actions_csv({'parts': found['parts'], 'clips': [
+        {'file': 'a.mp4', 'first_step': 3, 'last_step': 4}]})
+    self.assertEqual(text, 'file,step,turn,light,mode\na.mp4,3,,,\na.mp4,4,,,\n')
+
+  def test_what_judges_one_action_refuses_several_parts(self):
+    truth = rlds.read_episodes(self.root / 'Play', domains.of(self.config).spec('Play'))
+    with self.assertRaisesRegex(ValueError, r"Play: actions have several parts, \['turn', 'light'"):
+      voted_labels.label(self.idm, truth, num_transitions=9)
 
   @parameterized.parameters(
       ((LIGHT, dataclasses.replace(TURN, unit='rad')),

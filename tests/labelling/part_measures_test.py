@@ -22,7 +22,7 @@ def case(part, *episodes, is_known=None, half=None, own=None):
 def key_said(*scores):
   """A `Said` of a key by the probabilities that it is down."""
   scores = np.concatenate(scores).astype(float)
-  return part_measures.said_by(KEY, np.stack([1 - scores, scores], axis=1))
+  return part_measures.said_by(KEY, KEY, np.stack([1 - scores, scores], axis=1))
 
 
 def measure(one, idm, **said):
@@ -167,7 +167,7 @@ class CategoricalTest(absltest.TestCase):
     one = case(part, [0, 0, 2], [2, 2, 0])
     probabilities = np.array([[.9, 0, .1], [.4, 0, .6], [.2, 0, .8], [.1, 0, .9], [.7, 0, .3],
                               [.8, 0, .2]])
-    found = measure(one, part_measures.said_by(part, probabilities))
+    found = measure(one, part_measures.said_by(part, part, probabilities))
     figures = values(found['figures'])
     self.assertAlmostEqual(figures['accuracy'], 4 / 6)
     self.assertAlmostEqual(figures['balanced_accuracy'], 2 / 3)
@@ -186,7 +186,7 @@ class CategoricalTest(absltest.TestCase):
                                        (half, 30, False)):
       one = case(part, true, true)
       said = np.where(np.arange(200) % 100 >= 100 - share_said, 1, 0)
-      labels = measure(one, part_measures.said_by(part, np.eye(2)[said]))['labels']
+      labels = measure(one, part_measures.said_by(part, part, np.eye(2)[said]))['labels']
       self.assertEqual(labels['is_constant'], expected, msg=(share_said, labels))
 
 
@@ -198,7 +198,7 @@ class AnyKindTest(parameterized.TestCase):
       more = case(part, [0, 1, 0, 1, np.nan], [0, 0, 1, 1], [np.nan, np.nan],
                   is_known=[1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 0])
       scores = np.array([.2, .7, .4, .9, .1, .6, .3, .8])
-      found = [measure(one, part_measures.said_by(part, np.stack([1 - x, x], axis=1)))
+      found = [measure(one, part_measures.said_by(part, part, np.stack([1 - x, x], axis=1)))
                for one, x in ((whole, scores),
                               (more, np.concatenate([scores[:4], [.5], scores[4:], [.5, .5]])))]
       self.assertEqual(*found)

@@ -21,6 +21,7 @@ import numpy as np
 from alpt_jax import action_parts
 from alpt_jax.data import action_fields, environment_file
 
+MOST_DIGITS, _MOST_LETTERS = 18, 200  # Of an integer; of what a message quotes.
 _BITS = {'false': 0, 'true': 1}
 
 
@@ -87,6 +88,12 @@ def _(actions: environment_file.ActionParts, values, is_known):
   return action_fields.stored(actions.spec(), values, is_known), is_known
 
 
+def quoted(value):
+  """A value as Python writes it, but for what goes on for long."""
+  text = repr(value)
+  return text if len(text) <= _MOST_LETTERS else f'{text[:_MOST_LETTERS]} ..'
+
+
 def number(value):
   """Returns the finite number that a cell holds, or NaN."""
   try:
@@ -108,7 +115,7 @@ def _choice(column, value, *, names, legal, field, indices):
   index, name = None, None
   if isinstance(value, str):
     name = _looks(names).get(look(value))
-    if name is None and value.strip().isdecimal():
+    if name is None and value.strip().isdecimal() and len(value) <= MOST_DIGITS:
       index = int(value)
   elif isinstance(value, int) and not isinstance(value, bool):
     index = value
@@ -118,8 +125,8 @@ def _choice(column, value, *, names, legal, field, indices):
       raise ValueError(f'{column} is {value!r}, the index of {name!r} and a name; expected one of '
                        'both. Write names as strings.')
   if name not in legal:
-    raise ValueError(f'{column} is {value!r}; expected one of {field}, {list(legal)}, or an index. '
-                     'Correct it, or the environment file.')
+    raise ValueError(f'{column} is {quoted(value)}; expected one of {field}, {list(legal)}, or an '
+                     'index. Correct it, or the environment file.')
   return names.index(name)
 
 
@@ -132,8 +139,8 @@ def _binary(column, value, *, part):
   del part
   found = value if isinstance(value, bool) else _BITS.get(str(value).strip().lower(), number(value))
   if found not in (0, 1):
-    raise ValueError(f'{column} is {value!r}; expected 0 or 1, false or true, or nothing. Correct '
-                     'it.')
+    raise ValueError(f'{column} is {quoted(value)}; expected 0 or 1, false or true, or nothing. '
+                     'Correct it.')
   return int(found)
 
 
@@ -143,8 +150,8 @@ def _continuous(column, value, *, part):
     return found
   is_wrong, expected = part.problem(found)  # In float32, a little more may be right.
   if is_wrong:
-    raise ValueError(f'{column} is {value!r}; expected {expected}, or nothing. Correct it, or the '
-                     'environment file.')
+    raise ValueError(f'{column} is {quoted(value)}; expected {expected}, or nothing. Correct it, '
+                     'or the environment file.')
   return found
 
 

@@ -39,6 +39,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alpt_jax.data.importers import action_cells
+from alpt_jax.files import regular_files
 from alpt_jax.measures import floors
 
 FILES = ('actions.csv', 'actions.jsonl')
@@ -46,7 +47,7 @@ SECOND_FILES = ('actions-2.csv', 'actions-2.jsonl')
 _RARE = 250  # One in so many lists has by chance all its steps at multiples of frame_skip.
 _FEW_FILES = 3  # That all begin with step 1 is no chance.
 _NEARLY_ALL = .9  # Of the files.
-_key = action_cells.look
+_key, _quoted = action_cells.look, action_cells.quoted
 
 
 class _Row(NamedTuple):
@@ -72,8 +73,9 @@ class _Form(NamedTuple):
         len(found) == len(names)):
       return
     hint = ' Put commas between them.' if len(names) == 1 else ''
-    raise ValueError(f'columns are {list(map(str, names))}; expected {[*self.needed, "reward"]}, '
-                     f'each once, of which the last may be missing.{hint}')
+    raise ValueError(f'columns are {_quoted(list(map(str, names)))}; expected '
+                     f'{[*self.needed, "reward"]}, each once, of which the last may be '
+                     f'missing.{hint}')
 
 
 class Actions:
@@ -91,7 +93,7 @@ class Actions:
       ValueError: naming file and line, if something there is not as it has to be.
     """
     paths = [os.path.join(directory, name) for name in names]
-    paths = [path for path in paths if os.path.exists(path)]
+    paths = [path for path in paths if os.path.lexists(path)]  # A link may lead to nothing.
     if len(paths) > 1:
       raise ValueError(f'{paths[1]}: beside {names[0]}; expected one of both. Delete the other.')
     self._path = paths[0] if paths else os.path.join(directory, names[0])
@@ -100,7 +102,13 @@ class Actions:
     self._form = _Form((*self._columns,), (*map(_key, environment.actions.left_out),))
     self._rows = {}  # {key of a file: {step: _Row}}.
     if paths:
+      regular_files.check(self._path)
       self._read()
+
+  @property
+  def path(self):
+    """Of the file, or where it would be."""
+    return self._path
 
   @property
   def names(self):
@@ -129,8 +137,8 @@ class Actions:
                        'have names that differ only in how Unicode writes them. Rename all but '
                        'one.')
     near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
-    raise ValueError(f'{self._where(name)}: file is {name!r} ({len(unknown)} such names); expected '
-                     f'names of what lies beside it, e.g. {near!r}. Correct them.')
+    raise ValueError(f'{self._where(name)}: file is {_quoted(name)} ({len(unknown)} such names); '
+                     f'expected names of what lies beside it, e.g. {near!r}. Correct them.')
 
   def check_steps(self, frame_skip):
     """Raises ValueError if steps seem to count all frames of a file, of which some are kept.
@@ -161,9 +169,10 @@ class Actions:
         'are right, say so with a line for a step between them, its action empty.')
 
   def check_first_steps(self, found):
-    """Passes on recordings; refuses lists whose steps seem to count from 1.
+    """Passes on recordings; refuses lists whose steps seem to count from 1, or go beyond the end.
 
-    Such a list names every action one step late, and all of them pass any check of the values.
+    A list that counts from 1 names every action one step late, and all of them pass any check of
+    the values.
 
     Args:
       found: iterator of `checks.Recording` of videos or image folders, and of problems.
@@ -172,15 +181,16 @@ class Actions:
       The same.
 
     Raises:
-      ValueError: if a file lists all steps from 1 to its last frame, which has no action; after the
-        last recording, if no file lists step 0, and nearly all list their last frame or, where
-        there are a few, begin with step 1.
+      ValueError: if a file lists steps that it has not, or all steps from 1 to its last frame,
+        which has no action; after the last recording, if no file lists step 0, and nearly all list
+        their last frame or, where there are a few, begin with step 1.
     """
     rows_of, num_last, num_first = [], 0, 0
     for item in found:
       rows = self._rows.get(_key(item.file.name)) if getattr(item, 'file', None) else None
       if rows:
         last = len(item.observations) - 1
+        self._check_last_step(rows, last)
         if len(rows) >= max(last, _FEW_FILES) and 0 not in rows and last in rows:
           raise self._counted_from_one(
               _key(item.file.name), 'but all others are, up to the last frame, which has no action')
@@ -224,12 +234,7 @@ class Actions:
       ValueError: if what is listed does not fit; without the file's name.
     """
     rows = self._rows.get(_key(name), {})
-    if rows and max(rows) > num_transitions:
-      is_from_one = 0 not in rows and max(rows) == num_transitions + 1
-      hint = ' They seem to count from 1.' if is_from_one else ''
-      raise ValueError(f'{self._path}, line {rows[max(rows)].line}, lists step {max(rows)}; the '
-                       f'file has the steps 0 to {num_transitions - 1}. Correct the steps, or '
-                       f'frame_skip.{hint}')
+    self._check_last_step(rows, num_transitions)
     last = rows.get(num_transitions)
     if self._environment.reward and last and last.values.get('reward'):
       raise ValueError(f'{self._path}, line {last.line}, lists reward {last.values["reward"]} at '
@@ -251,6 +256,14 @@ class Actions:
                        'set "reward": null in the environment file.')
     return actions, is_labelled, np.array(rewards, np.float32)
 
+  def _check_last_step(self, rows, num_transitions):
+    if rows and max(rows) > num_transitions:
+      is_from_one = 0 not in rows and max(rows) == num_transitions + 1
+      hint = ' They seem to count from 1.' if is_from_one else ''
+      raise ValueError(f'{self._path}, line {rows[max(rows)].line}, lists step {max(rows)}; the '
+                       f'file has the steps 0 to {num_transitions - 1}. Correct the steps, or '
+                       f'frame_skip.{hint}')
+
   def _read(self):
     with open(self._path, 'rb') as f:
       content = f.read()
@@ -260,6 +273,10 @@ class Actions:
       line = content.count(b'\n', 0, error.start) + 1
       raise ValueError(f'{self._path}, line {line}: not a text file in UTF-8 ({error.reason}). '
                        'Write it again.') from error
+    if '\0' in text:
+      line = text.count('\n', 0, text.index('\0')) + 1
+      raise ValueError(f'{self._path}, line {line}: not a text file in UTF-8: it has bytes of 0, '
+                       'as UTF-16 and tables of spreadsheets have. Write it again.')
     file = io.StringIO(text, newline='')
     read = _csv_rows if self._path.endswith('.csv') else _json_rows
     for number, row in read(file, self._form):
@@ -273,11 +290,12 @@ class Actions:
   def _add(self, row, line):
     name, step = row['file'], row['step']
     if not isinstance(name, str):
-      raise ValueError(f'file is {name!r}; expected the name of a video or of a folder of images.')
-    if isinstance(step, str) and step.strip().isdecimal():
+      raise ValueError(f'file is {_quoted(name)}; expected the name of a video or of a folder of '
+                       'images.')
+    if isinstance(step, str) and step.strip().isdecimal() and len(step) <= action_cells.MOST_DIGITS:
       step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-      raise ValueError(f'step is {step!r}; expected an integer from 0.')
+      raise ValueError(f'step is {_quoted(step)}; expected an integer from 0.')
     steps = self._rows.setdefault(_key(name), {})
     new = {column: of.parse(row[column]) for column, of in self._columns.items()
            if row[column] not in (None, '')}
@@ -306,7 +324,7 @@ def agreement(directory, environment):
   Raises:
     ValueError: if a list is not as it has to be, or the two have no step in common.
   """
-  second = [name for name in SECOND_FILES if os.path.exists(os.path.join(directory, name))]
+  second = [name for name in SECOND_FILES if os.path.lexists(os.path.join(directory, name))]
   if not second:
     return None
   ours = Actions(directory, environment).known()
@@ -345,8 +363,8 @@ def _csv_rows(file, form):
 
 def _check_fields(fields, columns):
   if len(fields) != len(columns):
-    raise ValueError(f'has {len(fields)} fields, {fields[:5]}; expected {len(columns)}, as the '
-                     'first line. Complete it, or copy the list again if it breaks off.')
+    raise ValueError(f'has {len(fields)} fields, {_quoted(fields[:5])}; expected {len(columns)}, '
+                     'as the first line. Complete it, or copy the list again if it breaks off.')
   for column, field in zip(columns, fields, strict=True):
     if '\n' in field or '\r' in field:
       raise ValueError(f'{column} goes over several lines; expected it on one. Is a quote missing?')
@@ -380,5 +398,5 @@ def _is_object(value):
 def _reward(value):
   reward = action_cells.number(value)
   if math.isnan(reward):
-    raise ValueError(f'reward is {value!r}; expected a finite number, or nothing.')
+    raise ValueError(f'reward is {_quoted(value)}; expected a finite number, or nothing.')
   return reward

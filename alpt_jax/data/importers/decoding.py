@@ -25,7 +25,8 @@ _OPTIONS = {'err_detect': 'crccheck+bitstream+buffer+careful+explode',
 _HIDDEN_FRAMES = 2.5  # That encoders count more or less, of B-frames.
 _MAX_THREADS = 8  # Each holds frames.
 _THREAD_PIXELS = 1 << 17  # Of a frame; for smaller ones, handing them over takes longer.
-_ORDER_ONLY = ('avi',)  # Containers that store an order, and no times.
+_LATEST_FRAME = 4.5  # That may be the first, of a recording that begins at 0, by B-frames.
+_PROGRESSIVE = 1  # And 0: not said; more: interlaced.
 _ATTACHED = av.stream.Disposition.attached_pic  # The picture of a cover.
 # Of these the container alone says how large their pictures are.
 _WITHOUT_SIZE = ('ffv1', 'ffvhuff', 'huffyuv', 'rawvideo', 'utvideo')
@@ -35,6 +36,13 @@ _SEEN_THROUGH = ('may be transparent; expected opaque pictures, as what is behin
                  'known. Convert it, over a background.')
 _DURATION = re.compile(r'(\d+):(\d+):(\d+\.?\d*)')
 _REMEDY = 'Copy it again, or remove it.'
+_INTERLACED = ('is interlaced{}: its rows are of two moments. Convert it (ffmpeg -xerror '
+               '-err_detect explode -i in.mp4 -vf yadif out.mp4).')
+_EMPTY = ('an .avi has an empty packet there, which repeats the frame before. FFmpeg also writes '
+          'one at the begin beside MP3 sound: if so, write it anew without the sound, or as .mp4')
+_CUT_AVI = ('shows {} of the {} frames that it has, and nothing says which are missing. Was it '
+            'cut without encoding (-c copy)? Then the first refer to frames that were cut off. Cut '
+            'it again with encoding, or copy it again.')
 
 
 class Video(NamedTuple):
@@ -79,17 +87,24 @@ def scan(path):
     ValueError: without the file's name, if it is no video, is damaged or breaks off, or its frame
       rate varies.
   """
-  declared = containers.check(path)
+  structure = containers.check(path)
   with _opened(path) as (container, stream, reports):
-    order_only, codec = container.format.name in _ORDER_ONLY, stream.codec_context
+    kind, codec = containers.FORMATS[container.format.name], stream.codec_context
+    if kind != structure.kind:
+      raise ValueError(f'is damaged: its first bytes are not those of {kind}. {_REMEDY}')
+    if codec.field_order > _PROGRESSIVE:  # Not all codecs say it of each frame.
+      raise ValueError(_INTERLACED.format(' by its header'))
+    order_only, declared = kind == containers.AVI, structure.tracks
     if codec.name in _WITHOUT_SIZE:
       _check_size(path, (codec.width, codec.height), declared and declared[stream.index])
-    times, ends, first = [], {}, None
+    times, begins, ends, first = [], {}, {}, None
     for packet in _packets(container, None, reports, times):
       time = packet.dts if order_only else packet.pts
       if time is not None:
-        end = float((time + (packet.duration or 0)) * packet.time_base)
-        ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+        index, begin = packet.stream_index, float(time * packet.time_base)
+        end = begin + float((packet.duration or 0) * packet.time_base)
+        begins[index] = min(begin, begins.get(index, begin))
+        ends[index] = max(end, ends.get(index, end))
       if packet.stream_index == stream.index:
         if time is None:
           raise ValueError(f'frame {len(times)} has no time. {_REMEDY}')
@@ -105,7 +120,11 @@ def scan(path):
       raise ValueError(f'has no frames. {_REMEDY}')
     times = np.sort(np.array(times))
     tick, rate = float(stream.time_base), _rate(stream, times)
-    _check_times(times * tick, rate)
+    _check_times(times * tick, rate, order_only)
+    begin = min(begins.values())
+    if structure.is_open and begin > _LATEST_FRAME / rate + _OTHER_TRACKS:
+      raise ValueError(f'begins at {begin:.3f} s, and was never closed; expected 0 s: its first '
+                       f'part is missing. {containers.BEGUN_LATE.format("mkv")}')
     end = max(times[-1] * tick + 1 / rate, ends[stream.index])
     # What FFmpeg calls the number of frames of an .avi are ticks, as its header declares them.
     ticks = stream.frames if order_only else stream.duration
@@ -163,7 +182,9 @@ def frames(video, *, frame_skip=1, passed=None):
       # With threads at work: one that reports something waits for the lock that closing holds.
       codec.flush_buffers()
   if number != len(times):
-    raise ValueError(f'frame {number} is damaged: it cannot be decoded. {_REMEDY}')
+    raise ValueError(
+        _CUT_AVI.format(number, len(times)) if video.order_only and number else
+        f'frame {number} is damaged: it cannot be decoded. {_REMEDY}')
 
 
 @contextlib.contextmanager
@@ -180,6 +201,10 @@ def _opened(path):
         raise ValueError(f'cannot be opened ({error.strerror}): it is no video, or breaks off '
                          f'before its end. {_REMEDY}') from error
       with container:
+        if container.format.name not in containers.FORMATS:
+          raise ValueError(f'is a file of {container.format.long_name}, whatever it is called; '
+                           'expected .mp4, .mov, .mkv, .webm or .avi. Write it as one of these '
+                           '(ffmpeg -i in -c copy out.mp4).')
         stream = _track(container)
         others = {other.codec_context.name for other in container.streams
                   if other.index != stream.index and other.codec_context}
@@ -243,8 +268,7 @@ def _check_frame(frame, number, times, order_only):
   if frame.is_corrupt or not is_expected:
     raise ValueError(f'frame {number} is damaged. {_REMEDY}')
   if frame.interlaced_frame:
-    raise ValueError(f'frame {number} is interlaced: its rows are of two moments. Convert it '
-                     '(ffmpeg -xerror -err_detect explode -i in.mp4 -vf yadif out.mp4).')
+    raise ValueError(f'frame {number} {_INTERLACED.format("")}')
 
 
 def _rate(stream, times):
@@ -264,8 +288,10 @@ def _rate(stream, times):
   return (len(times) - 1) / (ticks * float(stream.time_base))
 
 
-def _check_times(times, rate):
+def _check_times(times, rate, order_only=False):
   """Checks that frames come at a constant rate: others cannot be counted as steps.
+
+  Of an .avi (`order_only`) times are counted from its packets, of which some are empty.
 
   Each has to come a frame after the one before; and as small differences add up, when it should
   after the first. Times may be rounded to a millisecond, and a rate is known to 1 %.
@@ -276,6 +302,8 @@ def _check_times(times, rate):
   wrong = np.flatnonzero(is_late | is_off)
   if wrong.size:
     i = wrong[0]
+    if order_only:
+      raise ValueError(f'frame {i} is missing: {_EMPTY}')
     raise ValueError(f'frame {i} comes {gaps[i - 1]:.3f} s after the one before and '
                      f'{since[i]:.3f} s after the first; expected {1 / rate:.3f} and '
                      f'{expected[i]:.3f} s at {rate:g} frames a second: frames are missing, or '

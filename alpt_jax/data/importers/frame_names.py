@@ -3,7 +3,8 @@
 One number must say the order: names are the same but for numbers, and all numbers that vary grow
 together. A point between two numbers makes them a decimal number, and a date with a time of day is
 one number, too. An image that is missing, or there twice, would put every action behind it in the
-wrong place: such folders are refused.
+wrong place: such folders are refused, also if a file that is no image has the name of a missing
+one, or if numbers may be negative.
 """
 
 import collections
@@ -18,6 +19,7 @@ import unicodedata
 _DATE = re.compile(r'(?<![0-9])((?:19|20)[0-9]{2})[-_. ]?([0-9]{2})[-_. ]?([0-9]{2})'
                    r'(?: at |[-_T., ])*([0-9]{2})[-_.h ]?([0-9]{2})[-_.m ]?([0-9]{2})'
                    r'(?:([-_.,])([0-9]+))?(?![0-9])')
+_MINUS = '-\u2010\u2011\u2012\u2013\u2212'  # Hyphens, a dash and the mathematical sign.
 _LEAST, _MOST = fractions.Fraction(3, 4), fractions.Fraction(3, 2)  # Of the usual difference.
 
 
@@ -39,15 +41,38 @@ def order(names):
     return list(names), ''
   stems = [unicodedata.normalize('NFC', os.path.splitext(name)[0]) for name in names]
   numbers = _dates(stems)
+  columns = [numbers] if numbers else _numbers(names, stems)
   is_date = numbers is not None
-  if not is_date:
-    numbers = _numbers(names, stems)
-  numbers, names = zip(*sorted(zip(numbers, names, strict=True)), strict=True)
-  for (a, one), (b, other) in itertools.pairwise(zip(numbers, names, strict=True)):
+  ordered = sorted(zip(*columns, names, strict=True))
+  *columns, names = zip(*ordered, strict=True)
+  for (a, one), (b, other) in itertools.pairwise(zip(columns[0], names, strict=True)):
     if a == b:
       raise ValueError(f'{one} and {other} have the same number; expected one image of each. '
                        'Remove one, or give each camera a folder of its own.')
-  return list(names), _gap(numbers, names, is_date)
+  gaps = [_gap(column, names, is_date) for column in columns]
+  return list(names), next(filter(None, gaps), '')
+
+
+def overlooked(names, others):
+  """Finds a file that is no image by its name, and would be one of an episode by its number.
+
+  Args:
+    names: of the images.
+    others: names of all other files in their folder.
+
+  Returns:
+    The name of one whose number no image has, e.g. '.0.png', '0.png.part'; None if there is none.
+  """
+  parts = [re.split('([0-9]+)', unicodedata.normalize('NFC', os.path.splitext(name)[0]))
+           for name in names]
+  common = collections.Counter(tuple(part[::2]) for part in parts).most_common(1)[0][0]
+  pattern = re.compile(r'(?:\._|[.\s]*)' + '([0-9]+)'.join(map(re.escape, common)) + r'(?![^\s.~])')
+  there = {tuple(map(int, part[1::2])) for part in parts if tuple(part[::2]) == common}
+  for name in others:
+    match = pattern.match(unicodedata.normalize('NFC', name))
+    if match and tuple(map(int, match.groups())) not in there:
+      return name
+  return None
 
 
 def _dates(stems):
@@ -69,7 +94,7 @@ def _dates(stems):
 
 
 def _numbers(names, stems):
-  """The number of each name that says the order."""
+  """Lists of a number of each name: first the one that says the order, then all that do."""
   parts = [re.split('([0-9]+)', stem) for stem in stems]
   texts = [tuple(part[::2]) for part in parts]
   common = collections.Counter(texts).most_common(1)[0][0]
@@ -80,18 +105,40 @@ def _numbers(names, stems):
                        'the images of one episode, in the order of one number. Remove '
                        'what is a copy, give each camera a folder of its own, or rename them to '
                        '0000.png, 0001.png ..')
-  columns = [column for column in _columns(common, [part[1::2] for part in parts])
-             if len(set(column)) > 1]
+  rows = [part[1::2] for part in parts]
+  _check_signs(names, common, rows)
+  columns = [column for column in _columns(common, rows) if len(set(column)) > 1]
   if len(columns) < 2:
-    return columns[0] if columns else [0] * len(names)
+    return columns or [[0] * len(names)]
+  found = []
   for column in columns:
     by_number = sorted(range(len(names)), key=column.__getitem__)
     if len(set(column)) == len(column) and all(
         other[i] <= other[j] for other in columns for i, j in itertools.pairwise(by_number)):
-      return column
+      found.append(column)
+  if found:
+    return found
   raise ValueError(f'{names[0]} and {names[1]} have several numbers that vary, of which none says '
                    'the order by itself; expected one that grows from image to image. Give each '
                    'camera a folder of its own, or rename the images to 0000.png, 0001.png ..')
+
+
+def _check_signs(names, texts, rows):
+  """Refuses a minus in front of a number that varies, unless it clearly only joins it to a word."""
+  columns = list(zip(*rows, strict=True))
+  varies = [len(set(column)) > 1 for column in columns]
+  for i, (before, column) in enumerate(zip(texts, columns, strict=False)):
+    is_fraction = texts[i + 1] == '.' and varies[i + 1:i + 2] == [True]  # -0.75, -0.5.
+    if not before or before[-1] not in _MINUS or not (varies[i] or is_fraction):
+      continue
+    word = re.search(r'[^\W\d_]*$', before[:-1])[0]
+    is_counter = any(len(digits) > 1 and digits[0] == '0' for digits in column)
+    joins = before[-1] != _MINUS[-1] and (
+        len(word) > 1 or len(word) == 1 and is_counter or before == '-' and i > 0)
+    if not joins:
+      raise ValueError(f'{names[0]} and {names[1]} may have negative numbers; expected numbers '
+                       'from 0, without a minus in front. Rename the images to 0000.png, 0001.png '
+                       '..')
 
 
 def _columns(texts, rows):

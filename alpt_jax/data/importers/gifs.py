@@ -10,6 +10,8 @@ import math
 import numpy as np
 from PIL import Image
 
+from alpt_jax.data.importers import trailing
+
 _TICK = 10  # Milliseconds; pictures are held for a multiple.
 _RATE_TOLERANCE = .01  # As of other videos.
 _SIGNATURES = (b'GIF87a', b'GIF89a')
@@ -22,13 +24,14 @@ def durations(path):
   """Reads how long each picture is held.
 
   Args:
-    path: of the file; what follows behind its last block is not looked at.
+    path: of the file; only padding may follow behind its last block.
 
   Returns:
     Non-empty list of milliseconds.
 
   Raises:
-    ValueError: without the file's name, if it is no .gif, breaks off or is damaged.
+    ValueError: without the file's name, if it is no .gif, breaks off, is damaged, or another file
+      follows behind it.
   """
   found, held = [], 0
   with open(path, 'rb') as f:
@@ -53,6 +56,9 @@ def durations(path):
         held = 0
       else:
         raise ValueError(f'frame {len(found)} is damaged. {_REMEDY}')
+    end = f.tell()
+    f.seek(0)
+    trailing.check(f.read(), end)
   if not found:
     raise ValueError(f'has no frames. {_REMEDY}')
   return found

@@ -15,20 +15,25 @@ import warnings
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from alpt_jax.data import png, rlds, source_files
 from alpt_jax.data.importers import actions as import_actions
-from alpt_jax.data.importers import checks, frame_names
+from alpt_jax.data.importers import checks, frame_names, jpegs
+from alpt_jax.files import regular_files
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 _OTHER_SUFFIXES = tuple(
     '.apng .avif .bmp .dds .dng .exr .gif .hdr .heic .heif .ico .jfif .jp2 .jpe .jxl .pbm .pgm '
     '.pnm .ppm .psd .qoi .svg .tga .tif .tiff .webp'.split())
+# Of downloads that go on or broke off.
+_UNFINISHED = tuple(
+    '.part .partial .crdownload .download .opdownload .filepart .icloud .aria2 .!ut .!qb'.split())
 _FORMATS = ('PNG', 'JPEG', 'BMP', 'GIF', 'WEBP')  # Some are called .png or .jpg.
 MAX_PIXELS = 1 << 25  # Of an image: 8K. Few bytes may unpack to many pixels.
 _MAX_FILE_BYTES = 8 * MAX_PIXELS
 _NUM_SHOWN = 5
+_REMEDY = 'Copy it again, or remove it.'
 _ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)  # Of Pillow.
 
 
@@ -70,14 +75,26 @@ def check_kind(environment, what):
                      'environment file.')
 
 
-def listed(directory, is_wanted, what):
-  """Names in a directory that are wanted, in natural order; ValueError if there are none."""
+def listed(directory, is_wanted, what, *, are_files=True):
+  """Names in a directory that are wanted, in natural order.
+
+  Args:
+    directory: to look into.
+    is_wanted: function of a name.
+    what: of the files, for messages.
+    are_files: whether they have to be regular files.
+
+  Raises:
+    FileNotFoundError, ValueError: if there are none, or one is no regular file.
+  """
   if not os.path.isdir(directory):
     raise FileNotFoundError(f'{directory}: no such directory; expected one with {what}. Correct '
                             'from_dir.')
   names = [name for name in os.listdir(directory) if not name.startswith('.') and is_wanted(name)]
   if not names:
     raise ValueError(f'{directory}: has no {what}. Correct from_dir.')
+  for name in names if are_files else ():
+    regular_files.check(os.path.join(directory, name))
   return sorted(names, key=natural_order)
 
 
@@ -136,7 +153,7 @@ def files(directory):
     path = os.path.join(directory, name)
     return os.path.isdir(path) and '.unfinished-' not in name and (
         not os.path.exists(os.path.join(path, rlds.CARD)))
-  return listed(directory, is_wanted, 'folders of images')
+  return listed(directory, is_wanted, 'folders of images', are_files=False)
 
 
 def check(encoded):
@@ -158,8 +175,11 @@ def check(encoded):
     num_pictures = getattr(image, 'n_frames', 1)  # Which reads on.
   except Image.DecompressionBombError:
     num_pixels = 2 * MAX_PIXELS + 1
+  except UnidentifiedImageError as error:
+    raise ValueError(f'is not a whole image (its first bytes are of none of {", ".join(_FORMATS)}).'
+                     f' {_REMEDY}') from error
   except _ERRORS as error:
-    raise ValueError(f'is not a whole image ({error}). Copy it again, or remove it.') from error
+    raise ValueError(f'is not a whole image ({error}). {_REMEDY}') from error
   if num_pixels > MAX_PIXELS:
     raise ValueError(f'has more than {MAX_PIXELS:,} pixels, the most that are unpacked. Scale it.')
   if image.mode.startswith(('I', 'F')) or image.format == 'PNG' and encoded[24] > 8:
@@ -167,21 +187,39 @@ def check(encoded):
   if num_pictures > 1 and image.format != 'MPO':  # Telephones add a preview.
     raise ValueError(f'holds {num_pictures} pictures; expected one. Convert it, or import it as a '
                      'video.')
+  if image.format == 'PNG' and (problem := png.problem(encoded)):
+    raise ValueError(f'is not a whole image ({problem}). {_REMEDY}')
+  if jpegs.is_jpeg(encoded):
+    jpegs.check(encoded)
   return image
 
 
 def _listed(path):
   """Names of the images of a folder; a note on its other files, '' if there are none."""
-  names = [name for name in sorted(os.listdir(path)) if not name.startswith('.')]
-  images = [name for name in names if _is_image(path, name)]
+  everything = sorted(os.listdir(path))
+  names = [name for name in everything if not name.startswith('.')]
+  images = [name for name in names if name.lower().endswith(SUFFIXES)]
+  for name in images:
+    if problem := regular_files.problem(os.path.join(path, name)):
+      raise ValueError(f'{name} {problem}; expected an image. Copy the folder again, or rename '
+                       'what is none.')
   unread = [name for name in names if name.lower().endswith(_OTHER_SUFFIXES)]
   if unread:
     raise ValueError(f'{unread[0]} ({len(unread)} in all) is not read; expected images that are '
                      f'{" or ".join(SUFFIXES)}. Convert the folder, or remove what is no image of '
                      'the episode.')
+  unfinished = [name for name in everything if name.lower().endswith(_UNFINISHED)]
+  if unfinished:
+    raise ValueError(f'{unfinished[0]} ({len(unfinished)} in all) is a download that is not '
+                     'finished; expected whole images. Finish it, or remove it.')
   if not images:
     raise ValueError(f'has no {" or ".join(SUFFIXES)} images. Remove the folder, or fill it.')
-  others = [name for name in names if name not in set(images)]
+  is_image = set(images)
+  overlooked = frame_names.overlooked(images, [n for n in everything if n not in is_image])
+  if overlooked is not None:
+    raise ValueError(f'{overlooked!r} is no {" or ".join(SUFFIXES)} by its name, and has the '
+                     'number of no image: is it one of the episode? Rename it, or remove it.')
+  others = [name for name in names if name not in is_image]
   more = ' ..' if len(others) > _NUM_SHOWN else ''
   return images, others and (f'passed over {len(others)} that are no images: '
                              f'{", ".join(others[:_NUM_SHOWN])}{more}')
@@ -236,7 +274,7 @@ def decode(encoded):
     image = ImageOps.exif_transpose(image)
     pixels = np.array(image if image.mode == 'L' else image.convert('RGB'))
   except _ERRORS as error:
-    raise ValueError(f'is not a whole image ({error}). Copy it again, or remove it.') from error
+    raise ValueError(f'is not a whole image ({error}). {_REMEDY}') from error
   if lowest < 255:
     raise ValueError(f'has pixels that are transparent (alpha {lowest}); expected opaque ones, as '
                      'what is behind them is not known. Convert it.')

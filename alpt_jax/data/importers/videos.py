@@ -47,11 +47,13 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
   changed = checksums.problems(directory, videos)
   for name, reason in changed.items():
     yield checks.Problem(os.path.join(directory, name), reason)
-  num_passed = 0
+  num_before = num_passed = 0
 
   def passed(num_frames):
+    nonlocal num_passed
+    num_passed = num_frames
     if progress is not None:
-      progress(num_passed + num_frames)
+      progress(num_before + num_frames)
 
   shape = environment.observation.shape
   for name in videos:
@@ -71,7 +73,9 @@ def recordings(directory, environment, *, frame_skip=1, progress=None):
       except ValueError as error:
         recording = checks.problem(path, error)
       yield recording
-    num_passed += _num_frames(path)
+    is_read = name not in changed and isinstance(recording, checks.Recording)
+    # Of others as `total` counts them, so that the progress ends where it should.
+    num_before, num_passed = num_before + (num_passed if is_read else _num_frames(path)), 0
     passed(0)
 
 
@@ -117,6 +121,8 @@ def _is_gif(path):
 
 def _num_frames(path):
   """As the header says; 0 if there is none that says so."""
+  if not os.path.isfile(path):
+    return 0
   if not _is_gif(path):
     return decoding.num_frames(path)
   try:
@@ -127,6 +133,8 @@ def _num_frames(path):
 
 def _read(path, frame_skip, steps_per_second, passed):
   """Checks a video; returns an iterator of its kept frames, and how many a second has."""
+  if not os.path.isfile(path):
+    raise ValueError('is no file; expected a video. Remove it, or give it another name.')
   if _is_gif(path):
     held = gifs.durations(path)
     numbers = gifs.repeats(held, steps_per_second and steps_per_second * frame_skip)

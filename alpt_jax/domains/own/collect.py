@@ -13,7 +13,7 @@ from alpt_jax import progress as progress_
 from alpt_jax.data import alignment_check, environment_file, rlds, writer
 from alpt_jax.data.importers import actions, checksums
 from alpt_jax.data.importers import checks as import_episodes
-from alpt_jax.files import atomic_files, disk_space
+from alpt_jax.files import atomic_files, disk_space, regular_files
 from alpt_jax.measures import alignment
 
 KINDS = ('rlds', 'minari', 'dopamine', 'videos', 'images')
@@ -40,21 +40,28 @@ def main(config):
     raise ValueError('import_ is not in the config; expected one like experiments/configs/own.py.')
   settings = config.import_
   source = _source(settings)
+  regular_files.check_tree(settings.from_dir)
   environment = environment_file.read(settings.environment or settings.from_dir)
   to_dir = settings.to_dir or os.path.join(config.data_dir, environment.name)
-  atomic_files.check_new(to_dir)  # Before anything is read.
+  atomic_files.check_new(  # Before anything is read.
+      to_dir, {'the recordings to import': settings.from_dir},
+      may_lie_in=os.path.exists(os.path.join(to_dir, rlds.CARD)))
   checks = import_episodes.Settings(**{key: settings[key]
                                        for key in ('window', 'max_blank', 'on_problem')})
-  arguments, agreement, listed = {}, None, None
+  arguments, agreement, lists = {}, None, []
   if settings.kind in _WITH_FRAMES:
     arguments['frame_skip'] = settings.frame_skip
-    listed = actions.Actions(settings.from_dir, environment)
-    listed.check_steps(settings.frame_skip)
+    files = source.files(settings.from_dir)
+    for names in (actions.FILES, actions.SECOND_FILES):
+      lists.append(actions.Actions(settings.from_dir, environment, names))
+      lists[-1].check_files(files)
+      lists[-1].check_steps(settings.frame_skip)
     agreement = actions.agreement(settings.from_dir, environment)
   total = max(source.total(settings.from_dir), 1)
   with progress_.Progress(total, label=f'importing {environment.name}') as progress:
     found = source.recordings(settings.from_dir, environment, progress=progress.update, **arguments)
-    found = listed.check_first_steps(found) if listed else found
+    for listed in lists:
+      found = listed.check_first_steps(found)
     found = _check_disk(found, to_dir, environment, settings, total)
     card = import_episodes.write_dataset(
         found, to_dir, environment, checks, metadata={
@@ -66,13 +73,13 @@ def main(config):
     print(f'two people agree on {agreement["value"]:.3f} of {agreement["num_transitions"]} actions '
           f'in {agreement["num_episodes"]} files: labels can be judged no better than that')
   if settings.kind in _WITH_FRAMES:
-    _print_no_actions(settings)
+    _print_no_actions(settings, lists[0], card)
     _print_others(settings, source.files(settings.from_dir))
   if card['num_labelled'] >= alignment.FEWEST_TRANSITIONS:
     found = alignment_check.check_directory(to_dir)
-    # Without gains there are too few labels to say anything.
-    if found['gains'] or found['reason'] == alignment_check.SEVERAL_PARTS:
-      print('\n'.join(found['sentences']))
+    for each in found.get('parts', [found]):
+      if each['gains']:  # Else there are too few labels to say anything.
+        print('\n'.join(each['sentences']))
 
 
 def _check_disk(found, directory, environment, settings, total):
@@ -102,10 +109,13 @@ def _record_bytes(recording, environment):
   return len(writer.serialize(writer.features(environment), recording.steps(environment)))
 
 
-def _print_no_actions(settings):
-  """Says that no list of actions was found: its name may be wrong."""
+def _print_no_actions(settings, listed, card):
+  """Says that no list of actions was found, as its name may be wrong, or that it lists none."""
   names = os.listdir(settings.from_dir)
   if set(actions.FILES) & set(names):
+    if not card['num_labelled']:
+      what = 'of what came in' if listed.known() else 'with its action'
+      print(f'no actions are known: {listed.path} lists no step {what}.')
     return
   expected, other = actions.FILES
   similar = {name.lower(): name for name in sorted(names) if name not in actions.SECOND_FILES}

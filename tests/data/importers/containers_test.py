@@ -29,16 +29,17 @@ class ContainersTest(parameterized.TestCase):
                             ('webm', 'vp9', {}), ('webm', 'vp8', {'live': '1'}),
                             ('avi', 'mjpeg', {}))
   def test_whole_files(self, suffix, codec, options):
-    self.assertEmpty(containers.check(str(
-        self._written(f'a.{suffix}', codec, seconds_of_sound=None if suffix == 'avi' else 2,
-                      **options))))
+    found = containers.check(str(self._written(
+        f'a.{suffix}', codec, seconds_of_sound=None if suffix == 'avi' else 2, **options)))
+    self.assertEqual(found, ('AVI' if suffix == 'avi' else 'Matroska', (), bool(options)))
 
   def test_durations_of_the_tracks_of_an_mp4(self):
-    declared, = containers.check(str(self._written('a.mp4')))
+    kind, (declared,), _ = containers.check(str(self._written('a.mp4')))
+    self.assertEqual(kind, 'MP4')
     np.testing.assert_allclose(declared[:3], [20 / 15] * 3, atol=1e-3)
     self.assertEqual(declared[3:], (20, (96, 64), (1, 1)))
     self.assertEmpty(containers.check(str(
-        self._written('b.mp4', movflags='frag_keyframe+empty_moov'))))
+        self._written('b.mp4', movflags='frag_keyframe+empty_moov'))).tracks)
 
   def test_every_byte_of_a_matroska_file_with_checksums_counts(self):
     data = self._written('a.mkv').read_bytes()
@@ -102,11 +103,31 @@ class ContainersTest(parameterized.TestCase):
           num_refused += 1
     self.assertGreater(num_refused, 5)
 
-  def test_what_follows_behind_a_video_is_not_looked_at(self):
-    for suffix in ('mp4', 'mkv', 'webm'):
-      data = self._written(f'a.{suffix}', 'vp9').read_bytes()
-      for more in (b'\n', b'\0' * 20, b'more than 8 bytes'):
+  @parameterized.parameters(('mp4', 'vp9'), ('mov', 'h264'), ('mkv', 'vp9'), ('webm', 'vp9'),
+                            ('avi', 'mjpeg'))
+  def test_what_follows_behind_a_video(self, suffix, codec):
+    data, other = (self._written(f'{name}.{suffix}', codec, **options).read_bytes()
+                   for name, options in (('a', {}), ('b', {'seconds_of_sound': None})))
+    wanted = self._check(data, suffix)
+    for padding in (b'\n', b'\0' * 20, b'\xff' * 3):
+      self.assertEqual(self._check(data + padding, suffix), wanted)
+    for more in (b'more than 8 bytes', other, b'\0' * 9 + other, b'GIF89a'):
+      with self.assertRaisesRegex(ValueError, f'ends at byte {len(data)}, and {len(more)} bytes of '
+                                              'something else follow: another file was joined'):
         self._check(data + more, suffix)
+
+  def test_a_joined_recording_that_was_not_closed(self):
+    data = self._written('a.mkv', 'h264', live='1').read_bytes()
+    with self.assertRaisesRegex(ValueError, 'is damaged at byte .* no element is called 1a45dfa3'):
+      self._check(data * 2, 'mkv')
+
+  def test_a_kind_is_told_by_content(self):
+    for suffix, codec in (('mp4', 'h264'), ('mkv', 'h264'), ('avi', 'mjpeg')):
+      data = self._written(f'a.{suffix}', codec).read_bytes()
+      for other in ('mp4', 'mkv', 'avi'):
+        self.assertEqual(self._check(data, other), self._check(data, suffix))
+    for data in (b'', b'<!DOCTYPE html><html><body>404</body></html>', bytes(99)):
+      self.assertEqual(self._check(data, 'mkv'), ('', (), False))
 
 
 if __name__ == '__main__':

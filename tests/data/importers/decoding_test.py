@@ -211,7 +211,13 @@ class DecodingTest(parameterized.TestCase):
     def prepare(stream):
       stream.codec_context.flags |= _INTERLACED[0] | _INTERLACED[1]
     path = self._written(name, codec=codec, options=options, prepare=prepare)
-    self.assertRegex(self._problem(path), '^frame 0 is interlaced: .*-err_detect explode.*yadif')
+    self.assertRegex(self._problem(path), '^(frame 0 is interlaced|is interlaced by its header): '
+                                          '.*-err_detect explode.*yadif')
+
+  @parameterized.parameters('vp9', 'ffv1')
+  def test_videos_that_their_container_calls_interlaced_are_refused(self, codec):
+    path = self._written('a.mkv', codec=codec, options={'field_order': 'tt'})
+    self.assertRegex(self._problem(path), '^is interlaced by its header: its rows')
 
   def test_a_size_that_changes_is_refused(self):
     path = self._directory / 'a.mkv'
@@ -253,6 +259,45 @@ class DecodingTest(parameterized.TestCase):
   def test_rates_of_television(self):
     video = decoding.scan(str(self._written('a.mkv', rate=30_000 / 1001)))
     self.assertAlmostEqual(video.rate, 30_000 / 1001)
+
+  def test_a_recording_that_was_not_closed_and_lacks_its_begin(self):
+    path = self._written('a.mkv', 40, 'h264', live='1', cluster_time_limit='600')
+    data = path.read_bytes()
+    clusters = [i for i in range(len(data)) if data.startswith(b'\x1f\x43\xb6\x75', i)]
+    self.assertGreater(len(clusters), 2)
+    self.assertEqual(numbers(path), list(range(40)))
+    path.write_bytes(data[:clusters[0]] + data[clusters[1]:])
+    self.assertRegex(self._problem(path), r'^begins at 0.[5-9]\d\d s, and was never closed; '
+                                          'expected 0 s: its first part is missing.*copy out.mkv')
+
+  def test_an_empty_packet_of_an_avi_is_named(self):
+    path = self._written('a.avi', 6, 'mjpeg', times=[0, 2, 3, 4, 5, 6])
+    self.assertRegex(self._problem(path), '^frame 1 is missing: an .avi has an empty packet there')
+
+  def test_an_avi_that_was_cut_without_encoding(self):
+    whole, path = self._written('whole.avi', codec='mpeg4'), self._directory / 'a.avi'
+    with av.open(str(whole)) as source, av.open(str(path), 'w') as target:
+      stream = source.streams.video[0]
+      copy, begin = target.add_stream_from_template(stream), None
+      for packet in source.demux(stream):
+        if packet.size and packet.is_keyframe and packet.dts > 0 and begin is None:
+          begin = packet.dts
+        if packet.size and begin is not None:
+          packet.pts, packet.dts = packet.pts - begin, packet.dts - begin
+          packet.stream = copy
+          target.mux(packet)
+    self.assertRegex(self._problem(path), r'^shows \d+ of the \d+ frames that it has, .*-c copy')
+
+  @parameterized.parameters((b'<!DOCTYPE html></html>', 'cannot be opened .*: it is no video'),
+                            (b'', 'cannot be opened .*: it is no video'),
+                            (bytes(50_000), 'cannot be opened .*: it is no video'),
+                            (b"ffconcat version 1.0\nfile 'a.mp4'\n", 'is a file of .*concatenat'))
+  def test_what_is_no_video(self, data, message):
+    self._written('a.mp4', 5)
+    for suffix in ('mkv', 'mp4', 'avi'):
+      path = self._directory / f'b.{suffix}'
+      path.write_bytes(data)
+      self.assertRegex(self._problem(path), message)
 
   @parameterized.parameters(0, 2)
   def test_videos_with_another_number_of_tracks(self, number):

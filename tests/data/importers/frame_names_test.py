@@ -11,6 +11,10 @@ def times(step, count=20, without=()):
   return [i * step for i in range(count) if i not in without]
 
 
+# Milliseconds of 30 images that come irregularly.
+IRREGULAR = [sum(random.Random(0).choices(range(20, 60), k=i)) for i in range(30)]
+
+
 class OrderTest(parameterized.TestCase):
 
   @parameterized.named_parameters(
@@ -29,6 +33,12 @@ class OrderTest(parameterized.TestCase):
       ('number_and_time', [f'{i:03d}_{i * 33}ms.png' for i in range(20)]),
       ('runs_that_go_on', [f'part{i // 7}_{i}.png' for i in range(21)]),
       ('chapter_and_number', [f'shot1.{i}.png' for i in range(1, 30)]),
+      ('time_and_number', [f'{t}_{i}.png' for i, t in enumerate(IRREGULAR)]),
+      ('joined_by_a_hyphen', [f'frame-{i}.png' for i in range(1, 30)]),
+      ('joined_to_a_letter', [f'f-{i:03d}.png' for i in range(1, 30)]),
+      ('joined_to_a_number', [f'ep1-{i}.png' for i in range(1, 30)]),
+      ('joined_by_blanks', [f'clip - {i}.png' for i in range(1, 30)]),
+      ('minus_that_does_not_vary', [f'lat-3_{i}.png' for i in range(1, 30)]),
       ('date', [f'Shot 2024-02-{28 + i // 60} at {(23 + i // 60) % 24:02d}.{i % 60:02d}.07.png'
                 for i in range(50, 70)]),
       ('date_of_a_telephone', [f'IMG_20240131_{h:02d}{m:02d}59.jpg'
@@ -74,6 +84,22 @@ class OrderTest(parameterized.TestCase):
       ('gap_in_seconds', [f'{t}.png' for t in times(.25, without=(9,))], 'from 2.0.png to 2.5'),
       ('gap_in_milliseconds', [f'{round(t)}.png' for t in times(1000 / 30, without=(9,))],
        'jump from 267.png to 333.png; expected steps of 33'),
+      ('gap_behind_a_time', [f'{t}_{i}.png' for i, t in enumerate(IRREGULAR) if i != 7],
+       '_6.png to [0-9]+_8.png; expected steps of 1'),
+      ('gap_before_a_time', [f'f{i}-{t}.png' for i, t in enumerate(IRREGULAR) if i != 7],
+       'jump from f6-'),
+      ('gap_behind_seconds', [f'{t / 1000:.3f}-{i:04}.png' for i, t in enumerate(IRREGULAR)
+                              if i != 7], 'to [0-9.]+-0008.png'),
+      ('gap_in_times_that_are_numbered', [f'{i}_{t}.png' for i, t in enumerate(
+          times(40, without=(9,)))], 'jump from 8_320.png to 9_400.png'),
+      ('negative', [f'{i}.png' for i in range(-30, 0)], 'may have negative numbers'),
+      ('negative_padded', [f'{i:04d}.png' for i in range(-30, 0)], 'may have negative numbers'),
+      ('countdown', [f't-{i}.png' for i in range(30, 0, -1)], 'may have negative numbers'),
+      ('countdown_to_0', [f'T-{i}.jpg' for i in range(30, -1, -1)], 'may have negative numbers'),
+      ('negative_behind_a_sign', [f'time=-{i}.png' for i in range(30, 0, -1)], 'negative'),
+      ('negative_seconds', [f't_-{i / 4}.png' for i in range(30, 0, -1)], 'negative'),
+      ('negative_fractions', [f'-0.{i}.png' for i in range(9, 0, -1)], 'negative'),
+      ('negative_in_print', [f'frame\u2212{i}.png' for i in range(30, 0, -1)], 'negative'),
       ('comes_round', ['65534.png', '65535.png', '0.png', '1.png'], 'jump from 1.png to 65534'))
   def test_no_clear_order_is_refused(self, names, message):
     for seed in range(5):
@@ -89,6 +115,23 @@ class OrderTest(parameterized.TestCase):
     self.assertRegex(note, f'^1[0-9]+ lies between {clock[19]}.png and {clock[22]}.png, and [45].* '
                            'between most others: is an image missing')
     self.assertEqual(frame_names.order([f'{t}.png' for t in clock])[1], '')
+
+  @parameterized.parameters(
+      '0', '.0.png', '0.png ', ' 0.png', '0.pngx', '0.png.Xy12', '.0.png.Xy12', '0.png~', '._0.png',
+      '30', '30.txt', '0000', '00.png.bak')
+  def test_a_file_with_the_number_of_a_missing_image_is_found(self, name):
+    names = [f'{i}.png' for i in range(1, 30)]
+    others = ['1.txt', '2', 'log 2024.txt', '2024-01-01.log', '._7.png', 'notes.txt', '.DS_Store',
+              '0_mask.npy', 'x0.txt']
+    self.assertIsNone(frame_names.overlooked(names, others))
+    self.assertEqual(frame_names.overlooked(names, [*others, name]), name)
+
+  def test_a_file_with_several_numbers_of_a_missing_image_is_found(self):
+    names = [f'cam1 e\u0301{i / 4}.png' for i in range(1, 9)]
+    self.assertIsNone(frame_names.overlooked(names, ['cam1 é2.0.txt', 'cam1 é.txt', 'cam1 3.0']))
+    for name in ('cam1 é0.0', '.cam1 é0.0.png', 'cam2 é1.0.png.tmp', 'cam1 é2.25.json'):
+      self.assertEqual(frame_names.overlooked(names, [name]), name)
+    self.assertIsNone(frame_names.overlooked(['photo.png'], ['photo.txt', '1.txt']))
 
   def test_letters_of_one_look_are_one_prefix(self):
     names = ['é1.png', 'é2.png', 'e\u03013.png']

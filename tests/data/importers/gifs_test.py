@@ -47,10 +47,15 @@ class GifsTest(parameterized.TestCase):
       self.assertEqual(video_files.numbers(found), [0, 1, 1, 1, 2, 3, 3][::frame_skip])
     self.assertEqual(passed, [1, 2, 3, 4] * 3)
 
-  def test_bytes_behind_the_end_are_harmless(self):
-    for more in (b'\n', b'\0\0', b'; and more'):
-      self._write(encoded(video_files.numbered(5), duration=70) + more)
+  def test_bytes_behind_the_end(self):
+    data = encoded(video_files.numbered(5), duration=70)
+    for padding in (b'\n', b'\0\0'):
+      self._write(data + padding)
       self.assertEqual(video_files.numbers(self._read()), list(range(5)))
+    for more in (b'; and more', data, b'\n' + data):
+      self._write(data + more)
+      with self.assertRaisesRegex(ValueError, f'{len(more)} bytes of something else follow'):
+        self._read()
 
   @parameterized.parameters(
       ([100] * 12, 10, [1] * 12), ([70, 60, 70] * 8, 15, [1] * 24),

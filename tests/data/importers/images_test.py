@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import pathlib
 import tempfile
 import zlib
@@ -15,7 +16,7 @@ from alpt_jax.data import environment_file, png, writer
 from alpt_jax.data.importers import images as import_images
 from tests import exhaustive
 from tests.data import own_data
-from tests.data.importers import damaged_videos
+from tests.data.importers import damaged_images, damaged_videos, jpegs_test
 
 
 def write_csv(path, rows, columns=('file', 'step', 'action')):
@@ -161,6 +162,10 @@ class ImportImagesTest(parameterized.TestCase):
       ([('a', 0, 'down')], "actions.csv, line 2: action is 'down'; expected one of actions.legal"),
       ([('a', 0, '4')], "actions.csv, line 2: action is '4'; expected one of actions.legal"),
       ([('a', 0, '2')], "actions.csv, line 2: action is '2'; expected one of actions.legal"),
+      ([('a', '9' * 5000, 'up')], "line 2: step is '9{199} ..; expected an integer from 0"),
+      ([('a', 0, '9' * 5000)], "line 2: action is '9{199} ..; expected one of actions.legal"),
+      ([('a' * 5000, 0, 'up')], r"line 2: file is 'a{199} .. \(1 such names\)"),
+      ([('a', 0, 'u\0p')], 'line 2: not a text file in UTF-8: it has bytes of 0'),
       ([('a', 4, 'up')], '^a: .*actions.csv, line 2, lists step 4; the file has the steps 0 to 2'),
   )
   def test_mistakes_in_the_list(self, rows, message):
@@ -169,6 +174,8 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertRegex(self._problem(), message)
 
   @parameterized.parameters(
+      ('actions.csv', '\0\0\1' * 999, 'line 1: not a text file in UTF-8: it has bytes of 0'),
+      ('actions.csv', 'x' * 999, r"line 1: columns are \['x{198} \.\.; expected"),
       ('actions.csv', 'file,step,acton\n', r"line 1: columns are .*'acton'.*expected"),
       ('actions.csv', 'file,step,acton\na,0,up\n', r"line 1: columns are .*'acton'.*expected"),
       ('actions.csv', 'file,step,action,rewards\na,0,up,1\n', "line 1: columns are .*'rewards'"),
@@ -366,6 +373,52 @@ class ImportImagesTest(parameterized.TestCase):
     self.assertRegex(found['mixed'], 'frame2.png is 40 x 60 pixels, the first image 80 x 60')
     self.assertRegex(found['photos'], 'frame2.jpg is not a whole image')
     self.assertRegex(found['text'], 'frame3.png is not a whole image')
+
+  @parameterized.parameters(
+      ('link', 'frame0.png is a link to what cannot be opened'),
+      ('directory', 'frame0.png is a directory; expected an image'),
+      ('pipe', 'frame0.png is a pipe'), ('.crdownload', 'frame0.png.crdownload .* download'),
+      ('.PART', 'frame0.png.PART .* not finished'), (' ', "'frame0.png ' is no .png"),
+      ('.tmp', "'frame0.png.tmp' is no .png or .jpg or .jpeg by its name, and has the number of no "
+       'image'))
+  def test_an_image_that_is_there_under_another_name_is_no_missing_one(self, what, message):
+    images = own_data.frames(np.random.default_rng(0), 8)
+    self._write('a', images)
+    first = self._source / 'a' / 'frame0.png'
+    encoded = first.read_bytes()
+    first.unlink()
+    {'link': lambda: first.symlink_to('/nowhere/frame0.png'), 'directory': first.mkdir,
+     'pipe': lambda: os.mkfifo(first)}.get(
+         what, lambda: first.with_name(f'frame0.png{what}').write_bytes(encoded))()
+    self.assertRegex(self._problem(), f'^a: {message}')
+
+  def test_a_link_to_an_image_is_one(self):
+    images = own_data.frames(np.random.default_rng(0), 8)
+    self._write('a', images)
+    os.rename(self._source / 'a' / 'frame3.png', self._parent / 'elsewhere')
+    (self._source / 'a' / 'frame3.png').symlink_to(self._parent / 'elsewhere')
+    np.testing.assert_array_equal(self._import()[1].observations, images)
+
+  @parameterized.product(suffix=('.png', '.jpg'), shape=((96, 128, 3), (48, 64, 3), (96, 128, 1)))
+  def test_damage_is_refused_whatever_is_made_of_the_image(self, suffix, shape):
+    images = [damaged_images.picture(seed) for seed in range(6)]
+    self._write('a', images, suffix)
+    path = self._source / 'a' / f'frame3{suffix}'
+    encoded, middle = path.read_bytes(), path.stat().st_size // 2
+    for damaged in (encoded[:middle] + bytes(256) + encoded[middle + 256:],
+                    encoded[:middle] + encoded[-2:], encoded[:-2],
+                    encoded[:middle] + encoded[middle + (1 if suffix == '.png' else 700):]):
+      path.write_bytes(damaged)
+      with jpegs_test.standard_error() as printed:
+        self.assertRegex(self._problem(own_data.environment(shape=shape)),
+                         rf'^a: frame3{suffix} is not a whole image \(.+\). Copy it again')
+      self.assertEqual(printed, [''])  # Libraries print lines of their own.
+
+  def test_what_is_no_image_is_said_in_words(self):
+    self._write('a', own_data.frames(np.random.default_rng(0), 6))
+    (self._source / 'a' / 'frame2.png').write_text('<html>')
+    self.assertIn('frame2.png is not a whole image (its first bytes are of none of PNG, JPEG, BMP, '
+                  'GIF, WEBP)', self._problem())
 
   def test_wrong_directories_and_kinds(self):
     with self.assertRaisesRegex(ValueError, 'has no folders of images. Correct from_dir'):

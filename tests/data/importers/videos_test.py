@@ -6,6 +6,7 @@ import sys
 import tempfile
 from unittest import mock
 
+import av
 import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
@@ -107,6 +108,25 @@ class ImportVideosTest(parameterized.TestCase):
         (__file__, _GREY, 1, r'videos_test.py: cannot be opened')):
       with self.subTest(message), self.assertRaisesRegex(ValueError, message):
         videos.frames(path, shape, frame_skip=frame_skip)
+
+  def test_what_is_no_file_is_left_out_by_name(self):
+    for name, length in (('a.mkv', 9), ('d.mkv', 8)):
+      video_files.write(self._source / name, moving(length, seed=length), 15)
+    (self._source / 'b.mp4').mkdir()
+    (self._source / 'c.gif').symlink_to('nowhere.gif')
+    self.assertRegex(self._problem(), '^b.mp4: is no file; expected a video')
+    card, read = self._import(on_problem='skip')
+    self.assertEqual(read.num_transitions.tolist(), [8, 7])
+    self.assertEqual(card['left_out'], {'damaged': 2})
+
+  def test_a_video_is_opened_once_to_count_and_twice_to_be_read(self):
+    for name, length in (('a.mkv', 9), ('b.mkv', 8), ('c.mkv', 7)):
+      video_files.write(self._source / name, moving(length, seed=length), 15)
+    seen, opened = [], mock.Mock(side_effect=av.open)
+    with mock.patch.object(av, 'open', opened):
+      total = videos.total(str(self._source))
+      self._import(progress=seen.append)
+    self.assertEqual((opened.call_count, total, seen[-1]), (9, 24, 24))
 
   @parameterized.parameters(('a.mp4', 'mpeg4'), ('a.webm', 'vp8'), ('a.webm', 'vp9'),
                             ('a.avi', 'mjpeg'), ('a.mov', 'h264'), ('a.mov', 'hevc'))

@@ -215,13 +215,84 @@ print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])
     video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
     if name:
       (self._source / name).write_text('' if name.endswith('l') else 'file,step,action\n')
+    self.assertEqual(self._lines_on_no_actions(), [
+        f'no actions are known: {self._source}/{name} lists no step with its action.'
+        if hint is None else f'no actions are known: {self._source}/actions.csv is not there, nor '
+                             f'actions.jsonl.{hint}'])
+
+  def _lines_on_no_actions(self, **changes):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-      import_own.main(self._config(kind='videos', frame_skip=2))
-    self.assertEqual([line for line in out.getvalue().splitlines() if 'no actions' in line],
-                     [] if hint is None else [
-                         f'no actions are known: {self._source}/actions.csv is not there, nor '
-                         f'actions.jsonl.{hint}'])
+      import_own.main(self._config(kind='videos', frame_skip=2, **changes))
+    return [line for line in out.getvalue().splitlines() if 'no actions' in line]
+
+  def test_says_that_no_listed_action_came_in(self):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    video_files.write(self._source / 'b.mkv', videos_test.moving(5), 30)  # Too short.
+    images_test.write_csv(self._source / 'actions.csv', [('a.mkv', 2, ''), ('b.mkv', 0, 'jump')])
+    self.assertEqual(self._lines_on_no_actions(), [
+        f'no actions are known: {self._source}/actions.csv lists no step of what came in.'])
+    images_test.write_csv(self._source / 'actions.csv', [('a.mkv', 0, 'jump')])
+    self.assertEqual(self._lines_on_no_actions(to_dir=f'{self._parent}/other'), [])
+
+  @parameterized.parameters('actions.csv', 'actions.jsonl', 'actions-2.csv', 'actions-2.jsonl')
+  def test_a_list_that_is_no_file_is_refused(self, name):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    for make, what in ((os.mkfifo, 'a pipe'), (os.mkdir, 'a directory'),
+                       (lambda path: path.symlink_to('/nowhere'), 'a link to what cannot be')):
+      path = self._source / name
+      make(path)
+      with self.assertRaisesRegex(ValueError, f'^{path}: is {what}'):
+        import_own.main(self._config(kind='videos', frame_skip=2))
+      path.rmdir() if path.is_dir() else path.unlink()
+
+  @parameterized.parameters(
+      ([('c.mkv', 0, 'jump')], r"line 2: file is 'c.mkv' \(1 such names\); expected names of what"),
+      ([('a.mkv', 13, 'jump'), ('a.mkv', 0, 'jump')], 'line 2, lists step 13; the file '
+       'has the steps 0 to 11. Correct'),
+      ([('a.mkv', t, 'jump') for t in range(1, 13)],
+       "line 2: step 0 of 'a.mkv' is not listed, .* are steps counted from 1"),
+      ([('a.mkv', t, 'jump') for t in range(0, 28, 2)], 'line 2: steps are 0, 2, 4 .. 26, all'))
+  def test_both_lists_are_checked_in_the_same_way(self, rows, message):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    right = [('a.mkv', t, 'jump') for t in range(12)]
+    for names in (('actions.csv', 'actions-2.csv'), ('actions-2.csv', 'actions.csv')):
+      for name, some in zip(names, (rows, right), strict=True):
+        images_test.write_csv(self._source / name, some)
+      with self.assertRaisesRegex(ValueError, f'{names[0]}, {message}'):
+        import_own.main(self._config(kind='videos', frame_skip=2))
+      self.assertFalse((self._parent / 'data').exists())
+    for name in names:
+      images_test.write_csv(self._source / name, right)
+    self.assertEqual(self._lines_on_no_actions(), [])
+
+  @parameterized.parameters(*import_own.KINDS)
+  def test_what_would_be_waited_for_is_refused(self, kind):
+    os.mkfifo(self._source / 'f.mp4')
+    with self.assertRaisesRegex(ValueError, f'^{self._source}/f.mp4: is a pipe; expected a file'):
+      import_own.main(self._config(kind=kind))
+
+  @parameterized.parameters('.mp4', '.GIF')
+  def test_a_directory_with_the_name_of_a_video_is_none(self, suffix):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    (self._source / f'd{suffix}').mkdir()
+    with self.assertRaisesRegex(ValueError, f'^{self._source}/d{suffix}: is a directory'):
+      import_own.main(self._config(kind='videos', frame_skip=2, on_problem='skip'))
+
+  def test_nobody_is_told_to_delete_what_is_to_be_imported(self):
+    video_files.write(self._source / 'a.mkv', videos_test.moving(25), 30)
+    (self._source / 'more').mkdir()
+    (self._source / 'more' / 'b.txt').touch()
+    (self._parent / 'link').symlink_to('clips')
+    for place, message in (('clips', 'is'), ('link', 'is'), ('.', 'holds'),
+                           ('clips/more', 'lies in')):
+      with self.assertRaisesRegex(ValueError, f'{message} the recordings to import, '
+                                  f'{self._source}; expected a new directory. Choose another'):
+        import_own.main(self._config(kind='videos', to_dir=str(self._parent / place)))
+    changes = {'kind': 'videos', 'frame_skip': 2, 'to_dir': str(self._source / 'out')}
+    import_own.main(self._config(**changes))
+    with self.assertRaisesRegex(ValueError, 'out: already exists and is not overwritten. Delete'):
+      import_own.main(self._config(**changes))
 
   def test_a_list_that_is_late_is_told(self):
     environment_file.write(self._environment, own_data.environment(
