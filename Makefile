@@ -1,4 +1,5 @@
-# make maze: the paper's navigation experiment, from data to report; make atari: the one on Atari.
+# make maze: the paper's navigation experiment, from data to report; make atari: the one on Atari;
+# make doom: keys and mouse, in scenarios of Doom.
 # make test: all tests, of exhaustive ones a tenth; make test-exhaustive: all of those, too.
 # make libtpu: the compiler for TPUs, for launch/preflight.py.
 
@@ -7,7 +8,7 @@ PYTHON ?=
 PYTHONS = python3 python3.11 python3.12 python3.13
 BIN = .venv/bin
 
-.PHONY: maze study atari atari_study figures test test-exhaustive lint benchmark libtpu clean
+.PHONY: maze study atari atari_study doom figures test test-exhaustive lint benchmark libtpu clean
 
 maze: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/maze.py:desk
@@ -20,6 +21,9 @@ atari: .venv/installed
 
 atari_study: .venv/installed
 	$(BIN)/python -m experiments.reproduce --config=experiments/configs/atari.py:study
+
+doom: .venv/installed
+	$(BIN)/python -m experiments.reproduce --config=experiments/configs/doom.py:desk
 
 # All figures and tables of the paper; PRESET=tiny takes minutes, desk about three hours.
 PRESET ?= desk

@@ -70,6 +70,10 @@ class Categorical:
     """
     return xp.asarray(self.class_values)[xp.argmax(probabilities, axis=-1)]
 
+  def is_right(self, said, true):
+    """Says which values [...] are as good as the true ones: [...] bool."""
+    return np.equal(said, true)
+
   def joined(self, other):
     """Returns the part of both: names of this one, then those that only the other has."""
     extra = tuple(name for name in other.names if name not in self.names)
@@ -122,6 +126,7 @@ class Binary:
     return np.arange(2, dtype=np.float32)
 
   predicted = Categorical.predicted
+  is_right = Categorical.is_right
 
   def joined(self, other):
     """See `Categorical.joined`."""
@@ -260,6 +265,18 @@ class Continuous:
     turns = (2 * np.pi / width) * (self.class_values - self.low)
     turn = xp.arctan2(probabilities @ np.sin(turns), probabilities @ np.cos(turns))
     return self.low + xp.mod(turn, 2 * np.pi) * (width / (2 * np.pi))
+
+  @property
+  def tolerance(self):
+    """Largest error of a value that is as good as the true one: the mean width of a bin."""
+    return (self.high - self.low) / self.num_bins
+
+  def is_right(self, said, true):
+    """See `Categorical.is_right`."""
+    error = np.abs(np.asarray(said, np.float64) - true)
+    if self.wraps:
+      error = np.minimum(error, self.high - self.low - error)
+    return error <= self.tolerance
 
   def quantiles(self, probabilities, levels):
     """Reads quantiles off the distribution, even inside of a bin.

@@ -10,6 +10,9 @@ it, so that another kind of action is another class with these members:
   to_ids(stored, ..)      stored actions as networks get them
   known(is_known, ..)     which of them are known, of the same shape
   to_stored(predictions)  predictions over `to_ids`'s actions, as the dataset stores them
+  values(chosen)          what an agent has chosen, as `to_ids` returns actions
+  plain(action)           one action, as JSON can hold it
+  is_right(said, true)    which labels are right
   within(space, names)    the same, laid out as those that a run was trained on
   num, mask               classes that are predicted, and which of them are legal
 """
@@ -138,6 +141,18 @@ class Discrete:
     own[:, first] = probabilities[:, order]
     sums = own.sum(axis=1, keepdims=True)  # Less than 1 if it knows actions that are not stored.
     return own / np.maximum(sums, np.finfo(np.float32).tiny)
+
+  def values(self, chosen):
+    """Returns what an agent has chosen as actions: ids [...] int32, as they are."""
+    return chosen
+
+  def plain(self, action):
+    """Writes one action, of shape `shape`, for JSON: its id."""
+    return int(action)
+
+  def is_right(self, said, true):
+    """Says which labels [...] are the true actions: [...] bool."""
+    return np.equal(said, true)
 
 
 def numbered(num, **fields):
@@ -282,6 +297,33 @@ class Parts:
     """
     return xp.stack([part.predicted(probabilities[..., segment], xp)
                      for part, segment in zip(self.parts, self.segments, strict=True)], axis=-1)
+
+  def values(self, chosen, xp=np):
+    """Returns what an agent has chosen as actions.
+
+    Args:
+      chosen: [..., P] int32; classes, each counted from its part's first. Of a part that the
+        environment lacks, the number of its classes.
+      xp: `numpy`, or `jax.numpy` for its arrays.
+
+    Returns:
+      [..., P] float32; 0 of parts that the environment lacks.
+    """
+    return xp.stack([xp.asarray(np.append(part.class_values, np.float32(0)))[chosen[..., p]]
+                     for p, part in enumerate(self.parts)], axis=-1)
+
+  def plain(self, action):
+    """Writes one action [P] for JSON: {part: value} of those that the environment has."""
+    return {part.name: float(x) for part, x, has in zip(self.parts, action, self.has, strict=True)
+            if has}
+
+  def is_right(self, said, true):
+    """Says which parts of labels are right: [..., P] float -> [..., P] bool.
+
+    A number is if it is off by no more than the mean width of a bin.
+    """
+    return np.stack([part.is_right(said[..., p], true[..., p])
+                     for p, part in enumerate(self.parts)], axis=-1)
 
   def within(self, space, names=('the run', 'the environment')):
     """Lays it out as another space, e.g. of a run of several environments.

@@ -16,6 +16,7 @@ from absl import flags
 from alpt_jax import cli, domains
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
+from alpt_jax.domains.atari import domain as atari
 from alpt_jax.domains.atari import recording_ceiling
 from alpt_jax.files import paths
 
@@ -29,7 +30,7 @@ _OUTPUT = paths.define('output', '', 'Directory, or .json file, to write to; by 
 def main(config):
   """Measures the ceiling of each recording of `config.target`."""
   domain = domains.of(config)
-  if domain.module('measures') is None:
+  if not isinstance(domain, atari.Domain):
     raise ValueError(f'experiment is {config.experiment!r}; expected atari: without an emulator '
                      'the ceiling of label accuracy is unknown.')
   directories = domain.directories(config.target)

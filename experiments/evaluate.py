@@ -19,7 +19,7 @@ import sys
 
 from alpt_jax import cli, domains
 from alpt_jax.files import atomic_files, paths
-from alpt_jax.labelling import run_labels, trained_run
+from alpt_jax.labelling import part_scores, run_labels, trained_run
 from alpt_jax.learners import acting
 from alpt_jax.reports import video
 from alpt_jax.training import compilation_cache, inputs, run_config, run_directory
@@ -55,11 +55,13 @@ def main(config):
     scores = play(run.params[run.learner.agent], True, _VIDEO.value) if play else {}
     result |= {mode: scores[mode] for mode in acting.MODES if mode in scores}
   if phase.idm:
-    truth = domain.read(config.target)
+    truth = domains.read(config, config.target, specs)
     paths = run_labels.files(config.workdir)
-    accuracy = run_labels.score_labels(paths, truth)
+    space = specs[0].actions
+    accuracy = run_labels.score_labels(paths, truth, space.is_right)
     if accuracy:  # Else nobody knows the hidden actions.
       result['label_accuracy'] = accuracy
+      result |= part_scores.score(space, paths[-1], truth)
       newest = next(path for path in paths if run_labels.step_of(path) == max(accuracy))
       remarks.append(_of_labels(*run_labels.count_hidden(newest, truth), config.window))
   if len(result) == 1:

@@ -13,6 +13,7 @@ from absl import flags
 from alpt_jax import cli, domains
 from alpt_jax import progress as progress_
 from alpt_jax.data import episode_files
+from alpt_jax.domains.atari import domain as atari
 from alpt_jax.files import paths
 
 _NUM_EPISODES = flags.DEFINE_integer('num_episodes', 400, 'Games of each agent.', lower_bound=1)
@@ -26,7 +27,7 @@ def main(config):
   from alpt_jax.domains.atari import score_floors
 
   domain = domains.of(config)
-  if domain.module('measures') is None:
+  if not isinstance(domain, atari.Domain):
     raise ValueError(f'experiment is {config.experiment!r}; expected atari, whose games are '
                      'played.')
   directory, *_ = domain.directories(config.target)

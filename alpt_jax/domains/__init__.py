@@ -93,12 +93,26 @@ def read(config, name, specs, *, with_idm_labels=False):
   Returns:
     `episodes.Episodes`.
   """
-  domain = of(config)
-  found = domain.read(name, with_idm_labels=with_idm_labels)
-  own, space = domain.spec(name).actions, next(s.actions for s in specs if s.name == name)
+  found = of(config).read(name, with_idm_labels=with_idm_labels)
+  return laid_out(config, found, name, specs)
+
+
+def laid_out(config, episodes, name, specs):
+  """Lays out the actions of an environment of a run as the run has them.
+
+  Args:
+    config: of the run.
+    episodes: from `base.Domain.read`.
+    name: of the environment.
+    specs: from `specs`.
+
+  Returns:
+    `episodes.Episodes`.
+  """
+  own, space = of(config).spec(name).actions, next(s.actions for s in specs if s.name == name)
   if own == space:
-    return found
-  return found.with_actions(lambda _, actions, is_known: own.laid_out(actions, is_known, space))
+    return episodes
+  return episodes.with_actions(lambda _, actions, is_known: own.laid_out(actions, is_known, space))
 
 
 def notes(config):

@@ -6,8 +6,9 @@ ended episodes as well, takes a tenth less time on Atari while all are running.)
 two groups: while the model chooses for one, the emulators of the other run.
 
 An emulator has three methods: `reset(seed)` begins an episode and returns its first observation;
-`send(action)` sets a step going; `receive()` waits for it and returns the observation, the reward
-and whether the episode is over. A player chooses the actions, see `acting.Player`.
+`send(action)` sets a step going, with an action as the player's space has them; `receive()` waits
+for it and returns the observation, the reward and whether the episode is over. A player chooses the
+actions, see `acting.Player`.
 
 A score says something of an agent only beside those of `blind_agents`, which look at nothing.
 """
@@ -68,7 +69,7 @@ class _Episodes:
   The agent is shown each image `delay` steps late, and the first one until then.
   """
 
-  def __init__(self, emulators, seeds, max_steps, delay=0):
+  def __init__(self, emulators, seeds, max_steps, space, delay=0):
     self._emulators = emulators
     self.observations = np.stack([  # As they are shown.
         emulator.reset(seed) for emulator, seed in zip(emulators, seeds, strict=True)])
@@ -79,7 +80,7 @@ class _Episodes:
     self.scores = np.zeros(len(emulators))
     self.is_over = np.zeros(len(emulators), bool)
     self.lengths = np.zeros(len(emulators), int)
-    self.actions = np.zeros((len(emulators), max_steps), np.int32)
+    self.actions = np.zeros((len(emulators), max_steps, *space.shape), space.dtype)
     self._is_sent = np.zeros(len(emulators), bool)
 
   def send(self, episodes, actions):
@@ -193,6 +194,7 @@ class Evaluator:
       if value < 1:
         raise ValueError(f'{name} is {value}; expected at least 1.')
     self._player, self._max_steps, self._is_chance = player, max_steps, is_chance
+    self._space = player.spec.actions
     self._emulators = [make_emulator() for _ in range(num_episodes)]
     self._step = jax.jit(player.step, donate_argnums=1)
     self.seconds, self.num_agent_steps = {}, 0
@@ -213,12 +215,12 @@ class Evaluator:
     Returns:
       A dict: `score`, the mean of the `scores` of all episodes, which are sums of rewards,
       `score_std` (population) and `score_median`; `lengths` in agent steps, `num_cut`, episodes
-      that were cut at `max_steps`; `most_frequent_action`, an id, its `most_frequent_share` of all
-      steps, and `longest_run`, steps in a row with one action; and how it was done: `num_episodes`,
-      `max_steps`, what the player says `about` itself, `acting_mode`, `seed`, `temperature` (if
-      sharpened), `delay` (if there is one). And a list, best first, of {'episode', its index;
-      'seed' of its emulator; 'score'; 'actions' [L] int32; 'observations' [L, ...], of the
-      emulator, before each action}.
+      that were cut at `max_steps`; `most_frequent_action`, see `plain` of its space, its
+      `most_frequent_share` of all steps, and `longest_run`, steps in a row with one action; and how
+      it was done: `num_episodes`, `max_steps`, what the player says `about` itself, `acting_mode`,
+      `seed`, `temperature` (if sharpened), `delay` (if there is one). And a list, best first, of
+      {'episode', its index; 'seed' of its emulator; 'score'; 'actions' [L] int32, or [L, P] float32
+      of several parts; 'observations' [L, ...], of the emulator, before each action}.
 
     Raises:
       ValueError: for an unknown mode, a negative seed or delay, or a temperature out of range.
@@ -230,14 +232,14 @@ class Evaluator:
     seeds = episode_seeds(seed, len(emulators))
     self.seconds = dict.fromkeys(('reset', 'emulator', 'model', 'host'), 0.)
     clock = _Clock(self.seconds)
-    episodes = _Episodes(emulators, seeds, self._max_steps, delay)
+    episodes = _Episodes(emulators, seeds, self._max_steps, self._space, delay)
     clock.count_as('reset')
     try:
       self._play(params, episodes, is_greedy, temperature, jax.random.key(seed))
     finally:
       episodes.settle()
     self.num_agent_steps = int(episodes.lengths.sum())
-    result = _described(episodes) | {
+    result = _described(episodes, self._space) | {
         'max_steps': self._max_steps, **self._player.about, 'acting_mode': acting_mode,
         'seed': seed}
     if acting_mode == 'sharpened':
@@ -288,6 +290,7 @@ class Evaluator:
             episodes.before[group.episodes], group.key, is_greedy, temperature)
         actions = np.asarray(actions)  # Waits.
         clock.count_as('model')
+        actions = self._space.values(actions)
         episodes.send(group.running, actions[group.places])
         clock.count_as('host')
 
@@ -303,8 +306,8 @@ class Evaluator:
     return {'score': score, 'actions': actions, 'observations': np.stack(observations[:-1])}
 
 
-def _described(episodes):
-  """What `Evaluator.run` says of `_Episodes` that were played."""
+def _described(episodes, space):
+  """What `Evaluator.run` says of `_Episodes` that were played, with actions of a space."""
   scores = episodes.scores
   actions = measures.describe([row[:length] for row, length in zip(
       episodes.actions, episodes.lengths, strict=True)])
@@ -312,8 +315,9 @@ def _described(episodes):
       'score': float(scores.mean()), 'score_std': float(scores.std()),
       'score_median': float(np.median(scores)), 'scores': scores.tolist(),
       'lengths': episodes.lengths.tolist(), 'num_cut': int((~episodes.is_over).sum()),
-      'most_frequent_action': actions.most_frequent, 'most_frequent_share': actions.share,
-      'longest_run': actions.longest_run, 'num_episodes': len(scores)}
+      'most_frequent_action': space.plain(actions.most_frequent),
+      'most_frequent_share': actions.share, 'longest_run': actions.longest_run,
+      'num_episodes': len(scores)}
 
 
 def episode_seeds(seed, num_episodes):
@@ -364,8 +368,8 @@ def joined(results):
   """
   scores = np.concatenate([r['scores'] for r in results])
   steps = [sum(r['lengths']) for r in results]
-  actions = {r['most_frequent_action'] for r in results}
   first = results[0]
+  is_one = all(r['most_frequent_action'] == first['most_frequent_action'] for r in results)
   return first | {
       'score': float(scores.mean()), 'score_std': float(scores.std()),
       'score_median': float(np.median(scores)),
@@ -374,7 +378,7 @@ def joined(results):
       'scores': scores.tolist(), 'lengths': sum((r['lengths'] for r in results), []),
       'num_cut': sum(r['num_cut'] for r in results), 'num_episodes': len(scores),
       # Of batches that differ in it, the share is that of each batch's own.
-      'most_frequent_action': first['most_frequent_action'] if len(actions) == 1 else None,
+      'most_frequent_action': first['most_frequent_action'] if is_one else None,
       'most_frequent_share': float(
           np.average([r['most_frequent_share'] for r in results], weights=steps)),
       'longest_run': max(r['longest_run'] for r in results)}

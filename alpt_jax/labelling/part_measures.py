@@ -83,7 +83,7 @@ def said_by(part, own, probabilities):
   """Makes a `Said` of probabilities [M, n] of a part's classes; numbers are in the range of own."""
   values = part.predicted(probabilities)
   if part.kind == 'continuous':
-    values = part.to_own(values, own)
+    values = np.clip(values, own.low, own.high)  # As labels are written.
   return Said(
       np.asarray(values, np.float64),
       probabilities[:, 1] if part.kind == 'binary' else None, probabilities,
@@ -130,7 +130,7 @@ def _(part: action_parts.Binary, case, said, is_counted):
 @figures.register
 def _(part: action_parts.Continuous, case, said, is_counted):
   sums = continuous.sums(
-      case.true, said.values, is_counted, case.timeline, tolerance=tolerance(part),
+      case.true, said.values, is_counted, case.timeline, tolerance=part.tolerance,
       threshold=smallest_move(part), period=case.period)
   found = {name: Figure(sums, getattr(continuous, name)) for name in (
       'r2', 'pearson', 'mean_absolute_error', 'bias', 'scale_ratio', 'within', 'moving_f1')}
@@ -140,11 +140,6 @@ def _(part: action_parts.Continuous, case, said, is_counted):
           case.true, said.quantiles[:, low], said.quantiles[:, high], is_counted, case.timeline,
           period=case.period), events.share)
   return found
-
-
-def tolerance(part):
-  """Returns the largest error that is within, in units: the mean width of a bin."""
-  return (part.high - part.low) / part.num_bins
 
 
 def smallest_move(part):
@@ -410,7 +405,7 @@ def _(part: action_parts.Continuous, case, said, is_counted, estimator):
              for x in (true, said[IDM].values[case.is_known])]
   spread = float(spreads[1] / spreads[0]) if spreads[0] else None
   return {'unit': part.unit, 'low': case.own.low, 'high': case.own.high,
-          'tolerance': tolerance(part), 'smallest_move': smallest_move(part),
+          'tolerance': part.tolerance, 'smallest_move': smallest_move(part),
           'labels': {'spread': spread,
                      'is_constant': spread is not None and spread < _SMALLEST_SPREAD},
           'picture': _picture(case, said, is_counted)}, None

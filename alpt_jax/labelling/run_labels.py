@@ -57,16 +57,17 @@ def refused(paths, truth):
   return found
 
 
-def score_labels(paths, truth):
+def score_labels(paths, truth, is_right=np.equal):
   """Compares the labels that a run's IDM gave with the truth, apart from training.
 
   Args:
     paths: from `files`.
     truth: `episodes.Episodes` of the target, or anything else with its `cut`, with all actions.
+    is_right: function of labels and true actions, as the run's action space has it.
 
   Returns:
     {step: share of the hidden actions that were labelled right}; without steps if the truth of
-    none of them is known.
+    none of them is known. Of actions of several parts, all hidden ones have to be right.
 
   Raises:
     ValueError: if one of them is `refused`.
@@ -77,10 +78,23 @@ def score_labels(paths, truth):
     # A run labels the same windows again and again; their truth is read once.
     if before is None or not all(map(np.array_equal, labels[:2], before[:2])):
       true_actions, has_truth = _true_actions(labels, truth)
-    before, is_hidden = labels, labels.is_counted & ~labels.was_labelled & has_truth
+    before, is_hidden = labels, _is_hidden(labels, has_truth)
     if is_hidden.any():
-      accuracy[step_of(path)] = float(np.mean((labels.actions == true_actions)[is_hidden]))
+      wrong = is_hidden & ~is_right(labels.actions, true_actions)
+      is_hidden, is_wrong = map(_of_any_part, (is_hidden, wrong))
+      accuracy[step_of(path)] = float(np.mean(~is_wrong[is_hidden]))
   return accuracy
+
+
+def _is_hidden(labels, has_truth):
+  """Which labels count: [W, T] or [W, T, P] bool."""
+  is_counted = labels.is_counted.reshape(*labels.is_counted.shape, *[1] * (has_truth.ndim - 2))
+  return is_counted & ~labels.was_labelled & has_truth
+
+
+def _of_any_part(x):
+  """[W, T] or [W, T, P] bool -> [W, T]."""
+  return x.reshape(*x.shape[:2], -1).any(axis=2)
 
 
 def count_hidden(path, truth):
@@ -97,7 +111,7 @@ def count_hidden(path, truth):
     ValueError: if the file is `refused`.
   """
   labels = _read_labels(path, truth)
-  is_used = labels.is_counted & ~labels.was_labelled & _true_actions(labels, truth)[1]
+  is_used = _of_any_part(_is_hidden(labels, _true_actions(labels, truth)[1]))
   return int(is_used.sum()), int(is_used.any(axis=1).sum())
 
 
@@ -109,18 +123,21 @@ def hidden_labels(path, truth):
     truth: as in `score_labels`.
 
   Returns:
-    Episode, timestep, label, true action; [M] int each.
+    Episode, timestep, label, true action; [M] int each. Of actions of several parts, label and true
+    action are [M, P] float32, and a fifth one, [M, P] bool, says which parts count.
 
   Raises:
     ValueError: if the file is `refused`.
   """
   labels = _read_labels(path, truth)
   true, has_truth = _true_actions(labels, truth)
-  is_used = labels.is_counted & ~labels.was_labelled & has_truth
+  is_hidden = _is_hidden(labels, has_truth)
+  is_used = _of_any_part(is_hidden)
   window = labels.actions.shape[1]
   episode = np.repeat(labels.episode[:, None], window, axis=1)
   timestep = labels.start[:, None] + np.arange(window)
-  return tuple(x[is_used] for x in (episode, timestep, labels.actions, true))
+  parts = (is_hidden,) if is_hidden.ndim > 2 else ()
+  return tuple(x[is_used] for x in (episode, timestep, labels.actions, true, *parts))
 
 
 def _read_labels(path, truth):

@@ -225,8 +225,7 @@ class Parts:
 
   def values(self, classes):
     """Returns what classes stand for: [..., P] int32 -> [..., P] float32."""
-    return jnp.stack([jnp.asarray(part.class_values)[classes[..., p]]
-                      for p, part in enumerate(self.space.parts)], axis=-1)
+    return self.space.values(classes, jnp)
 
   def pseudo_labels(self, logits, settings, key):
     """Makes labels of what the IDM predicts; see `Categorical.pseudo_labels`.

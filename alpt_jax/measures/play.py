@@ -14,11 +14,11 @@ class Actions(NamedTuple):
   """How varied the actions of some episodes are.
 
   Attributes:
-    most_frequent: the action taken most often, the first of equals.
+    most_frequent: the action taken most often, the first of equals: an integer, or [P] numbers.
     share: of it, in [0, 1], over all steps.
     longest_run: steps in a row, in one episode, with one action.
   """
-  most_frequent: int
+  most_frequent: int | np.ndarray
   share: float
   longest_run: int
 
@@ -27,7 +27,8 @@ def describe(episodes):
   """Describes the actions of episodes.
 
   Args:
-    episodes: list of [L] int, of which at least one is not empty.
+    episodes: list of [L] int, or of [L, P] of actions of several parts, which are one action if all
+      of their parts are equal; at least one is not empty.
 
   Returns:
     `Actions`.
@@ -35,18 +36,18 @@ def describe(episodes):
   Raises:
     ValueError: if there is no action.
   """
-  actions = np.concatenate([np.asarray(e, np.int64) for e in episodes]) if len(episodes) else []
-  if not len(actions):
+  episodes = [e for e in map(np.asarray, episodes) if len(e)]
+  if not episodes:
     raise ValueError('episodes hold no action; expected at least one.')
-  counts = np.bincount(actions)
-  return Actions(int(counts.argmax()), float(counts.max() / len(actions)),
+  actions, counts = np.unique(np.concatenate(episodes), axis=0, return_counts=True)
+  most = actions[counts.argmax()]
+  return Actions(most if most.ndim else int(most), float(counts.max() / counts.sum()),
                  max(map(_longest_run, episodes)))
 
 
 def _longest_run(actions):
-  if not len(actions):
-    return 0
-  changes = np.flatnonzero(np.diff(actions)) + 1
+  is_other = (actions[1:] != actions[:-1]).any(axis=tuple(range(1, actions.ndim)))
+  changes = np.flatnonzero(is_other) + 1
   return int(np.diff([0, *changes, len(actions)]).max())
 
 

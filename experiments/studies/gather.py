@@ -71,7 +71,7 @@ class _Gathering:
     truths = self._truths.setdefault(own.get('observation'), runs.Truths(own))
     scores = runs.label_scores(config, run, truths)
     labelling, evaluations = scores['labelling'], runs.evaluations(config, run)
-    self._result['rows'] += runs.rows(config, run, scores['accuracy'])
+    self._result['rows'] += runs.rows(config, run, scores)
     status = runs.status(config, run, self._failed)
     if status == 'done':
       self._show(run, own, labelling, evaluations)

@@ -204,7 +204,7 @@ class Writer:
         'commit': _commit(trained_by), 'versions': trained_by,
         'seconds': round(runs.seconds(self._config, run), 1) or None,
         'num_steps': runs.num_steps(self._config, run),
-        'curves': _curves(runs.rows(self._config, run, scores['accuracy']),
+        'curves': _curves(runs.rows(self._config, run, scores),
                           runs.identity(self._config, run)),
         'table_floor': runs.table_floor(self._config, run, truths),
         'games': _games(self._config, run), 'floors': floors.of_run(self._config, run),

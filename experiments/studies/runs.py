@@ -10,7 +10,7 @@ from alpt_jax import configs, domains, methods
 from alpt_jax.data import labels
 from alpt_jax.domains import study as studies
 from alpt_jax.files import atomic_files
-from alpt_jax.labelling import run_labels
+from alpt_jax.labelling import part_scores, run_labels
 from alpt_jax.training import inputs, run_directory
 from experiments.studies import evaluations as evaluations_
 
@@ -278,17 +278,19 @@ def label_scores(config, run, truths):
     truths: `Truths`.
 
   Returns:
-    A dict: `accuracy`, {step: share of the hidden actions}; `labelling`, see
-    `run_labels.describe`, None if the run has not labelled anything; with
-    `clips` from `run_labels.worth_labelling`, as many as `study.num_clips`, and without
-    `by_episode`, which stands beside it; `problems`, a list of what is missing, cannot be read or
-    is of other data, and is not counted.
+    A dict: `accuracy`, {step: share of the hidden actions}; `parts`, {step: what
+    `part_scores.score` says}; `labelling`, see `run_labels.describe`, None if the run has not
+    labelled anything or actions have several parts; with `clips` from
+    `run_labels.worth_labelling`, as many as `study.num_clips`, and without `by_episode`, which
+    stands beside it; `problems`, a list of what is missing, cannot be read or is of other data, and
+    is not counted.
   """
   own = run_config(config, run)
   files = run_labels.files(own.workdir, last_step=own.num_steps)
   problems = _missing_labels(config, run, files)
   if not files:
-    return {'accuracy': {}, 'labelling': None, 'by_episode': None, 'problems': problems}
+    return {'accuracy': {}, 'parts': {}, 'labelling': None, 'by_episode': None,
+            'problems': problems}
   key = {'format': _SCORES_FORMAT, 'data': truths.digest(own.target),
          'labels': [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
   num_clips = config.study.get('num_clips', 0)
@@ -300,39 +302,42 @@ def label_scores(config, run, truths):
   except (FileNotFoundError, ValueError):  # None yet; or it can be made again.
     kept = {}
   if kept.get('key') != key:
-    truth, domain = truths[own.target], domains.of(own)
+    spec, *_ = specs = domains.specs(own)
+    truth = domains.laid_out(own, truths[own.target], own.target, specs)
     refused = run_labels.refused(files, truth)
     good = [f for f in files if f not in refused]
     labelling = by_episode = None
-    if files[-1] in good:
-      spec = domain.spec(own.target)
+    if files[-1] in good and not spec.actions.shape:  # Of several parts, each has mistakes.
       labelling = run_labels.describe(files[-1], truth, spec)
       by_episode = labelling.pop('by_episode')
       if num_clips:
         labelling['clips'] = run_labels.worth_labelling(files[-1], truth, spec, num_clips)
     kept = {'key': key, 'labelling': labelling, 'by_episode': by_episode,
-            'accuracy': list(run_labels.score_labels(good, truth).items())}
+            'accuracy': list(
+                run_labels.score_labels(good, truth, spec.actions.is_right).items()),
+            'parts': [[run_labels.step_of(f), part_scores.score(spec.actions, f, truth)]
+                      for f in good]}
     if refused:
       problems += refused.values()
     else:
       atomic_files.write_json(path, kept)
-  return {'accuracy': dict(kept['accuracy']), 'labelling': kept['labelling'],
-          'by_episode': kept['by_episode'], 'problems': problems}
+  return {'accuracy': dict(kept['accuracy']), 'parts': dict(kept.get('parts', ())),
+          'labelling': kept['labelling'], 'by_episode': kept['by_episode'], 'problems': problems}
 
 
-def rows(config, run, accuracy):
+def rows(config, run, label_scores):
   """Returns the rows of a run for the results, one an evaluation.
 
   Args:
     config: of the experiment.
     run: a `study.Run`.
-    accuracy: {step: share of the hidden actions that are labelled right}.
+    label_scores: from `label_scores`.
   """
   study, own = studies.of(config), run_config(config, run)
   num_frames = own.cql.batch_size if own.method == 'cql' else own.batch_size * own.window
   return [identity(config, run) | {'step': step, 'frames': step * num_frames,
-                                   'label_accuracy': accuracy.get(step)}
-          | study.scores(own, evaluation)
+                                   'label_accuracy': label_scores['accuracy'].get(step)}
+          | label_scores['parts'].get(step, {}) | study.scores(own, evaluation)
           for step, evaluation in evaluations(config, run).items()]
 
 

@@ -2,11 +2,13 @@
 
 import types
 
+import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax import action_space
+from alpt_jax import action_parts, action_space
 from alpt_jax.domains import play
+from alpt_jax.learners import acting
 from alpt_jax.measures import play as measures
 from tests.data import corridor
 
@@ -27,6 +29,31 @@ class Cells:
   def receive(self):
     is_over = self._cell == 4
     return np.array([0, self._cell], np.int32), 3. * is_over, is_over
+
+
+class Keys(Cells):
+  """The same, of two parts: a key by which one moves, and a number that nothing comes of."""
+
+  def send(self, action):
+    self._cell += int(action[0])
+    self.sent = action
+
+
+class PartsPlayer:
+  """Chooses a class of each part by where it is: the parameters [5, P]."""
+  modes, about = acting.MODES, {'acting_rule': 'table'}
+
+  def __init__(self, space):
+    self.spec = types.SimpleNamespace(actions=space)
+
+  def is_chance(self, is_greedy):
+    return False
+
+  def empty_history(self, params, frames):
+    return jnp.zeros(len(frames))
+
+  def step(self, params, history, rewards, frames, before, key, is_greedy, temperature):
+    return params[frames[:, 1]], history + rewards
 
 
 RIGHT, STAY = (measures.always(action, 2).astype(np.float32) for action in (1, 0))
@@ -73,6 +100,25 @@ class EvaluatorTest(parameterized.TestCase):
                            for seed in (7, 7, 8))
     self.assertEqual(first, again)
     self.assertNotEqual(first['lengths'], other['lengths'])
+
+  def test_actions_of_several_parts_are_sent_as_values(self):
+    turn = action_parts.Continuous('turn', -1., 1., num_bins=2)
+    space = action_space.Parts((action_parts.Binary('go'), action_parts.Binary('other'), turn),
+                               (action_parts.Binary('go'), None, turn))
+    agent = play.Evaluator(PartsPlayer(space), Keys, num_episodes=6, max_steps=9, is_chance=True)
+    scores, episodes = agent.run(jnp.array([[1, 2, 0]] * 3 + [[1, 2, 1]] * 2), seed=7,
+                                 acting_mode='argmax', record_episodes=6)
+    self.assertEqual(scores['lengths'], (4 - self.starts).tolist())
+    for episode in episodes:
+      start = self.starts[episode['episode']]
+      expected = [[1, 0, -.5]] * (3 - start) + [[1, 0, .5]]
+      np.testing.assert_array_equal(episode['actions'], np.array(expected, np.float32))
+    num_left = (3 - self.starts).sum()
+    num_steps = (4 - self.starts).sum()
+    self.assertGreater(num_left, num_steps / 2)
+    self.assertEqual(scores['most_frequent_action'], {'go': 1., 'turn': -.5})
+    self.assertEqual(scores['most_frequent_share'], num_left / num_steps)
+    self.assertEqual(scores['longest_run'], 3 - self.starts.min())
 
   @parameterized.parameters(
       (dict(num_episodes=0), 'num_episodes is 0; expected at least 1'),

@@ -15,6 +15,11 @@ class DescribeTest(absltest.TestCase):
   def test_standing_still_is_seen(self):
     self.assertEqual(play.describe([np.zeros(2500, int)]), play.Actions(0, 1., 2500))
 
+  def test_actions_of_several_parts_are_equal_in_all_of_them(self):
+    found = play.describe([np.array([[1, .5], [0, .5], [0, .5]]), np.array([[0, .5], [1, 2]])])
+    self.assertEqual((found.most_frequent.tolist(), *found[1:]), ([0, .5], 3 / 5, 2))
+    self.assertEqual(play.describe([np.ones((1, 3))])[1:], (1., 1))
+
   def test_refuses_nothing(self):
     with self.assertRaisesRegex(ValueError, 'expected at least one'):
       play.describe([[]])

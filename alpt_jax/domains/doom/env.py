@@ -128,9 +128,10 @@ class Doom(dm_env.Environment):
     self._directory = tempfile.TemporaryDirectory(prefix='doom-')
     self._game = _start(scenario, self.parts, self._directory.name, has_view)
 
-  def reset(self):
+  def reset(self, seed=None):
+    """Begins an episode: the one of a seed in [0, 2^31), or the next one."""
     # Each episode has a seed, so that it does not depend on how long others took.
-    self._game.set_seed(int(self._random.integers(2**31)))
+    self._game.set_seed(int(self._random.integers(2**31) if seed is None else seed))
     self._game.new_episode()
     self._state = self._game.get_state()
     self.score = 0.

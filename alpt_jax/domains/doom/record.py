@@ -163,18 +163,19 @@ def episodes(scenario, settings):
         is_first = False
 
 
-def play(env, policy, checkpoint=0):
+def play(env, policy, checkpoint=0, seed=None):
   """Plays one episode.
 
   Args:
     env: `env.Doom`.
     policy: function of the timestep that returns an action, e.g. `policies.Policy`.
     checkpoint: number of the checkpoint, from 0.
+    seed: of the episode, see `env.Doom.reset`.
 
   Returns:
     `Episode`; nothing is random if the policy does not say so.
   """
-  timestep = env.reset()
+  timestep = env.reset(seed)
   observations, steps = [timestep.observation], []
   while not timestep.last():
     action = policy(timestep)

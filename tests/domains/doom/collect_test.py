@@ -18,7 +18,7 @@ def config(data_dir, **settings):
   return ml_collections.ConfigDict(dict(
       experiment='doom', data_dir=data_dir, window=4,
       target='deadly_corridor', sources=('my_way_home',), phase='joint',
-      sampling=dict(pool_size=8, num_shards=1),
+      sampling=dict(pool_size=8, num_shards=1), evaluation=dict(rule='paper'),
       collect=vars(record.Settings(**settings))))
 
 
@@ -74,7 +74,7 @@ class CollectTest(parameterized.TestCase):
   def test_the_config_knows_all_scenarios_and_how_they_are_recorded(self):
     own = doom.get_config('target=my_way_home')
     self.assertEqual((*own.sources, own.target), tuple(scenarios.SCENARIOS))
-    self.assertEqual(own.collect.to_dict(), vars(record.Settings(num_steps=30_000)))
+    self.assertEqual(own.collect.to_dict(), vars(record.Settings(num_steps=12_000)))
     with self.assertRaisesRegex(ValueError, "target is 'Doom'; expected one of deadly_corridor"):
       doom.get_config('target=Doom')
 

@@ -31,7 +31,7 @@ class RowsTest(parameterized.TestCase):
 
     def columns():
       with mock.patch.object(runs, 'evaluations', lambda *unused: {7: evaluation}):
-        row, = runs.rows(config, run, {7: .5})
+        row, = runs.rows(config, run, {'accuracy': {7: .5}, 'parts': {}})
       self.assertEqual((row['step'], row['label_accuracy']), (7, .5))
       return {key: value for key, value in row.items() if '/' in key}
 
