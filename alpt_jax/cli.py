@@ -14,8 +14,9 @@ import traceback
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from alpt_jax import configs, signals, starting
+from alpt_jax import configs
 from alpt_jax.files import paths
+from alpt_jax.process import signals, starting
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of every error.')
 

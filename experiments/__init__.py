@@ -1,5 +1,5 @@
 """Programs, each run with python -m experiments.<name>."""
 
-from alpt_jax import starting
+from alpt_jax.process import starting
 
 starting.begin()

@@ -21,24 +21,25 @@ import time
 
 from absl import flags
 
-from alpt_jax import cli, signals
+from alpt_jax import cli
 from alpt_jax.domains import study as studies
 from alpt_jax.files import atomic_files
+from alpt_jax.process import signals
 from alpt_jax.training import run_config, stopping
 from experiments import collect
 from experiments.studies import (
-    budget,
-    estimates,
-    figures,
-    figures_report,
-    floors,
-    gather,
-    registration,
-    report,
-    run_files,
-    runs,
-    submission,
-    workers,
+  budget,
+  estimates,
+  figures,
+  figures_report,
+  floors,
+  gather,
+  registration,
+  report,
+  run_files,
+  runs,
+  submission,
+  workers,
 )
 
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the plan and its estimate; run nothing.')

@@ -1,5 +1,5 @@
 """Programs that start and watch runs; see README.md."""
 
-from alpt_jax import starting
+from alpt_jax.process import starting
 
 starting.begin()

@@ -10,7 +10,7 @@ import sys
 
 from absl import flags
 
-from alpt_jax import starting
+from alpt_jax.process import starting
 from launch import context as context_
 from launch import redaction, runs, shell, targets
 from launch import settings as settings_

@@ -12,8 +12,8 @@ from absl.testing import absltest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-# What the files of a folder may import beside each other. 'ground': files of alpt_jax/ itself
-# and of alpt_jax/files.
+# What the files of a folder may import beside each other. 'ground': files of alpt_jax/ itself,
+# of alpt_jax/files and alpt_jax/process.
 ALLOWED = {
     'ground': '',
     'measures': '',

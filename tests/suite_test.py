@@ -15,7 +15,7 @@ class SuiteTest(absltest.TestCase):
 
   def test_in_the_background_of_a_shell_tests_of_interrupts_pass(self):
     done = subprocess.run(
-        ['sh', '-c', "trap '' INT; exec \"$@\"", 'sh', *PYTEST, 'tests/starting_test.py',
+        ['sh', '-c', "trap '' INT; exec \"$@\"", 'sh', *PYTEST, 'tests/process/starting_test.py',
          '-k', 'config_is_loaded'], cwd=ROOT, capture_output=True, text=True)
     self.assertEqual(done.returncode, 0, msg=done.stdout)
     self.assertStartsWith(done.stdout, '. ')

@@ -11,9 +11,12 @@ The dict, which `experiments.audit --alignment` writes to alignment.json:
   gains           [{lag, value, low, high}], see `alignment.Gain`
   effects, past, reason, num_episodes, num_transitions
                   see `alignment.Alignment`
+  group, group_late
+                  episodes that together are clearly later than the rest by so many steps, or
+                  earlier; see `alignment.Alignment`
   num_listed      episodes that have listed actions; of these, `num_drawn` were looked at
   files           [{file, episode, late, gain, low, high, num_transitions}] of those that were
-                  looked at, see `alignment.Difference`; `file` is None where the card names none
+                  looked at, see `list_shifts.Difference`; `file` is None where the card names none
   sentences       what to say of it
 
 Of actions of several parts each is checked by itself, as keys and motion may be logged by different
@@ -151,7 +154,8 @@ def _check(data, spec, one, listed, files, pictures, *, num_episodes, latency, s
   result = {
       'format': FORMAT, 'environment': spec.name, 'kind': kind, 'steps': steps, 'latency': latency,
       **found._asdict(), 'gains': [gain._asdict() for gain in found.gains],
-      'effects': list(found.effects), 'num_listed': len(listed), 'num_drawn': len(drawn),
+      'effects': list(found.effects), 'group': list(found.group), 'num_listed': len(listed),
+      'num_drawn': len(drawn),
       'files': [{'file': files[d.episode].name if files else None, **d._asdict()}
                 for d in found.differences]}
   del result['differences']
@@ -179,22 +183,34 @@ def _stretches(data, one, episode, most, rng, pictures):
 
 def _sentences(result, part):
   """What to say of a result, a list of lines; the first is the verdict."""
-  is_wrong = result['kind'] in (alignment.LATE, alignment.EARLY)
-  name = result['environment'] + (f', {part}' if part else '')
+  is_wrong = result['kind'] in (alignment.LATE, alignment.EARLY, alignment.DISAGREE)
+  name, what = result['environment'] + (f', {part}' if part else ''), f'{part}: ' if part else ''
   lines = [f'{_WARNING if is_wrong else ""}{name}: {_verdict(result)}']
+  if result['kind'] == alignment.DISAGREE:
+    return lines
   differing = [file for file in result['files'] if file['late']]
   if differing:
-    names = [f'{_name(file)} ({_steps(file["late"])} {"later" if file["late"] > 0 else "earlier"})'
-             for file in differing]
-    more = f' .. ({len(names)} in all)' if len(names) > _NUM_SHOWN else ''
-    what = f'{part}: ' if part else ''
+    names = [f'{_name(file)} ({_shift(file["late"])})' for file in differing]
     lines.append(f'{_WARNING}{what}{len(names)} of {len(result["files"])} lists differ from the '
-                 f'rest: {", ".join(names[:_NUM_SHOWN])}{more}')
+                 f'rest: {_listed(names)}')
+  more = [_name(file) for file in result['files']
+          if file['episode'] in result['group'] and not file['late']]
+  if more:
+    lines.append(f'{_WARNING}{what}{len(more)} {"more " * bool(differing)}of '
+                 f'{len(result["files"])} lists seem {_shift(result["group_late"])} than the rest, '
+                 f'which is clear of all {len(result["group"])} together only: {_listed(more)}')
   return lines
 
 
 def _verdict(result):
   kind, steps = result['kind'], result['steps']
+  if kind == alignment.DISAGREE:
+    names = [_name(file) for file in result['files'] if file['episode'] in result['group']]
+    clear = sum(file['late'] == result['group_late'] for file in result['files'])
+    return (f'files disagree: {len(names)} of {len(result["files"])} seem '
+            f'{_shift(result["group_late"])} than the others, {_listed(names)}. That is clear of '
+            f'all together, and of {clear} each by itself; which of the two are right is not told. '
+            'Correct the lists and import again')
   if kind == alignment.CANNOT_TELL:
     return ('whether listed actions sit at their own transitions cannot be told: '
             f'{result["reason"]}')
@@ -221,3 +237,12 @@ def _name(file):
 
 def _steps(count):
   return f'{abs(count)} step{"s" * (abs(count) != 1)}'
+
+
+def _shift(late):
+  return f'{_steps(late)} {"later" if late > 0 else "earlier"}'
+
+
+def _listed(names):
+  more = f' .. ({len(names)} in all)' if len(names) > _NUM_SHOWN else ''
+  return f'{", ".join(names[:_NUM_SHOWN])}{more}'

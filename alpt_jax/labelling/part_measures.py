@@ -83,7 +83,7 @@ def said_by(part, own, probabilities):
   """Makes a `Said` of probabilities [M, n] of a part's classes; numbers are in the range of own."""
   values = part.predicted(probabilities)
   if part.kind == 'continuous':
-    values = part.to_own(values, own)
+    values = np.clip(values, own.low, own.high)  # As labels are written.
   return Said(
       np.asarray(values, np.float64),
       probabilities[:, 1] if part.kind == 'binary' else None, probabilities,

@@ -200,6 +200,9 @@ class Cql(Learner):
     if settings is None:
       raise ValueError(f'method is {config.method!r}, which experiment {config.experiment!r} does '
                        'not have; expected another, or experiments/configs/atari.py.')
+    if self._specs[0].actions.shape:
+      raise ValueError(f'method is {config.method!r}, which knows one discrete action, and '
+                       f'those of {self._specs[0].name} have several parts; expected another.')
     for key in _CQL_AT_LEAST_1:
       if settings[key] < 1:
         raise ValueError(f'cql.{key} is {settings[key]}; expected at least 1.')
@@ -291,11 +294,15 @@ def make_networks(config, spec):
       dt=decision_transformer.DecisionTransformer(
           num_steps=config.window, return_tokens=model.return_tokens, dropout=model.dt_dropout,
           tokenizer_kind=model.dt_tokenizer, predict_rewards=config.reward_weight > 0,
-          parts_in_order=_has_parts_in_order(model.action_order, spec), **shared))
+          parts_in_order=_has_parts_in_order(
+              model.get('action_order', 'independent'), spec), **shared))
 
 
 def _has_parts_in_order(order, spec):
-  """Whether the DT predicts parts of actions one after the other; ValueError for another order."""
+  """Whether the DT predicts parts of actions one after the other; ValueError for another order.
+
+  Runs from before there was the choice have no `model.action_order`.
+  """
   if order not in ACTION_ORDERS:
     raise ValueError(f'model.action_order is {order!r}; expected one of {ACTION_ORDERS}.')
   if order == 'sequential' and len(spec.actions.segments) < 2:

@@ -12,8 +12,7 @@ Where several lags tell something, an earlier one may be what the player reacted
 if what moves is what moves at the later one. Effects last and look alike; what is reacted to looks
 otherwise.
 
-An episode that differs from the rest is found by the rest: a probe of them fits it better at
-another shift.
+An episode that differs from the rest is found by the rest, see `list_shifts`.
 
 Targets are numbers: of a discrete action, an indicator of each (`indicators`). Of a continuous part
 they have to be its increments, as its values hardly change from one transition to the next.
@@ -22,17 +21,16 @@ they have to be its increments, as its values hardly change from one transition 
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from alpt_jax.measures import cross_fitting, intervals
+from alpt_jax.measures import cross_fitting, intervals, list_shifts
 
-LARGEST_LAG = 3
-LAGS = tuple(range(-LARGEST_LAG, LARGEST_LAG + 1))
+LARGEST_LAG, LAGS = list_shifts.LARGEST_LAG, list_shifts.LAGS
 REACH = 2 * LARGEST_LAG + 1  # Transitions before and after a listed one that are of use.
 FEWEST_EPISODES = 8
 FEWEST_TRANSITIONS = 200
-ALIGNED, LATE, EARLY, NOT_LATE, CANNOT_TELL = (
-    'aligned', 'late', 'early', 'not late', 'cannot tell')
+ALIGNED, LATE, EARLY, NOT_LATE, CANNOT_TELL, DISAGREE = (
+    'aligned', 'late', 'early', 'not late', 'cannot tell', 'files disagree')
+LEAST_GAIN = .02  # Share of the variance that the change at a lag has to tell, for a verdict.
 
 _NUM_FOLDS = cross_fitting.NUM_FOLDS
 _BEYOND = LARGEST_LAG + 1  # The lag before the first: its change belongs to the past.
@@ -50,9 +48,10 @@ _REACTED = ('the change that tells most of them looks like what the player react
             'what the actions do')
 _UNCLEAR = ('several changes of the picture tell them, and whether the first is what the player '
             'reacts to is not clear')
-_BLOCK = 5  # Transitions of an episode that count as one: neighbours are alike.
-_FEWEST_BLOCKS = 3
-_LARGEST_P_VALUE = .05
+_LEAST_LOW = 1 / 3  # Of a gain, the least low end for a verdict: less is of some episodes only.
+_LARGEST_MINORITY = 1 / 3  # Of the episodes; more may as well be right.
+_TOO_LITTLE_TOLD = ('what the change of the picture tells of them beyond the past is too little, '
+                    'or of some episodes only')
 
 
 class Stretch(NamedTuple):
@@ -86,24 +85,6 @@ class Gain(NamedTuple):
   high: float
 
 
-class Difference(NamedTuple):
-  """By how much the list of an episode differs from the rest.
-
-  Attributes:
-    episode: int.
-    late: transitions by which it is later than the others; 0 for as they; None: cannot tell.
-    gain: of its best other shift, in squared error of a transition; below 0 where it fits worse.
-    low, high: ends of its 95 % interval over blocks of transitions; None for too few.
-    num_transitions: that were compared.
-  """
-  episode: int
-  late: int | None
-  gain: float
-  low: float | None
-  high: float | None
-  num_transitions: int
-
-
 class Alignment(NamedTuple):
   """What was found of a list of actions.
 
@@ -112,17 +93,22 @@ class Alignment(NamedTuple):
       known, see `reason`.
     effects: the lags at which the picture shows what the action did, ascending; () if none does.
     past: share of the variance of the targets that the past tells.
-    differences: a `Difference` for each episode.
+    differences: a `list_shifts.Difference` for each episode.
     num_episodes, num_transitions: the gains are of.
     reason: why nothing can be told, of no or hardly any gain; '' if something can.
+    group: episodes that fit better `group_late` transitions later than the rest, where that is
+      clear of them together, ascending; it need not be of each of them by itself.
+    group_late: int; 0 for no group.
   """
   gains: tuple[Gain, ...] = ()
   effects: tuple[int, ...] = ()
   past: float | None = None
-  differences: tuple[Difference, ...] = ()
+  differences: tuple[list_shifts.Difference, ...] = ()
   num_episodes: int = 0
   num_transitions: int = 0
   reason: str = ''
+  group: tuple[int, ...] = ()
+  group_late: int = 0
 
 
 class Verdict(NamedTuple):
@@ -130,7 +116,8 @@ class Verdict(NamedTuple):
 
   Attributes:
     kind: ALIGNED; LATE or EARLY, by `steps`; NOT_LATE: an early list cannot be excluded, as
-      pictures may show an action that much later; or CANNOT_TELL.
+      pictures may show an action that much later; CANNOT_TELL; or DISAGREE: some lists are `steps`
+      later or earlier than others, and which are right cannot be told.
     steps: transitions, at least 0.
   """
   kind: str
@@ -149,6 +136,8 @@ def verdict(alignment, latency=None):
   Returns:
     `Verdict` of the episodes that do not differ from the rest.
   """
+  if len(alignment.group) > _LARGEST_MINORITY * len(alignment.differences):
+    return Verdict(DISAGREE, abs(alignment.group_late))
   if not alignment.effects:
     return Verdict(CANNOT_TELL)
   late = (latency or 0) - alignment.effects[0]
@@ -187,14 +176,19 @@ def measure(stretches, *, seed=0):
     return Alignment(reason=reason)
   lags = _Lags(_Data(stretches, seed))
   found = _alignment(lags, seed)
-  if not found.effects:
-    return found
-  differences = _differences(lags, LAGS[np.argmax([gain.value for gain in found.gains])])
-  if differing := {d.episode for d in differences if d.late}:
+  best = LAGS[np.argmax([gain.value for gain in found.gains])]
+  differences, group, late = list_shifts.differences(lags, best)
+  split = {'group': group, 'group_late': late}
+  if len(group) > _LARGEST_MINORITY * len(differences):  # Of two groups; no third one is told.
+    differences = tuple(d._replace(late=d.late if d.late in (0, late) else None)
+                        for d in differences)
+    return found._replace(differences=differences, **split)
+  differing = {*group, *(d.episode for d in differences if d.late)}
+  if differing and (group or found.effects):
     rest = [s for s in stretches if s.episode not in differing]
     if not _too_little(rest):
       found = _alignment(_Lags(_Data(rest, seed)), seed)
-  return found._replace(differences=differences)
+  return found._replace(differences=differences if found.effects or group else (), **split)
 
 
 def _too_little(stretches):
@@ -348,56 +342,7 @@ def _effects(lags, shares):
       is_effect = bool(effects) and all(x is not None and x >= _VERY_ALIKE for x in likenesses)
     if is_effect:
       effects = [i, *effects]
+  if effects and not (shares[effects[0]].value >= LEAST_GAIN and
+                      shares[effects[0]].low >= _LEAST_LOW * shares[effects[0]].value):
+    return [], _TOO_LITTLE_TOLD
   return effects, '' if effects else _NOTHING_TOLD if not told else _REACTED
-
-
-def _differences(lags, best):
-  """A `Difference` for each episode, by a probe of the others at the best lag and beside it."""
-  data = lags.data
-  used = [lag for lag in (best - 1, best, best + 1) if lag in LAGS]
-  said = lags.probe.series(cross_fitting.moments(data.parts, used, lags.rows, lags.targets))
-  rows = data.rows(max(0, LARGEST_LAG - used[0]), max(0, LARGEST_LAG + used[-1]))
-  targets, fold = data.targets[rows], data.fold[rows]
-  errors = {shift: np.zeros(len(rows)) for shift in LAGS}
-  at = {shift: np.concatenate([said[rows + lag + shift, i] for i, lag in enumerate(used)], axis=1)
-        for shift in LAGS}
-  for k in np.unique(fold):
-    is_out = fold == k
-    probe = cross_fitting.fit(at[0][~is_out], targets[~is_out])
-    for shift, x in at.items():
-      errors[shift][is_out] = cross_fitting.errors(targets[is_out], probe(x[is_out]))
-  gains = {shift: errors[0] - error for shift, error in errors.items() if shift}
-  compared = [_best_other({shift: gain[data.episode[rows] == i] for shift, gain in gains.items()})
-              for i in range(len(data.episode_ids))]
-  typical = -np.median([found.mean for found in compared if found.num] or [0.])
-  return tuple(found.difference(int(episode), typical)
-               for episode, found in zip(data.episode_ids, compared, strict=True))
-
-
-class _Other(NamedTuple):
-  """The best other shift of an episode: its mean gain over its own, and gains of blocks [B]."""
-  shift: int
-  mean: float
-  blocks: np.ndarray
-  num: int
-
-  def difference(self, episode, typical):
-    """`Difference` by the gain; `typical` is how much others lose at another shift."""
-    late = low = high = None
-    if len(self.blocks) >= _FEWEST_BLOCKS and np.ptp(self.blocks) > 0:
-      test = stats.ttest_1samp(self.blocks, 0.)
-      low, high = map(float, test.confidence_interval(intervals.LEVEL))
-      is_clear = test.pvalue <= 2 * _LARGEST_P_VALUE  # Of the side that it is on.
-      if is_clear and abs(self.mean) >= _SMALLEST_SHARE * typical:
-        late = -self.shift if self.mean > 0 else 0
-    return Difference(episode, late, self.mean, low, high, self.num)
-
-
-def _best_other(gains):
-  """`_Other` of an episode with gains {shift: [M]}, how much less each squared error is there."""
-  shift = max(gains, key=lambda shift: (gains[shift].sum(), -abs(shift)))
-  best = gains[shift]
-  if not len(best):
-    return _Other(shift, 0., best, 0)
-  blocks = np.array_split(best, max(1, len(best) // _BLOCK))
-  return _Other(shift, float(best.mean()), np.array([b.mean() for b in blocks]), len(best))

@@ -6,8 +6,9 @@ import signal
 
 import jax
 
-from alpt_jax import schema, signals
+from alpt_jax import schema
 from alpt_jax.files import atomic_files
+from alpt_jax.process import signals
 
 # Exit codes; whatever else ends a run, e.g. a kill, may be answered by starting it again.
 DONE = 0

@@ -74,7 +74,8 @@ def dataset(name, data, num_actions, seed):
     found = alignment.measure(listed(clips[:len(late)], late, num_actions), seed=seed)
     seconds = time.monotonic() - begin
     rest = 0 if case == 'tenth' else int(late[0])
-    said = np.array([np.nan if d.late is None else d.late for d in found.differences])
+    said = np.array([found.group_late if d.episode in found.group and not d.late else
+                     np.nan if d.late is None else d.late for d in found.differences])
     if not len(said):
       said = np.full(len(late), np.nan)
     told, is_late = ~np.isnan(said), late != rest

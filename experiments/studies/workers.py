@@ -12,8 +12,8 @@ import threading
 import time
 
 from alpt_jax import progress as progress_
-from alpt_jax import starting
 from alpt_jax.files import atomic_files
+from alpt_jax.process import starting
 from alpt_jax.training import run_directory, stopping
 from experiments.studies import runs
 

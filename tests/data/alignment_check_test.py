@@ -66,6 +66,18 @@ class AlignmentCheckTest(absltest.TestCase):
     self.assertEqual(files, 'warning (alignment): 2 of 16 lists differ from the rest: 3.mp4 (2 '
                             'steps later), 12.mp4 (1 step earlier)')
 
+  def test_files_that_disagree(self):
+    write(self.directory, [1] * 6 + [0] * 6)
+    found = alignment_check.check_directory(self.directory)
+    self.assertEqual((found['kind'], found['steps']), ('files disagree', 1))
+    is_late = found['group_late'] > 0
+    names = ', '.join(f'{i}.mp4' for i in (range(6) if is_late else range(6, 12)))
+    sentence, = found['sentences']
+    self.assertStartsWith(
+        sentence, 'warning (alignment): Play: files disagree: 6 of 12 seem 1 step '
+                  f'{"later" if is_late else "earlier"} than the others, {names}. That is clear of')
+    self.assertEqual(json.loads(json.dumps(found))['group'], found['group'])
+
   def test_early_lists_need_a_stated_latency(self):
     write(self.directory, [0] * 10)
     data = episode_files.EpisodeFiles(

@@ -12,8 +12,8 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
-from alpt_jax import starting
 from alpt_jax.data import environment_file, rlds
+from alpt_jax.process import starting
 from alpt_jax.training import train
 from tests import own_runs
 
@@ -31,7 +31,7 @@ for arguments in json.loads(sys.argv[1]):
 # An import that waits for ever when it writes its first episode.
 WAITING = '''
 import runpy, sys, time
-from alpt_jax import starting
+from alpt_jax.process import starting
 from alpt_jax.data import writer
 starting.end()
 def serialize(*unused, **settings):

@@ -19,7 +19,7 @@ from alpt_jax.domains.maze import anchors, env
 from alpt_jax.learners import acting, cql, learner, losses
 from alpt_jax.networks import flops
 from alpt_jax.training import checkpoints, inputs, run_config, stopping, train
-from experiments.configs import atari, maze
+from experiments.configs import atari, camera, maze
 from tests import maze_data
 
 LABELLED, SOURCES, TARGET = methods.LABELLED, methods.SOURCES, methods.TARGET
@@ -62,6 +62,24 @@ class LearnerTest(parameterized.TestCase):
     config.method = 'oracle'  # No IDM labels.
     self.assertEqual(make(config).flops({'limited': 2}),
                      {'idm': 0, 'labelling': 0, 'dt': 2 * dt.training})
+
+  def test_order_of_parts(self):
+    config = camera.get_config('tiny')
+    self.assertFalse(make(config).networks.dt.parts_in_order)
+    config.model.action_order = 'sequential'
+    self.assertTrue(make(config).networks.dt.parts_in_order)
+    del config.model.action_order  # Of a run of earlier code.
+    self.assertFalse(make(config).networks.dt.parts_in_order)
+    for own, order in ((config, 'random'), (maze.get_config('tiny'), 'sequential')):
+      own.model.action_order = order
+      with self.assertRaisesRegex(ValueError, f"model.action_order is '{order}'"):
+        make(own).networks.dt  # noqa: B018
+
+  def test_q_learning_knows_one_action(self):
+    config = camera.get_config('tiny')
+    config.method, config.cql = 'cql', atari.get_config('tiny').cql
+    with self.assertRaisesRegex(ValueError, "method is 'cql', which knows one discrete action"):
+      make(config)
 
   def test_players(self):
     config = atari.get_config('tiny,setting=disjoint,method=cql')

@@ -1,11 +1,12 @@
 """Tests of alignment on hand-made worlds: who moves what, and when it is seen, is known."""
 
 import functools
+from unittest import mock
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from alpt_jax.measures import alignment, picture_changes
+from alpt_jax.measures import alignment, intervals, picture_changes
 
 SIZE = 24
 
@@ -125,6 +126,39 @@ class AlignmentTest(parameterized.TestCase):
     found = measured(late, 20)
     self.assertEqual(alignment.verdict(found), ('late', 1))
     self.assertEqual({d.episode: d.late for d in found.differences}, dict(enumerate(late - 1)))
+
+  def test_files_of_which_half_are_late_disagree(self):
+    found = measured([1] * 6 + [0] * 6, follows=.5)
+    self.assertEqual(alignment.verdict(found), ('files disagree', 1))
+    self.assertIn((found.group, found.group_late),
+                  ((tuple(range(6)), 1), (tuple(range(6, 12)), -1)))
+    # Each is of one of the two, and none says anything else.
+    self.assertEqual({d.episode: d.late for d in found.differences},
+                     {i: found.group_late * (i in found.group) for i in range(12)})
+
+  def test_late_files_too_short_to_be_judged_alone_are_found_together(self):
+    late = np.zeros(16, int)
+    late[[2, 5, 9, 12]] = 1
+    found = measured(late, 16, num_steps=28, follows=.8)
+    self.assertEqual((found.group, found.group_late), ((2, 5, 9, 12), 1))
+    self.assertEqual((alignment.verdict(found), found.num_episodes), (('aligned', 0), 12))
+    self.assertEqual([found.differences[i].late for i in found.group], [None, 1, 1, 1])
+    self.assertContainsSubset({d.late for d in found.differences if d.episode not in found.group},
+                              {0, None})
+
+  def test_an_effect_that_no_lag_reaches_cannot_be_told(self):
+    found = measured(-2, latency=2)  # Four transitions after the listed action.
+    self.assertEqual((alignment.verdict(found).kind, found.effects), ('cannot tell', ()))
+    self.assertEqual((found.differences, found.group), ((), ()))
+
+  def test_a_gain_that_is_small_or_of_some_episodes_only_gives_no_verdict(self):
+    lags = mock.Mock(spec=alignment._Lags)
+    interval = functools.partial(intervals.Interval, n=12, over=intervals.EPISODES)
+    nothing = interval(0., -.01, .01)
+    for value, low, is_enough in ((.011, .008, False), (.03, .004, False), (.03, .012, True)):
+      shares = [nothing] * 3 + [interval(value, low, 2 * value)] + [nothing] * 3
+      effects, reason = alignment._effects(lags, shares)
+      self.assertEqual((effects, bool(reason)), ([3] if is_enough else [], not is_enough))
 
   def test_an_episode_without_movement_is_not_judged(self):
     stretches = [listed(i, i) for i in range(12)]

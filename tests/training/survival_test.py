@@ -16,7 +16,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
-from alpt_jax import starting
+from alpt_jax.process import starting
 from alpt_jax.training import checkpoints, stopping
 from tests import atari_runs, exhaustive, maze_data
 from tests.training import train_processes, train_test

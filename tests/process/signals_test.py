@@ -13,8 +13,9 @@ import weakref
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import cli, signals
+from alpt_jax import cli
 from alpt_jax.data.importers import decoding
+from alpt_jax.process import signals
 from alpt_jax.training import stopping
 
 SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: cli._Terminated}

@@ -9,9 +9,9 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from alpt_jax import starting
+from alpt_jax.process import starting
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 # In place of a library: says that it is being imported, waits, and makes an error of its own of the
 # interrupt, as compiled modules do.
 LIBRARY = '''

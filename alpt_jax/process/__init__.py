@@ -1,0 +1,1 @@
+"""The process of a program: how signals end it, from its first moment on."""
