@@ -33,6 +33,8 @@ def get_config(argument=''):
   config.collect = dict(  # See alpt_jax/domains/doom/record.py.
       num_steps=12_000, num_checkpoints=10, first_epsilon=.5, last_epsilon=.02,
       frame_skip=4, seed=0)  # Tics a step, of 35 a second.
+  config.num_steps, config.eval_every_steps = 1500, 1500
+  config.num_label_windows = 2000
   config.evaluation = dict(
       num_episodes=16,  # Games, all held open; played with samples and with the arg max.
       rule='paper')  # Or 'release', or 'imitate'; see alpt_jax/learners/acting.py.
