@@ -243,8 +243,8 @@ class NamesTest(parameterized.TestCase):
 
   @parameterized.parameters(
       ('mazes', "experiment is 'mazes', which cannot be imported .No module named 'mazes'.; "
-                "expected one of .'atari', 'camera', 'maze', 'own'., or the name of an importable "
-                'module'),
+                "expected one of .'atari', 'camera', 'doom', 'maze', 'own'., or the name of an "
+                'importable module'),
       ('', "experiment is ''; expected one of"), ('.maze', "experiment is '.maze'; expected"),
       (3, 'experiment is 3; expected one of'),
       ('json', "experiment is 'json'; expected one of"))

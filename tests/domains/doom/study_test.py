@@ -36,6 +36,7 @@ class StudyTest(parameterized.TestCase):
       collect.main(cls.config, runs.environments(cls.planned))
       floors.measure(cls.config, cls.planned)
     cls.code = train.train(cls.own, cls.own.workdir)
+    pathlib.Path(cls.own.workdir, 'finished.json').write_text('{}')  # As experiments.train does.
     run_files.Writer(cls.config, None).done(cls.planned[0])
     cls.results = gather.gather(cls.config, cls.planned, [])
 
