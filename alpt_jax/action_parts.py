@@ -332,8 +332,6 @@ class Continuous:
     first, last = self.classes(np.array([own.low, own.high]))
     if self.wraps:
       return np.ones(self.num_bins, bool)
-    # A bin that only touches the largest value has none but that.
-    last -= bool(last > first and self.edges[last] >= own.high)
     bins = np.arange(self.num_bins)
     return (bins >= first) & (bins <= last)
 

@@ -309,8 +309,9 @@ class Parts:
     Returns:
       [..., P] float32; 0 of parts that the environment lacks.
     """
-    return xp.stack([xp.asarray(np.append(part.class_values, np.float32(0)))[chosen[..., p]]
-                     for p, part in enumerate(self.parts)], axis=-1)
+    tables = [_within_own(part, own) for part, own in zip(self.parts, self.own, strict=True)]
+    return xp.stack([xp.asarray(np.append(table, np.float32(0)))[chosen[..., p]]
+                     for p, table in enumerate(tables)], axis=-1)
 
   def plain(self, action):
     """Writes one action [P] for JSON: {part: value} of those that the environment has."""
@@ -362,6 +363,13 @@ class Parts:
   def classes(self, actions):
     """Returns the classes, each counted from its part's first: [..., P] float -> int32."""
     return np.stack([part.classes(actions[..., p]) for p, part in enumerate(self.parts)], axis=-1)
+
+
+def _within_own(part, own):
+  """Values of a part's classes; of numbers, the nearest that the environment has."""
+  if own is None or part.kind != 'continuous':
+    return part.class_values
+  return np.clip(part.class_values, np.float32(own.low), np.float32(own.high))
 
 
 def union(spaces, names):

@@ -75,19 +75,12 @@ def main():
     return stopping.DONE
   found = card['labels']
   if 'parts' in found:
-    print('\n'.join(_lines(found['parts'], card['num_transitions'])))
+    print('\n'.join(label_dataset.lines_of_parts(
+        found['parts'], card['num_transitions'])))
   values = 'values' if 'parts' in found else 'actions'
   print(f"{_OUTPUT.value}: {card['num_episodes']} episodes; {found['num_true']} true {values}, "
         f"{found['num_idm']} labelled by the IDM of step {found['step']}.")
   return stopping.DONE
-
-
-def _lines(parts, num_transitions):
-  """Says of each part of actions whose its values are."""
-  for name, of in parts.items():
-    unknown = num_transitions - of['num_true'] - of['num_idm']
-    rest = f', {unknown} not known: the IDM has not learned this part' if unknown else ''
-    yield f"  {name}: {of['num_true']} true, {of['num_idm']} labelled{rest}"
 
 
 if __name__ == '__main__':

@@ -32,8 +32,9 @@ from absl import flags
 from alpt_jax import cli, domains
 from alpt_jax.files import atomic_files
 from alpt_jax.measures import confusions, intervals, label_savings
-from experiments import camera_study, gates, tuning
+from experiments import gates, tuning
 from experiments.studies import (
+    camera_results,
     ceiling_table,
     claims_table,
     own_results,
@@ -377,7 +378,7 @@ def _ceilings(directory):
 # Name: table(directory) -> header, rows.
 _TABLES = {f'gate {name}': _gate(name) for name in gates.GATES} | {
     'own study': _own, 'ceilings all': _ceilings,
-    'camera study': camera_study.table,
+    'camera study': camera_results.table,
     'claims all': lambda directory: (claims_table.HEADER, claims_table.rows(directory)),
     'tuning trials': lambda directory: tuning.table(tuning.trials(read(directory)))}
 

@@ -177,6 +177,13 @@ class UnionTest(parameterized.TestCase):
     np.testing.assert_array_equal(six.known(True, 1), [[True, True, False]])
     self.assertEqual(set(six.to_stored(np.zeros((1, 3)))), {'joint0', 'joint1'})
 
+  def test_the_largest_value_is_legal_on_an_edge_of_the_run_too(self):
+    own = action_space.Parts((action_parts.Continuous('stick', -.5, .5, num_bins=4),))
+    wide = action_space.Parts((action_parts.Continuous('stick', -1., 1., num_bins=4),))
+    _, space = action_space.union([wide, own], ['wide', 'own'])
+    self.assertTrue(space.mask[space.classes(np.array([[-.5], [.5]]))].all())
+    np.testing.assert_array_equal(space.values(np.array([[1], [2], [3]])), [[-.25], [.25], [.5]])
+
   def test_names_of_categorical_parts_are_joined(self):
     first = action_space.Parts((action_parts.Categorical('weapon', ('a', 'b', 'c'), ('a', 'b')),))
     second = action_space.Parts((action_parts.Categorical('weapon', ('d', 'b')),))

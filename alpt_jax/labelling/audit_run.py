@@ -137,6 +137,9 @@ def _restore_past(trained, causal):
   if past.digests.get(config.target) != trained.digests.get(config.target):
     raise ValueError(f'{causal}: was trained on other data of {config.target} than '
                      f'{trained.directory}; expected the same.')
+  if past.spec.actions != trained.spec.actions:
+    raise ValueError(f'{causal}: its actions are laid out otherwise than those of '
+                     f'{trained.directory}, as other sources or bins make them; expected the same.')
   trained_idm.warn_if_unfinished(past)
   return past
 

@@ -246,3 +246,19 @@ def known_by_run(trained, name, directory, digest):
                               rlds.labelled(fields))
 
   return known
+
+
+def lines_of_parts(parts, num_transitions):
+  """Says of each part of actions whose its values are.
+
+  Args:
+    parts: {part: {'num_true', 'num_idm'}}, of a card.
+    num_transitions: of the dataset.
+
+  Yields:
+    A line for each part.
+  """
+  for name, of in parts.items():
+    unknown = num_transitions - of['num_true'] - of['num_idm']
+    rest = f', {unknown} not known: the IDM has not learned this part' if unknown else ''
+    yield f"  {name}: {of['num_true']} true, {of['num_idm']} labelled{rest}"

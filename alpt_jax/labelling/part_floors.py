@@ -54,7 +54,7 @@ def find(episodes, spec, choice, found, *, past=None, ceiling=None):
     for name, value in constants[p].items():
       of_part[name] = part_measures.Said(np.full(len(found.actions), value))
     if p in scores:
-      of_part['linear'] = _linear_said(part, scores[p])
+      of_part['linear'] = _linear_said(part, own, scores[p])
     else:
       missing['linear'] = _why_not_linear(spec, choice, num_labels[part.name])
     if past is None:
@@ -141,12 +141,14 @@ def _predict(episodes, found, linear):
   return {p: np.concatenate(scores)[back] for p, scores in parts.items()}
 
 
-def _linear_said(part, scores):
+def _linear_said(part, own, scores):
+  """What a linear map says, held to what the environment has as the IDM's labels are."""
   if part.kind == 'continuous':
     if part.wraps:
       scores = part.low + (scores - part.low) % _period(part)
-    return part_measures.Said(scores)
-  values = scores.argmax(axis=1).astype(float)
+    return part_measures.Said(np.clip(scores, own.low, own.high))
+  legal = part.own_classes(own)
+  values = np.where(legal, scores, -np.inf).argmax(axis=1).astype(float)
   return part_measures.Said(values, scores[:, 1] if part.kind == 'binary' else None)
 
 

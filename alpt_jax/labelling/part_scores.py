@@ -62,12 +62,16 @@ def _values(case, said, main):
   if not case.is_known.any():
     return None, None
   figures = functools.partial(part_measures.figures, case.part, case)
+  is_counted = case.is_known
   if case.part.kind == 'binary':
-    floor = part_measures.luck(case, said, case.is_known)
-  else:
+    floor = part_measures.luck(case, said, is_counted)
+  else:  # Both where there is a step before.
     before, has_one = case.timeline.before(case.true, case.is_known)
-    floor = figures(part_measures.Said(before), case.is_known & has_one)
-  return tuple(_total(x[main]) for x in (figures(said, case.is_known), floor))
+    is_counted = case.is_known & has_one
+    if not is_counted.any():
+      return None, None
+    floor = figures(part_measures.Said(before), is_counted)
+  return tuple(_total(x[main]) for x in (figures(said, is_counted), floor))
 
 
 def _total(figure):

@@ -230,6 +230,9 @@ class Parts:
   def pseudo_labels(self, logits, settings, key):
     """Makes labels of what the IDM predicts; see `Categorical.pseudo_labels`.
 
+    Weights and thresholds are of the probability of a part's most probable class: parts of many
+    classes, as numbers, count for less than keys do.
+
     Parts that an environment lacks, whose logits are all -inf, have no label in any mode.
     """
     logits = jax.lax.stop_gradient(logits.astype(jnp.float32))
@@ -277,7 +280,7 @@ class Parts:
       threshold = jnp.percentile(own, _PERCENTILE, axis=-1, keepdims=True)
       own = self.only_legal(own, legal[None, segment])
       candidates = own
-      if better_half:
+      if better_half and part.num_classes > 2:  # Of two, only the better would be left.
         is_best = own >= jnp.max(own, axis=-1, keepdims=True)
         candidates = jnp.where((own > threshold) | is_best, own, -jnp.inf)
       sampled = jax.random.categorical(keys[p], candidates / temperature)

@@ -18,12 +18,14 @@ _PATIENCE = 5.  # Seconds that cleaning up is left alone by more signals of the 
 class _Wanted:
   """The exception that is raised until it is settled; of the process, as signals are."""
   error, since, show = None, 0., None
+  alarm, timer = None, (0., 0.)  # Of others, before.
 
 
 def insist(error):
   """Raises an exception, and again until it is on its way; to be called in a signal's handler.
 
-  While it is on its way, more calls do not disturb those who clean up, for some seconds.
+  While it is on its way, more calls do not disturb those who clean up in `except`, `finally` and
+  `__exit__`, for some seconds; finalisers that run meanwhile may be.
 
   Args:
     error: class of the exception; replaces one that is not settled.
@@ -34,8 +36,10 @@ def insist(error):
     _Wanted.show, sys.unraisablehook = sys.unraisablehook, _show_others
   if error is not _Wanted.error:
     _Wanted.error, _Wanted.since = error, time.monotonic()
-  signal.signal(signal.SIGALRM, _again)
-  signal.setitimer(signal.ITIMER_REAL, _INTERVAL, _INTERVAL)
+  alarm = signal.signal(signal.SIGALRM, _again)
+  timer = signal.setitimer(signal.ITIMER_REAL, _INTERVAL, _INTERVAL)
+  if alarm is not _again:
+    _Wanted.alarm, _Wanted.timer = alarm, timer
   raise error
 
 
@@ -45,7 +49,9 @@ def settle(kind=BaseException):
   if error is None or not issubclass(error, kind):
     return None
   _Wanted.error = None
-  signal.setitimer(signal.ITIMER_REAL, 0)
+  signal.setitimer(signal.ITIMER_REAL, *_Wanted.timer)  # A little late.
+  if signal.getsignal(signal.SIGALRM) is _again:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL if _Wanted.alarm is None else _Wanted.alarm)
   if sys.unraisablehook is _show_others:
     sys.unraisablehook = _Wanted.show
   return error

@@ -63,6 +63,7 @@ class StopSignal:
       with self.raising():
         return function(*args)
     except Stopped:
+      signals.settle(Stopped)  # It may have come after the block had ended.
       return None
 
 

@@ -14,7 +14,6 @@ from alpt_jax.data import environment_file, labels, records, rlds, writer
 from alpt_jax.domains.camera import world
 from alpt_jax.labelling import clips_run, label_dataset, trained_idm, voted_labels
 from alpt_jax.training import inputs, run_config, stopping, train
-from experiments import label
 from tests import own_runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -149,8 +148,8 @@ class PartLabelsTest(parameterized.TestCase):
     self.assertEqual(set(steps['action_probabilities']), {'mode', 'jump'})
 
   def test_the_program_says_whose_the_values_of_each_part_are(self):
-    lines = label._lines({'turn': {'num_true': 3, 'num_idm': 7},
-                          'shoot': {'num_true': 4, 'num_idm': 0}}, 10)
+    lines = label_dataset.lines_of_parts(
+        {'turn': {'num_true': 3, 'num_idm': 7}, 'shoot': {'num_true': 4, 'num_idm': 0}}, 10)
     self.assertEqual(list(lines), [
         '  turn: 3 true, 7 labelled',
         '  shoot: 4 true, 0 labelled, 6 not known: the IDM has not learned this part'])

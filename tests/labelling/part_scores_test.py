@@ -55,9 +55,9 @@ class PartScoresTest(parameterized.TestCase):
   def test_events_and_explained_variance(self):
     found = part_scores.score(SPACE, self.write(), make_truth())
     self.assertEqual(found['labels/fire/event_f1'], 2 / 4)  # Onset 2, release 10 of 4 and 4.
+    later, before = TRUE_TURN[1:], TRUE_TURN[:-1]  # Both where there is a step before.
     self.assertAlmostEqual(found['labels/turn/r2'], 1 - np.sum(
-        (SAID_TURN - TRUE_TURN)**2) / np.sum((TRUE_TURN - TRUE_TURN.mean())**2))
-    later, before = TRUE_TURN[1:], TRUE_TURN[:-1]
+        (SAID_TURN[1:] - later)**2) / np.sum((later - later.mean())**2))
     self.assertAlmostEqual(found['labels/turn/r2_floor'], 1 - np.sum(
         (later - before)**2) / np.sum((later - later.mean())**2))
     self.assertEqual(found['labels/event_f1'], found['labels/fire/event_f1'])
@@ -69,7 +69,7 @@ class PartScoresTest(parameterized.TestCase):
     found = part_scores.score(SPACE, self.write([(4, 0), (0, 1), (1, 1)]), make_truth())
     # Nothing says what happened to the key at 4 and 5: 2, 8 and 10, and said 2, 6, 9 and 10.
     self.assertEqual(found['labels/fire/event_f1'], 2 * 2 / (3 + 4))
-    true, said = TRUE_TURN[2:], SAID_TURN[2:]
+    true, said = TRUE_TURN[3:], SAID_TURN[3:]  # The step before is known.
     self.assertAlmostEqual(found['labels/turn/r2'], 1 - np.sum(
         (said - true)**2) / np.sum((true - true.mean())**2))
 

@@ -109,9 +109,9 @@ def make(test, *, is_whole=False):
   (path / 'alpt_jax' / '__init__.py').touch()
   for name in ('cli.py', 'configs.py'):
     shutil.copy(ROOT / 'alpt_jax' / name, path / 'alpt_jax' / name)
-  shutil.copy(ROOT / 'alpt_jax' / 'starting.py', path / 'alpt_jax' / 'starting.py')
-  shutil.copytree(ROOT / 'alpt_jax' / 'files', path / 'alpt_jax' / 'files', ignore=ignored,
-                  dirs_exist_ok=True)
+  for name in ('files', 'process'):
+    shutil.copytree(ROOT / 'alpt_jax' / name, path / 'alpt_jax' / name, ignore=ignored,
+                    dirs_exist_ok=True)
   here = pathlib.Path(__file__).parent
   shutil.copy(here / 'probe.py', path / 'experiments' / 'probe.py')
   shutil.copy(here / 'probe_config.py', path / 'experiments' / 'configs' / 'probe.py')

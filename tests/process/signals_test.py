@@ -103,10 +103,14 @@ class SignalsTest(parameterized.TestCase):
     before = sys.unraisablehook
     self.addCleanup(setattr, sys, 'unraisablehook', before)
     sys.unraisablehook = self.hook = self.shown.append
+    self.alarm = signal.getsignal(signal.SIGALRM)
     self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
 
   def check_nothing_is_left(self):
-    self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0., 0.))
+    left, interval = signal.getitimer(signal.ITIMER_REAL)
+    self.assertEqual(interval, 0.)
+    self.assertFalse(0 < left < 1)  # 0, or what limits the time of tests.
+    self.assertEqual(signal.getsignal(signal.SIGALRM), self.alarm)
     self.assertEqual({number: signal.getsignal(number) for number in SIGNALS}, self.handlers)
     self.assertEqual(sys.unraisablehook, self.hook)
     self.assertIsNone(signals.settle())

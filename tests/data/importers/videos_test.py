@@ -109,15 +109,13 @@ class ImportVideosTest(parameterized.TestCase):
       with self.subTest(message), self.assertRaisesRegex(ValueError, message):
         videos.frames(path, shape, frame_skip=frame_skip)
 
-  def test_what_is_no_file_is_left_out_by_name(self):
+  def test_what_is_no_file_is_refused_by_name(self):
     for name, length in (('a.mkv', 9), ('d.mkv', 8)):
       video_files.write(self._source / name, moving(length, seed=length), 15)
     (self._source / 'b.mp4').mkdir()
-    (self._source / 'c.gif').symlink_to('nowhere.gif')
-    self.assertRegex(self._problem(), '^b.mp4: is no file; expected a video')
-    card, read = self._import(on_problem='skip')
-    self.assertEqual(read.num_transitions.tolist(), [8, 7])
-    self.assertEqual(card['left_out'], {'damaged': 2})
+    for on_problem in ('stop', 'skip'):  # It is no damage.
+      self.assertRegex(self._problem(on_problem=on_problem),
+                       '^b.mp4: is a directory; expected a file')
 
   def test_a_video_is_opened_once_to_count_and_twice_to_be_read(self):
     for name, length in (('a.mkv', 9), ('b.mkv', 8), ('c.mkv', 7)):

@@ -31,7 +31,7 @@ class TableAgent:
 
   The parameters are action logits [18], illegal ones included.
   """
-  num_steps = 3
+  num_steps, parts_in_order = 3, False
 
   def __init__(self, game):
     self.spec = action_sets.spec(game)

@@ -21,7 +21,7 @@ class TableAgent:
 
   The parameters are action logits [n, n, 4] for the 'xy' observation.
   """
-  num_steps = 3
+  num_steps, parts_in_order = 3, False
   spec = env.spec(LAYOUT, 'xy')
 
   def apply(self, variables, *args, method):
