@@ -11,7 +11,7 @@ All are judged on the same episodes, which nothing trained on, beside the poster
 of the step before, and a linear map fitted on the same labels. The posterior's expectation is the
 ceiling of R²; keys are said to be down where that has more than half of the probability, which is
 the ceiling of each key's steps, and not of F1 or of both keys.
-<results>/runs/<way>-seed<n>.json says what came of a run, and one that is there is not run again.
+<results>/seeds/<way>-seed<n>.json says what came of a run, and one that is there is not run again.
 """
 
 import pathlib
@@ -129,7 +129,7 @@ def _linear(trained):
 def main():
   """Runs what is missing of `--seeds`."""
   seeds = [int(seed) for seed in _SEEDS.value]
-  results, workdir = pathlib.Path(_RESULTS.value, 'runs'), pathlib.Path(_WORKDIR.value)
+  results, workdir = pathlib.Path(_RESULTS.value, 'seeds'), pathlib.Path(_WORKDIR.value)
   if not _RESULTS.value:
     raise ValueError("results_dir is ''; expected a directory for the files of runs.")
   planned = [(way, seed) for seed in seeds for way in WAYS]

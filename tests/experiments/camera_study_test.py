@@ -55,7 +55,7 @@ class CameraStudyTest(absltest.TestCase):
       command = [sys.executable, '-m', 'experiments.camera_study', f'--results_dir={directory}',
                  f'--workdir={directory}/runs_of_it', '--preset=tiny', '--seeds=0']
       subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-      paths = sorted(pathlib.Path(directory, 'runs').iterdir())
+      paths = sorted(pathlib.Path(directory, 'seeds').iterdir())
       self.assertEqual([path.stem for path in paths], [
           'all-seed0', 'few-seed0', 'few_short-seed0', 'few_source-seed0'])
       for path in paths:

@@ -113,7 +113,7 @@ class ImportVideosTest(parameterized.TestCase):
     for name, length in (('a.mkv', 9), ('d.mkv', 8)):
       video_files.write(self._source / name, moving(length, seed=length), 15)
     (self._source / 'b.mp4').mkdir()
-    for on_problem in ('stop', 'skip'):  # It is no damage.
+    for on_problem in ('error', 'skip'):  # It is no damage.
       self.assertRegex(self._problem(on_problem=on_problem),
                        '^b.mp4: is a directory; expected a file')
 
