@@ -49,6 +49,7 @@ WAYS = {
 }
 _WITH_SOURCE = ('few_source',)
 
+
 def config_of(way, seed, preset='desk'):
   """Makes the config of a run.
 
@@ -83,11 +84,8 @@ def measure(trained, num_episodes):
   judged = domains.of(config)
   data, names = judged.read(JUDGED), trained.spec.actions.part_names
   order = [names.index(name) for name in ('turn', *world.KEYS)]
-  own = judged.spec(JUDGED).actions
-  spec = trained.spec if own == trained.spec.actions else None
   said = np.concatenate([trained.spec.actions.predicted(found.probabilities)[:, order]
-                         for found in trained.predict_episodes(
-                             data, range(num_episodes), spec=spec)])
+                         for found in trained.predict_episodes(data, range(num_episodes))])
   posterior = judged.posterior(JUDGED)
   best = np.concatenate([np.concatenate([found.turns[:, None], found.keys > .5], axis=1)
                          for found in posterior])
